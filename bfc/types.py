@@ -1,0 +1,174 @@
+"""Every contract of the library in one file: what a target, a learner, a probe, a baseline, a measure and a tracker must
+offer. Read this once and you can add any of them as one Python file and one YAML, with no registry to edit.
+
+Shapes: R replicas (trainings fused in one stack, one seed each), B rows, d input coordinates, L the depth.
+Every component is a frozen dataclass: its fields are its YAML keys, its ``__post_init__`` refuses bad values with
+a :class:`bfc.errors.UserError`, and its class attribute ``numerics`` (an integer) is raised when a fix changes results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]
+"""Stacked parameters: name → tensor of shape (R, ...)."""
+
+
+@dataclass(frozen=True)
+class Theory:
+    """A predicted scaling of n* for one kind of method: n* grows as d^exponent; ``source`` cites where this is said,
+    ``bound`` is ``upper``, ``lower`` or ``rate``."""
+
+    exponent: float
+    bound: str
+    source: str
+
+
+class Draw(Protocol):
+    """R realisations of (target, training pool, test set), one per seed, each a function of its seed alone."""
+
+    seeds: tuple[int, ...]
+    variance: Tensor
+    """Population variance of f*, shape (R,), float64."""
+    variance_error: Tensor
+    """Standard error of ``variance``, shape (R,); zero where it is exact."""
+    known: dict[str, Tensor]
+    """What a learner may be told about the target (for instance its coefficients), name → (R, ...)."""
+
+    def inputs(self, role: str, rows: Tensor) -> Tensor:
+        """Inputs of the given row numbers (R, B) → (R, B, d). ``role`` names the stream (``train``, ``test``,
+        ``validation``, ``reference``); row i never depends on how many rows are asked for."""
+        ...
+
+    def labels(self, x: Tensor) -> Tensor:
+        """f*(x) for x of shape (R, B, d) → (R, B); population mean zero."""
+        ...
+
+    def features(self, x: Tensor) -> dict[int, Tensor]:
+        """The teacher's intermediate features, level → (R, B, k_level); empty where it has none."""
+        ...
+
+    def select(self, index: Sequence[int]) -> Draw:
+        """The draw of a subset (or repetition) of the replicas."""
+        ...
+
+
+class Target(Protocol):
+    """A family of functions f*: R^d → R with its input law, redrawn for every seed."""
+
+    numerics: ClassVar[int]
+    d: int
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The composition levels that carry features, for instance (2, ..., L)."""
+        ...
+
+    @property
+    def degree(self) -> int:
+        """Polynomial degree of f*."""
+        ...
+
+    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Draw: ...
+
+    def theory(self) -> Mapping[str, Theory]:
+        """Kind of method (``staged``, ``kernel`` ...) → its predicted exponent; may be empty."""
+        ...
+
+
+class Learner(Protocol):
+    """An architecture as pure functions over stacked parameters, written once for R replicas (R = 1 is not special)."""
+
+    numerics: ClassVar[int]
+    needs_reference: ClassVar[bool]
+    """Whether ``statistics`` wants unlabelled reference inputs."""
+
+    def check(self, target: Target) -> None:
+        """Refuse a target this learner cannot be trained on (:class:`bfc.errors.UserError`)."""
+        ...
+
+    def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
+        """Parameter group → parameter names. Level groups are called ``level2`` ... ``levelL``; schedules use these names."""
+        ...
+
+    def init(self, target: Target, draw: Draw) -> Params:
+        """Initial parameters; a function of each replica's seed alone."""
+        ...
+
+    def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
+        """Centring constants measured on unlabelled reference inputs (R, B, d); empty if the learner has none."""
+        ...
+
+    def forward(self, params: Params, x: Tensor, present: frozenset[str],
+                statistics: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Outputs (R, B) for inputs (R, B, d). Groups not in ``present`` are absent from the network. Without
+        ``statistics`` the batch itself is used to centre (training); with them the output of a row is a
+        function of that row (evaluation)."""
+        ...
+
+
+class Probe(Protocol):
+    """Something measured about a trained learner at the end of every phase."""
+
+    numerics: ClassVar[int]
+
+    def measure(self, target: Target, draw: Draw, learner: Learner, params: Params,
+                present: frozenset[str]) -> dict[str, Tensor]:
+        """Name → value per replica, shape (R,); NaN where it does not apply."""
+        ...
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A whole learning curve of one seed: risk at every n of ``n`` from nested training sets."""
+
+    n: list[int]
+    risk: list[float]
+
+
+class Baseline(Protocol):
+    """A method that does not learn the hierarchy and yields a whole learning curve per seed."""
+
+    numerics: ClassVar[int]
+
+    @property
+    def label(self) -> str:
+        """Short human name with what distinguishes it, for instance ``polynomial kernel (degree 4)``."""
+        ...
+
+    def check(self, target: Target) -> None: ...
+
+    def tune(self, target: Target, test: int, device: torch.device | str = "cpu") -> dict[str, Any]:
+        """Choose hyper-parameters on tuning draws (seeds never measured on); returns what was chosen and tried, as
+        plain JSON values; this dictionary is stored and passed to ``curve``."""
+        ...
+
+    def curve(self, target: Target, seed: int, test: int, tuned: Mapping[str, Any],
+              device: torch.device | str = "cpu") -> Curve:
+        """Relative risk E(f - f*)^2 / Var f* on ``test`` fresh rows for every n of the baseline's grid."""
+        ...
+
+
+@dataclass(frozen=True)
+class Training:
+    """One fit that is asked for: ``n`` labels (0: fresh samples at every step) and a seed; ``kind`` is ``training`` or
+    ``probe`` (a longer run on fresh data that tells a plateau from a lack of data)."""
+
+    n: int
+    seed: int
+    kind: str = "training"
+
+
+class Tracker(Protocol):
+    """A view of a cell while it runs and when it closes. Trackers never own results: the store does."""
+
+    def open(self, cell_id: str, config: Mapping[str, Any], resumed: bool) -> None: ...
+
+    def log(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def close(self, rows: Iterable[Mapping[str, Any]], nstar: Iterable[Mapping[str, Any]]) -> None: ...
