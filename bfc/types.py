@@ -96,7 +96,7 @@ class Learner(Protocol):
         """Parameter group → parameter names. Level groups are called ``level2`` ... ``levelL``; schedules use these names."""
         ...
 
-    def init(self, target: Target, draw: Draw) -> Params:
+    def init_params(self, target: Target, draw: Draw) -> Params:
         """Initial parameters; a function of each replica's seed alone."""
         ...
 

@@ -1,0 +1,97 @@
+"""Where the rows of a stack come from. A pool of each seed's first n rows is stored once and shared by all replicas of
+that seed (a ladder over n costs no copies); fresh data, and pools too large to store, are drawn again from the
+counter-based streams, so both give the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from bfc import streams
+from bfc.types import Draw, Target, Training
+
+POOL_BYTES = 2 << 30
+"""Largest stored pool; a larger one is regenerated row by row."""
+
+
+class StackData:
+    """Batches, validation and train rows of a stack of trainings. All methods take ``index``, replica numbers within the
+    stack as a list; row counts and steps may differ between replicas."""
+
+    def __init__(self, target: Target, trainings: Sequence[Training], validation: str, validation_size: float,
+                 dtype: torch.dtype, device: torch.device) -> None:
+        self.device = device
+        self.seeds = list(dict.fromkeys(t.seed for t in trainings))
+        self.draws: Draw = target.draw(self.seeds, dtype, device)
+        place = {seed: i for i, seed in enumerate(self.seeds)}
+        self.place = [place[t.seed] for t in trainings]
+        self.fresh = [t.n == 0 for t in trainings]
+        held = [inside(t.n, validation_size) if validation == "inside" else 0 for t in trainings]
+        extra = [int(validation_size) if validation == "free" and t.n else 0 for t in trainings]
+        self.n_fit = torch.tensor([t.n - h for t, h in zip(trainings, held, strict=True)], device=device)
+        self.n_validation = torch.tensor([h or e for h, e in zip(held, extra, strict=True)], device=device)
+        self.validation_role = "validation" if validation == "free" else "train"
+        self.batch_keys = streams.keys([t.seed for t in trainings], "batch", device)
+        largest = max((t.n for t in trainings), default=0)
+        size = torch.finfo(dtype).bits // 8 * largest * (target.d + 1) * len(self.seeds)
+        self.pool = self._read(self.draws, "train", torch.arange(largest, device=device).expand(len(self.seeds), -1)) \
+            if 0 < size <= POOL_BYTES else None
+        self._selected: tuple[tuple[int, ...], Draw] = ((), self.draws)
+
+    @staticmethod
+    def _read(draw: Draw, role: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+        x = draw.inputs(role, rows)
+        return x, draw.labels(x)
+
+    def draw(self, index: Sequence[int]) -> Draw:
+        """The draws of these replicas; the last selection is kept."""
+        key = tuple(index)
+        if self._selected[0] != key:
+            self._selected = (key, self.draws.select([self.place[i] for i in index]))
+        return self._selected[1]
+
+    def batch(self, index: Sequence[int], step: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Inputs (R, size, d) and labels (R, size) of optimizer step ``step`` (R,): fresh rows step*size ..., or rows drawn with
+        replacement from the replica's first n_fit."""
+        count = step.unsqueeze(1) * size + torch.arange(size, device=self.device)
+        fresh = [self.fresh[i] for i in index]
+        if all(fresh):
+            return self._read(self.draw(index), "train", count)
+        if any(fresh):
+            raise ValueError("a stack holds either fresh or pooled trainings")
+        rows = streams.integers(self.batch_keys[index].unsqueeze(1), count, self.n_fit[index].unsqueeze(1))
+        return self._pooled(index, rows)
+
+    def _pooled(self, index: Sequence[int], rows: Tensor) -> tuple[Tensor, Tensor]:
+        if self.pool is None:
+            return self._read(self.draw(index), "train", rows)
+        x, y = self.pool
+        flat = (torch.tensor([self.place[i] for i in index], device=self.device).unsqueeze(1) * x.shape[1] + rows).flatten()
+        return (x.flatten(0, 1).index_select(0, flat).view(*rows.shape, -1), y.flatten().index_select(0, flat).view(rows.shape))
+
+    def validation(self, index: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Validation inputs (R, V, d), labels (R, V) and weights (R, V) that average each replica's own rows."""
+        count = self.n_validation[index]
+        offset, weights = _padded(count)
+        if self.validation_role == "train":
+            return *self._pooled(index, self.n_fit[index].unsqueeze(1) + offset), weights
+        return *self._read(self.draw(index), "validation", offset), weights
+
+    def training_rows(self, index: Sequence[int], most: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The first ``most`` rows each replica trains on, as :meth:`validation`."""
+        offset, weights = _padded(self.n_fit[index].clamp(max=most))
+        return *self._pooled(index, offset), weights
+
+
+def inside(n: int, share: float) -> int:
+    """Validation labels held out inside n: ``share`` of it, at least one, leaving at least one to train on."""
+    return min(max(1, round(share * n)), n - 1) if n > 1 else 0
+
+
+def _padded(count: Tensor) -> tuple[Tensor, Tensor]:
+    """Row offsets (R, V) below each count (the last one repeated) and averaging weights (R, V)."""
+    offset = torch.arange(int(count.max()), device=count.device).expand(len(count), -1)
+    inside_count = offset < count.unsqueeze(1)
+    return offset.minimum(count.unsqueeze(1) - 1), inside_count / count.unsqueeze(1)

@@ -1,0 +1,53 @@
+"""What a trained stack is worth: relative risk on fresh rows, and the probes. Learners that centre do it with constants from
+separate unlabelled rows, so the prediction for a row is a function of that row and no label is used twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from bfc.types import Learner, Params, Probe
+
+if TYPE_CHECKING:
+    from bfc.engine.data import StackData
+    from bfc.engine.loop import Recipe
+
+Evaluation = dict[str, float]
+"""``risk`` and, with a probe, ``<what>/<level>``."""
+
+
+@torch.no_grad()
+def weighted_risk(learner: Learner, params: Params, x: Tensor, y: Tensor, weights: Tensor, present: frozenset[str],
+                  statistics: Mapping[str, Tensor] | None) -> Tensor:
+    """Weighted mean squared error per replica, (R,) float64; x (R, B, d), y and weights (R, B)."""
+    error = learner.forward(params, x, present, statistics) - y
+    return (error.double().square() * weights).sum(1)
+
+
+@torch.no_grad()
+def evaluate(recipe: Recipe, data: StackData, index: Sequence[int], params: Params, present: frozenset[str],
+             probe: Probe | None) -> list[Evaluation]:
+    """Test risk and probes of the replicas ``index`` whose parameters are given in that order. Replicas of one seed share its
+    test rows, so the work goes seed by seed."""
+    results: list[Evaluation] = [{} for _ in index]
+    rows = torch.arange(recipe.test, device=recipe.device).unsqueeze(0)
+    for place in sorted({data.place[i] for i in index}):
+        members = [k for k, i in enumerate(index) if data.place[i] == place]
+        draw = data.draws.select([place])
+        mine = {name: p[members] for name, p in params.items()}
+        x = draw.inputs("test", rows)
+        y = draw.labels(x)
+        centre: Mapping[str, Tensor] = {}
+        if recipe.learner.needs_reference:
+            centre = recipe.learner.statistics(mine, draw.inputs("reference", rows).expand(len(members), -1, -1), present)
+        error = recipe.learner.forward(mine, x.expand(len(members), -1, -1), present, centre) - y
+        risk = error.double().square().mean(1).cpu() / draw.variance
+        measured: dict[str, Tensor] = {"risk": risk}
+        if probe is not None:
+            measured |= probe.measure(recipe.target, draw.select([0] * len(members)), recipe.learner, mine, present)
+        for k, member in enumerate(members):
+            results[member] = {name: float(values[k]) for name, values in measured.items()}
+    return results

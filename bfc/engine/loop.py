@@ -1,0 +1,257 @@
+"""The fused training loop: a stack of trainings (one replica each) goes through the stages of a schedule together, with its own
+phase, clock, learning rate, n and early stop per replica. It exists so that a whole ladder of n and seeds costs little more
+than one training, while every replica gets exactly the numbers it would have got alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bfc.engine.data import StackData
+from bfc.engine.evaluate import Evaluation, evaluate, weighted_risk
+from bfc.engine.optimizers import Optimizer
+from bfc.learners.schedules import Schedule, Stage
+from bfc.types import Learner, Params, Probe, Target, Training
+
+TRAIN_ROWS = 1024
+VALIDATION_REFERENCE = 4096
+DIVERGED_RISK = 10.0
+"""A finished training whose train risk is above this (ten times the trivial predictor's) counts as diverged."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the numbers of a training, apart from its n and seed."""
+
+    target: Target
+    learner: Learner
+    schedule: Schedule
+    optimizer: Optimizer
+    validation: str = "none"
+    """``inside`` (held out within n), ``free`` (extra labels, not counted) or ``none``."""
+    validation_size: float = 0.2
+    """Share of n (inside) or number of rows (free)."""
+    test: int = 16384
+    """Fresh test rows, and unlabelled reference rows for centring."""
+    probe: Probe | None = None
+    longer: int = 1
+    """Multiplies the steps of every phase (4 in the runs that confirm a plateau)."""
+    observe: tuple[int, ...] = ()
+    """Total steps at which the test risk is taken (the online measure)."""
+    dtype: torch.dtype = torch.float32
+    device: torch.device = torch.device("cpu")
+
+    def stages(self) -> tuple[Stage, ...]:
+        return self.schedule.stages(self.learner.groups(self.target), self.target.levels, self.longer)
+
+
+@dataclass
+class State:
+    """All that changes while a stack trains; plain tensors and numbers, so that a checkpoint is a picture of it. Tensors have the
+    stack's R first and live through compaction: a finished replica simply no longer takes part."""
+
+    params: Params
+    best: Params
+    optimizer: dict[str, Params]
+    counters: dict[str, Tensor]
+    """int64 (R,): ``phase``, ``clock`` (steps in it), ``step`` (in all), ``stale`` (checks without a better validation)."""
+    risks: dict[str, Tensor]
+    """float64 (R,): ``validation`` (best in phase), ``train`` (lowest so far in phase), ``train_before`` (at the last check)."""
+    records: list[dict[str, Any]] = field(default_factory=list)
+    """Per replica what was measured so far, then its finished row."""
+
+    def tensors(self) -> dict[str, Any]:
+        return {"params": self.params, "best": self.best, "optimizer": self.optimizer, "counters": self.counters,
+                "risks": self.risks, "records": self.records}
+
+
+def train(recipe: Recipe, trainings: Sequence[Training], *, rates: Tensor | None = None, resume: dict[str, Any] | None = None,
+          on_chunk: Callable[[State, int, int], None] | None = None) -> list[dict[str, Any]]:
+    """Train a stack; one record per training, in order.
+
+    ``rates`` (R,) replaces the optimizer's learning rate per replica. ``resume`` is ``State.tensors()`` of an earlier call with
+    the same arguments. ``on_chunk(state, done, total)`` is called between chunks with replica-steps done and in all.
+    """
+    return _Stack(recipe, trainings, rates, resume).run(on_chunk)
+
+
+class _Stack:
+    def __init__(self, recipe: Recipe, trainings: Sequence[Training], rates: Tensor | None, resume: dict[str, Any] | None) -> None:
+        self.recipe, self.trainings = recipe, list(trainings)
+        self.stages = recipe.stages()
+        self.groups = recipe.learner.groups(recipe.target)
+        self.data = StackData(recipe.target, trainings, recipe.validation, recipe.validation_size, recipe.dtype, recipe.device)
+        everyone = list(range(len(trainings)))
+        lr = torch.full((len(trainings),), recipe.optimizer.lr) if rates is None else rates
+        self.lr = lr.to(recipe.device, recipe.dtype).unsqueeze(1)
+        self.variance = self.data.draw(everyone).variance.to(recipe.device)
+        self.reference = self._reference() if recipe.learner.needs_reference else None
+        self.state = State(**resume) if resume else self._fresh_state(everyone)
+
+    def _reference(self) -> Tensor:
+        """Unlabelled rows per distinct seed, (S, rows, d), that centre validation and train risks."""
+        rows = torch.arange(min(VALIDATION_REFERENCE, self.recipe.test), device=self.recipe.device)
+        return self.data.draws.inputs("reference", rows.expand(len(self.data.seeds), -1))
+
+    def _fresh_state(self, everyone: list[int]) -> State:
+        params = self.recipe.learner.init_params(self.recipe.target, self.data.draw(everyone))
+        params = {name: p.contiguous() for name, p in params.items()}
+        zeros = torch.zeros(len(everyone), dtype=torch.int64)
+        worst = torch.full((len(everyone),), float("inf"), dtype=torch.float64)
+        return State(
+            params, {name: p.clone() for name, p in params.items()},
+            {name: {k: torch.zeros_like(p) for k, p in params.items()} for name in self.recipe.optimizer.state_names},
+            {name: zeros.clone() for name in ("phase", "clock", "step", "stale")},
+            {name: worst.clone() for name in ("validation", "train", "train_before")}, [{} for _ in everyone])
+
+    def run(self, on_chunk: Callable[[State, int, int], None] | None) -> list[dict[str, Any]]:
+        per_replica = sum(stage.steps for stage in self.stages)
+        before = [sum(stage.steps for stage in self.stages[:i]) for i in range(len(self.stages) + 1)]
+        while active := self._active():
+            phase = min(int(self.state.counters["phase"][i]) for i in active)
+            index = [i for i in active if int(self.state.counters["phase"][i]) == phase]
+            stage = self.stages[phase]
+            self._chunk(index, stage, self._length(index, stage))
+            self._check(index, stage)
+            if on_chunk:
+                c = self.state.counters
+                done = sum(before[int(p)] + int(k) for p, k in zip(c["phase"], c["clock"], strict=True))
+                on_chunk(self.state, done, per_replica * len(self.trainings))
+        return self.state.records
+
+    def _active(self) -> list[int]:
+        return [i for i, phase in enumerate(self.state.counters["phase"].tolist()) if phase < len(self.stages)]
+
+    def _length(self, index: list[int], stage: Stage) -> int:
+        """Steps until the next check, phase end or observation of any replica of the group."""
+        every = self.recipe.schedule.check_every
+        lengths = []
+        for i in index:
+            clock, step = int(self.state.counters["clock"][i]), int(self.state.counters["step"][i])
+            lengths += [stage.steps - clock, every - clock % every, *(at - step for at in self.recipe.observe if at > step)]
+        return min(lengths)
+
+    def _chunk(self, index: list[int], stage: Stage, length: int) -> None:
+        """``length`` optimizer steps of the replicas ``index``; no host synchronisation inside."""
+        recipe, state = self.recipe, self.state
+        whole = len(index) == len(self.trainings)
+        take = (lambda t: t) if whole else (lambda t: t[index])
+        trained = [name for group in stage.train for name in self.groups[group]]
+        params = {name: take(p) for name, p in state.params.items()}
+        flat = torch.cat([params[name].flatten(1) for name in trained], 1)
+        buffers = {kind: torch.cat([take(values[name]).flatten(1) for name in trained], 1) for kind, values in state.optimizer.items()}
+        leaves = dict(zip(trained, _views(flat, [params[name] for name in trained]), strict=True))
+        for leaf in leaves.values():
+            leaf.requires_grad_()
+        clock = state.counters["clock"][index].to(recipe.device)
+        step = state.counters["step"][index].to(recipe.device)
+        ahead = torch.arange(length, device=recipe.device)
+        rates = take(self.lr) * recipe.optimizer.rate(clock.unsqueeze(1) + ahead, stage.steps).to(recipe.dtype)
+        for t in range(length):
+            x, y = self.data.batch(index, step + t, recipe.optimizer.batch)
+            out = recipe.learner.forward({**params, **leaves}, x, stage.present)
+            loss = (out - y).square().mean(1).sum()
+            grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+            with torch.no_grad():
+                recipe.optimizer.step(flat, torch.cat([g.flatten(1) for g in grads], 1), buffers, rates[:, t : t + 1],
+                                      (clock + t).unsqueeze(1))
+        self._write(state.params, trained, flat, index)
+        for kind, buffer in buffers.items():
+            self._write(state.optimizer[kind], trained, buffer, index)
+        for name in ("clock", "step"):
+            state.counters[name][index] += length
+
+    @staticmethod
+    def _write(values: Params, names: list[str], flat: Tensor, index: list[int]) -> None:
+        for name, view in zip(names, _views(flat, [values[n][: len(index)] for n in names]), strict=True):
+            values[name][index] = view
+
+    def _check(self, index: list[int], stage: Stage) -> None:
+        """Between chunks: train and validation risk, observations, divergence, early stop and the end of a phase."""
+        state, counters = self.state, self.state.counters
+        finite = torch.stack([p[index].flatten(1).isfinite().all(1) for p in state.params.values()]).all(0).tolist()
+        at_check = [i for i in index if int(counters["clock"][i]) % self.recipe.schedule.check_every == 0
+                    or int(counters["clock"][i]) == stage.steps]
+        if at_check:
+            self._risks(at_check, stage)
+        self._observe(index, stage)
+        patience = self.recipe.schedule.patience
+        ended = []
+        for i, healthy in zip(index, finite, strict=True):
+            if not healthy:
+                state.records[i] |= {"diverged": True, "stage": stage.name}
+                counters["phase"][i] = len(self.stages)
+            elif int(counters["clock"][i]) >= stage.steps or (patience and int(counters["stale"][i]) >= patience):
+                ended.append(i)
+        if ended:
+            self._end_phase(ended, stage)
+
+    def _risks(self, index: list[int], stage: Stage) -> None:
+        state, risks = self.state, self.state.risks
+        centre = None
+        if self.reference is not None:
+            x = self.reference[[self.data.place[i] for i in index]]
+            centre = self.recipe.learner.statistics(self._params(index), x, stage.present)
+        if not self.data.fresh[index[0]]:
+            now = weighted_risk(self.recipe.learner, self._params(index), *self.data.training_rows(index, TRAIN_ROWS),
+                                stage.present, centre).div(self.variance[index]).cpu()
+            risks["train_before"][index] = risks["train"][index]
+            risks["train"][index] = risks["train"][index].fmin(now)
+        if int(self.data.n_validation[index].min()) == 0:
+            return
+        now = weighted_risk(self.recipe.learner, self._params(index), *self.data.validation(index),
+                            stage.present, centre).div(self.variance[index]).cpu()
+        better = [i for i, new in zip(index, (now < risks["validation"][index]).tolist(), strict=True) if new]
+        for name, p in state.params.items():
+            state.best[name][better] = p[better]
+        risks["validation"][index] = risks["validation"][index].fmin(now)
+        state.counters["stale"][index] += 1
+        state.counters["stale"][better] = 0
+
+    def _params(self, index: list[int]) -> Params:
+        return {name: p[index] for name, p in self.state.params.items()}
+
+    def _observe(self, index: list[int], stage: Stage) -> None:
+        due = [i for i in index if int(self.state.counters["step"][i]) in self.recipe.observe]
+        if due:
+            for i, measured in zip(due, self._evaluate(due, stage, None), strict=True):
+                self.state.records[i].setdefault("curve", []).append((int(self.state.counters["step"][i]), measured["risk"]))
+
+    def _evaluate(self, index: list[int], stage: Stage, probe: Probe | None) -> list[Evaluation]:
+        return evaluate(self.recipe, self.data, index, self._params(index), stage.present, probe)
+
+    def _end_phase(self, index: list[int], stage: Stage) -> None:
+        """Restore the best of the phase, measure, and move on with a new optimizer and clock."""
+        state, counters, risks = self.state, self.state.counters, self.state.risks
+        restored = [i for i in index if risks["validation"][i] < float("inf")]
+        for name, p in state.params.items():
+            p[restored] = state.best[name][restored]
+        for i, measured in zip(index, self._evaluate(index, stage, self.recipe.probe), strict=True):
+            record = state.records[i]
+            train_risk = measured["risk"] if self.data.fresh[i] else float(risks["train"][i])
+            record |= {f"{stage.name}/{name}": value for name, value in measured.items()}
+            record |= {"risk": measured["risk"], "train_risk": train_risk, "stage": stage.name,
+                       "validation_risk": float(risks["validation"][i]), "steps": int(counters["step"][i]),
+                       "diverged": not train_risk <= DIVERGED_RISK}
+        for values in state.optimizer.values():
+            for p in values.values():
+                p[index] = 0
+        for name in ("clock", "stale"):
+            counters[name][index] = 0
+        counters["phase"][index] += 1
+        for values in risks.values():
+            values[index] = float("inf")
+
+
+def _views(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
+    """Tensors shaped as ``like`` that share the storage of ``flat`` (R, P)."""
+    views, start = [], 0
+    for p in like:
+        width = p[0].numel()
+        views.append(flat[:, start : start + width].view(flat.shape[0], *p.shape[1:]))
+        start += width
+    return views

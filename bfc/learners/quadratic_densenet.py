@@ -1,0 +1,133 @@
+"""The paper's learner in its tied form (Allen-Zhu & Li, arXiv:2001.04413, section 3; recalled): a quadratic network
+with the target's skip links whose level l computes s_l from all products of the level below and whose output adds up
+the levels' squared norms with the coefficients of the target. Products and outputs are centred; without centring the
+levels cannot be told apart (figures in the paper notes)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from bfc import streams
+from bfc.errors import UserError, require
+from bfc.types import Draw, Params, Target
+
+
+@dataclass(frozen=True)
+class QuadraticDenseNet:
+    """g(x) = bias + sum_l scale_l (|s_l|^2 - mean), s_l = K_{l,l-1} phi_{l-1} + sum_j K_{l,j} (other links).
+
+    phi_j holds all products s_j s_j' (j <= j') of level j minus their mean; links 0 and 1 read x and
+    (x^2 - 1)/sqrt 2. ``scale_l`` = alpha_l / c_l is told by the target (``alpha: known``) or trained with its level
+    (``alpha: trained``, from 1/sqrt(2 p_l), the scale of p_l independent squares). Group ``readout l`` replaces level
+    l's fixed read-out by a free quadratic one on phi_l, which starts at scale_l times the identity; it is used where a
+    schedule trains it. Groups: ``bias``, ``level2`` ... ``levelL``, ``readout2`` ... ``readoutL``.
+    """
+
+    numerics: ClassVar[int] = 1
+    needs_reference: ClassVar[bool] = True
+
+    widths: tuple[int, ...] | None = None
+    """p_2..p_L; null: the target's own widths (exact width)."""
+    init: float = 0.5
+    """Initial weights are N(0, init^2 / fan_in), fan_in separate for every link."""
+    alpha: Literal["known", "trained"] = "known"
+
+    def __post_init__(self) -> None:
+        if self.widths is not None:
+            require(len(self.widths) > 0 and all(p >= 1 for p in self.widths), "learner.widths", list(self.widths), "a list of integers >= 1")
+        require(0 < self.init < float("inf"), "learner.init", self.init, "a number > 0")
+
+    def check(self, target: Target) -> None:
+        if not hasattr(target, "below"):
+            raise UserError(f"learner=quadratic_densenet: needs a target with composition levels, not {type(target).__name__}; "
+                            "allowed: target=quadratic_densenet")
+        levels = len(target.levels)
+        if self.widths is not None:
+            require(len(self.widths) == levels, "learner.widths", list(self.widths), f"a list of L-1 = {levels} integers (p_2..p_{target.L})")
+
+    def _width(self, target: Target, level: int) -> int:
+        return target.width(level) if level < 2 or self.widths is None else self.widths[level - 2]
+
+    def _fan_in(self, target: Target, source: int) -> int:
+        p = self._width(target, source)
+        return p if source < 2 else p * (p + 1) // 2
+
+    def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
+        groups: dict[str, tuple[str, ...]] = {"bias": ("bias",)}
+        for level in target.levels:
+            scale = (f"scale{level}",) if self.alpha == "trained" else ()
+            groups[f"level{level}"] = (*(f"K{level}_{j}" for j in target.below(level)), *scale)
+        return groups | {f"readout{level}": (f"Q{level}",) for level in target.levels}
+
+    def init_params(self, target: Target, draw: Draw) -> Params:
+        first = next(iter(draw.known.values()))
+        cast = {"dtype": first.dtype, "device": first.device}
+        params: Params = {"bias": torch.zeros(len(draw.seeds), 1, **cast)}
+        for i, level in enumerate(target.levels):
+            p = self._width(target, level)
+            for j in target.below(level):
+                fan_in = self._fan_in(target, j)
+                k = streams.normal(draw.seeds, f"init/K{level}_{j}", (p, fan_in), **cast)
+                params[f"K{level}_{j}"] = k * (self.init / fan_in**0.5)
+            known = draw.known["scale"][:, i : i + 1]
+            params[f"scale{level}"] = known.clone() if self.alpha == "known" else torch.full_like(known, (2 * p) ** -0.5)
+            params[f"Q{level}"] = params[f"scale{level}"] * _diagonal(p, **cast)
+        return params
+
+    def features(self, params: Params, x: Tensor, present: frozenset[str],
+                 statistics: Mapping[str, Tensor] | None = None) -> dict[int, tuple[Tensor, Tensor, Tensor]]:
+        """Level → (s (R, B, p), centred products phi (R, B, p(p+1)/2), their subtracted mean (R, 1, p(p+1)/2))."""
+        levels: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        for level in sorted(int(name[5:]) for name in present if name.startswith("level")):
+            s = None
+            for name in params:
+                if not name.startswith(f"K{level}_"):
+                    continue
+                j = int(name.rpartition("_")[2])
+                if j >= 2 and j not in levels:
+                    raise UserError(f"schedule: level{level} is trained before level{j}, which it reads")
+                source = levels[j][1] if j >= 2 else x if j == 0 else (x * x - 1) * 0.5**0.5
+                part = torch.bmm(source, params[name].mT)
+                s = part if s is None else s + part
+            left, right = _pairs(s.shape[-1], s.dtype, s.device)
+            phi = (s @ left) * (s @ right)
+            mean = phi.mean(1, keepdim=True) if statistics is None else statistics[f"phi{level}"]
+            levels[level] = (s, phi - mean, mean)
+        return levels
+
+    def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
+        return {f"phi{level}": mean for level, (_, _, mean) in self.features(params, x, present).items()}
+
+    def forward(self, params: Params, x: Tensor, present: frozenset[str],
+                statistics: Mapping[str, Tensor] | None = None) -> Tensor:
+        out = params["bias"].expand(-1, x.shape[1])
+        for level, (s, phi, _) in self.features(params, x, present, statistics).items():
+            if f"readout{level}" in present:
+                out = out + torch.bmm(phi, params[f"Q{level}"].unsqueeze(-1)).squeeze(-1)
+            else:
+                diagonal = _diagonal(s.shape[-1], s.dtype, s.device)
+                out = out + params[f"scale{level}"] * (phi @ diagonal)
+        return out
+
+
+@lru_cache(maxsize=64)
+def _selections(p: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """0/1 matrices (p, p(p+1)/2) picking both factors of every product i <= j, and the 0/1 vector of the squares; two
+    small matrix products are several times faster than gathers, forward and backward."""
+    i, j = torch.triu_indices(p, p, device=device)
+    eye = torch.eye(p, dtype=dtype, device=device)
+    return eye[:, i].contiguous(), eye[:, j].contiguous(), (i == j).to(dtype)
+
+
+def _pairs(p: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    return _selections(p, dtype, device)[:2]
+
+
+def _diagonal(p: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _selections(p, dtype, device)[2]

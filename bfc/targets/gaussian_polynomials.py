@@ -1,0 +1,135 @@
+"""Polynomials of a standard Gaussian vector, with exact mean and variance. Deep compositions of quadratics have
+kurtosis in the hundreds, so a Monte-Carlo normaliser from some thousand draws is tens of per cent off; expanding the
+composition and changing to the orthonormal Hermite basis gives the moments to rounding. A polynomial in r
+variables of total degree <= D is its coefficient vector in the graded order below, of length C(D + r, r); the order
+does not depend on D, so a polynomial of lower degree is a prefix of one of higher degree."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from itertools import combinations_with_replacement
+
+import numpy as np
+
+MAX_PRODUCT_TERMS = 4_000_000
+"""Largest number of coefficient pairs a product may have (an index table of 32 MB); beyond it callers use quadrature."""
+
+
+def size(r: int, degree: int) -> int:
+    """Number of monomials in r variables of total degree <= degree."""
+    return math.comb(degree + r, r)
+
+
+def affordable(r: int, degree: int) -> bool:
+    """Whether a polynomial of this degree can be squared within :data:`MAX_PRODUCT_TERMS` (also its square's basis)."""
+    return size(r, degree) ** 2 <= MAX_PRODUCT_TERMS and size(r, 2 * degree) <= MAX_PRODUCT_TERMS // 4
+
+
+@lru_cache(maxsize=32)
+def _suffix_sums(r: int, degree: int) -> np.ndarray:
+    """Monomials as weakly decreasing suffix sums s_i = e_i + ... + e_r, in rank order; shape (size, r), int64."""
+    every = np.array(list(combinations_with_replacement(range(degree + 1), r)), dtype=np.int64).reshape(-1, r)
+    every = every[:, ::-1]
+    return every[np.argsort(_rank(every), kind="stable")]
+
+
+@lru_cache(maxsize=64)
+def _rank_table(r: int, top: int) -> np.ndarray:
+    """Combinatorial number system: entry [i, s] = C(s + r - 1 - i, r - i), so that rank = sum_i table[i, s_i]."""
+    return np.array([[math.comb(s + r - 1 - i, r - i) for s in range(top + 1)] for i in range(r)], dtype=np.int64)
+
+
+def _rank(sums: np.ndarray) -> np.ndarray:
+    table = _rank_table(sums.shape[-1], int(sums.max(initial=0)))
+    rank = np.zeros(sums.shape[:-1], dtype=np.int64)
+    for i in range(sums.shape[-1]):
+        rank += table[i][sums[..., i]]
+    return rank
+
+
+@lru_cache(maxsize=8)
+def _product_ranks(r: int, degree: int) -> np.ndarray:
+    """Rank of the product of every pair of monomials of degree <= degree; flat, length size^2."""
+    sums = _suffix_sums(r, degree)
+    table = _rank_table(r, 2 * degree)
+    rank = np.zeros((len(sums), len(sums)), dtype=np.int64)
+    for i in range(r):
+        rank += table[i][sums[:, None, i] + sums[None, :, i]]
+    return rank.ravel()
+
+
+def square(p: np.ndarray, r: int, degree: int) -> np.ndarray:
+    """Coefficients of p^2 (degree 2 * degree) from those of p (degree ``degree``)."""
+    ranks = _product_ranks(r, degree)
+    return np.bincount(ranks, weights=np.outer(p, p).ravel(), minlength=size(r, 2 * degree))
+
+
+@lru_cache(maxsize=8)
+def _lowerings(r: int, degree: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For every variable, the sparse map x^n -> sum_k n!/(2^k k! (n-2k)!) He_{n-2k}: (from, to, factor)."""
+    sums = _suffix_sums(r, degree)
+    exponents = sums - np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
+    maps = []
+    for i in range(r):
+        source, goal, factor = [], [], []
+        for k in range(1, degree // 2 + 1):
+            rows = np.flatnonzero(exponents[:, i] >= 2 * k)
+            lowered = sums[rows].copy()
+            lowered[:, : i + 1] -= 2 * k
+            n = exponents[rows, i]
+            weights = np.array([math.factorial(m) / (2**k * math.factorial(k) * math.factorial(m - 2 * k))
+                                if m >= 2 * k else 0.0 for m in range(degree + 1)])
+            source.append(rows)
+            goal.append(_rank(lowered) if len(rows) else rows)
+            factor.append(weights[n])
+        empty = np.zeros(0, np.int64)
+        maps.append((np.concatenate([empty, *source]), np.concatenate([empty, *goal]), np.concatenate([np.zeros(0), *factor])))
+    return maps
+
+
+def hermite(p: np.ndarray, r: int, degree: int) -> np.ndarray:
+    """Coefficients in the orthonormal Hermite basis, same order; entry 0 is the mean, the rest's squares the variance."""
+    h = np.array(p, dtype=np.float64)
+    for source, goal, factor in _lowerings(r, degree):
+        h = h + np.bincount(goal, weights=h[source] * factor, minlength=len(h))
+    return h * _root_factorials(r, degree)
+
+
+@lru_cache(maxsize=8)
+def _root_factorials(r: int, degree: int) -> np.ndarray:
+    sums = _suffix_sums(r, degree)
+    exponents = sums - np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
+    table = np.sqrt([float(math.factorial(n)) for n in range(degree + 1)])
+    return table[exponents].prod(axis=1)
+
+
+def mean_and_variance(p: np.ndarray, r: int, degree: int) -> tuple[float, float]:
+    """Exact mean and variance of p(x), x ~ N(0, I_r)."""
+    h = hermite(p, r, degree)
+    return float(h[0]), float(h[1:] @ h[1:])
+
+
+def linear(a: np.ndarray) -> np.ndarray:
+    """The linear form a . x, for a of shape (r,); length r + 1 (degree 1)."""
+    r = len(a)
+    p = np.zeros(r + 1)
+    units = np.tril(np.ones((r, r), np.int64))
+    p[_rank(units)] = a
+    return p
+
+
+def add(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Sum of two polynomials in the same variables, of any degrees."""
+    if len(p) < len(q):
+        p, q = q, p
+    total = p.copy()
+    total[: len(q)] += q
+    return total
+
+
+def evaluate(p: np.ndarray, x: np.ndarray, degree: int) -> np.ndarray:
+    """p at the rows of x, shape (N, r); the plain definition that tests compare against."""
+    sums = _suffix_sums(x.shape[1], degree)
+    exponents = sums - np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
+    return np.prod(x[:, None, :] ** exponents[None], axis=2) @ p
