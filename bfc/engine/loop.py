@@ -183,7 +183,7 @@ class _Stack:
         ended = []
         for i, healthy in zip(index, finite, strict=True):
             if not healthy:
-                state.records[i] |= {"diverged": True, "stage": stage.name}
+                state.records[i] |= {"diverged": True, "stage": stage.name, "risk": float("nan"), "train_risk": float("nan")}
                 counters["phase"][i] = len(self.stages)
             elif int(counters["clock"][i]) >= stage.steps or (patience and int(counters["stale"][i]) >= patience):
                 ended.append(i)

@@ -1,0 +1,221 @@
+"""From a composed configuration to checked components and the identity of each cell. Every YAML maps one-to-one to a dataclass of
+this package; types are checked against its annotations, ranges by the class itself, fits between components here, so that
+a bad value costs one sentence and no compute."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+from bfc.errors import UserError, nearest, require
+
+SCHEMA = 1
+"""Version of the identity's form; raised when the same components must give new cells."""
+GROUPS = ("target", "learner", "schedule", "optimizer", "probe", "baseline", "measure", "tracker", "compute")
+SCALARS = ("results", "study")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how a cell runs. ``stack``: trainings fused in one stack (auto: 32 on the CPU, 1024 on a GPU); only ``dtype``
+    changes numbers beyond rounding."""
+
+    device: str = "auto"
+    """``auto`` (a GPU if torch sees one), ``cpu``, ``cuda`` or ``cuda:<i>``."""
+    dtype: typing.Literal["float32", "float64"] = "float32"
+    stack: int | typing.Literal["auto"] = "auto"
+    threads: int = 1
+    """Threads of one process for tensor work; sweeps run one process per core instead."""
+    checkpoint_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        known = self.device in ("auto", "cpu", "cuda") or (self.device.startswith("cuda:") and self.device[5:].isdigit())
+        require(known, "compute.device", self.device, "auto, cpu, cuda or cuda:<number>")
+        require(self.stack == "auto" or self.stack >= 1, "compute.stack", self.stack, "auto or an integer >= 1")
+        require(self.threads >= 1, "compute.threads", self.threads, "an integer >= 1")
+        require(self.checkpoint_seconds >= 0, "compute.checkpoint_seconds", self.checkpoint_seconds, "a number >= 0")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One Hydra job, checked: the components (None where a group is ``none``) and what was asked for."""
+
+    target: Any
+    learner: Any
+    schedule: Any
+    optimizer: Any
+    probe: Any
+    baseline: Any
+    measure: Any
+    tracker: Any
+    compute: Compute
+    results: str
+    study: Mapping[str, Any] | None
+
+    @property
+    def study_name(self) -> str | None:
+        return self.study.get("name") if self.study else None
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """What a cell is: ``identity`` holds every value that changes a number, ``cell_id`` is its hash."""
+
+    kind: str
+    """``learner`` or ``baseline``."""
+    method: str
+    identity: Mapping[str, Any]
+    config: Mapping[str, Any]
+    """What config.yaml shows: the identity with display names and axes on top."""
+
+    @property
+    def cell_id(self) -> str:
+        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load(config: Mapping[str, Any]) -> Job:
+    """Build and check a job from plain nested containers; raises :class:`UserError` with one sentence."""
+    for key in config:
+        if key not in (*GROUPS, *SCALARS):
+            raise UserError(f"{key}: no such key; {nearest(key, (*GROUPS, *SCALARS))}")
+    parts = {name: component(name, config.get(name)) for name in GROUPS}
+    results, study = config.get("results", "results"), config.get("study")
+    require(isinstance(results, str) and bool(results.strip()), "results", results, "a folder name")
+    require(study is None or isinstance(study, Mapping), "study", study, "null or the study node of a file under sweeps/")
+    job = Job(**parts, results=results, study=study)
+    _check_fit(job)
+    return job
+
+
+def _check_fit(job: Job) -> None:
+    if job.target is None:
+        raise UserError("target=none: a target is needed")
+    if job.learner is None and job.baseline is None:
+        raise UserError("learner=none and baseline=none: nothing to measure; set at least one of them")
+    if job.compute is None or job.measure is None:
+        raise UserError("measure and compute cannot be none")
+    if job.baseline is not None:
+        job.baseline.check(job.target)
+    if job.learner is None:
+        return
+    for name in ("schedule", "optimizer"):
+        if getattr(job, name) is None:
+            raise UserError(f"{name}=none: a learner needs a {name}")
+    job.learner.check(job.target)
+    stages = job.schedule.stages(job.learner.groups(job.target), job.target.levels)
+    shortest = min(stage.steps for stage in stages)
+    require(job.optimizer.warmup < shortest, "optimizer.warmup", job.optimizer.warmup, f"below the shortest phase, {shortest} steps")
+    if job.measure.needs_constant_rate:
+        require(job.optimizer.decay == "constant", "optimizer.decay", job.optimizer.decay,
+                "constant with measure=online, where first passage must not depend on the horizon")
+        require(job.schedule.patience is None, "schedule.patience", job.schedule.patience, "null with measure=online")
+
+
+def component(key: str, node: Any) -> Any:
+    """The dataclass that ``node`` (a mapping with ``_target_``) describes, or None where the group is ``none``."""
+    if node is None or (isinstance(node, Mapping) and node.get("_target_") is None and not set(node) - {"_target_"}):
+        return None
+    if not isinstance(node, Mapping):
+        raise UserError(f"{key}={node}: must be a group option with a _target_")
+    cls = _class(key, node.get("_target_"))
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for name in node:
+        if name != "_target_" and name not in fields:
+            raise UserError(f"{key}.{name}: no such key; {nearest(name, fields)}")
+    for name, f in fields.items():
+        if name not in node and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise UserError(f"{key}.{name}: is missing; it must be {describe(typing.get_type_hints(cls)[name])}")
+    return _construct(key, cls, {name: value for name, value in node.items() if name != "_target_"})
+
+
+def _class(key: str, path: Any) -> type:
+    """The dataclass at a dotted path inside this package; anything else is refused."""
+    require(isinstance(path, str) and path.startswith("bfc.") and path.count(".") >= 2, f"{key}._target_", path, "a class of this package, bfc.<module>.<Class>")
+    module, _, name = path.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"{key}._target_={path}: no such class ({error})") from error
+    require(isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__.startswith("bfc."), f"{key}._target_", path, "a component dataclass of this package")
+    return cls
+
+
+def _construct(key: str, cls: type, values: Mapping[str, Any]) -> Any:
+    import pydantic
+
+    try:
+        return pydantic.TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, UserError):
+            raise cause from None
+        name = str(first["loc"][0]) if first["loc"] else ""
+        hint = typing.get_type_hints(cls).get(name)
+        raise UserError(f"{key}.{name}={_shown(values.get(name))}: must be {describe(hint)}") from None
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else json.dumps(value) if isinstance(value, (list, dict)) else str(value)
+
+
+def describe(hint: Any) -> str:
+    """A type annotation in words: ``an integer, a list of integers or null``."""
+    names = {int: "an integer", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
+    if hint in names:
+        return names[hint]
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is typing.Literal:
+        return " or ".join(map(str, arguments))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(describe(a) for a in arguments)
+    if origin in (tuple, list):
+        inner = describe(arguments[0]) if arguments else "values"
+        return "a list of " + {"an integer": "integers", "a number": "numbers", "a text": "texts"}.get(inner, f"({inner})")
+    return f"a {getattr(hint, '__name__', hint)}"
+
+
+def canonical(part: Any, keep: typing.Collection[str] | None = None) -> dict[str, Any] | None:
+    """The identity of a component: class, numerics version and every field that changes a number, as plain JSON values."""
+    if part is None:
+        return None
+    fields = [f.name for f in dataclasses.fields(part) if f.metadata.get("identity", True) and (keep is None or f.name in keep)]
+    values = {name: getattr(part, name) for name in fields}
+    cls = type(part)
+    plain = json.loads(json.dumps(values, default=dataclasses.asdict))
+    return {"_target_": f"{cls.__module__}.{cls.__qualname__}", "numerics": getattr(cls, "numerics", 1), **plain}
+
+
+def cells(job: Job) -> list[CellSpec]:
+    """The one or two cells of a job, the learner's first. A baseline's identity holds nothing of the learner."""
+    specs = []
+    shared = {"schema": SCHEMA, "target": canonical(job.target)}
+    if job.learner is not None:
+        measure = canonical(job.measure)
+        measure["_target_"] = "bfc.measure.online.Online" if job.measure.needs_constant_rate else "bfc.measure.base.Measure"
+        identity = {**shared, **{name: canonical(getattr(job, name)) for name in ("learner", "schedule", "optimizer", "probe")},
+                    "measure": measure, "dtype": job.compute.dtype}
+        specs.append(_spec("learner", f"{job.schedule.name} {_short(job.learner)}", identity, job))
+    if job.baseline is not None:
+        identity = {**shared, "baseline": canonical(job.baseline), "measure": {"test": job.measure.test}}
+        specs.append(_spec("baseline", job.baseline.label, identity, job))
+    return specs
+
+
+def _spec(kind: str, method: str, identity: Mapping[str, Any], job: Job) -> CellSpec:
+    names = ("target", "learner", "schedule", "optimizer", "probe", "baseline", "measure")
+    shown = {"kind": kind, "method": method, "target_name": _short(job.target), "d": job.target.d, "L": max(job.target.levels, default=1),
+             "degree": job.target.degree, **{name: identity.get(name) for name in names}}
+    return CellSpec(kind, method, identity, {**shown, **{k: v for k, v in identity.items() if k not in shown}})
+
+
+def _short(part: Any) -> str:
+    return type(part).__module__.rpartition(".")[2]

@@ -1,0 +1,61 @@
+"""Where a number was made: versions, commit, uncommitted changes and hardware, stored beside every result."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "submitit", "wandb", "pandas", "pyarrow", "matplotlib")
+MOST_DIFF = 200_000
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """A mapping of plain values."""
+    commit, diff = _git()
+    return {"python": sys.version.split()[0], "platform": platform.platform(), "hardware": hardware(device), "cores": os.cpu_count(),
+            "torch_threads": torch.get_num_threads(), "packages": {name: version for name in PACKAGES if (version := _version(name))},
+            "commit": commit, "diff": diff, "slurm_job": os.environ.get("SLURM_JOB_ID")}
+
+
+@functools.cache
+def hardware(device: torch.device) -> str:
+    """The GPU's or processor's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def _git() -> tuple[str | None, str | None]:
+    """Commit and uncommitted diff of the checkout this package runs from; None outside one."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD") if git("ls-files", "--error-unmatch", __file__) else None
+    diff = git("diff", "HEAD") if commit else None
+    return commit, diff[:MOST_DIFF] if diff else None

@@ -1,0 +1,18 @@
+"""Where the configuration files are: inside the package when installed from a wheel, beside it in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def _find(name: str) -> Path:
+    installed = _PACKAGE / name
+    return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+CONF = _find("conf")
+"""The folder of ``config.yaml`` and the config groups."""
+SWEEPS = _find("sweeps")
+"""The folder of the studies."""

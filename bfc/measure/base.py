@@ -1,0 +1,75 @@
+"""What every way of measuring shares: which labels a training may use and how it is judged (these change numbers), and which
+trainings are asked for (these do not: asking for more extends a finished cell)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from bfc.errors import require
+from bfc.types import Training
+
+
+def request(default: Any) -> Any:
+    """A field that says what is asked for; it is no part of a cell's identity."""
+    return field(default=default, metadata={"identity": False})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Base of the measures. ``seeds``: a count (0, 1, ...) or a list; ``eps``: the relative risks at which n* is asked for."""
+
+    numerics: ClassVar[int] = 1
+    needs_constant_rate: ClassVar[bool] = False
+
+    eps: tuple[float, ...] | float = request((0.1, 0.01))
+    seeds: int | tuple[int, ...] = request(8)
+    confirm: int = request(4)
+    """Seeds run on fresh data for 4 times the steps where nothing fits at the largest n, to tell a plateau from a lack of data
+    or of steps; 0: no such runs."""
+    validation: Literal["inside", "free", "none"] = "inside"
+    """``inside``: a share of n is held out and counted; ``free``: extra labels, not counted (marked on every plot)."""
+    validation_size: float = 0.2
+    """Share of n (inside) or number of labels (free)."""
+    test: int = 16384
+    """Fresh test rows per seed."""
+
+    def __post_init__(self) -> None:
+        eps = self.eps if isinstance(self.eps, tuple) else (self.eps,)
+        object.__setattr__(self, "eps", tuple(sorted(set(eps), reverse=True)))
+        require(len(eps) > 0 and all(0 < e < 1 for e in eps), "measure.eps", list(eps), "numbers between 0 and 1")
+        if isinstance(self.seeds, int):
+            require(1 <= self.seeds <= 100_000, "measure.seeds", self.seeds, "a count >= 1 or a list of seeds >= 0")
+            object.__setattr__(self, "seeds", tuple(range(self.seeds)))
+        require(len(self.seeds) > 0 and all(0 <= s < 1 << 62 for s in self.seeds), "measure.seeds", list(self.seeds),
+                "a count >= 1 or a list of seeds >= 0")
+        require(len(set(self.seeds)) == len(self.seeds), "measure.seeds", list(self.seeds), "without repetition")
+        require(0 <= self.confirm <= 1000, "measure.confirm", self.confirm, "an integer from 0 to 1000")
+        require(16 <= self.test <= 1 << 24, "measure.test", self.test, "an integer from 16 to 16777216")
+        if self.validation == "none":
+            object.__setattr__(self, "validation_size", 0.0)
+        elif self.validation == "inside":
+            require(0 < self.validation_size < 1, "measure.validation_size", self.validation_size,
+                    "a share in (0, 1) with measure.validation=inside")
+        else:
+            require(self.validation_size >= 1 and self.validation_size == int(self.validation_size), "measure.validation_size",
+                    self.validation_size, "an integer count >= 1 with measure.validation=free")
+
+    def trainings(self) -> list[Training]:
+        """Every training asked for; n = 0 stands for fresh samples."""
+        raise TypeError("measure: choose single, ladder or online")
+
+    def missing(self, stored: Collection[tuple[int, int]]) -> list[Training]:
+        """Trainings asked for whose (n, seed) is not stored, in the order they run."""
+        return [t for t in self.trainings() if (t.n, t.seed) not in stored]
+
+    def observe(self, batch: int, steps: int) -> tuple[int, ...]:
+        """Total steps at which the test risk is taken during a training of ``steps`` steps."""
+        return ()
+
+
+def check_counts(n: tuple[int, ...]) -> None:
+    """Refuse sample sizes that are not positive or repeat."""
+    require(len(n) > 0 and all(2 <= k <= 1 << 40 for k in n), "measure.n", list(n), "integers >= 2")
+    require(len(set(n)) == len(n), "measure.n", list(n), "without repetition")

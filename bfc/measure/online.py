@@ -1,0 +1,39 @@
+"""First passage on fresh samples: one run per seed shows every n at once, since the samples used so far are a clock. The risk is
+taken on a log grid of steps, so one training yields a whole curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bfc.errors import require
+from bfc.measure.base import Measure
+from bfc.types import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Online(Measure):
+    """n* is where the risk is at or below eps at two looks running; n counts the samples of all phases."""
+
+    needs_constant_rate: ClassVar[bool] = True
+
+    ratio: float = 1.15
+    """Between two looks, in samples."""
+    fresh: bool = True
+    """Always true here; in the identity."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fresh", True)
+        object.__setattr__(self, "validation", "none")
+        require(1.001 <= self.ratio <= 4, "measure.ratio", self.ratio, "a number from 1.001 to 4")
+        super().__post_init__()
+
+    def trainings(self) -> list[Training]:
+        return [Training(0, seed) for seed in self.seeds]
+
+    def observe(self, batch: int, steps: int) -> tuple[int, ...]:
+        looks, at = {steps}, 1.0
+        while at < steps:
+            looks.add(int(at))
+            at = max(at * self.ratio, at + 1)
+        return tuple(sorted(looks))

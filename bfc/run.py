@@ -1,0 +1,221 @@
+"""Run one cell: find what is asked for and not yet stored, train it in stacks (or compute the baseline's curves), confirm plateaus,
+judge outcomes, store. It is safe to stop at any moment: finished stacks are stored, the current one has a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from bfc.config import CellSpec, Compute, Job
+from bfc.engine.loop import Recipe, State, train
+from bfc.environment import environment, hardware
+from bfc.errors import UserError
+from bfc.measure.outcomes import judge, to_confirm
+from bfc.store import Cell, Store
+from bfc.types import Training
+
+CONFIRM_LONGER = 4
+STATUS_SECONDS = 1.0
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What running a cell came to: its id, how many trainings it holds and how many were computed now."""
+
+    cell_id: str
+    method: str
+    stored: int
+    computed: int
+
+
+def run_cell(spec: CellSpec, job: Job, tracker: Any = None) -> Outcome:
+    """Bring one cell up to what ``job`` asks for. Raises :class:`UserError` if another process is at it."""
+    cell = Store(job.results).cell(spec.cell_id)
+    rows = cell.rows()
+    asked = {"study": job.study_name, "size": (job.study or {}).get("size"), "eps": list(job.measure.eps), "seeds": list(job.measure.seeds),
+             "n": sorted({t.n for t in job.measure.trainings()}) if spec.kind == "learner" else None}
+    if rows and not _wanted(spec, job, rows) and cell.read_json("status.json", {}).get("state") == "done":
+        cell.write_config(spec.config)
+        cell.add_request(asked)
+        return Outcome(spec.cell_id, spec.method, len(rows), 0)
+    device = resolve_device(job.compute.device)
+    torch.set_num_threads(job.compute.threads)
+    with cell.claim():
+        cell.write_config(spec.config)
+        cell.write_json("environment.json", environment(device))
+        cell.add_request(asked)
+        before = len(cell.rows())
+        run = _Run(spec, job, cell, device, tracker)
+        try:
+            if tracker is not None:
+                tracker.open(spec.cell_id, {**spec.config, "study": job.study_name}, resumed=before > 0)
+            (run.learner if spec.kind == "learner" else run.baseline)()
+        except BaseException as error:
+            cell.status("failed", error=f"{type(error).__name__}: {error}", done=run.done, total=run.total)
+            raise
+        rows = cell.rows()
+        cell.status("done", done=run.total, total=run.total, trainings=len(rows))
+        if tracker is not None:
+            tracker.close(rows, crossings(rows, job.measure.eps))
+    return Outcome(spec.cell_id, spec.method, len(rows), len(rows) - before)
+
+
+def crossings(rows: Rows, eps: Sequence[float]) -> Rows:
+    """n* per eps of a cell's rows, as plain mappings."""
+    import pandas
+
+    from bfc.measure.nstar import estimate
+
+    return estimate(pandas.DataFrame(rows), eps).to_dict("records")
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device; refuses a GPU that torch cannot see, also where SLURM has granted one and ``auto`` would pass it over."""
+    granted = os.environ.get("CUDA_VISIBLE_DEVICES") if "SLURM_JOB_ID" in os.environ else None
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        if name.startswith("cuda:") and int(name[5:]) >= count:
+            raise UserError(f"compute.device={name}: must be below cuda:{count}, torch sees {count} GPU(s)")
+        return torch.device("cuda" if name == "auto" else name)
+    if name.startswith("cuda") or (name == "auto" and granted not in (None, "", "-1", "NoDevFiles")):
+        found = f"SLURM granted GPU {granted} but " if granted else ""
+        raise UserError(f"compute.device={name}: {found}torch {torch.__version__} sees no GPU; install a CUDA build of torch (README, GPU) or set compute.device=cpu")
+    return torch.device("cpu")
+
+
+def _wanted(spec: CellSpec, job: Job, rows: Rows) -> Sequence[Any]:
+    """What is asked for and not stored: trainings of a learner, seeds of a baseline."""
+    if spec.kind == "baseline":
+        stored = {row["seed"] for row in rows}
+        return [seed for seed in job.measure.seeds if seed not in stored]
+    return job.measure.missing({(0 if row["fresh"] else row["n"], row["seed"]) for row in rows if row["kind"] != "probe"})
+
+
+class _Run:
+    """One cell being measured; ``done`` and ``total`` count replica-steps (learner) or seeds (baseline) for the progress display."""
+
+    def __init__(self, spec: CellSpec, job: Job, cell: Cell, device: torch.device, tracker: Any) -> None:
+        self.spec, self.job, self.cell, self.device, self.tracker = spec, job, cell, device, tracker
+        self.done, self.total = 0, 1
+        self._told = self._saved = 0.0
+
+    def learner(self) -> None:
+        job, size = self.job, stack_size(self.job.compute, self.device)
+        recipe = Recipe(job.target, job.learner, job.schedule, job.optimizer, job.measure.validation, job.measure.validation_size,
+                        job.measure.test, job.probe, dtype=getattr(torch, job.compute.dtype), device=self.device)
+        steps = sum(stage.steps for stage in recipe.stages())
+        recipe = replace(recipe, observe=job.measure.observe(job.optimizer.batch, steps))
+        wanted = _wanted(self.spec, job, self.cell.rows())
+        self.total = max(1, steps * len(wanted))
+        self._stacks(recipe, wanted, size)
+        rows = self.cell.rows()
+        seeds = to_confirm(rows, min(job.measure.eps), job.measure.confirm)
+        confirmed = {row["seed"] for row in rows if row["kind"] == "probe"}
+        confirming = [Training(0, seed, "probe") for seed in seeds if seed not in confirmed]
+        if confirming:
+            self.total += CONFIRM_LONGER * steps * len(confirming)
+            fresh = replace(recipe, validation="none", longer=CONFIRM_LONGER, observe=(), probe=None)
+            self._stacks(fresh, confirming, size)
+        self._judge()
+
+    def _stacks(self, recipe: Recipe, wanted: list[Training], size: int) -> None:
+        """Train ``wanted`` stack by stack, the one with a checkpoint first."""
+        checkpoint = self.cell.load_checkpoint()
+        if checkpoint is not None:
+            begun = [Training(*t) for t in checkpoint["trainings"]]
+            if set(begun) <= set(wanted) and checkpoint["longer"] == recipe.longer:
+                self._stack(recipe, begun, checkpoint)
+                wanted = [t for t in wanted if t not in set(begun)]
+        for start in range(0, len(wanted), size):
+            self._stack(recipe, wanted[start : start + size], None)
+
+    def _stack(self, recipe: Recipe, trainings: list[Training], checkpoint: dict[str, Any] | None) -> None:
+        began, offset = time.perf_counter(), self.done
+        spent = checkpoint["seconds"] if checkpoint else 0.0
+        self._saved = time.monotonic()
+
+        def on_chunk(state: State, done: int, total: int) -> None:
+            self._tell(offset + done)
+            if time.monotonic() - self._saved >= self.job.compute.checkpoint_seconds:
+                seconds = spent + time.perf_counter() - began
+                self.cell.save_checkpoint({"trainings": [(t.n, t.seed, t.kind) for t in trainings], "longer": recipe.longer,
+                                           "seconds": seconds, "state": state.tensors()})
+                self._saved = time.monotonic()
+
+        resume = _to_device(checkpoint["state"], self.device) if checkpoint else None
+        records = train(recipe, trainings, resume=resume, on_chunk=on_chunk)
+        seconds = (spent + time.perf_counter() - began) / len(trainings)
+        rows = [row for t, record in zip(trainings, records, strict=True) for row in self._rows(t, record, recipe, seconds, len(trainings))]
+        self.cell.write_rows(self.cell.rows() + rows)
+        self.cell.drop_checkpoint()
+        self._track(rows)
+
+    def _rows(self, t: Training, record: dict[str, Any], recipe: Recipe, seconds: float, stack: int) -> Rows:
+        """The stored row of one training; a point per look for the online measure."""
+        batch, fresh = recipe.optimizer.batch, t.n == 0
+        common = {"seed": t.seed, "fresh": fresh, "validation": "none" if fresh else recipe.validation, "seconds": seconds,
+                  "stack": stack, "hardware": hardware(self.device), "dtype": str(recipe.dtype).removeprefix("torch.")}
+        curve = record.pop("curve", [])
+        nan = float("nan")
+        measured = {"risk": nan, "train_risk": nan, "validation_risk": nan, "steps": None, "diverged": False, **record}
+        if recipe.observe and curve:
+            return [{"kind": "curve", "n": step * batch, **common, **measured, "risk": risk, "train_risk": risk, "steps": step} for step, risk in curve]
+        n = batch * sum(stage.steps for stage in recipe.stages()) if fresh else t.n
+        return [{"kind": t.kind, "n": n, **common, **measured}]
+
+    def baseline(self) -> None:
+        job = self.job
+        seeds = _wanted(self.spec, job, self.cell.rows())
+        self.total = len(seeds) + 1
+        tuned = self.cell.read_json("tuned.json", None)
+        if tuned is None:
+            tuned = job.baseline.tune(job.target, job.measure.test, self.device)
+            self.cell.write_json("tuned.json", tuned)
+        self._tell(1, force=True)
+        for seed in seeds:
+            began = time.perf_counter()
+            curve = job.baseline.curve(job.target, seed, job.measure.test, tuned, self.device)
+            common = {"seed": seed, "fresh": False, "validation": "none", "seconds": time.perf_counter() - began, "stack": 1,
+                      "hardware": hardware(self.device), "dtype": "float64", "diverged": False, "train_risk": None, "steps": 0}
+            rows = [{"kind": "curve", "n": n, "risk": risk, **common} for n, risk in zip(curve.n, curve.risk, strict=True)]
+            self.cell.write_rows(self.cell.rows() + rows)
+            self._track(rows)
+            self._tell(self.done + 1, force=True)
+        self._judge()
+
+    def _judge(self) -> None:
+        """Write the outcome of every training at the strictest eps asked for."""
+        rows = self.cell.rows()
+        eps = min(self.job.measure.eps)
+        confirming = [row["risk"] for row in rows if row["kind"] == "probe"]
+        self.cell.write_rows([{**row, "outcome": judge(row, eps, confirming)} for row in rows])
+
+    def _tell(self, done: int, force: bool = False) -> None:
+        self.done = done
+        if force or time.monotonic() - self._told >= STATUS_SECONDS:
+            self._told = time.monotonic()
+            self.cell.status("running", done=done, total=self.total, method=self.spec.method)
+
+    def _track(self, rows: Rows) -> None:
+        if self.tracker is not None:
+            for row in rows:
+                self.tracker.log({k: v for k, v in row.items() if isinstance(v, (int, float)) and not isinstance(v, bool)})
+
+
+def stack_size(compute: Compute, device: torch.device) -> int:
+    """Trainings per stack: as asked for, or what saturates the device (measured in benchmarks/engine.py)."""
+    return compute.stack if compute.stack != "auto" else 32 if device.type == "cpu" else 1024
+
+
+def _to_device(state: Any, device: torch.device) -> Any:
+    """A checkpoint's parameters on the device; counters, risks and records stay on the CPU."""
+    def move(value: Any) -> Any:
+        return {k: move(v) for k, v in value.items()} if isinstance(value, dict) else value.to(device)
+
+    return {name: move(value) if name in ("params", "best", "optimizer") else value for name, value in state.items()}
