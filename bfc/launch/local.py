@@ -16,10 +16,11 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from bfc import config as bfc_config
 from bfc.errors import UserError
+from bfc.launch.plugins import job_values
 from bfc.train import run_job
 
 LINE_SECONDS = 15.0
@@ -37,10 +38,8 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run every job; raises one :class:`UserError` naming the failures after all have ended."""
-        containers = []
-        for overrides in job_overrides:
-            composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-            containers.append(OmegaConf.to_container(OmegaConf.masked_copy(composed, [k for k in composed if k != "hydra"]), resolve=True))
+        loader = self.hydra_context.config_loader
+        containers = [job_values(loader.load_sweep_config(self.config, list(overrides))) for overrides in job_overrides]
         loaded = [bfc_config.load(c) for c in containers]
         folders = [[Path(job.results) / spec.cell_id for spec in bfc_config.cells(job)] for job in loaded]
         context = multiprocessing.get_context("spawn")

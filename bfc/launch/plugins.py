@@ -3,18 +3,21 @@ before the first one runs, and the local launcher. Registered with Hydra's plugi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.core.override_parser.types import Override
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
 
 from bfc import config as bfc_config
-from bfc.errors import UserError, nearest
+from bfc.errors import UserError, nearest, require
 from bfc.launch.folders import SWEEPS
 
 
@@ -25,23 +28,29 @@ class StudySearchPath(SearchPathPlugin):
         search_path.append(provider="bfc", path=f"file://{SWEEPS.parent}")
 
 
-class StudySweeper(BasicSweeper):
-    """Hydra's basic sweeper over the blocks of a study. A block is a mapping of overrides, each value a single one or a comma
-    list; a study is the union of its blocks' grids; the command line is applied on top of every block."""
+class StudySweeper(Sweeper):
+    """Hydra's basic sweep over the blocks of a study. A block is a mapping of overrides, each value a single one or a comma list; a
+    study is the union of its blocks' grids; the command line is applied on top of every block. ``max_batch_size`` and
+    ``params`` are the basic sweeper's."""
+
+    def __init__(self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None) -> None:
+        require(max_batch_size is None or max_batch_size >= 1, "hydra.sweeper.max_batch_size", max_batch_size, "null or an integer >= 1")
+        self.max_batch_size, self.params = max_batch_size, dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config, self.loader = config, hydra_context.config_loader
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Compose and check every job, then launch them together; nothing is written before all have passed."""
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        jobs: dict[tuple[str, ...], list[str]] = {}
+        parser = OverridesParser.create(config_loader=self.loader)
+        params = [f"{key}={value}" for key, value in self.params.items()]
+        jobs: dict[tuple[str, ...], None] = {}
         for block in blocks(self.config):
-            parsed = parser.parse_overrides([*self._parse_config(), *block, *arguments])
-            for batch in self.split_arguments(parsed, None):
-                jobs.update({tuple(overrides): overrides for overrides in batch})
-        overrides = list(jobs.values())
+            jobs |= dict.fromkeys(_grid(parser.parse_overrides([*params, *block, *arguments])))
+        overrides = [list(job) for job in jobs]
         for each in overrides:
-            composed = self.hydra_context.config_loader.load_sweep_config(self.config, each)
-            with_hydra = OmegaConf.to_container(OmegaConf.masked_copy(composed, [k for k in composed if k != "hydra"]), resolve=True)
-            bfc_config.load(with_hydra)
+            bfc_config.load(job_values(self.loader.load_sweep_config(self.config, each)))
         size = self.max_batch_size or len(overrides)
         returns = []
         for start in range(0, len(overrides), size):
@@ -50,6 +59,25 @@ class StudySweeper(BasicSweeper):
                 _ = result.return_value
             returns.append(results)
         return returns
+
+
+def job_values(composed: DictConfig) -> dict[str, Any]:
+    """A composed job as plain containers, resolved, without Hydra's own node."""
+    return OmegaConf.to_container(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), resolve=True)
+
+
+def _grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
+    """Every combination of the swept values; a later override of a key replaces an earlier one."""
+    values: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            values[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise UserError(f"{override.input_line}: must be a list of values or a range, not a {override.value_type.name}")
+    return itertools.product(*values.values())
 
 
 def blocks(config: Any) -> list[list[str]]:
@@ -75,8 +103,12 @@ def _text(value: Any) -> str:
 
 
 def register() -> None:
-    """Tell Hydra's plugin manager; safe to call again."""
+    """Tell Hydra's plugin manager; safe to call again. Hydra instantiates plugins only under the name ``hydra_plugins.*``, so they
+    get an alias there, which the YAMLs under conf/hydra use."""
     from bfc.launch.local import LocalLauncher
 
-    for plugin in (StudySearchPath, StudySweeper, LocalLauncher):
-        Plugins.instance().register(plugin)
+    manager = Plugins.instance()
+    manager.register(StudySearchPath)
+    for plugin in (StudySweeper, LocalLauncher):
+        manager.register(plugin)
+        manager.class_name_to_class[f"hydra_plugins.bfc.{plugin.__name__}"] = plugin

@@ -1,0 +1,245 @@
+"""Exact learning curves of kernel ridge regression, the reference against which a hierarchical learner is judged. For a
+fixed kernel and ridge, one Cholesky factorisation holds the predictor of every nested training set at once: with
+K + λI = LLᵀ, z = L⁻¹y and W = L⁻¹k(X, x), the prediction at x from the first n points is Σ_{i≤n} W_i(x) z_i, because
+the leading n × n block of L is the factor of the leading block of K + λI. So no search over n is ever run here. The file
+also holds :class:`KernelRidge`, the base that turns any positive definite kernel into a ``Baseline``."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bfc.errors import UserError, require
+from bfc.types import Curve, Target
+
+BLOCK = 512
+"""Rows of a kernel matrix that are computed and solved for at a time."""
+SMALLEST_N = 8
+"""First n of a baseline's grid."""
+
+
+def geometric_grid(n_max: int, ratio: float, first: int = SMALLEST_N) -> list[int]:
+    """Integers from ``first`` to exactly ``n_max``, strictly increasing, each about ``ratio`` times the one before."""
+    steps = math.ceil(math.log(n_max / first) / math.log(ratio))
+    inner = {round(first * ratio**k) for k in range(steps)}
+    return [*sorted(n for n in inner if n < n_max), n_max]
+
+
+def crossing(n: Sequence[int], risk: Sequence[float], eps: float) -> float | None:
+    """n* of one curve: where it first comes down to ``eps``, interpolated linearly in (log n, log risk); n[0] if it
+    starts there, None if it never gets there."""
+    hit = next((i for i, value in enumerate(risk) if value <= eps), None)
+    if not hit:
+        return None if hit is None else float(n[0])
+    above, below = risk[hit - 1], max(risk[hit], 1e-300)
+    share = math.log(above / eps) / math.log(above / below)
+    return n[hit - 1] * (n[hit] / n[hit - 1]) ** share
+
+
+def memory_bytes(n: int, kept_test: int = 0) -> int:
+    """Peak memory of one curve in bytes: 8 (2 n² + 6 BLOCK n + T n). K and its factor; a block of test rows and what a
+    kernel and the solve need beside it; and T = ``kept_test`` test rows of the kernel, kept only while λ is tuned."""
+    return 8 * n * (2 * n + 6 * BLOCK + kept_test)
+
+
+def available_memory(device: torch.device | str = "cpu") -> int:
+    """Bytes that may still be allocated on ``device``: on a CPU what the system reports, or less where a control group
+    (a batch job's limit) allows less."""
+    if torch.device(device).type == "cuda":
+        reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + reusable
+    limits = []
+    with suppress(OSError):
+        words = Path("/proc/meminfo").read_text().split()
+        limits.append(1024 * int(words[words.index("MemAvailable:") + 1]))
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controller, group = line.split(":", 2)
+            if controller in ("", "memory"):
+                file = "memory.limit_in_bytes" if controller else "memory.max"
+                for folder in (Path(group), *Path(group).parents):
+                    with suppress(OSError, ValueError):
+                        limits.append(int(Path(f"/sys/fs/cgroup/{controller}/{folder}/{file}").read_text()))
+    return min(limits, default=2**63 - 1)
+
+
+def cholesky(kernel: Tensor, ridge: float) -> Tensor:
+    """Lower factor L of ``kernel + ridge · I = LLᵀ`` for a symmetric ``kernel`` (N, N); ``kernel`` is left untouched.
+
+    No jitter is ever added: λ is part of the method. In exact arithmetic every squared pivot is at least λ, so one below
+    λ/2, or below the rounding error N · 2⁻⁵² · mean K(x, x), shows that rounding has swallowed the ridge.
+    Raises :class:`UserError` then.
+    """
+    size = len(kernel)
+    factor = kernel.clone()
+    scale = factor.diagonal().mean().item()
+    factor.diagonal().add_(ridge)
+    factor = factor.mT  # column-major, so that LAPACK factorises it in place
+    info = torch.empty((), dtype=torch.int32, device=kernel.device)
+    torch.linalg.cholesky_ex(factor, out=(factor, info))
+    floor = max(ridge / 2, size * torch.finfo(kernel.dtype).eps * scale)
+    if info.item() or factor.diagonal().min().item() ** 2 < floor:
+        raise UserError(
+            f"baseline.ridge={ridge:g}: too small for this kernel at n={size}, where K + ridge I is not positive "
+            f"definite in {str(kernel.dtype).removeprefix('torch.')} arithmetic; must be larger"
+        )
+    return factor
+
+
+def learning_curve(kernel: Tensor, cross: Tensor | Iterable[Tensor], y: Tensor, f_test: Tensor, variance: float,
+                   ridge: float, n: Sequence[int] | None = None) -> Tensor:
+    """Relative risk of kernel ridge regression on the first n training points, for every n asked for.
+
+    ``kernel`` (N, N) over the training inputs; ``cross`` (T, N) from test to training inputs, whole or as an iterable of
+    consecutive row blocks (then only one block is held); ``y`` (N,); ``f_test`` (T,) the noiseless target;
+    ``variance`` the population variance of f*; ``n`` values in 1 … N, or None for every n from 1 to N. The estimator is
+    k(x, X_n)(K_n + λI)⁻¹y_n. Returns the mean over test rows of (f − f*)² / variance, shape (len(n),). Cost N³/3 + T N²
+    multiply-adds. Raises :class:`UserError` where K + λI is numerically singular (see :func:`cholesky`).
+    Source: the leading-block property of the Cholesky factor, Golub & Van Loan, Matrix Computations (4th ed.), §4.2.
+    """
+    if n is not None and not (len(n) and 1 <= min(n) and max(n) <= len(kernel)):
+        raise ValueError(f"n must hold values in 1 ... {len(kernel)}")
+    factor = cholesky(kernel, ridge)
+    z = torch.linalg.solve_triangular(factor, y.unsqueeze(1), upper=False).squeeze(1)
+    columns = None if n is None else torch.tensor(n, device=kernel.device) - 1
+    total = kernel.new_zeros(len(kernel) if n is None else len(n))
+    done = 0
+    for block in cross.split(BLOCK) if isinstance(cross, Tensor) else cross:
+        predicted = torch.linalg.solve_triangular(factor, block.mT, upper=False).mT.mul_(z).cumsum_(1)
+        if columns is not None:
+            predicted = predicted.index_select(1, columns)
+        total += predicted.sub_(f_test[done : done + len(block), None]).square_().sum(0)
+        done += len(block)
+    if done != len(f_test):
+        raise ValueError(f"cross has {done} rows but f_test {len(f_test)}")
+    return total / (done * variance)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelRidge(ABC):
+    """Kernel ridge regression with a fixed kernel, as a ``Baseline``. A subclass is a frozen dataclass that gives
+    :meth:`gram` (with typical K(x, x) = 1, so that λ means the same for every kernel) and :attr:`label`.
+
+    ``ridge``: λ, or ``auto`` to choose it from ``ridge_grid`` on ``tuning_draws`` draws of their own, so that n* at risk
+    ``tuning_eps`` is smallest. The curve is read at n = 8 … ``n_max``, each about ``n_ratio`` times the one before.
+    Raises :class:`UserError` on a value out of range.
+    """
+
+    ridge: float | Literal["auto"] = "auto"
+    ridge_grid: tuple[float, ...] = (1e-6, 1e-4, 1e-2, 1e-1, 1.0)
+    n_max: int = 4096
+    n_ratio: float = 1.1
+    tuning_draws: int = 2
+    tuning_eps: float = 0.01
+
+    numerics: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        require(self.ridge == "auto" or is_number(self.ridge) and self.ridge >= 0, "baseline.ridge", self.ridge,
+                "auto or a number >= 0")
+        grid = self.ridge_grid
+        listed = isinstance(grid, Sequence) and not isinstance(grid, str) and len(grid) > 0
+        require(listed and all(is_number(value) and value > 0 for value in grid), "baseline.ridge_grid", grid,
+                "a list of numbers > 0")
+        object.__setattr__(self, "ridge_grid", tuple(float(value) for value in grid))
+        require(is_integer(self.n_max) and self.n_max > SMALLEST_N, "baseline.n_max", self.n_max,
+                f"an integer > {SMALLEST_N}")
+        require(is_number(self.n_ratio) and self.n_ratio > 1, "baseline.n_ratio", self.n_ratio, "a number > 1")
+        require(is_integer(self.tuning_draws) and self.tuning_draws >= 1, "baseline.tuning_draws", self.tuning_draws,
+                "an integer >= 1")
+        require(is_number(self.tuning_eps) and 0 < self.tuning_eps < 1, "baseline.tuning_eps", self.tuning_eps,
+                "a number between 0 and 1")
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """Short human name with what distinguishes this kernel."""
+
+    @abstractmethod
+    def gram(self, x: Tensor, z: Tensor) -> Tensor:
+        """Kernel values of ``x`` (N, d) and ``z`` (M, d), float64 → a new tensor (N, M); an entry depends on its two
+        rows only."""
+
+    @property
+    def grid(self) -> list[int]:
+        """The n at which the curve is read."""
+        return geometric_grid(self.n_max, self.n_ratio)
+
+    def check(self, target: Target) -> None:
+        """A kernel accepts every target."""
+
+    def tune(self, target: Target, test: int, device: torch.device | str = "cpu") -> dict[str, Any]:
+        """λ for this cell: the one whose median risk over the tuning draws (seeds −1, −2, …, which no measurement uses)
+        first reaches ``tuning_eps`` at the smallest n; if none does, the one with the lowest median risk at ``n_max``.
+
+        Returns ``ridge``; ``reached`` (whether any λ reached ``tuning_eps``); ``at_edge`` (whether the choice is an end
+        of ``ridge_grid``, so that a wider grid might do better); ``eps``, ``test``, ``seeds``; and ``tried``: per λ its
+        ``nstar`` and ``risk`` at ``n_max``, null where that λ is numerically singular. A number as ``ridge`` is returned
+        as it is, with nothing tried. Raises :class:`UserError` if memory does not suffice or every λ is singular.
+        """
+        if self.ridge != "auto":
+            return {"ridge": float(self.ridge), "reached": None, "at_edge": False, "eps": self.tuning_eps,
+                    "test": test, "seeds": [], "tried": []}
+        _require_memory(self.n_max, test, device)
+        seeds = [-1 - i for i in range(self.tuning_draws)]
+        curves: dict[float, list[list[float]]] = {ridge: [] for ridge in self.ridge_grid}
+        for seed in seeds:
+            kernel, cross, rest = self._problem(target, seed, test, device)
+            blocks = list(cross)
+            for ridge, found in curves.items():
+                with suppress(UserError):
+                    found.append(learning_curve(kernel, blocks, *rest, ridge, self.grid).tolist())
+        tried = []
+        for ridge, found in curves.items():
+            whole = len(found) == len(seeds)
+            median = np.median(found, axis=0).tolist() if whole else None
+            tried.append({"ridge": ridge, "nstar": crossing(self.grid, median, self.tuning_eps) if whole else None,
+                          "risk": median[-1] if whole else None})
+        usable = [entry for entry in tried if entry["risk"] is not None]
+        require(bool(usable), "baseline.ridge_grid", list(self.ridge_grid),
+                f"larger: K + ridge I is numerically singular at n={self.n_max} for every value")
+        best = min(usable, key=lambda entry: (entry["nstar"] or math.inf, entry["risk"]))
+        edges = (min(self.ridge_grid), max(self.ridge_grid))
+        return {"ridge": best["ridge"], "reached": best["nstar"] is not None, "at_edge": best["ridge"] in edges,
+                "eps": self.tuning_eps, "test": test, "seeds": seeds, "tried": tried}
+
+    def curve(self, target: Target, seed: int, test: int, tuned: Mapping[str, Any],
+              device: torch.device | str = "cpu") -> Curve:
+        """The learning curve of one seed with ``tuned["ridge"]``, at every n of :attr:`grid`, on ``test`` fresh rows.
+        Raises :class:`UserError` if memory does not suffice or λ is too small for float64."""
+        _require_memory(self.n_max, 0, device)
+        kernel, cross, rest = self._problem(target, seed, test, device)
+        return Curve(self.grid, learning_curve(kernel, cross, *rest, tuned["ridge"], self.grid).tolist())
+
+    def _problem(self, target: Target, seed: int, test: int, device: torch.device | str
+                 ) -> tuple[Tensor, Iterator[Tensor], tuple[Tensor, Tensor, float]]:
+        """K (n_max, n_max), the row blocks of the test kernel as they are asked for, and (y, f_test, variance)."""
+        draw = target.draw([seed], dtype=torch.float64, device=device)
+        x, x_test = (draw.inputs(role, torch.arange(rows, device=device).unsqueeze(0))
+                     for role, rows in (("train", self.n_max), ("test", test)))
+        kernel = torch.cat([self.gram(rows, x[0]) for rows in x[0].split(BLOCK)])
+        cross = (self.gram(rows, x[0]) for rows in x_test[0].split(BLOCK))
+        return kernel, cross, (draw.labels(x)[0], draw.labels(x_test)[0], draw.variance[0].item())
+
+
+def is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _require_memory(n: int, kept_test: int, device: torch.device | str) -> None:
+    needed, free = memory_bytes(n, kept_test), available_memory(device)
+    rows = f" and {kept_test} test rows" if kept_test else ""
+    require(needed <= free, "baseline.n_max", n,
+            f"smaller: with it{rows} kernel ridge needs {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free")
