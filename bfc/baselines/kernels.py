@@ -80,71 +80,81 @@ class Laplace(_Distance):
 
 @dataclass(frozen=True)
 class _InfiniteReLU(KernelRidge):
-    """ReLU networks of infinite width: f(x) = √(2/m) W_L φ(√(2/m) W_{L−1} ⋯ φ(√(2/d) W_1 x)) with ``depth`` = L weight
-    layers (L − 1 hidden ones), standard normal weights (equivalently: weights of variance 2/fan_in) and no biases."""
+    """Infinitely wide ReLU networks with ``depth`` = L weight layers (L − 1 hidden ones): h₁ = √(2/d) W₁x + √β b₁,
+    h_{l+1} = √(2/m) W_{l+1} φ(h_l) + √β b_{l+1}, f = h_L, all W and b standard normal. That is weights of variance
+    2/fan_in (He) and biases of variance β = ``bias``; by default there are none."""
 
     depth: int = 3
+    bias: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(is_integer(self.depth) and self.depth >= 2, "baseline.depth", self.depth, "an integer >= 2")
+        require(is_number(self.bias) and self.bias >= 0, "baseline.bias", self.bias, "a number >= 0")
 
-    @staticmethod
-    def _cosine(x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Cosines (N, M) of the angles between rows, and |x|/√d (N, 1), |z|/√d (M,). Cosines within 1e-14 of one, which
-        is their rounding error, become one, so that K(x, x) does not feel the square-root singularity of the angle."""
-        norms = [torch.linalg.vector_norm(rows, dim=1, keepdim=True) for rows in (x, z)]
-        tiny = torch.finfo(x.dtype).tiny
-        cosine = (x / norms[0].clamp_min(tiny)) @ (z / norms[1].clamp_min(tiny)).mT
-        cosine.masked_fill_(cosine > 1 - 1e-14, 1.0).clamp_(min=-1.0)
-        root = math.sqrt(x.shape[1])
-        return cosine, norms[0] / root, norms[1].squeeze(1) / root
+    @property
+    def _architecture(self) -> str:
+        bias = f", bias variance {self.bias:g}" if self.bias else ""
+        return f"depth {self.depth}{bias}"
 
-    @staticmethod
-    def _layer(cosine: Tensor, tail: Tensor, sine: Tensor) -> None:
-        """One hidden ReLU layer, in place. ``cosine`` c = cos θ becomes κ₁(c) = (sin θ + (π − θ) cos θ)/π and ``tail``
-        becomes κ₀(c) = (π − θ)/π: the arc-cosine kernels of degree 1 and 0 (Cho & Saul 2009, eqs. 3–6), which are
-        2 E φ(u)φ(v) and 2 E φ'(u)φ'(v) for unit Gaussians of correlation c. ``sine`` is scratch."""
-        torch.mul(cosine, cosine, out=sine).neg_().add_(1.0).sqrt_().div_(math.pi)
-        torch.acos(cosine, out=tail).div_(-math.pi).add_(1.0)
-        cosine.mul_(tail).add_(sine).clamp_(max=1.0)
+    def _covariance(self, x: Tensor, z: Tensor, tangent: bool) -> Tensor:
+        """Σ_L, or Θ_L if ``tangent``, of the rows of ``x`` (N, d) and ``z`` (M, d) → (N, M).
+
+        Σ₁ = 2 x·z/d + β and Θ₁ = Σ₁; with v_l(x) = Σ_l(x, x) and the correlation c = cos θ = Σ_l / √(v_l(x) v_l(z)):
+        Σ_{l+1} = √(v_l(x) v_l(z)) κ₁(c) + β, Θ_{l+1} = Σ_{l+1} + κ₀(c) Θ_l, v_{l+1} = v_l + β, where
+        κ₁(c) = (sin θ + (π − θ) cos θ)/π and κ₀(c) = (π − θ)/π are the arc-cosine kernels of degree 1 and 0, that is
+        2 E φ(u)φ(v) and 2 E φ'(u)φ'(v) for unit Gaussians of correlation c (Cho & Saul 2009, eqs. 3–6). Correlations
+        within 1e-14 of one, which is their rounding error, become one: the angle has a square-root singularity there,
+        and K(x, x) should not feel it."""
+        sigma, *variances = (x @ z.mT, x.square().sum(1, keepdim=True), z.square().sum(1))
+        for part in (sigma, *variances):
+            part.mul_(2 / x.shape[1]).add_(self.bias)
+        theta = sigma.clone() if tangent else None
+        tail, sine = torch.empty_like(sigma), torch.empty_like(sigma)
+        for layer in range(self.depth - 1):
+            deviations = [v.add(layer * self.bias).sqrt_().clamp_min_(torch.finfo(v.dtype).tiny) for v in variances]
+            for deviation in deviations:
+                sigma.div_(deviation)
+            sigma.masked_fill_(sigma > 1 - 1e-14, 1.0).clamp_(min=-1.0)
+            torch.mul(sigma, sigma, out=sine).neg_().add_(1.0).sqrt_().div_(math.pi)
+            torch.acos(sigma, out=tail).div_(-math.pi).add_(1.0)
+            sigma.mul_(tail).add_(sine)
+            for deviation in deviations:
+                sigma.mul_(deviation)
+            sigma.add_(self.bias)
+            if theta is not None:
+                theta.mul_(tail).add_(sigma)
+        return sigma if theta is None else theta
 
 
 @dataclass(frozen=True)
 class NNGP(_InfiniteReLU):
-    """Conjugate kernel of the network above: only its last layer is trained, or it is a Gaussian process (Lee et al. 2018,
-    eqs. 4–5). K(x, z) = |x||z|/d · κ₁(κ₁(⋯ cos(x, z))) with κ₁ applied L − 1 times, which is E f(x)f(z) / 2.
-    Raises :class:`bfc.errors.UserError` unless depth ≥ 2."""
+    """Conjugate kernel Σ_L / (2 + Lβ) of a ReLU network of infinite width: only its last layer is trained, or it is a
+    Gaussian process (Lee et al. 2018, eqs. 4–5). The network: ``depth`` = L weight layers, weights N(0, 2/fan_in),
+    biases N(0, β) with β = ``bias``, by default none; the recursion is in ``_covariance``.
+    Raises :class:`bfc.errors.UserError` unless depth ≥ 2 and bias ≥ 0."""
 
     @property
     def label(self) -> str:
-        return f"ReLU NNGP (depth {self.depth})"
+        return f"ReLU NNGP ({self._architecture})"
 
     def gram(self, x: Tensor, z: Tensor) -> Tensor:
         """``x`` (N, d), ``z`` (M, d) → (N, M)."""
-        cosine, x_norm, z_norm = self._cosine(x, z)
-        tail, sine = torch.empty_like(cosine), torch.empty_like(cosine)
-        for _ in range(self.depth - 1):
-            self._layer(cosine, tail, sine)
-        return cosine.mul_(x_norm).mul_(z_norm)
+        return self._covariance(x, z, tangent=False).div_(2 + self.depth * self.bias)
 
 
 @dataclass(frozen=True)
 class NTK(_InfiniteReLU):
-    """Neural tangent kernel of the network above, every layer trained, in the NTK parametrisation (the √(2/fan_in) stands
-    outside the trained weights). Θ₁ = c, Θ_{l+1} = κ₁(c_l) + κ₀(c_l) Θ_l, c_{l+1} = κ₁(c_l) (Jacot et al. 2018, theorem 1)
-    and K(x, z) = |x||z|/(d L) · Θ_L, which is the tangent kernel divided by 2L.
-    Raises :class:`bfc.errors.UserError` unless depth ≥ 2."""
+    """Neural tangent kernel Θ_L / (2L + β L(L+1)/2) of a ReLU network of infinite width, every layer trained (Jacot et al.
+    2018, theorem 1). The network: ``depth`` = L weight layers in the NTK parametrisation (√(2/fan_in) and √β stand
+    outside the standard normal weights and biases that are trained), β = ``bias``, by default no biases; the recursion
+    is in ``_covariance``. Raises :class:`bfc.errors.UserError` unless depth ≥ 2 and bias ≥ 0."""
 
     @property
     def label(self) -> str:
-        return f"ReLU NTK (depth {self.depth})"
+        return f"ReLU NTK ({self._architecture})"
 
     def gram(self, x: Tensor, z: Tensor) -> Tensor:
         """``x`` (N, d), ``z`` (M, d) → (N, M)."""
-        cosine, x_norm, z_norm = self._cosine(x, z)
-        tangent, tail, sine = cosine.clone(), torch.empty_like(cosine), torch.empty_like(cosine)
-        for _ in range(self.depth - 1):
-            self._layer(cosine, tail, sine)
-            tangent.mul_(tail).add_(cosine)
-        return tangent.mul_(x_norm / self.depth).mul_(z_norm)
+        depth = self.depth
+        return self._covariance(x, z, tangent=True).div_(2 * depth + self.bias * depth * (depth + 1) / 2)

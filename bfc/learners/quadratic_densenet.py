@@ -77,12 +77,14 @@ class QuadraticDenseNet:
                 params[f"K{level}_{j}"] = k * (self.init / fan_in**0.5)
             known = draw.known["scale"][:, i : i + 1]
             params[f"scale{level}"] = known.clone() if self.alpha == "known" else torch.full_like(known, (2 * p) ** -0.5)
-            params[f"Q{level}"] = params[f"scale{level}"] * _diagonal(p, **cast)
+            identity = torch.zeros(p * (p + 1) // 2, **cast).index_fill_(0, _squares(p, cast["device"]), 1.0)
+            params[f"Q{level}"] = params[f"scale{level}"] * identity
         return params
 
     def features(self, params: Params, x: Tensor, present: frozenset[str],
                  statistics: Mapping[str, Tensor] | None = None) -> dict[int, tuple[Tensor, Tensor, Tensor]]:
-        """Level → (s (R, B, p), centred products phi (R, B, p(p+1)/2), their subtracted mean (R, 1, p(p+1)/2))."""
+        """Level → (s (R, p, B), centred products phi (R, p(p+1)/2, B), their subtracted mean (R, p(p+1)/2, 1)). Rows come last
+        so that every product is a contiguous run."""
         levels: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         for level in sorted(int(name[5:]) for name in present if name.startswith("level")):
             s = None
@@ -92,12 +94,11 @@ class QuadraticDenseNet:
                 j = int(name.rpartition("_")[2])
                 if j >= 2 and j not in levels:
                     raise UserError(f"schedule: level{level} is trained before level{j}, which it reads")
-                source = levels[j][1] if j >= 2 else x if j == 0 else (x * x - 1) * 0.5**0.5
-                part = torch.bmm(source, params[name].mT)
+                source = levels[j][1] if j >= 2 else x.mT if j == 0 else (x.mT.square() - 1) * 0.5**0.5
+                part = torch.bmm(params[name], source)
                 s = part if s is None else s + part
-            left, right = _pairs(s.shape[-1], s.dtype, s.device)
-            phi = (s @ left) * (s @ right)
-            mean = phi.mean(1, keepdim=True) if statistics is None else statistics[f"phi{level}"]
+            phi = _Products.apply(s)
+            mean = phi.mean(2, keepdim=True) if statistics is None else statistics[f"phi{level}"]
             levels[level] = (s, phi - mean, mean)
         return levels
 
@@ -107,27 +108,45 @@ class QuadraticDenseNet:
     def forward(self, params: Params, x: Tensor, present: frozenset[str],
                 statistics: Mapping[str, Tensor] | None = None) -> Tensor:
         out = params["bias"].expand(-1, x.shape[1])
-        for level, (s, phi, _) in self.features(params, x, present, statistics).items():
+        for level, (s, phi, mean) in self.features(params, x, present, statistics).items():
             if f"readout{level}" in present:
-                out = out + torch.bmm(phi, params[f"Q{level}"].unsqueeze(-1)).squeeze(-1)
+                out = out + (phi * params[f"Q{level}"].unsqueeze(2)).sum(1)
             else:
-                diagonal = _diagonal(s.shape[-1], s.dtype, s.device)
-                out = out + params[f"scale{level}"] * (phi @ diagonal)
+                squares = _squares(s.shape[1], s.device)
+                out = out + params[f"scale{level}"] * (s.square().sum(1) - mean[:, squares].sum(1))
         return out
 
 
 @lru_cache(maxsize=64)
-def _selections(p: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """0/1 matrices (p, p(p+1)/2) picking both factors of every product i <= j, and the 0/1 vector of the squares; two
-    small matrix products are several times faster than gathers, forward and backward."""
+def _squares(p: int, device: torch.device) -> Tensor:
+    """Where the squares s_i s_i stand among the products i <= j of p features."""
     i, j = torch.triu_indices(p, p, device=device)
-    eye = torch.eye(p, dtype=dtype, device=device)
-    return eye[:, i].contiguous(), eye[:, j].contiguous(), (i == j).to(dtype)
+    return (i == j).nonzero().squeeze(1)
 
 
-def _pairs(p: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    return _selections(p, dtype, device)[:2]
+class _Products(torch.autograd.Function):
+    """(R, p, B) → all products s_i s_j, i <= j, (R, p(p+1)/2, B), ordered by i. Its own backward: slices of contiguous rows,
+    where that of two gathers would scatter."""
 
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, s: Tensor) -> Tensor:
+        ctx.save_for_backward(s)
+        p = s.shape[1]
+        phi = s.new_empty(s.shape[0], p * (p + 1) // 2, s.shape[2])
+        start = 0
+        for i in range(p):
+            torch.mul(s[:, i : i + 1], s[:, i:], out=phi[:, start : start + p - i])
+            start += p - i
+        return phi
 
-def _diagonal(p: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return _selections(p, dtype, device)[2]
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
+        (s,) = ctx.saved_tensors
+        p, start = s.shape[1], 0
+        out = torch.zeros_like(s)
+        for i in range(p):
+            with_i = grad[:, start : start + p - i]
+            out[:, i:].addcmul_(with_i, s[:, i : i + 1])
+            out[:, i] += (with_i * s[:, i:]).sum(1)
+            start += p - i
+        return out

@@ -42,7 +42,7 @@ class FeatureError:
             if level not in student:
                 errors |= {f"{name}/{level}": nothing for name in ("gram", "subspace", "feature")}
                 continue
-            z, s, phi = (t.double() for t in (teacher[level], *student[level][:2]))
+            z, s, phi = (t.double() for t in (teacher[level], *(part.mT for part in student[level][:2])))
             gram = _weight_gram(draw, params, level)
             errors[f"gram/{level}"] = (_sample_gram(z, s) if gram is None else gram).cpu()
             errors[f"subspace/{level}"] = _unexplained(s, z, s, z).cpu()
