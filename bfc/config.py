@@ -138,13 +138,15 @@ def component(key: str, node: Any) -> Any:
 
 def _class(key: str, path: Any) -> type:
     """The dataclass at a dotted path inside this package; anything else is refused."""
-    require(isinstance(path, str) and path.startswith("bfc.") and path.count(".") >= 2, f"{key}._target_", path, "a class of this package, bfc.<module>.<Class>")
+    ours = isinstance(path, str) and path.startswith("bfc.") and path.count(".") >= 2
+    require(ours, f"{key}._target_", path, "a class of this package, bfc.<module>.<Class>")
     module, _, name = path.rpartition(".")
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"{key}._target_={path}: no such class ({error})") from error
-    require(isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__.startswith("bfc."), f"{key}._target_", path, "a component dataclass of this package")
+    ours = isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__.startswith("bfc.")
+    require(ours, f"{key}._target_", path, "a component dataclass of this package")
     return cls
 
 

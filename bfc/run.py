@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,7 +85,8 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if name == "auto" else name)
     if name.startswith("cuda") or (name == "auto" and granted not in (None, "", "-1", "NoDevFiles")):
         found = f"SLURM granted GPU {granted} but " if granted else ""
-        raise UserError(f"compute.device={name}: {found}torch {torch.__version__} sees no GPU; install a CUDA build of torch (README, GPU) or set compute.device=cpu")
+        raise UserError(f"compute.device={name}: {found}torch {torch.__version__} sees no GPU; install a CUDA build of torch "
+                        "(README, GPU) or set compute.device=cpu")
     return torch.device("cpu")
 
 
@@ -165,7 +166,8 @@ class _Run:
         nan = float("nan")
         measured = {"risk": nan, "train_risk": nan, "validation_risk": nan, "steps": None, "diverged": False, **record}
         if recipe.observe and curve:
-            return [{"kind": "curve", "n": step * batch, **common, **measured, "risk": risk, "train_risk": risk, "steps": step} for step, risk in curve]
+            return [{"kind": "curve", "n": step * batch, **common, **measured, "risk": risk, "train_risk": risk, "steps": step}
+                    for step, risk in curve]
         n = batch * sum(stage.steps for stage in recipe.stages()) if fresh else t.n
         return [{"kind": t.kind, "n": n, **common, **measured}]
 

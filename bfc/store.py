@@ -54,7 +54,8 @@ class Cell:
         try:
             return pyarrow.parquet.read_table(path, use_threads=False).to_pylist()
         except (OSError, pyarrow.ArrowException) as error:
-            raise UserError(f"{path}: cannot be read as a results table ({_first_line(error)}); move it away to measure this cell anew") from error
+            raise UserError(f"{path}: cannot be read as a results table ({_first_line(error)}); "
+                            "move it away to measure this cell anew") from error
 
     def write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the table of trainings; columns are the union of the rows' keys in first-seen order."""

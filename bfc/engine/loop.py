@@ -43,7 +43,7 @@ class Recipe:
     observe: tuple[int, ...] = ()
     """Total steps at which the test risk is taken (the online measure)."""
     dtype: torch.dtype = torch.float32
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def stages(self) -> tuple[Stage, ...]:
         return self.schedule.stages(self.learner.groups(self.target), self.target.levels, self.longer)

@@ -31,7 +31,8 @@ class LocalLauncher(Launcher):
     """``processes``: null for one per usable core."""
 
     def __init__(self, processes: int | None = None) -> None:
-        self.processes = processes or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else processes or os.cpu_count() or 1
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.processes = processes or usable
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
@@ -56,7 +57,8 @@ class LocalLauncher(Launcher):
         for overrides, error in failures:
             print(f"failed: {' '.join(overrides)}: {type(error).__name__}: {error}", file=sys.stderr)
         if failures:
-            raise UserError(f"{len(failures)} of {len(futures)} jobs failed; the others are stored, and the same command runs only what is missing")
+            raise UserError(f"{len(failures)} of {len(futures)} jobs failed; the others are stored, and the same command runs only what "
+                            "is missing")
         return [_job_return(o, f) for o, f in zip(job_overrides, futures, strict=True)]
 
 

@@ -40,7 +40,8 @@ class QuadraticDenseNet:
 
     def __post_init__(self) -> None:
         if self.widths is not None:
-            require(len(self.widths) > 0 and all(p >= 1 for p in self.widths), "learner.widths", list(self.widths), "a list of integers >= 1")
+            positive = len(self.widths) > 0 and all(p >= 1 for p in self.widths)
+            require(positive, "learner.widths", list(self.widths), "a list of integers >= 1")
         require(0 < self.init < float("inf"), "learner.init", self.init, "a number > 0")
 
     def check(self, target: Target) -> None:
@@ -49,7 +50,8 @@ class QuadraticDenseNet:
                             "allowed: target=quadratic_densenet")
         levels = len(target.levels)
         if self.widths is not None:
-            require(len(self.widths) == levels, "learner.widths", list(self.widths), f"a list of L-1 = {levels} integers (p_2..p_{target.L})")
+            require(len(self.widths) == levels, "learner.widths", list(self.widths),
+                    f"a list of L-1 = {levels} integers (p_2..p_{target.L})")
 
     def _width(self, target: Target, level: int) -> int:
         return target.width(level) if level < 2 or self.widths is None else self.widths[level - 2]

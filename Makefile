@@ -1,0 +1,44 @@
+# Two commands: `make demo` (a study from config to figure) and `make test` (everything CI runs). Each sets up .venv by itself.
+# TORCH_INDEX=<url> takes torch from that package index first (README, "GPU").
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint clean help
+
+help:
+	@echo "make demo   run sweeps/bfc_sample_complexity.yaml in its small form and draw the figure (about 3 minutes on 2 cores)"
+	@echo "make test   lint and the whole test suite"
+	@echo "make clean  remove .venv and $(DEMO)"
+
+demo: $(VENV)/installed
+	$(BIN)/python -m bfc.train -m +sweeps=bfc_sample_complexity study.size=demo results=$(DEMO)/results
+	$(BIN)/python -m analysis.report $(DEMO)/results -o $(DEMO)/report
+
+test: $(VENV)/installed-test lint
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/installed-test
+	$(BIN)/python -m ruff check .
+
+$(VENV)/bin/python:
+	@command -v git >/dev/null || { echo "bfc: git is missing; install it (Debian: apt-get install git)"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "bfc: $(PYTHON) is missing; install Python 3.11 or newer, or set PYTHON=<path>"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bfc: $(PYTHON) is too old; Python 3.11 or newer is needed, set PYTHON=<path>"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "bfc: Python's venv is missing; install it (Debian: apt-get install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check --index-url $(TORCH_INDEX) 'torch>=2.11')
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check --index-url $(TORCH_INDEX) 'torch>=2.11')
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]'
+	@touch $@ $(VENV)/installed
+
+clean:
+	rm -rf $(VENV) $(DEMO)
