@@ -42,7 +42,7 @@ def _shift(z: Tensor, bits: int) -> Tensor:
 
 def bits(key: Tensor, index: Tensor) -> Tensor:
     """64 random bits for every index under a key that broadcasts against it; int64."""
-    z = index.mul(_signed(_GOLDEN)).add_(key)
+    z = index.mul(_signed(_GOLDEN)) + key
     z = (z.bitwise_xor_(_shift(z, 30))).mul_(_signed(_MIX[0]))
     z = (z.bitwise_xor_(_shift(z, 27))).mul_(_signed(_MIX[1]))
     return z.bitwise_xor_(_shift(z, 31))
