@@ -38,7 +38,7 @@ class Parity:
         return ()
 
     def theory(self) -> Mapping[str, Theory]:
-        return {"kernel": Theory(float(self.degree), "rate", "C(d, k) harmonics of degree k (for instance Mei, Misiakiewicz & Montanari 2021)")}
+        return {"kernel": Theory(float(self.degree), "rate", "C(d, k) harmonics of degree k (Mei, Misiakiewicz & Montanari 2021)")}
 
     def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> ParityDraw:
         place = streams.uniform(streams.keys(seeds, "target/set").unsqueeze(1), torch.arange(self.d)).argsort(1)[:, : self.degree]
