@@ -1,0 +1,73 @@
+"""Shared by all tests: every YAML of a group of ``conf/`` becomes a case by existing.
+
+A test that takes an argument ``every_<group>`` (``every_target``, ``every_schedule`` ...) runs once per option of that group and receives
+its name; ``every_pair`` gives (learner, target) names where the learner accepts the target. ``build(group, name, **changes)`` is the component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from bfc.config import GROUPS, component
+from bfc.errors import UserError
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+@cache
+def _node(group: str, name: str) -> Mapping[str, Any]:
+    return yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+
+
+def _build(group: str, name: str, /, **changes: Any) -> Any:
+    return component(group, {**_node(group, name), **changes})
+
+
+def _options(group: str) -> list[str]:
+    """Options of a group that stand for a component."""
+    return [path.stem for path in sorted((CONF / group).glob("*.yaml")) if _node(group, path.stem).get("_target_")]
+
+
+def _pairs() -> list[tuple[str, str]]:
+    pairs = []
+    for learner in _options("learner"):
+        for target in _options("target"):
+            try:
+                _build("learner", learner).check(_build("target", target))
+            except UserError:
+                continue
+            pairs.append((learner, target))
+    return pairs
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for group in GROUPS:
+        if f"every_{group}" in metafunc.fixturenames:
+            metafunc.parametrize(f"every_{group}", _options(group))
+    if "every_pair" in metafunc.fixturenames:
+        metafunc.parametrize("every_pair", _pairs(), ids="-".join)
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[..., Any]:
+    """``build("target", "quadratic_densenet", d=8)``: a component from its YAML with some keys changed."""
+    return _build
+
+
+@pytest.fixture(scope="session")
+def node() -> Callable[[str, str], Mapping[str, Any]]:
+    """``node("target", "quadratic_densenet")``: the YAML itself, for tests that change keys one by one."""
+    return _node
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Sums are split over threads in an order that depends on their number; one thread makes bit-for-bit comparisons meaningful."""
+    torch.set_num_threads(1)
