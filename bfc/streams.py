@@ -54,8 +54,8 @@ def integers(key: Tensor, index: Tensor, high: Tensor) -> Tensor:
 
 
 def uniform(key: Tensor, index: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Uniform numbers in (0, 1)."""
-    return _shift(bits(key, index), 32).to(dtype).add_(0.5).mul_(2.0**-32)
+    """Uniform numbers in (0, 1); the clamp is for words that round up to 1 in single precision."""
+    return _shift(bits(key, index), 32).to(dtype).add_(0.5).mul_(2.0**-32).clamp_(max=1 - torch.finfo(dtype).eps / 2)
 
 
 def normal_rows(key: Tensor, rows: Tensor, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
