@@ -14,6 +14,8 @@ import numpy as np
 
 MAX_PRODUCT_TERMS = 4_000_000
 """Largest number of coefficient pairs a product may have (an index table of 32 MB); beyond it callers use quadrature."""
+MAX_DEGREE = 170
+"""Largest degree whose factorial a float holds."""
 
 
 def size(r: int, degree: int) -> int:
@@ -23,7 +25,7 @@ def size(r: int, degree: int) -> int:
 
 def affordable(r: int, degree: int) -> bool:
     """Whether a polynomial of this degree can be squared within :data:`MAX_PRODUCT_TERMS` (also its square's basis)."""
-    return size(r, degree) ** 2 <= MAX_PRODUCT_TERMS and size(r, 2 * degree) <= MAX_PRODUCT_TERMS // 4
+    return 2 * degree <= MAX_DEGREE and size(r, degree) ** 2 <= MAX_PRODUCT_TERMS and size(r, 2 * degree) <= MAX_PRODUCT_TERMS // 4
 
 
 @lru_cache(maxsize=32)

@@ -103,7 +103,7 @@ class _Exact:
         self.degrees = {0: 1, 1: 2}
         if self.r == basis.shape[1]:
             self.u[1] = [gp.add(gp.square(p, self.r, 1), np.array([-1.0])) * 0.5**0.5 for p in coordinates] \
-                if gp.affordable(self.r, 1) else []
+                if gp.affordable(self.r, 2) else []
         self.label, self.label_degree = np.zeros(1), 0
 
     def degree(self, parts: dict[int, Tensor]) -> int:
