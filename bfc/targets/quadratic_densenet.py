@@ -104,7 +104,10 @@ class QuadraticDenseNet:
 
     @property
     def degree(self) -> int:
-        return 2 ** (self.L - 1 if self.base == "x" else self.L)
+        of = {0: 1, 1: 2}
+        for level in self.levels:
+            of[level] = 2 * max(of[j] for j in self.below(level))
+        return of[self.L]
 
     def width(self, level: int) -> int:
         """Number of coordinates of u_level."""
