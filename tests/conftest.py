@@ -1,7 +1,7 @@
 """Shared by all tests: every YAML of a group of ``conf/`` becomes a case by existing.
 
-A test that takes an argument ``every_<group>`` (``every_target``, ``every_schedule`` ...) runs once per option of that group and receives
-its name; ``every_pair`` gives (learner, target) names where the learner accepts the target. ``build(group, name, **changes)`` is the component.
+A test that takes an argument ``every_<group>`` (``every_target``, ``every_schedule`` ...) runs once per option of that group and
+receives its name; ``every_pair`` gives (learner, target) names where the learner accepts the target.
 """
 
 from __future__ import annotations
