@@ -55,6 +55,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         require(len(self.phases) > 0, "schedule.phases", "[]", "at least one phase")
+        require(bool(self.name.strip()), "schedule.name", self.name, "a name")
         require(1 <= self.steps <= 10**9, "schedule.steps", self.steps, "an integer >= 1")
         require(self.check_every >= 1, "schedule.check_every", self.check_every, "an integer >= 1")
         require(self.patience is None or self.patience >= 1, "schedule.patience", self.patience, "null or an integer >= 1")
@@ -73,8 +74,10 @@ class Schedule:
                 for group in train:
                     if group not in groups:
                         raise UserError(f"schedule={self.name}: no parameter group {group} in this learner; {nearest(group, groups)}")
-                present |= frozenset(train)
                 name = "".join(_expand(phase.name, level, top, levels))
+                if not train:
+                    raise UserError(f"schedule={self.name}: phase {name} trains no group")
+                present |= frozenset(train)
                 steps = self.steps * _value(phase.times, level, top) * longer
                 require(steps >= 1, "schedule.phases.times", phase.times, "positive")
                 stages.append(Stage(name, train, present, steps))
