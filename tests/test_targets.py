@@ -160,7 +160,8 @@ VARIANTS = {
     "lists with x^2": {"L": 4, "links": [[1, 0], [1, 2], [3, 2, 1, 0]]},
     "squared lists": {"L": 3, "base": "x_squared", "links": [[1], [0, 1, 2]]},
     "widening": {"L": 4, "widths": [2, 3, 5]}, "widening chain": {"L": 3, "widths": [1, 4], "links": "chain"},
-    "narrow": {"L": 4, "widths": [1, 1, 1]}, "high d": {"d": 16, "L": 3, "widths": [2, 1]}, "higher d": {"d": 64, "L": 4, "widths": [1, 1, 1]},
+    "narrow": {"L": 4, "widths": [1, 1, 1]},
+    "high d": {"d": 16, "L": 3, "widths": [2, 1]}, "higher d": {"d": 64, "L": 4, "widths": [1, 1, 1]},
     "rho 0": {"L": 3, "rho": 0.0}, "rho .8": {"L": 4, "rho": 0.8, "links": "dense"},
     "gamma": {"L": 4, "gamma": 2.0}, "alpha": {"L": 4, "alpha": [0.3, 1.7, 0.01]},
 }
@@ -268,7 +269,8 @@ def test_gamma_is_a_short_form_of_alpha():
 
 @pytest.mark.parametrize("terms", [4, 1000], ids=["all levels", "upper levels"])
 @pytest.mark.parametrize("values", [
-    {"d": 8, "L": 3}, {"d": 8, "L": 4, "widths": (3, 2, 2)}, {"d": 4, "L": 3, "base": "x_squared"}, {"d": 4, "L": 3, "links": ((0, 1), (2,))},
+    {"d": 8, "L": 3}, {"d": 8, "L": 4, "widths": (3, 2, 2)},
+    {"d": 4, "L": 3, "base": "x_squared"}, {"d": 4, "L": 3, "links": ((0, 1), (2,))},
     pytest.param({"d": 2, "L": 5}, marks=pytest.mark.xfail(strict=True, reason="at degree 16 a sample does not see its own error")),
 ], ids=str)
 def test_quadrature_agrees_with_the_exact_constants_within_its_stated_error(monkeypatch, terms, values):

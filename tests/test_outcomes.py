@@ -1,0 +1,49 @@
+"""Why a training did not succeed: a table of what was measured and the verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from bfc.measure.outcomes import OUTCOMES, judge, to_confirm
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("risk, train_risk, diverged, confirming, outcome", [
+    (0.04, 0.03, False, [], "success"),
+    (0.05, 0.05, False, [], "success"),  # at eps
+    (0.05, NAN, False, [9.0], "success"),
+    (0.04, 20.0, True, [], "diverged"),  # a success that blew up is not one
+    (NAN, NAN, False, [], "diverged"), (NAN, 0.01, False, [0.01], "diverged"), (None, None, False, [], "diverged"),
+    (0.0501, 0.0499, False, [0.9], "data_limited"),  # fits its rows: more rows would help, whatever the confirming runs say
+    (0.5, 0.05, False, [], "data_limited"),
+    (0.5, None, False, [], "data_limited"),  # a baseline, which has no train risk
+    (0.5, 0.051, False, [], "optimisation_limited"),  # nobody looked whether it would get there
+    (0.5, 0.4, False, [0.3], "plateau"), (0.5, 0.4, False, [0.05], "optimisation_limited"),
+    (0.5, 0.4, False, [0.01, 0.3, 0.3], "plateau"), (0.5, 0.4, False, [0.01, 0.01, 0.3], "optimisation_limited"),
+    (0.5, 0.4, False, [NAN, NAN, 0.01], "plateau"), (0.5, 0.4, False, [None, 0.01, 0.01], "optimisation_limited"),
+    (0.5, NAN, False, [], "optimisation_limited"), (0.5, INF, False, [INF], "plateau"),
+])
+def test_verdicts_at_eps_one_twentieth(risk, train_risk, diverged, confirming, outcome):
+    assert outcome in OUTCOMES
+    assert judge({"risk": risk, "train_risk": train_risk, "diverged": diverged}, 0.05, confirming) == outcome
+
+
+GOOD, STUCK, HUNGRY, LOST = (0.01, 0.01, False), (0.5, 0.5, False), (0.5, 0.01, False), (NAN, NAN, True)
+
+
+@pytest.mark.parametrize("at_largest, seeds, want", [
+    ([STUCK] * 4, 4, [0, 1, 2, 3]), ([STUCK] * 4, 2, [0, 1]), ([STUCK] * 4, 0, []),
+    ([STUCK, STUCK, STUCK, GOOD], 4, []),  # one got there
+    ([STUCK, HUNGRY, STUCK, STUCK], 4, [0, 2, 3]), ([HUNGRY, HUNGRY, STUCK, STUCK], 4, []), ([HUNGRY] * 4, 4, []),
+    ([LOST, LOST, STUCK, STUCK], 4, []), ([LOST, STUCK, STUCK], 4, [1, 2]), ([], 4, []),
+])
+def test_which_seeds_confirm(at_largest, seeds, want):
+    """Only the largest n counts, only trainings count, the first seeds are taken."""
+    def row(kind, n, seed, values):
+        return {"kind": kind, "n": n, "seed": seed, **dict(zip(("risk", "train_risk", "diverged"), values, strict=True))}
+
+    rows = [row("training", 64, seed, values) for seed, values in reversed(list(enumerate(at_largest)))]
+    others = [row("training", 32, seed, GOOD) for seed in range(3)] + [row("training", 16, 9, STUCK)] if rows else []
+    probes = [row("probe", 10**6, 5, GOOD), row("curve", 10**7, 6, GOOD)]
+    assert to_confirm([*others, *rows, *probes], 0.05, seeds) == want
