@@ -7,18 +7,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
+import inspect
 import json
+import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
-from bfc.errors import UserError, nearest, require
+from bfc.errors import UserError, nearest, require, shown, similar
 
 SCHEMA = 1
 """Version of the identity's form; raised when the same components must give new cells."""
-GROUPS = ("target", "learner", "schedule", "optimizer", "probe", "baseline", "measure", "tracker", "compute")
+ROLES = {"target": "draw", "learner": "init_params", "schedule": "stages", "optimizer": "step", "probe": "measure", "baseline": "curve",
+         "measure": "trainings", "tracker": "open", "compute": "checkpoint_seconds"}
+"""Group → what a class must have to be chosen for it."""
+GROUPS = tuple(ROLES)
 SCALARS = ("results", "study")
 
 
@@ -39,7 +44,7 @@ class Compute:
         known = self.device in ("auto", "cpu", "cuda") or (self.device.startswith("cuda:") and self.device[5:].isdigit())
         require(known, "compute.device", self.device, "auto, cpu, cuda or cuda:<number>")
         require(self.stack == "auto" or self.stack >= 1, "compute.stack", self.stack, "auto or an integer >= 1")
-        require(self.threads >= 1, "compute.threads", self.threads, "an integer >= 1")
+        require(1 <= self.threads <= 1024, "compute.threads", self.threads, "an integer from 1 to 1024")
         require(self.checkpoint_seconds >= 0, "compute.checkpoint_seconds", self.checkpoint_seconds, "a number >= 0")
 
 
@@ -89,26 +94,24 @@ def load(config: Mapping[str, Any]) -> Job:
     parts = {name: component(name, config.get(name)) for name in GROUPS}
     results, study = config.get("results", "results"), config.get("study")
     require(isinstance(results, str) and bool(results.strip()), "results", results, "a folder name")
-    require(study is None or isinstance(study, Mapping), "study", study, "null or the study node of a file under sweeps/")
+    named = isinstance(study, Mapping) and isinstance(study.get("name"), str) and bool(study["name"].strip())
+    require(study is None or named, "study", study, "null or the study node of a file under sweeps/, with a name")
     job = Job(**parts, results=results, study=study)
     _check_fit(job)
     return job
 
 
 def _check_fit(job: Job) -> None:
-    if job.target is None:
-        raise UserError("target=none: a target is needed")
+    for name in ("target", "measure", "compute"):
+        _needed(job, name, "every job")
     if job.learner is None and job.baseline is None:
         raise UserError("learner=none and baseline=none: nothing to measure; set at least one of them")
-    if job.compute is None or job.measure is None:
-        raise UserError("measure and compute cannot be none")
     if job.baseline is not None:
         job.baseline.check(job.target)
     if job.learner is None:
         return
     for name in ("schedule", "optimizer"):
-        if getattr(job, name) is None:
-            raise UserError(f"{name}=none: a learner needs a {name}")
+        _needed(job, name, "a learner")
     job.learner.check(job.target)
     stages = job.schedule.stages(job.learner.groups(job.target), job.target.levels)
     shortest = min(stage.steps for stage in stages)
@@ -119,35 +122,69 @@ def _check_fit(job: Job) -> None:
         require(job.schedule.patience is None, "schedule.patience", job.schedule.patience, "null with measure=online")
 
 
+def _needed(job: Job, name: str, by: str) -> None:
+    if getattr(job, name) is None:
+        raise UserError(f"{name}=none: {by} needs one; allowed: {', '.join(_options(name)) or 'a file under conf/' + name}")
+
+
 def component(key: str, node: Any) -> Any:
-    """The dataclass that ``node`` (a mapping with ``_target_``) describes, or None where the group is ``none``."""
-    if node is None or (isinstance(node, Mapping) and node.get("_target_") is None and not set(node) - {"_target_"}):
+    """The dataclass that ``node`` (a mapping with ``_target_``) describes, or None where the group is ``none``, that is where
+    ``_target_`` is null; other keys are then left over from a study that sets them for its other blocks."""
+    if node is None or (isinstance(node, Mapping) and (not node or node.get("_target_", "") is None)):
         return None
     if not isinstance(node, Mapping):
-        raise UserError(f"{key}={node}: must be a group option with a _target_")
+        raise UserError(f"{key}={shown(node)}: must be a group option with a _target_")
     cls = _class(key, node.get("_target_"))
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    for name in node:
-        if name != "_target_" and name not in fields:
-            raise UserError(f"{key}.{name}: no such key; {nearest(name, fields)}")
-    for name, f in fields.items():
-        if name not in node and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            raise UserError(f"{key}.{name}: is missing; it must be {describe(typing.get_type_hints(cls)[name])}")
-    return _construct(key, cls, {name: value for name, value in node.items() if name != "_target_"})
+    values = {name: value for name, value in node.items() if name != "_target_"}
+    _check_keys(key, cls, values)
+    part = _construct(key, cls, values)
+    for name in (f.name for f in dataclasses.fields(cls)):
+        for number in _floats(getattr(part, name)):
+            require(math.isfinite(number), f"{key}.{name}", getattr(part, name), "finite")
+    return part
 
 
 def _class(key: str, path: Any) -> type:
-    """The dataclass at a dotted path inside this package; anything else is refused."""
-    ours = isinstance(path, str) and path.startswith("bfc.") and path.count(".") >= 2
-    require(ours, f"{key}._target_", path, "a class of this package, bfc.<module>.<Class>")
+    """The dataclass at a dotted path inside this package that can play the role ``key``; anything else is refused."""
+    within = isinstance(path, str) and path.startswith("bfc.") and path.count(".") >= 2
+    require(within, f"{key}._target_", path, f"a {key} class of this package, bfc.<module>.<Class>")
     module, _, name = path.rpartition(".")
+    shipped = list(_options(key).values())
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"{key}._target_={path}: no such class ({error})") from error
-    ours = isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__.startswith("bfc.")
-    require(ours, f"{key}._target_", path, "a component dataclass of this package")
+        raise UserError(f"{key}._target_={path}: no such class ({error}); {nearest(path, shipped)}") from error
+    suits = isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__.startswith("bfc.") and hasattr(cls, ROLES[key])
+    if not suits or inspect.isabstract(cls) or (cls.__subclasses__() and path not in shipped):
+        raise UserError(f"{key}._target_={path}: is no {key} class of this package; {nearest(path, shipped)}")
     return cls
+
+
+def _options(group: str) -> dict[str, str]:
+    """The options of a group that have a class: file name → class path."""
+    import yaml
+
+    from bfc.launch.folders import CONF
+
+    nodes = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / group).glob("*.yaml"))}
+    return {name: node["_target_"] for name, node in nodes.items() if isinstance(node, Mapping) and node.get("_target_")}
+
+
+def _check_keys(path: str, hint: Any, value: Any) -> None:
+    """Refuse unknown and missing keys of a dataclass and of those within it."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        fields, hints = {f.name: f for f in dataclasses.fields(hint) if f.init}, typing.get_type_hints(hint)
+        for name in value:
+            if name not in fields:
+                raise UserError(f"{path}.{name}: no such key; {nearest(str(name), fields)}")
+        for name, f in fields.items():
+            if name in value:
+                _check_keys(f"{path}.{name}", hints[name], value[name])
+            elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+                raise UserError(f"{path}.{name}: is missing; it must be {describe(hints[name])}")
+    elif get_origin(hint) is tuple and isinstance(value, list):
+        for i, part in enumerate(value):
+            _check_keys(f"{path}[{i}]", get_args(hint)[0], part)
 
 
 def _construct(key: str, cls: type, values: Mapping[str, Any]) -> Any:
@@ -160,13 +197,35 @@ def _construct(key: str, cls: type, values: Mapping[str, Any]) -> Any:
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, UserError):
             raise cause from None
-        name = str(first["loc"][0]) if first["loc"] else ""
-        hint = typing.get_type_hints(cls).get(name)
-        raise UserError(f"{key}.{name}={_shown(values.get(name))}: must be {describe(hint)}") from None
+        raise UserError(_complaint(key, cls, values, first["loc"])) from None
 
 
-def _shown(value: Any) -> str:
-    return "null" if value is None else json.dumps(value) if isinstance(value, (list, dict)) else str(value)
+def _complaint(path: str, hint: Any, value: Any, location: tuple[int | str, ...]) -> str:
+    """The sentence about the innermost key of ``location`` that a reader can change."""
+    for step in location:
+        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+            path, hint, value = f"{path}.{step}", typing.get_type_hints(hint)[str(step)], value.get(step)
+        elif get_origin(hint) is tuple and dataclasses.is_dataclass(get_args(hint)[0]) and isinstance(value, list):
+            path, hint, value = f"{path}[{step}]", get_args(hint)[0], value[int(step)]
+        else:
+            break
+    close = similar(value, _names(hint)) if isinstance(value, str) else None
+    return f"{path}={shown(value)}: must be {describe(hint)}{f'; did you mean {close}?' if close else ''}"
+
+
+def _names(hint: Any) -> list[str]:
+    """The names that a type annotation allows."""
+    if get_origin(hint) is typing.Literal:
+        return [str(name) for name in get_args(hint)]
+    return [name for part in get_args(hint) for name in _names(part)] if get_origin(hint) in (typing.Union, types.UnionType) else []
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _floats(part)
 
 
 def describe(hint: Any) -> str:
@@ -176,13 +235,24 @@ def describe(hint: Any) -> str:
         return names[hint]
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is typing.Literal:
-        return " or ".join(map(str, arguments))
+        return _either(list(map(str, arguments)))
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(describe(a) for a in arguments)
+        return _either([part for a in arguments for part in (_names(a) or [describe(a)])])
     if origin in (tuple, list):
-        inner = describe(arguments[0]) if arguments else "values"
-        return "a list of " + {"an integer": "integers", "a number": "numbers", "a text": "texts"}.get(inner, f"({inner})")
-    return f"a {getattr(hint, '__name__', hint)}"
+        count = f"{len(arguments)} " if origin is tuple and Ellipsis not in arguments else ""
+        return f"a list of {count}{_several(arguments[0])}"
+    return f"a {getattr(hint, '__name__', str(hint)).lower()}"
+
+
+def _either(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
+
+
+def _several(hint: Any) -> str:
+    """The plural of :func:`describe`."""
+    if get_origin(hint) in (tuple, list):
+        return f"lists of {_several(get_args(hint)[0])}"
+    return f"{describe(hint).partition(' ')[2]}s"
 
 
 def canonical(part: Any, keep: typing.Collection[str] | None = None) -> dict[str, Any] | None:

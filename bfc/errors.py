@@ -4,6 +4,7 @@ nearest valid name, so that every entry point can print it and leave with a non-
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
 
 
@@ -14,12 +15,24 @@ class UserError(ValueError):
 def require(condition: bool, key: str, value: object, allowed: str) -> None:
     """Raise :class:`UserError` unless ``condition``: "``key=value``: must be ``allowed``"."""
     if not condition:
-        raise UserError(f"{key}={value}: must be {allowed}")
+        raise UserError(f"{key}={shown(value)}: must be {allowed}")
+
+
+def shown(value: object) -> str:
+    """A value as it is written on the command line: ``null``, ``true``, ``[1, 2]``."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shown, value))}]"
+    return json.dumps(value) if value is None or isinstance(value, (bool, dict)) else str(value)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The tail of a sentence about an unknown ``name``: the nearest valid names, then all of them."""
     options = sorted(map(str, allowed))
-    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? " if close else ""
+    close = similar(name, options)
+    hint = f"did you mean {close}? " if close else ""
     return f"{hint}allowed: {', '.join(options) or 'nothing'}"
+
+
+def similar(name: str, allowed: Iterable[str]) -> str | None:
+    """The one valid name that ``name`` looks like, if any."""
+    return next(iter(difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)), None)

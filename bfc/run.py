@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from bfc.environment import environment, hardware
 from bfc.errors import UserError
 from bfc.measure.outcomes import judge, to_confirm
 from bfc.store import Cell, Store
+from bfc.trackers.guarded import Guarded
 from bfc.types import Training
 
 CONFIRM_LONGER = 4
@@ -34,36 +36,70 @@ class Outcome:
     computed: int
 
 
-def run_cell(spec: CellSpec, job: Job, tracker: Any = None) -> Outcome:
-    """Bring one cell up to what ``job`` asks for. Raises :class:`UserError` if another process is at it."""
+def run_cell(spec: CellSpec, job: Job, tracker: Any = None, wait: bool = False) -> Outcome:
+    """Bring one cell up to what ``job`` asks for. Raises :class:`UserError` if another process is at it, unless told to ``wait``."""
     cell = Store(job.results).cell(spec.cell_id)
-    rows = cell.rows()
-    asked = {"study": job.study_name, "size": (job.study or {}).get("size"), "eps": list(job.measure.eps), "seeds": list(job.measure.seeds),
-             "n": sorted({t.n for t in job.measure.trainings()}) if spec.kind == "learner" else None}
-    if rows and not _wanted(spec, job, rows) and cell.read_json("status.json", {}).get("state") == "done":
-        cell.write_config(spec.config)
-        cell.add_request(asked)
-        return Outcome(spec.cell_id, spec.method, len(rows), 0)
+    if (stored := _stored(spec, job, cell)) is not None:
+        return stored
     device = resolve_device(job.compute.device)
     torch.set_num_threads(job.compute.threads)
-    with cell.claim():
+    with cell.claim(wait):
+        if (stored := _stored(spec, job, cell)) is not None:  # by the process that was waited for
+            return stored
+        before = len(cell.rows())
         cell.write_config(spec.config)
         cell.write_json("environment.json", environment(device))
-        cell.add_request(asked)
-        before = len(cell.rows())
-        run = _Run(spec, job, cell, device, tracker)
+        cell.add_request(_asked(spec, job))
+        view = Guarded(tracker)
+        run = _Run(spec, job, cell, device, view)
         try:
-            if tracker is not None:
-                tracker.open(spec.cell_id, {**spec.config, "study": job.study_name}, resumed=before > 0)
+            view.open(spec.cell_id, {**spec.config, "study": job.study_name}, before > 0)
             (run.learner if spec.kind == "learner" else run.baseline)()
         except BaseException as error:
-            cell.status("failed", error=f"{type(error).__name__}: {error}", done=run.done, total=run.total)
+            with suppress(UserError):
+                cell.status("failed", error=f"{type(error).__name__}: {error}", done=run.done, total=run.total)
             raise
         rows = cell.rows()
         cell.status("done", done=run.total, total=run.total, trainings=len(rows))
-        if tracker is not None:
-            tracker.close(rows, crossings(rows, job.measure.eps))
+        view.call("close", lambda: (rows, crossings(rows, job.measure.eps)))
     return Outcome(spec.cell_id, spec.method, len(rows), len(rows) - before)
+
+
+def _asked(spec: CellSpec, job: Job) -> dict[str, Any]:
+    """What requests.json remembers of a job."""
+    study = job.study or {}
+    asked = {"study": job.study_name, "size": study.get("size"), "eps": list(job.measure.eps), "seeds": list(job.measure.seeds),
+             "n": sorted({t.n for t in job.measure.trainings()}) if spec.kind == "learner" else None}
+    return {**asked, "claim": study["claim"]} if study.get("claim") else asked
+
+
+def _stored(spec: CellSpec, job: Job, cell: Cell) -> Outcome | None:
+    """The outcome if everything asked for is stored, confirmed and judged; nothing but the request is then written."""
+    measured, rows = cell.check_config(spec.identity), cell.rows()
+    if cell.read_json("status.json", {}).get("state") != "done" or not measured or not rows or _wanted(spec, job, rows):
+        return None
+    eps = _strictest(job, cell)
+    if (spec.kind == "learner" and _to_confirm(job, rows, eps)) or _judged(rows, eps) != [row.get("outcome") for row in rows]:
+        return None
+    cell.add_request(_asked(spec, job))
+    return Outcome(spec.cell_id, spec.method, len(rows), 0)
+
+
+def _strictest(job: Job, cell: Cell) -> float:
+    """The smallest eps that this or an earlier job asked this cell for: outcomes are judged there."""
+    earlier = [e for request in cell.requests() if isinstance(request, dict) for e in request.get("eps", [])]
+    return min([*job.measure.eps, *earlier])
+
+
+def _judged(rows: Rows, eps: float) -> list[str]:
+    confirming = [row["risk"] for row in rows if row["kind"] == "probe"]
+    return [judge(row, eps, confirming) for row in rows]
+
+
+def _to_confirm(job: Job, rows: Rows, eps: float) -> list[Training]:
+    """Confirming runs that are due and not stored."""
+    confirmed = {row["seed"] for row in rows if row["kind"] == "probe"}
+    return [Training(0, seed, "probe") for seed in to_confirm(rows, eps, job.measure.confirm) if seed not in confirmed]
 
 
 def crossings(rows: Rows, eps: Sequence[float]) -> Rows:
@@ -101,7 +137,7 @@ def _wanted(spec: CellSpec, job: Job, rows: Rows) -> Sequence[Any]:
 class _Run:
     """One cell being measured; ``done`` and ``total`` count replica-steps (learner) or seeds (baseline) for the progress display."""
 
-    def __init__(self, spec: CellSpec, job: Job, cell: Cell, device: torch.device, tracker: Any) -> None:
+    def __init__(self, spec: CellSpec, job: Job, cell: Cell, device: torch.device, tracker: Guarded) -> None:
         self.spec, self.job, self.cell, self.device, self.tracker = spec, job, cell, device, tracker
         self.done, self.total = 0, 1
         self._told = self._saved = 0.0
@@ -116,9 +152,7 @@ class _Run:
         self.total = max(1, steps * len(wanted))
         self._stacks(recipe, wanted, size)
         rows = self.cell.rows()
-        seeds = to_confirm(rows, min(job.measure.eps), job.measure.confirm)
-        confirmed = {row["seed"] for row in rows if row["kind"] == "probe"}
-        confirming = [Training(0, seed, "probe") for seed in seeds if seed not in confirmed]
+        confirming = _to_confirm(job, rows, _strictest(job, self.cell))
         if confirming:
             self.total += CONFIRM_LONGER * steps * len(confirming)
             fresh = replace(recipe, validation="none", longer=CONFIRM_LONGER, observe=(), probe=None)
@@ -128,8 +162,7 @@ class _Run:
     def _stacks(self, recipe: Recipe, wanted: list[Training], size: int) -> None:
         """Train ``wanted`` stack by stack, the one with a checkpoint first."""
         checkpoint = self.cell.load_checkpoint()
-        if checkpoint is not None:
-            begun = [Training(*t) for t in checkpoint["trainings"]]
+        if checkpoint is not None and (begun := _begun(checkpoint)):
             if set(begun) <= set(wanted) and checkpoint["longer"] == recipe.longer:
                 self._stack(recipe, begun, checkpoint)
                 wanted = [t for t in wanted if t not in set(begun)]
@@ -194,25 +227,37 @@ class _Run:
     def _judge(self) -> None:
         """Write the outcome of every training at the strictest eps asked for."""
         rows = self.cell.rows()
-        eps = min(self.job.measure.eps)
-        confirming = [row["risk"] for row in rows if row["kind"] == "probe"]
-        self.cell.write_rows([{**row, "outcome": judge(row, eps, confirming)} for row in rows])
+        outcomes = _judged(rows, _strictest(self.job, self.cell))
+        self.cell.write_rows([{**row, "outcome": outcome} for row, outcome in zip(rows, outcomes, strict=True)])
 
     def _tell(self, done: int, force: bool = False) -> None:
         self.done = done
         if force or time.monotonic() - self._told >= STATUS_SECONDS:
             self._told = time.monotonic()
-            self.cell.status("running", done=done, total=self.total, method=self.spec.method)
+            with suppress(UserError):  # a display only
+                self.cell.status("running", done=done, total=self.total, method=self.spec.method)
 
     def _track(self, rows: Rows) -> None:
-        if self.tracker is not None:
-            for row in rows:
-                self.tracker.log({k: v for k, v in row.items() if isinstance(v, (int, float)) and not isinstance(v, bool)})
+        for row in rows:
+            self.tracker.log({k: v for k, v in row.items() if isinstance(v, (int, float)) and not isinstance(v, bool)})
 
 
 def stack_size(compute: Compute, device: torch.device) -> int:
     """Trainings per stack: as asked for, or what saturates the device (measured in benchmarks/engine.py)."""
     return compute.stack if compute.stack != "auto" else 32 if device.type == "cpu" else 1024
+
+
+def _begun(checkpoint: Any) -> list[Training]:
+    """The trainings of a checkpoint's stack; none if it is not one that this version wrote."""
+    with suppress(KeyError, TypeError, AttributeError):
+        trainings = [Training(*t) for t in checkpoint["trainings"]]
+        state, seconds = checkpoint["state"], float(checkpoint["seconds"])
+        stack = [len(values) for part in ("counters", "risks", "params", "best") for values in state[part].values()]
+        whole = set(state) == {f.name for f in fields(State)} and {*stack, len(state["records"])} == {len(trainings)}
+        if whole and seconds >= 0 and "longer" in checkpoint:
+            return trainings
+    print("checkpoint.pt: is not one of this version; its stack starts again", flush=True)
+    return []
 
 
 def _to_device(state: Any, device: torch.device) -> Any:

@@ -5,12 +5,16 @@ crash loses at most the work since the last checkpoint and a copied store is saf
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
 import json
 import os
+import pickle
 import socket
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,10 @@ from bfc.errors import UserError
 LEASE = 120.0
 """Seconds without a heartbeat after which another host may take over a claim (file-system time, never a host clock)."""
 HEARTBEAT = 20.0
+WAIT = 0.5
+"""Seconds between two looks at a cell that is waited for."""
+COLUMNS = ("kind", "n", "seed", "risk", "fresh")
+"""What every table of trainings has."""
 
 
 class Store:
@@ -33,12 +41,21 @@ class Store:
     def cell(self, cell_id: str) -> Cell:
         return Cell(self.root / cell_id)
 
+    def check(self) -> None:
+        """Refuse a path that cannot be a folder; nothing is created."""
+        for path in (self.root, *self.root.parents):
+            if os.path.lexists(path):
+                if not path.is_dir():
+                    raise UserError(f"results={self.root}: must be a folder, and {path} is none")
+                return
+
 
 class Cell:
-    """One result folder. Reading never creates it."""
+    """One result folder. Reading never creates it; a file that cannot be read is left as it is."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._token: str | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """The stored trainings, one mapping each; empty if there are none.
@@ -52,32 +69,54 @@ class Cell:
         import pyarrow.parquet
 
         try:
-            return pyarrow.parquet.read_table(path, use_threads=False).to_pylist()
-        except (OSError, pyarrow.ArrowException) as error:
-            raise UserError(f"{path}: cannot be read as a results table ({_first_line(error)}); "
-                            "move it away to measure this cell anew") from error
+            rows = pyarrow.parquet.read_table(path, use_threads=False, page_checksum_verification=True).to_pylist()
+        except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
+            raise UserError(f"{path}: cannot be read as a results table ({_first_line(error)}); move it away to measure this cell anew") \
+                from error
+        absent = [name for name in COLUMNS if rows and name not in rows[0]]
+        if absent:
+            raise UserError(f"{path}: is not a results table, it has no {', '.join(absent)}; move it away to measure this cell anew")
+        return rows
 
     def write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the table of trainings; columns are the union of the rows' keys in first-seen order."""
         import pyarrow
         import pyarrow.parquet
 
+        self._still_mine()
         columns = list(dict.fromkeys(key for row in rows for key in row))
         table = pyarrow.table({key: [row.get(key) for row in rows] for key in columns})
-        self._replace("trainings.parquet", lambda path: pyarrow.parquet.write_table(table, path))
+        self._replace("trainings.parquet", lambda path: pyarrow.parquet.write_table(table, path, write_page_checksum=True))
 
-    def read_json(self, name: str, default: Any) -> Any:
+    def read_json(self, name: str, default: Any, kind: type = dict) -> Any:
         """The content of a JSON file in the folder, ``default`` if it is not there."""
+        path = self.path / name
         try:
-            return json.loads((self.path / name).read_text())
+            value = json.loads(path.read_text())
         except FileNotFoundError:
             return default
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.path / name}: cannot be read ({_first_line(error)}); move it away to go on") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path}: cannot be read ({_first_line(error)}); move it away to go on") from error
+        if not isinstance(value, kind):
+            raise UserError(f"{path}: cannot be read (it holds no {'mapping' if kind is dict else kind.__name__}); move it away to go on")
+        return value
 
     def write_json(self, name: str, value: Any) -> None:
         text = json.dumps(value, indent=1, sort_keys=True, allow_nan=True) + "\n"
         self._replace(name, lambda path: path.write_text(text))
+
+    def check_config(self, identity: Mapping[str, Any]) -> bool:
+        """Whether config.yaml is there; raises :class:`UserError` if it does not describe this cell."""
+        path = self.path / "config.yaml"
+        try:
+            stored = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            raise UserError(f"{path}: cannot be read ({_first_line(error)}); move it away to go on") from error
+        if not isinstance(stored, dict) or any(key not in stored or stored[key] != value for key, value in identity.items()):
+            raise UserError(f"{path}: does not describe this cell, so it was changed; move it away to go on")
+        return True
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write config.yaml once; it never changes, since the folder is named by its content."""
@@ -89,17 +128,28 @@ class Cell:
         """Write status.json: ``state`` (running, done, failed) and details such as done and total."""
         self.write_json("status.json", {"state": state, **details, "host": socket.gethostname(), "pid": os.getpid(), "time": time.time()})
 
+    def requests(self) -> list[Any]:
+        """What was asked for so far."""
+        return self.read_json("requests.json", [], list)
+
     def add_request(self, request: Mapping[str, Any]) -> None:
         """Remember who asked for this cell and for what, once."""
-        requests = self.read_json("requests.json", [])
+        requests = self.requests()
         if request not in requests:
             self.write_json("requests.json", [*requests, dict(request)])
 
     def save_checkpoint(self, value: Mapping[str, Any]) -> None:
-        """Replace the checkpoint by ``value``: plain containers of tensors, numbers and strings."""
+        """Replace the checkpoint by ``value``: plain containers of tensors, numbers and strings. A checkpoint only saves work, so
+        where none can be written (a full disk) the training goes on."""
         import torch
 
-        self._replace("checkpoint.pt", lambda path: torch.save(dict(value), path))
+        self._still_mine()
+        buffer = io.BytesIO()
+        torch.save(dict(value), buffer)
+        try:
+            self._replace("checkpoint.pt", lambda path: path.write_bytes(buffer.getbuffer()))
+        except UserError as error:
+            print(f"{error}; training goes on without a checkpoint", flush=True)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The checkpoint if there is a readable one; a damaged one costs its work only, so it is ignored."""
@@ -109,13 +159,12 @@ class Cell:
         if not path.exists():
             return None
         try:
-            return torch.load(path, weights_only=True, map_location="cpu")
-        except (OSError, RuntimeError, ValueError, EOFError, KeyError, ImportError) as error:
-            print(f"{path}: not readable ({_first_line(error)}); its stack starts again")
-        except Exception as error:
-            if type(error).__name__ != "UnpicklingError":
-                raise
-            print(f"{path}: holds more than plain tensors and is not loaded; its stack starts again")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return torch.load(path, weights_only=True, map_location="cpu")
+        except Exception as error:  # whatever a damaged file makes the unpickler raise
+            reason = "it holds more than plain tensors" if isinstance(error, pickle.UnpicklingError) else _first_line(error)
+            print(f"{path}: cannot be read ({reason}); its stack starts again", flush=True)
         return None
 
     def drop_checkpoint(self) -> None:
@@ -123,28 +172,40 @@ class Cell:
 
     def _replace(self, name: str, write: Any) -> None:
         """Write a temporary file beside ``name`` and rename it over; on any failure the old file stays."""
-        self.path.mkdir(parents=True, exist_ok=True)
         temporary = self.path / f".{name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             write(temporary)
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, self.path / name)
+        except OSError as error:
+            raise UserError(f"{self.path / name}: cannot be written ({_reason(error)}); what was stored before is untouched") from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def claim(self) -> Iterator[None]:
+    def claim(self, wait: bool = False) -> Iterator[None]:
         """Hold the folder exclusively. A claim of a dead process on this host, or one without heartbeat for LEASE seconds, is
-        taken over; a live one raises :class:`UserError` naming its holder."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        taken over; a live one raises :class:`UserError` naming its holder, or is waited for."""
         path = self.path / "claim.json"
-        token = uuid.uuid4().hex
-        mine = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": _start_of(os.getpid()), "token": token})
-        while not _create(path, mine):
-            holder = self._stale_holder(path)
-            if holder is not None:
-                raise UserError(f"{self.path}: is being measured by {holder}; wait for it or stop it")
+        self._token = uuid.uuid4().hex
+        mine = json.dumps({"host": socket.gethostname(), "space": _process_space(), "pid": os.getpid(), "started": _start_of(os.getpid()),
+                           "token": self._token})
+        told = False
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            while (holder := self._take(path, mine)) is not None:
+                if not wait:
+                    raise UserError(f"{self.path}: is being measured by {holder}; wait for it or stop it")
+                if not told:
+                    print(f"{self.path}: is being measured by {holder}; waiting for it", flush=True)
+                told = True
+                time.sleep(WAIT)
+            self._sweep_up()
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({_reason(error)})") from error
         stop = threading.Event()
         beat = threading.Thread(target=_beat, args=(path, stop), daemon=True)
         beat.start()
@@ -153,8 +214,33 @@ class Cell:
         finally:
             stop.set()
             beat.join()
-            if token in _read_text(path):
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                if self._token in _read_text(path):
+                    path.unlink(missing_ok=True)
+            self._token = None
+
+    def _take(self, path: Path, mine: str) -> str | None:
+        """One attempt at the claim: None if it is ours now, else who holds it. Looking and taking are one step for the processes of
+        this host, since two that find the same stale claim must not both win."""
+        with _locked(self.path):
+            while not _create(path, mine):
+                holder = self._stale_holder(path)
+                if holder is not None:
+                    return holder
+        return None
+
+    def _still_mine(self) -> None:
+        """Refuse to write results under a claim that was lost, as happens to a process that was suspended for long."""
+        if self._token is not None and self._token not in _read_text(self.path / "claim.json"):
+            raise UserError(f"{self.path}: another process has taken over this cell while this one stood still; what it stored is kept")
+
+    def _sweep_up(self) -> None:
+        """Remove temporary files that a killed process left."""
+        now = _file_system_time(self.path)
+        for path in self.path.glob(".*"):
+            with contextlib.suppress(OSError):
+                if now - path.stat().st_mtime > LEASE:
+                    path.unlink()
 
     def _stale_holder(self, path: Path) -> str | None:
         """None when the claim is gone (it was stale and has been moved away, or its holder left); else who holds it."""
@@ -164,7 +250,7 @@ class Cell:
         else:
             try:
                 claim = json.loads(text)
-                same_host = claim["host"] == socket.gethostname()
+                same_host = claim["host"] == socket.gethostname() and claim["space"] == _process_space()
                 dead = same_host and _start_of(int(claim["pid"])) != claim["started"]
                 age_limit, holder = LEASE, f"process {claim['pid']} on {claim['host']}"
             except (ValueError, KeyError, TypeError):
@@ -177,7 +263,7 @@ class Cell:
             return holder
         grave = path.with_name(f".claim.{uuid.uuid4().hex[:8]}")
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_ino == before.st_ino:
+            if _mark(path.stat()) == _mark(before):
                 os.replace(path, grave)
                 grave.unlink(missing_ok=True)
         return None
@@ -186,14 +272,31 @@ class Cell:
 def _create(path: Path, text: str) -> bool:
     """Create ``path`` with its full content in one step (hard link of a finished file); False if it exists."""
     temporary = path.with_name(f".claim.{uuid.uuid4().hex}")
-    temporary.write_text(text)
     try:
+        temporary.write_text(text)
         os.link(temporary, path)
     except FileExistsError:
         return False
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """A lock on the folder among the processes of this host; file systems that know none are used without."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _mark(status: os.stat_result) -> tuple[int, int, int]:
+    """Tells a file from its successor, which may have got the same inode."""
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _beat(path: Path, stop: threading.Event) -> None:
@@ -207,6 +310,13 @@ def _read_text(path: Path) -> str:
         return path.read_text()
     except FileNotFoundError:
         return ""
+
+
+def _process_space() -> str:
+    """Where process numbers mean the same: a boot of a machine and, within it, a container. Two containers may share a host name."""
+    with contextlib.suppress(OSError):
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    return ""
 
 
 def _start_of(pid: int) -> str:
@@ -227,6 +337,10 @@ def _file_system_time(folder: Path) -> float:
         return probe.stat().st_mtime
     finally:
         probe.unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,57 +9,68 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def run_job(container: Mapping[str, Any]) -> list[str]:
-    """Run the cells of one checked job from plain nested containers, print a line each; returns the cell ids."""
+def run_job(container: Mapping[str, Any], wait: bool = False) -> list[str]:
+    """Run the cells of one checked job from plain nested containers, print a line each; returns the cell ids. ``wait``: for a cell that
+    another process is measuring, as two jobs of a sweep may share one; otherwise it is refused."""
     from bfc import config
     from bfc.run import run_cell
+    from bfc.store import Store
 
     job = config.load(container)
+    Store(job.results).check()
     specs = config.cells(job)
     for spec in specs:
-        done = run_cell(spec, job, job.tracker)
+        done = run_cell(spec, job, job.tracker, wait=wait)
         print(f"{done.cell_id}  {done.method}  d={spec.config['d']} L={spec.config['L']}  "
               f"{done.stored} rows stored, {done.computed} new", flush=True)
     return [spec.cell_id for spec in specs]
 
 
 def task(cfg: Any) -> list[str]:
-    """One Hydra job. In a single run a refusal ends the process here, so that Hydra adds nothing to the sentence."""
+    """One Hydra job. In a single run a refusal ends the process here, so that Hydra adds nothing to the sentence; in a sweep it
+    becomes the job's failure."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     from bfc.errors import UserError
-    from bfc.launch.compat import refuse
+    from bfc.launch import compat
 
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        return run_job(OmegaConf.to_container(cfg, resolve=True))
-    except UserError as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        container = OmegaConf.to_container(cfg, resolve=True)
+        study = container.get("study")
+        if not sweep and isinstance(study, Mapping) and study.get("sizes"):
+            raise UserError(f"+sweeps={study.get('name')}: is a study of many cells; must be run as a sweep, with -m")
+        return run_job(container, wait=sweep)
+    except Exception as error:
+        sentence = compat.explain(error)
+        if sentence is None:
             raise
-        sys.exit(refuse(str(error)))
+        if sweep:
+            raise UserError(sentence) from error
+        sys.exit(compat.refuse(sentence))
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence on standard error and exit status 2."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the handlers below instead of Hydra's
     import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
-    from bfc.errors import UserError
     from bfc.launch import compat, plugins
     from bfc.launch.folders import CONF
 
     plugins.register()
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
-    except UserError as error:
-        sys.exit(compat.refuse(str(error)))
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(compat.refuse(compat.sentence(error)))
-    except OSError as error:
-        sys.exit(compat.refuse(f"{error.filename or 'input/output'}: {error.strerror or error}"))
+    except KeyboardInterrupt:
+        compat.refuse("interrupted: finished trainings are stored; the same command goes on where this one stopped")
+        sys.exit(130)
+    except Exception as error:
+        sentence = compat.explain(error)
+        if sentence is None:
+            raise
+        sys.exit(compat.refuse(sentence))
 
 
 if __name__ == "__main__":

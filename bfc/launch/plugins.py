@@ -3,7 +3,11 @@ before the first one runs, and the local launcher. Registered with Hydra's plugi
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
+import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +15,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -18,7 +23,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from bfc import config as bfc_config
 from bfc.errors import UserError, nearest, require
+from bfc.launch.compat import explain
 from bfc.launch.folders import SWEEPS
+from bfc.store import Store
 
 
 class StudySearchPath(SearchPathPlugin):
@@ -34,7 +41,9 @@ class StudySweeper(Sweeper):
     ``params`` are the basic sweeper's."""
 
     def __init__(self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None) -> None:
-        require(max_batch_size is None or max_batch_size >= 1, "hydra.sweeper.max_batch_size", max_batch_size, "null or an integer >= 1")
+        valid = max_batch_size is None or (isinstance(max_batch_size, int) and not isinstance(max_batch_size, bool) and max_batch_size >= 1)
+        require(valid, "hydra.sweeper.max_batch_size", max_batch_size, "null or an integer >= 1")
+        require(params is None or isinstance(params, Mapping), "hydra.sweeper.params", params, "null or a mapping of overrides")
         self.max_batch_size, self.params = max_batch_size, dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -42,7 +51,8 @@ class StudySweeper(Sweeper):
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Compose and check every job, then launch them together; nothing is written before all have passed."""
+        """Compose and check every job, then launch them together; nothing is written before all have passed. After all have
+        ended, failures are listed and raised as one :class:`UserError`."""
         parser = OverridesParser.create(config_loader=self.loader)
         params = [f"{key}={value}" for key, value in self.params.items()]
         jobs: dict[tuple[str, ...], None] = {}
@@ -50,20 +60,35 @@ class StudySweeper(Sweeper):
             jobs |= dict.fromkeys(_grid(parser.parse_overrides([*params, *block, *arguments])))
         overrides = [list(job) for job in jobs]
         for each in overrides:
-            bfc_config.load(job_values(self.loader.load_sweep_config(self.config, each)))
+            job = bfc_config.load(job_values(self.loader.load_sweep_config(self.config, each)))
+            Store(job.results).check()
         size = self.max_batch_size or len(overrides)
-        returns = []
-        for start in range(0, len(overrides), size):
-            results = self.launcher.launch(overrides[start : start + size], initial_job_idx=start)
-            for result in results:
-                _ = result.return_value
-            returns.append(results)
+        returns = [self.launcher.launch(overrides[start : start + size], initial_job_idx=start) for start in range(0, len(overrides), size)]
+        results = [result for batch in returns for result in batch]
+        failures = [(job, error) for job, result in zip(overrides, results, strict=True) if (error := _failure(result)) is not None]
+        for job, error in failures:
+            if explain(error) is None:
+                traceback.print_exception(error)
+            print(f"failed: {' '.join(job)}: {explain(error) or f'{type(error).__name__}: {error}'}", file=sys.stderr)
+        if failures:
+            raise UserError(f"{len(failures)} of {len(overrides)} jobs failed; the others are stored, and the same command runs only "
+                            "what is missing")
         return returns
 
 
 def job_values(composed: DictConfig) -> dict[str, Any]:
     """A composed job as plain containers, resolved, without Hydra's own node."""
     return OmegaConf.to_container(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), resolve=True)
+
+
+def _failure(result: JobReturn) -> BaseException | None:
+    """Why a job failed, without Hydra's own line about it."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            _ = result.return_value
+        except Exception as error:
+            return error
+    return None
 
 
 def _grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
@@ -76,7 +101,7 @@ def _grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
         elif override.is_discrete_sweep():
             values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
-            raise UserError(f"{override.input_line}: must be a list of values or a range, not a {override.value_type.name}")
+            raise UserError(f"{override.input_line}: must be a list of values or a range")
     return itertools.product(*values.values())
 
 
