@@ -1,7 +1,7 @@
 """Closed-form kernels, one frozen dataclass each: the methods that the lower bounds on hierarchical targets speak of
-(inner-product and distance kernels, infinitely wide networks). Each gives only ``gram`` and ``label``; the learning curve
-comes from :class:`bfc.baselines.ridge.KernelRidge`. All are normalised so that K(x, x) = 1 where |x|² = d, which is
-typical of the inputs, and work in place, since a kernel matrix is the largest thing in memory."""
+(inner-product and distance kernels, infinitely wide networks). Each gives only ``gram`` and ``label``; the learning
+curve comes from :class:`bfc.baselines.ridge.KernelRidge`. All are normalised so that K(x, x) = 1 where |x|² = d, which
+is typical of the inputs, and work in place, since a kernel matrix is the largest thing in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bfc.errors import require
 
 @dataclass(frozen=True)
 class Polynomial(KernelRidge):
-    """((offset + x·z/d) / (offset + 1))^degree. Raises :class:`bfc.errors.UserError` unless degree ≥ 1 and offset ≥ 0."""
+    """((offset + x·z/d) / (offset + 1))^degree. Raises :class:`bfc.errors.UserError` unless degree ≥ 1, offset ≥ 0."""
 
     degree: int = 4
     offset: float = 1.0
@@ -47,7 +47,7 @@ class _Distance(KernelRidge):
         require(is_number(self.bandwidth) and self.bandwidth > 0, "baseline.bandwidth", self.bandwidth, "a number > 0")
 
     def _distance(self, x: Tensor, z: Tensor) -> Tensor:
-        """|x − z| / (bandwidth √d), (N, M). Not through |x|² + |z|² − 2x·z, which loses half of the digits where x ≈ z."""
+        """|x − z| / (bandwidth √d), (N, M). Not through |x|² + |z|² − 2x·z, which loses half of the digits at x ≈ z."""
         distance = torch.cdist(x, z, compute_mode="donot_use_mm_for_euclid_dist")
         return distance.div_(self.bandwidth * math.sqrt(x.shape[1]))
 
@@ -145,8 +145,8 @@ class NNGP(_InfiniteReLU):
 
 @dataclass(frozen=True)
 class NTK(_InfiniteReLU):
-    """Neural tangent kernel Θ_L / (2L + β L(L+1)/2) of a ReLU network of infinite width, every layer trained (Jacot et al.
-    2018, theorem 1). The network: ``depth`` = L weight layers in the NTK parametrisation (√(2/fan_in) and √β stand
+    """Neural tangent kernel Θ_L / (2L + β L(L+1)/2) of a ReLU network of infinite width, every layer trained (Jacot et
+    al. 2018, theorem 1). The network: ``depth`` = L weight layers in the NTK parametrisation (√(2/fan_in) and √β stand
     outside the standard normal weights and biases that are trained), β = ``bias``, by default no biases; the recursion
     is in ``_covariance``. Raises :class:`bfc.errors.UserError` unless depth ≥ 2 and bias ≥ 0."""
 

@@ -1,8 +1,8 @@
-"""Exact learning curves of kernel ridge regression, the reference against which a hierarchical learner is judged. For a
-fixed kernel and ridge, one Cholesky factorisation holds the predictor of every nested training set at once: with
+"""Exact learning curves of kernel ridge regression, the reference against which a hierarchical learner is judged. For
+a fixed kernel and ridge, one Cholesky factorisation holds the predictor of every nested training set at once: with
 K + λI = LLᵀ, z = L⁻¹y and W = L⁻¹k(X, x), the prediction at x from the first n points is Σ_{i≤n} W_i(x) z_i, because
-the leading n × n block of L is the factor of the leading block of K + λI. So no search over n is ever run here. The file
-also holds :class:`KernelRidge`, the base that turns any positive definite kernel into a ``Baseline``."""
+the leading n × n block of L is the factor of the leading block of K + λI. So no search over n is ever run here. The
+file also holds :class:`KernelRidge`, the base that turns any positive definite kernel into a ``Baseline``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
 from bfc.errors import UserError, require
 from bfc.types import Curve, Target
 
-BLOCK = 512
+BLOCK = 1024
 """Rows of a kernel matrix that are computed and solved for at a time."""
 SMALLEST_N = 8
 """First n of a baseline's grid."""
@@ -57,10 +58,8 @@ def available_memory(device: torch.device | str = "cpu") -> int:
     if torch.device(device).type == "cuda":
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + reusable
-    limits = []
+    limits = [psutil.virtual_memory().available]
     with suppress(OSError):
-        words = Path("/proc/meminfo").read_text().split()
-        limits.append(1024 * int(words[words.index("MemAvailable:") + 1]))
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, controller, group = line.split(":", 2)
             if controller in ("", "memory"):
@@ -68,14 +67,14 @@ def available_memory(device: torch.device | str = "cpu") -> int:
                 for folder in (Path(group), *Path(group).parents):
                     with suppress(OSError, ValueError):
                         limits.append(int(Path(f"/sys/fs/cgroup/{controller}/{folder}/{file}").read_text()))
-    return min(limits, default=2**63 - 1)
+    return min(limits)
 
 
 def cholesky(kernel: Tensor, ridge: float) -> Tensor:
     """Lower factor L of ``kernel + ridge · I = LLᵀ`` for a symmetric ``kernel`` (N, N); ``kernel`` is left untouched.
 
-    No jitter is ever added: λ is part of the method. In exact arithmetic every squared pivot is at least λ, so one below
-    λ/2, or below the rounding error N · 2⁻⁵² · mean K(x, x), shows that rounding has swallowed the ridge.
+    No jitter is ever added: λ is part of the method. In exact arithmetic every squared pivot is at least λ, so one
+    below λ/2, or below the rounding error N · 2⁻⁵² · mean K(x, x), shows that rounding has swallowed the ridge.
     Raises :class:`UserError` then.
     """
     size = len(kernel)
@@ -98,12 +97,13 @@ def learning_curve(kernel: Tensor, cross: Tensor | Iterable[Tensor], y: Tensor, 
                    ridge: float, n: Sequence[int] | None = None) -> Tensor:
     """Relative risk of kernel ridge regression on the first n training points, for every n asked for.
 
-    ``kernel`` (N, N) over the training inputs; ``cross`` (T, N) from test to training inputs, whole or as an iterable of
-    consecutive row blocks (then only one block is held); ``y`` (N,); ``f_test`` (T,) the noiseless target;
-    ``variance`` the population variance of f*; ``n`` values in 1 … N, or None for every n from 1 to N. The estimator is
-    k(x, X_n)(K_n + λI)⁻¹y_n. Returns the mean over test rows of (f − f*)² / variance, shape (len(n),). Cost N³/3 + T N²
-    multiply-adds. Raises :class:`UserError` where K + λI is numerically singular (see :func:`cholesky`).
-    Source: the leading-block property of the Cholesky factor, Golub & Van Loan, Matrix Computations (4th ed.), §4.2.
+    ``kernel`` (N, N) over the training inputs; ``cross`` (T, N) from test to training inputs, whole or as an iterable
+    of consecutive row blocks (then only one block is held); ``y`` (N,); ``f_test`` (T,) the noiseless target;
+    ``variance`` the population variance of f*; ``n`` values in 1 … N, or None for every n from 1 to N. The estimator
+    is k(x, X_n)(K_n + λI)⁻¹y_n. Returns the mean over test rows of (f − f*)² / variance, shape (len(n),). Cost:
+    N³/3 + T N² floating-point operations. Raises :class:`UserError` where K + λI is numerically singular (see
+    :func:`cholesky`) and ValueError where shapes do not fit. Source: leading blocks of the Cholesky factor, Golub &
+    Van Loan, Matrix Computations (4th ed.), §4.2.
     """
     if n is not None and not (len(n) and 1 <= min(n) and max(n) <= len(kernel)):
         raise ValueError(f"n must hold values in 1 ... {len(kernel)}")
@@ -128,13 +128,13 @@ class KernelRidge(ABC):
     """Kernel ridge regression with a fixed kernel, as a ``Baseline``. A subclass is a frozen dataclass that gives
     :meth:`gram` (with typical K(x, x) = 1, so that λ means the same for every kernel) and :attr:`label`.
 
-    ``ridge``: λ, or ``auto`` to choose it from ``ridge_grid`` on ``tuning_draws`` draws of their own, so that n* at risk
-    ``tuning_eps`` is smallest. The curve is read at n = 8 … ``n_max``, each about ``n_ratio`` times the one before.
+    ``ridge``: λ, or ``auto`` to choose it from ``ridge_grid`` on ``tuning_draws`` draws of their own, so that n* at
+    risk ``tuning_eps`` is smallest. The curve is read at n = 8 … ``n_max``, each about ``n_ratio`` times the last.
     Raises :class:`UserError` on a value out of range.
     """
 
     ridge: float | Literal["auto"] = "auto"
-    ridge_grid: tuple[float, ...] = (1e-6, 1e-4, 1e-2, 1e-1, 1.0)
+    ridge_grid: tuple[float, ...] = (1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1e-1, 1.0)
     n_max: int = 4096
     n_ratio: float = 1.1
     tuning_draws: int = 2
@@ -143,8 +143,8 @@ class KernelRidge(ABC):
     numerics: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        require(self.ridge == "auto" or is_number(self.ridge) and self.ridge >= 0, "baseline.ridge", self.ridge,
-                "auto or a number >= 0")
+        given = is_number(self.ridge) and self.ridge >= 0
+        require(self.ridge == "auto" or given, "baseline.ridge", self.ridge, "auto or a number >= 0")
         grid = self.ridge_grid
         listed = isinstance(grid, Sequence) and not isinstance(grid, str) and len(grid) > 0
         require(listed and all(is_number(value) and value > 0 for value in grid), "baseline.ridge_grid", grid,
@@ -173,7 +173,7 @@ class KernelRidge(ABC):
         """The n at which the curve is read."""
         return geometric_grid(self.n_max, self.n_ratio)
 
-    def check(self, target: Target) -> None:
+    def check(self, target: Target) -> None:  # noqa: B027
         """A kernel accepts every target."""
 
     def tune(self, target: Target, test: int, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -182,8 +182,9 @@ class KernelRidge(ABC):
 
         Returns ``ridge``; ``reached`` (whether any λ reached ``tuning_eps``); ``at_edge`` (whether the choice is an end
         of ``ridge_grid``, so that a wider grid might do better); ``eps``, ``test``, ``seeds``; and ``tried``: per λ its
-        ``nstar`` and ``risk`` at ``n_max``, null where that λ is numerically singular. A number as ``ridge`` is returned
-        as it is, with nothing tried. Raises :class:`UserError` if memory does not suffice or every λ is singular.
+        ``nstar`` and ``risk`` at ``n_max``, null where that λ is numerically singular. A number as ``ridge`` is
+        returned as it is, with nothing tried. Raises :class:`UserError` if memory does not suffice or every λ is
+        singular.
         """
         if self.ridge != "auto":
             return {"ridge": float(self.ridge), "reached": None, "at_edge": False, "eps": self.tuning_eps,

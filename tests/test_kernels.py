@@ -1,0 +1,199 @@
+"""Kernels against everything that pins them down: one battery over every YAML of conf/baseline (a new kernel joins by
+existing), direct formulas, Monte-Carlo over finite wide networks, and a committed table of the peer library
+neural-tangents."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from bfc.baselines.kernels import NNGP, NTK, RBF, Laplace, Polynomial
+from bfc.baselines.ridge import KernelRidge
+from bfc.errors import UserError
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+@pytest.fixture
+def kernel(every_baseline, build) -> KernelRidge:
+    baseline = build("baseline", every_baseline)
+    if not isinstance(baseline, KernelRidge):
+        pytest.skip("not a kernel")
+    return baseline
+
+
+def gaussian(n: int, d: int, seed: int = 0) -> Tensor:
+    return torch.randn(n, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def points(d: int) -> Tensor:
+    """Random inputs with aligned, opposite, near-duplicate and zero points among them."""
+    x = gaussian(40, d)
+    x[1], x[2], x[3], x[4] = 2.5 * x[0], -x[0], x[0] + 1e-6 * x[5], 0.0
+    return x
+
+
+# --- one battery over conf/baseline -----------------------------------------------------------------------------------
+
+
+def test_yaml_lists_every_field_with_its_default(kernel, every_baseline):
+    config = yaml.safe_load((CONF / "baseline" / f"{every_baseline}.yaml").read_text())
+    assert set(config) - {"_target_"} == {field.name for field in dataclasses.fields(kernel)}
+    assert kernel == type(kernel)(), "a default in the YAML differs from the one in Python"
+    assert kernel.label and isinstance(type(kernel).numerics, int)
+
+
+@pytest.mark.parametrize("d", [1, 2, 7, 40])
+def test_kernel_is_a_kernel(kernel, d):
+    """The angle of (anti)parallel inputs, which the tangent kernel reads, has half of the digits: 1e-8."""
+    x = points(d)
+    before = x.clone()
+    k = kernel.gram(x, x)
+    assert k.shape == (40, 40) and k.dtype == torch.float64 and k.isfinite().all()
+    assert torch.equal(x, before), "gram changed its inputs"
+    diagonal = k.diagonal()
+    bound = (diagonal[:, None] * diagonal).sqrt()
+    assert (k - k.T).abs().max() <= 2e-8 * diagonal.max()
+    if d > 2:  # otherwise nearly parallel inputs are among the random ones too
+        assert (k - k.T)[5:, 5:].abs().max() <= 1e-12 * diagonal.max()
+    assert (k.abs() <= bound * (1 + 1e-10) + 1e-12).all(), "Cauchy–Schwarz"
+    assert torch.linalg.eigvalsh(k)[0] >= -1e-9 * diagonal.sum(), "not positive semi-definite"
+
+
+def test_kernel_is_one_on_typical_inputs(kernel):
+    x = gaussian(200, 30)
+    on_sphere = x * math.sqrt(30) / x.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(kernel.gram(on_sphere, on_sphere).diagonal(), torch.ones(200, dtype=torch.float64),
+                               rtol=0, atol=1e-12)
+    assert 0.8 < kernel.gram(x, x).diagonal().median() < 1.25
+
+
+def test_kernel_does_not_depend_on_blocks(kernel):
+    x, z = gaussian(37, 9), gaussian(23, 9, seed=1)
+    whole = kernel.gram(x, z)
+    for rows in (1, 5, 16):
+        blocks = torch.cat([torch.cat([kernel.gram(a, b) for b in z.split(rows)], 1) for a in x.split(rows)])
+        torch.testing.assert_close(blocks, whole, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(kernel.gram(z, x).T, whole, rtol=1e-12, atol=1e-13)
+
+
+# --- direct formulas --------------------------------------------------------------------------------------------------
+
+
+def test_closed_forms_entry_by_entry():
+    d, x, z = 6, gaussian(5, 6), gaussian(4, 6, seed=1)
+    expected = {
+        Polynomial(degree=3, offset=0.5): lambda a, b: ((0.5 + a @ b / d) / 1.5) ** 3,
+        Polynomial(degree=2, offset=0): lambda a, b: (a @ b / d) ** 2,
+        RBF(bandwidth=0.7): lambda a, b: torch.exp(-(a - b).square().sum() / (2 * 0.49 * d)),
+        Laplace(bandwidth=2): lambda a, b: torch.exp(-(a - b).norm() / (2 * math.sqrt(d))),
+    }
+    for kernel, formula in expected.items():
+        table = torch.stack([torch.stack([formula(a, b) for b in z]) for a in x])
+        torch.testing.assert_close(kernel.gram(x, z), table, rtol=1e-13, atol=1e-14)
+
+
+def test_two_layer_network_kernels():
+    """Depth 2 without biases, where the arc-cosine formulas can be written down at once (Cho & Saul 2009)."""
+    d, x, z = 5, gaussian(6, 5), gaussian(7, 5, seed=1)
+    norms = x.norm(dim=1)[:, None] * z.norm(dim=1)
+    angle = torch.acos(x @ z.T / norms)
+    first = norms / d * (angle.sin() + (math.pi - angle) * angle.cos()) / math.pi
+    zeroth = x @ z.T / d * (math.pi - angle) / math.pi
+    torch.testing.assert_close(NNGP(depth=2).gram(x, z), first, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(NTK(depth=2).gram(x, z), (first + zeroth) / 2, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", [NTK, NNGP])
+def test_networks_without_biases_are_homogeneous(kind):
+    x, z = gaussian(6, 5), gaussian(7, 5, seed=1)
+    torch.testing.assert_close(kind(depth=4).gram(3 * x, z), 3 * kind(depth=4).gram(x, z))
+
+
+# --- finite networks --------------------------------------------------------------------------------------------------
+
+
+def finite_network(x: Tensor, width: int, depth: int, bias: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Empirical conjugate and tangent kernels, on the rows of ``x``, of one random network as NTK's docstring has it.
+    The gradient of a weight matrix is (gradient of its pre-activations) ⊗ (its inputs), and so their inner product."""
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=x.dtype, generator=generator)
+
+    inputs, outputs = [], []
+    hidden = x
+    for size in (*[width] * (depth - 1), 1):
+        hidden = hidden * math.sqrt(2 / hidden.shape[1])
+        output = (hidden @ normal(hidden.shape[1], size) + math.sqrt(bias) * normal(size)).requires_grad_()
+        inputs.append(hidden.detach())
+        outputs.append(output)
+        hidden = output.relu()
+    gradients = torch.autograd.grad(outputs[-1].sum(), outputs)
+    tangent = sum((g @ g.T) * (h @ h.T + bias) for g, h in zip(gradients, inputs, strict=True))
+    return inputs[-1] @ inputs[-1].T + bias, tangent
+
+
+@pytest.mark.parametrize(("depth", "bias", "width"), [(2, 0.0, 30000), (2, 0.5, 30000), (3, 0.0, 1500), (3, 0.5, 1500),
+                                                      (4, 0.0, 1500)])
+def test_closed_forms_are_limits_of_finite_networks(depth, bias, width):
+    """Mean over 32 wide networks, within 5 standard errors of that mean, plus the bias of order (depth − 2) / width
+    that a finite width has beyond two layers."""
+    networks = 32
+    x = gaussian(4, 4)
+    x[1] = -x[0]
+    generator = torch.Generator().manual_seed(depth)
+    samples = [finite_network(x, width, depth, bias, generator) for _ in range(networks)]
+    for name, kernel, scale in (("nngp", NNGP(depth=depth, bias=bias), 2 + depth * bias),
+                                ("ntk", NTK(depth=depth, bias=bias), 2 * depth + bias * depth * (depth + 1) / 2)):
+        empirical = torch.stack([sample[name == "ntk"] for sample in samples]) / scale
+        closed = kernel.gram(x, x)
+        size = (closed.diagonal()[:, None] * closed.diagonal()).sqrt()
+        error = (empirical.mean(0) - closed).abs() / size
+        allowed = 5 * empirical.std(0) / math.sqrt(networks) / size + (depth - 2) / width
+        assert (error <= allowed).all(), (name, error, allowed)
+        assert allowed.max() < 0.1, "too few networks to tell"
+
+
+# --- the peer library -------------------------------------------------------------------------------------------------
+
+PEER = json.loads((Path(__file__).parent / "data" / "neural_tangents.json").read_text())
+
+
+@pytest.mark.parametrize("case", PEER["cases"], ids=lambda case: f"d={len(case['x'][0])}")
+def test_closed_forms_equal_neural_tangents(case):
+    """Relative to |x||z|/d: 1e-11 for the conjugate kernel; for the tangent kernel 1e-9, but 5e-8 where the inputs are
+    aligned, since there the peer's angle carries the square root of its rounding error."""
+    x = torch.tensor(case["x"], dtype=torch.float64)
+    norms = x.norm(dim=1)
+    cosine = x @ x.T / (norms[:, None] * norms)
+    rows, columns = torch.triu_indices(len(x), len(x))
+    aligned = (cosine.abs() > 1 - 1e-12)[rows, columns]
+    for values in case["values"]:
+        depth, bias = values["depth"], values["bias"]
+        for name, kernel, scale in (("nngp", NNGP(depth=depth, bias=bias), 2 + depth * bias),
+                                    ("ntk", NTK(depth=depth, bias=bias), 2 * depth + bias * depth * (depth + 1) / 2)):
+            peer = torch.tensor(values[name], dtype=torch.float64) / scale
+            error = (kernel.gram(x, x)[rows, columns] - peer).abs()
+            error /= ((norms[:, None] * norms)[rows, columns] / x.shape[1] + bias).clamp(max=1e3)
+            generic, parallel = (1e-11, 1e-11) if name == "nngp" else (1e-9, 5e-8)
+            assert error[~aligned].max() < generic, (name, depth, bias)
+            assert error[aligned].max() < parallel, (name, depth, bias)
+
+
+# --- bad values -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), [
+    (Polynomial, "degree", 0), (Polynomial, "degree", 2.5), (Polynomial, "degree", True), (Polynomial, "offset", -1),
+    (Polynomial, "offset", "one"), (RBF, "bandwidth", 0), (RBF, "bandwidth", math.inf), (Laplace, "bandwidth", -1.0),
+    (NTK, "depth", 1), (NTK, "depth", "three"), (NTK, "bias", -0.1), (NNGP, "depth", 2.0), (NNGP, "bias", math.nan),
+])
+def test_bad_values_are_refused_with_a_sentence(kind, field, value):
+    with pytest.raises(UserError, match=rf"^baseline\.{field}=.*: must be "):
+        kind(**{field: value})
