@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from torch import Tensor
 
 from bfc.config import GROUPS, component
 from bfc.errors import UserError
@@ -71,3 +72,33 @@ def node() -> Callable[[str, str], Mapping[str, Any]]:
 def _one_thread() -> None:
     """Sums are split over threads in an order that depends on their number; one thread makes bit-for-bit comparisons meaningful."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def perfect() -> Callable[..., tuple[dict[str, Tensor], dict[str, Tensor]]]:
+    """``perfect(target, draw, learner)``: parameters and centring constants with which the quadratic network is its teacher. Units
+    beyond the teacher's are zero."""
+    def build_perfect(target: Any, draw: Any, learner: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        params = {name: torch.zeros_like(p) for name, p in learner.init_params(target, draw).items()}
+        centre = {}
+        for i, (level, parts) in enumerate(draw.weights.items()):
+            for j, w in parts.items():
+                k = params[f"K{level}_{j}"]
+                if j < 2:
+                    k[:, : w.shape[1]] = w
+                    continue
+                squares = _squares(draw, learner, j)
+                k[:, : w.shape[1], squares[: w.shape[2]]] = w / draw.unit_sd[j].unsqueeze(1)
+            squares = _squares(draw, learner, level)
+            params[f"scale{level}"] = draw.scale[:, i : i + 1]
+            params[f"Q{level}"][:, squares] = draw.scale[:, i : i + 1]
+            centre[f"phi{level}"] = torch.zeros_like(params[f"Q{level}"]).unsqueeze(2)
+            centre[f"phi{level}"][:, squares[: target.width(level)]] = 1.0
+        return params, centre
+
+    def _squares(draw: Any, learner: Any, level: int) -> list[int]:
+        """Where s_1 s_1, s_2 s_2 ... stand among the products s_i s_j, i <= j, in the order (1,1), (1,2) ... (2,2) ..."""
+        p = draw.target.width(level) if learner.widths is None else learner.widths[level - 2]
+        return [place for place, (i, j) in enumerate((i, j) for i in range(p) for j in range(i, p)) if i == j]
+
+    return build_perfect
