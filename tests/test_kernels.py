@@ -107,14 +107,14 @@ def test_two_layer_network_kernels():
     angle = torch.acos(x @ z.T / norms)
     first = norms / d * (angle.sin() + (math.pi - angle) * angle.cos()) / math.pi
     zeroth = x @ z.T / d * (math.pi - angle) / math.pi
-    torch.testing.assert_close(NNGP(depth=2).gram(x, z), first, rtol=1e-12, atol=1e-14)
-    torch.testing.assert_close(NTK(depth=2).gram(x, z), (first + zeroth) / 2, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(NNGP(depth=2, bias=0.0).gram(x, z), first, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(NTK(depth=2, bias=0.0).gram(x, z), (first + zeroth) / 2, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", [NTK, NNGP])
 def test_networks_without_biases_are_homogeneous(kind):
     x, z = gaussian(6, 5), gaussian(7, 5, seed=1)
-    torch.testing.assert_close(kind(depth=4).gram(3 * x, z), 3 * kind(depth=4).gram(x, z))
+    torch.testing.assert_close(kind(depth=4, bias=0.0).gram(3 * x, z), 3 * kind(depth=4, bias=0.0).gram(x, z))
 
 
 # --- finite networks --------------------------------------------------------------------------------------------------

@@ -82,10 +82,11 @@ class Laplace(_Distance):
 class _InfiniteReLU(KernelRidge):
     """Infinitely wide ReLU networks with ``depth`` = L weight layers (L − 1 hidden ones): h₁ = √(2/d) W₁x + √β b₁,
     h_{l+1} = √(2/m) W_{l+1} φ(h_l) + √β b_{l+1}, f = h_L, all W and b standard normal. That is weights of variance
-    2/fan_in (He) and biases of variance β = ``bias``; by default there are none."""
+    2/fan_in (He) and biases of variance β = ``bias``. Without any, f(tx) = t f(x), which would flatter every claim
+    that kernels fail on polynomials."""
 
     depth: int = 3
-    bias: float = 0.0
+    bias: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,8 +95,7 @@ class _InfiniteReLU(KernelRidge):
 
     @property
     def _architecture(self) -> str:
-        bias = f", bias variance {self.bias:g}" if self.bias else ""
-        return f"depth {self.depth}{bias}"
+        return f"depth {self.depth}" if self.bias else f"depth {self.depth}, no bias"
 
     def _covariance(self, x: Tensor, z: Tensor, tangent: bool) -> Tensor:
         """Σ_L, or Θ_L if ``tangent``, of the rows of ``x`` (N, d) and ``z`` (M, d) → (N, M).
@@ -131,7 +131,7 @@ class _InfiniteReLU(KernelRidge):
 class NNGP(_InfiniteReLU):
     """Conjugate kernel Σ_L / (2 + Lβ) of a ReLU network of infinite width: only its last layer is trained, or it is a
     Gaussian process (Lee et al. 2018, eqs. 4–5). The network: ``depth`` = L weight layers, weights N(0, 2/fan_in),
-    biases N(0, β) with β = ``bias``, by default none; the recursion is in ``_covariance``.
+    biases N(0, β) with β = ``bias``; the recursion is in ``_covariance``.
     Raises :class:`bfc.errors.UserError` unless depth ≥ 2 and bias ≥ 0."""
 
     @property
@@ -147,7 +147,7 @@ class NNGP(_InfiniteReLU):
 class NTK(_InfiniteReLU):
     """Neural tangent kernel Θ_L / (2L + β L(L+1)/2) of a ReLU network of infinite width, every layer trained (Jacot et
     al. 2018, theorem 1). The network: ``depth`` = L weight layers in the NTK parametrisation (√(2/fan_in) and √β stand
-    outside the standard normal weights and biases that are trained), β = ``bias``, by default no biases; the recursion
+    outside the standard normal weights and biases that are trained), β = ``bias``; the recursion
     is in ``_covariance``. Raises :class:`bfc.errors.UserError` unless depth ≥ 2 and bias ≥ 0."""
 
     @property
