@@ -16,7 +16,7 @@ from bfc.config import CellSpec, Compute, Job
 from bfc.engine.loop import Recipe, State, train
 from bfc.environment import environment, hardware
 from bfc.errors import UserError
-from bfc.measure.outcomes import judge, to_confirm
+from bfc.measure.outcomes import judge, learned_at, to_confirm
 from bfc.store import Cell, Store
 from bfc.trackers.guarded import Guarded
 from bfc.types import Training
@@ -93,7 +93,8 @@ def _strictest(job: Job, cell: Cell) -> float:
 
 def _judged(rows: Rows, eps: float) -> list[str]:
     confirming = [row["risk"] for row in rows if row["kind"] == "probe"]
-    return [judge(row, eps, confirming) for row in rows]
+    enough = learned_at(rows, eps)
+    return [judge(row, eps, confirming, enough) for row in rows]
 
 
 def _to_confirm(job: Job, rows: Rows, eps: float) -> list[Training]:

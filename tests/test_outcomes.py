@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bfc.measure.outcomes import OUTCOMES, judge, to_confirm
+from bfc.measure.outcomes import OUTCOMES, judge, learned_at, to_confirm
 
 NAN, INF = float("nan"), float("inf")
 
@@ -47,3 +47,16 @@ def test_which_seeds_confirm(at_largest, seeds, want):
     others = [row("training", 32, seed, GOOD) for seed in range(3)] + [row("training", 16, 9, STUCK)] if rows else []
     probes = [row("probe", 10**6, 5, GOOD), row("curve", 10**7, 6, GOOD)]
     assert to_confirm([*others, *rows, *probes], 0.05, seeds) == want
+
+
+def test_failures_below_a_learned_size_are_data_limited():
+    """Where most trainings of a larger n succeed in the same steps, a smaller n lacked data; at and above it, steps."""
+    def row(n, risk, kind="training"):
+        return {"kind": kind, "n": n, "seed": 0, "risk": risk, "train_risk": risk, "diverged": False}
+
+    rows = [row(16, 0.4), row(32, 0.4), row(32, 0.01), row(64, 0.4), row(64, 0.4), row(64, 0.01), row(8, 0.01, "probe")]
+    assert learned_at(rows, 0.05) == 32
+    assert learned_at(rows[:1], 0.05) == INF and learned_at([], 0.05) == INF
+    verdicts = [judge(r, 0.05, [], 32) for r in rows]
+    assert verdicts == ["data_limited", "optimisation_limited", "success", *["optimisation_limited"] * 2, "success", "success"]
+    assert judge(row(16, 0.4), 0.05, [], INF) == "optimisation_limited"

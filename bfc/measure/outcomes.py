@@ -10,10 +10,20 @@ from typing import Any
 OUTCOMES = ("success", "data_limited", "plateau", "optimisation_limited", "diverged")
 
 
-def judge(row: Mapping[str, Any], eps: float, confirming: Iterable[float]) -> str:
+def learned_at(rows: Iterable[Mapping[str, Any]], eps: float) -> float:
+    """The smallest n of a cell at which at least half of the trainings succeed at ``eps``; infinite if there is none."""
+    verdicts: dict[int, list[bool]] = {}
+    for row in rows:
+        if row["kind"] != "probe":
+            verdicts.setdefault(row["n"], []).append(judge(row, eps, []) == "success")
+    return min((n for n, good in verdicts.items() if 2 * sum(good) >= len(good)), default=float("inf"))
+
+
+def judge(row: Mapping[str, Any], eps: float, confirming: Iterable[float], learned_at: float = 0.0) -> str:
     """Outcome of one training at ``eps``.
 
-    ``confirming`` holds the test risks of the cell's confirming runs. A training that fits its own rows below eps but not the
+    ``confirming`` holds the test risks of the cell's confirming runs; ``learned_at`` is where the cell's trainings succeed: below it
+    a failure is data-limited, since the same steps suffice with more data. A training that fits its own rows below eps but not the
     test is data-limited. One that does not fit them is on a plateau if the median confirming run stays above eps too
     (neither fresh data nor more steps help), and optimisation-limited if that run succeeds or none was made.
     """
@@ -22,7 +32,7 @@ def judge(row: Mapping[str, Any], eps: float, confirming: Iterable[float]) -> st
     if row["risk"] <= eps:
         return "success"
     train_risk = row["train_risk"]
-    if train_risk is None or train_risk <= eps:
+    if train_risk is None or train_risk <= eps or row.get("n", 0) < learned_at < float("inf"):
         return "data_limited"
     confirming = [float("inf") if risk is None or risk != risk else risk for risk in confirming]
     return "plateau" if confirming and median(confirming) > eps else "optimisation_limited"
