@@ -5,6 +5,7 @@ a bad value costs one sentence and no compute."""
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import importlib
 import inspect
@@ -138,9 +139,8 @@ def component(key: str, node: Any) -> Any:
     values = {name: value for name, value in node.items() if name != "_target_"}
     _check_keys(key, cls, values)
     part = _construct(key, cls, values)
-    for name in (f.name for f in dataclasses.fields(cls)):
-        for number in _floats(getattr(part, name)):
-            require(math.isfinite(number), f"{key}.{name}", getattr(part, name), "finite")
+    for name, value in values.items():
+        require(all(map(math.isfinite, _floats(value))), f"{key}.{name}", value, "finite")
     return part
 
 
@@ -149,18 +149,18 @@ def _class(key: str, path: Any) -> type:
     within = isinstance(path, str) and path.startswith("bfc.") and path.count(".") >= 2
     require(within, f"{key}._target_", path, f"a {key} class of this package, bfc.<module>.<Class>")
     module, _, name = path.rpartition(".")
-    shipped = list(_options(key).values())
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"{key}._target_={path}: no such class ({error}); {nearest(path, shipped)}") from error
+        raise UserError(f"{key}._target_={path}: no such class ({error}); {nearest(path, _options(key).values())}") from error
     suits = isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__.startswith("bfc.") and hasattr(cls, ROLES[key])
-    if not suits or inspect.isabstract(cls) or (cls.__subclasses__() and path not in shipped):
-        raise UserError(f"{key}._target_={path}: is no {key} class of this package; {nearest(path, shipped)}")
+    if not suits or inspect.isabstract(cls) or (cls.__subclasses__() and path not in _options(key).values()):
+        raise UserError(f"{key}._target_={path}: is no {key} class of this package; {nearest(path, _options(key).values())}")
     return cls
 
 
-def _options(group: str) -> dict[str, str]:
+@functools.cache
+def _options(group: str) -> Mapping[str, str]:
     """The options of a group that have a class: file name → class path."""
     import yaml
 
@@ -187,11 +187,18 @@ def _check_keys(path: str, hint: Any, value: Any) -> None:
             _check_keys(f"{path}[{i}]", get_args(hint)[0], part)
 
 
+@functools.cache
+def _adapter(cls: type) -> Any:
+    import pydantic
+
+    return pydantic.TypeAdapter(cls)
+
+
 def _construct(key: str, cls: type, values: Mapping[str, Any]) -> Any:
     import pydantic
 
     try:
-        return pydantic.TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+        return _adapter(cls).validate_json(json.dumps(values), strict=True)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         cause = first.get("ctx", {}).get("error")
@@ -223,7 +230,7 @@ def _names(hint: Any) -> list[str]:
 def _floats(value: Any) -> Iterator[float]:
     if isinstance(value, float):
         yield value
-    elif isinstance(value, tuple):
+    elif isinstance(value, list):
         for part in value:
             yield from _floats(part)
 

@@ -61,6 +61,8 @@ def main() -> None:
     from bfc.launch.folders import CONF
 
     plugins.register()
+    sweep = [argument for argument in sys.argv[1:] if argument in ("-m", "--multirun")]  # which Hydra only takes before overrides
+    sys.argv[1:] = [*sweep, *(argument for argument in sys.argv[1:] if argument not in sweep)]
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except KeyboardInterrupt:

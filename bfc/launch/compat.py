@@ -36,6 +36,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return sentence(error)
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem_mark.name}, line {error.problem_mark.line + 1}: cannot be read as YAML ({error.problem})"
     if isinstance(error, OSError):
         return f"{error.filename or 'input/output'}: {error.strerror or error}"
     if isinstance(error, ValueError) and str(error).startswith(_NO_OPTION):
