@@ -94,4 +94,4 @@ def _padded(count: Tensor) -> tuple[Tensor, Tensor]:
     """Row offsets (R, V) below each count (the last one repeated) and averaging weights (R, V)."""
     offset = torch.arange(int(count.max()), device=count.device).expand(len(count), -1)
     inside_count = offset < count.unsqueeze(1)
-    return offset.minimum(count.unsqueeze(1) - 1), inside_count / count.unsqueeze(1)
+    return offset.minimum(count.unsqueeze(1) - 1), inside_count.double() / count.unsqueeze(1)

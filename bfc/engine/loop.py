@@ -86,7 +86,7 @@ class _Stack:
         self.groups = recipe.learner.groups(recipe.target)
         self.data = StackData(recipe.target, trainings, recipe.validation, recipe.validation_size, recipe.dtype, recipe.device)
         everyone = list(range(len(trainings)))
-        lr = torch.full((len(trainings),), recipe.optimizer.lr) if rates is None else rates
+        lr = torch.full((len(trainings),), recipe.optimizer.lr, dtype=torch.float64) if rates is None else rates
         self.lr = lr.to(recipe.device, recipe.dtype).unsqueeze(1)
         self.variance = self.data.draw(everyone).variance.to(recipe.device)
         self.reference = self._reference() if recipe.learner.needs_reference else None
@@ -184,7 +184,7 @@ class _Stack:
         for i, healthy in zip(index, finite, strict=True):
             if not healthy:
                 state.records[i] |= {"diverged": True, "stage": stage.name, "risk": float("nan"), "train_risk": float("nan")}
-                counters["phase"][i] = len(self.stages)
+                counters["phase"][i], counters["clock"][i] = len(self.stages), 0
             elif int(counters["clock"][i]) >= stage.steps or (patience and int(counters["stale"][i]) >= patience):
                 ended.append(i)
         if ended:
