@@ -1,0 +1,118 @@
+"""Verdicts on claims: a table of evidence and what follows from it, and every study's claims as they stand under sweeps/."""
+
+from __future__ import annotations
+
+import inspect
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from analysis.claims import COLUMNS, PREDICATES, Evidence, _median_interval, claims_of, judge
+from bfc.errors import UserError
+from bfc.launch.folders import SWEEPS
+
+INF, NAN = math.inf, math.nan
+STUDIES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
+
+
+def evidence(nstar=(), exponents=(), trainings=()):
+    return Evidence(pd.DataFrame(list(nstar), columns=["method", "d", "L", "eps", "nstar", "lo", "hi", "censored", "outcome"]),
+                    pd.DataFrame(list(exponents), columns=["method", "eps", "exponent", "lo", "hi"]),
+                    pd.DataFrame(list(trainings), columns=["method", "d", "n", "seed", "kind", "risk", "a", "b", "c"]))
+
+
+def verdict(predicate, data, **thresholds):
+    claim = {"paper": "p", "statement": "s", "predicate": predicate, "thresholds": thresholds}
+    table = judge("none", data, [claim])
+    assert list(table) == list(COLUMNS) and len(table) == 1
+    return table.iloc[0]
+
+
+@pytest.mark.parametrize("row, band, want", [
+    ((1.0, 0.8, 1.2), {"at_most": 1.3}, "reproduced"), ((1.0, 0.8, 1.4), {"at_most": 1.3}, "undecided"),
+    ((1.6, 1.4, 1.8), {"at_most": 1.3}, "contradicted"), ((3.1, 2.8, 3.4), {"at_least": 2.7}, "reproduced"),
+    ((3.1, 2.6, 3.4), {"at_least": 2.7}, "undecided"), ((2.0, 1.6, 2.4), {"at_least": 2.7}, "contradicted"),
+    ((1.0, NAN, NAN), {"at_most": 1.3}, "undecided"), ((NAN, NAN, NAN), {"at_most": 1.3}, "undecided"),
+])
+def test_an_exponent_is_judged_by_its_whole_interval(row, band, want):
+    data = evidence(exponents=[("m", 0.01, *row), ("m", 0.1, 9, 9, 9), ("other", 0.01, 9, 9, 9)])
+    assert verdict("exponent", data, method="m", eps=0.01, **band)["verdict"] == want
+
+
+@pytest.mark.parametrize("cells, want", [
+    ([("right", "plateau"), ("right", "plateau")], "reproduced"), ([("right", "plateau"), ("right", "data_limited")], "undecided"),
+    ([("right", "plateau"), ("", "success")], "contradicted"), ([], "undecided"),
+])
+def test_never_needs_a_plateau_in_every_cell(cells, want):
+    rows = [("m", d, 3, 0.01, 9.0, NAN, INF, *cell) for d, cell in enumerate(cells)]
+    assert verdict("never", evidence(rows), method="m", eps=0.01)["verdict"] == want
+
+
+def test_the_smallest_ratio_of_sample_sizes_decides():
+    def cell(method, d, nstar, width, censored="", L=3):
+        return (method, d, L, 0.01, nstar, nstar / width, nstar * width if not censored else INF, censored, "success")
+
+    good = [cell("slow", 8, 400, 1.1), cell("fast", 8, 100, 1.1), cell("slow", 16, 900, 1.1, "right"), cell("fast", 16, 100, 1.1)]
+    found = verdict("nstar_ratio", evidence(good), over="slow", under="fast", eps=0.01, at_least=2)
+    assert found["verdict"] == "reproduced" and found["measured"] == 4 and "d = 8" in found["remark"]
+    close = [*good, cell("slow", 32, 220, 1.2), cell("fast", 32, 100, 1.2)]
+    assert verdict("nstar_ratio", evidence(close), over="slow", under="fast", eps=0.01, at_least=2)["verdict"] == "undecided"
+    equal_at_two = [*good, cell("slow", 8, 100, 1.0, L=2), cell("fast", 8, 100, 1.0, L=2)]
+    assert verdict("nstar_ratio", evidence(equal_at_two), over="slow", under="fast", eps=0.01, at_least=2)["verdict"] == "contradicted"
+    kept = verdict("nstar_ratio", evidence(equal_at_two), over="slow", under="fast", eps=0.01, at_least=2, from_L=3)
+    assert kept["verdict"] == "reproduced"
+    assert verdict("nstar_ratio", evidence(), over="slow", under="fast", eps=0.01, at_least=2)["verdict"] == "undecided"
+
+
+def trainings(values, method="m", d=32, n=512, kind="training"):
+    return [(method, d, n, seed, kind, *row) for seed, row in enumerate(values)]
+
+
+def test_medians_and_ratios_are_taken_seed_by_seed_at_the_largest_d_and_n():
+    risks = [(0.001 * (1 + 0.01 * i), NAN, NAN, NAN) for i in range(20)]
+    rows = trainings(risks) + trainings([(9.0, NAN, NAN, NAN)] * 9, n=64) + trainings([(9.0, NAN, NAN, NAN)] * 9, d=8, n=9999)
+    rows += trainings([(9.0, NAN, NAN, NAN)] * 9, n=99999, kind="probe")
+    found = verdict("median_value", evidence(trainings=rows), method="m", at_most=0.002)
+    assert found["verdict"] == "reproduced" and found["measured"] == pytest.approx(0.001095)
+    slow = trainings([(50 * r[0], NAN, NAN, NAN) for r in risks], method="slow")
+    found = verdict("median_ratio", evidence(trainings=rows + slow), over="slow", under="m", at_least=10)
+    assert found["verdict"] == "reproduced" and found["lo"] == pytest.approx(50) and found["hi"] == pytest.approx(50)
+    assert verdict("median_ratio", evidence(trainings=rows), over="slow", under="m", at_least=10)["verdict"] == "undecided"
+
+
+def test_shares_of_seeds_count_strict_and_factored_falls():
+    values = [(0.0, 0.4, 0.04, 0.02)] * 46 + [(0.0, 0.4, 0.04, 0.05)] * 2
+    data = evidence(trainings=trainings(values))
+    assert verdict("share_falling", data, method="m", columns=["a", "b", "c"], at_least=0.95)["measured"] == pytest.approx(46 / 48)
+    assert verdict("share_falling", data, method="m", columns=["a", "b", "c"], at_least=0.95)["verdict"] == "reproduced"
+    assert verdict("share_falling", data, method="m", columns=["a", "b", "c"], factors=[4, 3], at_least=0.95)["verdict"] == "contradicted"
+    assert verdict("share_falling", data, method="m", columns=["a", "b"], factors=[9], at_least=0.95)["verdict"] == "reproduced"
+    assert verdict("share_falling", data, method="x", columns=["a", "b"], at_least=0.95)["verdict"] == "undecided"
+
+
+@pytest.mark.parametrize("count", [6, 16, 48, 257])
+def test_median_intervals_cover(count):
+    """Coverage of the order-statistic interval of a skewed law over 2000 samples: at least nominal less three standard errors."""
+    samples = np.random.default_rng(count).lognormal(size=(2000, count))
+    ends = np.array([_median_interval(row)[1:] for row in samples])
+    covered = ((ends[:, 0] <= 1) & (1 <= ends[:, 1])).mean()
+    assert 0.935 < covered <= 1 and (count < 16 or covered < 0.99)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_states_claims_that_can_be_judged(study):
+    claims = claims_of(study)
+    assert claims
+    sizes = yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"]
+    for claim in claims:
+        inspect.signature(PREDICATES[claim["predicate"]]).bind(evidence(), **claim["thresholds"])
+        assert claim["paper"] and claim["statement"] and claim.get("size", "30m") in sizes
+    assert set(judge(study, evidence())["verdict"]) == {"undecided"}
+
+
+def test_an_unknown_predicate_is_refused():
+    with pytest.raises(UserError, match="no such predicate; did you mean exponent"):
+        judge("s", evidence(), [{"paper": "p", "statement": "s", "predicate": "exponents"}])
