@@ -14,6 +14,8 @@ from unittest import mock
 
 import pyarrow.parquet
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from bfc.launch import plugins
@@ -101,4 +103,19 @@ def store(results: Path) -> dict[str, list[dict]]:
 
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Every file below a folder: its modification time and content."""
-    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in sorted(folder.rglob("*")) if path.is_file()}
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
+
+
+def plan(*arguments: str) -> list[dict]:
+    """The jobs that a sweep with these arguments launches, as containers."""
+    plugins.register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", list(arguments), return_hydra_config=True)
+        sweeper = plugins.StudySweeper()
+        sweeper.config, sweeper.loader, sweeper.launcher = config, GlobalHydra.instance().config_loader(), mock.Mock()
+        sweeper.launcher.launch.side_effect = lambda overrides, initial_job_idx: [
+            JobReturn(overrides=o, status=JobStatus.COMPLETED) for o in overrides]
+        sweeper.sweep(list(arguments))
+        composer = plugins.Composer(sweeper.loader, config)
+        return [composer.job(o) for call in sweeper.launcher.launch.call_args_list for o in call.args[0]]

@@ -26,7 +26,7 @@ from omegaconf import DictConfig
 from bfc import config as bfc_config
 from bfc.errors import UserError, require
 from bfc.launch.compat import explain
-from bfc.launch.plugins import job_values
+from bfc.launch.plugins import Composer
 from bfc.train import run_job
 
 LINE_SECONDS = 15.0
@@ -46,8 +46,8 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run every job, and return what came of each after all have ended."""
-        loader = self.hydra_context.config_loader
-        containers = [job_values(loader.load_sweep_config(self.config, list(overrides))) for overrides in job_overrides]
+        composer = Composer(self.hydra_context.config_loader, self.config)
+        containers = [composer.job(overrides) for overrides in job_overrides]
         jobs = [bfc_config.load(c) for c in containers]
         workers = _Workers(min(self.processes, len(containers)))
         try:

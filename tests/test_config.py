@@ -1,0 +1,314 @@
+"""Every YAML under conf/ and sweeps/ is a job that composes and runs, and a cell's identity holds exactly what changes its numbers."""
+
+import copy
+import dataclasses
+import json
+import random
+import typing
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from commands import container, plan, store
+
+from bfc import config
+from bfc.baselines.kernels import Polynomial
+from bfc.errors import UserError
+from bfc.launch.folders import CONF, SWEEPS
+from bfc.targets.quadratic_densenet import QuadraticDenseNet
+from bfc.train import run_job
+
+OPTIONS = [f"{path.parent.relative_to(CONF)}={path.stem}" for path in sorted(CONF.rglob("*.yaml")) if path.parent != CONF]
+STUDIES = sorted(SWEEPS.glob("*.yaml"))
+SIZES = [(path.stem, size) for path in STUDIES for size in yaml.safe_load(path.read_text())["study"]["sizes"]]
+COMPANY = ((), ("optimizer.decay=constant",), ("learner=none", "baseline=polynomial"), ("baseline=polynomial",))
+"""What an option may need beside it to make a job: fresh samples need a constant rate, some targets no learner."""
+NOT_IDENTITY = ("measure.eps", "measure.seeds", "measure.confirm", "measure.n", "compute.device", "compute.stack", "compute.threads",
+                "compute.checkpoint_seconds")
+DERIVED = ("fresh",)
+"""Set by a measure itself, so in no YAML."""
+
+
+def ids(values: dict) -> list[str]:
+    return [spec.cell_id for spec in config.cells(config.load(values))]
+
+
+@cache
+def jobs(study: str, size: str) -> list[dict]:
+    return plan(f"+sweeps={study}", f"study.size={size}")
+
+
+def changed(values: dict, **changes: object) -> dict:
+    """A copy with dotted keys (double underscores) replaced."""
+    values = copy.deepcopy(values)
+    for key, value in changes.items():
+        *path, last = key.split("__")
+        node = values
+        for name in path:
+            node = node[name]
+        node[last] = value
+    return values
+
+
+# --- what composes -------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("choice", OPTIONS)
+def test_every_option_of_every_group_makes_a_job(choice: str) -> None:
+    for company in COMPANY:
+        try:
+            cells = config.cells(config.load(container(choice, *company)))
+        except UserError as error:
+            reason = error
+            continue
+        assert cells and all(len(cell.cell_id) == 16 for cell in cells)
+        return
+    pytest.fail(f"{choice}: no job with it is accepted: {reason}")
+
+
+@pytest.mark.parametrize("choice", [choice for choice in OPTIONS if not choice.startswith("hydra/")])
+def test_a_yaml_is_the_constructor_of_its_class_key_by_key(choice: str) -> None:
+    group, _, name = choice.partition("=")
+    node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    part = config.component(group, node)
+    if part is None:
+        assert set(node) <= {"_target_"}
+        return
+    assert set(node) - {"_target_"} == {f.name for f in dataclasses.fields(part)} - set(DERIVED)
+    assert config.component(group, {"_target_": node["_target_"], **{k: node[k] for k in node if k != "_target_"}}) == part
+
+
+def test_the_default_job_is_a_learner_on_a_ladder() -> None:
+    cells = config.cells(config.load(container()))
+    assert [cell.kind for cell in cells] == ["learner"] and cells[0].method == "staged quadratic_densenet"
+    assert cells[0].config["target_name"] == "quadratic_densenet" and cells[0].config["d"] == 16 and cells[0].config["degree"] == 4
+
+
+@pytest.mark.skipif(not STUDIES, reason="there are no studies")
+@pytest.mark.parametrize("study, size", SIZES)
+def test_every_study_composes_in_every_size(study: str, size: str) -> None:
+    found = jobs(study, size)
+    assert found
+    cells = [spec for values in found for spec in config.cells(config.load(values))]
+    assert all(values["study"]["name"] == study and values["study"]["size"] == size for values in found)
+    assert len({tuple(ids(values)) for values in found}) == len(found), "two jobs of a study ask for the same cells"
+    assert cells
+
+
+@pytest.mark.parametrize("study, size", SIZES)
+def test_sharing_compositions_changes_no_job(study: str, size: str) -> None:
+    """The sweeper composes once per choice of options; here some jobs are composed by Hydra in full."""
+    blocks = yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"][size]
+    block = random.Random(f"{study} {size}").choice(blocks)
+    swept = {key: isinstance(value, str) and not value.startswith("[") for key, value in block.items()}
+    first = [f"{key}={value.split(',')[0] if swept[key] else value}" for key, value in block.items()]
+    whole = container(f"+sweeps={study}", f"study.size={size}", *first)
+    assert whole in jobs(study, size)
+
+
+def tiny(values: dict) -> dict:
+    """A job of a study made as small as its structure allows."""
+    small = copy.deepcopy(values)
+    shrink = {"target": {"d": 6, "quadrature": 4096}, "schedule": {"steps": 4, "check_every": 2}, "probe": {"rows": 64},
+              "optimizer": {"batch": 8, "warmup": 1}, "compute": {"device": "cpu"}, "measure": {"seeds": 1, "test": 64, "confirm": 1},
+              "baseline": {"n_max": 32, "tuning_draws": 1, "n_ratio": 1.5, "ridge_grid": [0.1, 1.0]}}
+    for group, changes in shrink.items():
+        small[group].update({key: value for key, value in changes.items() if key in small[group]})
+    if isinstance(small["measure"].get("n"), list):
+        small["measure"]["n"] = [16, 24]
+    if small["measure"].get("validation") == "free":
+        small["measure"]["validation_size"] = 16
+    small["study"] = {"name": values["study"]["name"], "size": "tiny"}
+    return small
+
+
+@pytest.mark.parametrize("study", [path.stem for path in STUDIES])
+def test_every_job_of_every_study_runs(study: str, tmp_path) -> None:
+    small = {json.dumps(tiny(values), sort_keys=True): None for name, size in SIZES if name == study for values in jobs(name, size)}
+    wanted = set()
+    for text in small:
+        values = {**json.loads(text), "results": str(tmp_path / "results")}
+        wanted |= set(ids(values))
+        assert run_job(values) == ids(values)
+    stored = store(tmp_path / "results")
+    assert set(stored) == wanted and all(stored.values())
+    assert {row["outcome"] for rows in stored.values() for row in rows} <= {
+        "success", "data_limited", "plateau", "optimisation_limited", "diverged"}
+
+
+# --- identity ------------------------------------------------------------------------------------------------------------------------
+
+def variants(hint: typing.Any, value: typing.Any) -> list[typing.Any]:
+    """Values to try in the place of ``value``; the checks choose the first one that is allowed."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, value * 2, value - 1, max(1, value // 2)]
+    if isinstance(value, float):
+        return [v for v in (value / 2, value * 1.5, value + 1, value + 0.5) if v != value]
+    if isinstance(value, str):
+        names = [name for part in (hint, *typing.get_args(hint)) for name in typing.get_args(part) if isinstance(name, str)]
+        return [name for name in (*names, 0.5, 3, "cpu", value + "x") if name != value]
+    if isinstance(value, list):
+        inner = variants(None, value[0]) if value and not isinstance(value[0], dict) else []
+        return [[inner[0], *value[1:]] if inner else [*value, {"name": "more", "train": ["bias"]}], value[:-1]]
+    return [[4, 2], [1.0, 0.3], 3, 0.7, "x"]
+
+
+def every_key(*choices: str) -> list[tuple[str, str]]:
+    values = container(*choices)
+    return [(group, key) for group in config.GROUPS for key in (values[group] or {}) if key != "_target_"]
+
+
+KEYS = [(("baseline=polynomial",), group, key) for group, key in every_key("baseline=polynomial") if group != "baseline"] \
+    + [(("measure=online", "optimizer.decay=constant"), "measure", "ratio"), (("optimizer=sgd",), "optimizer", "momentum")]
+
+
+@pytest.mark.parametrize("choices, group, key", KEYS, ids=lambda part: part if isinstance(part, str) else "")
+def test_each_key_of_a_learners_job_is_or_is_not_part_of_its_identity(choices: tuple[str, ...], group: str, key: str) -> None:
+    values = container(*choices)
+    if (group, key) == ("measure", "validation_size"):
+        candidates = [0.3]
+    elif (group, key) == ("measure", "validation"):
+        candidates = ["none"]
+    else:
+        path = values[group]["_target_"]
+        hints = typing.get_type_hints(type(config.component(group, values[group])))
+        assert path and key in hints
+        candidates = variants(hints[key], values[group][key])
+    for candidate in candidates:
+        trial = changed(values, **{f"{group}__{key}": candidate})
+        try:
+            new = ids(trial)
+        except UserError:
+            continue
+        break
+    else:
+        pytest.fail(f"none of {candidates} is accepted as {group}.{key}")
+    old = ids(values)
+    aside = f"{group}.{key}" in NOT_IDENTITY or group in ("tracker", "baseline")
+    assert (new[0] == old[0]) == aside
+    if len(old) == 2:
+        assert (new[1] == old[1]) == (group not in ("target", "baseline") and (group, key) != ("measure", "test"))
+
+
+@pytest.mark.parametrize("option", sorted(path.stem for path in (CONF / "baseline").glob("*.yaml") if path.stem != "none"))
+def test_each_key_of_a_baseline_is_part_of_its_identity(option: str) -> None:
+    values = container("learner=none", f"baseline={option}")
+    old, seen = ids(values), {ids(values)[0]}
+    for key, value in values["baseline"].items():
+        if key == "_target_":
+            continue
+        for candidate in variants(None, value):
+            try:
+                new = ids(changed(values, **{f"baseline__{key}": candidate}))
+            except UserError:
+                continue
+            assert new[0] not in seen, key
+            seen.add(new[0])
+            break
+        else:
+            pytest.fail(f"no other value of baseline.{key} is accepted")
+    assert len(seen) == len(values["baseline"]) and len(old) == 1
+
+
+@pytest.mark.parametrize("group", ["target", "learner", "schedule", "optimizer", "probe", "baseline", "measure"])
+def test_each_option_of_a_group_is_another_cell(group: str) -> None:
+    """Two options may only share a cell where they ask for the same trainings: a ladder and a single n."""
+    found = {}
+    for choice in (choice for choice in OPTIONS if choice.startswith(f"{group}=")):
+        for company in COMPANY:
+            try:
+                found[choice] = tuple(ids(container(choice, *company)))
+            except UserError:
+                continue
+            break
+    assert len(set(found.values())) == len(found) > 1 or group == "learner"
+
+
+def test_what_is_asked_for_and_where_it_runs_is_no_part_of_the_identity() -> None:
+    values = container("baseline=polynomial")
+    wandb = yaml.safe_load((CONF / "tracker" / "wandb.yaml").read_text())
+    for change in ({"results": "elsewhere"}, {"study": {"name": "s", "size": "demo"}}, {"tracker": wandb}, {"measure__seeds": [5, 3]},
+                   {"measure__n": [2, 4, 8]}, {"measure__n": 64}, {"measure__eps": 0.3}, {"measure__confirm": 0},
+                   {"compute__device": "cuda"}, {"compute__stack": 4}, {"compute__threads": 2}, {"compute__checkpoint_seconds": 0}):
+        assert ids(changed(values, **change)) == ids(values), change
+
+
+def test_the_order_of_keys_is_no_part_of_the_identity() -> None:
+    values = container("baseline=polynomial")
+    shuffled = {}
+    for group in random.Random(1).sample(list(values), len(values)):
+        node = values[group]
+        shuffled[group] = {k: node[k] for k in random.Random(2).sample(list(node), len(node))} if isinstance(node, dict) else node
+    assert list(shuffled) != list(values) and ids(shuffled) == ids(values)
+
+
+def test_a_gap_and_the_coefficients_it_stands_for_are_one_cell() -> None:
+    values = container("target.L=4")
+    explicit = changed(values, target__alpha=[1, 0.5, 0.25], target__gamma=None)
+    assert ids(explicit) == ids(changed(values, target__gamma=0.5)) != ids(changed(values, target__gamma=0.25))
+    assert ids(changed(explicit, target__gamma=0.9)) == ids(explicit), "gamma is not used where alpha is given"
+    assert ids(changed(values, target__widths=[4, 3, 2])) == ids(values), "the default widths, written out"
+
+
+def test_an_integer_stands_for_the_same_number() -> None:
+    assert ids(container("optimizer.lr=1")) == ids(container("optimizer.lr=1.0"))
+
+
+def test_a_single_n_and_a_ladder_share_a_cell_and_fresh_samples_do_not() -> None:
+    ladder, single = container("measure.n=[64]"), container("measure=single", "measure.n=64")
+    fresh = container("measure=single", "measure.n=fresh")
+    online = container("measure=online", "optimizer.decay=constant")
+    assert ids(ladder) == ids(single) != ids(fresh)
+    assert ids(online) != ids(changed(fresh, optimizer__decay="constant"))
+
+
+def test_seed_zero_is_a_seed() -> None:
+    measure = config.load(changed(container(), measure__seeds=[0])).measure
+    assert measure.seeds == (0,) and {t.seed for t in measure.trainings()} == {0}
+    assert config.load(changed(container(), measure__seeds=1)).measure.seeds == (0,)
+    assert config.load(changed(container(), measure__seeds=0 + 3)).measure.seeds == (0, 1, 2)
+
+
+def test_a_baseline_is_one_cell_whatever_learner_is_beside_it() -> None:
+    alone = ids(container("learner=none", "baseline=polynomial"))
+    assert len(alone) == 1
+    for beside in ((), ("schedule=joint",), ("optimizer=sgd",), ("learner.widths=[6,4]",), ("probe=none",), ("compute.dtype=float64",),
+                   ("measure=single", "measure.n=32"), ("measure=online", "optimizer.decay=constant")):
+        both = ids(container("baseline=polynomial", *beside))
+        assert len(both) == 2 and both[1] == alone[0] and both[0] != alone[0]
+
+
+def test_a_fix_that_changes_results_makes_new_cells(monkeypatch) -> None:
+    values = container("baseline=polynomial")
+    before = ids(values)
+    monkeypatch.setattr(Polynomial, "numerics", Polynomial.numerics + 1)
+    after = ids(values)
+    assert after[0] == before[0] and after[1] != before[1]
+    monkeypatch.setattr(QuadraticDenseNet, "numerics", QuadraticDenseNet.numerics + 1)
+    assert ids(values)[0] != before[0]
+    monkeypatch.setattr(config, "SCHEMA", config.SCHEMA + 1)
+    assert not set(ids(values)) & {*before, *after}
+
+
+def test_the_id_is_the_hash_of_the_stored_configuration() -> None:
+    """So that a folder can be checked against its name."""
+    import hashlib
+
+    for cell in config.cells(config.load(container("baseline=polynomial"))):
+        stored = yaml.safe_load(yaml.safe_dump(dict(cell.config)))
+        identity = {key: stored[key] for key in cell.identity}
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        assert hashlib.sha256(text.encode()).hexdigest()[:16] == cell.cell_id
+
+
+def test_display_names_say_what_distinguishes_a_cell() -> None:
+    learner, baseline = config.cells(config.load(container("baseline=polynomial", "baseline.degree=3", "target.base=x_squared")))
+    assert learner.config["kind"] == "learner" and baseline.config["kind"] == "baseline"
+    assert "degree 3" in baseline.method and learner.config["degree"] == baseline.config["degree"] == 8
+    assert baseline.config["optimizer"] is None and baseline.config["measure"] == {"test": learner.config["measure"]["test"]}
+
+
+def test_folders_of_configuration_are_found() -> None:
+    assert (CONF / "config.yaml").is_file() and Path(SWEEPS).is_dir()
