@@ -1,0 +1,442 @@
+"""From a results folder to a page: a synthetic store is written cell by cell, as the program writes it, and read back
+through the whole of ``analysis``. Broken folders, censored cells and unlike cells are part of it."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from analysis.collect import collect
+from analysis.lines import line_labels, varying_keys
+from analysis.report import main, report
+from analysis.scaling import exponents, nstar_table
+
+PHASES = ("level2", "level3")
+
+
+def write_cell(
+    root,
+    name,
+    *,
+    method="staged quadratic_densenet",
+    d=8,
+    L=3,
+    centre=150.0,
+    eps=(0.1, 0.01),
+    seeds=8,
+    grid=None,
+    floor=0.0,
+    study="synthetic",
+    kind="training",
+    validation="inside",
+    probes=False,
+    config=None,
+    drop=(),
+    state="done",
+):
+    """One stored cell whose median risk crosses 0.01 at ``centre`` and never falls below ``floor``."""
+    generator = np.random.default_rng([d, L, int(centre), len(method)])
+    grid = np.asarray(grid if grid is not None else np.round(centre * 1.5 ** np.arange(-4, 5)), int)
+    rows = []
+    for seed in range(seeds):
+        shift = generator.normal(0, 0.25)
+        for n in grid:
+            risk = max(
+                0.01 * (n / centre) ** -1.6 * np.exp(shift + generator.normal(0, 0.15)),
+                floor * np.exp(0.05 * generator.normal()),
+            )
+            outcome = "success" if risk <= min(eps) else "plateau" if floor > min(eps) else "data_limited"
+            row = {
+                "kind": kind,
+                "n": int(n),
+                "seed": seed,
+                "fresh": False,
+                "risk": risk,
+                "train_risk": risk / 2,
+                "outcome": outcome,
+                "validation": validation,
+                "steps": 3000,
+                "seconds": 0.5,
+                "stack": 32,
+                "hardware": "a processor",
+                "dtype": "float32",
+                "diverged": False,
+            }
+            if probes:
+                error = np.exp(generator.normal(0, 0.2, 6))
+                row |= {
+                    "level2/gram/2": 0.39 * error[0],
+                    "level3/gram/2": 0.04 * error[1],
+                    "level2/subspace/2": 0.003 * error[2],
+                    "level3/subspace/2": 0.0002 * error[3],
+                    "level2/feature/3": np.nan,
+                    "level3/feature/3": 0.01 * error[4],
+                    "level2/risk": 0.1 * error[5],
+                    "level3/risk": risk,
+                }
+            rows.append(row)
+    if floor:
+        rows += [
+            {**rows[0], "kind": "probe", "n": 3_072_000, "seed": seed, "risk": floor, "fresh": True}
+            for seed in range(2)
+        ]
+    learner = kind == "training"
+    settings = {
+        "kind": "learner" if learner else "baseline",
+        "method": method,
+        "target_name": "quadratic_densenet",
+        "d": d,
+        "L": L,
+        "degree": 2 ** (L - 1),
+        "target": {"_target_": "bfc.targets.quadratic_densenet.QuadraticDenseNet", "d": d, "L": L, "widths": [4, 2]},
+        "learner": {"_target_": "bfc.learners.quadratic_densenet.QuadraticDenseNet", "widths": [4, 4]}
+        if learner
+        else None,
+        "optimizer": {"lr": 0.01} if learner else None,
+        "baseline": None if learner else {"n_max": int(grid[-1])},
+        "measure": {"validation": validation, "test": 4096},
+    }
+    for key, value in (config or {}).items():
+        group, _, leaf = key.partition(".")
+        settings[group] = {**settings[group], leaf: value}
+    folder = root / name
+    folder.mkdir(parents=True)
+    files = {
+        "config.yaml": yaml.safe_dump(settings, sort_keys=False),
+        "requests.json": json.dumps(
+            [{"study": study, "eps": list(eps), "n": grid.tolist(), "seeds": list(range(seeds))}]
+        ),
+        "environment.json": json.dumps(
+            {"python": "3.12.1", "commit": "abc", "diff": None, "packages": {"torch": "2.13.0"}}
+        ),
+        "status.json": json.dumps({"state": state}),
+    }
+    for file, text in files.items():
+        if file not in drop:
+            (folder / file).write_text(text)
+    if "trainings.parquet" not in drop:
+        pd.DataFrame(rows).to_parquet(folder / "trainings.parquet")
+    return folder
+
+
+def write_sweep(root):
+    """The measured figures of the notes as a store: staged, refit, strict layer-wise and a kernel, at several d, and
+    depth."""
+    for d, staged, refit in ((8, 144, 278), (12, 172, 470), (16, 202, 691), (24, 285, 1180), (32, 360, 1711)):
+        write_cell(root, f"staged{d}", d=d, centre=staged, probes=True)
+        write_cell(
+            root, f"refit{d}", method="refit quadratic_densenet", d=d, centre=refit, probes=True, validation="free"
+        )
+        write_cell(root, f"layer{d}", method="layerwise quadratic_densenet", d=d, centre=400, floor=0.033)
+    for d in (6, 8, 10, 12, 14, 16):
+        write_cell(
+            root,
+            f"kernel{d}",
+            method="polynomial kernel (degree 4)",
+            d=d,
+            centre=393 * (d / 8) ** 3.2,
+            seeds=4,
+            kind="curve",
+            validation="none",
+            grid=np.unique(np.round(np.geomspace(16, 2560, 40)).astype(int)),
+        )
+    for L, staged, refit in ((2, 80, 120), (3, 200, 400), (4, 280, 800), (5, 340, 1500)):
+        write_cell(
+            root,
+            f"deep-staged{L}",
+            L=L,
+            d=16,
+            centre=staged,
+            study="depth",
+            config={"target.widths": [4, 3, 2, 2][: L - 1]},
+        )
+        write_cell(root, f"deep-refit{L}", method="refit quadratic_densenet", L=L, d=16, centre=refit, study="depth")
+        write_cell(
+            root,
+            f"deep-layer{L}",
+            method="layerwise quadratic_densenet",
+            L=L,
+            d=16,
+            centre=300,
+            floor=0.0 if L == 2 else 0.04,
+            study="depth",
+        )
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A store like a real sweep and its report: (results, out, report)."""
+    root = tmp_path_factory.mktemp("sweep")
+    write_sweep(root / "results")
+    return root / "results", root / "out", report(root / "results", root / "out")
+
+
+def test_trainings_table_has_a_row_per_training_with_the_flattened_configuration(tmp_path):
+    write_cell(tmp_path, "a", config={"optimizer.schedule": {"warmup": 3}, "target.alpha": [1.0, 0.5]})
+    write_cell(tmp_path, "b", method="kernel", kind="curve", validation="none")
+    found = collect(tmp_path)
+    assert len(found.trainings) == 2 * 9 * 8 and found.problems == []
+    row = found.trainings.iloc[0]
+    assert (row["cell_id"], row["kind"], row["seed"], row["studies"]) == ("a", "training", 0, "synthetic")
+    assert row["config.optimizer.schedule.warmup"] == 3 and row["config.target.alpha"] == "[1.0, 0.5]"
+    baseline = found.trainings[found.trainings["cell_id"] == "b"]
+    assert baseline["config.optimizer.lr"].isna().all() and baseline["config.baseline.n_max"].notna().all()
+
+
+def test_broken_and_foreign_folders_are_reported_and_skipped(tmp_path):
+    write_cell(tmp_path, "good")
+    for name in ("config.yaml", "requests.json", "status.json", "trainings.parquet"):
+        write_cell(tmp_path, f"without-{name}", drop=(name,))
+    damage = {"config.yaml": "a: [", "requests.json": "{}", "status.json": "\xff", "trainings.parquet": "nonsense"}
+    for name, text in damage.items():
+        (write_cell(tmp_path, f"damaged-{name}") / name).write_text(text, encoding="latin-1")
+    (write_cell(tmp_path, "object") / "config.yaml").write_text("!!python/object/apply:os.system ['touch owned']")
+    (write_cell(tmp_path, "endless") / "config.yaml").write_text(
+        "method: m\ntarget_name: t\nd: 1\nL: 1\ndegree: 1\nx: &a {b: *a}\n"
+    )
+    bomb = "\n".join(f"l{i}: &l{i} [{', '.join(['*l' + str(i - 1) if i else 'x'] * 9)}]" for i in range(12))
+    (write_cell(tmp_path, "bomb") / "config.yaml").write_text(
+        f"method: m\ntarget_name: t\nd: 1\nL: 1\ndegree: 1\n{bomb}\n"
+    )
+    (write_cell(tmp_path, "scalar") / "config.yaml").write_text("7")
+    pd.DataFrame({"n": ["many"], "seed": [0], "kind": ["training"], "risk": [1.0]}).to_parquet(
+        write_cell(tmp_path, "words") / "trainings.parquet"
+    )
+    pd.DataFrame({"n": [1]}).to_parquet(write_cell(tmp_path, "columns") / "trainings.parquet")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "file.txt").write_text("not a folder")
+    found = collect(tmp_path)
+    assert list(found.cells["cell_id"]) == ["good"]
+    skipped = {problem.partition(":")[0] for problem in found.problems}
+    assert skipped == {p.name for p in tmp_path.iterdir() if p.is_dir()} - {"good", ".hidden"} and len(
+        found.problems
+    ) == len(skipped)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_missing_environment_is_a_problem_but_costs_no_cell(tmp_path):
+    write_cell(tmp_path, "a", drop=("environment.json",))
+    found = collect(tmp_path)
+    assert len(found.cells) == 1 and found.problems == ["a: no environment.json"]
+
+
+def test_unfinished_cells_are_used_and_said_to_be_unfinished(tmp_path):
+    write_cell(tmp_path, "a", state="running")
+    found = collect(tmp_path)
+    assert len(found.cells) == 1 and "running" in found.problems[0]
+
+
+def test_cells_that_differ_are_different_lines(tmp_path):
+    for d in (8, 16):
+        for lr in (0.01, 0.03):
+            write_cell(
+                tmp_path,
+                f"{d}-{lr}",
+                d=d,
+                config={"optimizer.lr": lr, "target.widths": [d // 2], "measure.test": int(1000 * d * lr)},
+            )
+    cells = collect(tmp_path).cells
+    assert {"optimizer.lr", "target.widths", "measure.test"} <= set(varying_keys(cells))
+    labels = line_labels(cells)
+    assert sorted(set(labels)) == ["staged quadratic_densenet, lr=0.01", "staged quadratic_densenet, lr=0.03"]
+    nstar, keys = nstar_table(collect(tmp_path))
+    assert not nstar.duplicated(["line", "d", "L", "eps"]).any() and "optimizer.lr" in keys
+    assert sorted(exponents(nstar, keys)["optimizer.lr"].unique()) == [0.01, 0.03]
+
+
+def test_keys_that_follow_d_split_no_line(tmp_path):
+    for d in (8, 16, 32):
+        write_cell(tmp_path, f"{d}", d=d, config={"target.widths": [d // 2], "learner.widths": [d]})
+    cells = collect(tmp_path).cells
+    assert set(line_labels(cells)) == {"staged quadratic_densenet"} and "target.widths" in varying_keys(cells)
+    nstar, keys = nstar_table(collect(tmp_path))
+    assert set(exponents(nstar, keys)["target.widths"]) == {"varies"}
+
+
+def test_a_copied_cell_is_its_own_line(tmp_path):
+    write_cell(tmp_path, "a")
+    write_cell(tmp_path, "b")
+    assert line_labels(collect(tmp_path).cells).nunique() == 2
+
+
+def test_a_cell_of_two_studies_is_in_both_with_each_study_its_eps(tmp_path):
+    folder = write_cell(tmp_path, "a")
+    requests = [
+        {"study": "one", "eps": [0.1]},
+        {"study": "two", "eps": [0.05]},
+        {"study": "two", "eps": [0.02]},
+        {"study": None, "eps": [0.2]},
+    ]
+    (folder / "requests.json").write_text(json.dumps(requests))
+    nstar, _ = nstar_table(collect(tmp_path))
+    assert {(row.study, row.eps) for row in nstar.itertuples()} == {
+        ("one", 0.1),
+        ("two", 0.05),
+        ("two", 0.02),
+        ("(no study)", 0.2),
+    }
+    assert len(collect(tmp_path).trainings) == 72
+    assert set(collect(tmp_path).study("two").cells["study"]) == {"two"}
+
+
+def test_report_writes_tables_with_their_columns(sweep):
+    _, out, _ = sweep
+    nstar = pd.read_csv(out / "nstar.csv")
+    wanted = "study cell_id method target d L degree eps nstar lo hi censored outcome".split()
+    assert list(nstar.columns[: len(wanted)]) == wanted
+    assert len(nstar) == 2 * (5 * 3 + 6 + 12)
+    slopes = pd.read_csv(out / "exponents.csv")
+    assert list(slopes.columns[:11]) == "study method target L eps exponent lo hi n_d censored_d reason".split()
+    staged = slopes[(slopes["method"] == "staged quadratic_densenet") & (slopes["eps"] == 0.01)].iloc[0]
+    assert staged["lo"] < 0.7 and 0.5 < staged["exponent"] < 1.1 and staged["n_d"] == 5
+    layer = slopes[(slopes["method"] == "layerwise quadratic_densenet") & (slopes["eps"] == 0.01)].iloc[0]
+    assert np.isnan(layer["exponent"]) and layer["censored_d"] == 5 and "never" in layer["reason"]
+    depth = pd.read_csv(out / "depth.csv")
+    assert list(depth.columns[:11]) == "study method target d L degree eps nstar lo hi censored".split()
+    assert set(depth["study"]) == {"depth"} and sorted(depth["L"].unique()) == [2, 3, 4, 5]
+    assert len(pd.read_parquet(out / "trainings.parquet")) == len(pd.read_csv(out / "trainings.csv"))
+
+
+def test_report_draws_every_figure_in_three_formats(sweep):
+    _, out, made = sweep
+    stems = {path.stem for path in (out / "figures").iterdir()}
+    assert stems == {
+        "synthetic-nstar-quadratic-densenet-L3",
+        "synthetic-risk-quadratic-densenet-L3",
+        "synthetic-correction-quadratic-densenet-L3",
+        "depth-depth-quadratic-densenet",
+        "depth-risk-quadratic-densenet-d16",
+    }
+    for stem in stems:
+        for kind in ("png", "svg", "pdf"):
+            assert (out / "figures" / f"{stem}.{kind}").stat().st_size > 1000
+    assert made.figure.is_file() and made.page == out / "index.html"
+
+
+def test_page_asks_nothing_of_a_network_and_shows_what_matters(sweep):
+    _, out, _ = sweep
+    text = (out / "index.html").read_text()
+    bare = re.sub(r"data:[a-z/+]+;base64,[A-Za-z0-9+/=]+", "", text)
+    assert (
+        "http:" not in bare
+        and "https:" not in bare
+        and "//" not in re.sub(r"<script>.*</script>", "", bare, flags=re.S)
+    )
+    for needed in (
+        "prefers-color-scheme: dark",
+        "@media print",
+        "never (plateau)",
+        "&gt; ",
+        "Validation labels were not counted",
+        "Feature correction",
+        "Outcomes",
+        "Cost",
+        "torch 2.13.0",
+        "data:image/svg+xml",
+        "data:text/csv",
+    ):
+        assert needed in text, needed
+    for link in re.findall(r'href="([^"#][^"]*)"', bare):
+        assert link == "" or (out / link).is_file(), link
+
+
+def test_what_a_folder_says_is_escaped(tmp_path):
+    write_cell(tmp_path / "r", "a", method="<script>alert(1)</script> $x$ [bold]", study="../<b>&")
+    write_cell(tmp_path / "r", "b", d=16, method="<script>alert(1)</script> $x$ [bold]", study="../<b>&")
+    made = report(tmp_path / "r", tmp_path / "out")
+    text = made.page.read_text()
+    assert "<script>alert" not in text and "<b>" not in text
+    assert {p.name for p in tmp_path.iterdir()} == {"r", "out"}
+
+
+def test_claims_are_judged_and_shown_with_their_study(tmp_path):
+    for d in (8, 16, 32):
+        write_cell(tmp_path / "r", f"a{d}", d=d, centre=20.0 * d)
+    thresholds = {"method": "staged quadratic_densenet", "eps": 0.01, "at_most": 3}
+    claim = {
+        "paper": "a paper",
+        "statement": "staged needs few labels",
+        "predicate": "exponent",
+        "thresholds": thresholds,
+    }
+    made = report(tmp_path / "r", tmp_path / "out", claims={"synthetic": [claim]})
+    assert list(made.claims["verdict"]) == ["reproduced"]
+    assert list(pd.read_csv(tmp_path / "out" / "claims.csv")["claim"]) == ["staged needs few labels"]
+    text = made.page.read_text()
+    assert text.index("staged needs few labels") < text.index("reproduced</td>") < text.index("Exponents")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"seeds": 1},
+        {"floor": 0.5},
+        {"centre": 4.0, "grid": [64, 128]},
+        {"grid": [128]},
+        {"kind": "curve", "validation": "none"},
+        {"eps": (0.5,)},
+    ],
+    ids=["one seed", "all fail", "all succeed", "one n", "baseline only", "one eps"],
+)
+def test_small_or_hopeless_stores_still_make_a_page(tmp_path, config):
+    write_cell(tmp_path / "r", "a", **config)
+    write_cell(tmp_path / "r", "b", **{**config, "d": 16})
+    assert report(tmp_path / "r", tmp_path / "out").page.is_file()
+
+
+def test_nan_risks_and_a_single_d_make_a_page(tmp_path):
+    folder = write_cell(tmp_path / "r", "a", probes=True)
+    rows = pd.read_parquet(folder / "trainings.parquet")
+    rows["risk"], rows["outcome"], rows["diverged"] = np.nan, "diverged", True
+    rows.to_parquet(folder / "trainings.parquet")
+    made = report(tmp_path / "r", tmp_path / "out")
+    assert made.nstar["outcome"].eq("diverged").all() and made.exponents.empty and made.depth.empty
+
+
+def test_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path, monkeypatch):
+    write_cell(tmp_path / "r", "a")
+    write_cell(tmp_path / "r", "b", d=16)
+    out = tmp_path / "deep" / "out"
+    report(tmp_path / "r", out)
+    (out / "figures" / "stale.png").write_text("old")
+    (out / "notes.txt").write_text("mine")
+    before = report(tmp_path / "r", out).page.read_text()
+    assert not (out / "figures" / "stale.png").exists() and (out / "notes.txt").exists()
+    monkeypatch.setattr("analysis.report.page.render", lambda **_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        report(tmp_path / "r", out)
+    assert (out / "index.html").read_text() == before
+    assert [p.name for p in out.parent.iterdir()] == ["out"]
+
+
+def test_main_prints_the_tables_and_the_paths(sweep, tmp_path, capsys):
+    results, _, _ = sweep
+    assert main([str(results), "-o", str(tmp_path / "out"), "--study", "synthetic"]) == 0
+    printed = capsys.readouterr().out
+    for needed in (
+        "staged quadratic_densenet",
+        "never (plateau)",
+        "95 % interval",
+        "exponent",
+        "> 2,025",
+        str(tmp_path / "out" / "index.html"),
+        ".png",
+    ):
+        assert needed in printed, needed
+    assert "depth: n*" not in printed
+    assert set(pd.read_csv(tmp_path / "out" / "nstar.csv")["study"]) == {"synthetic"}
+
+
+def test_main_says_in_one_sentence_why_there_is_no_page(tmp_path, capsys):
+    (tmp_path / "junk").mkdir()
+    for results in (tmp_path / "absent", tmp_path):
+        assert main([str(results), "-o", str(tmp_path / "out")]) != 0
+        assert capsys.readouterr().err.count("\n") == 1
+    write_cell(tmp_path, "a")
+    assert main([str(tmp_path), "-o", str(tmp_path / "out"), "--study", "synthetik"]) != 0
+    assert "did you mean synthetic?" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
