@@ -113,7 +113,12 @@ def _write(
                 "environment": page.environment_view(part),
             }
         )
-    tables = {"nstar": nstar, "exponents": slopes, "depth": depth, "claims": pd.concat(verdicts, ignore_index=True)}
+    tables = {
+        "nstar": nstar,
+        "exponents": slopes,
+        "depth": depth,
+        "claims": pd.concat([v for v in verdicts if len(v)] or verdicts[:1], ignore_index=True),
+    }
     for name, table in {**tables, "trainings": found.trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
     found.trainings.to_parquet(work / "trainings.parquet", index=False)
