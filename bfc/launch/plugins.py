@@ -10,13 +10,16 @@ import itertools
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -29,11 +32,45 @@ from bfc.launch.folders import SWEEPS
 from bfc.store import Store
 
 
+class StudySource(ConfigSource):
+    """The files of ``sweeps/`` as the config group ``sweeps``. A plain path would have to be the folder above, and Hydra would then
+    search all of that for groups (minutes for ``--help`` in a checkout)."""
+
+    GROUP = "sweeps"
+
+    @staticmethod
+    def scheme() -> str:
+        return "study"
+
+    def available(self) -> bool:
+        return Path(self.path).is_dir()
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path.strip("/") in ("", self.GROUP)
+
+    def is_config(self, config_path: str) -> bool:
+        group, _, name = config_path.rpartition("/")
+        return group == self.GROUP and self._file(name).is_file()
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        file = self._file(config_path.rpartition("/")[2])
+        text = file.read_text()
+        return ConfigResult(provider=self.provider, path=self.full_path(), config=OmegaConf.create(text), header=self._get_header_dict(text))
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        if config_path.strip("/") == self.GROUP:
+            return [] if results_filter == ObjectType.GROUP else sorted(file.stem for file in Path(self.path).glob("*.yaml"))
+        return [self.GROUP] if self.is_group(config_path) and results_filter != ObjectType.CONFIG else []
+
+    def _file(self, name: str) -> Path:
+        return Path(self.path) / f"{name.removesuffix('.yaml')}.yaml"
+
+
 class StudySearchPath(SearchPathPlugin):
     """Makes ``+sweeps=<study>`` resolve to the files of ``sweeps/``."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append(provider="bfc", path=f"file://{SWEEPS.parent}")
+        search_path.append(provider="bfc", path=f"{StudySource.scheme()}://{SWEEPS}")
 
 
 class StudySweeper(Sweeper):
@@ -172,6 +209,7 @@ def register() -> None:
     from bfc.launch.local import LocalLauncher
 
     manager = Plugins.instance()
+    manager.register(StudySource)
     manager.register(StudySearchPath)
     for plugin in (StudySweeper, LocalLauncher):
         manager.register(plugin)
