@@ -11,7 +11,7 @@ import torch
 from bfc import streams
 
 SEEDS = (0, 1, 2, -1, -7, 2**31, 2**62 + 5, -(2**70) + 3)
-N = 200_000
+N = 1_000_000
 WORD = (1 << 64) - 1
 
 

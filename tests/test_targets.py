@@ -42,7 +42,7 @@ def test_a_draw_is_a_function_of_its_seed(target, dtype):
     assert together.variance.shape == together.variance_error.shape == (len(SEEDS),)
     assert together.variance.dtype == together.variance_error.dtype == torch.float64
     assert set(features) == set(target.levels)
-    order = [2, 0, 2]
+    order = [2, 0, 0, 1]
     others = [([i], target.draw([seed], dtype)) for i, seed in enumerate(SEEDS)] + [(order, together.select(order))]
     for index, other in others:
         assert other.seeds == tuple(SEEDS[i] for i in index)
@@ -293,6 +293,11 @@ def test_large_dimensions_stay_cheap():
     """Constants depend on the few linear forms that are read, so they are exact and free in d."""
     draw = QuadraticDenseNet(d=4096, L=4, widths=(4, 3, 2)).draw([0], torch.float64)
     assert float(draw.variance_error) == 0
+
+
+def test_a_degree_whose_factorial_no_float_holds_is_measured_instead():
+    draw = QuadraticDenseNet(d=1, L=8, base="x_squared", quadrature=4096).draw([0], torch.float64)
+    assert draw.target.degree == 256 and bool(draw.variance.isfinite()) and float(draw.variance_error) > 0
 
 
 # ---- polynomials of a Gaussian vector ----
