@@ -100,7 +100,8 @@ def _judged(rows: Rows, eps: float) -> list[str]:
 def _to_confirm(job: Job, rows: Rows, eps: float) -> list[Training]:
     """Confirming runs that are due and not stored."""
     confirmed = {row["seed"] for row in rows if row["kind"] == "probe"}
-    return [Training(0, seed, "probe") for seed in to_confirm(rows, eps, job.measure.confirm) if seed not in confirmed]
+    seeds = to_confirm(rows, eps, job.measure.confirm, job.measure.at_top)
+    return [Training(0, seed, "probe") for seed in seeds if seed not in confirmed]
 
 
 def crossings(rows: Rows, eps: Sequence[float]) -> Rows:
@@ -132,7 +133,18 @@ def _wanted(spec: CellSpec, job: Job, rows: Rows) -> Sequence[Any]:
     if spec.kind == "baseline":
         stored = {row["seed"] for row in rows}
         return [seed for seed in job.measure.seeds if seed not in stored]
-    return job.measure.missing({(0 if row["fresh"] else row["n"], row["seed"]) for row in rows if row["kind"] != "probe"})
+    return job.measure.next_round(rows)
+
+
+def _frozen(measure: Any, cell: Cell) -> Any:
+    """The measure with the prior it had when the cell was first run: later knowledge must not move rounds that were planned."""
+    if not hasattr(measure, "prior"):
+        return measure
+    plan = cell.read_json("plan.json", None)
+    if plan is None:
+        plan = {"prior": measure.prior}
+        cell.write_json("plan.json", plan)
+    return replace(measure, prior=tuple(plan["prior"]) if isinstance(plan["prior"], list) else plan["prior"])
 
 
 class _Run:
@@ -149,16 +161,32 @@ class _Run:
                         job.measure.test, job.probe, dtype=getattr(torch, job.compute.dtype), device=self.device)
         steps = sum(stage.steps for stage in recipe.stages())
         recipe = replace(recipe, observe=job.measure.observe(job.optimizer.batch, steps))
-        wanted = _wanted(self.spec, job, self.cell.rows())
-        self.total = max(1, steps * len(wanted))
-        self._stacks(recipe, wanted, size)
-        rows = self.cell.rows()
-        confirming = _to_confirm(job, rows, _strictest(job, self.cell))
-        if confirming:
-            self.total += CONFIRM_LONGER * steps * len(confirming)
-            fresh = replace(recipe, validation="none", longer=CONFIRM_LONGER, observe=(), probe=None)
-            self._stacks(fresh, confirming, size)
+        recipe = self._tuned(recipe)
+        confirm = replace(recipe, validation="none", longer=CONFIRM_LONGER, observe=(), probe=None)
+        measure = _frozen(job.measure, self.cell)
+        self.total = 0
+        while True:
+            rows = self.cell.rows()
+            confirming = _to_confirm(job, rows, _strictest(job, self.cell)) if measure.between_rounds(rows) else []
+            wanted = confirming or measure.next_round(rows)
+            if not wanted:
+                break
+            self.total += steps * len(wanted) * (CONFIRM_LONGER if confirming else 1)
+            self._stacks(confirm if confirming else recipe, wanted, size)
         self._judge()
+
+    def _tuned(self, recipe: Recipe) -> Recipe:
+        """The recipe with the learning rate that was chosen for this cell, once, on draws that are not measured."""
+        tune = self.job.measure.tune
+        if tune is None:
+            return recipe
+        tuned = self.cell.read_json("tuned.json", None)
+        if tuned is None:
+            began = time.perf_counter()
+            plain = replace(recipe, probe=None, observe=(), validation="none" if tune.n == 0 else recipe.validation)
+            tuned = tune.choose(lambda trainings, rates: train(plain, trainings, rates=rates))
+            self.cell.write_json("tuned.json", {**tuned, "seconds": time.perf_counter() - began})
+        return replace(recipe, optimizer=replace(recipe.optimizer, lr=tuned["lr"]))
 
     def _stacks(self, recipe: Recipe, wanted: list[Training], size: int) -> None:
         """Train ``wanted`` stack by stack, the one with a checkpoint first."""
@@ -250,7 +278,7 @@ def stack_size(compute: Compute, device: torch.device) -> int:
 
 def _begun(checkpoint: Any) -> list[Training]:
     """The trainings of a checkpoint's stack; none if it is not one that this version wrote."""
-    with suppress(KeyError, TypeError, AttributeError):
+    with suppress(LookupError, TypeError, ValueError, AttributeError):
         trainings = [Training(*t) for t in checkpoint["trainings"]]
         state, seconds = checkpoint["state"], float(checkpoint["seconds"])
         stack = [len(values) for part in ("counters", "risks", "params", "best") for values in state[part].values()]

@@ -54,8 +54,8 @@ class StudySource(ConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         file = self._file(config_path.rpartition("/")[2])
-        text = file.read_text()
-        return ConfigResult(provider=self.provider, path=self.full_path(), config=OmegaConf.create(text), header=self._get_header_dict(text))
+        header = self._get_header_dict(file.read_text())
+        return ConfigResult(provider=self.provider, path=self.full_path(), config=OmegaConf.load(file), header=header)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         if config_path.strip("/") == self.GROUP:
