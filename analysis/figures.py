@@ -174,7 +174,7 @@ def points(axis: Axes, rows: pd.DataFrame, x: str, look: Look, shift: float = 1.
             axis.plot([place], [tip], alpha=0)
             inner = row.lo if row.censored == "right" else row.hi
             axis.plot(
-                [place, place], [row.nstar, inner if np.isfinite(inner) else row.nstar], color=look.colour, lw=1.0
+                [place, place], [row.nstar, inner if 0 < inner < np.inf else row.nstar], color=look.colour, lw=1.0
             )
         elif np.isfinite(row.lo):
             ends = (
@@ -194,7 +194,8 @@ def slope_text(fit: pd.DataFrame) -> str:
         return "–"
     row = fit.iloc[0]
     if not np.isfinite(row["exponent"]):
-        return "never (plateau)" if "plateau" in row["reason"] else "not reached" if row["n_d"] == 0 else "–"
+        starts = {"never": "never (plateau)", "not": "not reached", "below": "below the grid"}
+        return starts.get(row["reason"].partition(" ")[0], "no slope")
     text = f"{row['exponent']:.2f}" + (
         f" [{row['lo']:.2f}, {row['hi']:.2f}]" if np.isfinite(row["lo"]) else " (no interval)"
     )
@@ -204,9 +205,9 @@ def slope_text(fit: pd.DataFrame) -> str:
 def _curve(axis: Axes, rows: pd.DataFrame, look: Look) -> None:
     risks = rows.assign(risk=rows["risk"].fillna(np.inf)).groupby("n")["risk"]
     bands = risks.quantile([0.25, 0.5, 0.75], interpolation="nearest").unstack().clip(upper=1e6)
-    marker = look.marker if len(bands) <= 20 else ""
     axis.fill_between(bands.index, bands[0.25], bands[0.75], color=look.colour, alpha=0.16, lw=0)
-    axis.plot(bands.index, bands[0.5], look.dash + marker, color=look.colour, ms=3, lw=1.2)
+    every = max(1, len(bands) // 9)
+    axis.plot(bands.index, bands[0.5], look.dash + look.marker, markevery=every, color=look.colour, ms=3, lw=1.2)
 
 
 def handle(look: Look, label: str) -> Line2D:

@@ -18,6 +18,7 @@ from analysis.collect import Collected
 from analysis.figures import slope_text
 from analysis.lines import shown
 
+SHARED = ("target", "L", "degree", "d", "seeds", "validation", "further settings", "settings that follow d")
 OUTCOMES = ("success", "data_limited", "plateau", "optimisation_limited", "diverged")
 
 
@@ -31,12 +32,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class View:
-    """A table as the template shows it; ``empty`` is said instead of a table without rows."""
+    """A table as the template shows it; ``constant`` says what all rows share, ``empty`` stands for a table without
+    rows."""
 
     columns: list[str]
     rows: list[list[Cell]] = field(default_factory=list)
     numbers: frozenset[str] = frozenset()
     empty: str = "nothing to show"
+    constant: str = ""
 
 
 def render(**values: Any) -> str:
@@ -50,19 +53,20 @@ def data_uri(path: Path, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def view(records: Sequence[Mapping[str, Any]], empty: str = "nothing to show") -> View:
-    """A table of records with equal keys; a value is shown as it is, a pair as (text, sort key)."""
+def view(records: Sequence[Mapping[str, Any]], empty: str = "nothing to show", fold: Sequence[str] = ()) -> View:
+    """A table of records with equal keys; a value is shown as it is, a pair as (text, sort key). Columns named in
+    ``fold`` that hold one value in all rows are said once above the table."""
     if not records:
         return View([], empty=empty)
-    columns = list(records[0])
-    rows = [
-        [Cell(*value) if isinstance(value, tuple) else Cell(_text(value), value) for value in record.values()]
-        for record in records
-    ]
-    numbers = frozenset(
+    same = {name: records[0][name] for name in fold if name in records[0] and len({r[name] for r in records}) == 1}
+    columns = [name for name in records[0] if name not in same]
+    cells = [[record[name] for name in columns] for record in records]
+    rows = [[Cell(*value) if isinstance(value, tuple) else Cell(_text(value), value) for value in row] for row in cells]
+    numbers = [
         c for i, c in enumerate(columns) if all(isinstance(row[i].sort, (int, float, np.number)) for row in rows)
-    )
-    return View(columns, rows, numbers, empty)
+    ]
+    constant = ", ".join(f"{name}: {_text(value)}" for name, value in same.items() if value != "")
+    return View(columns, rows, frozenset(numbers), empty, constant)
 
 
 def nstar_text(row: Mapping[str, Any]) -> str:
@@ -101,7 +105,7 @@ def nstar_view(nstar: pd.DataFrame, keys: Sequence[str]) -> View:
                 "further settings": _settings(row, keys),
             }
         )
-    return view(records, "no cell was measured")
+    return view(records, "no cell was measured", SHARED)
 
 
 def exponent_view(exponents: pd.DataFrame, keys: Sequence[str]) -> View:
@@ -121,7 +125,7 @@ def exponent_view(exponents: pd.DataFrame, keys: Sequence[str]) -> View:
                 "settings that follow d": ", ".join(moving),
             }
         )
-    return view(records, "no exponent: d was not varied")
+    return view(records, fold=SHARED)
 
 
 def depth_view(depth: pd.DataFrame) -> View:
@@ -138,7 +142,8 @@ def depth_view(depth: pd.DataFrame) -> View:
                 "95 % interval": (interval_text(row), row["lo"]),
             }
             for row in depth.to_dict("records")
-        ]
+        ],
+        fold=SHARED,
     )
 
 
@@ -149,7 +154,7 @@ def correction_view(table: pd.DataFrame) -> View:
     for key, own in table.groupby(head, sort=False):
         phases = " → ".join(f"{phase} {value:.3g}" for phase, value in zip(own["phase"], own["median"], strict=True))
         records.append({**dict(zip(head, key, strict=True)), "median after each phase": phases})
-    return view(records)
+    return view(records, fold=SHARED)
 
 
 def outcome_view(trainings: pd.DataFrame) -> View:

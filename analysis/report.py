@@ -22,7 +22,7 @@ from rich.table import Table
 
 from analysis import claims as claims_module
 from analysis import page
-from analysis.collect import Collected, collect
+from analysis.collect import UNNAMED, Collected, collect
 from analysis.correction import correction_table
 from analysis.figures import slope_text
 from analysis.gallery import Drawn, draw_study
@@ -59,7 +59,7 @@ def report(results: str | Path, out: str | Path, study: str | None = None, claim
     if found.cells.empty:
         skipped = f" ({len(found.problems)} folders skipped, the first: {found.problems[0]})" if found.problems else ""
         raise UserError(f"{results}: holds no measured cell{skipped}")
-    names = list(dict.fromkeys(found.cells["study"]))
+    names = set(found.cells["study"])
     if study is not None:
         if study not in names:
             raise UserError(f"study {study}: is not in {results}; {nearest(study, names)}")
@@ -87,7 +87,7 @@ def _write(
     (work / "figures").mkdir()
     look = looks(nstar)
     sections, drawn, verdicts = [], [], []
-    for name in dict.fromkeys(found.cells["study"]):
+    for name in sorted(set(found.cells["study"]), key=lambda study: (study == UNNAMED, study)):
         part = found.study(name)
         own, fits, deep = (table[table["study"] == name] for table in (nstar, slopes, depth))
         lines = dict(zip(own["cell_id"], own["line"], strict=True))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import optimize, special
 
 from analysis.collect import Collected
 from analysis.lines import line_labels, varying_keys
@@ -127,7 +127,7 @@ def exponents(nstar: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         good = group[(group["censored"] == "") & group["nstar"].notna()]
         lost = group[group["censored"] != ""]
         fit = power_law(good["d"], good["nstar"], good["lo"], good["hi"])
-        reason = _never(group) or "; ".join(filter(None, [fit.reason, _censoring(lost)]))
+        reason = _no_crossing(group) or "; ".join(filter(None, [fit.reason, _censoring(lost)]))
         rows.append(
             {
                 "study": study,
@@ -181,11 +181,13 @@ def power_law(d: pd.Series, nstar: pd.Series, lo: pd.Series, hi: pd.Series) -> F
             float(slope), float(slope - half), float(slope + half), float(np.exp(level - slope * centre)), reason
         )
     weight, level, slope, spread = _posterior(design, y, error)
-    grid = np.linspace((slope - 8 * spread).min(), (slope + 8 * spread).max(), 4001)
-    mass = weight @ special.ndtr((grid - slope[:, None]) / spread[:, None])
     mean = float(weight @ slope)
-    ends = np.interp([0.025, 0.975], mass, grid)
-    return Fit(mean, float(ends[0]), float(ends[1]), float(np.exp(weight @ level - mean * centre)))
+    bracket = (slope - 8 * spread).min(), (slope + 8 * spread).max()
+    low, high = (
+        optimize.brentq(lambda b, p=p: float(weight @ special.ndtr((b - slope) / spread)) - p, *bracket)
+        for p in (0.025, 0.975)
+    )
+    return Fit(mean, low, high, float(np.exp(weight @ level - mean * centre)))
 
 
 def standard_errors(y: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
@@ -218,8 +220,10 @@ def _groups(table: pd.DataFrame, by: list[str]) -> list[tuple[tuple, pd.DataFram
     return [(key, group.sort_values("d")) for key, group in table.groupby(by, sort=False)] if len(table) else []
 
 
-def _never(group: pd.DataFrame) -> str:
+def _no_crossing(group: pd.DataFrame) -> str:
     """Why a line without any crossing has none; "never" is said of plateaus only."""
+    if (group["censored"] == "left").all():
+        return "below the grid at every d"
     if not (group["censored"] == "right").all():
         return ""
     kinds = set(group["outcome"])

@@ -399,7 +399,6 @@ def test_nan_risks_and_a_single_d_make_a_page(tmp_path):
 
 def test_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path, monkeypatch):
     write_cell(tmp_path / "r", "a")
-    write_cell(tmp_path / "r", "b", d=16)
     out = tmp_path / "deep" / "out"
     report(tmp_path / "r", out)
     (out / "figures" / "stale.png").write_text("old")
@@ -413,9 +412,12 @@ def test_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path, m
     assert [p.name for p in out.parent.iterdir()] == ["out"]
 
 
-def test_main_prints_the_tables_and_the_paths(sweep, tmp_path, capsys):
-    results, _, _ = sweep
-    assert main([str(results), "-o", str(tmp_path / "out"), "--study", "synthetic"]) == 0
+def test_main_prints_the_tables_and_the_paths(tmp_path, capsys):
+    for d in (8, 16):
+        write_cell(tmp_path / "r", f"staged{d}", d=d)
+        write_cell(tmp_path / "r", f"layer{d}", d=d, method="layerwise quadratic_densenet", centre=400, floor=0.033)
+    write_cell(tmp_path / "r", "other", study="depth")
+    assert main([str(tmp_path / "r"), "-o", str(tmp_path / "out"), "--study", "synthetic"]) == 0
     printed = capsys.readouterr().out
     for needed in (
         "staged quadratic_densenet",

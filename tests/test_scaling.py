@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.figures import slope_text
 from analysis.scaling import EXPONENTS, exponents, power_law
 from bfc.measure.nstar import estimate, failures
 
@@ -202,12 +203,14 @@ def test_exponent_table_counts_censored_cells_and_keeps_them_out_of_the_slope():
         {"d": d, "nstar": 500.0, "censored": "right", "outcome": "data_limited", "line": "q", "method": "q"}
         for d in (8, 16)
     ]
-    got = exponents(table(rows).assign(lr=[0.1, 0.1, 0.2, 0.1] + [0.3] * 4), ["lr"]).set_index("line")
+    rows += [{"d": d, "nstar": 50.0, "censored": "left", "line": "z", "method": "z"} for d in (8, 16)]
+    got = exponents(table(rows).assign(lr=[0.1, 0.1, 0.2, 0.1] + [0.3] * 6), ["lr"]).set_index("line")
     assert list(got.reset_index().columns[-1:]) == ["lr"] and set(EXPONENTS) <= {"line", *got.columns}
     assert got.loc["m", "exponent"] == pytest.approx(1, abs=1e-6)
     assert (got.loc["m", "n_d"], got.loc["m", "censored_d"], got.loc["m", "reason"]) == (3, 1, "d=64 not reached")
     assert got.loc["m", "lr"] == "varies" and got.loc["k", "lr"] == 0.3
     assert np.isnan(got.loc["k", "exponent"]) and got.loc["k", "reason"] == "never reached at any d (plateau)"
+    assert [slope_text(got.loc[[line]]) for line in "kqz"] == ["never (plateau)", "not reached", "below the grid"]
     assert "never" not in got.loc["q", "reason"] and "data limited" in got.loc["q", "reason"]
 
 
@@ -227,7 +230,13 @@ def simulated_exponent(generator, truth):
         noise = 0.25 * generator.standard_t(3, (9, 8))
         risk = 0.01 * np.exp(-1.6 * (np.log(grid)[:, None] - centre - shift) + noise)
         risk = np.maximum(risk, 0.02) if d == 64 and generator.random() < 0.3 else risk
-        cells.append({"d": d, **one(trainings(dict(zip(grid, risk, strict=True))))})
+        rows = {
+            "n": np.repeat(grid, 8),
+            "seed": np.tile(np.arange(8), 9),
+            "risk": risk.ravel(),
+            "outcome": "data_limited",
+        }
+        cells.append({"d": d, **one(pd.DataFrame(rows))})
     good = pd.DataFrame(cells).query("censored == ''")
     return power_law(good["d"], good["nstar"], good["lo"], good["hi"])
 
