@@ -4,9 +4,12 @@ promises: independence of its members, resumption bit for bit, no waiting for th
 from __future__ import annotations
 
 import io
+import json
 import math
+import runpy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -499,6 +502,20 @@ def test_a_gpu_gives_the_same_numbers(trainings):
     for i in range(len(trainings)):
         same_record(on_gpu[i], records[i], 1e-7)
     same_params({name: p.cpu() for name, p in other.params.items()}, state.params, 1e-7)
+
+
+# ---- the benchmark ----
+
+
+def test_the_benchmark_compares_equals(tmp_path, capsys):
+    """It refuses to time sides that do not train the same; every cell comes out as a ratio."""
+    benchmark = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "engine.py"))
+    file = tmp_path / "engine.json"
+    benchmark["main"](["--seconds", "0.02", "--rounds", "1", "--replicas", "1", "3", "--batch", "8", "--json", str(file)])
+    found = json.loads(file.read_text())
+    assert [(row["batch"], row["replicas"]) for row in found["results"]] == [(8, 1), (8, 3)]
+    assert all(row["stack_over_loop"] == pytest.approx(row["stack"] / row["loop"]) for row in found["results"])
+    assert found["machine"]["hardware"] and "best:" in capsys.readouterr().out
 
 
 # ---- the chain of backward feature correction ----
