@@ -49,14 +49,24 @@ def test_which_seeds_confirm(at_largest, seeds, want):
     assert to_confirm([*others, *rows, *probes], 0.05, seeds) == want
 
 
+def test_few_trainings_per_size_are_judged_together():
+    """Where every n is measured once, the largest few stand for the largest."""
+    rows = [{"kind": "training", "n": n, "seed": n, "risk": 0.5, "train_risk": 0.5, "diverged": False} for n in (8, 16, 32, 64)]
+    assert to_confirm(rows, 0.05, 9) == [64]
+    assert to_confirm(rows, 0.05, 9, at_top=3) == [16, 32, 64] and to_confirm(rows, 0.05, 9, at_top=99) == [8, 16, 32, 64]
+    rows[1]["risk"] = 0.01
+    assert to_confirm(rows, 0.05, 9, at_top=3) == [] and to_confirm(rows, 0.05, 9, at_top=2) == [32, 64]
+
+
 def test_failures_below_a_learned_size_are_data_limited():
     """Where most trainings of a larger n succeed in the same steps, a smaller n lacked data; at and above it, steps."""
     def row(n, risk, kind="training"):
         return {"kind": kind, "n": n, "seed": 0, "risk": risk, "train_risk": risk, "diverged": False}
 
-    rows = [row(16, 0.4), row(32, 0.4), row(32, 0.01), row(64, 0.4), row(64, 0.4), row(64, 0.01), row(8, 0.01, "probe")]
-    assert learned_at(rows, 0.05) == 32
+    rows = [row(16, 0.4), row(32, 0.4), row(32, 0.01), row(64, 0.01), row(64, 0.4), row(64, 0.01), row(8, 0.01, "probe")]
+    assert learned_at(rows, 0.05) == 64
+    assert learned_at([*rows, row(32, 0.01)], 0.05) == 32
     assert learned_at(rows[:1], 0.05) == INF and learned_at([], 0.05) == INF
-    verdicts = [judge(r, 0.05, [], 32) for r in rows]
-    assert verdicts == ["data_limited", "optimisation_limited", "success", *["optimisation_limited"] * 2, "success", "success"]
+    verdicts = [judge(r, 0.05, [], 64) for r in rows]
+    assert verdicts == ["data_limited", "data_limited", "success", "success", "optimisation_limited", "success", "success"]
     assert judge(row(16, 0.4), 0.05, [], INF) == "optimisation_limited"

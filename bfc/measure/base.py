@@ -3,11 +3,12 @@ trainings are asked for (these do not: asking for more extends a finished cell).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from bfc.errors import require
+from bfc.measure.tuning import Tune
 from bfc.types import Training
 
 
@@ -22,6 +23,8 @@ class Measure:
 
     numerics: ClassVar[int] = 1
     needs_constant_rate: ClassVar[bool] = False
+    at_top: ClassVar[int] = 1
+    """Fewest trainings that count as those of the largest n, where every n is measured once or few times."""
 
     eps: tuple[float, ...] | float = request((0.1, 0.01))
     seeds: int | tuple[int, ...] = request(8)
@@ -34,6 +37,8 @@ class Measure:
     """Share of n (inside) or number of labels (free)."""
     test: int = 16384
     """Fresh test rows per seed."""
+    tune: Tune | None = None
+    """Choose the learning rate on tuning draws before measuring; null: the optimizer's own."""
 
     def __post_init__(self) -> None:
         eps = self.eps if isinstance(self.eps, tuple) else (self.eps,)
@@ -63,6 +68,15 @@ class Measure:
     def missing(self, stored: Collection[tuple[int, int]]) -> list[Training]:
         """Trainings asked for whose (n, seed) is not stored, in the order they run."""
         return [t for t in self.trainings() if (t.n, t.seed) not in stored]
+
+    def next_round(self, rows: Sequence[dict[str, Any]]) -> list[Training]:
+        """Trainings to run next, given the stored rows (of kinds ``training``, ``curve`` and ``probe``); empty when done. A function
+        of ``rows`` alone, so that a cell that was killed goes on as it would have."""
+        return self.missing({(0 if row["fresh"] else row["n"], row["seed"]) for row in rows if row["kind"] != "probe"})
+
+    def between_rounds(self, rows: Sequence[dict[str, Any]]) -> bool:
+        """Whether a round is complete, which is when confirming runs are considered."""
+        return not self.next_round(rows)
 
     def observe(self, batch: int, steps: int) -> tuple[int, ...]:
         """Total steps at which the test risk is taken during a training of ``steps`` steps."""

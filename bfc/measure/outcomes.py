@@ -11,12 +11,11 @@ OUTCOMES = ("success", "data_limited", "plateau", "optimisation_limited", "diver
 
 
 def learned_at(rows: Iterable[Mapping[str, Any]], eps: float) -> float:
-    """The smallest n of a cell at which at least half of the trainings succeed at ``eps``; infinite if there is none."""
-    verdicts: dict[int, list[bool]] = {}
-    for row in rows:
-        if row["kind"] != "probe":
-            verdicts.setdefault(row["n"], []).append(judge(row, eps, []) == "success")
-    return min((n for n, good in verdicts.items() if 2 * sum(good) >= len(good)), default=float("inf"))
+    """Where the trainings of a cell begin to succeed at ``eps``: the n of the grid with the fewest successes below and failures at
+    or above it (the largest such n); infinite where failures outweigh."""
+    good = [(row["n"], judge(row, eps, []) == "success") for row in rows if row["kind"] != "probe"]
+    sizes = [float("inf"), *sorted({n for n, _ in good}, reverse=True)]
+    return min(sizes, key=lambda size: sum(success == (n < size) for n, success in good))
 
 
 def judge(row: Mapping[str, Any], eps: float, confirming: Iterable[float], learned_at: float = 0.0) -> str:
@@ -38,14 +37,14 @@ def judge(row: Mapping[str, Any], eps: float, confirming: Iterable[float], learn
     return "plateau" if confirming and median(confirming) > eps else "optimisation_limited"
 
 
-def to_confirm(rows: Iterable[Mapping[str, Any]], eps: float, seeds: int) -> list[int]:
-    """Seeds to run the confirming trainings with: where no training of the largest n succeeds at ``eps`` and most do not fit
-    even their own rows, the first ``seeds`` of them; otherwise none."""
-    rows = [row for row in rows if row["kind"] == "training"]
+def to_confirm(rows: Iterable[Mapping[str, Any]], eps: float, seeds: int, at_top: int = 1) -> list[int]:
+    """Seeds to run the confirming trainings with: where no training of the largest n (of the largest ones, at least ``at_top``
+    trainings) succeeds at ``eps`` and most do not fit even their own rows, the first ``seeds`` of them; otherwise none."""
+    rows = sorted((row for row in rows if row["kind"] == "training"), key=lambda row: -row["n"])
     if not rows:
         return []
-    largest = max(row["n"] for row in rows)
-    top = [row for row in rows if row["n"] == largest]
+    least = rows[min(at_top, len(rows)) - 1]["n"]
+    top = [row for row in rows if row["n"] >= least]
     verdicts = [judge(row, eps, []) for row in top]
     stuck = sorted(row["seed"] for row, verdict in zip(top, verdicts, strict=True) if verdict == "optimisation_limited")
     return stuck[:seeds] if "success" not in verdicts and 2 * len(stuck) > len(top) else []
