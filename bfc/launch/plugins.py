@@ -29,6 +29,7 @@ from bfc import config as bfc_config
 from bfc.errors import UserError, nearest, require
 from bfc.launch.compat import explain
 from bfc.launch.folders import SWEEPS
+from bfc.launch.waves import prior, waves
 from bfc.store import Store
 
 
@@ -98,11 +99,21 @@ class StudySweeper(Sweeper):
             jobs |= dict.fromkeys(_grid(parser.parse_overrides([*params, *block, *arguments])))
         overrides = [list(job) for job in jobs]
         composer = Composer(self.loader, self.config)
-        for each in overrides:
-            Store(bfc_config.load(composer.job(each)).results).check()
+        loaded = [bfc_config.load(composer.job(each)) for each in overrides]
+        for job in loaded:
+            Store(job.results).check()
         size = self.max_batch_size or len(overrides)
-        returns = [self.launcher.launch(overrides[start : start + size], initial_job_idx=start) for start in range(0, len(overrides), size)]
-        results = [result for batch in returns for result in batch]
+        returns: list[Any] = []
+        finished: dict[int, Any] = {}
+        for wave in waves(loaded):
+            for number in wave:
+                known = prior(loaded[number], [loaded[other] for other in finished])
+                overrides[number] = [*overrides[number], known] if known else overrides[number]
+            for start in range(0, len(wave), size):
+                numbers = wave[start : start + size]
+                returns.append(self.launcher.launch([overrides[number] for number in numbers], initial_job_idx=len(finished)))
+                finished |= dict(zip(numbers, returns[-1], strict=True))
+        results = [finished[number] for number in range(len(overrides))]
         failures = [(job, error) for job, result in zip(overrides, results, strict=True) if (error := _failure(result)) is not None]
         for job, error in failures:
             if explain(error) is None:
