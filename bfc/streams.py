@@ -49,7 +49,7 @@ def bits(key: Tensor, index: Tensor) -> Tensor:
 
 
 def integers(key: Tensor, index: Tensor, high: Tensor) -> Tensor:
-    """Uniform integers in [0, high) (bias below high / 2^32); ``high`` broadcasts, int64."""
+    """Uniform integers in [0, high) (bias below high / 2^32); ``high`` broadcasts, int64, below 2^31."""
     return _shift(bits(key, index), 32).mul_(high).bitwise_right_shift_(32)
 
 

@@ -85,5 +85,5 @@ class Measure:
 
 def check_counts(n: tuple[int, ...]) -> None:
     """Refuse sample sizes that are not positive or repeat."""
-    require(len(n) > 0 and all(2 <= k <= 1 << 40 for k in n), "measure.n", list(n), "integers >= 2")
+    require(len(n) > 0 and all(2 <= k < 1 << 31 for k in n), "measure.n", list(n), "integers from 2 to 2147483647")
     require(len(set(n)) == len(n), "measure.n", list(n), "without repetition")
