@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bfc.errors import UserError
 from bfc.measure.outcomes import OUTCOMES, judge, learned_at, to_confirm
 
 NAN, INF = float("nan"), float("inf")
@@ -27,6 +28,13 @@ NAN, INF = float("nan"), float("inf")
 def test_verdicts_at_eps_one_twentieth(risk, train_risk, diverged, confirming, outcome):
     assert outcome in OUTCOMES
     assert judge({"risk": risk, "train_risk": train_risk, "diverged": diverged}, 0.05, confirming) == outcome
+
+
+@pytest.mark.parametrize("n", [[1], [], [64, 64], [2**31]])
+def test_sample_sizes_that_no_stream_can_draw_from_are_refused(build, n):
+    assert build("measure", "ladder", n=[2, 2**31 - 1]).n == (2, 2**31 - 1)
+    with pytest.raises(UserError, match=r"measure\.n="):
+        build("measure", "ladder", n=n)
 
 
 GOOD, STUCK, HUNGRY, LOST = (0.01, 0.01, False), (0.5, 0.5, False), (0.5, 0.01, False), (NAN, NAN, True)

@@ -106,6 +106,8 @@ def test_integers_are_uniform_and_in_range(high):
     key = streams.keys([3, 4], "batch").unsqueeze(1)
     drawn = streams.integers(key, torch.arange(100_000).expand(2, -1), torch.tensor([[high], [high]]))
     assert int(drawn.min()) >= 0 and int(drawn.max()) < high
+    words = streams.bits(key, torch.arange(50).expand(2, -1))
+    assert drawn[:, :50].tolist() == [[((word & WORD) >> 32) * high >> 32 for word in row] for row in words.tolist()]
     cells = min(high, 10)
     counts = torch.stack([torch.bincount(row * cells // high, minlength=cells) for row in drawn])
     assert counts.shape == (2, cells)
