@@ -1,0 +1,140 @@
+"""A table of trainings as plain arrays, judged at one eps: which trainings succeed, why the others fail and which say nothing about
+the amount of data. It exists apart from the likelihood because the quick estimators read the same rows, and because every rule
+about what counts must be written once.
+
+Success is risk <= eps, whatever the stored outcome says: outcomes are judged at the strictest eps of a run, so they only tell failures
+apart, and where a row has ``train_risk`` its failure is judged anew at this eps by the rules of :func:`bfc.measure.outcomes.judge`.
+A diverged training, or one without a risk, is a failure. An optimisation-limited failure says nothing about data: it is
+excluded and counted. A plateau is a failure at its n (right-censored). In an online run every look but the last is a step on the way,
+so nothing in it is excluded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bfc.errors import UserError, nearest
+
+NEEDED = ("n", "seed", "risk")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """N trainings at one eps, sorted by (d, seed, n); arrays of shape (N,)."""
+
+    eps: float
+    d: np.ndarray
+    u: np.ndarray
+    """log n"""
+    seed: np.ndarray
+    """Integer codes."""
+    risk: np.ndarray
+    """Infinite where diverged."""
+    failure: np.ndarray
+    """Why a training failed, empty for a success; ``unjudged`` where the table does not say."""
+    online: np.ndarray
+    dropped: Mapping[str, int]
+    """Rows that could not be used at all: reason → count."""
+
+    @property
+    def success(self) -> np.ndarray:
+        return self.failure == ""
+
+    @property
+    def excluded(self) -> np.ndarray:
+        """Optimisation-limited failures: they say nothing about n*."""
+        return (self.failure == "optimisation_limited") & ~self.online
+
+    def where(self, mask: np.ndarray) -> Judged:
+        fields = {name: getattr(self, name)[mask] for name in ("d", "u", "seed", "risk", "failure", "online")}
+        return Judged(self.eps, **fields, dropped=self.dropped)
+
+
+def judge_table(trainings: pd.DataFrame, eps: float) -> Judged:
+    """The rows of ``trainings`` at ``eps``. Columns ``n, seed, risk``; optional ``d`` (else one cell), ``outcome``, ``kind``
+    (``probe``: a confirming run; ``online``, or ``curve`` with ``fresh``: a look of an online run), ``diverged``, ``train_risk``.
+    Of rows with equal (d, n, seed) the last counts. Raises :class:`bfc.errors.UserError` where a column is missing or eps is not
+    positive."""
+    if not (isinstance(eps, (int, float, np.number)) and eps > 0):
+        raise UserError(f"eps={eps}: must be a positive number")
+    for name in NEEDED:
+        if name not in trainings:
+            raise UserError(f"trainings: has no column {name}; {nearest(name, map(str, trainings.columns))}")
+    size = len(trainings)
+    d, n, risk = (_numbers(trainings, name, default) for name, default in (("d", 1.0), ("n", 0.0), ("risk", np.nan)))
+    kind, outcome = _texts(trainings, "kind", "training"), _texts(trainings, "outcome", "unjudged")
+    fresh = _flags(trainings, "fresh")
+    seed = trainings["seed"]
+    known = seed.notna().to_numpy(dtype=bool)
+    codes = pd.factorize(seed)[0] if size else np.zeros(0, int)
+    train_risk = _numbers(trainings, "train_risk", np.nan)
+    lost = np.isnan(risk) & ~_flags(trainings, "diverged") & (outcome != "diverged")
+    diverged = _flags(trainings, "diverged") | np.isnan(risk) | ((outcome == "diverged") & ~(risk <= eps))
+    risk = np.where(diverged, np.inf, risk)
+    probe = kind == "probe"
+    online = (kind == "online") | ((kind == "curve") & fresh)
+
+    failure = np.where(np.isin(outcome, ("success", "diverged")), "unjudged", outcome)
+    failure[risk <= eps] = ""
+    for value in np.unique(d[~np.isnan(train_risk)]):
+        here = d == value
+        confirming = risk[here & probe]
+        unfit = "optimisation_limited" if not len(confirming) or np.median(confirming) <= eps else "plateau"
+        here &= ~probe & (failure != "") & ~np.isnan(train_risk)
+        rows = (d == value) & ~probe
+        enough = (train_risk <= eps) | (n < _learned_at(n[rows], failure[rows] == ""))
+        kept = failure == "plateau" if not len(confirming) else False
+        failure = np.where(here & enough, "data_limited", np.where(here & ~kept, unfit, failure))
+    failure[diverged] = "diverged"
+
+    dropped = {}
+    keep = ~probe
+    for reason, bad in (("without d", ~np.isfinite(d)), ("with d <= 0", d <= 0), ("without n", ~np.isfinite(n)), ("with n <= 0", n <= 0),
+                        ("without seed", ~known), ("with negative risk", risk < 0)):
+        dropped[reason] = int((keep & bad).sum())
+        keep &= ~bad
+    dropped["without risk, counted as failures"] = int((keep & lost).sum())
+    order = np.flatnonzero(keep)
+    order = order[np.lexsort((order, n[order], codes[order], d[order]))]
+    key = np.stack([d[order], codes[order], n[order]])
+    last = np.ones(len(order), bool)
+    last[:-1] = (key[:, 1:] != key[:, :-1]).any(0)
+    dropped["repeated (the last of equal d, n, seed counts)"] = int((~last).sum())
+    order = order[last]
+    return Judged(float(eps), d[order], np.log(n[order]), codes[order], risk[order], failure[order], online[order],
+                  {reason: count for reason, count in dropped.items() if count})
+
+
+def _learned_at(n: np.ndarray, success: np.ndarray) -> float:
+    """The largest n with the fewest successes below and failures at or above it; minus infinity where failures outweigh everywhere, so
+    that no n lies below it. See :func:`bfc.measure.outcomes.learned_at`."""
+    order = np.argsort(n, kind="stable")
+    sizes, first = np.unique(n[order], return_index=True)
+    below = np.r_[0, np.cumsum(success[order])][first]
+    wrong = below + (~success).sum() - (first - below)
+    best = sizes[np.flatnonzero(wrong == np.min(wrong))[-1]]
+    return float(best) if np.min(wrong) < success.sum() else -np.inf
+
+
+def _numbers(table: pd.DataFrame, name: str, default: float) -> np.ndarray:
+    if name not in table:
+        return np.full(len(table), default)
+    values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    return values.copy()
+
+
+def _texts(table: pd.DataFrame, name: str, default: str) -> np.ndarray:
+    if name not in table:
+        return np.full(len(table), default, dtype=object)
+    return table[name].astype(object).where(table[name].notna(), default).astype(str).to_numpy(dtype=object).copy()
+
+
+def _flags(table: pd.DataFrame, name: str) -> np.ndarray:
+    if name not in table:
+        return np.zeros(len(table), bool)
+    if table[name].dtype == bool:
+        return table[name].to_numpy(copy=True)
+    return np.array([value is True or str(value).lower() in ("true", "1", "1.0") for value in table[name]], dtype=bool)
