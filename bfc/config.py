@@ -115,6 +115,10 @@ def _check_fit(job: Job) -> None:
         _needed(job, name, "a learner")
     job.learner.check(job.target)
     stages = job.schedule.stages(job.learner.groups(job.target), job.target.levels)
+    for stage in stages:
+        job.learner.check_present(job.target, stage.present)
+    if job.measure.validation == "none":
+        require(job.schedule.patience is None, "schedule.patience", job.schedule.patience, "null without validation (measure.validation)")
     shortest = min(stage.steps for stage in stages)
     require(job.optimizer.warmup < shortest, "optimizer.warmup", job.optimizer.warmup, f"below the shortest phase, {shortest} steps")
     if job.measure.needs_constant_rate:

@@ -14,6 +14,8 @@ from torch import Tensor
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _WORD = (1 << 64) - 1
+_ROOT = 0x243F6A8885A308D3
+"""Where the hash of a role begins (the digits of pi), apart from where that of a seed does."""
 
 
 def _signed(word: int) -> int:
@@ -28,7 +30,7 @@ def _mix_int(z: int) -> int:
 
 def keys(seeds: Sequence[int], role: str, device: torch.device | str = "cpu") -> Tensor:
     """One int64 stream key per seed for ``role``; shape (R,). Any Python integers are valid seeds, 0 included."""
-    word = 0
+    word = _ROOT
     for byte in role.encode():
         word = _mix_int((word + byte + 1) * _GOLDEN & _WORD)
     stream = [_signed(_mix_int((word ^ _mix_int((int(seed) + 1) * _GOLDEN & _WORD)) & _WORD)) for seed in seeds]

@@ -92,6 +92,10 @@ class Learner(Protocol):
         """Refuse a target this learner cannot be trained on (:class:`bfc.errors.UserError`)."""
         ...
 
+    def check_present(self, target: Target, present: frozenset[str]) -> None:
+        """Refuse a set of groups that makes no network, such as a level without the one it reads."""
+        ...
+
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
         """Parameter group → parameter names. Level groups are called ``level2`` ... ``levelL``; schedules use these names."""
         ...

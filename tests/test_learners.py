@@ -240,9 +240,11 @@ def test_products_and_their_gradient(p):
 
 def test_a_level_before_the_one_it_reads_is_refused():
     target, learner = Teacher(d=4, L=3), QuadraticDenseNet()
-    draw = target.draw([0])
+    learner.check_present(target, frozenset({"level2", "level3", "readout2", "bias"}))
     with pytest.raises(UserError, match="level3 is trained before level2"):
-        learner.forward(learner.init_params(target, draw), inputs(draw, 3), frozenset({"level3"}))
+        learner.check_present(target, frozenset({"level3"}))
+    with pytest.raises(UserError, match="readout3 is trained before level3"):
+        learner.check_present(target, frozenset({"level2", "readout3"}))
 
 
 @pytest.mark.parametrize("changes, target, words", [

@@ -121,7 +121,7 @@ def test_a_rotation_changes_nothing_and_a_mixture_only_gram(level):
     probe, width = FeatureError(2048), target.width(level)
     before = probe.measure(target, draw, LEARNER, params, present)
     rotated = probe.measure(target, draw, LEARNER, times(rotation(width), params, level), present)
-    mixed = probe.measure(target, draw, LEARNER, times(rotation(width) + torch.eye(width) * 1.7, params, level), present)
+    mixed = probe.measure(target, draw, LEARNER, times(3 * rotation(width) + torch.eye(width) * 5, params, level), present)
     for name in ("gram", "subspace", "feature"):
         close(rotated[f"{name}/{level}"], before[f"{name}/{level}"])
         changed = (mixed[f"{name}/{level}"] - before[f"{name}/{level}"]).abs() > 1e-3

@@ -53,6 +53,15 @@ class QuadraticDenseNet:
             require(len(self.widths) == levels, "learner.widths", list(self.widths),
                     f"a list of L-1 = {levels} integers (p_2..p_{target.L})")
 
+    def check_present(self, target: Target, present: frozenset[str]) -> None:
+        for level in target.levels:
+            if f"level{level}" in present:
+                absent = [j for j in target.below(level) if j >= 2 and f"level{j}" not in present]
+                if absent:
+                    raise UserError(f"schedule: level{level} is trained before level{absent[0]}, which it reads")
+            elif f"readout{level}" in present:
+                raise UserError(f"schedule: readout{level} is trained before level{level}, which it reads")
+
     def _width(self, target: Target, level: int) -> int:
         return target.width(level) if level < 2 or self.widths is None else self.widths[level - 2]
 
@@ -94,8 +103,6 @@ class QuadraticDenseNet:
                 if not name.startswith(f"K{level}_"):
                     continue
                 j = int(name.rpartition("_")[2])
-                if j >= 2 and j not in levels:
-                    raise UserError(f"schedule: level{level} is trained before level{j}, which it reads")
                 source = levels[j][1] if j >= 2 else x.mT if j == 0 else (x.mT.square() - 1) * 0.5**0.5
                 part = torch.bmm(params[name], source)
                 s = part if s is None else s + part

@@ -51,7 +51,7 @@ class Adaptive(Measure):
         require(1 <= self.rounds <= 1000, "measure.rounds", self.rounds, "an integer from 1 to 1000")
         require(2 <= self.replicas <= 100_000, "measure.replicas", self.replicas, "an integer from 2 to 100000")
         require(2 <= self.n_min, "measure.n_min", self.n_min, "an integer >= 2")
-        require(self.n_min < self.n_max <= 1 << 40, "measure.n_max", self.n_max, f"an integer above measure.n_min = {self.n_min}")
+        require(self.n_min < self.n_max < 1 << 31, "measure.n_max", self.n_max, f"an integer above measure.n_min = {self.n_min}")
         require(self.stop >= 0, "measure.stop", self.stop, "a number >= 0")
         require(self.seconds is None or self.seconds > 0, "measure.seconds", self.seconds, "null or a number > 0")
         require(0 <= self.first_seed < 1 << 61, "measure.first_seed", self.first_seed, "an integer >= 0")

@@ -1,7 +1,7 @@
 """The constants that normalise a composition of quadratics: per-unit rescaling, per-unit and per-level standard
 deviations, and Var f*. They depend on x only through the linear forms that the rows read, so the composition is
 expanded as a polynomial in that few orthonormal coordinates (exact); levels whose expansion would be too large are
-measured by Monte-Carlo quadrature on the same coordinates, with a standard error."""
+measured by a quadrature on the same coordinates, exact in the radius and Monte-Carlo in the direction, with a standard error."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy import special
 from torch import Tensor
 
 from bfc import streams
+from bfc.errors import UserError
 from bfc.targets import gaussian_polynomials as gp
 
 if TYPE_CHECKING:
     from bfc.targets.quadratic_densenet import QuadraticDenseNet
 
+MOST_ERROR = 0.1
+"""Largest relative standard error of Var f* that a target is measured with."""
 MAX_NODE_NUMBERS = 1 << 26
 """Largest quadrature array, in numbers (half a gigabyte)."""
 
@@ -77,18 +81,21 @@ def _basis(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Ten
 def _one(target: QuadraticDenseNet, seed: int, rows: dict[int, dict[int, Tensor]]) -> LevelMoments:
     basis = _basis(target, rows)
     exact = _Exact(basis)
-    sampled: _Sampled | None = None
+    sampled: _Radial | None = None
     scaled: dict[int, dict[int, Tensor]] = {}
     unit_sd: dict[int, Tensor] = {}
     level_sd, level_error = [], []
     for level, alpha in zip(target.levels, target.alpha, strict=True):
         if sampled is None and not gp.affordable(len(basis), exact.degree(rows[level])):
-            sampled = _Sampled(target, seed, basis, scaled, unit_sd, level_sd)
+            sampled = _Radial(target, seed, basis, scaled, unit_sd, level_sd)
         moments = sampled or exact
         scaled[level], unit_sd[level], sd, error = moments.add_level(level, alpha, rows[level])
         level_sd.append(sd)
         level_error.append(error)
     variance, error = (sampled or exact).variance()
+    if not error <= MOST_ERROR * variance:
+        raise UserError(f"target.quadrature={target.quadrature}: leaves Var f* of seed {seed} uncertain by {error / variance:.0%}, more "
+                        f"than {MOST_ERROR:.0%}; raise it, or lower target.L = {target.L} or alpha of the top levels")
     as_tensor = lambda values: torch.tensor(values, dtype=torch.float64)  # noqa: E731
     return LevelMoments(scaled, unit_sd, as_tensor(level_sd), as_tensor(level_error), as_tensor(variance), as_tensor(error))
 
@@ -137,15 +144,23 @@ class _Exact:
         return gp.mean_and_variance(self.label, self.r, self.label_degree)[1], 0.0
 
 
-class _Sampled:
-    """The same, by Monte-Carlo on ``target.quadrature`` nodes, starting above the levels that were expanded exactly."""
+class _Radial:
+    """The same by quadrature, starting above the levels that were expanded exactly. x = rho u: directions u are drawn (each with its
+    opposite, so that odd powers of rho cancel), and over rho, which carries the heavy tail, a Gauss-Laguerre rule is exact: rho^2 / 2
+    is a Gamma(r / 2) variable and squares of the label are polynomials in it. A plain sample of x misses, at degree 16 and above, the
+    rare large |x| that dominate the variance, and underestimates its own error."""
 
     def __init__(self, target: QuadraticDenseNet, seed: int, basis: Tensor, scaled: dict[int, dict[int, Tensor]],
                  unit_sd: dict[int, Tensor], level_sd: list[float]) -> None:
-        nodes = torch.arange(min(target.quadrature, MAX_NODE_NUMBERS // len(basis))).unsqueeze(0)
-        x = streams.normal_rows(streams.keys([seed], "target/quadrature"), nodes, len(basis), torch.float64)[0]
-        self.u = {0: x, 1: (x * x - 1) * 0.5**0.5}
-        self.basis = basis
+        r = len(basis)
+        half_squares, weights = special.roots_genlaguerre(target.degree // 2 + 1, r / 2 - 1)
+        self.weights = torch.tensor(weights / weights.sum())
+        count = max(2, min(target.quadrature, MAX_NODE_NUMBERS // r) // (2 * len(weights)))
+        u = streams.normal_rows(streams.keys([seed], "target/quadrature"), torch.arange(count).unsqueeze(0), r, torch.float64)[0]
+        u /= u.norm(dim=1, keepdim=True)
+        signed = torch.tensor((2 * half_squares) ** 0.5).repeat(2) * torch.tensor([1.0, -1.0]).repeat_interleave(len(weights))
+        x = (u.unsqueeze(1) * signed.view(1, -1, 1)).flatten(0, 1)
+        self.basis, self.u = basis, {0: x, 1: (x * x - 1) * 0.5**0.5}
         self.label = torch.zeros(len(x), dtype=torch.float64)
         for (level, parts), sd, alpha in zip(scaled.items(), level_sd, target.alpha, strict=False):
             z = self._read(parts)
@@ -158,22 +173,25 @@ class _Sampled:
     def _keep(self, level: int, z: Tensor, sd: Tensor) -> None:
         self.u[level] = (z * z - 1) / sd
 
+    def _mean(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean of each column of values at the nodes (N, k) and its standard error over directions; (k,)."""
+        each = torch.einsum("dsnk,n->dk", values.view(-1, 2, len(self.weights), values.shape[1]), 0.5 * self.weights)
+        return each.mean(0), each.std(0) / len(each) ** 0.5
+
     def add_level(self, level: int, alpha: float, parts: dict[int, Tensor]) -> tuple[dict[int, Tensor], Tensor, float, float]:
         z = self._read(parts)
-        factor = (z * z).mean(0).rsqrt()
+        factor = self._mean(z * z)[0].rsqrt()
         z *= factor
-        sd = (z * z).std(0)
+        sd = (self._mean(z**4)[0] - 1).sqrt()
         self._keep(level, z, sd)
         total = (z * z).sum(1) - z.shape[1]
-        variance, error = _variance(total)
+        variance, error = self._variance(total)
         self.label += alpha * variance**-0.5 * total
         return ({j: w * factor.unsqueeze(1) for j, w in parts.items()}, sd, variance**0.5, 0.5 * error * variance**-0.5)
 
     def variance(self) -> tuple[float, float]:
-        return _variance(self.label)
+        return self._variance(self.label)
 
-
-def _variance(values: Tensor) -> tuple[float, float]:
-    """Sample variance and its standard error sqrt((m4 - m2^2) / N)."""
-    squared = (values - values.mean()) ** 2
-    return float(squared.mean()), float(squared.std() / len(values) ** 0.5)
+    def _variance(self, values: Tensor) -> tuple[float, float]:
+        second, error = self._mean(values.square().unsqueeze(1))
+        return float(second - self._mean(values.unsqueeze(1))[0] ** 2), float(error)

@@ -41,7 +41,7 @@ class Parity:
         return {"kernel": Theory(float(self.degree), "rate", "C(d, k) harmonics of degree k (Mei, Misiakiewicz & Montanari 2021)")}
 
     def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> ParityDraw:
-        place = streams.uniform(streams.keys(seeds, "target/set").unsqueeze(1), torch.arange(self.d)).argsort(1)[:, : self.degree]
+        place = streams.uniform(streams.keys(seeds, f"target/{self.d}/set").unsqueeze(1), torch.arange(self.d)).argsort(1)[:, : self.degree]
         return ParityDraw(self, tuple(seeds), place.to(device), dtype)
 
 
@@ -65,7 +65,7 @@ class ParityDraw:
         return torch.zeros(len(self.seeds), dtype=torch.float64)
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        keys = streams.keys(self.seeds, f"inputs/{role}", self.coordinates.device)
+        keys = streams.keys(self.seeds, f"inputs/{self.target.d}/{role}", self.coordinates.device)
         x = streams.normal_rows(keys, rows.to(keys.device), self.target.d, self.dtype)
         return x if self.target.law == "gaussian" else x.sign_()
 

@@ -139,7 +139,7 @@ class QuadraticDenseNet:
             rows[level] = {}
             for j in (first, *others):
                 shape = (self.width(level), self.width(j))
-                w = streams.normal(seeds, f"target/{level}/{j}", shape, torch.float64)
+                w = streams.normal(seeds, f"target/{self.d}/{level}/{j}", shape, torch.float64)
                 if j == first:
                     w = torch.linalg.qr(w.mT if shape[0] <= shape[1] else w)[0]
                     w = w.mT if shape[0] <= shape[1] else w
@@ -182,7 +182,7 @@ class QuadraticDraw:
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
         if role not in self._keys:
-            self._keys[role] = streams.keys(self.seeds, f"inputs/{role}", self.device)
+            self._keys[role] = streams.keys(self.seeds, f"inputs/{self.target.d}/{role}", self.device)
         return streams.normal_rows(self._keys[role], rows.to(self.device), self.target.d, self.dtype)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
