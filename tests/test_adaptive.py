@@ -1,0 +1,134 @@
+"""Placing n by what is known: rounds as a function of the stored rows, their end, waves of d, and tuning before measuring."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from bfc.errors import UserError
+from bfc.launch.waves import waves
+from bfc.measure.adaptive import Adaptive
+from bfc.measure.tuning import Tune
+from bfc.types import Training
+
+NSTAR, SPREAD = 300.0, 0.3
+
+
+def row(t: Training, risk: float, train_risk: float = 0.001, kind: str = "training"):
+    return {"kind": kind, "n": t.n, "seed": t.seed, "risk": risk, "train_risk": train_risk, "diverged": False, "seconds": 1.0,
+            "fresh": False}
+
+
+def learn(trainings, nstar=NSTAR):
+    """Risks of a world in which a seed succeeds from its own threshold on, normal in log n."""
+    for t in trainings:
+        threshold = math.log(nstar) + SPREAD * np.random.default_rng(t.seed).normal()
+        yield row(t, 0.001 if math.log(t.n) >= threshold else 0.5)
+
+
+def played(measure, nstar=NSTAR):
+    rows, rounds = [], []
+    while wanted := measure.next_round(rows):
+        rounds.append(wanted)
+        rows += learn(wanted, nstar)
+    return rows, rounds
+
+
+def test_rounds_close_in_on_nstar_with_fresh_seeds():
+    measure = Adaptive(replicas=16, rounds=4, stop=0.0, eps=(0.1, 0.01))
+    rows, rounds = played(measure)
+    assert [len(r) for r in rounds] == [16] * 4
+    seeds = [t.seed for r in rounds for t in r]
+    assert seeds == list(range(1000, 1064))
+    assert all(measure.n_min <= t.n <= measure.n_max for r in rounds for t in r)
+    width = [np.log([t.n for t in r]).std() for r in rounds]
+    assert width[1] < 0.5 * width[0] and width[3] < 0.3 * width[0]
+    believed = measure.believed(rows)
+    assert abs(believed.mean - math.log(NSTAR)) < 3 * believed.sd and believed.sd < 0.15
+
+
+def test_a_round_depends_on_nothing_but_earlier_rounds():
+    """Whatever part of a round is stored, in whatever order, with whatever rows of other measures beside it, the rest is the same."""
+    measure = Adaptive(replicas=8, rounds=3, stop=0.0)
+    rows, rounds = played(measure)
+    rng = np.random.default_rng(0)
+    others = [row(Training(64, seed), 0.5) for seed in range(5)]
+    for cut in range(len(rows)):
+        stored = [rows[i] for i in rng.permutation(cut)]
+        number, inside = divmod(cut, 8)
+        assert measure.next_round([*others, *stored]) == rounds[number][inside:]
+        assert measure.between_rounds([*others, *stored]) == (cut > 0 and inside == 0)
+    assert measure.next_round(rows) == []
+
+
+def test_the_ends_of_a_cell():
+    rows, rounds = played(Adaptive(replicas=16, rounds=50, stop=0.12))
+    assert 1 < len(rounds) < 12 and Adaptive().believed(rows).sd < 0.12
+    assert len(played(Adaptive(replicas=16, rounds=50, stop=0.0, seconds=40.0))[1]) == 3  # one second per training
+    never, rounds = played(Adaptive(replicas=16, rounds=50, stop=0.0, n_max=512), nstar=1e6)
+    assert len(rounds) < 6 and all(r["risk"] > 0.1 for r in never)
+    stuck = Adaptive(replicas=8, rounds=9, stop=0.0)
+    first = [row(t, 0.5, train_risk=0.4) for t in stuck.next_round([])]
+    assert stuck.next_round(first)
+    assert stuck.next_round([*first, row(Training(10**6, 1000), 0.4, 0.4, "probe")]) == []
+    assert stuck.next_round([*first, row(Training(10**6, 1000), 0.001, 0.001, "probe")])
+
+
+def test_a_prior_moves_the_first_round_only_to_where_it_points():
+    wide = [t.n for t in Adaptive(replicas=9).next_round([])]
+    narrow = [t.n for t in Adaptive(replicas=9, prior=(math.log(700), 0.2)).next_round([])]
+    assert min(wide) < 100 and max(wide) > 3000
+    assert 500 < min(narrow) < 650 and narrow[4] == pytest.approx(700, abs=2) and 750 < max(narrow) < 950
+
+
+@pytest.mark.parametrize("values, words", [
+    ({"rounds": 0}, "measure.rounds=0"), ({"replicas": 1}, "measure.replicas=1"), ({"n_min": 1}, "measure.n_min=1"),
+    ({"n_max": 16}, "measure.n_max=16: must be an integer above measure.n_min = 16"), ({"stop": -1.0}, "measure.stop=-1.0"),
+    ({"prior": (5.0, 0.0)}, "measure.prior="), ({"prior": (5.0,)}, "measure.prior="), ({"seconds": 0.0}, "measure.seconds=0.0"),
+    ({"first_seed": -1}, "measure.first_seed=-1"), ({"n_max": 1 << 31}, "measure.n_max="),
+])
+def test_bad_values(values, words):
+    with pytest.raises(UserError, match=words.replace("[", r"\[")):
+        Adaptive(**values)
+
+
+def test_waves_run_by_d_and_hold_every_job_once():
+    def job(d, prior):
+        measure = SimpleNamespace() if prior == "ladder" else SimpleNamespace(prior=prior)
+        return SimpleNamespace(target=SimpleNamespace(d=d), measure=measure)
+
+    jobs = [job(16, "auto"), job(8, "auto"), job(16, "ladder"), job(8, "auto"), job(32, None), job(12, "auto")]
+    assert list(waves(jobs)) == [[1, 2, 3, 4], [5], [0]]
+    assert list(waves(jobs[2:3])) == [[0]]
+
+
+def test_tuning_takes_the_rate_with_the_lowest_median_on_its_own_seeds():
+    asked = []
+
+    def train(trainings, rates):
+        asked.append((trainings, rates))
+        risks = {0.01: 0.2, 0.03: 0.1, 0.1: 0.05}
+        return [{"risk": risks[round(float(rate), 6)] + (9.0 if t.seed == -1 else 0.0), "diverged": float(rate) > 0.05}
+                for t, rate in zip(trainings, rates, strict=True)]
+
+    tune = Tune(lr=(0.1, 0.01, 0.03), n=128, draws=3)
+    chosen = tune.choose(train)
+    (trainings, rates), = asked
+    assert [t.seed for t in trainings] == [-1, -2, -3] * 3 and {t.n for t in trainings} == {128}
+    assert torch.allclose(rates, torch.tensor([0.01, 0.03, 0.1], dtype=torch.float64).repeat_interleave(3))
+    assert chosen["lr"] == 0.03 and not chosen["at_edge"] and chosen["trainings"] == 9
+    assert [t["median"] for t in chosen["tried"]] == [0.2, 0.1, math.inf]
+    assert replace(tune, lr=(0.03, 0.01)).choose(train)["at_edge"]
+
+
+@pytest.mark.parametrize("values, words", [({"lr": (), "n": 8}, "measure.tune.lr"), ({"lr": (0.0,), "n": 8}, "measure.tune.lr"),
+                                           ({"lr": (0.1, 0.1), "n": 8}, "repetition"), ({"lr": (0.1,), "n": 1}, "measure.tune.n"),
+                                           ({"lr": (0.1,), "n": 8, "draws": 0}, "measure.tune.draws")])
+def test_bad_tuning(values, words):
+    with pytest.raises(UserError, match=words):
+        Tune(**values)
