@@ -76,6 +76,7 @@ def _asked(spec: CellSpec, job: Job) -> dict[str, Any]:
 def _stored(spec: CellSpec, job: Job, cell: Cell) -> Outcome | None:
     """The outcome if everything asked for is stored, confirmed and judged; nothing but the request is then written."""
     measured, rows = cell.check_config(spec.identity), cell.rows()
+    job = replace(job, measure=_frozen(job.measure, cell.read_json("plan.json", None)))
     if cell.read_json("status.json", {}).get("state") != "done" or not measured or not rows or _wanted(spec, job, rows):
         return None
     eps = _strictest(job, cell)
@@ -136,14 +137,10 @@ def _wanted(spec: CellSpec, job: Job, rows: Rows) -> Sequence[Any]:
     return job.measure.next_round(rows)
 
 
-def _frozen(measure: Any, cell: Cell) -> Any:
+def _frozen(measure: Any, plan: dict[str, Any] | None) -> Any:
     """The measure with the prior it had when the cell was first run: later knowledge must not move rounds that were planned."""
-    if not hasattr(measure, "prior"):
+    if not hasattr(measure, "prior") or plan is None:
         return measure
-    plan = cell.read_json("plan.json", None)
-    if plan is None:
-        plan = {"prior": measure.prior}
-        cell.write_json("plan.json", plan)
     return replace(measure, prior=tuple(plan["prior"]) if isinstance(plan["prior"], list) else plan["prior"])
 
 
@@ -163,7 +160,11 @@ class _Run:
         recipe = replace(recipe, observe=job.measure.observe(job.optimizer.batch, steps))
         recipe = self._tuned(recipe)
         confirm = replace(recipe, validation="none", longer=CONFIRM_LONGER, observe=(), probe=None)
-        measure = _frozen(job.measure, self.cell)
+        plan = self.cell.read_json("plan.json", None)
+        if plan is None and hasattr(job.measure, "prior"):
+            plan = {"prior": job.measure.prior}
+            self.cell.write_json("plan.json", plan)
+        measure = _frozen(job.measure, plan)
         self.total = 0
         while True:
             rows = self.cell.rows()
@@ -174,6 +175,7 @@ class _Run:
             self.total += steps * len(wanted) * (CONFIRM_LONGER if confirming else 1)
             self._stacks(confirm if confirming else recipe, wanted, size)
         self._judge()
+        self._drop_finished()
 
     def _tuned(self, recipe: Recipe) -> Recipe:
         """The recipe with the learning rate that was chosen for this cell, once, on draws that are not measured."""
@@ -197,6 +199,13 @@ class _Run:
                 wanted = [t for t in wanted if t not in set(begun)]
         for start in range(0, len(wanted), size):
             self._stack(recipe, wanted[start : start + size], None)
+
+    def _drop_finished(self) -> None:
+        """Remove the checkpoint of a stack whose rows are stored, which a kill at the right moment leaves behind."""
+        if (checkpoint := self.cell.load_checkpoint()) is not None:
+            stored = {(0 if row["fresh"] else row["n"], row["seed"], row["kind"] == "probe") for row in self.cell.rows()}
+            if {(t.n, t.seed, t.kind == "probe") for t in _begun(checkpoint)} <= stored:
+                self.cell.drop_checkpoint()
 
     def _stack(self, recipe: Recipe, trainings: list[Training], checkpoint: dict[str, Any] | None) -> None:
         began, offset = time.perf_counter(), self.done
