@@ -124,7 +124,6 @@ def _check_fit(job: Job) -> None:
     if job.measure.needs_constant_rate:
         require(job.optimizer.decay == "constant", "optimizer.decay", job.optimizer.decay,
                 "constant with measure=online, where first passage must not depend on the horizon")
-        require(job.schedule.patience is None, "schedule.patience", job.schedule.patience, "null with measure=online")
 
 
 def _needed(job: Job, name: str, by: str) -> None:

@@ -171,6 +171,8 @@ def test_each_key_of_a_learners_job_is_or_is_not_part_of_its_identity(choices: t
         candidates = [0.3]
     elif (group, key) == ("measure", "validation"):
         candidates = ["none"]
+    elif (group, key) == ("measure", "tune"):
+        candidates = [{"lr": [0.01, 0.03], "n": 64}]
     else:
         path = values[group]["_target_"]
         hints = typing.get_type_hints(type(config.component(group, values[group])))
@@ -214,7 +216,7 @@ def test_each_key_of_a_baseline_is_part_of_its_identity(option: str) -> None:
 
 @pytest.mark.parametrize("group", ["target", "learner", "schedule", "optimizer", "probe", "baseline", "measure"])
 def test_each_option_of_a_group_is_another_cell(group: str) -> None:
-    """Two options may only share a cell where they ask for the same trainings: a ladder and a single n."""
+    """Two options may only share a cell where their trainings are the same: a ladder and an adaptive choice of n."""
     found = {}
     for choice in (choice for choice in OPTIONS if choice.startswith(f"{group}=")):
         for company in COMPANY:
@@ -223,6 +225,8 @@ def test_each_option_of_a_group_is_another_cell(group: str) -> None:
             except UserError:
                 continue
             break
+    if group == "measure":
+        assert found.pop("measure=adaptive") == found["measure=ladder"]
     assert len(set(found.values())) == len(found) > 1 or group == "learner"
 
 
