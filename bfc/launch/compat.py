@@ -63,7 +63,11 @@ def sentence(error: BaseException) -> str:
         available = _AVAILABLE.search(text)
         return f"{group}={option}: no such option; {nearest(option, available.group(1).split() if available else options(group))}"
     if match := _KEY.search(text):
-        return unknown_key(match.group(1).split("@")[0])
+        key = match.group(1).split("@")[0]
+        within = str(getattr(error.__cause__, "full_key", None) or key)
+        if key.startswith("hydra.") and within.startswith(f"{key}."):
+            return f"{within}: no such key; a new one must be added as +{within}=<value>"
+        return unknown_key(key)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first = lines[0] if lines else type(error).__name__
     key = getattr(error, "full_key", None)

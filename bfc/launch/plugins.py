@@ -118,7 +118,8 @@ class StudySweeper(Sweeper):
         for job, error in failures:
             if explain(error) is None:
                 traceback.print_exception(error)
-            print(f"failed: {' '.join(job)}: {explain(error) or f'{type(error).__name__}: {error}'}", file=sys.stderr)
+            own = " ".join(text for text in job if not all(text in other for other in overrides)) or " ".join(job)
+            print(f"failed: {own}: {explain(error) or f'{type(error).__name__}: {error}'}", file=sys.stderr)
         if failures:
             raise UserError(f"{len(failures)} of {len(overrides)} jobs failed; the others are stored, and the same command runs only "
                             "what is missing")
