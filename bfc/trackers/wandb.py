@@ -13,7 +13,7 @@ from bfc.errors import UserError, require
 
 @dataclass(frozen=True)
 class Wandb:
-    """``mode``: auto (online where an API key is set in the environment or netrc, else offline), online, offline or disabled."""
+    """``mode``: online, offline, disabled or auto: what WANDB_MODE says, else online where WANDB_API_KEY is set, else offline."""
 
     project: str = "bfc"
     """Used where no study names the project."""
@@ -42,7 +42,8 @@ class Wandb:
     def _mode(self) -> str:
         if self.mode != "auto":
             return self.mode
-        return "online" if os.environ.get("WANDB_API_KEY") and os.environ.get("WANDB_MODE") != "offline" else "offline"
+        asked = os.environ.get("WANDB_MODE", "").lower()
+        return asked if asked in ("online", "offline", "disabled") else "online" if os.environ.get("WANDB_API_KEY") else "offline"
 
     def log(self, values: Mapping[str, float]) -> None:
         self._run.log(dict(values))
