@@ -13,7 +13,7 @@ import pandas as pd
 from bfc.errors import UserError, nearest
 from bfc.measure.growth import LOCAL, MODELS, compare, interval, local_exponents, verdict
 from bfc.measure.judged import NEEDED, Judged, judge_table
-from bfc.measure.likelihood import SPREADS, Cell, Curve, curve, split_cells, summary
+from bfc.measure.likelihood import SPREADS, Cell, Curve, curve, outside, split_cells, summary
 from bfc.measure.quick import Quick, disagree, glm, smooth
 from bfc.measure.scaling import Posterior, posterior
 
@@ -80,7 +80,8 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
         growth = verdict(found, models, factors)
     else:
         models, growth = pd.DataFrame(columns=list(MODELS)), nothing or f"no verdict: {reason}"
-    local = local_exponents(curves, found) if len(curves) > 1 else pd.DataFrame(columns=list(LOCAL), dtype=float)
+    priors = {d: outside(cells[d], one.mu) for d, one in curves.items()}
+    local = local_exponents(curves, found, priors) if len(curves) > 1 else pd.DataFrame(columns=list(LOCAL), dtype=float)
     rows = [{"d": _plain(d), **summary(cell), "trainings": cell.succeeded + cell.failed, "excluded": cell.excluded}
             for d, cell in cells.items()]
     nstar = pd.DataFrame(rows, columns=list(NSTAR))

@@ -91,13 +91,16 @@ def compare(curves: Mapping[float, Curve], found: Posterior) -> tuple[pd.DataFra
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True), factors
 
 
-def local_exponents(curves: Mapping[float, Curve], found: Posterior) -> pd.DataFrame:
+def local_exponents(curves: Mapping[float, Curve], found: Posterior, priors: Mapping[float, np.ndarray] | None = None) -> pd.DataFrame:
     """Δ log n* / Δ log d between neighbouring d with a 95 % band (columns ``LOCAL``), each cell from its own data given the s and λ
-    of the sweep. An end is infinite where a cell is open on the side that matters; the exponent is then NaN."""
+    of the sweep. ``priors``: d → log prior of μ on the curve's grid; default flat. An end is infinite where a cell is open on the
+    side that matters; the exponent is then NaN."""
     levels = (np.arange(200) + 0.5) / 200
     log_nodes = np.log(np.maximum(found.nodes, 1e-300)) if found.nodes is not None else PRIOR
-    own = {d: quantiles(c.mu, np.exp((m := special.logsumexp(c.values + log_nodes, axis=1)) - m.max()), levels) for d, c in curves.items()}
-    rows = []
+    own, rows = {}, []
+    for d, one in curves.items():
+        log_density = special.logsumexp(one.values + log_nodes, axis=1) + (0.0 if priors is None else priors[d])
+        own[d] = quantiles(one.mu, np.exp(log_density - log_density.max()), levels)
     for d_lo, d_hi in itertools.pairwise(curves):
         run = np.log(d_hi / d_lo)
         lo, middle, hi = np.quantile(own[d_hi][:, None] - own[d_lo], (0.025, 0.5, 0.975)) / run
@@ -110,12 +113,12 @@ def local_exponents(curves: Mapping[float, Curve], found: Posterior) -> pd.DataF
 
 def _cells(curves: Mapping[float, Curve], found: Posterior) -> _Cells:
     """Tables over (τ, s, λ), keeping the (s, λ) that carry 99 % of the posterior."""
-    taus, prior = tau_prior()
+    taus, prior = tau_prior(len(found.levels) > 1)
     order = np.argsort(found.nodes)[::-1]
     nodes = np.sort(order[: np.searchsorted(np.cumsum(found.nodes[order]), 0.99) + 1])
     tables = []
     for one in curves.values():
-        value = smoothed(one, nodes).transpose(0, 2, 1).reshape(len(taus) * len(nodes), -1)
+        value = smoothed(one, nodes)[: len(taus)].transpose(0, 2, 1).reshape(len(taus) * len(nodes), -1)
         slope = np.gradient(value, OFFSETS, axis=1)
         tables.append(np.stack([value, slope, np.gradient(slope, OFFSETS, axis=1)], 2))
     both = (prior[:, None] + (PRIOR[nodes] if len(found.nodes) == len(PRIOR) else np.zeros(len(nodes)))).ravel()

@@ -27,8 +27,7 @@ class Judged:
 
     eps: float
     d: np.ndarray
-    u: np.ndarray
-    """log n"""
+    n: np.ndarray
     seed: np.ndarray
     """Integer codes."""
     risk: np.ndarray
@@ -40,6 +39,11 @@ class Judged:
     """Rows that could not be used at all: reason → count."""
 
     @property
+    def u(self) -> np.ndarray:
+        """log n"""
+        return np.log(self.n)
+
+    @property
     def success(self) -> np.ndarray:
         return self.failure == ""
 
@@ -49,7 +53,7 @@ class Judged:
         return (self.failure == "optimisation_limited") & ~self.online
 
     def where(self, mask: np.ndarray) -> Judged:
-        fields = {name: getattr(self, name)[mask] for name in ("d", "u", "seed", "risk", "failure", "online")}
+        fields = {name: getattr(self, name)[mask] for name in ("d", "n", "seed", "risk", "failure", "online")}
         return Judged(self.eps, **fields, dropped=self.dropped)
 
 
@@ -104,7 +108,7 @@ def judge_table(trainings: pd.DataFrame, eps: float) -> Judged:
     last[:-1] = (key[:, 1:] != key[:, :-1]).any(0)
     dropped["repeated (the last of equal d, n, seed counts)"] = int((~last).sum())
     order = order[last]
-    return Judged(float(eps), d[order], np.log(n[order]), codes[order], risk[order], failure[order], online[order],
+    return Judged(float(eps), d[order], n[order], codes[order], risk[order], failure[order], online[order],
                   {reason: count for reason, count in dropped.items() if count})
 
 

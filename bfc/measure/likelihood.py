@@ -49,7 +49,7 @@ class Cell:
     lo: np.ndarray
     hi: np.ndarray
     tested: tuple[float, float]
-    """Smallest and largest log n of the trainings that count."""
+    """Smallest and largest n of the trainings that count."""
     succeeded: int
     """Trainings, not seeds."""
     failed: int
@@ -146,7 +146,7 @@ def summary(cell: Cell) -> dict[str, float | str]:
     found = curve(cell)
     marginal, mu = found.marginal, found.mu
     below, above = found.bounded
-    least, most = (float(np.exp(end)) for end in cell.tested)
+    least, most = cell.tested
     inside = np.flatnonzero(marginal >= marginal.max() - DROP)
     if not above:
         lo = min(float(np.exp(mu[inside[0]])), most) if below else 0.0
@@ -160,7 +160,8 @@ def summary(cell: Cell) -> dict[str, float | str]:
 
 def outside(cell: Cell, mu: np.ndarray) -> np.ndarray:
     """Log prior of μ of a lone cell: flat over the tested n, falling off beyond them."""
-    return -(np.maximum(cell.tested[0] - mu, 0) + np.maximum(mu - cell.tested[1], 0)) / OUTSIDE
+    lo, hi = np.log(cell.tested)
+    return -(np.maximum(lo - mu, 0) + np.maximum(mu - hi, 0)) / OUTSIDE
 
 
 def quantiles(x: np.ndarray, density: np.ndarray, levels: Sequence[float]) -> np.ndarray:
@@ -188,7 +189,7 @@ def _centre(cell: Cell) -> float:
     lo, hi = np.sort(cell.lo[np.isfinite(cell.lo)]), np.sort(cell.hi[np.isfinite(cell.hi)])
     points = np.unique(np.concatenate([lo, hi]))
     if not len(points):
-        return 0.5 * (cell.tested[0] + cell.tested[1])
+        return 0.5 * float(np.log(cell.tested).sum())
     middle = 0.5 * (points[1:] + points[:-1]) if len(points) > 1 else points
     balance = np.searchsorted(hi, middle) - (len(lo) - np.searchsorted(lo, middle))
     if balance[-1] < 0 or balance[0] > 0:
@@ -199,11 +200,11 @@ def _centre(cell: Cell) -> float:
 
 def _cell(judged: Judged) -> Cell:
     used = judged.where(~judged.excluded)
-    top = judged.where(judged.u == judged.u.max()) if len(judged.u) else judged
+    top = judged.where(judged.n == judged.n.max()) if len(judged.n) else judged
     names, counts = np.unique(top.failure[~top.success].astype(str), return_counts=True)
     lo, hi = _intervals(used)
     informative = ~(np.isneginf(lo) & np.isposinf(hi))
-    tested = (float(used.u.min()), float(used.u.max())) if len(used.u) else (np.nan, np.nan)
+    tested = (float(used.n.min()), float(used.n.max())) if len(used.n) else (np.nan, np.nan)
     success = int(used.success.sum())
     return Cell(lo[informative], hi[informative], tested, success, len(used.u) - success, int(judged.excluded.sum()),
                 dict(zip(names.tolist(), counts.tolist(), strict=True)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import integrate, special
 
 from bfc.errors import UserError
 from bfc.measure.judged import judge_table
@@ -34,18 +34,18 @@ class Density:
 
     @property
     def mean(self) -> float:
-        return float(np.trapezoid(self.mu * self.pdf, self.mu))
+        return float(integrate.trapezoid(self.mu * self.pdf, self.mu))
 
     @property
     def sd(self) -> float:
         """Standard deviation of log n*: the stop rule of a cell reads this."""
-        return float(np.sqrt(np.trapezoid((self.mu - self.mean) ** 2 * self.pdf, self.mu)))
+        return float(np.sqrt(integrate.trapezoid((self.mu - self.mean) ** 2 * self.pdf, self.mu)))
 
 
 def density(mu: np.ndarray, log_pdf: np.ndarray) -> Density:
     """The normalised density of an unnormalised logarithm."""
     pdf = np.exp(log_pdf - log_pdf.max())
-    return Density(mu, pdf / np.trapezoid(pdf, mu))
+    return Density(mu, pdf / integrate.trapezoid(pdf, mu))
 
 
 def wide(n_lo: float, n_hi: float) -> Density:

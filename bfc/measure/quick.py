@@ -21,8 +21,9 @@ from bfc.measure.scaling import posterior
 
 Z95 = 1.959963984540054
 WINDOWS = (0.35, 0.5, 0.7, 1.0)
-"""Half widths in log n around n* within which log risk is taken as linear: the first with enough trainings and a clear slope."""
-FEWEST_ROWS, FEWEST_N, FEWEST_SEEDS = 6, 3, 3
+"""Half widths in log n around n* within which log risk is taken as linear: the first with many trainings, else the widest if it
+has enough."""
+MANY_ROWS, FEWEST_ROWS, FEWEST_N, FEWEST_SEEDS = 24, 12, 3, 3
 STEEP = 3.0
 """Standard errors that the local slope must lie below zero."""
 NSTAR = ("d", "nstar", "lo", "hi", "trainings")
@@ -135,28 +136,34 @@ def smooth(judged: Judged, nstar: Mapping[float, float], random_effect: bool = T
 
 
 def _crossing(rows: Judged, around: float) -> tuple[float, float, int, int] | None:
-    """Crossing, its standard error, degrees of freedom and number of trainings; None where log risk is not a falling line there."""
+    """Crossing, its standard error (jackknife over seeds), degrees of freedom and number of trainings; None where log risk is not a
+    falling line there."""
     for window in WINDOWS:
         near = rows.where(np.abs(rows.u - around) <= window)
         seeds, groups = np.unique(near.seed, return_inverse=True)
-        count = len(seeds)
-        if len(near.u) < FEWEST_ROWS or len(np.unique(near.u)) < FEWEST_N or count < FEWEST_SEEDS:
-            continue
-        y, x = np.log(near.risk / near.eps), near.u - around
-        design = np.stack([np.ones_like(x), x], 1)
-        inverse = np.linalg.inv(design.T @ design)
-        b = inverse @ design.T @ y
-        scores = np.zeros((count, 2))
-        np.add.at(scores, groups, design * (y - design @ b)[:, None])
-        variance = inverse @ (scores.T @ scores) @ inverse * count / (count - 1) * (len(y) - 1) / (len(y) - 2)
-        if not b[1] < -STEEP * np.sqrt(max(variance[1, 1], 0.0)):
-            continue
-        crossing = -b[0] / b[1]
-        if x.min() <= crossing <= x.max():
-            direction = np.array([1.0, crossing])
-            error = np.sqrt(max(direction @ variance @ direction, 0.0)) / -b[1]
-            return float(around + crossing), float(error), count - 1, len(y)
-    return None
+        enough = len(np.unique(near.n)) >= FEWEST_N and len(seeds) >= FEWEST_SEEDS
+        if enough and len(near.n) >= MANY_ROWS:
+            break
+    if not enough or len(near.n) < FEWEST_ROWS:
+        return None
+    y, x = np.log(near.risk / near.eps), near.u - around
+    count = len(seeds)
+    design = np.stack([np.ones_like(x), x], 1)
+    squares, products = np.zeros((count, 2, 2)), np.zeros((count, 2))
+    np.add.at(squares, groups, design[:, :, None] * design[:, None, :])
+    np.add.at(products, groups, design * y[:, None])
+    without = squares.sum(0) - squares
+    if (np.linalg.det(without) <= 1e-9 * len(x) ** 2).any():
+        return None
+    level, slope = np.linalg.solve(squares.sum(0), products.sum(0))
+    levels, slopes = np.linalg.solve(without, (products.sum(0) - products)[..., None])[..., 0].T
+
+    def error(values: np.ndarray) -> float:
+        return float(np.sqrt((count - 1) / count * np.sum((values - values.mean()) ** 2)))
+
+    if not (slope < -STEEP * error(slopes) and (slopes < 0).all() and x.min() <= -level / slope <= x.max()):
+        return None
+    return float(around - level / slope), error(-levels / slopes), count - 1, len(x)
 
 
 def disagree(one: tuple[float, float, float], two: tuple[float, float, float], z: float = Z95) -> bool:
