@@ -340,7 +340,7 @@ def _file_system_time(folder: Path) -> float:
 
 
 def _reason(error: OSError) -> str:
-    return error.strerror or _first_line(error)
+    return os.strerror(error.errno) if error.errno else _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:

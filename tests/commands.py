@@ -116,6 +116,7 @@ def plan(*arguments: str) -> list[dict]:
         sweeper.config, sweeper.loader, sweeper.launcher = config, GlobalHydra.instance().config_loader(), mock.Mock()
         sweeper.launcher.launch.side_effect = lambda overrides, initial_job_idx: [
             JobReturn(overrides=o, status=JobStatus.COMPLETED) for o in overrides]
-        sweeper.sweep(list(arguments))
         composer = plugins.Composer(sweeper.loader, config)
+        with mock.patch.object(plugins, "Composer", lambda *_: composer):
+            sweeper.sweep(list(arguments))
         return [composer.job(o) for call in sweeper.launcher.launch.call_args_list for o in call.args[0]]

@@ -157,7 +157,7 @@ VALUES = {
     "measure.test=1e9": "measure.test=1000000000.0: must be an integer",
     "measure.confirm=-1": "measure.confirm=-1: must be an integer from 0 to 1000",
     "measure=online": "optimizer.decay=cosine: must be constant with measure=online",
-    "measure=online optimizer.decay=constant schedule.patience=3": "schedule.patience=3: must be null without validation (measure.validation)",
+    "measure=online optimizer.decay=constant schedule.patience=3": "schedule.patience=3: must be null without validation",
     "measure=online measure.ratio=1": "measure.ratio=1.0: must be a number from 1.001 to 4",
     "measure=single measure.n=1": "measure.n=[1]: must be integers from 2 to 2147483647",
     "measure=single measure.n=frsh": "measure.n=frsh: must be an integer or fresh; did you mean fresh?",

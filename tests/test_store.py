@@ -36,9 +36,10 @@ def cell(tmp_path) -> Cell:
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, kilobytes: int):
+def small_disk(folder: Path, kilobytes: int, monkeypatch: pytest.MonkeyPatch):
     """A file system of its own, or a skip where none can be mounted."""
     folder.mkdir()
+    monkeypatch.setattr("bfc.environment._git", lambda: (None, None))  # an uncommitted diff may be larger than the disk
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)], capture_output=True).returncode:
         pytest.skip("a full disk needs a file system of its own, and mounting one is not allowed here")
     try:
@@ -560,15 +561,18 @@ def test_what_a_killed_process_left_half_written_is_swept_up(cell) -> None:
 
 # --- disks ---------------------------------------------------------------------------------------------------------------------------
 
-def test_a_full_disk_is_a_sentence_and_loses_nothing(measured, tmp_path) -> None:
+def fill(disk: Path) -> None:
+    with contextlib.suppress(OSError), open(disk / "ballast", "ab") as file:
+        while True:
+            file.write(bytes(512))
+            file.flush()
+
+
+def test_a_full_disk_is_a_sentence_and_loses_nothing(measured, tmp_path, monkeypatch) -> None:
     disk = tmp_path / "disk"
-    with small_disk(disk, 256):
+    with small_disk(disk, 512, monkeypatch):
         assert run(*BOTH, "results=disk/results", cwd=tmp_path).status == 0
-        (disk / "ballast").write_bytes(bytes(1000))
-        with contextlib.suppress(OSError), open(disk / "ballast", "ab") as file:
-            while True:
-                file.write(bytes(512))
-                file.flush()
+        fill(disk)
         before = files(disk / "results")
         said = run(*BOTH, "results=disk/results", "measure.n=[16,32]", cwd=tmp_path)
         assert said.status == 2 and said.err.count("\n") == 1 and "No space left on device" in said.err, said
@@ -583,25 +587,37 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(measured, tmp_path) -> None
         assert cells[name][: len(reference)] == reference
 
 
-def test_a_disk_that_fills_during_training_loses_only_the_stack(tmp_path) -> None:
-    disk = tmp_path / "disk"
+def test_a_disk_that_fills_during_training_loses_only_the_stack(tmp_path, monkeypatch) -> None:
+    """It fills when the second of four stacks is stored; nothing can be written from then on, checkpoints included."""
+    disk, stored = tmp_path / "disk", []
     many = (*TINY, "results=disk/results", "measure.seeds=40", "measure.n=16", "compute.stack=10", "compute.checkpoint_seconds=0")
-    with small_disk(disk, 60):
+    plain = Cell.drop_checkpoint
+
+    def drop(cell: Cell) -> None:
+        plain(cell)
+        stored.append(len(cell.rows()))
+        if len(stored) == 2:
+            fill(disk)
+
+    with small_disk(disk, 512, monkeypatch):
+        monkeypatch.setattr(Cell, "drop_checkpoint", drop)
         said = run(*many, cwd=tmp_path)
-        assert said.status == 2 and "No space left on device" in said.err, said
+        assert said.status == 2 and said.err.count("\n") == 1, said
+        assert "trainings.parquet: cannot be written (No space left on device); what was stored before is untouched" in said.err
+        assert "checkpoint.pt: cannot be written" in said.out and "training goes on without a checkpoint" in said.out
+        monkeypatch.setattr(Cell, "drop_checkpoint", plain)
         cell = next((disk / "results").iterdir())
-        stored = Cell(cell).rows()
-        assert len(stored) % 10 == 0 and len(stored) < 40
-        subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
-        assert "40 rows stored" in run(*many, cwd=tmp_path).out
+        assert stored == [10, 20] and len(Cell(cell).rows()) == 20
+        (disk / "ballast").unlink()
+        assert "40 rows stored, 20 new" in run(*many, cwd=tmp_path).out
         grown = table(cell)
     run(*many, "results=results", cwd=tmp_path)
     assert grown == table(next((tmp_path / "results").iterdir()))
 
 
-def test_a_store_that_can_only_be_read_serves_what_it_has(tmp_path) -> None:
+def test_a_store_that_can_only_be_read_serves_what_it_has(tmp_path, monkeypatch) -> None:
     disk = tmp_path / "disk"
-    with small_disk(disk, 1024):
+    with small_disk(disk, 1024, monkeypatch):
         run(*TINY, "results=disk/results", cwd=tmp_path)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         before = files(disk)
