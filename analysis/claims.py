@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 from scipy import stats
 
+from analysis.risks import median_interval
 from bfc.errors import UserError, nearest
 from bfc.launch.folders import SWEEPS
 
@@ -58,10 +59,21 @@ def judge(study: str, evidence: Evidence, claims: Sequence[Mapping[str, Any]] | 
             raise UserError(f"{study}: claim predicate {name}: no such predicate; {nearest(name, PREDICATES)}")
         found = PREDICATES[name](evidence, **thresholds)
         rows.append({"claim": claim["statement"], "paper": claim["paper"], "study": study,
-                     "predicted": ", ".join(f"{k} {v}" for k, v in thresholds.items()), "measured": found.measured, "lo": found.lo,
+                     "predicted": demand(thresholds), "measured": found.measured, "lo": found.lo,
                      "hi": found.hi, "verdict": found.verdict, "remark": found.remark,
                      "command": f"python -m bfc.train -m +sweeps={study} study.size={claim.get('size', '30m')}"})
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def demand(thresholds: Mapping[str, Any]) -> str:
+    """Thresholds as a reader would say them: ``refit over staged, ε = 0.01, at least 1.5``."""
+    said = []
+    for key, value in thresholds.items():
+        text = f"{value:g}" if isinstance(value, (int, float)) else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        shown = {"method": text, "over": text, "under": f"over {text}", "eps": f"ε = {text}", "from_L": f"from L = {text}",
+                 "columns": " > ".join(text.split(", ")), "factors": f"by factors {text}"}
+        said.append(shown.get(key, f"{key.replace('_', ' ')} {text}"))
+    return ", ".join(said).replace(", over ", " over ")
 
 
 def exponent(evidence: Evidence, method: str, eps: float, at_least: float = -math.inf, at_most: float = math.inf) -> Finding:
@@ -79,7 +91,7 @@ def never(evidence: Evidence, method: str, eps: float) -> Finding:
     rows = _select(evidence.nstar, method, eps)
     if rows.empty:
         return _nothing(f"{method} was not measured")
-    reached = int((rows["censored"] != "right").sum())
+    reached = int(((rows["censored"] != "right") & (rows["nstar"] <= rows["largest_n"])).sum())
     plateau = int((rows["outcome"] == "plateau").sum())
     verdict = CONTRADICTED if reached else REPRODUCED if plateau == len(rows) else UNDECIDED
     return Finding(reached / len(rows), math.nan, math.nan, verdict, f"reached in {reached} of {len(rows)} cells, plateau in {plateau}")
@@ -88,7 +100,7 @@ def never(evidence: Evidence, method: str, eps: float) -> Finding:
 def nstar_ratio(evidence: Evidence, over: str, under: str, eps: float, at_least: float, from_L: int = 2) -> Finding:
     """n* of one method over that of another, at every (d, L >= from_L) where both were measured; the smallest ratio is judged."""
     both = _select(evidence.nstar, over, eps).merge(_select(evidence.nstar, under, eps), on=["d", "L"], suffixes=("", "_under"))
-    both = both[(both["censored_under"] == "") & (both["L"] >= from_L)]
+    both = both[(both["censored_under"] == "") & both[["nstar", "nstar_under"]].notna().all(axis=1) & (both["L"] >= from_L)]
     if both.empty:
         return _nothing(f"{under} has no n* where {over} was measured")
     ratio, lo, hi = both["nstar"] / both["nstar_under"], both["lo"] / both["hi_under"], both["hi"] / both["lo_under"]
@@ -100,7 +112,7 @@ def nstar_ratio(evidence: Evidence, over: str, under: str, eps: float, at_least:
 def median_value(evidence: Evidence, method: str, column: str = "risk", at_least: float = 0.0, at_most: float = math.inf) -> Finding:
     """The median over seeds of a stored column at the largest n, in a band."""
     values = _column(evidence, method, column).dropna()
-    return _band(*_median_interval(values.to_numpy()), at_least, at_most) if len(values) else _nothing(f"no {column} of {method}")
+    return _band(*median_interval(values.to_numpy()), at_least, at_most) if len(values) else _nothing(f"no {column} of {method}")
 
 
 def median_ratio(evidence: Evidence, over: str, under: str, column: str = "risk", under_column: str | None = None,
@@ -109,7 +121,7 @@ def median_ratio(evidence: Evidence, over: str, under: str, column: str = "risk"
     pair = pd.concat([_column(evidence, over, column), _column(evidence, under, under_column or column)], axis=1).dropna()
     if pair.empty:
         return _nothing(f"no seed with {column} of both {over} and {under}")
-    return _band(*_median_interval((pair.iloc[:, 0] / pair.iloc[:, 1]).to_numpy()), at_least, at_most)
+    return _band(*median_interval((pair.iloc[:, 0] / pair.iloc[:, 1]).to_numpy()), at_least, at_most)
 
 
 def share_falling(evidence: Evidence, method: str, columns: Sequence[str], at_least: float,
@@ -148,14 +160,6 @@ def _column(evidence: Evidence, method: str, column: str) -> pd.Series:
     rows = rows[rows["d"] == rows["d"].max()]
     rows = rows[rows["n"] == rows["n"].max()]
     return rows.drop_duplicates("seed").set_index("seed")[column].astype(float)
-
-
-def _median_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Median and its distribution-free 95 % interval from order statistics (binomial); the range with fewer than six values."""
-    ordered, count = np.sort(values), len(values)
-    k = int(stats.binom.ppf(0.025, count, 0.5))
-    k = max(0, k - 1) if stats.binom.cdf(k - 1, count, 0.5) > 0.025 else k
-    return float(np.median(ordered)), float(ordered[max(0, k - 1)]), float(ordered[min(count - 1, count - k)])
 
 
 def _band(value: float, lo: float, hi: float, at_least: float, at_most: float, remark: str = "") -> Finding:

@@ -8,28 +8,32 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from analysis.style import Look, canvas, free_note, log_axis, thinned
+from analysis.style import Look, canvas, free_note, log_axis, stacks, thinned
 
 
-def nstar_against_d(nstar: pd.DataFrame, exponents: pd.DataFrame, looks: dict[str, Look]) -> Figure | None:
-    """n* against d, one panel per eps, with intervals, arrows where censored and fitted lines; the rows of one (study,
-    target, L)."""
+def nstar_against_d(nstar: pd.DataFrame, exponents: pd.DataFrame, local: pd.DataFrame, looks: dict[str, Look]) -> Figure | None:
+    """n* against d, one panel per eps, with intervals, arrows where censored and fitted lines, and below it the local exponent
+    between neighbouring d; the rows of one (study, target, L)."""
     if nstar["d"].nunique() < 2:
         return None
     levels = sorted(nstar["eps"].unique(), reverse=True)
-    with canvas(len(levels), 4.0, sharey=True) as (figure, axes):
-        for axis, eps in zip(axes, levels, strict=True):
+    steps = local[np.isfinite(local["exponent"])]
+    heights = (3.0, 1.7) if len(steps) else (4.0,)
+    with stacks(len(levels), heights) as (figure, panels):
+        for (axis, *below), eps in zip(panels, levels, strict=True):
             rows = nstar[nstar["eps"] == eps]
             lines = sorted(rows["line"].unique())
             handles = []
             for rank, line in enumerate(lines):
                 own, look = rows[rows["line"] == line], looks[line]
-                points(axis, own, "d", look, shift=1 + 0.012 * (rank - (len(lines) - 1) / 2))
+                shift = 1 + 0.012 * (rank - (len(lines) - 1) / 2)
+                points(axis, own, "d", look, shift=shift)
                 fit = exponents[(exponents["line"] == line) & (exponents["eps"] == eps)]
                 label = line + _mark(own)
                 if len(fit) and np.isfinite(fit["exponent"].iloc[0]):
-                    good = own.loc[own["censored"] == "", "d"]
+                    good = own.loc[(own["censored"] == "") & own["nstar"].notna(), "d"]
                     span = np.array([good.min(), good.max()], float)
                     axis.plot(
                         span,
@@ -39,17 +43,50 @@ def nstar_against_d(nstar: pd.DataFrame, exponents: pd.DataFrame, looks: dict[st
                         lw=1.2,
                     )
                 handles.append(handle(look, label + ": " + slope_text(fit)))
-            axis.set(xscale="log", yscale="log", title=f"ε = {eps:g}", xlabel="input dimension d")
-            axis.legend(
+                for axis_below in below:
+                    _local(axis_below, steps[(steps["line"] == line) & (steps["eps"] == eps)], look, shift**2)
+            ticks = thinned(nstar["d"])
+            axis.set(xscale="log", yscale="log", title=f"ε = {eps:g}", xlim=(nstar["d"].min() / 1.12, nstar["d"].max() * 1.12))
+            for axis_below in below:
+                axis_below.set(xscale="log", xlim=axis.get_xlim(), ylim=_room(steps))
+                log_axis(axis_below.xaxis, ticks)
+                axis_below.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+                axis.tick_params(labelbottom=False)
+            last = below[-1] if below else axis
+            last.set_xlabel("input dimension d")
+            last.legend(
                 handles=handles + free_note(_free(rows)),
                 loc="upper center",
-                bbox_to_anchor=(0.5, -0.17),
+                bbox_to_anchor=(0.5, -0.36 if below else -0.17),
                 title="method: exponent of d [95 % interval]",
                 title_fontsize=7,
             )
-            _finish(axis, thinned(nstar["d"]))
-        axes[0].set_ylabel(f"n* ({_counted(nstar)})")
+        ends = [axis.get_ylim() for axis, *_ in panels]
+        for axis, *_ in panels:
+            axis.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
+            _finish(axis, ticks)
+        axes = [stack for stack in panels if stack[0].get_subplotspec().is_first_col()]
+        for axis, *below in axes:
+            axis.set_ylabel(f"n* ({_counted(nstar)})")
+            for axis_below in below:
+                axis_below.set_ylabel("local exponent")
     return figure
+
+
+def _local(axis: Axes, steps: pd.DataFrame, look: Look, shift: float) -> None:
+    """Δ log n* / Δ log d over each step of d as a level with its band, and the interval at its middle."""
+    for step in steps.itertuples():
+        span, middle = [step.d_lo, step.d_hi], shift * np.sqrt(step.d_lo * step.d_hi)
+        axis.plot(span, [step.exponent] * 2, color=look.colour, lw=1.0, alpha=0.55)
+        axis.plot([middle, middle], [step.lo, step.hi], color=look.colour, lw=1.0)
+        axis.plot([middle], [step.exponent], look.marker, color=look.colour, ms=3.5, zorder=3)
+
+
+def _room(steps: pd.DataFrame) -> tuple[float, float]:
+    """Range of the local exponents: all values, and intervals as far as they leave the values legible."""
+    low, high = steps["exponent"].min(), steps["exponent"].max()
+    room = max(0.6 * (high - low), 1.0)
+    return max(low - room, steps["lo"].min() - 0.2), min(high + room, steps["hi"].max() + 0.2)
 
 
 def nstar_against_depth(depth: pd.DataFrame, looks: dict[str, Look]) -> Figure | None:
@@ -115,7 +152,8 @@ def risk_against_n(
                         fontsize=7,
                         color="#555555",
                     )
-            for crossing in nstar[(nstar[panel] == value) & (nstar["censored"] == "")].itertuples():
+            for crossing in nstar[(nstar[panel] == value) & (nstar["censored"] == "") & nstar["nstar"].notna()].itertuples():
+                axis.plot([crossing.lo, crossing.hi], [crossing.eps] * 2, color=looks[crossing.line].colour, lw=1.6, zorder=3)
                 axis.plot(
                     [crossing.nstar],
                     [crossing.eps],
@@ -137,7 +175,7 @@ def risk_against_n(
         handles = [
             handle(looks[line], line + _mark(nstar[nstar["line"] == line])) for line in sorted(runs["line"].unique())
         ]
-        handles.append(Line2D([], [], color="#555555", marker="o", mfc="white", ls="", label="n* (median crosses ε)"))
+        handles.append(Line2D([], [], color="#555555", marker="o", mfc="white", ls="", label="n* with 95 % interval"))
         if len(probes):
             handles.append(
                 Line2D(
@@ -157,7 +195,7 @@ def risk_against_n(
 
 def points(axis: Axes, rows: pd.DataFrame, x: str, look: Look, shift: float = 1.0, offset: float = 0.0) -> None:
     """n* with intervals: filled markers; censored cells are open with an arrow up (not reached) or down (reached below
-    the grid); the open end of an interval is dotted."""
+    the grid), and open without one where n* lies beyond the largest n."""
     for row in rows.itertuples():
         place = getattr(row, x) * shift + offset
         if row.censored:
@@ -176,29 +214,33 @@ def points(axis: Axes, rows: pd.DataFrame, x: str, look: Look, shift: float = 1.
             axis.plot(
                 [place, place], [row.nstar, inner if 0 < inner < np.inf else row.nstar], color=look.colour, lw=1.0
             )
-        elif np.isfinite(row.lo):
-            ends = (
-                (row.lo, "-") if row.lo > 0 else (row.nstar / 1.5, ":"),
-                (row.hi, "-") if np.isfinite(row.hi) else (row.nstar * 1.5, ":"),
-            )
-            for end, dash in ends:
-                axis.plot([place, place], [row.nstar, end], dash, color=look.colour, lw=1.0)
+        else:
+            axis.plot([place, place], [row.lo, row.hi], color=look.colour, lw=1.0)
         axis.plot(
-            [place], [row.nstar], look.marker, color=look.colour, mfc="white" if row.censored else look.colour, zorder=3
+            [place],
+            [row.nstar],
+            look.marker,
+            color=look.colour,
+            mfc="white" if row.censored or row.nstar > row.largest_n else look.colour,
+            zorder=3,
         )
 
 
 def slope_text(fit: pd.DataFrame) -> str:
-    """An exponent with its interval, or why there is none; ``fit`` holds at most one row."""
+    """An exponent with its interval, its bounds where it has no more, or why there are none; ``fit`` holds at most one row."""
     if fit.empty:
         return "–"
     row = fit.iloc[0]
-    if not np.isfinite(row["exponent"]):
+    lo, hi = row["lo"], row["hi"]
+    if np.isfinite(row["exponent"]):
+        text = f"{row['exponent']:.2f} [{lo:.2f}, {hi:.2f}]"
+    elif np.isfinite(lo) and np.isfinite(hi):
+        text = f"{lo:.2f} to {hi:.2f}"
+    elif np.isfinite(lo) or np.isfinite(hi):
+        text = f"above {lo:.2f}" if np.isfinite(lo) else f"below {hi:.2f}"
+    else:
         starts = {"never": "never (plateau)", "not": "not reached", "below": "below the grid"}
-        return starts.get(row["reason"].partition(" ")[0], "no slope")
-    text = f"{row['exponent']:.2f}" + (
-        f" [{row['lo']:.2f}, {row['hi']:.2f}]" if np.isfinite(row["lo"]) else " (no interval)"
-    )
+        return starts.get(row["reason"].partition(" ")[0], "no exponent")
     return text.replace("-", "−")
 
 

@@ -30,6 +30,7 @@ def draw_study(
     trainings: pd.DataFrame,
     nstar: pd.DataFrame,
     slopes: pd.DataFrame,
+    local: pd.DataFrame,
     depth: pd.DataFrame,
     look: Mapping[str, Look],
     folder: Path,
@@ -47,17 +48,19 @@ def draw_study(
     for target, own in nstar.groupby("target"):
         runs, deep = trainings[trainings["target"] == target], depth[depth["target"] == target]
         for L, rows in own.groupby("L"):
-            fits = slopes[(slopes["target"] == target) & (slopes["L"] == L)]
+            fits, steps = (table[(table["target"] == target) & (table["L"] == L)] for table in (slopes, local))
             keep(
-                nstar_against_d(rows, fits, look),
+                nstar_against_d(rows, fits, steps, look),
                 f"nstar-{target}-L{L}",
-                f"n* against input dimension d, {target}, L = {L}. Bars: 95 % intervals over seeds; open markers with "
-                "arrows: not reached (up) or reached at the smallest n already (down); lines: fitted power laws.",
+                f"n* against input dimension d, {target}, L = {L}. Bars: 95 % posterior intervals of each cell alone; open "
+                "markers with arrows: not reached (up) or reached at the smallest n already (down), open without arrow: "
+                "beyond the largest n; lines: power laws, the posterior of all cells together, censored ones included. Below: "
+                "local exponent Δ log n* / Δ log d between neighbouring d with its 95 % interval; a power law is level there.",
             )
         keep(
             nstar_against_depth(deep, look),
             f"depth-{target}",
-            f"n* against depth L, {target}. Bars: 95 % intervals over seeds.",
+            f"n* against depth L, {target}. Bars: 95 % posterior intervals; open markers with arrows: not reached.",
         )
         by_depth = own["d"].nunique() == 1 and own["L"].nunique() > 1
         fixed, panel = ("d", "L") if by_depth else ("L", "d")
@@ -65,8 +68,8 @@ def draw_study(
             keep(
                 risk_against_n(runs[runs[fixed] == value], rows, look, panel),
                 f"risk-{target}-{fixed}{value}",
-                f"Median relative test risk against n, {target}, {fixed} = {value}. Bands: quartiles over seeds. The "
-                "axis ends at a thirtieth of the smallest ε.",
+                f"Median relative test risk against n, {target}, {fixed} = {value}. Bands: quartiles over seeds; "
+                "rings: n* with its 95 % interval. The axis ends at a thirtieth of the smallest ε.",
             )
         probed = runs[runs[[name for name in runs if "/" in name]].notna().any(axis=1)]
         for L, rows in probed.groupby("L"):

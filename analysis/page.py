@@ -19,6 +19,8 @@ from analysis.figures import slope_text
 from analysis.lines import shown
 
 SHARED = ("target", "L", "degree", "d", "seeds", "validation", "further settings", "settings that follow d")
+PROSE = 30
+"""Characters from which a cell's text is prose."""
 OUTCOMES = ("success", "data_limited", "plateau", "optimisation_limited", "diverged")
 
 
@@ -38,6 +40,8 @@ class View:
     columns: list[str]
     rows: list[list[Cell]] = field(default_factory=list)
     numbers: frozenset[str] = frozenset()
+    wide: frozenset[str] = frozenset()
+    """Columns of prose, which need room."""
     empty: str = "nothing to show"
     constant: str = ""
 
@@ -66,7 +70,8 @@ def view(records: Sequence[Mapping[str, Any]], empty: str = "nothing to show", f
         c for i, c in enumerate(columns) if all(isinstance(row[i].sort, (int, float, np.number)) for row in rows)
     ]
     constant = ", ".join(f"{name}: {_text(value)}" for name, value in same.items() if value != "")
-    return View(columns, rows, frozenset(numbers), empty, constant)
+    wide = [c for i, c in enumerate(columns) if c not in numbers and max(len(row[i].text) for row in rows) > PROSE]
+    return View(columns, rows, frozenset(numbers), frozenset(wide), empty, constant)
 
 
 def nstar_text(row: Mapping[str, Any]) -> str:
@@ -79,10 +84,18 @@ def nstar_text(row: Mapping[str, Any]) -> str:
 
 def interval_text(row: Mapping[str, Any]) -> str:
     """The 95 % interval of n* as text, ``–`` where there is none."""
-    if not np.isfinite(row["lo"]):
+    if np.isnan(row["lo"]):
         return "–"
     low = f"{row['lo']:,.0f}" if row["lo"] > 0 else "below grid"
     return f"{low} – " + (f"{row['hi']:,.0f}" if np.isfinite(row["hi"]) else "above grid")
+
+
+def failed_text(row: Mapping[str, Any]) -> str:
+    """Why n* is not reached, unknown or beyond the largest n: how the trainings there fail."""
+    failed = row["failures"].replace("_", "-")
+    if row["censored"] == "right" or not np.isfinite(row["nstar"]):
+        return failed
+    return f"beyond the largest n: {failed}" if row["nstar"] > row["largest_n"] else ""
 
 
 def nstar_view(nstar: pd.DataFrame, keys: Sequence[str]) -> View:
@@ -98,7 +111,8 @@ def nstar_view(nstar: pd.DataFrame, keys: Sequence[str]) -> View:
                 "ε": row["eps"],
                 "n*": (nstar_text(row), row["nstar"]),
                 "95 % interval": (interval_text(row), row["lo"]),
-                "at the largest n": row["failures"] if row["censored"] == "right" else "",
+                "at the largest n": failed_text(row),
+                "excluded": row["excluded"],
                 "largest n": row["largest_n"],
                 "seeds": row["seeds"],
                 "validation": row["validation"],
@@ -108,24 +122,73 @@ def nstar_view(nstar: pd.DataFrame, keys: Sequence[str]) -> View:
     return view(records, "no cell was measured", SHARED)
 
 
+def growth_view(exponents: pd.DataFrame) -> list[dict[str, Any]]:
+    """Per line and eps what grows how, as sentences: ``head``, ``growth``, and ``warnings``."""
+    places = [name for name in ("target", "L") if exponents[name].nunique() > 1]
+    return [
+        {
+            "head": ", ".join([row["line"], *(f"{name} {row[name]}" for name in places), f"ε = {row['eps']:g}"]),
+            "growth": row["growth"].replace("no exponent: ", ""),
+            "warnings": [text for text in row["warnings"].split("; ") if text],
+        }
+        for row in exponents.to_dict("records")
+    ]
+
+
 def exponent_view(exponents: pd.DataFrame, keys: Sequence[str]) -> View:
+    """Exponents of the three estimators, τ, and what the power law gains on its best rival (AICc where enough d allow it)."""
     records = []
+    criteria = [("AICc", "aicc"), ("BIC", "bic")] if np.isfinite(exponents["power_aicc"].astype(float)).any() else [("BIC", "bic")]
     for row in exponents.to_dict("records"):
         moving = [key for key in keys if row[key] == "varies"]
+        beside = {
+            name: slope_text(pd.DataFrame([{"reason": "", **{key: row[f"{prefix}_{key}"] for key in ("exponent", "lo", "hi")}}]))
+            for name, prefix in (("probit", "glm"), ("smooth", "smooth"))
+        }
+        gains = {"held-out": row["power_score"] - row["rival_score"],
+                 **{name: row[f"rival_{key}"] - row[f"power_{key}"] if np.isfinite(row[f"power_{key}"]) else np.nan
+                    for name, key in criteria}}
         records.append(
             {
                 "method": row["line"],
                 "target": row["target"],
                 "L": row["L"],
                 "ε": row["eps"],
-                "exponent [95 % interval]": (slope_text(pd.DataFrame([row])), row["exponent"]),
-                "cells fitted": row["n_d"],
-                "cells censored": row["censored_d"],
-                "remark": row["reason"],
+                "exponent": (slope_text(pd.DataFrame([row])), row["exponent"]),
+                **{name: (text if text != "no exponent" else "–", row[f"{prefix}_exponent"])
+                   for (name, text), prefix in zip(beside.items(), ("glm", "smooth"), strict=True)},
+                "τ": (f"{row['tau']:.2f} [{row['tau_lo']:.2f}, {row['tau_hi']:.2f}]" if np.isfinite(row["tau"]) else "–", row["tau"]),
+                **{f"Δ {name}": (f"{gain:+.1f}".replace("-", "−") if np.isfinite(gain) else "–", gain) for name, gain in gains.items()},
+                "best rival": row["rival"].replace("_", " "),
+                "d": row["n_d"],
+                "censored": row["censored_d"],
+                "excluded": row["excluded"],
                 "settings that follow d": ", ".join(moving),
             }
         )
     return view(records, fold=SHARED)
+
+
+def risk_view(risks: pd.DataFrame) -> View:
+    """Median risks of :func:`analysis.risks.risk_table`."""
+    return view(
+        [
+            {
+                "method": row["line"],
+                "target": row["target"],
+                "L": row["L"],
+                "degree": row["degree"],
+                "d": row["d"],
+                "n": row["n"],
+                "seeds": row["seeds"],
+                "median risk": (f"{row['median']:.3g}", row["median"]),
+                "95 % interval": (f"{row['lo']:.3g} – {row['hi']:.3g}", row["lo"]),
+                "seeds at or below ε": row["reached"],
+            }
+            for row in risks.to_dict("records")
+        ],
+        fold=(*SHARED, "n"),
+    )
 
 
 def depth_view(depth: pd.DataFrame) -> View:
@@ -234,7 +297,7 @@ def claim_view(verdicts: pd.DataFrame) -> View:
                 "command": row["command"],
             }
         )
-    return view(records)
+    return view(records, fold=("paper", "command"))
 
 
 def finding_text(row: Mapping[str, Any]) -> tuple[str, str]:

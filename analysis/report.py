@@ -26,7 +26,8 @@ from analysis.collect import UNNAMED, Collected, collect
 from analysis.correction import correction_table
 from analysis.figures import slope_text
 from analysis.gallery import Drawn, draw_study
-from analysis.scaling import depth_table, exponents, nstar_table
+from analysis.risks import risk_table
+from analysis.scaling import depth_table, exponents, line_fits, local_table, nstar_table
 from analysis.style import looks
 from bfc.errors import UserError, nearest
 
@@ -43,14 +44,17 @@ class Report:
     figure: Path | None
     nstar: pd.DataFrame
     exponents: pd.DataFrame
+    local: pd.DataFrame
     depth: pd.DataFrame
+    risk: pd.DataFrame
     claims: pd.DataFrame
     problems: list[str]
 
 
 def report(results: str | Path, out: str | Path, study: str | None = None, claims: Claims | None = None) -> Report:
-    """Write ``trainings.parquet``, ``trainings.csv``, ``nstar.csv``, ``exponents.csv``, ``depth.csv``, ``claims.csv``,
-    ``figures/`` and ``index.html`` into ``out``; files of an earlier report there are replaced, others are left.
+    """Write ``trainings.parquet``, ``trainings.csv``, ``nstar.csv``, ``exponents.csv``, ``local.csv``, ``depth.csv``,
+    ``risk.csv``, ``claims.csv``, ``figures/`` and ``index.html`` into ``out``; files of an earlier report there are
+    replaced, others are left.
 
     ``study`` restricts to one study. ``claims``: study → its claims, as in the files under ``sweeps/``; None reads
     them there. Raises :class:`UserError` where there is nothing to report.
@@ -83,18 +87,21 @@ def _write(
 ) -> tuple[dict[str, pd.DataFrame], list[Drawn]]:
     """Everything of the report into the empty folder ``work``: the tables by name, and the figures."""
     nstar, keys = nstar_table(found)
-    slopes, depth = exponents(nstar, keys), depth_table(nstar)
+    lines = line_fits(found, nstar)
+    slopes, local, depth = exponents(nstar, keys, lines), local_table(nstar, lines), depth_table(nstar)
     (work / "figures").mkdir()
     look = looks(nstar)
-    sections, drawn, verdicts = [], [], []
+    sections, drawn, verdicts, risks = [], [], [], []
     for name in sorted(set(found.cells["study"]), key=lambda study: (study == UNNAMED, study)):
         part = found.study(name)
-        own, fits, deep = (table[table["study"] == name] for table in (nstar, slopes, depth))
-        lines = dict(zip(own["cell_id"], own["line"], strict=True))
-        trainings = part.trainings.assign(line=part.trainings["cell_id"].map(lines))
+        own, fits, steps, deep = (table[table["study"] == name] for table in (nstar, slopes, local, depth))
+        labels = dict(zip(own["cell_id"], own["line"], strict=True))
+        trainings = part.trainings.assign(line=part.trainings["cell_id"].map(labels))
+        single = risk_table(trainings, own)
         judged = _judge(name, claims_module.Evidence(own, fits, trainings), claims)
-        made = draw_study(name, trainings, own, fits, deep, look, work / "figures")
+        made = draw_study(name, trainings, own, fits, steps, deep, look, work / "figures")
         verdicts.append(judged)
+        risks.append(single)
         drawn += made
         own_keys = [key for key in keys if own[key].notna().any()]
         free = sorted(own.loc[own["validation"].str.contains("free"), "line"].unique())
@@ -104,7 +111,9 @@ def _write(
                 "free": free,
                 "figures": [_embedded(figure, work) for figure in made],
                 "claims": page.claim_view(judged),
+                "growth": page.growth_view(fits),
                 "exponents": page.exponent_view(fits, own_keys),
+                "risks": page.risk_view(single),
                 "nstar": page.nstar_view(own, own_keys),
                 "depth": page.depth_view(deep),
                 "correction": page.correction_view(correction_table(trainings)),
@@ -116,8 +125,10 @@ def _write(
     tables = {
         "nstar": nstar,
         "exponents": slopes,
+        "local": local,
         "depth": depth,
-        "claims": pd.concat([v for v in verdicts if len(v)] or verdicts[:1], ignore_index=True),
+        "risk": _joined(risks),
+        "claims": _joined(verdicts),
     }
     for name, table in {**tables, "trainings": found.trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
@@ -128,6 +139,10 @@ def _write(
     text = page.render(title=TITLE, summary=summary, downloads=links, problems=found.problems, studies=sections)
     (work / "index.html").write_text(text, encoding="utf-8")
     return tables, drawn
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
 def _judge(study: str, evidence: claims_module.Evidence, claims: Claims | None) -> pd.DataFrame:
@@ -160,15 +175,24 @@ def _publish(work: Path, target: Path) -> None:
 def show(made: Report, console: Console) -> None:
     """Print the tables of n* and of exponents, and where the figure and the page are."""
     for name, own in made.nstar.groupby("study", sort=False):
+        risks = made.risk[made.risk["study"] == name]
+        if len(risks):
+            table = Table("method", "L", "d", "n", "median risk", "95 % interval", "seeds at or below ε", title=escape(f"{name}: risk"),
+                          title_justify="left")
+            for row in risks.to_dict("records"):
+                place = (f"{row[key]:,}" for key in ("L", "d", "n"))
+                table.add_row(escape(row["line"]), *place, f"{row['median']:.3g}", f"{row['lo']:.3g} – {row['hi']:.3g}", row["reached"])
+            console.print(table)
+            continue
         table = Table("method", "L", "d", "ε", "n*", "95 % interval", title=escape(f"{name}: n*"), title_justify="left")
         for row in own.to_dict("records"):
-            failed = f" ({row['failures']})" if row["censored"] == "right" else ""
+            failed = page.failed_text(row)
             table.add_row(
                 escape(row["line"]),
                 str(row["L"]),
                 str(row["d"]),
                 f"{row['eps']:g}",
-                page.nstar_text(row) + failed,
+                page.nstar_text(row) + (f" ({failed})" if failed else ""),
                 page.interval_text(row),
             )
         console.print(table)
@@ -179,9 +203,10 @@ def show(made: Report, console: Console) -> None:
                 "L",
                 "ε",
                 "exponent [95 %]",
-                "remark",
+                "growth",
                 title=escape(f"{name}: n* ∝ d^exponent"),
                 title_justify="left",
+                show_lines=True,
             )
             for _, row in slopes.iterrows():
                 table.add_row(
@@ -189,7 +214,7 @@ def show(made: Report, console: Console) -> None:
                     str(row["L"]),
                     f"{row['eps']:g}",
                     escape(slope_text(row.to_frame().T)),
-                    row["reason"],
+                    escape(row["growth"]),
                 )
             console.print(table)
     if len(made.claims):

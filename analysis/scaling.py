@@ -1,26 +1,22 @@
-"""From trainings to n* of every cell and from there to exponents with honest intervals.
-
-Model: log n*(d) = a + b log d + v_d + e_d, with e_d normal from the width of the cell's interval and v_d ~ N(0, tau^2)
-for finite-d scatter and uneven tuning. tau has a half-normal prior of scale 0.2 and a, b are flat; the posterior of b
-is a mixture of normals over a grid of tau, and its quantiles are the interval (simulated sweeps: coverage .91 to
-1.00). Without tau intervals are too narrow wherever the cells scatter more than their seeds say. Censored cells do not
-enter the slope; they are counted beside it."""
+"""n* of every cell and the exponent of every line, as tables; what is estimated and how is the business of ``bfc.measure``. A cell's n*
+comes from its own trainings alone; a line's exponent comes from all trainings of the line at once, so that censored cells count for what
+they say."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
 
 from analysis.collect import Collected
 from analysis.lines import line_labels, varying_keys
-from bfc.measure.nstar import estimate, failures
+from bfc.measure.fit import ExponentFit, fit_exponent
+from bfc.measure.judged import judge_table
+from bfc.measure.likelihood import estimate, failures
 
-TAU_SCALE = 0.2
-FLOOR = 0.02
-"""Smallest standard error of log n* that is believed: intervals of few seeds can collapse by chance."""
+Line = tuple[str, str, int, float, str]
+"""A line at one eps: study, target, L, eps, line."""
 NSTAR = (
     "study",
     "cell_id",
@@ -36,6 +32,7 @@ NSTAR = (
     "censored",
     "outcome",
     "failures",
+    "excluded",
     "seeds",
     "largest_n",
     "validation",
@@ -53,9 +50,30 @@ EXPONENTS = (
     "n_d",
     "censored_d",
     "reason",
+    "growth",
+    "tau",
+    "tau_lo",
+    "tau_hi",
+    "glm_exponent",
+    "glm_lo",
+    "glm_hi",
+    "smooth_exponent",
+    "smooth_lo",
+    "smooth_hi",
+    "power_score",
+    "power_aicc",
+    "power_bic",
+    "rival",
+    "rival_score",
+    "rival_aicc",
+    "rival_bic",
+    "best_model",
+    "excluded",
+    "warnings",
     "prefactor",
     "line",
 )
+LOCAL = ("study", "method", "target", "L", "eps", "line", "d_lo", "d_hi", "exponent", "lo", "hi")
 DEPTH = (
     "study",
     "method",
@@ -69,25 +87,18 @@ DEPTH = (
     "hi",
     "censored",
     "outcome",
+    "largest_n",
     "validation",
     "line",
 )
-
-
-@dataclass(frozen=True)
-class Fit:
-    """n* = prefactor * d^exponent with the 95 % interval of the exponent; NaN where ``reason`` says why there is
-    none."""
-
-    exponent: float = np.nan
-    lo: float = np.nan
-    hi: float = np.nan
-    prefactor: float = np.nan
-    reason: str = ""
+READ = ("d", "n", "seed", "risk", "outcome", "kind", "diverged", "train_risk", "fresh")
+"""Stored columns that the estimators read."""
 
 
 def nstar_table(found: Collected) -> tuple[pd.DataFrame, list[str]]:
-    """n* of every cell at every eps its study asked for: columns ``NSTAR`` and one per varying key; and those keys."""
+    """n* of every cell at every eps its study asked for: columns ``NSTAR`` and one per varying key; and those keys.
+
+    ``failures``: how the trainings at the largest n fail; ``excluded``: optimisation-limited trainings, which do not count."""
     rows, keys = [], []
     trainings = dict(list(found.trainings.groupby("cell_id"))) if len(found.trainings) else {}
     for _, cells in found.cells.groupby("study", sort=False) if len(found.cells) else []:
@@ -106,47 +117,67 @@ def nstar_table(found: Collected) -> tuple[pd.DataFrame, list[str]]:
                 **{key: cell[key] for key in varying},
             }
             for crossing in estimate(own, cell["eps"]).to_dict("records"):
-                failed = ", ".join(f"{count} {name}" for name, count in failures(own, crossing["eps"]).items())
-                rows.append({**common, **crossing, "failures": failed})
+                eps = crossing["eps"]
+                failed = ", ".join(f"{count} {name}" for name, count in failures(own, eps).items())
+                rows.append({**common, **crossing, "failures": failed, "excluded": int(judge_table(own, eps).excluded.sum())})
     table = pd.DataFrame(rows, columns=[*NSTAR, *keys])
     return table.sort_values(
         ["study", "target", "eps", "line", "L", "d"], ascending=[True, True, False, True, True, True], ignore_index=True
     ), keys
 
 
-def exponents(nstar: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def line_fits(found: Collected, nstar: pd.DataFrame) -> dict[Line, ExponentFit]:
+    """The likelihood of every line at every eps, of studies that varied d; lines of the same cells in two studies are fitted once."""
+    fits: dict[Line, ExponentFit] = {}
+    done: dict[tuple[tuple[str, ...], float], ExponentFit] = {}
+    trainings = found.trainings[[name for name in READ if name in found.trainings]]
+    places = found.trainings.groupby("cell_id").indices if len(trainings) else {}
+    for line, group in _lines(nstar):
+        same = tuple(sorted(group["cell_id"])), line[3]
+        if same not in done:
+            done[same] = fit_exponent(trainings.iloc[np.concatenate([places[cell] for cell in same[0]])], line[3])
+        fits[line] = done[same]
+    return fits
+
+
+def exponents(nstar: pd.DataFrame, keys: list[str], fits: dict[Line, ExponentFit]) -> pd.DataFrame:
     """The exponent of n* against d for every line, L and eps: columns ``EXPONENTS`` and ``keys``.
 
-    A key that changes along a line (it follows d) reads ``varies``. ``n_d`` counts the cells that entered the slope,
-    ``censored_d`` those that could not. Lines of a single d are left out where the study never varied d.
-    """
+    A key that changes along a line (it follows d) reads ``varies``. ``n_d`` counts the cells that bracket n*, ``censored_d`` those
+    that bound it on one side; ``excluded`` the optimisation-limited trainings. ``rival``: the best candidate beside the power law
+    by held-out score (by BIC where the d are too few for a score); ``best_model``: the better of the two by held-out score, empty without
+    scores. ``prefactor``: of the line with the exponent through the bracketed n*. Lines of a single d are left out where the study
+    never varied d."""
     rows = []
-    for (study, target, L, eps, line), group in _groups(nstar, ["study", "target", "L", "eps", "line"]):
-        if nstar.loc[(nstar["study"] == study) & (nstar["target"] == target) & (nstar["L"] == L), "d"].nunique() < 2:
-            continue
-        good = group[(group["censored"] == "") & group["nstar"].notna()]
-        lost = group[group["censored"] != ""]
-        fit = power_law(good["d"], good["nstar"], good["lo"], good["hi"])
-        reason = _no_crossing(group) or "; ".join(filter(None, [fit.reason, _censoring(lost)]))
-        rows.append(
-            {
-                "study": study,
-                "method": group["method"].iloc[0],
-                "target": target,
-                "L": L,
-                "eps": eps,
-                "exponent": fit.exponent,
-                "lo": fit.lo,
-                "hi": fit.hi,
-                "n_d": len(good),
-                "censored_d": len(lost),
-                "reason": reason,
-                "prefactor": fit.prefactor,
-                "line": line,
-                **{key: _common(group[key]) for key in keys},
-            }
-        )
+    for line, group in _lines(nstar):
+        fit = fits[line]
+        nothing = _no_crossing(group)
+        row = dict(zip(("study", "target", "L", "eps", "line"), line, strict=True)) | {
+            "method": group["method"].iloc[0],
+            "n_d": int(((group["censored"] == "") & group["nstar"].notna()).sum()),
+            "censored_d": int((group["censored"] != "").sum()),
+            "reason": nothing or fit.reason,
+            "growth": nothing or fit.growth,
+            **dict(zip(("tau_lo", "tau", "tau_hi"), fit.tau, strict=True)),
+            **_compared(fit.models),
+            "excluded": fit.counts["optimisation_limited"],
+            "warnings": "; ".join(fit.warnings),
+            "prefactor": _prefactor(fit),
+            **{key: _common(group[key]) for key in keys},
+        }
+        for prefix, found in (("", fit), ("glm_", fit.glm), ("smooth_", fit.smooth)):
+            row |= {f"{prefix}{name}": getattr(found, name) for name in ("exponent", "lo", "hi")}
+        rows.append(row)
     return pd.DataFrame(rows, columns=[*EXPONENTS, *keys])
+
+
+def local_table(nstar: pd.DataFrame, fits: dict[Line, ExponentFit]) -> pd.DataFrame:
+    """Δ log n* / Δ log d between neighbouring d with its 95 % band, columns ``LOCAL``; an end is infinite where a cell is open there."""
+    rows = []
+    for line, group in _lines(nstar):
+        head = {**dict(zip(("study", "target", "L", "eps", "line"), line, strict=True)), "method": group["method"].iloc[0]}
+        rows += [{**head, **step} for step in fits[line].local.to_dict("records")]
+    return pd.DataFrame(rows, columns=list(LOCAL)).astype(dict.fromkeys(("d_lo", "d_hi", "exponent", "lo", "hi"), float))
 
 
 def depth_table(nstar: pd.DataFrame) -> pd.DataFrame:
@@ -159,65 +190,44 @@ def depth_table(nstar: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[list(DEPTH)] if parts else pd.DataFrame(columns=list(DEPTH))
 
 
-def power_law(d: pd.Series, nstar: pd.Series, lo: pd.Series, hi: pd.Series) -> Fit:
-    """Fit n* against d, four columns of equal length; ends of 0 or infinity are open, NaN ends are unknown.
-
-    Fewer than two d: no slope. Two d: a slope without interval. Where an interval is unknown for some d, least squares
-    with a t interval of the residual scatter."""
-    x, y = np.log(np.asarray(d, float)), np.log(np.asarray(nstar, float))
-    if len(np.unique(x)) < 2:
-        return Fit(reason=f"{len(x)} uncensored d: no slope")
-    error = standard_errors(y, np.asarray(lo, float), np.asarray(hi, float))
-    centre = x.mean()
-    design = np.stack([np.ones_like(x), x - centre], 1)
-    if len(x) == 2 or np.isnan(error).any():
-        (level, slope), *_ = np.linalg.lstsq(design, y, rcond=None)
-        half, reason = np.nan, "2 uncensored d: slope without interval"
-        if len(x) > 2:
-            scatter = np.sum((y - design @ [level, slope]) ** 2) / (len(x) - 2)
-            half = special.stdtrit(len(x) - 2, 0.975) * np.sqrt(scatter / np.sum((x - centre) ** 2))
-            reason = "n* without interval at some d: exponent interval from the scatter alone"
-        return Fit(
-            float(slope), float(slope - half), float(slope + half), float(np.exp(level - slope * centre)), reason
-        )
-    weight, level, slope, spread = _posterior(design, y, error)
-    mean = float(weight @ slope)
-    bracket = (slope - 8 * spread).min(), (slope + 8 * spread).max()
-    low, high = (
-        optimize.brentq(lambda b, p=p: float(weight @ special.ndtr((b - slope) / spread)) - p, *bracket)
-        for p in (0.025, 0.975)
-    )
-    return Fit(mean, low, high, float(np.exp(weight @ level - mean * centre)))
-
-
-def standard_errors(y: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
-    """Standard error of log n* from a 95 % interval (D,): its half width / 1.96, from the closed side if one is open,
-    NaN if none."""
-    below = np.where(lo > 0, y - np.log(np.where(lo > 0, lo, 1.0)), np.nan)
-    above = np.where(np.isfinite(hi), np.log(np.where(np.isfinite(hi), hi, 1.0)) - y, np.nan)
-    both = np.where(np.isnan(below), above, np.where(np.isnan(above), below, 0.5 * (below + above)))
-    return np.maximum(both / 1.96, FLOOR)
-
-
-def _posterior(
-    design: np.ndarray, y: np.ndarray, error: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Over a grid of tau (T,): weight, mean of the level, mean and standard deviation of the slope."""
-    tau = np.linspace(0, 8 * TAU_SCALE, 161)
-    precision = 1 / (error**2 + tau[:, None] ** 2)
-    normal = np.einsum("di,td,dj->tij", design, precision, design)
-    covariance = np.linalg.inv(normal)
-    beta = np.einsum("tij,dj,td,d->ti", covariance, design, precision, y)
-    residual = np.sum(precision * (y - beta @ design.T) ** 2, 1)
-    log_weight = (
-        0.5 * (np.log(precision).sum(1) - np.linalg.slogdet(normal)[1] - residual) - 0.5 * (tau / TAU_SCALE) ** 2
-    )
-    weight = np.exp(log_weight - log_weight.max())
-    return weight / weight.sum(), beta[:, 0], beta[:, 1], np.sqrt(covariance[:, 1, 1])
+def _lines(nstar: pd.DataFrame) -> Iterator[tuple[Line, pd.DataFrame]]:
+    """Every line at every eps, of studies that measured its target and L at more than one d."""
+    for key, group in _groups(nstar, ["study", "target", "L", "eps", "line"]):
+        same = (nstar["study"] == key[0]) & (nstar["target"] == key[1]) & (nstar["L"] == key[2])
+        if nstar.loc[same, "d"].nunique() > 1:
+            yield key, group
 
 
 def _groups(table: pd.DataFrame, by: list[str]) -> list[tuple[tuple, pd.DataFrame]]:
     return [(key, group.sort_values("d")) for key, group in table.groupby(by, sort=False)] if len(table) else []
+
+
+def _compared(models: pd.DataFrame) -> dict[str, object]:
+    """The power law's criteria beside those of its best rival."""
+    criteria = ("score", "aicc", "bic")
+    row: dict[str, object] = {"rival": "", "best_model": ""}
+    fitted = models[models["bic"].notna()]
+    rivals = fitted[fitted["model"] != "power"]
+    power = fitted[fitted["model"] == "power"]
+    if len(power):
+        row |= {f"power_{name}": power[name].iloc[0] for name in criteria}
+    if len(rivals):
+        scored = rivals["score"].notna().any()
+        best = rivals.loc[rivals["score"].idxmax() if scored else rivals["bic"].idxmin()]
+        row |= {"rival": best["model"], **{f"rival_{name}": best[name] for name in criteria}}
+        if scored and len(power) and np.isfinite(row["power_score"]):
+            row["best_model"] = "power" if row["power_score"] >= best["score"] else best["model"]
+    return row
+
+
+def _prefactor(fit: ExponentFit) -> float:
+    """Of the line with the fitted exponent through the bracketed n*, each weighted by its interval and the scatter τ."""
+    good = fit.nstar[(fit.nstar["censored"] == "") & fit.nstar["nstar"].notna()]
+    if not np.isfinite(fit.exponent):
+        return np.nan
+    d, n, lo, hi = (np.log(good[name].to_numpy(float)) for name in ("d", "nstar", "lo", "hi"))
+    weight = 1 / (((hi - lo) / 3.92) ** 2 + fit.tau[1] ** 2)
+    return float(np.exp(np.average(n - fit.exponent * d, weights=weight)))
 
 
 def _no_crossing(group: pd.DataFrame) -> str:
@@ -231,12 +241,6 @@ def _no_crossing(group: pd.DataFrame) -> str:
         return "never reached at any d (plateau)"
     why = kinds.pop().replace("_", " ") if len(kinds) == 1 else "mixed"
     return f"not reached at any d ({why} at the largest n)"
-
-
-def _censoring(lost: pd.DataFrame) -> str:
-    """The censored d that the slope does not see."""
-    side = {"right": "not reached", "left": "below the grid"}
-    return ", ".join(f"d={d} {side[mark]}" for d, mark in zip(lost["d"], lost["censored"], strict=True))
 
 
 def _common(values: pd.Series) -> object:

@@ -85,17 +85,33 @@ def canvas(
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of paper width with ``panels`` axes in rows of at most ``most_columns``; the caller keeps the
     figure."""
+    with stacks(panels, (height,), most_columns, **sharing) as (figure, axes):
+        yield figure, [axis for (axis,) in axes]
+
+
+@contextmanager
+def stacks(
+    panels: int, heights: Sequence[float], most_columns: int = 2, **sharing: bool | str
+) -> Iterator[tuple[Figure, list[tuple[Axes, ...]]]]:
+    """As :func:`canvas`, each panel a stack of axes of these ``heights``, top to bottom."""
     columns = 2 if panels == 4 else min(panels, most_columns)
-    rows = -(-panels // columns)
+    rows, high = -(-panels // columns), len(heights)
     width = WIDTH if columns > 1 else 0.62 * WIDTH
     with plt.rc_context(SETTINGS):
         figure, grid = plt.subplots(
-            rows, columns, figsize=(width, height * rows), layout="constrained", squeeze=False, **sharing
+            rows * high,
+            columns,
+            figsize=(width, rows * sum(heights)),
+            layout="constrained",
+            squeeze=False,
+            height_ratios=[*heights] * rows,
+            **sharing,
         )
-        axes = list(grid.flat)
-        for unused in axes[panels:]:
-            unused.remove()
-        yield figure, axes[:panels]
+        places = [tuple(grid[row * high : (row + 1) * high, column]) for row in range(rows) for column in range(columns)]
+        for unused in places[panels:]:
+            for axis in unused:
+                axis.remove()
+        yield figure, places[:panels]
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

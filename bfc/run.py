@@ -109,7 +109,7 @@ def crossings(rows: Rows, eps: Sequence[float]) -> Rows:
     """n* per eps of a cell's rows, as plain mappings."""
     import pandas
 
-    from bfc.measure.nstar import estimate
+    from bfc.measure.likelihood import estimate
 
     return estimate(pandas.DataFrame(rows), eps).to_dict("records")
 

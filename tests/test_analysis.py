@@ -11,8 +11,9 @@ import yaml
 
 from analysis.collect import collect
 from analysis.lines import line_labels, varying_keys
+from analysis.page import growth_view
 from analysis.report import main, report
-from analysis.scaling import exponents, nstar_table
+from analysis.scaling import exponents, line_fits, nstar_table
 
 PHASES = ("level2", "level3")
 
@@ -243,9 +244,10 @@ def test_cells_that_differ_are_different_lines(tmp_path):
     assert {"optimizer.lr", "target.widths", "measure.test"} <= set(varying_keys(cells))
     labels = line_labels(cells)
     assert sorted(set(labels)) == ["staged quadratic_densenet, lr=0.01", "staged quadratic_densenet, lr=0.03"]
-    nstar, keys = nstar_table(collect(tmp_path))
+    found = collect(tmp_path)
+    nstar, keys = nstar_table(found)
     assert not nstar.duplicated(["line", "d", "L", "eps"]).any() and "optimizer.lr" in keys
-    assert sorted(exponents(nstar, keys)["optimizer.lr"].unique()) == [0.01, 0.03]
+    assert sorted(exponents(nstar, keys, line_fits(found, nstar))["optimizer.lr"].unique()) == [0.01, 0.03]
 
 
 def test_keys_that_follow_d_split_no_line(tmp_path):
@@ -253,8 +255,9 @@ def test_keys_that_follow_d_split_no_line(tmp_path):
         write_cell(tmp_path, f"{d}", d=d, config={"target.widths": [d // 2], "learner.widths": [d]})
     cells = collect(tmp_path).cells
     assert set(line_labels(cells)) == {"staged quadratic_densenet"} and "target.widths" in varying_keys(cells)
-    nstar, keys = nstar_table(collect(tmp_path))
-    assert set(exponents(nstar, keys)["target.widths"]) == {"varies"}
+    found = collect(tmp_path)
+    nstar, keys = nstar_table(found)
+    assert set(exponents(nstar, keys, line_fits(found, nstar))["target.widths"]) == {"varies"}
 
 
 def test_a_copied_cell_is_its_own_line(tmp_path):
@@ -293,8 +296,12 @@ def test_report_writes_tables_with_their_columns(sweep):
     assert list(slopes.columns[:11]) == "study method target L eps exponent lo hi n_d censored_d reason".split()
     staged = slopes[(slopes["method"] == "staged quadratic_densenet") & (slopes["eps"] == 0.01)].iloc[0]
     assert staged["lo"] < 0.7 and 0.5 < staged["exponent"] < 1.1 and staged["n_d"] == 5
+    added = "growth tau glm_exponent glm_lo glm_hi smooth_exponent power_score rival rival_score power_aicc power_bic best_model excluded"
+    assert set(added.split()) <= set(slopes) and "polynomial with exponent" in staged["growth"] and staged["glm_lo"] < staged["glm_hi"]
     layer = slopes[(slopes["method"] == "layerwise quadratic_densenet") & (slopes["eps"] == 0.01)].iloc[0]
     assert np.isnan(layer["exponent"]) and layer["censored_d"] == 5 and "never" in layer["reason"]
+    local = pd.read_csv(out / "local.csv")
+    assert len(local[(local["method"] == "staged quadratic_densenet") & (local["eps"] == 0.01)]) == 4
     depth = pd.read_csv(out / "depth.csv")
     assert list(depth.columns[:11]) == "study method target d L degree eps nstar lo hi censored".split()
     assert set(depth["study"]) == {"depth"} and sorted(depth["L"].unique()) == [2, 3, 4, 5]
@@ -330,6 +337,10 @@ def test_page_asks_nothing_of_a_network_and_shows_what_matters(sweep):
         "prefers-color-scheme: dark",
         "@media print",
         "never (plateau)",
+        "never reached at any d (plateau)",
+        "polynomial with exponent",
+        "⚠",
+        "τ",
         "&gt; ",
         "Validation labels were not counted",
         "Feature correction",
@@ -395,6 +406,28 @@ def test_nan_risks_and_a_single_d_make_a_page(tmp_path):
     rows.to_parquet(folder / "trainings.parquet")
     made = report(tmp_path / "r", tmp_path / "out")
     assert made.nstar["outcome"].eq("diverged").all() and made.exponents.empty and made.depth.empty
+
+
+def test_a_study_of_a_single_n_shows_risks_instead_of_bounds(tmp_path, capsys):
+    for name in ("staged", "layer"):
+        write_cell(tmp_path / "r", name, method=f"{name} network", grid=[400], study="chain")
+    write_cell(tmp_path / "r", "other")
+    assert main([str(tmp_path / "r"), "-o", str(tmp_path / "out")]) == 0
+    printed, text = capsys.readouterr().out, (tmp_path / "out" / "index.html").read_text()
+    assert "chain: risk" in printed and "chain: n*" not in printed and "synthetic: n*" in printed
+    assert text.count("Median relative test risk</h3>") == 1 and text.count("Sample complexity n*(d, ε)</h3>") == 1
+    risk = pd.read_csv(tmp_path / "out" / "risk.csv")
+    assert set(risk["cell_id"]) == {"staged", "layer"} and set(risk["n"]) == {400} and (risk["lo"] <= risk["median"]).all()
+    assert len(pd.read_csv(tmp_path / "out" / "nstar.csv")) == 6
+
+
+def test_where_the_estimators_disagree_the_page_says_so():
+    row = {"line": "m", "target": "t", "L": 3, "eps": 0.01, "growth": "polynomial with exponent 1.0 (0.9–1.1)",
+           "warnings": "the likelihood's exponent and that of the probit regression differ; d=8: something"}
+    (line,) = growth_view(pd.DataFrame([row]))
+    assert line["head"] == "m, ε = 0.01" and line["warnings"] == row["warnings"].split("; ")
+    both = growth_view(pd.DataFrame([row, {**row, "L": 4, "warnings": ""}]))
+    assert both[1] == {"head": "m, L 4, ε = 0.01", "growth": row["growth"], "warnings": []}
 
 
 def test_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path, monkeypatch):

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis.claims import COLUMNS, PREDICATES, Evidence, _median_interval, claims_of, judge
+from analysis.claims import COLUMNS, PREDICATES, Evidence, claims_of, demand, judge
+from analysis.risks import median_interval
 from bfc.errors import UserError
 from bfc.launch.folders import SWEEPS
 
@@ -19,7 +20,8 @@ STUDIES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
 
 
 def evidence(nstar=(), exponents=(), trainings=()):
-    return Evidence(pd.DataFrame(list(nstar), columns=["method", "d", "L", "eps", "nstar", "lo", "hi", "censored", "outcome"]),
+    return Evidence(pd.DataFrame(list(nstar), columns=["method", "d", "L", "eps", "nstar", "lo", "hi", "censored", "outcome",
+                                                       "largest_n"]),
                     pd.DataFrame(list(exponents), columns=["method", "eps", "exponent", "lo", "hi"]),
                     pd.DataFrame(list(trainings), columns=["method", "d", "n", "seed", "kind", "risk", "a", "b", "c"]))
 
@@ -45,15 +47,18 @@ def test_an_exponent_is_judged_by_its_whole_interval(row, band, want):
 @pytest.mark.parametrize("cells, want", [
     ([("right", "plateau"), ("right", "plateau")], "reproduced"), ([("right", "plateau"), ("right", "data_limited")], "undecided"),
     ([("right", "plateau"), ("", "success")], "contradicted"), ([], "undecided"),
+    ([("right", "plateau"), ("", "beyond")], "undecided"), ([("right", "plateau"), ("", "optimisation_limited")], "undecided"),
 ])
 def test_never_needs_a_plateau_in_every_cell(cells, want):
-    rows = [("m", d, 3, 0.01, 9.0, NAN, INF, *cell) for d, cell in enumerate(cells)]
+    """An n* beyond the largest n, or none at all, is neither reached nor a plateau."""
+    size = {"beyond": 10.0, "optimisation_limited": NAN}
+    rows = [("m", d, 3, 0.01, size.get(cell[1], 9.0), NAN, INF, *cell, 9) for d, cell in enumerate(cells)]
     assert verdict("never", evidence(rows), method="m", eps=0.01)["verdict"] == want
 
 
 def test_the_smallest_ratio_of_sample_sizes_decides():
     def cell(method, d, nstar, width, censored="", L=3):
-        return (method, d, L, 0.01, nstar, nstar / width, nstar * width if not censored else INF, censored, "success")
+        return (method, d, L, 0.01, nstar, nstar / width, nstar * width if not censored else INF, censored, "success", 900)
 
     good = [cell("slow", 8, 400, 1.1), cell("fast", 8, 100, 1.1), cell("slow", 16, 900, 1.1, "right"), cell("fast", 16, 100, 1.1)]
     found = verdict("nstar_ratio", evidence(good), over="slow", under="fast", eps=0.01, at_least=2)
@@ -64,7 +69,14 @@ def test_the_smallest_ratio_of_sample_sizes_decides():
     assert verdict("nstar_ratio", evidence(equal_at_two), over="slow", under="fast", eps=0.01, at_least=2)["verdict"] == "contradicted"
     kept = verdict("nstar_ratio", evidence(equal_at_two), over="slow", under="fast", eps=0.01, at_least=2, from_L=3)
     assert kept["verdict"] == "reproduced"
+    unknown = [*good, cell("slow", 32, NAN, 1.0), cell("fast", 32, 100, 1.1), cell("slow", 64, 100, 1.1), cell("fast", 64, NAN, 1.0)]
+    assert verdict("nstar_ratio", evidence(unknown), over="slow", under="fast", eps=0.01, at_least=2)["measured"] == 4
     assert verdict("nstar_ratio", evidence(), over="slow", under="fast", eps=0.01, at_least=2)["verdict"] == "undecided"
+
+
+def test_what_is_demanded_reads_as_a_sentence():
+    assert demand({"over": "a", "under": "b", "eps": 0.01, "at_least": 1.5, "from_L": 3}) == "a over b, ε = 0.01, at least 1.5, from L = 3"
+    assert demand({"method": "a", "columns": ["x/1", "y/1"], "factors": [4, 1.5]}) == "a, x/1 > y/1, by factors 4, 1.5"
 
 
 def trainings(values, method="m", d=32, n=512, kind="training"):
@@ -94,10 +106,10 @@ def test_shares_of_seeds_count_strict_and_factored_falls():
 
 
 @pytest.mark.parametrize("count", [6, 16, 48, 257])
-def test_median_intervals_cover(count):
+def testmedian_intervals_cover(count):
     """Coverage of the order-statistic interval of a skewed law over 2000 samples: at least nominal less three standard errors."""
     samples = np.random.default_rng(count).lognormal(size=(2000, count))
-    ends = np.array([_median_interval(row)[1:] for row in samples])
+    ends = np.array([median_interval(row)[1:] for row in samples])
     covered = ((ends[:, 0] <= 1) & (1 <= ends[:, 1])).mean()
     assert 0.935 < covered <= 1 and (count < 16 or covered < 0.99)
 
