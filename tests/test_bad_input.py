@@ -111,7 +111,8 @@ VALUES = {
     "optimizer.eps=inf": "optimizer.eps=inf: must be",
     "optimizer=sgd optimizer.momentum=1": "optimizer.momentum=1.0: must be a number in [0, 1)",
     "optimizer=sgd optimizer.betas=[0.9,0.9]": "optimizer.betas: no such key;",
-    "probe.rows=10": "probe.rows=10: must be an integer >= 64",
+    "probe.rows=10": "probe.rows=10: must be an integer from 64",
+    "probe.rows=10000000000": "probe.rows=10000000000: must be an integer from 64 to 16777216",
     "probe.rows=all": "probe.rows=all: must be an integer",
     "baseline=polynomial baseline.degree=0": "baseline.degree=0: must be an integer >= 1",
     "baseline=polynomial baseline.offset=-1": "baseline.offset=-1.0: must be a number >= 0",
@@ -381,6 +382,21 @@ def test_a_gpu_beyond_those_there_are_is_refused(monkeypatch) -> None:
     with pytest.raises(UserError, match=r"compute\.device=cuda:9: must be below cuda:2"):
         resolve_device("cuda:9")
     assert str(resolve_device("cuda:1")) == "cuda:1" and str(resolve_device("auto")) == "cuda"
+
+
+@pytest.mark.parametrize("error", [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nMore advice"), MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
+])
+def test_where_memory_does_not_suffice_it_says_what_to_make_smaller(error: Exception, tmp_path, monkeypatch) -> None:
+    def full(*_, **__):
+        raise error
+
+    monkeypatch.setattr("bfc.run.train", full)
+    sentence = run(*TINY, cwd=tmp_path).sentence
+    assert sentence.startswith("memory does not suffice (") and "compute.stack" in sentence and "must be smaller" in sentence
+    monkeypatch.undo()
+    assert "4 rows stored, 4 new" in run(*TINY, cwd=tmp_path).out
 
 
 def test_results_must_be_a_folder(tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 
@@ -212,6 +213,34 @@ def test_confirming_runs_are_made_when_they_are_asked_for_later(tmp_path) -> Non
     assert "5 rows stored, 1 new" in done.out
     assert [row["kind"] for row in table(cell)] == ["training"] * 4 + ["probe"]
     assert "5 rows stored, 0 new" in run(*TINY, "measure.eps=[0.0001]", "measure.confirm=1", cwd=tmp_path).out
+
+
+ADAPTIVE = (*(t for t in TINY if "measure.n=" not in t), "measure=adaptive", "measure.rounds=2", "measure.replicas=4", "measure.n_max=64",
+            "measure.stop=0")
+
+
+def test_an_adaptive_cell_keeps_the_prior_it_began_with(tmp_path) -> None:
+    """What a later sweep knows must not make a finished cell begin again, nor be written into it."""
+    assert "8 rows stored, 8 new" in run(*ADAPTIVE, cwd=tmp_path).out
+    before = files(tmp_path)
+    for later in ("measure.prior=[3.5,0.2]", "measure.prior=null", "measure.prior=auto"):
+        done = run(*ADAPTIVE, later, cwd=tmp_path)
+        assert done.status == 0 and "8 rows stored, 0 new" in done.out, done
+        assert files(tmp_path) == before
+    done = run(*ADAPTIVE, "measure.prior=[3.5,0.2]", "measure.rounds=3", cwd=tmp_path)
+    assert "12 rows stored, 4 new" in done.out
+    run(*ADAPTIVE, "measure.rounds=3", "results=at_once", cwd=tmp_path)
+    assert store(tmp_path / "results") == store(tmp_path / "at_once")
+
+
+def test_an_adaptive_sweep_again_does_nothing(tmp_path) -> None:
+    """Larger d wait for smaller ones and start from what those show; what they then were told is found again."""
+    line = ("-m", *ADAPTIVE, "target.d=6,4", "measure.eps=[0.9]", "hydra/launcher=basic")
+    done = run(*line, cwd=tmp_path)
+    assert done.status == 0 and re.findall(r" d=(\d+) ", done.out) == ["4", "6"], done
+    before = files(tmp_path)
+    again = run(*line, cwd=tmp_path)
+    assert again.out.count(", 0 new") == 2 and files(tmp_path) == before
 
 
 def test_a_study_is_run_as_a_sweep_or_refused(tmp_path) -> None:

@@ -152,7 +152,7 @@ class KernelRidge(ABC):
         object.__setattr__(self, "ridge_grid", tuple(float(value) for value in grid))
         require(is_integer(self.n_max) and self.n_max > SMALLEST_N, "baseline.n_max", self.n_max,
                 f"an integer > {SMALLEST_N}")
-        require(is_number(self.n_ratio) and self.n_ratio > 1, "baseline.n_ratio", self.n_ratio, "a number > 1")
+        require(is_number(self.n_ratio) and self.n_ratio >= 1.001, "baseline.n_ratio", self.n_ratio, "a number >= 1.001")
         require(is_integer(self.tuning_draws) and self.tuning_draws >= 1, "baseline.tuning_draws", self.tuning_draws,
                 "an integer >= 1")
         require(is_number(self.tuning_eps) and 0 < self.tuning_eps < 1, "baseline.tuning_eps", self.tuning_eps,

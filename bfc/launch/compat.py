@@ -20,6 +20,7 @@ _AVAILABLE = re.compile(r"Available options in '[^']*':((?:\s*\n?\t\S+)*)")
 _SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
 _SWEEP = re.compile(r"Sweep parameters '(.+)' requires --multirun")
 _ARGUMENT = re.compile(r"unexpected keyword argument '([^']+)'")
+_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory", re.I)
 _NO_OPTION = "Config group override must be a string"
 HYDRA_KEYS = ("launcher", "sweeper", "job", "run", "sweep", "mode", "verbose")
 
@@ -40,6 +41,9 @@ def explain(error: BaseException) -> str | None:
         return f"{error.problem_mark.name}, line {error.problem_mark.line + 1}: cannot be read as YAML ({error.problem})"
     if isinstance(error, OSError):
         return f"{error.filename or 'input/output'}: {error.strerror or error}"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(str(error))):
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"memory does not suffice ({first}); compute.stack, optimizer.batch, measure.test, probe.rows or target.d must be smaller"
     if isinstance(error, ValueError) and str(error).startswith(_NO_OPTION):
         return _no_option(sys.argv[1:])
     return None

@@ -29,7 +29,7 @@ class FeatureError:
     """Fresh unlabelled inputs, stream ``probe``."""
 
     def __post_init__(self) -> None:
-        require(self.rows >= 64, "probe.rows", self.rows, "an integer >= 64")
+        require(64 <= self.rows <= 1 << 24, "probe.rows", self.rows, "an integer from 64 to 16777216")
 
     def measure(self, target: Target, draw: Draw, learner: Learner, params: Params,
                 present: frozenset[str]) -> dict[str, Tensor]:
