@@ -123,6 +123,27 @@ def test_a_table_that_supports_no_number_gives_a_sentence(name):
     assert (found.nstar.loc[open_ended, "lo"].eq(0) | found.nstar.loc[open_ended, "hi"].eq(np.inf)).all()
 
 
+def test_random_tables_never_raise_and_never_give_half_a_number():
+    """40 small tables of odd values and optional columns."""
+    rng = np.random.default_rng(0)
+    optional = {"outcome": ["success", "plateau", "data_limited", "optimisation_limited", "diverged", "odd", None],
+                "kind": ["training", "probe", "curve", "online"], "train_risk": [0, 0.05, 0.3, np.nan], "fresh": [True, False, None],
+                "diverged": [True, False, None]}
+    known = 0
+    for _ in range(40):
+        size = int(rng.integers(1, 60))
+        rows = pd.DataFrame({"d": rng.choice([1, 2, 3, 4, 8, 16, 32, 1e6, 0.5], size),
+                             "seed": rng.integers(0, rng.choice([2, 10, 99]), size),
+                             "n": rng.choice([1, 2, 3, 10, 20, 50, 100, 1e5, 1e12, -1, 0, np.nan, 7.5], size),
+                             "risk": rng.choice([0, 0.01, 0.05, 0.0999, 0.1, 0.2, 0.9, 1, 50, np.nan, np.inf, -0.1], size)})
+        rows = rows.assign(**{name: rng.choice(values, size) for name, values in optional.items() if rng.random() < 0.3})
+        found = fit_exponent(rows, EPS)
+        known += np.isfinite(found.exponent)
+        assert str(found) and np.isfinite(found.exponent) == (found.reason == "")
+        assert np.isnan(found.exponent) or -np.inf < found.lo <= found.exponent <= found.hi < np.inf
+    assert 2 < known < 38
+
+
 @pytest.mark.parametrize(("change", "sentence"), [
     (lambda t: pd.concat([t, t]), "112 rows repeated (the last of equal d, n, seed counts)"),
     (lambda t: pd.concat([t, t.iloc[:3].assign(n=-5)]), "3 rows with n <= 0, left out"),

@@ -267,4 +267,4 @@ def interval(value: float, lo: float, hi: float) -> str:
 
 
 def _odds(gap: float) -> str:
-    return f"{np.exp(gap):.2g}" if gap < np.log(1e4) else "over 10000"
+    return "over 10000" if gap > np.log(1e4) else f"{np.exp(gap):.{0 if gap > np.log(10) else 1}f}"

@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 
 from bfc.errors import UserError, nearest
+from bfc.measure.outcomes import OUTCOMES
 
 NEEDED = ("n", "seed", "risk")
+FAILURES = [name for name in OUTCOMES if name not in ("success", "diverged")]
 
 
 @dataclass(frozen=True)
@@ -81,26 +83,19 @@ def judge_table(trainings: pd.DataFrame, eps: float) -> Judged:
     probe = kind == "probe"
     online = (kind == "online") | ((kind == "curve") & fresh)
 
-    failure = np.where(np.isin(outcome, ("success", "diverged")), "unjudged", outcome)
-    failure[risk <= eps] = ""
-    for value in np.unique(d[~np.isnan(train_risk)]):
-        here = d == value
-        confirming = risk[here & probe]
-        unfit = "optimisation_limited" if not len(confirming) or np.median(confirming) <= eps else "plateau"
-        here &= ~probe & (failure != "") & ~np.isnan(train_risk)
-        rows = (d == value) & ~probe
-        enough = (train_risk <= eps) | (n < _learned_at(n[rows], failure[rows] == ""))
-        kept = failure == "plateau" if not len(confirming) else False
-        failure = np.where(here & enough, "data_limited", np.where(here & ~kept, unfit, failure))
-    failure[diverged] = "diverged"
-
-    dropped = {}
-    keep = ~probe
-    for reason, bad in (("without d", ~np.isfinite(d)), ("with d <= 0", d <= 0), ("without n", ~np.isfinite(n)), ("with n <= 0", n <= 0),
-                        ("without seed", ~known), ("with negative risk", risk < 0)):
+    checks = {"without d": ~np.isfinite(d), "with d <= 0": d <= 0, "without n": ~np.isfinite(n), "with n <= 0": n <= 0,
+              "without seed": ~known, "with negative risk": risk < 0}
+    keep, dropped = ~probe, {}
+    for reason, bad in checks.items():
         dropped[reason] = int((keep & bad).sum())
         keep &= ~bad
     dropped["without risk, counted as failures"] = int((keep & lost).sum())
+    failure = np.where(np.isin(outcome, FAILURES), outcome, "unjudged")
+    for value in np.unique(d[keep]):
+        rows = np.flatnonzero(keep & (d == value))
+        failure[rows] = _why(n[rows], risk[rows], train_risk[rows], failure[rows], risk[probe & (d == value)], eps)
+    failure[diverged] = "diverged"
+
     order = np.flatnonzero(keep)
     order = order[np.lexsort((order, n[order], codes[order], d[order]))]
     key = np.stack([d[order], codes[order], n[order]])
@@ -110,6 +105,17 @@ def judge_table(trainings: pd.DataFrame, eps: float) -> Judged:
     order = order[last]
     return Judged(float(eps), d[order], n[order], codes[order], risk[order], failure[order], online[order],
                   {reason: count for reason, count in dropped.items() if count})
+
+
+def _why(n: np.ndarray, risk: np.ndarray, train_risk: np.ndarray, stored: np.ndarray, confirming: np.ndarray, eps: float) -> np.ndarray:
+    """Why each training of one cell fails, diverged ones apart: empty for a success; by :func:`bfc.measure.outcomes.judge` where the train
+    risk is known, else as ``stored``. ``confirming``: risks of the confirming runs; without them a stored plateau stands."""
+    success = risk <= eps
+    unfit = "optimisation_limited" if not len(confirming) or np.median(confirming) <= eps else "plateau"
+    enough = (train_risk <= eps) | (n < _learned_at(n, success))
+    stands = (stored == "plateau") & (len(confirming) == 0)
+    judged = np.where(enough, "data_limited", np.where(stands, stored, unfit))
+    return np.where(success, "", np.where(np.isnan(train_risk), stored, judged))
 
 
 def _learned_at(n: np.ndarray, success: np.ndarray) -> float:

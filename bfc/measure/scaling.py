@@ -34,7 +34,7 @@ NODE_DEPTH = 10.0
 @dataclass(frozen=True)
 class Posterior:
     """What all cells say about the exponent. ``exponent`` is the median, (``lo``, ``hi``) the 95 % interval; NaN or infinite with a
-    ``reason`` where the data give none. ``tau`` and ``spread``: (2.5, 50, 97.5 %) quantiles."""
+    ``reason`` where the data give none. ``tau`` and ``spread``: (2.5, 50, 97.5 %) quantiles, no finer than their nodes."""
 
     exponent: float = np.nan
     lo: float = np.nan
