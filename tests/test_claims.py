@@ -71,6 +71,7 @@ def test_the_smallest_ratio_of_sample_sizes_decides():
     assert kept["verdict"] == "reproduced"
     unknown = [*good, cell("slow", 32, NAN, 1.0), cell("fast", 32, 100, 1.1), cell("slow", 64, 100, 1.1), cell("fast", 64, NAN, 1.0)]
     assert verdict("nstar_ratio", evidence(unknown), over="slow", under="fast", eps=0.01, at_least=2)["measured"] == 4
+    assert verdict("nstar_ratio", evidence(unknown[-2:]), over="slow", under="fast", eps=0.01, at_least=2)["verdict"] == "undecided"
     assert verdict("nstar_ratio", evidence(), over="slow", under="fast", eps=0.01, at_least=2)["verdict"] == "undecided"
 
 

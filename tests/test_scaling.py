@@ -253,4 +253,5 @@ def test_studies_of_a_single_n_show_risks():
     assert list(table) == list(RISKS) and table["n"].tolist() == [500, 500] and table["seeds"].tolist() == [21, 3]
     assert table["median"].tolist() == [0.011, 0.002] and table["reached"][0] == "20/21 at 0.1, 11/21 at 0.011"
     assert table["lo"][0] == pytest.approx(0.006) and table["hi"][0] == pytest.approx(0.016)
-    assert risk_table(collected(power(8), {"d": 8, "method": "q", "rows": rows}).trainings, nstar).empty
+    two = trainings({500: [0.1] * 3, 1000: [0.001] * 3})
+    assert risk_table(collected({"d": 8, "rows": two}, {"d": 8, "method": "q", "rows": rows}).trainings, nstar).empty
