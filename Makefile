@@ -28,15 +28,16 @@ $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "bfc: $(PYTHON) is missing; install Python 3.11 or newer, or set PYTHON=<path>"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bfc: $(PYTHON) is too old; Python 3.11 or newer is needed, set PYTHON=<path>"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "bfc: Python's venv is missing; install it (Debian: apt-get install python3-venv)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check --index-url $(TORCH_INDEX) 'torch>=2.11')
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check --index-url $(TORCH_INDEX) 'torch>=2.11,<2.14')
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check --index-url $(TORCH_INDEX) 'torch>=2.11')
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check --index-url $(TORCH_INDEX) 'torch>=2.11,<2.14')
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]'
 	@touch $@ $(VENV)/installed
 

@@ -120,7 +120,8 @@ def _check_fit(job: Job) -> None:
     if job.measure.validation == "none":
         require(job.schedule.patience is None, "schedule.patience", job.schedule.patience, "null without validation (measure.validation)")
     shortest = min(stage.steps for stage in stages)
-    require(job.optimizer.warmup < shortest, "optimizer.warmup", job.optimizer.warmup, f"below the shortest phase, {shortest} steps")
+    require(job.optimizer.warmup < shortest, "optimizer.warmup", job.optimizer.warmup,
+            f"below the shortest phase, {shortest} steps; lower it or raise schedule.steps")
     if job.measure.needs_constant_rate:
         require(job.optimizer.decay == "constant", "optimizer.decay", job.optimizer.decay,
                 "constant with measure=online, where first passage must not depend on the horizon")

@@ -3,6 +3,7 @@ judge outcomes, store. It is safe to stop at any moment: finished stacks are sto
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ def run_cell(spec: CellSpec, job: Job, tracker: Any = None, wait: bool = False) 
         before = len(cell.rows())
         cell.write_config(spec.config)
         cell.write_json("environment.json", environment(device))
-        cell.add_request(_asked(spec, job))
+        cell.add_request(_asked(job))
         view = Guarded(tracker)
         run = _Run(spec, job, cell, device, view)
         try:
@@ -60,17 +61,20 @@ def run_cell(spec: CellSpec, job: Job, tracker: Any = None, wait: bool = False) 
                 cell.status("failed", error=f"{type(error).__name__}: {error}", done=run.done, total=run.total)
             raise
         rows = cell.rows()
-        cell.status("done", done=run.total, total=run.total, trainings=len(rows))
+        cell.status("done", done=run.total, total=run.total, trainings=count_trainings(rows))
         view.call("close", lambda: (rows, crossings(rows, job.measure.eps)))
     return Outcome(spec.cell_id, spec.method, len(rows), len(rows) - before)
 
 
-def _asked(spec: CellSpec, job: Job) -> dict[str, Any]:
+def count_trainings(rows: Rows) -> int:
+    """Trainings behind stored rows: a whole curve of one seed is one."""
+    return len({(row["kind"], None if row["kind"] == "curve" else row["n"], row["seed"]) for row in rows})
+
+
+def _asked(job: Job) -> dict[str, Any]:
     """What requests.json remembers of a job."""
-    study = job.study or {}
-    asked = {"study": job.study_name, "size": study.get("size"), "eps": list(job.measure.eps), "seeds": list(job.measure.seeds),
-             "n": sorted({t.n for t in job.measure.trainings()}) if spec.kind == "learner" else None}
-    return {**asked, "claim": study["claim"]} if study.get("claim") else asked
+    measure = {f.name: getattr(job.measure, f.name) for f in fields(job.measure) if not f.metadata.get("identity", True)}
+    return {"study": job.study_name, "size": (job.study or {}).get("size"), **json.loads(json.dumps(measure))}
 
 
 def _stored(spec: CellSpec, job: Job, cell: Cell) -> Outcome | None:
@@ -82,7 +86,7 @@ def _stored(spec: CellSpec, job: Job, cell: Cell) -> Outcome | None:
     eps = _strictest(job, cell)
     if (spec.kind == "learner" and _to_confirm(job, rows, eps)) or _judged(rows, eps) != [row.get("outcome") for row in rows]:
         return None
-    cell.add_request(_asked(spec, job))
+    cell.add_request(_asked(job))
     return Outcome(spec.cell_id, spec.method, len(rows), 0)
 
 
@@ -102,7 +106,7 @@ def _to_confirm(job: Job, rows: Rows, eps: float) -> list[Training]:
     """Confirming runs that are due and not stored."""
     confirmed = {row["seed"] for row in rows if row["kind"] == "probe"}
     seeds = to_confirm(rows, eps, job.measure.confirm, job.measure.at_top)
-    return [Training(0, seed, "probe") for seed in seeds if seed not in confirmed]
+    return [Training(0, seed, "probe") for seed in seeds if seed not in confirmed][: max(0, job.measure.confirm - len(confirmed))]
 
 
 def crossings(rows: Rows, eps: Sequence[float]) -> Rows:
@@ -141,7 +145,10 @@ def _frozen(measure: Any, plan: dict[str, Any] | None) -> Any:
     """The measure with the prior it had when the cell was first run: later knowledge must not move rounds that were planned."""
     if not hasattr(measure, "prior") or plan is None:
         return measure
-    return replace(measure, prior=tuple(plan["prior"]) if isinstance(plan["prior"], list) else plan["prior"])
+    begun = tuple(plan["prior"]) if isinstance(plan["prior"], list) else plan["prior"]
+    if begun != measure.prior:
+        print(f"measure.prior={measure.prior}: this cell keeps the prior it was begun with, {begun}")
+    return replace(measure, prior=begun)
 
 
 class _Run:
@@ -188,6 +195,9 @@ class _Run:
             plain = replace(recipe, probe=None, observe=(), validation="none" if tune.n == 0 else recipe.validation)
             tuned = tune.choose(lambda trainings, rates: train(plain, trainings, rates=rates))
             self.cell.write_json("tuned.json", {**tuned, "seconds": time.perf_counter() - began})
+            if tuned["at_edge"]:
+                print(f"{self.cell.path}: the best learning rate, {tuned['lr']}, is at the edge of measure.tune.lr; "
+                      "a wider range may hold a better one")
         return replace(recipe, optimizer=replace(recipe.optimizer, lr=tuned["lr"]))
 
     def _stacks(self, recipe: Recipe, wanted: list[Training], size: int) -> None:
@@ -231,14 +241,15 @@ class _Run:
     def _rows(self, t: Training, record: dict[str, Any], recipe: Recipe, seconds: float, stack: int) -> Rows:
         """The stored row of one training; a point per look for the online measure."""
         batch, fresh = recipe.optimizer.batch, t.n == 0
-        common = {"seed": t.seed, "fresh": fresh, "validation": "none" if fresh else recipe.validation, "seconds": seconds,
-                  "stack": stack, "hardware": hardware(self.device), "dtype": str(recipe.dtype).removeprefix("torch.")}
+        common = {"seed": t.seed, "fresh": fresh, "validation": "none" if fresh else recipe.validation, "seconds": seconds, "stack": stack,
+                  "lr": recipe.optimizer.lr, "hardware": hardware(self.device), "dtype": str(recipe.dtype).removeprefix("torch.")}
         curve = record.pop("curve", [])
         nan = float("nan")
         measured = {"risk": nan, "train_risk": nan, "validation_risk": nan, "steps": None, "diverged": False, **record}
         if recipe.observe and curve:
-            return [{"kind": "curve", "n": step * batch, **common, **measured, "risk": risk, "train_risk": risk, "steps": step}
-                    for step, risk in curve]
+            looks = [{"kind": "curve", "n": step * batch, **common, "risk": risk, "train_risk": nan, "steps": step,
+                      "diverged": risk != risk} for step, risk in curve]
+            return [*looks[:-1], {**measured, **looks[-1], "diverged": measured["diverged"] or looks[-1]["diverged"]}]
         n = batch * sum(stage.steps for stage in recipe.stages()) if fresh else t.n
         return [{"kind": t.kind, "n": n, **common, **measured}]
 
@@ -255,7 +266,8 @@ class _Run:
             began = time.perf_counter()
             curve = job.baseline.curve(job.target, seed, job.measure.test, tuned, self.device)
             common = {"seed": seed, "fresh": False, "validation": "none", "seconds": time.perf_counter() - began, "stack": 1,
-                      "hardware": hardware(self.device), "dtype": "float64", "diverged": False, "train_risk": None, "steps": 0}
+                      "ridge": tuned.get("ridge"), "hardware": hardware(self.device), "dtype": "float64", "diverged": False,
+                      "train_risk": None, "steps": 0}
             rows = [{"kind": "curve", "n": n, "risk": risk, **common} for n, risk in zip(curve.n, curve.risk, strict=True)]
             self.cell.write_rows(self.cell.rows() + rows)
             self._track(rows)

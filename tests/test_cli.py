@@ -89,7 +89,7 @@ def test_what_is_stored_tells_how_it_was_made(tmp_path) -> None:
     assert {(row["n"], row["seed"]) for row in rows} == {(n, seed) for n in (16, 32) for seed in (0, 7)}
     assert all(row["kind"] == "training" and row["outcome"] and row["dtype"] == "float32" and row["steps"] == 40 for row in rows)
     assert json.loads((cell / "requests.json").read_text()) == [
-        {"eps": [0.1, 0.01], "n": [16, 32], "seeds": [0, 7], "size": None, "study": None}]
+        {"confirm": 0, "eps": [0.1, 0.01], "n": [16, 32], "seeds": [0, 7], "size": None, "study": None}]
 
 
 def test_the_seed_decides_the_numbers_and_seed_zero_is_one(tmp_path) -> None:

@@ -155,7 +155,7 @@ def plain_train(recipe: Recipe, training: Training, lr: float | None = None) -> 
         final = test_risk(stage.present)
         train_risk = final if training.n == 0 else lowest
         result.record |= {f"{stage.name}/risk": final, "risk": final, "train_risk": train_risk, "stage": stage.name,
-                          "validation_risk": best_risk, "steps": step, "diverged": train_risk > 10}
+                          "validation_risk": best_risk, "steps": step, "variance_error": 0.0, "diverged": train_risk > 10}
     result.params = {name: p.detach() for name, p in params.items()}
     return result
 
@@ -412,7 +412,7 @@ def test_batches_stay_below_n_and_the_held_out_rows_above():
     index = list(range(len(TRAININGS)))
     fit, held = [15, 45, 25, 45], [5, 15, 8, 15]
     assert data.n_fit.tolist() == fit and data.n_validation.tolist() == held
-    batches = [data.batch(index, torch.full((4,), step), 64) for step in range(30)]
+    batches = [data.batches(index, 64)(torch.full((4,), step)) for step in range(30)]
     x_held, y_held, w_held = data.validation(index)
     x_train, y_train, w_train = data.training_rows(index, 40)
     for i, training in enumerate(TRAININGS):
@@ -429,8 +429,8 @@ def test_batches_stay_below_n_and_the_held_out_rows_above():
 
 def test_fresh_rows_never_repeat_and_do_not_depend_on_the_batch():
     data = StackData(TARGET, [Training(0, 4)], "none", 0.0, torch.float64, torch.device("cpu"))
-    small = torch.cat([data.batch([0], torch.tensor([step]), 8)[0][0] for step in range(6)])
-    large = torch.cat([data.batch([0], torch.tensor([step]), 16)[0][0] for step in range(3)])
+    small = torch.cat([data.batches([0], 8)(torch.tensor([step]))[0][0] for step in range(6)])
+    large = torch.cat([data.batches([0], 16)(torch.tensor([step]))[0][0] for step in range(3)])
     assert torch.equal(small, large) and len(small.unique(dim=0)) == 48
 
 

@@ -2,6 +2,8 @@
 of which must give a sentence and neither an exception nor a number without support."""
 
 import re
+import subprocess
+import sys
 from math import comb
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+import bfc.measure
 from bfc.baselines.kernels import Polynomial
 from bfc.errors import UserError
 from bfc.measure.fit import NSTAR, fit_exponent
@@ -193,3 +196,11 @@ def test_leaving_out_the_random_effect():
 def test_unusable_arguments_are_refused_in_a_sentence(trainings, eps, message):
     with pytest.raises(UserError, match=message):
         fit_exponent(trainings, eps)
+
+
+def test_the_library_call_is_where_the_documentation_says_and_costs_nothing_until_used() -> None:
+    code = ("import sys, bfc.measure, bfc.measure.ladder; assert 'pandas' not in sys.modules; "
+            "from bfc.measure import fit_exponent; assert 'pandas' in sys.modules and fit_exponent.__module__ == 'bfc.measure.fit'")
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="has no attribute 'fit_exponents'"):
+        bfc.measure.fit_exponents  # noqa: B018

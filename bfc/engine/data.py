@@ -4,7 +4,7 @@ counter-based streams, so both give the same rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -52,37 +52,47 @@ class StackData:
             self._selected = (key, self.draws.select([self.place[i] for i in index]))
         return self._selected[1]
 
-    def batch(self, index: Sequence[int], step: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """Inputs (R, size, d) and labels (R, size) of optimizer step ``step`` (R,): fresh rows step*size ..., or rows drawn with
-        replacement from the replica's first n_fit."""
-        count = step.unsqueeze(1) * size + torch.arange(size, device=self.device)
+    def batches(self, index: Sequence[int], size: int) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """A function of the optimizer step (R,) that gives inputs (R, size, d) and labels (R, size): fresh rows step*size ..., or
+        rows drawn with replacement from the replica's first n_fit. What depends on ``index`` is put on the device here, so that a
+        step copies nothing from the host."""
         fresh = [self.fresh[i] for i in index]
-        if all(fresh):
-            return self._read(self.draw(index), "train", count)
-        if any(fresh):
+        if any(fresh) != all(fresh):
             raise ValueError("a stack holds either fresh or pooled trainings")
-        rows = streams.integers(self.batch_keys[index].unsqueeze(1), count, self.n_fit[index].unsqueeze(1))
-        return self._pooled(index, rows)
+        within, draw = torch.arange(size, device=self.device), self.draw(index)
+        if all(fresh):
+            return lambda step: self._read(draw, "train", step.unsqueeze(1) * size + within)
+        keys, most = self.batch_keys[index].unsqueeze(1), self.n_fit[index].unsqueeze(1)
+        read = self._pooled(index)
+        return lambda step: read(streams.integers(keys, step.unsqueeze(1) * size + within, most))
 
-    def _pooled(self, index: Sequence[int], rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _pooled(self, index: Sequence[int]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """A function of row numbers (R, B) that reads them from the pool of each replica's seed."""
+        draw = self.draw(index)
         if self.pool is None:
-            return self._read(self.draw(index), "train", rows)
+            return lambda rows: self._read(draw, "train", rows)
         x, y = self.pool
-        flat = (torch.tensor([self.place[i] for i in index], device=self.device).unsqueeze(1) * x.shape[1] + rows).flatten()
-        return (x.flatten(0, 1).index_select(0, flat).view(*rows.shape, -1), y.flatten().index_select(0, flat).view(rows.shape))
+        start = torch.tensor([self.place[i] for i in index], device=self.device).unsqueeze(1) * x.shape[1]
+        x, y = x.flatten(0, 1), y.flatten()
+
+        def read(rows: Tensor) -> tuple[Tensor, Tensor]:
+            flat = (start + rows).flatten()
+            return x.index_select(0, flat).view(*rows.shape, -1), y.index_select(0, flat).view(rows.shape)
+
+        return read
 
     def validation(self, index: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Validation inputs (R, V, d), labels (R, V) and weights (R, V) that average each replica's own rows."""
         count = self.n_validation[index]
         offset, weights = _padded(count)
         if self.validation_role == "train":
-            return *self._pooled(index, self.n_fit[index].unsqueeze(1) + offset), weights
+            return *self._pooled(index)(self.n_fit[index].unsqueeze(1) + offset), weights
         return *self._read(self.draw(index), "validation", offset), weights
 
     def training_rows(self, index: Sequence[int], most: int) -> tuple[Tensor, Tensor, Tensor]:
         """The first ``most`` rows each replica trains on, as :meth:`validation`."""
         offset, weights = _padded(self.n_fit[index].clamp(max=most))
-        return *self._pooled(index, offset), weights
+        return *self._pooled(index)(offset), weights
 
 
 def inside(n: int, share: float) -> int:

@@ -60,7 +60,7 @@ class State:
     counters: dict[str, Tensor]
     """int64 (R,): ``phase``, ``clock`` (steps in it), ``step`` (in all), ``stale`` (checks without a better validation)."""
     risks: dict[str, Tensor]
-    """float64 (R,): ``validation`` (best in phase), ``train`` (lowest so far in phase), ``train_before`` (at the last check)."""
+    """float64 (R,): ``validation`` (best in phase), ``train`` (lowest so far in phase), ``train_last`` (at the last check)."""
     records: list[dict[str, Any]] = field(default_factory=list)
     """Per replica what was measured so far, then its finished row."""
 
@@ -106,7 +106,7 @@ class _Stack:
             params, {name: p.clone() for name, p in params.items()},
             {name: {k: torch.zeros_like(p) for k, p in params.items()} for name in self.recipe.optimizer.state_names},
             {name: zeros.clone() for name in ("phase", "clock", "step", "stale")},
-            {name: worst.clone() for name in ("validation", "train", "train_before")}, [{} for _ in everyone])
+            {name: worst.clone() for name in ("validation", "train", "train_last")}, [{} for _ in everyone])
 
     def run(self, on_chunk: Callable[[State, int, int], None] | None) -> list[dict[str, Any]]:
         per_replica = sum(stage.steps for stage in self.stages)
@@ -151,8 +151,9 @@ class _Stack:
         step = state.counters["step"][index].to(recipe.device)
         ahead = torch.arange(length, device=recipe.device)
         rates = take(self.lr) * recipe.optimizer.rate(clock.unsqueeze(1) + ahead, stage.steps).to(recipe.dtype)
+        batch = self.data.batches(index, recipe.optimizer.batch)
         for t in range(length):
-            x, y = self.data.batch(index, step + t, recipe.optimizer.batch)
+            x, y = batch(step + t)
             out = recipe.learner.forward({**params, **leaves}, x, stage.present)
             loss = (out - y).square().mean(1).sum()
             grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
@@ -199,7 +200,7 @@ class _Stack:
         if not self.data.fresh[index[0]]:
             now = weighted_risk(self.recipe.learner, self._params(index), *self.data.training_rows(index, TRAIN_ROWS),
                                 stage.present, centre).div(self.variance[index]).cpu()
-            risks["train_before"][index] = risks["train"][index]
+            risks["train_last"][index] = now
             risks["train"][index] = risks["train"][index].fmin(now)
         if int(self.data.n_validation[index].min()) == 0:
             return
@@ -228,15 +229,17 @@ class _Stack:
         """Restore the best of the phase, measure, and move on with a new optimizer and clock."""
         state, counters, risks = self.state, self.state.counters, self.state.risks
         restored = [i for i in index if risks["validation"][i] < float("inf")]
+        relative_error = self.data.draw(index).variance_error / self.data.draw(index).variance
         for name, p in state.params.items():
             p[restored] = state.best[name][restored]
-        for i, measured in zip(index, self._evaluate(index, stage, self.recipe.probe), strict=True):
+        for i, measured, error in zip(index, self._evaluate(index, stage, self.recipe.probe), relative_error.tolist(), strict=True):
             record = state.records[i]
             train_risk = measured["risk"] if self.data.fresh[i] else float(risks["train"][i])
+            last = train_risk if i in restored or self.data.fresh[i] else float(risks["train_last"][i])
             record |= {f"{stage.name}/{name}": value for name, value in measured.items()}
             record |= {"risk": measured["risk"], "train_risk": train_risk, "stage": stage.name,
                        "validation_risk": float(risks["validation"][i]), "steps": int(counters["step"][i]),
-                       "diverged": not train_risk <= DIVERGED_RISK}
+                       "variance_error": error, "diverged": not last <= DIVERGED_RISK}
         for values in state.optimizer.values():
             for p in values.values():
                 p[index] = 0

@@ -45,7 +45,9 @@ def prior(job: Job, earlier: Sequence[Job]) -> str | None:
 
 
 def _line(spec: CellSpec) -> str:
-    """A cell's identity without d: what cells of one line share."""
+    """A cell's identity without d and the size that was guessed for tuning: what cells of one line share."""
     identity = json.loads(json.dumps(spec.identity))
     identity["target"].pop("d")
+    if identity["measure"].get("tune"):
+        identity["measure"]["tune"].pop("n")
     return json.dumps(identity, sort_keys=True)

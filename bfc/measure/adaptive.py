@@ -5,7 +5,7 @@ frozen into the cell, nothing else, so a killed cell goes on with the same round
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bfc.errors import require
@@ -43,11 +43,10 @@ class Adaptive(Measure):
     wide, flat in log n between n_min and n_max."""
     first_seed: int = request(1000)
     """Seeds from here on belong to the rounds."""
-    fresh: bool = False
+    fresh: bool = field(default=False, init=False)
     """Always false here; in the identity so that all finite measures share one cell."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fresh", False)
         require(1 <= self.rounds <= 1000, "measure.rounds", self.rounds, "an integer from 1 to 1000")
         require(2 <= self.replicas <= 100_000, "measure.replicas", self.replicas, "an integer from 2 to 100000")
         require(2 <= self.n_min, "measure.n_min", self.n_min, "an integer >= 2")

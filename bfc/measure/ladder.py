@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bfc.measure.base import Measure, check_counts, request
 from bfc.types import Training
@@ -13,11 +13,10 @@ class Ladder(Measure):
     """Every ``n`` with every seed. One seed's training sets are nested: the first n rows of its pool."""
 
     n: tuple[int, ...] | int = request((64, 128, 256, 512, 1024))
-    fresh: bool = False
+    fresh: bool = field(default=False, init=False)
     """Always false here; in the identity so that a ladder and a single n share one cell."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fresh", False)
         object.__setattr__(self, "n", tuple(sorted(self.n)) if isinstance(self.n, tuple) else (self.n,))
         check_counts(self.n)
         super().__post_init__()

@@ -3,7 +3,7 @@ taken on a log grid of steps, so one training yields a whole curve."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from bfc.errors import require
@@ -19,12 +19,11 @@ class Online(Measure):
 
     ratio: float = 1.15
     """Between two looks, in samples."""
-    fresh: bool = True
+    fresh: bool = field(default=True, init=False)
     """Always true here; in the identity."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fresh", True)
-        object.__setattr__(self, "validation", "none")
+        self._no_validation("measure=online")
         require(1.001 <= self.ratio <= 4, "measure.ratio", self.ratio, "a number from 1.001 to 4")
         super().__post_init__()
 

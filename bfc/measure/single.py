@@ -3,7 +3,7 @@ needs (the chain of backward feature correction is stated this way)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bfc.measure.base import Measure, check_counts, request
@@ -15,13 +15,13 @@ class Single(Measure):
     """``n`` labels per training, or ``fresh``: new samples at every step (n is then batch times steps of all phases)."""
 
     n: int | Literal["fresh"] = request("fresh")
-    fresh: bool = False
+    fresh: bool = field(default=False, init=False)
     """Set from ``n``; part of the identity because fresh data change every number."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fresh", self.n == "fresh")
         if self.fresh:
-            object.__setattr__(self, "validation", "none")
+            self._no_validation("measure.n=fresh")
         else:
             check_counts((self.n,))
         super().__post_init__()
