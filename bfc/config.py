@@ -115,6 +115,8 @@ def _check_fit(job: Job) -> None:
         _needed(job, name, "a learner")
     job.learner.check(job.target)
     stages = job.schedule.stages(job.learner.groups(job.target), job.target.levels)
+    if job.probe is not None:
+        job.probe.check(job.target, job.learner)
     for stage in stages:
         job.learner.check_present(job.target, stage.present)
     if job.measure.validation == "none":

@@ -121,9 +121,43 @@ class Probe(Protocol):
 
     numerics: ClassVar[int]
 
+    def check(self, target: Target, learner: Learner) -> None:
+        """Refuse a target or learner that does not offer what is measured here (:class:`bfc.errors.UserError`)."""
+        ...
+
     def measure(self, target: Target, draw: Draw, learner: Learner, params: Params,
                 present: frozenset[str]) -> dict[str, Tensor]:
         """Name → value per replica, shape (R,); NaN where it does not apply."""
+        ...
+
+
+class Schedule(Protocol):
+    """When which parameter groups train; knows group names, nothing of a learner's inside (:mod:`bfc.learners.schedules`)."""
+
+    numerics: ClassVar[int]
+    name: str
+    check_every: int
+    patience: int | None
+
+    def stages(self, groups: Iterable[str], levels: Sequence[int], longer: int = 1) -> tuple[Any, ...]:
+        """The phases made concrete for a learner's groups and levels, ``longer`` times as long."""
+        ...
+
+
+class Optimizer(Protocol):
+    """One step for a stack, with a learning rate and a clock per replica (:mod:`bfc.engine.optimizers`)."""
+
+    numerics: ClassVar[int]
+    state_names: ClassVar[tuple[str, ...]]
+    lr: float
+    batch: int
+
+    def rate(self, clock: Tensor, steps: int) -> Tensor:
+        """Multiplier of ``lr`` at step ``clock`` of a phase of ``steps`` steps."""
+        ...
+
+    def step(self, flat: Tensor, grad: Tensor, state: dict[str, Tensor], lr: Tensor, clock: Tensor) -> None:
+        """Update ``flat`` (R, P) in place from ``grad`` (R, P); ``lr`` and ``clock`` (R, 1)."""
         ...
 
 
@@ -166,6 +200,18 @@ class Training:
     n: int
     seed: int
     kind: str = "training"
+
+
+class Measure(Protocol):
+    """Which trainings are asked for, given what is stored (:mod:`bfc.measure.base`)."""
+
+    numerics: ClassVar[int]
+    eps: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+    def next_round(self, rows: Sequence[Mapping[str, Any]]) -> list[Training]:
+        """Trainings to run next, a function of the stored rows alone; empty when done."""
+        ...
 
 
 class Tracker(Protocol):

@@ -10,6 +10,7 @@ from torch import Tensor
 from bfc.errors import UserError
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
 from bfc.probes.feature_error import FeatureError
+from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 
 SEEDS = (0, 5, 9)
@@ -169,5 +170,13 @@ def test_single_precision_is_enough():
 
 
 def test_too_few_rows_are_refused():
-    with pytest.raises(UserError, match=r"probe.rows=10: must be an integer >= 64"):
+    with pytest.raises(UserError, match=r"probe.rows=10: must be an integer from 64 to 16777216"):
         FeatureError(10)
+
+
+def test_a_learner_without_features_is_refused():
+    FeatureError().check(Teacher(d=4), LEARNER)
+    with pytest.raises(UserError, match=r"probe=feature_error: needs .* set probe=none"):
+        FeatureError().check(Teacher(d=4), object())
+    with pytest.raises(UserError, match="not Parity and QuadraticDenseNet"):
+        FeatureError().check(Parity(d=4), LEARNER)

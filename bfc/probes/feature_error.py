@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bfc.errors import require
+from bfc.errors import UserError, require
 from bfc.types import Draw, Learner, Params, Target
 
 
@@ -30,6 +30,11 @@ class FeatureError:
 
     def __post_init__(self) -> None:
         require(64 <= self.rows <= 1 << 24, "probe.rows", self.rows, "an integer from 64 to 16777216")
+
+    def check(self, target: Target, learner: Learner) -> None:
+        if not (hasattr(learner, "features") and target.levels):
+            raise UserError(f"probe=feature_error: needs a target with levels and a learner with features, not {type(target).__name__} and "
+                            f"{type(learner).__name__}; set probe=none")
 
     def measure(self, target: Target, draw: Draw, learner: Learner, params: Params,
                 present: frozenset[str]) -> dict[str, Tensor]:
