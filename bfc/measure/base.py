@@ -61,11 +61,6 @@ class Measure:
             require(self.validation_size >= 1 and self.validation_size == int(self.validation_size), "measure.validation_size",
                     self.validation_size, "an integer count >= 1 with measure.validation=free")
 
-    def _no_validation(self, why: str) -> None:
-        """Fresh samples leave no rows to validate on; refuse extra ones, drop the default."""
-        require(self.validation != "free", "measure.validation", self.validation, f"none or left out with {why}")
-        object.__setattr__(self, "validation", "none")
-
     def trainings(self) -> list[Training]:
         """Every training asked for; n = 0 stands for fresh samples."""
         raise TypeError("measure: choose single, ladder, adaptive or online")

@@ -4,7 +4,7 @@ taken on a log grid of steps, so one training yields a whole curve."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from bfc.errors import require
 from bfc.measure.base import Measure
@@ -17,13 +17,14 @@ class Online(Measure):
 
     needs_constant_rate: ClassVar[bool] = True
 
+    validation: Literal["inside", "free", "none"] = "none"
     ratio: float = 1.15
     """Between two looks, in samples."""
     fresh: bool = field(default=True, init=False)
     """Always true here; in the identity."""
 
     def __post_init__(self) -> None:
-        self._no_validation("measure=online")
+        require(self.validation == "none", "measure.validation", self.validation, "none with measure=online, where every sample is fresh")
         require(1.001 <= self.ratio <= 4, "measure.ratio", self.ratio, "a number from 1.001 to 4")
         super().__post_init__()
 

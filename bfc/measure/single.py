@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bfc.errors import require
 from bfc.measure.base import Measure, check_counts, request
 from bfc.types import Training
 
@@ -21,7 +22,8 @@ class Single(Measure):
     def __post_init__(self) -> None:
         object.__setattr__(self, "fresh", self.n == "fresh")
         if self.fresh:
-            self._no_validation("measure.n=fresh")
+            require(self.validation != "free", "measure.validation", self.validation, "none or left out with measure.n=fresh")
+            object.__setattr__(self, "validation", "none")
         else:
             check_counts((self.n,))
         super().__post_init__()
