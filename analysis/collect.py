@@ -145,7 +145,8 @@ def _rows(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise Unreadable("no trainings stored yet")
     try:
-        rows = pyarrow.parquet.read_table(path, use_threads=False).to_pandas(ignore_metadata=True)
+        with pyarrow.parquet.ParquetFile(path) as file:  # opened once: a running cell may replace it meanwhile
+            rows = file.read(use_threads=False).to_pandas(ignore_metadata=True)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise Unreadable("trainings.parquet cannot be read") from error
     missing = [name for name in NEEDED if name not in rows]

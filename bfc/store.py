@@ -69,7 +69,8 @@ class Cell:
         import pyarrow.parquet
 
         try:
-            rows = pyarrow.parquet.read_table(path, use_threads=False, page_checksum_verification=True).to_pylist()
+            with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:  # opened once: it may be replaced meanwhile
+                rows = file.read(use_threads=False).to_pylist()
         except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
             raise UserError(f"{path}: cannot be read as a results table ({_first_line(error)}); move it away to measure this cell anew") \
                 from error

@@ -91,7 +91,8 @@ def container(*choices: str) -> dict:
 
 def table(folder: Path, *, drop: tuple[str, ...] = ("seconds",)) -> list[dict]:
     """The rows of one cell without the columns that may differ between runs, NaN as text so that rows compare."""
-    rows = pyarrow.parquet.read_table(folder / "trainings.parquet").to_pylist()
+    with pyarrow.parquet.ParquetFile(folder / "trainings.parquet") as file:
+        rows = file.read().to_pylist()
     plain = {True: "nan"}
     return [{k: plain.get(v != v, v) for k, v in row.items() if k not in drop} for row in rows]
 

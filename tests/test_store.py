@@ -125,6 +125,31 @@ def test_a_file_is_complete_at_every_moment(cell, monkeypatch) -> None:
     assert seen == [(1, 2)] and len(cell.rows()) == 2
 
 
+def test_reading_while_another_process_writes_gives_one_state_or_the_other(cell) -> None:
+    many = [[{**ROW, "seed": seed, "risk": float(kind)} for seed in range(kind * 400)] for kind in (1, 2)]
+    cell.write_rows(many[0])
+    stop, writer = threading.Event(), Cell(cell.path)
+
+    def write() -> None:
+        while not stop.is_set():
+            for rows in many:
+                writer.write_rows(rows)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        seen, reads = set(), 0
+        while reads < 150 or len(seen) < 2:
+            rows = cell.rows()
+            seen.add((len(rows), *{row["risk"] for row in rows}))
+            reads += 1
+            assert reads < 20_000, "nothing was written"
+    finally:
+        stop.set()
+        thread.join()
+    assert seen == {(400, 1.0), (800, 2.0)}
+
+
 def test_a_request_is_remembered_once(cell) -> None:
     for request in ({"n": [1], "study": "a"}, {"study": "a", "n": [1]}, {"n": [1], "study": "b"}):
         cell.add_request(request)
