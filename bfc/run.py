@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from bfc.config import CellSpec, Compute, Job
-from bfc.engine.loop import Recipe, State, train
+from bfc.engine.loop import Recipe
 from bfc.environment import environment, hardware
 from bfc.errors import UserError
 from bfc.measure.outcomes import judge, learned_at, to_confirm
+from bfc.stacks import Asked, Stacks
 from bfc.store import Cell, Store
 from bfc.trackers.guarded import Guarded
 from bfc.types import Training
@@ -157,86 +158,76 @@ class _Run:
     def __init__(self, spec: CellSpec, job: Job, cell: Cell, device: torch.device, tracker: Guarded) -> None:
         self.spec, self.job, self.cell, self.device, self.tracker = spec, job, cell, device, tracker
         self.done, self.total = 0, 1
-        self._told = self._saved = 0.0
+        self._told = 0.0
 
     def learner(self) -> None:
-        job, size = self.job, stack_size(self.job.compute, self.device)
+        job = self.job
         recipe = Recipe(job.target, job.learner, job.schedule, job.optimizer, job.measure.validation, job.measure.validation_size,
                         job.measure.test, job.probe, dtype=getattr(torch, job.compute.dtype), device=self.device)
         steps = sum(stage.steps for stage in recipe.stages())
         recipe = replace(recipe, observe=job.measure.observe(job.optimizer.batch, steps))
-        recipe = self._tuned(recipe)
+        self.total = 0
+        recipe = self._tuned(recipe, steps)
         confirm = replace(recipe, validation="none", longer=CONFIRM_LONGER, observe=(), probe=None)
         plan = self.cell.read_json("plan.json", None)
         if plan is None and hasattr(job.measure, "prior"):
             plan = {"prior": job.measure.prior}
             self.cell.write_json("plan.json", plan)
         measure = _frozen(job.measure, plan)
-        self.total = 0
         while True:
             rows = self.cell.rows()
             confirming = _to_confirm(job, rows, _strictest(job, self.cell)) if measure.between_rounds(rows) else []
             wanted = confirming or measure.next_round(rows)
             if not wanted:
                 break
-            self.total += steps * len(wanted) * (CONFIRM_LONGER if confirming else 1)
-            self._stacks(confirm if confirming else recipe, wanted, size)
+            self._train(confirm if confirming else recipe, wanted, steps * (CONFIRM_LONGER if confirming else 1))
         self._judge()
-        self._drop_finished()
+        stored = {(0 if row["fresh"] else row["n"], row["seed"], row["kind"] == "probe") for row in self.cell.rows()}
+        self._stacks().drop_finished(
+            lambda a: a.lr is not None or (a.training.n, a.training.seed, a.training.kind == "probe") in stored)
 
-    def _tuned(self, recipe: Recipe) -> Recipe:
-        """The recipe with the learning rate that was chosen for this cell, once, on draws that are not measured."""
+    def _stacks(self) -> Stacks:
+        offset = self.done
+        return Stacks(self.cell, self.device, stack_size(self.job.compute, self.device), self.job.compute.checkpoint_seconds,
+                      lambda done: self._tell(offset + done))
+
+    def _tuned(self, recipe: Recipe, steps: int) -> Recipe:
+        """The recipe with the learning rate that was chosen for this cell, once, on draws that are not measured. Until the choice is
+        made, tuned.json holds what was tried so far."""
         tune = self.job.measure.tune
         if tune is None:
             return recipe
-        tuned = self.cell.read_json("tuned.json", None)
-        if tuned is None:
-            began = time.perf_counter()
+        tuned = self.cell.read_json("tuned.json", {})
+        if "lr" not in tuned:
             plain = replace(recipe, probe=None, observe=(), validation="none" if tune.n == 0 else recipe.validation)
-            tuned = tune.choose(lambda trainings, rates: train(plain, trainings, rates=rates))
-            self.cell.write_json("tuned.json", {**tuned, "seconds": time.perf_counter() - began})
+            tuned = {"risks": tuned.get("risks", []), "seconds": tuned.get("seconds", 0.0)}
+
+            def keep(asked: list[Asked], records: Rows, seconds: float) -> None:
+                tuned["risks"] += [[a.lr, a.training.seed, tune.risk(record)] for a, record in zip(asked, records, strict=True)]
+                tuned["seconds"] += seconds * len(asked)
+                self.cell.write_json("tuned.json", tuned)
+
+            tried = {(lr, seed) for lr, seed, _ in tuned["risks"]}
+            wanted = [Asked(t, lr) for t, lr in tune.trainings() if (lr, t.seed) not in tried]
+            self.total += steps * len(wanted)
+            self._stacks().run(plain, wanted, keep)
+            tuned = {**tune.choose({(lr, seed): risk for lr, seed, risk in tuned["risks"]}), "seconds": tuned["seconds"]}
+            self.cell.write_json("tuned.json", tuned)
             if tuned["at_edge"]:
                 print(f"{self.cell.path}: the best learning rate, {tuned['lr']}, is at the edge of measure.tune.lr; "
                       "a wider range may hold a better one")
         return replace(recipe, optimizer=replace(recipe.optimizer, lr=tuned["lr"]))
 
-    def _stacks(self, recipe: Recipe, wanted: list[Training], size: int) -> None:
-        """Train ``wanted`` stack by stack, the one with a checkpoint first."""
-        checkpoint = self.cell.load_checkpoint()
-        if checkpoint is not None and (begun := _begun(checkpoint)):
-            if set(begun) <= set(wanted) and checkpoint["longer"] == recipe.longer:
-                self._stack(recipe, begun, checkpoint)
-                wanted = [t for t in wanted if t not in set(begun)]
-        for start in range(0, len(wanted), size):
-            self._stack(recipe, wanted[start : start + size], None)
+    def _train(self, recipe: Recipe, wanted: Sequence[Training], steps: int) -> None:
+        """Train what is ``wanted``, ``steps`` each, and store its rows stack by stack."""
+        def keep(asked: list[Asked], records: Rows, seconds: float) -> None:
+            rows = [row for a, record in zip(asked, records, strict=True)
+                    for row in self._rows(a.training, record, recipe, seconds, len(asked))]
+            self.cell.write_rows(self.cell.rows() + rows)
+            self._track(rows)
 
-    def _drop_finished(self) -> None:
-        """Remove the checkpoint of a stack whose rows are stored, which a kill at the right moment leaves behind."""
-        if (checkpoint := self.cell.load_checkpoint()) is not None:
-            stored = {(0 if row["fresh"] else row["n"], row["seed"], row["kind"] == "probe") for row in self.cell.rows()}
-            if {(t.n, t.seed, t.kind == "probe") for t in _begun(checkpoint)} <= stored:
-                self.cell.drop_checkpoint()
-
-    def _stack(self, recipe: Recipe, trainings: list[Training], checkpoint: dict[str, Any] | None) -> None:
-        began, offset = time.perf_counter(), self.done
-        spent = checkpoint["seconds"] if checkpoint else 0.0
-        self._saved = time.monotonic()
-
-        def on_chunk(state: State, done: int, total: int) -> None:
-            self._tell(offset + done)
-            if time.monotonic() - self._saved >= self.job.compute.checkpoint_seconds:
-                seconds = spent + time.perf_counter() - began
-                self.cell.save_checkpoint({"trainings": [(t.n, t.seed, t.kind) for t in trainings], "longer": recipe.longer,
-                                           "seconds": seconds, "state": state.tensors()})
-                self._saved = time.monotonic()
-
-        resume = _to_device(checkpoint["state"], self.device) if checkpoint else None
-        records = train(recipe, trainings, resume=resume, on_chunk=on_chunk)
-        seconds = (spent + time.perf_counter() - began) / len(trainings)
-        rows = [row for t, record in zip(trainings, records, strict=True) for row in self._rows(t, record, recipe, seconds, len(trainings))]
-        self.cell.write_rows(self.cell.rows() + rows)
-        self.cell.drop_checkpoint()
-        self._track(rows)
+        self.total += steps * len(wanted)
+        self._stacks().run(recipe, [Asked(t) for t in wanted], keep)
 
     def _rows(self, t: Training, record: dict[str, Any], recipe: Recipe, seconds: float, stack: int) -> Rows:
         """The stored row of one training; a point per look for the online measure."""
@@ -295,24 +286,3 @@ class _Run:
 def stack_size(compute: Compute, device: torch.device) -> int:
     """Trainings per stack: as asked for, or what saturates the device (measured in benchmarks/engine.py)."""
     return compute.stack if compute.stack != "auto" else 32 if device.type == "cpu" else 1024
-
-
-def _begun(checkpoint: Any) -> list[Training]:
-    """The trainings of a checkpoint's stack; none if it is not one that this version wrote."""
-    with suppress(LookupError, TypeError, ValueError, AttributeError):
-        trainings = [Training(*t) for t in checkpoint["trainings"]]
-        state, seconds = checkpoint["state"], float(checkpoint["seconds"])
-        stack = [len(values) for part in ("counters", "risks", "params", "best") for values in state[part].values()]
-        whole = set(state) == {f.name for f in fields(State)} and {*stack, len(state["records"])} == {len(trainings)}
-        if whole and seconds >= 0 and "longer" in checkpoint:
-            return trainings
-    print("checkpoint.pt: is not one of this version; its stack starts again", flush=True)
-    return []
-
-
-def _to_device(state: Any, device: torch.device) -> Any:
-    """A checkpoint's parameters on the device; counters, risks and records stay on the CPU."""
-    def move(value: Any) -> Any:
-        return {k: move(v) for k, v in value.items()} if isinstance(value, dict) else value.to(device)
-
-    return {name: move(value) if name in ("params", "best", "optimizer") else value for name, value in state.items()}

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from bfc.errors import UserError
 from bfc.launch.waves import waves
@@ -108,22 +107,17 @@ def test_waves_run_by_d_and_hold_every_job_once():
 
 
 def test_tuning_takes_the_rate_with_the_lowest_median_on_its_own_seeds():
-    asked = []
-
-    def train(trainings, rates):
-        asked.append((trainings, rates))
-        risks = {0.01: 0.2, 0.03: 0.1, 0.1: 0.05}
-        return [{"risk": risks[round(float(rate), 6)] + (9.0 if t.seed == -1 else 0.0), "diverged": float(rate) > 0.05}
-                for t, rate in zip(trainings, rates, strict=True)]
-
     tune = Tune(lr=(0.1, 0.01, 0.03), n=128, draws=3)
-    chosen = tune.choose(train)
-    (trainings, rates), = asked
-    assert [t.seed for t in trainings] == [-1, -2, -3] * 3 and {t.n for t in trainings} == {128}
-    assert torch.allclose(rates, torch.tensor([0.01, 0.03, 0.1], dtype=torch.float64).repeat_interleave(3))
-    assert chosen["lr"] == 0.03 and not chosen["at_edge"] and chosen["trainings"] == 9
+    asked = tune.trainings()
+    assert [(t.seed, lr) for t, lr in asked] == [(seed, lr) for lr in (0.01, 0.03, 0.1) for seed in (-1, -2, -3)]
+    assert {t.n for t, _ in asked} == {128}
+    level = {0.01: 0.2, 0.03: 0.1, 0.1: 0.05}
+    risks = {(lr, t.seed): Tune.risk({"risk": level[lr] + (9.0 if t.seed == -1 else 0.0), "diverged": lr > 0.05}) for t, lr in asked}
+    chosen = tune.choose(risks)
+    assert chosen["lr"] == 0.03 and not chosen["at_edge"] and chosen["trainings"] == 9 and chosen["seeds"] == [-1, -2, -3]
     assert [t["median"] for t in chosen["tried"]] == [0.2, 0.1, math.inf]
-    assert replace(tune, lr=(0.03, 0.01)).choose(train)["at_edge"]
+    assert replace(tune, lr=(0.03, 0.01)).choose(risks)["at_edge"]
+    assert Tune.risk({}) == Tune.risk({"risk": math.nan}) == math.inf
 
 
 @pytest.mark.parametrize("values, words", [({"lr": (), "n": 8}, "measure.tune.lr"), ({"lr": (0.0,), "n": 8}, "measure.tune.lr"),

@@ -109,7 +109,7 @@ CASES = {
                       "compute.checkpoint_seconds=0", "optimizer=sgd", "optimizer.momentum=0.9"),
     "adaptive rounds": (*(t for t in TINY if "measure.n=" not in t), "measure=adaptive", "measure.rounds=3", "measure.replicas=4",
                         "measure.n_max=64", "measure.stop=0", "compute.stack=2", "compute.checkpoint_seconds=0"),
-    "tuned rate": (*STACKS, "measure.confirm=0", "measure.tune={lr: [0.003, 0.01, 0.03], n: 32, draws: 1}"),
+    "tuned rate": (*STACKS, "compute.stack=2", "measure.confirm=0", "measure.tune={lr: [0.003, 0.01, 0.03], n: 32, draws: 1}"),
     "baseline": (*TINY, "learner=none", "baseline=polynomial", "baseline.n_max=48", "baseline.tuning_draws=1", "measure.seeds=3"),
     "both": (*STACKS, "measure.seeds=1", "baseline=rbf", "baseline.n_max=48", "baseline.tuning_draws=1"),
 }

@@ -273,7 +273,7 @@ def good_checkpoint(**changes) -> dict:
     stack = 4
     state = {"params": {"bias": torch.zeros(stack, 1)}, "best": {"bias": torch.zeros(stack, 1)}, "optimizer": {},
              "counters": {"phase": torch.zeros(stack, dtype=torch.int64)}, "risks": {"train": torch.zeros(stack)}, "records": [{}] * stack}
-    trainings = [(n, seed, "training") for seed in (0, 1) for n in (16, 32)]
+    trainings = [(n, seed, "training", None) for seed in (0, 1) for n in (16, 32)]
     return {"trainings": trainings, "longer": 1, "seconds": 0.0, "state": state, **changes}
 
 
@@ -307,9 +307,9 @@ CHECKPOINTS = {
 
 
 def test_what_the_damaged_checkpoints_are_made_of_is_accepted_when_whole() -> None:
-    from bfc.run import _begun
+    from bfc.stacks import Asked, _begun
 
-    assert _begun(torch.load(io.BytesIO(zipped()), weights_only=True)) == [Training(n, seed) for seed in (0, 1) for n in (16, 32)]
+    assert _begun(torch.load(io.BytesIO(zipped()), weights_only=True)) == [Asked(Training(n, seed)) for seed in (0, 1) for n in (16, 32)]
 
 
 @pytest.mark.parametrize("damage", CHECKPOINTS)

@@ -4,18 +4,13 @@ trying eight costs little more than trying one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-import torch
-
 from bfc.errors import require
 from bfc.types import Training
-
-Train = Callable[[list[Training], torch.Tensor], list[dict[str, Any]]]
-"""Trains a stack with a learning rate each, (R,) → its records."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +30,21 @@ class Tune:
         require(self.n == 0 or self.n >= 2, "measure.tune.n", self.n, "0 (fresh samples) or an integer >= 2")
         require(1 <= self.draws <= 1000, "measure.tune.draws", self.draws, "an integer from 1 to 1000")
 
-    def choose(self, train: Train) -> dict[str, Any]:
-        """What was chosen and tried, as plain values: ``lr``, ``at_edge`` (the best rate is the smallest or largest tried),
-        ``tried`` (rate, median risk, every risk), ``n``, ``seeds``, ``trainings``."""
+    def trainings(self) -> list[tuple[Training, float]]:
+        """What is tried: every draw with every rate."""
+        return [(Training(self.n, -1 - i), lr) for lr in self.lr for i in range(self.draws)]
+
+    def choose(self, risks: Mapping[tuple[float, int], float]) -> dict[str, Any]:
+        """What was chosen and tried, as plain values, from (rate, seed) → risk: ``lr``, ``at_edge`` (the best rate is the smallest or
+        largest tried), ``tried`` (rate, median risk, every risk), ``n``, ``seeds``, ``trainings``."""
         seeds = [-1 - i for i in range(self.draws)]
-        trainings = [Training(self.n, seed) for _ in self.lr for seed in seeds]
-        records = train(trainings, torch.tensor(self.lr, dtype=torch.float64).repeat_interleave(self.draws))
-        risks = [_risk(record) for record in records]
-        tried = [{"lr": rate, "risks": own, "median": median(own)}
-                 for i, rate in enumerate(self.lr) for own in [risks[i * self.draws : (i + 1) * self.draws]]]
+        tried = [{"lr": lr, "risks": own, "median": median(own)} for lr in self.lr for own in [[risks[lr, seed] for seed in seeds]]]
         best = min(tried, key=lambda t: t["median"])
-        edges = (self.lr[0], self.lr[-1])
-        return {"lr": best["lr"], "at_edge": len(self.lr) > 1 and best["lr"] in edges, "tried": tried, "n": self.n, "seeds": seeds,
-                "trainings": len(trainings)}
+        return {"lr": best["lr"], "at_edge": len(self.lr) > 1 and best["lr"] in (self.lr[0], self.lr[-1]), "tried": tried, "n": self.n,
+                "seeds": seeds, "trainings": len(self.lr) * self.draws}
 
-
-def _risk(record: dict[str, Any]) -> float:
-    risk = record.get("risk", float("inf"))
-    return float("inf") if record.get("diverged") or risk != risk else risk
+    @staticmethod
+    def risk(record: Mapping[str, Any]) -> float:
+        """What is compared: the test risk of a finished training, infinite where it diverged."""
+        risk = record.get("risk", float("inf"))
+        return float("inf") if record.get("diverged") or risk != risk else risk

@@ -1,0 +1,97 @@
+"""Train a list of trainings stack by stack. It exists so that everything a cell trains, measured trainings and those that only tune it
+alike, has the same stack size, checkpoint and progress: a killed process loses at most the work since the last checkpoint and goes
+on with the same numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+from bfc.engine.loop import Recipe, State, train
+from bfc.store import Cell
+from bfc.types import Training
+
+Keep = Callable[[list[Any], list[dict[str, Any]], float], None]
+"""Stores what was asked for, its records and the seconds of each, at the end of every stack."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One training with the learning rate it is to have; None: the optimizer's own."""
+
+    training: Training
+    lr: float | None = None
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """``size`` trainings to a stack; ``tell`` gets the replica-steps done since ``run`` was called."""
+
+    cell: Cell
+    device: torch.device
+    size: int
+    checkpoint_seconds: float
+    tell: Callable[[int], None]
+
+    def run(self, recipe: Recipe, wanted: Sequence[Asked], keep: Keep) -> None:
+        """Train ``wanted`` in order, the stack with a checkpoint first."""
+        left, offset = list(wanted), 0
+        checkpoint = self.cell.load_checkpoint()
+        if checkpoint is not None and (begun := _begun(checkpoint)) and set(begun) <= set(left) and checkpoint["longer"] == recipe.longer:
+            offset = self._stack(recipe, begun, checkpoint, offset, keep)
+            left = [asked for asked in left if asked not in set(begun)]
+        for start in range(0, len(left), self.size):
+            offset = self._stack(recipe, left[start : start + self.size], None, offset, keep)
+
+    def _stack(self, recipe: Recipe, asked: list[Asked], checkpoint: dict[str, Any] | None, offset: int, keep: Keep) -> int:
+        began = time.perf_counter()
+        spent = checkpoint["seconds"] if checkpoint else 0.0
+        saved = time.monotonic()
+
+        def on_chunk(state: State, done: int, total: int) -> None:
+            nonlocal saved
+            self.tell(offset + done)
+            if time.monotonic() - saved >= self.checkpoint_seconds:
+                self.cell.save_checkpoint({
+                    "trainings": [(a.training.n, a.training.seed, a.training.kind, a.lr) for a in asked], "longer": recipe.longer,
+                    "seconds": spent + time.perf_counter() - began, "state": state.tensors()})
+                saved = time.monotonic()
+
+        own = recipe.optimizer.lr
+        rates = torch.tensor([own if a.lr is None else a.lr for a in asked], dtype=torch.float64)
+        resume = _to_device(checkpoint["state"], self.device) if checkpoint else None
+        records = train(recipe, [a.training for a in asked], rates=rates, resume=resume, on_chunk=on_chunk)
+        keep(asked, records, (spent + time.perf_counter() - began) / len(asked))
+        self.cell.drop_checkpoint()
+        return offset + sum(stage.steps for stage in recipe.stages()) * len(asked)
+
+    def drop_finished(self, stored: Callable[[Asked], bool]) -> None:
+        """Remove the checkpoint of a stack that is stored, which a kill at the right moment leaves behind."""
+        if (checkpoint := self.cell.load_checkpoint()) is not None and all(map(stored, _begun(checkpoint))):
+            self.cell.drop_checkpoint()
+
+
+def _begun(checkpoint: Any) -> list[Asked]:
+    """What a checkpoint's stack was asked for; nothing if it is not one that this version wrote."""
+    with suppress(LookupError, TypeError, ValueError, AttributeError):
+        asked = [Asked(Training(n, seed, kind), lr) for n, seed, kind, lr in checkpoint["trainings"]]
+        state, seconds = checkpoint["state"], float(checkpoint["seconds"])
+        stack = [len(values) for part in ("counters", "risks", "params", "best") for values in state[part].values()]
+        whole = set(state) == {f.name for f in fields(State)} and {*stack, len(state["records"])} == {len(asked)}
+        if whole and seconds >= 0 and "longer" in checkpoint:
+            return asked
+    print("checkpoint.pt: is not one of this version; its stack starts again", flush=True)
+    return []
+
+
+def _to_device(state: Any, device: torch.device) -> Any:
+    """A checkpoint's parameters on the device; counters, risks and records stay on the CPU."""
+    def move(value: Any) -> Any:
+        return {k: move(v) for k, v in value.items()} if isinstance(value, dict) else value.to(device)
+
+    return {name: move(value) if name in ("params", "best", "optimizer") else value for name, value in state.items()}
