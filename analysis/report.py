@@ -24,6 +24,7 @@ from analysis import claims as claims_module
 from analysis import page
 from analysis.collect import UNNAMED, Collected, collect
 from analysis.correction import correction_table
+from analysis.evidence import Evidence
 from analysis.figures import slope_text
 from analysis.gallery import Drawn, draw_study
 from analysis.risks import risk_table
@@ -98,7 +99,7 @@ def _write(
         labels = dict(zip(own["cell_id"], own["line"], strict=True))
         trainings = part.trainings.assign(line=part.trainings["cell_id"].map(labels))
         single = risk_table(trainings, own)
-        judged = _judge(name, claims_module.Evidence(own, fits, trainings), claims)
+        judged = _judge(name, Evidence(own, fits, trainings, steps, deep, look, name), claims)
         made = draw_study(name, trainings, own, fits, steps, deep, look, work / "figures")
         verdicts.append(judged)
         risks.append(single)
@@ -145,7 +146,7 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
-def _judge(study: str, evidence: claims_module.Evidence, claims: Claims | None) -> pd.DataFrame:
+def _judge(study: str, evidence: Evidence, claims: Claims | None) -> pd.DataFrame:
     """The verdicts on a study's claims. A store may name a study in any way; only a plain name is looked up as a
     file."""
     given = claims.get(study, []) if claims is not None else None if re.fullmatch(r"[\w-]+", study) else []

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from analysis.claims import COLUMNS, PREDICATES, Evidence, claims_of, demand, judge
+from analysis import discover
+from analysis.claims import COLUMNS, claims_of, demand, judge
+from analysis.evidence import Evidence
 from analysis.risks import median_interval
 from bfc.errors import UserError
 from bfc.launch.folders import SWEEPS
@@ -121,7 +124,7 @@ def test_every_study_states_claims_that_can_be_judged(study):
     assert claims
     sizes = yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"]
     for claim in claims:
-        inspect.signature(PREDICATES[claim["predicate"]]).bind(evidence(), **claim["thresholds"])
+        inspect.signature(discover.part("predicates", claim["predicate"], study)).bind(evidence(), **claim["thresholds"])
         assert claim["paper"] and claim["statement"] and claim.get("size", "30m") in sizes
     assert set(judge(study, evidence())["verdict"]) == {"undecided"}
 
@@ -129,3 +132,20 @@ def test_every_study_states_claims_that_can_be_judged(study):
 def test_an_unknown_predicate_is_refused():
     with pytest.raises(UserError, match="no such predicate; did you mean exponent"):
         judge("s", evidence(), [{"paper": "p", "statement": "s", "predicate": "exponents"}])
+
+
+@pytest.mark.parametrize("thresholds, sentence", [
+    ({"method": "m", "eps": 0.1, "at_lest": 1}, "exponent has no option at_lest; did you mean at_least?"),
+    ({"method": "m"}, "exponent needs eps"),
+])
+def test_thresholds_that_a_predicate_does_not_have_or_lacks_are_refused(thresholds, sentence):
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        judge("s", evidence(), [{"paper": "p", "statement": "s", "predicate": "exponent", "thresholds": thresholds}])
+
+
+@pytest.mark.parametrize("name", discover.names("predicates"))
+def test_a_predicate_is_the_documented_function_of_its_file(name):
+    """It takes evidence first, and everything else it takes is a threshold by name."""
+    function = discover.part("predicates", name, "test")
+    first, *_ = inspect.signature(function).parameters
+    assert first == "evidence" and function.__doc__

@@ -1,0 +1,19 @@
+"""``median_ratio``: two methods, or two stored columns, compared seed by seed."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from analysis.evidence import Evidence, Finding, band, nothing, values_by_seed
+from analysis.risks import median_interval
+
+
+def median_ratio(evidence: Evidence, over: str, under: str, column: str = "risk", under_column: str | None = None,
+                 at_least: float = 0.0, at_most: float = math.inf) -> Finding:
+    """The median over seeds of a column of one method over one of another, seed by seed, lies in a band."""
+    pair = pd.concat([values_by_seed(evidence, over, column), values_by_seed(evidence, under, under_column or column)], axis=1).dropna()
+    if pair.empty:
+        return nothing(f"no seed with {column} of both {over} and {under}")
+    return band(*median_interval((pair.iloc[:, 0] / pair.iloc[:, 1]).to_numpy()), at_least, at_most)
