@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 
+from bfc import interrupt
 from bfc.config import CellSpec, Compute, Job
 from bfc.engine.loop import Recipe
 from bfc.environment import environment, hardware
@@ -57,9 +59,14 @@ def run_cell(spec: CellSpec, job: Job, tracker: Any = None, wait: bool = False) 
         try:
             view.open(spec.cell_id, {**spec.config, "study": job.study_name}, before > 0)
             (run.learner if spec.kind == "learner" else run.baseline)()
+        except interrupt.Stopped:
+            with suppress(UserError):
+                cell.status("stopped", done=run.done, total=run.total, method=spec.method)
+            raise
         except BaseException as error:
             with suppress(UserError):
-                cell.status("failed", error=f"{type(error).__name__}: {error}", done=run.done, total=run.total)
+                cell.status("failed", error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc(), done=run.done,
+                            total=run.total)
             raise
         rows = cell.rows()
         cell.status("done", done=run.total, total=run.total, trainings=count_trainings(rows))
@@ -79,16 +86,23 @@ def _asked(job: Job) -> dict[str, Any]:
 
 
 def _stored(spec: CellSpec, job: Job, cell: Cell) -> Outcome | None:
-    """The outcome if everything asked for is stored, confirmed and judged; nothing but the request is then written."""
+    """The outcome if everything asked for is stored; nothing but the request is then written."""
+    if not is_stored(spec, job):
+        return None
+    cell.add_request(_asked(replace(job, measure=_told(job.measure, cell.read_json("plan.json", None)))))
+    return Outcome(spec.cell_id, spec.method, len(cell.rows()), 0)
+
+
+def is_stored(spec: CellSpec, job: Job) -> bool:
+    """Whether everything that ``job`` asks of this cell is stored, confirmed and judged. Writes nothing."""
+    cell = Store(job.results).cell(spec.cell_id)
     measured, rows = cell.check_config(spec.identity), cell.rows()
     job = replace(job, measure=_frozen(job.measure, cell.read_json("plan.json", None)))
     if cell.read_json("status.json", {}).get("state") != "done" or not measured or not rows or _wanted(spec, job, rows):
-        return None
+        return False
     eps = _strictest(job, cell)
-    if (spec.kind == "learner" and _to_confirm(job, rows, eps)) or _judged(rows, eps) != [row.get("outcome") for row in rows]:
-        return None
-    cell.add_request(_asked(job))
-    return Outcome(spec.cell_id, spec.method, len(rows), 0)
+    to_confirm = spec.kind == "learner" and _to_confirm(job, rows, eps)
+    return not to_confirm and _judged(rows, eps) == [row.get("outcome") for row in rows]
 
 
 def _strictest(job: Job, cell: Cell) -> float:
@@ -146,10 +160,15 @@ def _frozen(measure: Any, plan: dict[str, Any] | None) -> Any:
     """The measure with the prior it had when the cell was first run: later knowledge must not move rounds that were planned."""
     if not hasattr(measure, "prior") or plan is None:
         return measure
-    begun = tuple(plan["prior"]) if isinstance(plan["prior"], list) else plan["prior"]
-    if begun != measure.prior:
-        print(f"measure.prior={measure.prior}: this cell keeps the prior it was begun with, {begun}")
-    return replace(measure, prior=begun)
+    return replace(measure, prior=tuple(plan["prior"]) if isinstance(plan["prior"], list) else plan["prior"])
+
+
+def _told(measure: Any, plan: dict[str, Any] | None) -> Any:
+    """:func:`_frozen`, and a line about it where another prior was asked for."""
+    frozen = _frozen(measure, plan)
+    if frozen != measure:
+        print(f"measure.prior={measure.prior}: this cell keeps the prior it was begun with, {frozen.prior}")
+    return frozen
 
 
 class _Run:
@@ -173,7 +192,7 @@ class _Run:
         if plan is None and hasattr(job.measure, "prior"):
             plan = {"prior": job.measure.prior}
             self.cell.write_json("plan.json", plan)
-        measure = _frozen(job.measure, plan)
+        measure = _told(job.measure, plan)
         while True:
             rows = self.cell.rows()
             confirming = _to_confirm(job, rows, _strictest(job, self.cell)) if measure.between_rounds(rows) else []
@@ -254,6 +273,7 @@ class _Run:
             self.cell.write_json("tuned.json", tuned)
         self._tell(1, force=True)
         for seed in seeds:
+            interrupt.check()
             began = time.perf_counter()
             curve = job.baseline.curve(job.target, seed, job.measure.test, tuned, self.device)
             common = {"seed": seed, "fresh": False, "validation": "none", "seconds": time.perf_counter() - began, "stack": 1,

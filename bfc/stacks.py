@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from bfc import interrupt
 from bfc.engine.loop import Recipe, State, train
 from bfc.store import Cell
 from bfc.types import Training
@@ -56,11 +57,12 @@ class Stacks:
         def on_chunk(state: State, done: int, total: int) -> None:
             nonlocal saved
             self.tell(offset + done)
-            if time.monotonic() - saved >= self.checkpoint_seconds:
+            if interrupt.asked() or time.monotonic() - saved >= self.checkpoint_seconds:
                 self.cell.save_checkpoint({
                     "trainings": [(a.training.n, a.training.seed, a.training.kind, a.lr) for a in asked], "longer": recipe.longer,
                     "seconds": spent + time.perf_counter() - began, "state": state.tensors()})
                 saved = time.monotonic()
+            interrupt.check()
 
         own = recipe.optimizer.lr
         rates = torch.tensor([own if a.lr is None else a.lr for a in asked], dtype=torch.float64)
