@@ -21,8 +21,9 @@ from bfc.errors import UserError, nearest, require, shown, similar
 
 SCHEMA = 1
 """Version of the identity's form; raised when the same components must give new cells."""
-ROLES = {"target": "draw", "learner": "init_params", "schedule": "stages", "optimizer": "step", "probe": "measure", "baseline": "curve",
-         "measure": "trainings", "tracker": "open", "compute": "checkpoint_seconds"}
+ROLES = {"target": "draw", "task": "over", "representation": "over", "learner": "init_params", "schedule": "stages",
+         "optimizer": "step", "probe": "measure", "baseline": "curve", "measure": "trainings", "tracker": "open",
+         "compute": "checkpoint_seconds"}
 """Group → what a class must have to be chosen for it."""
 GROUPS = tuple(ROLES)
 SCALARS = ("results", "study")
@@ -51,9 +52,13 @@ class Compute:
 
 @dataclass(frozen=True)
 class Job:
-    """One Hydra job, checked: the components (None where a group is ``none``) and what was asked for."""
+    """One Hydra job, checked: the components (None where a group is ``none``) and what was asked for. ``target`` is what methods see:
+    ``family``, the group's own component, under the task and the representation."""
 
+    family: Any
     target: Any
+    task: Any
+    representation: Any
     learner: Any
     schedule: Any
     optimizer: Any
@@ -97,9 +102,17 @@ def load(config: Mapping[str, Any]) -> Job:
     require(isinstance(results, str) and bool(results.strip()), "results", results, "a folder name")
     named = isinstance(study, Mapping) and isinstance(study.get("name"), str) and bool(study["name"].strip())
     require(study is None or named, "study", study, "null or the study node of a file under sweeps/, with a name")
-    job = Job(**parts, results=results, study=study)
+    family = parts.pop("target")
+    job = Job(**parts, family=family, target=_seen(family, parts), results=results, study=study)
     _check_fit(job)
     return job
+
+
+def _seen(family: Any, parts: Mapping[str, Any]) -> Any:
+    """The target under the task, then the representation."""
+    for lens in (parts["task"], parts["representation"]):
+        family = family if lens is None or family is None else lens.over(family)
+    return family
 
 
 def _check_fit(job: Job) -> None:
@@ -114,11 +127,14 @@ def _check_fit(job: Job) -> None:
     for name in ("schedule", "optimizer"):
         _needed(job, name, "a learner")
     job.learner.check(job.target)
-    stages = job.schedule.stages(job.learner.groups(job.target), job.target.levels)
+    stages = job.schedule.stages(job.learner.groups(job.target), job.learner.levels(job.target))
     if job.probe is not None:
         job.probe.check(job.target, job.learner)
     for stage in stages:
         job.learner.check_present(job.target, stage.present)
+        for name in stage.penalties:
+            if name not in (allowed := job.learner.penalties(job.target)):
+                raise UserError(f"schedule={job.schedule.name}: no regulariser {name} in this learner; {nearest(name, allowed)}")
     if job.measure.validation == "none":
         require(job.schedule.patience is None, "schedule.patience", job.schedule.patience, "null without validation (measure.validation)")
     shortest = min(stage.steps for stage in stages)
@@ -282,7 +298,8 @@ def canonical(part: Any, keep: typing.Collection[str] | None = None) -> dict[str
 def cells(job: Job) -> list[CellSpec]:
     """The one or two cells of a job, the learner's first. A baseline's identity holds nothing of the learner."""
     specs = []
-    shared = {"schema": SCHEMA, "target": canonical(job.target)}
+    shared = {"schema": SCHEMA, "target": canonical(job.family), "task": canonical(job.task),
+              "representation": canonical(job.representation)}
     if job.learner is not None:
         measure = canonical(job.measure)
         measure["_target_"] = "bfc.measure.online.Online" if job.measure.needs_constant_rate else "bfc.measure.base.Measure"
@@ -296,8 +313,8 @@ def cells(job: Job) -> list[CellSpec]:
 
 
 def _spec(kind: str, method: str, identity: Mapping[str, Any], job: Job) -> CellSpec:
-    names = ("target", "learner", "schedule", "optimizer", "probe", "baseline", "measure")
-    shown = {"kind": kind, "method": method, "target_name": _short(job.target), "d": job.target.d, "L": max(job.target.levels, default=1),
+    names = ("target", "task", "representation", "learner", "schedule", "optimizer", "probe", "baseline", "measure")
+    shown = {"kind": kind, "method": method, "target_name": _short(job.family), "d": job.target.d, "L": max(job.target.levels, default=1),
              "degree": job.target.degree, **{name: identity.get(name) for name in names}}
     return CellSpec(kind, method, identity, {**shown, **{k: v for k, v in identity.items() if k not in shown}})
 

@@ -240,6 +240,7 @@ class _Run:
     def _train(self, recipe: Recipe, wanted: Sequence[Training], steps: int) -> None:
         """Train what is ``wanted``, ``steps`` each, and store its rows stack by stack."""
         def keep(asked: list[Asked], records: Rows, seconds: float) -> None:
+            self._keep_traces([a.training for a in asked], records, recipe.optimizer.batch)
             rows = [row for a, record in zip(asked, records, strict=True)
                     for row in self._rows(a.training, record, recipe, seconds, len(asked))]
             self.cell.write_rows(self.cell.rows() + rows)
@@ -247,6 +248,15 @@ class _Run:
 
         self.total += steps * len(wanted)
         self._stacks().run(recipe, [Asked(t) for t in wanted], keep)
+
+    def _keep_traces(self, trainings: list[Training], records: list[dict[str, Any]], batch: int) -> None:
+        """Store what the probe saw on the way: one row per training and look, in the cell's table ``trace``."""
+        looks = [{"n": t.n or look["step"] * batch, "seed": t.seed, "fresh": t.n == 0, "kind": t.kind, **look}
+                 for t, record in zip(trainings, records, strict=True) for look in record.pop("trace", [])]
+        if looks:
+            again = {(t.seed, t.n, t.kind) for t in trainings}
+            before = [row for row in self.cell.rows("trace") if (row["seed"], 0 if row["fresh"] else row["n"], row["kind"]) not in again]
+            self.cell.write_rows(before + looks, "trace")
 
     def _rows(self, t: Training, record: dict[str, Any], recipe: Recipe, seconds: float, stack: int) -> Rows:
         """The stored row of one training; a point per look for the online measure."""

@@ -57,12 +57,12 @@ class Cell:
         self.path = path
         self._token: str | None = None
 
-    def rows(self) -> list[dict[str, Any]]:
-        """The stored trainings, one mapping each; empty if there are none.
+    def rows(self, name: str = "trainings") -> list[dict[str, Any]]:
+        """The stored trainings (or the rows of another table of the cell, such as ``trace``), one mapping each; empty if there are none.
 
         Raises :class:`UserError` where the file exists but cannot be read; it is then left as it is.
         """
-        path = self.path / "trainings.parquet"
+        path = self.path / f"{name}.parquet"
         if not path.exists():
             return []
         import pyarrow
@@ -74,20 +74,20 @@ class Cell:
         except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
             raise UserError(f"{path}: cannot be read as a results table ({_first_line(error)}); move it away to measure this cell anew") \
                 from error
-        absent = [name for name in COLUMNS if rows and name not in rows[0]]
+        absent = [column for column in COLUMNS if rows and name == "trainings" and column not in rows[0]]
         if absent:
             raise UserError(f"{path}: is not a results table, it has no {', '.join(absent)}; move it away to measure this cell anew")
         return rows
 
-    def write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Replace the table of trainings; columns are the union of the rows' keys in first-seen order."""
+    def write_rows(self, rows: Sequence[Mapping[str, Any]], name: str = "trainings") -> None:
+        """Replace the table of trainings (or another of the cell); columns are the union of the rows' keys in first-seen order."""
         import pyarrow
         import pyarrow.parquet
 
         self._still_mine()
         columns = list(dict.fromkeys(key for row in rows for key in row))
         table = pyarrow.table({key: [row.get(key) for row in rows] for key in columns})
-        self._replace("trainings.parquet", lambda path: pyarrow.parquet.write_table(table, path, write_page_checksum=True))
+        self._replace(f"{name}.parquet", lambda path: pyarrow.parquet.write_table(table, path, write_page_checksum=True))
 
     def read_json(self, name: str, default: Any, kind: type = dict) -> Any:
         """The content of a JSON file in the folder, ``default`` if it is not there."""

@@ -30,7 +30,8 @@ class Theory:
 
 
 class Draw(Protocol):
-    """R realisations of (target, training pool, test set), one per seed, each a function of its seed alone."""
+    """R realisations of (target, training pool, test set), one per seed, each a function of its seed alone. Methods with a body are
+    inherited by deriving from this class."""
 
     seeds: tuple[int, ...]
     variance: Tensor
@@ -46,8 +47,22 @@ class Draw(Protocol):
         ...
 
     def labels(self, x: Tensor) -> Tensor:
-        """f*(x) for x of shape (R, B, d) → (R, B); population mean zero."""
+        """f*(x) for x of shape (R, B, d) → (R, B), without noise; population mean zero."""
         ...
+
+    def encode(self, x: Tensor) -> Tensor:
+        """What a method is given of the inputs, (R, B, d) → (R, B, input_width); x itself without a representation."""
+        return x
+
+    def observe(self, role: str, rows: Tensor, x: Tensor) -> Tensor:
+        """The labels a method is given for these rows, (R, B); with role ``test`` the truth it is judged against. Label noise depends
+        on (seed, role, row) only."""
+        return self.labels(x)
+
+    @property
+    def chance(self) -> Tensor:
+        """Error of the best constant predictor, shape (R,), float64: what a relative risk of 1 is."""
+        return self.variance
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """The teacher's intermediate features, level → (R, B, k_level); empty where it has none."""
@@ -58,8 +73,15 @@ class Draw(Protocol):
         ...
 
 
+def sample(draw: Draw, role: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """What a method sees of the given rows (R, B): encoded inputs (R, B, input_width) and observed labels (R, B)."""
+    x = draw.inputs(role, rows)
+    return draw.encode(x), draw.observe(role, rows, x)
+
+
 class Target(Protocol):
-    """A family of functions f*: R^d → R with its input law, redrawn for every seed."""
+    """A family of functions f*: R^d → R with its input law, redrawn for every seed. Methods with a body are inherited by deriving
+    from this class."""
 
     numerics: ClassVar[int]
     d: int
@@ -71,18 +93,44 @@ class Target(Protocol):
 
     @property
     def degree(self) -> int:
-        """Polynomial degree of f*."""
+        """Polynomial degree of f* (0: no polynomial)."""
         ...
+
+    @property
+    def input_width(self) -> int:
+        """Number of coordinates that a method is given: d, or the width of a representation."""
+        return self.d
+
+    def loss(self, out: Tensor, y: Tensor) -> Tensor:
+        """Training loss per row, (R, B): what gradient descent averages."""
+        return (out - y).square()
+
+    def error(self, out: Tensor, y: Tensor) -> Tensor:
+        """Error per row, of the shape of ``out``: its mean over fresh rows, divided by ``Draw.chance``, is the relative risk."""
+        return (out - y).square()
 
     def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Draw: ...
 
     def theory(self) -> Mapping[str, Theory]:
         """Kind of method (``staged``, ``kernel`` ...) → its predicted exponent; may be empty."""
+        return {}
+
+
+class Lens(Protocol):
+    """Something laid over a target: a task (which labels are seen, which loss trains, which error is judged) or a representation
+    (which features of x a method is given)."""
+
+    numerics: ClassVar[int]
+
+    def over(self, target: Target) -> Target:
+        """The target as methods see it; refuses one it does not fit (:class:`bfc.errors.UserError`). See
+        :class:`bfc.targets.wrapped.Wrapped`."""
         ...
 
 
 class Learner(Protocol):
-    """An architecture as pure functions over stacked parameters, written once for R replicas (R = 1 is not special)."""
+    """An architecture as pure functions over stacked parameters, written once for R replicas (R = 1 is not special). Methods with a
+    body are optional parts, inherited by deriving from this class."""
 
     numerics: ClassVar[int]
     needs_reference: ClassVar[bool]
@@ -96,9 +144,33 @@ class Learner(Protocol):
         """Refuse a set of groups that makes no network, such as a level without the one it reads."""
         ...
 
+    def levels(self, target: Target) -> tuple[int, ...]:
+        """The levels that a schedule's ``{l}`` runs over; the target's own, unless the architecture has its own depth."""
+        return target.levels
+
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
-        """Parameter group → parameter names. Level groups are called ``level2`` ... ``levelL``; schedules use these names."""
+        """Parameter group → parameter names. Level groups are called ``level2`` ... ``levelL``; schedules use these names.
+        Parameters in no group are constants of the training."""
         ...
+
+    def rates(self, target: Target) -> Mapping[str, float]:
+        """Parameter name → multiplier of the learning rate, where it is not 1 (mean-field parametrisations)."""
+        return {}
+
+    def penalties(self, target: Target) -> tuple[str, ...]:
+        """Names of the regularisers that a phase of a schedule may switch on."""
+        return ()
+
+    def penalty(self, params: Params, present: frozenset[str], weights: Mapping[str, float]) -> Tensor | None:
+        """Regulariser (R,) added to the mean training loss; ``weights`` are the coefficients of the phase. None: nothing to add."""
+        return None
+
+    def begin(self, params: Params, draw: Draw, stage: Any) -> Params:
+        """Parameters (R, ...) that are set anew when a phase begins, for instance one level from another; only those that change."""
+        return {}
+
+    def project(self, params: Params) -> None:
+        """Put the parameters that train back into the feasible set in place, after every step."""
 
     def init_params(self, target: Target, draw: Draw) -> Params:
         """Initial parameters; a function of each replica's seed alone."""
@@ -117,9 +189,11 @@ class Learner(Protocol):
 
 
 class Probe(Protocol):
-    """Something measured about a trained learner at the end of every phase."""
+    """Something measured about a trained learner at the end of every phase, and at ``looks`` steps on the way if it has any."""
 
     numerics: ClassVar[int]
+    looks: int = 0
+    """Number of looks during a training, about evenly spaced in log steps, from step 0 on; kept in the cell's trace."""
 
     def check(self, target: Target, learner: Learner) -> None:
         """Refuse a target or learner that does not offer what is measured here (:class:`bfc.errors.UserError`)."""

@@ -1,7 +1,8 @@
 """Shared by all tests: every YAML of a group of ``conf/`` becomes a case by existing.
 
 A test that takes an argument ``every_<group>`` (``every_target``, ``every_schedule`` ...) runs once per option of that group and
-receives its name; ``every_pair`` gives (learner, target) names where the learner accepts the target.
+receives its name; ``every_pair`` gives (learner, target) names where the learner accepts the target, ``every_fit`` (learner, target,
+schedule) names: every schedule that fits a learner on the first target it accepts, and the first such schedule on its other targets.
 """
 
 from __future__ import annotations
@@ -48,12 +49,30 @@ def _pairs() -> list[tuple[str, str]]:
     return pairs
 
 
+def _fits() -> list[tuple[str, str, str]]:
+    fits: list[tuple[str, str, str]] = []
+    for learner, target in _pairs():
+        own, on = _build("learner", learner), _build("target", target)
+        every = []
+        for schedule in _options("schedule"):
+            try:
+                for stage in _build("schedule", schedule).stages(own.groups(on), own.levels(on)):
+                    own.check_present(on, stage.present)
+            except UserError:
+                continue
+            every.append((learner, target, schedule))
+        fits += every[:1] if any(fit[0] == learner for fit in fits) else every
+    return fits
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for group in GROUPS:
         if f"every_{group}" in metafunc.fixturenames:
             metafunc.parametrize(f"every_{group}", _options(group))
     if "every_pair" in metafunc.fixturenames:
         metafunc.parametrize("every_pair", _pairs(), ids="-".join)
+    if "every_fit" in metafunc.fixturenames:
+        metafunc.parametrize("every_fit", _fits(), ids="-".join)
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,8 @@ VALUES = {
     "schedule.phases=[3]": "schedule.phases[0]=3: must be a phase",
     "schedule.phases=[{name:a}]": "schedule.phases[0].train: is missing; it must be a list of texts",
     "schedule.phases=[{trin:[bias]}]": "schedule.phases[0].trin: no such key; did you mean train?",
-    "schedule.phases=[{train:[bias]},{train:[bias],foo:1}]": "schedule.phases[1].foo: no such key; allowed: each, name, times, train",
+    "schedule.phases=[{train:[bias]},{train:[bias],foo:1}]":
+        "schedule.phases[1].foo: no such key; allowed: each, name, penalties, times, train, until",
     "schedule.phases=[{train:[bias],times:2}]": "schedule.phases[0].times=2: must be a text",
     "schedule.phases=[{train:[bias],each:lvel}]": "schedule.phases[0].each=lvel: must be level or null; did you mean level?",
     "schedule.phases=[{train:[]}]": "must be at least one group",
@@ -328,7 +329,7 @@ def test_every_key_of_every_component_takes_any_garbage_without_a_fault(group: s
                     refusals += 1
                     assert len(str(error)) < 2500
                     assert any(name in str(error) for name in (group, "learner=", "schedule", "optimizer.")), (option, key, value, error)
-    assert refusals > 10
+    assert refusals > 10 or not options
 
 
 def node_names(group: str) -> list[str]:

@@ -5,12 +5,14 @@ import os
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 from commands import TINY, command, environment, files, process, run, store, table
 
 from bfc.errors import UserError
+from bfc.store import Cell
 
 
 def cell_of(results, kind: str):
@@ -290,3 +292,14 @@ def test_the_installed_command_and_the_module_are_the_same(tmp_path) -> None:
     done = process(*TINY, "schedule.steps=4", "measure.n=16", cwd=tmp_path, PYTHONWARNINGS="error")
     assert done.status == 0 and not done.err and "2 rows stored, 2 new" in done.out, done
     assert os.listdir(tmp_path) == ["results"]
+
+
+def test_looks_on_the_way_are_kept_in_the_cells_trace_once(tmp_path: Path) -> None:
+    looking = (*TINY, "probe=feature_error", "probe.rows=64", "probe.looks=4")
+    for line in (looking, (*looking, "measure.seeds=3"), looking):
+        assert run(*line, cwd=tmp_path).status == 0
+    (folder,) = (tmp_path / "results").iterdir()
+    trace = Cell(folder).rows("trace")
+    assert sorted({(row["n"], row["seed"]) for row in trace}) == sorted((n, seed) for n in (16, 32) for seed in range(3))
+    assert len(trace) == 6 * 4 and {row["step"] for row in trace} == {0, 1, 6, 40}
+    assert all(row["risk"] > 0 and "gram/2" in row for row in trace)

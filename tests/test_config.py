@@ -179,7 +179,7 @@ def test_each_key_of_a_learners_job_is_or_is_not_part_of_its_identity(choices: t
     aside = f"{group}.{key}" in NOT_IDENTITY or group in ("tracker", "baseline")
     assert (new[0] == old[0]) == aside
     if len(old) == 2:
-        assert (new[1] == old[1]) == (group not in ("target", "baseline") and (group, key) != ("measure", "test"))
+        assert (new[1] == old[1]) == (group not in ("target", "task", "representation", "baseline") and (group, key) != ("measure", "test"))
 
 
 @pytest.mark.parametrize("option", sorted(path.stem for path in (CONF / "baseline").glob("*.yaml") if path.stem != "none"))

@@ -27,6 +27,7 @@ from bfc.learners.schedules import Phase, Schedule
 from bfc.measure.outcomes import judge
 from bfc.probes.feature_error import FeatureError
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
+from bfc.tasks.regression import Regression
 from bfc.types import Training
 
 TARGET = Teacher(d=5, L=3, widths=(3, 2))
@@ -75,7 +76,7 @@ def plain_train(recipe: Recipe, training: Training, lr: float | None = None) -> 
 
     def read(role: str, numbers: Tensor) -> tuple[Tensor, Tensor]:
         x = draw.inputs(role, numbers.unsqueeze(0))
-        return x[0], draw.labels(x)[0]
+        return draw.encode(x)[0], draw.observe(role, numbers.unsqueeze(0), x)[0]
 
     n_held = max(1, round(recipe.validation_size * training.n)) if recipe.validation == "inside" and training.n else 0
     n_fit = training.n - n_held
@@ -92,19 +93,25 @@ def plain_train(recipe: Recipe, training: Training, lr: float | None = None) -> 
         with torch.no_grad():
             centre = None
             if learner.needs_reference:
-                reference = draw.inputs("reference", torch.arange(min(rows, recipe.test)).unsqueeze(0))
+                reference = draw.encode(draw.inputs("reference", torch.arange(min(rows, recipe.test)).unsqueeze(0)))
                 stacked = {name: p.unsqueeze(0) for name, p in params.items()}
                 centre = {name: value[0] for name, value in learner.statistics(stacked, reference, present).items()}
-            return float((plain_forward(learner, target, params, x, present, centre) - y).square().mean() / draw.variance[0])
+            return float(target.error(plain_forward(learner, target, params, x, present, centre), y).mean() / draw.chance[0])
 
     def test_risk(present: frozenset[str]) -> float:
         return risk(*read("test", torch.arange(recipe.test)), present, recipe.test)
 
+    multipliers = learner.rates(target)
     for stage in recipe.stages():
+        with torch.no_grad():
+            for name, p in learner.begin({name: p.unsqueeze(0) for name, p in params.items()}, draw, stage).items():
+                params[name].copy_(p[0])
         trained = [params[name] for group in stage.train for name in groups[group]]
+        base = settings.lr if lr is None else lr
+        ones = [{"params": [params[name]], "lr": base * multipliers.get(name, 1.0)} for group in stage.train for name in groups[group]]
         names = ("betas", "eps", "momentum", "weight_decay")
         options = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
-        optimizer = getattr(torch.optim, type(settings).__name__)(trained, lr=settings.lr if lr is None else lr, **options)
+        optimizer = getattr(torch.optim, type(settings).__name__)(ones, lr=base, **options)
 
         def factor(t: int, steps: int = stage.steps) -> float:
             if t < settings.warmup:
@@ -113,7 +120,7 @@ def plain_train(recipe: Recipe, training: Training, lr: float | None = None) -> 
             return 0.5 * (1 + math.cos(turn))
 
         rates = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        best, best_risk, lowest, stale = None, math.inf, math.inf, 0
+        best, best_risk, lowest, stale, losses = None, math.inf, math.inf, 0, []
         for clock in range(1, stage.steps + 1):
             count = step * settings.batch + torch.arange(settings.batch)
             if training.n == 0:
@@ -122,8 +129,10 @@ def plain_train(recipe: Recipe, training: Training, lr: float | None = None) -> 
                 chosen = streams.integers(batch_key, count, torch.tensor(n_fit))
                 x, y = x_pool[chosen], y_pool[chosen]
             optimizer.zero_grad(set_to_none=False)
-            loss = (plain_forward(learner, target, params, x, stage.present, None) - y).square().mean()
-            loss.backward()
+            loss = target.loss(plain_forward(learner, target, params, x, stage.present, None), y).mean()
+            losses.append(loss.item() / float(draw.chance[0]))
+            penalty = learner.penalty({name: p.unsqueeze(0) for name, p in params.items()}, stage.present, stage.penalties)
+            (loss if penalty is None else loss + penalty.sum()).backward()
             for p in trained:
                 p.grad = torch.zeros_like(p) if p.grad is None else p.grad
             if settings.clip is not None:  # clip_grad_norm_ divides by norm + 1e-6, which 50 steps at 1e-9 would show
@@ -131,6 +140,8 @@ def plain_train(recipe: Recipe, training: Training, lr: float | None = None) -> 
                 for p in trained:
                     p.grad *= min(1.0, settings.clip / float(norm))
             optimizer.step()
+            with torch.no_grad():
+                learner.project({name: p.unsqueeze(0) for name, p in params.items()})
             if clock < stage.steps:
                 rates.step()
             step += 1
@@ -146,7 +157,9 @@ def plain_train(recipe: Recipe, training: Training, lr: float | None = None) -> 
                         best, best_risk = {name: p.detach().clone() for name, p in params.items()}, now
             if step in recipe.observe:
                 result.record.setdefault("curve", []).append((step, test_risk(stage.present)))
-            if schedule.patience and stale >= schedule.patience:
+            checked = clock % schedule.check_every == 0
+            low = checked and stage.until is not None and sum(losses[-schedule.check_every :]) / schedule.check_every <= stage.until
+            if low or (schedule.patience and stale >= schedule.patience):
                 break
         if best is not None:
             with torch.no_grad():
@@ -207,13 +220,78 @@ def equals_plain(recipe: Recipe, trainings: Any, rates: Tensor | None = None) ->
 # ---- fused equals plain ----
 
 
-def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(build, node, every_pair, every_schedule, every_optimizer):
-    learner, target = every_pair
+def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(build, node, every_fit, every_optimizer):
+    learner, target, schedule = every_fit
     small = {"d": 5} if "d" in node("target", target) else {}
     recipe = replace(RECIPE, learner=build("learner", learner), target=build("target", target, **small),
-                     schedule=build("schedule", every_schedule, steps=12, check_every=5),
+                     schedule=build("schedule", schedule, steps=12, check_every=5),
                      optimizer=build("optimizer", every_optimizer, batch=16, warmup=3))
     equals_plain(recipe, TRAININGS)
+
+
+class Optional(QuadraticDenseNet):
+    """A learner with every optional part of the contract."""
+
+    def rates(self, target):
+        return {"bias": 3.0, "K3_2": 0.1}
+
+    def penalties(self, target):
+        return ("decay",)
+
+    def penalty(self, params, present, weights):
+        if "decay" not in weights:
+            return None
+        return weights["decay"] * params["K2_0"].square().sum((1, 2))
+
+    def begin(self, params, draw, stage):
+        return {"K3_0": 0.5 * params["K3_0"]} if stage.name == "level3" else {}
+
+    def project(self, params):
+        params["K2_0"].clamp_(-0.4, 0.4)
+
+
+PENALISED = replace(STAGED, phases=(replace(STAGED.phases[0], penalties={"decay": 0.1}),))
+UNTIL = replace(STAGED, steps=24, phases=(replace(STAGED.phases[0], until=0.9),))
+
+
+@pytest.mark.parametrize("optimizer", [Adam(lr=0.05, batch=16, warmup=3), SGD(lr=0.1, batch=16, warmup=3, momentum=0.9)],
+                         ids=["adam", "sgd"])
+@pytest.mark.parametrize("schedule", [STAGED, PENALISED, UNTIL], ids=["staged", "penalised", "until"])
+def test_the_optional_parts_of_a_learner_equal_the_plain_loop(schedule, optimizer):
+    records = equals_plain(replace(RECIPE, learner=Optional(), schedule=schedule, optimizer=optimizer), TRAININGS)
+    plain = equals_plain(replace(RECIPE, schedule=schedule, optimizer=optimizer), TRAININGS)
+    assert [r["risk"] for r in records] != [r["risk"] for r in plain]
+
+
+def test_a_phase_ends_where_the_training_loss_is_low_enough():
+    recipe = replace(RECIPE, schedule=replace(UNTIL, steps=400, check_every=20), optimizer=Adam(lr=0.05, batch=32, warmup=3))
+    (record,) = train(recipe, [Training(2000, 0)])
+    assert record["steps"] < 800 and record["steps"] % 20 == 0 and record["level2/risk"] < 1.2
+
+
+def test_label_noise_is_seen_by_training_and_not_by_the_judge():
+    noisy = Regression(noise=0.5).over(TARGET)
+    equals_plain(replace(RECIPE, target=noisy), TRAININGS)
+    draw, rows = noisy.draw([0, 1], torch.float64), torch.arange(20_000).expand(2, -1)
+    for role in ("train", "validation", "test"):
+        x = draw.inputs(role, rows)
+        noise = draw.observe(role, rows, x) - draw.labels(x)
+        want = 0.0 if role == "test" else 0.5
+        torch.testing.assert_close(noise.std(1), want * draw.variance.sqrt(), rtol=0.03, atol=0)
+    again = draw.select([1])
+    assert torch.equal(again.observe("train", rows[:1, :50], again.inputs("train", rows[:1, :50]))[0],
+                       draw.observe("train", rows[:, :50], draw.inputs("train", rows[:, :50]))[1])
+
+
+def test_the_probe_looks_on_the_way_and_changes_nothing():
+    plain = train(replace(RECIPE, probe=FeatureError(rows=256)), TRAININGS)
+    looked = train(replace(RECIPE, probe=FeatureError(rows=256, looks=6)), TRAININGS)
+    for record, without in zip(looked, plain, strict=True):
+        trace = record.pop("trace")
+        same_record(record, without)
+        assert [look["step"] for look in trace] == [0, 1, 2, 5, 11, 24]
+        assert trace[0]["stage"] == "level2" and trace[-1]["stage"] == "level3"
+        assert trace[0]["gram/2"] == trace[0]["gram/2"] and math.isnan(trace[0]["gram/3"]) and trace[0]["risk"] != trace[-1]["risk"]
 
 
 SCENARIOS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from bfc.errors import UserError, require
-from bfc.types import Curve, Target
+from bfc.types import Curve, Target, sample
 
 BLOCK = 1024
 """Rows of a kernel matrix that are computed and solved for at a time."""
@@ -93,14 +93,20 @@ def cholesky(kernel: Tensor, ridge: float) -> Tensor:
     return factor
 
 
-def learning_curve(kernel: Tensor, cross: Tensor | Iterable[Tensor], y: Tensor, f_test: Tensor, variance: float,
-                   ridge: float, n: Sequence[int] | None = None) -> Tensor:
+def squared(predicted: Tensor, truth: Tensor) -> Tensor:
+    """(predicted − truth)²"""
+    return (predicted - truth).square_()
+
+
+def learning_curve(kernel: Tensor, cross: Tensor | Iterable[Tensor], y: Tensor, f_test: Tensor, chance: float,
+                   ridge: float, n: Sequence[int] | None = None, error: Callable[[Tensor, Tensor], Tensor] = squared) -> Tensor:
     """Relative risk of kernel ridge regression on the first n training points, for every n asked for.
 
     ``kernel`` (N, N) over the training inputs; ``cross`` (T, N) from test to training inputs, whole or as an iterable
     of consecutive row blocks (then only one block is held); ``y`` (N,); ``f_test`` (T,) the noiseless target;
-    ``variance`` the population variance of f*; ``n`` values in 1 … N, or None for every n from 1 to N. The estimator
-    is k(x, X_n)(K_n + λI)⁻¹y_n. Returns the mean over test rows of (f − f*)² / variance, shape (len(n),). Cost:
+    ``chance`` the error of the best constant (the variance of f*); ``n`` values in 1 … N, or None for every n from 1 to N;
+    ``error`` the error of predictions (T, len(n)) against f* (T, 1). The estimator is k(x, X_n)(K_n + λI)⁻¹y_n. Returns the
+    mean over test rows of the error, (f − f*)² unless told otherwise, divided by ``chance``, shape (len(n),). Cost:
     N³/3 + T N² floating-point operations. Raises :class:`UserError` where K + λI is numerically singular (see
     :func:`cholesky`) and ValueError where shapes do not fit. Source: leading blocks of the Cholesky factor, Golub &
     Van Loan, Matrix Computations (4th ed.), §4.2.
@@ -116,11 +122,11 @@ def learning_curve(kernel: Tensor, cross: Tensor | Iterable[Tensor], y: Tensor, 
         predicted = torch.linalg.solve_triangular(factor, block.mT, upper=False).mT.mul_(z).cumsum_(1)
         if columns is not None:
             predicted = predicted.index_select(1, columns)
-        total += predicted.sub_(f_test[done : done + len(block), None]).square_().sum(0)
+        total += error(predicted, f_test[done : done + len(block), None]).sum(0)
         done += len(block)
     if done != len(f_test):
         raise ValueError(f"cross has {done} rows but f_test {len(f_test)}")
-    return total / (done * variance)
+    return total / (done * chance)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +203,7 @@ class KernelRidge(ABC):
             blocks = list(cross)
             for ridge, found in curves.items():
                 with suppress(UserError):
-                    found.append(learning_curve(kernel, blocks, *rest, ridge, self.grid).tolist())
+                    found.append(learning_curve(kernel, blocks, *rest, ridge, self.grid, target.error).tolist())
         tried = []
         for ridge, found in curves.items():
             whole = len(found) == len(seeds)
@@ -218,17 +224,17 @@ class KernelRidge(ABC):
         Raises :class:`UserError` if memory does not suffice or λ is too small for float64."""
         _require_memory(self.n_max, 0, device)
         kernel, cross, rest = self._problem(target, seed, test, device)
-        return Curve(self.grid, learning_curve(kernel, cross, *rest, tuned["ridge"], self.grid).tolist())
+        return Curve(self.grid, learning_curve(kernel, cross, *rest, tuned["ridge"], self.grid, target.error).tolist())
 
     def _problem(self, target: Target, seed: int, test: int, device: torch.device | str
                  ) -> tuple[Tensor, Iterator[Tensor], tuple[Tensor, Tensor, float]]:
         """K (n_max, n_max), the row blocks of the test kernel as they are asked for, and (y, f_test, variance)."""
         draw = target.draw([seed], dtype=torch.float64, device=device)
-        x, x_test = (draw.inputs(role, torch.arange(rows, device=device).unsqueeze(0))
-                     for role, rows in (("train", self.n_max), ("test", test)))
+        (x, y), (x_test, f_test) = (sample(draw, role, torch.arange(rows, device=device).unsqueeze(0))
+                                    for role, rows in (("train", self.n_max), ("test", test)))
         kernel = torch.cat([self.gram(rows, x[0]) for rows in x[0].split(BLOCK)])
         cross = (self.gram(rows, x[0]) for rows in x_test[0].split(BLOCK))
-        return kernel, cross, (draw.labels(x)[0], draw.labels(x_test)[0], draw.variance[0].item())
+        return kernel, cross, (y[0], f_test[0], draw.chance[0].item())
 
 
 def is_integer(value: object) -> bool:

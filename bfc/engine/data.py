@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bfc import streams
-from bfc.types import Draw, Target, Training
+from bfc.types import Draw, Target, Training, sample
 
 POOL_BYTES = 2 << 30
 """Largest stored pool; a larger one is regenerated row by row."""
@@ -35,15 +35,10 @@ class StackData:
         self.validation_role = "validation" if validation == "free" else "train"
         self.batch_keys = streams.keys([t.seed for t in trainings], "batch", device)
         largest = max((t.n for t in trainings), default=0)
-        size = torch.finfo(dtype).bits // 8 * largest * (target.d + 1) * len(self.seeds)
-        self.pool = self._read(self.draws, "train", torch.arange(largest, device=device).expand(len(self.seeds), -1)) \
+        size = torch.finfo(dtype).bits // 8 * largest * (target.input_width + 1) * len(self.seeds)
+        self.pool = sample(self.draws, "train", torch.arange(largest, device=device).expand(len(self.seeds), -1)) \
             if 0 < size <= POOL_BYTES else None
         self._selected: tuple[tuple[int, ...], Draw] = ((), self.draws)
-
-    @staticmethod
-    def _read(draw: Draw, role: str, rows: Tensor) -> tuple[Tensor, Tensor]:
-        x = draw.inputs(role, rows)
-        return x, draw.labels(x)
 
     def draw(self, index: Sequence[int]) -> Draw:
         """The draws of these replicas; the last selection is kept."""
@@ -61,7 +56,7 @@ class StackData:
             raise ValueError("a stack holds either fresh or pooled trainings")
         within, draw = torch.arange(size, device=self.device), self.draw(index)
         if all(fresh):
-            return lambda step: self._read(draw, "train", step.unsqueeze(1) * size + within)
+            return lambda step: sample(draw, "train", step.unsqueeze(1) * size + within)
         keys, most = self.batch_keys[index].unsqueeze(1), self.n_fit[index].unsqueeze(1)
         read = self._pooled(index)
         return lambda step: read(streams.integers(keys, step.unsqueeze(1) * size + within, most))
@@ -70,7 +65,7 @@ class StackData:
         """A function of row numbers (R, B) that reads them from the pool of each replica's seed."""
         draw = self.draw(index)
         if self.pool is None:
-            return lambda rows: self._read(draw, "train", rows)
+            return lambda rows: sample(draw, "train", rows)
         x, y = self.pool
         start = torch.tensor([self.place[i] for i in index], device=self.device).unsqueeze(1) * x.shape[1]
         x, y = x.flatten(0, 1), y.flatten()
@@ -87,7 +82,7 @@ class StackData:
         offset, weights = _padded(count)
         if self.validation_role == "train":
             return *self._pooled(index)(self.n_fit[index].unsqueeze(1) + offset), weights
-        return *self._read(self.draw(index), "validation", offset), weights
+        return *sample(self.draw(index), "validation", offset), weights
 
     def training_rows(self, index: Sequence[int], most: int) -> tuple[Tensor, Tensor, Tensor]:
         """The first ``most`` rows each replica trains on, as :meth:`validation`."""

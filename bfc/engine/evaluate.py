@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from bfc.types import Learner, Params, Probe
+from bfc.types import Params, Probe, sample
 
 if TYPE_CHECKING:
     from bfc.engine.data import StackData
@@ -20,11 +20,11 @@ Evaluation = dict[str, float]
 
 
 @torch.no_grad()
-def weighted_risk(learner: Learner, params: Params, x: Tensor, y: Tensor, weights: Tensor, present: frozenset[str],
+def weighted_risk(recipe: Recipe, params: Params, x: Tensor, y: Tensor, weights: Tensor, present: frozenset[str],
                   statistics: Mapping[str, Tensor] | None) -> Tensor:
-    """Weighted mean squared error per replica, (R,) float64; x (R, B, d), y and weights (R, B)."""
-    error = learner.forward(params, x, present, statistics) - y
-    return (error.double().square() * weights).sum(1)
+    """Weighted mean error per replica, (R,) float64; x (R, B, input_width), y and weights (R, B)."""
+    out = recipe.learner.forward(params, x, present, statistics)
+    return (recipe.target.error(out.double(), y.double()) * weights).sum(1)
 
 
 @torch.no_grad()
@@ -38,13 +38,13 @@ def evaluate(recipe: Recipe, data: StackData, index: Sequence[int], params: Para
         members = [k for k, i in enumerate(index) if data.place[i] == place]
         draw = data.draws.select([place])
         mine = {name: p[members] for name, p in params.items()}
-        x = draw.inputs("test", rows)
-        y = draw.labels(x)
+        x, y = sample(draw, "test", rows)
         centre: Mapping[str, Tensor] = {}
         if recipe.learner.needs_reference:
-            centre = recipe.learner.statistics(mine, draw.inputs("reference", rows).expand(len(members), -1, -1), present)
-        error = recipe.learner.forward(mine, x.expand(len(members), -1, -1), present, centre) - y
-        risk = error.double().square().mean(1).cpu() / draw.variance
+            reference = draw.encode(draw.inputs("reference", rows))
+            centre = recipe.learner.statistics(mine, reference.expand(len(members), -1, -1), present)
+        out = recipe.learner.forward(mine, x.expand(len(members), -1, -1), present, centre)
+        risk = recipe.target.error(out.double(), y.double()).mean(1).cpu() / draw.chance
         measured: dict[str, Tensor] = {"risk": risk}
         if probe is not None:
             measured |= probe.measure(recipe.target, draw.select([0] * len(members)), recipe.learner, mine, present)

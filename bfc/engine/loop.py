@@ -41,12 +41,18 @@ class Recipe:
     longer: int = 1
     """Multiplies the steps of every phase (4 in the runs that confirm a plateau)."""
     observe: tuple[int, ...] = ()
-    """Total steps at which the test risk is taken (the online measure)."""
+    """Total steps at which the test risk is taken (the online measure); see :meth:`looks` for those of the probe."""
     dtype: torch.dtype = torch.float32
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def stages(self) -> tuple[Stage, ...]:
-        return self.schedule.stages(self.learner.groups(self.target), self.target.levels, self.longer)
+        return self.schedule.stages(self.learner.groups(self.target), self.learner.levels(self.target), self.longer)
+
+    def looks(self) -> tuple[int, ...]:
+        """Total steps at which the probe is measured on the way: 0 and about evenly in log steps up to the last."""
+        count = self.probe.looks if self.probe is not None else 0
+        total = sum(stage.steps for stage in self.stages())
+        return tuple(sorted({0, *(round(total ** (k / (count - 2))) for k in range(count - 1))})) if count > 2 else (0, total)[:count]
 
 
 @dataclass
@@ -60,7 +66,8 @@ class State:
     counters: dict[str, Tensor]
     """int64 (R,): ``phase``, ``clock`` (steps in it), ``step`` (in all), ``stale`` (checks without a better validation)."""
     risks: dict[str, Tensor]
-    """float64 (R,): ``validation`` (best in phase), ``train`` (lowest so far in phase), ``train_last`` (at the last check)."""
+    """float64 (R,): ``validation`` (best in phase), ``train`` (lowest so far in phase), ``train_last`` (at the last check), ``loss``
+    (training loss, summed over the steps since the last check; only where a phase ends on it)."""
     records: list[dict[str, Any]] = field(default_factory=list)
     """Per replica what was measured so far, then its finished row."""
 
@@ -88,14 +95,18 @@ class _Stack:
         everyone = list(range(len(trainings)))
         lr = torch.full((len(trainings),), recipe.optimizer.lr, dtype=torch.float64) if rates is None else rates
         self.lr = lr.to(recipe.device, recipe.dtype).unsqueeze(1)
-        self.variance = self.data.draw(everyone).variance.to(recipe.device)
+        self.chance = self.data.draw(everyone).chance.to(recipe.device)
         self.reference = self._reference() if recipe.learner.needs_reference else None
+        self.looks = recipe.looks()
+        self.multipliers = self._multipliers()
         self.state = State(**resume) if resume else self._fresh_state(everyone)
+        if not resume:
+            self._begin(everyone, 0)
 
     def _reference(self) -> Tensor:
         """Unlabelled rows per distinct seed, (S, rows, d), that centre validation and train risks."""
         rows = torch.arange(min(VALIDATION_REFERENCE, self.recipe.test), device=self.recipe.device)
-        return self.data.draws.inputs("reference", rows.expand(len(self.data.seeds), -1))
+        return self.data.draws.encode(self.data.draws.inputs("reference", rows.expand(len(self.data.seeds), -1)))
 
     def _fresh_state(self, everyone: list[int]) -> State:
         params = self.recipe.learner.init_params(self.recipe.target, self.data.draw(everyone))
@@ -106,11 +117,30 @@ class _Stack:
             params, {name: p.clone() for name, p in params.items()},
             {name: {k: torch.zeros_like(p) for k, p in params.items()} for name in self.recipe.optimizer.state_names},
             {name: zeros.clone() for name in ("phase", "clock", "step", "stale")},
-            {name: worst.clone() for name in ("validation", "train", "train_last")}, [{} for _ in everyone])
+            {name: worst.clone() for name in ("validation", "train", "train_last")} | {"loss": torch.zeros_like(worst)},
+            [{} for _ in everyone])
+
+    def _multipliers(self) -> dict[str, Tensor]:
+        """Per parameter of a learner that has any its multiplier of the learning rate, flat, (1, numel)."""
+        rates = self.recipe.learner.rates(self.recipe.target)
+        if not rates:
+            return {}
+        one = self.recipe.learner.init_params(self.recipe.target, self.data.draw([0]))
+        return {name: torch.full((1, p[0].numel()), rates.get(name, 1.0), dtype=self.recipe.dtype, device=self.recipe.device)
+                for name, p in one.items()}
+
+    def _begin(self, index: list[int], phase: int) -> None:
+        """What the learner sets anew where these replicas enter a phase."""
+        if phase < len(self.stages):
+            for name, p in self.recipe.learner.begin(self._params(index), self.data.draw(index), self.stages[phase]).items():
+                self.state.params[name][index] = p
 
     def run(self, on_chunk: Callable[[State, int, int], None] | None) -> list[dict[str, Any]]:
         per_replica = sum(stage.steps for stage in self.stages)
         before = [sum(stage.steps for stage in self.stages[:i]) for i in range(len(self.stages) + 1)]
+        start = [i for i in self._active() if int(self.state.counters["step"][i]) == 0 and "trace" not in self.state.records[i]]
+        if start and 0 in self.looks:
+            self._look(start, self.stages[0])
         while active := self._active():
             phase = min(int(self.state.counters["phase"][i]) for i in active)
             index = [i for i in active if int(self.state.counters["phase"][i]) == phase]
@@ -132,7 +162,8 @@ class _Stack:
         lengths = []
         for i in index:
             clock, step = int(self.state.counters["clock"][i]), int(self.state.counters["step"][i])
-            lengths += [stage.steps - clock, every - clock % every, *(at - step for at in self.recipe.observe if at > step)]
+            ahead = (at - step for at in (*self.recipe.observe, *self.looks) if at > step)
+            lengths += [stage.steps - clock, every - clock % every, *ahead]
         return min(lengths)
 
     def _chunk(self, index: list[int], stage: Stage, length: int) -> None:
@@ -151,20 +182,29 @@ class _Stack:
         step = state.counters["step"][index].to(recipe.device)
         ahead = torch.arange(length, device=recipe.device)
         rates = take(self.lr) * recipe.optimizer.rate(clock.unsqueeze(1) + ahead, stage.steps).to(recipe.dtype)
+        multiplier = torch.cat([self.multipliers[name] for name in trained], 1) if self.multipliers else None
+        summed = torch.zeros(len(index), dtype=torch.float64, device=recipe.device) if stage.until is not None else None
         batch = self.data.batches(index, recipe.optimizer.batch)
         for t in range(length):
             x, y = batch(step + t)
-            out = recipe.learner.forward({**params, **leaves}, x, stage.present)
-            loss = (out - y).square().mean(1).sum()
-            grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+            now = {**params, **leaves}
+            loss = recipe.target.loss(recipe.learner.forward(now, x, stage.present), y).mean(1)
+            penalty = recipe.learner.penalty(now, stage.present, stage.penalties)
+            total = loss if penalty is None else loss + penalty
+            grads = torch.autograd.grad(total.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True)
             with torch.no_grad():
-                recipe.optimizer.step(flat, torch.cat([g.flatten(1) for g in grads], 1), buffers, rates[:, t : t + 1],
-                                      (clock + t).unsqueeze(1))
+                rate = rates[:, t : t + 1] if multiplier is None else rates[:, t : t + 1] * multiplier
+                recipe.optimizer.step(flat, torch.cat([g.flatten(1) for g in grads], 1), buffers, rate, (clock + t).unsqueeze(1))
+                recipe.learner.project(now)
+                if summed is not None:
+                    summed += loss
         self._write(state.params, trained, flat, index)
         for kind, buffer in buffers.items():
             self._write(state.optimizer[kind], trained, buffer, index)
         for name in ("clock", "step"):
             state.counters[name][index] += length
+        if summed is not None:
+            state.risks["loss"][index] += (summed / self.chance[index]).cpu()
 
     @staticmethod
     def _write(values: Params, names: list[str], flat: Tensor, index: list[int]) -> None:
@@ -180,13 +220,14 @@ class _Stack:
         if at_check:
             self._risks(at_check, stage)
         self._observe(index, stage)
+        reached = self._reached(at_check, stage)
         patience = self.recipe.schedule.patience
         ended = []
         for i, healthy in zip(index, finite, strict=True):
             if not healthy:
                 state.records[i] |= {"diverged": True, "stage": stage.name, "risk": float("nan"), "train_risk": float("nan")}
                 counters["phase"][i], counters["clock"][i] = len(self.stages), 0
-            elif int(counters["clock"][i]) >= stage.steps or (patience and int(counters["stale"][i]) >= patience):
+            elif int(counters["clock"][i]) >= stage.steps or (patience and int(counters["stale"][i]) >= patience) or i in reached:
                 ended.append(i)
         if ended:
             self._end_phase(ended, stage)
@@ -198,20 +239,30 @@ class _Stack:
             x = self.reference[[self.data.place[i] for i in index]]
             centre = self.recipe.learner.statistics(self._params(index), x, stage.present)
         if not self.data.fresh[index[0]]:
-            now = weighted_risk(self.recipe.learner, self._params(index), *self.data.training_rows(index, TRAIN_ROWS),
-                                stage.present, centre).div(self.variance[index]).cpu()
+            now = weighted_risk(self.recipe, self._params(index), *self.data.training_rows(index, TRAIN_ROWS),
+                                stage.present, centre).div(self.chance[index]).cpu()
             risks["train_last"][index] = now
             risks["train"][index] = risks["train"][index].fmin(now)
         if int(self.data.n_validation[index].min()) == 0:
             return
-        now = weighted_risk(self.recipe.learner, self._params(index), *self.data.validation(index),
-                            stage.present, centre).div(self.variance[index]).cpu()
+        now = weighted_risk(self.recipe, self._params(index), *self.data.validation(index),
+                            stage.present, centre).div(self.chance[index]).cpu()
         better = [i for i, new in zip(index, (now < risks["validation"][index]).tolist(), strict=True) if new]
         for name, p in state.params.items():
             state.best[name][better] = p[better]
         risks["validation"][index] = risks["validation"][index].fmin(now)
         state.counters["stale"][index] += 1
         state.counters["stale"][better] = 0
+
+    def _reached(self, index: list[int], stage: Stage) -> set[int]:
+        """The replicas whose training loss since the last check ends the phase; the sum begins anew."""
+        if stage.until is None or not index:
+            return set()
+        every, clock = self.recipe.schedule.check_every, self.state.counters["clock"][index]
+        loss = self.state.risks["loss"]
+        mean = loss[index] / ((clock - 1) % every + 1)
+        loss[index] = 0.0
+        return {i for i, value in zip(index, mean.tolist(), strict=True) if value <= stage.until}
 
     def _params(self, index: list[int]) -> Params:
         return {name: p[index] for name, p in self.state.params.items()}
@@ -221,6 +272,14 @@ class _Stack:
         if due:
             for i, measured in zip(due, self._evaluate(due, stage, None), strict=True):
                 self.state.records[i].setdefault("curve", []).append((int(self.state.counters["step"][i]), measured["risk"]))
+        if looked := [i for i in index if int(self.state.counters["step"][i]) in self.looks]:
+            self._look(looked, stage)
+
+    def _look(self, index: list[int], stage: Stage) -> None:
+        """Append what the probe sees now to the trace of these replicas."""
+        for i, measured in zip(index, self._evaluate(index, stage, self.recipe.probe), strict=True):
+            where = {"step": int(self.state.counters["step"][i]), "stage": stage.name}
+            self.state.records[i].setdefault("trace", []).append({**where, **measured})
 
     def _evaluate(self, index: list[int], stage: Stage, probe: Probe | None) -> list[Evaluation]:
         return evaluate(self.recipe, self.data, index, self._params(index), stage.present, probe)
@@ -246,8 +305,9 @@ class _Stack:
         for name in ("clock", "stale"):
             counters[name][index] = 0
         counters["phase"][index] += 1
-        for values in risks.values():
-            values[index] = float("inf")
+        for name, values in risks.items():
+            values[index] = 0.0 if name == "loss" else float("inf")
+        self._begin(index, self.stages.index(stage) + 1)
 
 
 def _views(flat: Tensor, like: list[Tensor]) -> list[Tensor]:

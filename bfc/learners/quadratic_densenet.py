@@ -15,11 +15,11 @@ from torch import Tensor
 
 from bfc import streams
 from bfc.errors import UserError, require
-from bfc.types import Draw, Params, Target
+from bfc.types import Draw, Learner, Params, Target
 
 
 @dataclass(frozen=True)
-class QuadraticDenseNet:
+class QuadraticDenseNet(Learner):
     """g(x) = bias + sum_l scale_l (|s_l|^2 - mean), s_l = K_{l,l-1} phi_{l-1} + sum_j K_{l,j} (other links).
 
     phi_j holds all products s_j s_j' (j <= j') of level j minus their mean; links 0 and 1 read x and
@@ -48,6 +48,8 @@ class QuadraticDenseNet:
         if not hasattr(target, "below"):
             raise UserError(f"learner=quadratic_densenet: needs a target with composition levels, not {type(target).__name__}; "
                             "allowed: target=quadratic_densenet")
+        if target.input_width != target.d:
+            raise UserError("learner=quadratic_densenet: reads the raw inputs; allowed: representation=raw")
         levels = len(target.levels)
         if self.widths is not None:
             require(len(self.widths) == levels, "learner.widths", list(self.widths),

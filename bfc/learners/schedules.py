@@ -5,8 +5,9 @@ group names and the range of levels, nothing of any learner's inside."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import ClassVar, Literal
 
 from bfc.errors import UserError, nearest, require
@@ -19,12 +20,16 @@ _TERM = re.compile(r"\s*([+-]?)\s*(l|L|\d+)\s*")
 class Phase:
     """One phase, or one per level (``each: level``). ``train`` holds group names in which ``{l}`` is the current level,
     ``{L}`` the top and ``{2..l}`` a range of levels (both ends may be sums such as ``l-1``; a range is cut to the levels
-    that exist and may be empty). ``times`` multiplies the schedule's ``steps``."""
+    that exist and may be empty); ``*`` stands for any text. ``times`` multiplies the schedule's ``steps``."""
 
     train: tuple[str, ...]
     name: str = "all"
     each: Literal["level"] | None = None
     times: str = "1"
+    until: float | None = None
+    """The phase also ends once the training loss, averaged over the steps between two checks and relative to chance, is at most this."""
+    penalties: dict[str, float] = field(default_factory=dict)
+    """Regularisers of the learner that are on in this phase, with their coefficients."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Stage:
     train: tuple[str, ...]
     present: frozenset[str]
     steps: int
+    until: float | None = None
+    penalties: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,9 @@ class Schedule:
         require(self.patience is None or self.patience >= 1, "schedule.patience", self.patience, "null or an integer >= 1")
         for phase in self.phases:
             require(len(phase.train) > 0, f"schedule phase {phase.name}: train", "[]", "at least one group")
+            require(phase.until is None or phase.until > 0, f"schedule phase {phase.name}: until", phase.until, "null or a number > 0")
+            require(all(0 <= c < float("inf") for c in phase.penalties.values()), f"schedule phase {phase.name}: penalties",
+                    dict(phase.penalties), "coefficients >= 0")
 
     def stages(self, groups: Iterable[str], levels: Sequence[int], longer: int = 1) -> tuple[Stage, ...]:
         """The phases for a learner with these groups and levels, ``longer`` times as long.
@@ -70,7 +80,8 @@ class Schedule:
         groups, top, present, stages = tuple(groups), max(levels, default=1), frozenset(), []
         for phase in self.phases:
             for level in levels if phase.each == "level" else (top,):
-                train = tuple(dict.fromkeys(g for text in phase.train for g in _expand(text, level, top, levels)))
+                named = [name for text in phase.train for name in _expand(text, level, top, levels)]
+                train = tuple(dict.fromkeys(g for name in named for g in _matching(name, groups)))
                 for group in train:
                     if group not in groups:
                         raise UserError(f"schedule={self.name}: no parameter group {group} in this learner; {nearest(group, groups)}")
@@ -80,11 +91,16 @@ class Schedule:
                 present |= frozenset(train)
                 steps = self.steps * _value(phase.times, level, top) * longer
                 require(steps >= 1, "schedule.phases.times", phase.times, "positive")
-                stages.append(Stage(name, train, present, steps))
+                stages.append(Stage(name, train, present, steps, phase.until, phase.penalties))
         names = [stage.name for stage in stages]
         for name in names:
             require(names.count(name) == 1, "schedule.phases.name", name, "different for every phase")
         return tuple(stages)
+
+
+def _matching(name: str, groups: Sequence[str]) -> list[str]:
+    """The groups that a name with ``*`` stands for; a plain name is itself."""
+    return [group for group in groups if fnmatchcase(group, name)] if "*" in name else [name]
 
 
 def _expand(text: str, level: int, top: int, levels: Sequence[int]) -> list[str]:

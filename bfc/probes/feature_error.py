@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from bfc.errors import UserError, require
-from bfc.types import Draw, Learner, Params, Target
+from bfc.types import Draw, Learner, Params, Probe, Target
 
 
 @dataclass(frozen=True)
-class FeatureError:
+class FeatureError(Probe):
     """Three errors per level l, z the teacher's features, s the learner's, phi all products of s.
 
     ``gram/l``: sd(|s_l|^2 - |z_l|^2) / sd(|z_l|^2). At level 2 on Gaussian x it equals the paper's
@@ -27,9 +27,12 @@ class FeatureError:
 
     rows: int = 16384
     """Fresh unlabelled inputs, stream ``probe``."""
+    looks: int = 0
+    """Looks on the way, see :class:`bfc.types.Probe`."""
 
     def __post_init__(self) -> None:
         require(64 <= self.rows <= 1 << 24, "probe.rows", self.rows, "an integer from 64 to 16777216")
+        require(0 <= self.looks <= 1000, "probe.looks", self.looks, "an integer from 0 to 1000")
 
     def check(self, target: Target, learner: Learner) -> None:
         if not (hasattr(learner, "features") and target.levels):
@@ -41,7 +44,7 @@ class FeatureError:
         replicas = len(draw.seeds)
         nothing = torch.full((replicas,), float("nan"), dtype=torch.float64)
         x = draw.inputs("probe", torch.arange(self.rows).expand(replicas, -1))
-        teacher, student = draw.features(x), learner.features(params, x, present)
+        teacher, student = draw.features(x), learner.features(params, draw.encode(x), present)
         errors: dict[str, Tensor] = {}
         for level in target.levels:
             if level not in student:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from bfc import streams
 from bfc.errors import require
-from bfc.types import Theory
+from bfc.types import Draw, Target, Theory
 
 
 @dataclass(frozen=True)
-class Parity:
+class Parity(Target):
     """f*(x) = x_{s(1)} ... x_{s(k)}, a random set s per seed; Var f* = 1. Raises :class:`bfc.errors.UserError` on bad values."""
 
     numerics: ClassVar[int] = 1
@@ -46,7 +46,7 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class ParityDraw:
+class ParityDraw(Draw):
     """R realisations of a :class:`Parity`; see :class:`bfc.types.Draw`."""
 
     target: Parity

@@ -16,13 +16,13 @@ from torch import Tensor
 from bfc import streams
 from bfc.errors import require
 from bfc.targets.level_moments import LevelMoments, Rows, level_moments
-from bfc.types import Theory
+from bfc.types import Draw, Target, Theory
 
 PAPER = "Allen-Zhu & Li, arXiv:2001.04413"
 
 
 @dataclass(frozen=True)
-class QuadraticDenseNet:
+class QuadraticDenseNet(Target):
     """y = sum_l alpha_l (|z_l|^2 - E|z_l|^2) / c_l with c_l the standard deviation of |z_l|^2, x ~ N(0, I_d).
 
     z_l = sqrt(1-rho) A_l u_{l-1} + sqrt(rho/m) sum_{m other links j} B_{l,j} u_j, rows rescaled to Var z = 1, where
@@ -152,7 +152,7 @@ class QuadraticDenseNet:
 
 
 @dataclass(frozen=True)
-class QuadraticDraw:
+class QuadraticDraw(Draw):
     """R realisations of a :class:`QuadraticDenseNet`; see :class:`bfc.types.Draw`."""
 
     target: QuadraticDenseNet
