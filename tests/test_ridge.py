@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bfc.baselines import ridge as ridge_module
 from bfc.baselines.kernels import NTK, RBF, Polynomial
-from bfc.baselines.ridge import cholesky, crossing, geometric_grid, learning_curve, memory_bytes
+from bfc.baselines.ridge import cholesky, crossing, geometric_grid, gram_matrix, learning_curve, memory_bytes
 from bfc.errors import UserError
 from bfc.targets.parity import Parity, ParityDraw
 
@@ -91,6 +91,16 @@ def test_baseline_curve_does_not_depend_on_blocks(monkeypatch):
     whole = baseline.curve(target, 3, 64, {"ridge": 1e-4})
     monkeypatch.setattr(ridge_module, "BLOCK", 17)
     assert baseline.curve(target, 3, 64, {"ridge": 1e-4}).risk == pytest.approx(whole.risk, rel=1e-10)
+
+
+@pytest.mark.parametrize("kernel", [NTK(), RBF(), Polynomial()], ids=lambda k: type(k).__name__)
+@pytest.mark.parametrize("tile", [7, 30, 64])
+def test_kernel_matrices_by_tiles_equal_whole_ones(kernel, tile, monkeypatch):
+    monkeypatch.setattr(ridge_module, "TILE", tile)
+    x, z = torch.randn(30, 5, dtype=torch.float64), torch.randn(17, 5, dtype=torch.float64)
+    torch.testing.assert_close(gram_matrix(kernel.gram, x), kernel.gram(x, x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(gram_matrix(kernel.gram, x, z), kernel.gram(x, z), rtol=1e-12, atol=1e-12)
+    assert torch.equal(gram_matrix(kernel.gram, x), gram_matrix(kernel.gram, x).mT)
 
 
 def test_mismatched_shapes_are_refused():

@@ -24,6 +24,8 @@ from bfc.types import Curve, Target, sample
 
 BLOCK = 1024
 """Rows of a kernel matrix that are computed and solved for at a time."""
+TILE = 256
+"""Rows and columns of a kernel matrix that are computed at a time on a CPU (half a megabyte)."""
 SMALLEST_N = 8
 """First n of a baseline's grid."""
 
@@ -91,6 +93,22 @@ def cholesky(kernel: Tensor, ridge: float) -> Tensor:
             f"definite in {str(kernel.dtype).removeprefix('torch.')} arithmetic; must be larger"
         )
     return factor
+
+
+def gram_matrix(gram: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor | None = None) -> Tensor:
+    """The kernel matrix (N, M) of ``x`` (N, d) against ``z`` (M, d), or of ``x`` with itself. On a CPU by tiles that stay in the cache,
+    since a kernel is a chain of elementwise passes, and then only on and below the diagonal where the matrix is symmetric."""
+    rows = x if z is None else z
+    if x.device.type != "cpu":
+        return gram(x, rows)
+    matrix = x.new_empty(len(x), len(rows))
+    for i in range(0, len(x), TILE):
+        for j in range(0, i + 1 if z is None else len(rows), TILE):
+            tile = gram(x[i : i + TILE], rows[j : j + TILE])
+            matrix[i : i + TILE, j : j + TILE] = tile
+            if z is None and j < i:
+                matrix[j : j + TILE, i : i + TILE] = tile.mT
+    return matrix
 
 
 def squared(predicted: Tensor, truth: Tensor) -> Tensor:
@@ -232,8 +250,8 @@ class KernelRidge(ABC):
         draw = target.draw([seed], dtype=torch.float64, device=device)
         (x, y), (x_test, f_test) = (sample(draw, role, torch.arange(rows, device=device).unsqueeze(0))
                                     for role, rows in (("train", self.n_max), ("test", test)))
-        kernel = torch.cat([self.gram(rows, x[0]) for rows in x[0].split(BLOCK)])
-        cross = (self.gram(rows, x[0]) for rows in x_test[0].split(BLOCK))
+        kernel = gram_matrix(self.gram, x[0])
+        cross = (gram_matrix(self.gram, rows, x[0]) for rows in x_test[0].split(BLOCK))
         return kernel, cross, (y[0], f_test[0], draw.chance[0].item())
 
 
