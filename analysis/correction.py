@@ -1,68 +1,11 @@
-"""Backward feature correction: what the probes say about the lower levels after each phase, as a figure and as
-medians. The probes are stored with each training in columns ``<phase>/<probe>/<level>`` and ``<phase>/risk``."""
+"""Backward feature correction in the stored probes: which columns say what about the lower levels after each phase, and their medians.
+The probes are stored with each training in columns ``<phase>/<probe>/<level>`` and ``<phase>/risk``."""
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
-from matplotlib.figure import Figure
-
-from analysis.figures import handle
-from analysis.style import Look, canvas, log_axis
 
 PROBES = {"gram": "Gram error", "subspace": "subspace error", "feature": "feature error (1 − R²)"}
-
-
-def feature_correction(trainings: pd.DataFrame, looks: dict[str, Look]) -> Figure | None:
-    """Errors of the learned features after each phase, thin lines per seed and thick medians; the trainings of one
-    (study, target, d, L) with the column ``line``, each cell at its largest n."""
-    rows = at_largest_n(trainings)
-    shown = probe_columns(rows)
-    if not shown:
-        return None
-    phases = list(dict.fromkeys(phase for names in shown.values() for phase in names))
-    phases.sort(
-        key=lambda phase: [int(part) if part.isdigit() else 10**6 for part in re.findall(r"\d+|\D+", phase)][-1]
-    )
-    with canvas(len(shown), 2.5, most_columns=3 if len(shown) > 2 else 2) as (figure, axes):
-        lines = sorted(rows["line"].unique())
-        for axis, (title, names) in zip(axes, shown.items(), strict=True):
-            for rank, line in enumerate(lines):
-                own, look = rows[rows["line"] == line], looks[line]
-                values = (
-                    pd.DataFrame({phase: own[names[phase]] for phase in phases if phase in names})
-                    .dropna(axis=1, how="all")
-                    .astype(float)
-                )
-                values = values.where(values > 0)
-                place = [phases.index(phase) + 0.06 * (rank - (len(lines) - 1) / 2) for phase in values]
-                axis.plot(
-                    place,
-                    values.to_numpy().T,
-                    "-" if len(place) > 1 else ".",
-                    color=look.colour,
-                    lw=0.4,
-                    ms=2,
-                    alpha=0.3,
-                    zorder=1,
-                )
-                axis.plot(
-                    place,
-                    values.median(),
-                    look.dash + look.marker,
-                    color=look.colour,
-                    lw=1.6,
-                    zorder=3,
-                    mec="white",
-                    mew=0.5,
-                )
-            axis.set(yscale="log", title=title, xlabel="after phase", xlim=(-0.4, len(phases) - 0.6))
-            axis.set_xticks(range(len(phases)), phases)
-            log_axis(axis.yaxis)
-        axes[0].set_ylabel("error after the phase")
-        figure.legend(handles=[handle(looks[line], line) for line in lines], loc="outside lower center", ncols=2)
-    return figure
 
 
 def at_largest_n(trainings: pd.DataFrame) -> pd.DataFrame:

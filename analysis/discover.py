@@ -27,6 +27,11 @@ def part(package: str, name: str, where: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(f"analysis.{package}.{name}"), name)
 
 
+def constant(package: str, name: str, constant: str, default: Any) -> Any:
+    """What the file of a part says about itself, ``default`` where it does not."""
+    return getattr(importlib.import_module(f"analysis.{package}.{name}"), constant, default)
+
+
 def options(function: Callable[..., Any]) -> dict[str, bool]:
     """What a part can be given beside its first argument: name → whether it has to be."""
     return {name: parameter.default is EMPTY for name, parameter in list(inspect.signature(function).parameters.items())[1:]}

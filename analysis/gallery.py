@@ -1,83 +1,61 @@
-"""Which figures a study gets. A figure is drawn where its tables can fill it, and named by what it shows, so that the
-same store always gives the same files."""
+"""Which figures a study gets: every figure of :mod:`analysis.plots` that needs no options, and those its file asks for. A figure is drawn
+where its tables can fill it, and named by what it shows, so that the same store always gives the same files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from analysis.correction import feature_correction
-from analysis.figures import nstar_against_d, nstar_against_depth, risk_against_n
-from analysis.style import Look, save
+from analysis import discover
+from analysis.chart import Chart, Exhibit
+from analysis.evidence import Evidence
+from bfc.errors import UserError
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One figure on disk: ``name`` without ending, what it shows, and its files."""
+    """One exhibit on disk: ``name`` without ending, what it shows, and its files (the CSV of its data is the last)."""
 
     name: str
-    caption: str
-    files: list[Path]
+    exhibit: Exhibit
+    files: list[Path] = field(default_factory=list)
 
 
-def draw_study(
-    study: str,
-    trainings: pd.DataFrame,
-    nstar: pd.DataFrame,
-    slopes: pd.DataFrame,
-    local: pd.DataFrame,
-    depth: pd.DataFrame,
-    look: Mapping[str, Look],
-    folder: Path,
-) -> list[Drawn]:
-    """Every figure of one study that its tables can fill."""
+def exhibits(evidence: Evidence, asked: Sequence[Mapping[str, Any]] = ()) -> Iterator[Exhibit]:
+    """Every figure of one study that its tables can fill; ``asked``: ``study.figures`` of its file, mappings of ``figure`` and its
+    options. Raises :class:`UserError` for an unknown figure or option."""
+    where = f"{evidence.name}: study.figures:"
+    if any(not isinstance(request, Mapping) or not isinstance(request.get("figure"), str) for request in asked):
+        raise UserError(f"{where} must be a list of mappings, each with a key figure")
+    named = {request["figure"] for request in asked}
+    plain = [name for name in discover.names("plots") if name not in named]
+    free = [name for name in plain if not any(discover.options(discover.part("plots", name, where)).values())]
+    for request in sorted([*({"figure": name} for name in free), *asked], key=_order):
+        options = {key: value for key, value in request.items() if key != "figure"}
+        yield from discover.call(discover.part("plots", request["figure"], where), evidence, options, where)
+
+
+def _order(request: Mapping[str, Any]) -> tuple[int, str]:
+    known = request["figure"] in discover.names("plots")
+    return (discover.constant("plots", request["figure"], "ORDER", 50) if known else 0, request["figure"])
+
+
+def draw_study(evidence: Evidence, asked: Sequence[Mapping[str, Any]], folder: Path) -> list[Drawn]:
+    """Write every figure of one study into ``folder``: PNG, SVG, PDF and CSV; a table as CSV alone."""
+    from analysis.paper import save
+
     drawn: list[Drawn] = []
-
-    def keep(figure: Figure | None, kind: str, caption: str) -> None:
-        if figure is not None:
-            name = re.sub(r"[^A-Za-z0-9]+", "-", f"{study}-{kind}").strip("-")
-            while (folder / f"{name}.png").exists():
-                name += "-2"
-            drawn.append(Drawn(name, caption, save(figure, folder / name)))
-
-    for target, own in nstar.groupby("target"):
-        runs, deep = trainings[trainings["target"] == target], depth[depth["target"] == target]
-        for L, rows in own.groupby("L"):
-            fits, steps = (table[(table["target"] == target) & (table["L"] == L)] for table in (slopes, local))
-            keep(
-                nstar_against_d(rows, fits, steps, look),
-                f"nstar-{target}-L{L}",
-                f"n* against input dimension d, {target}, L = {L}. Bars: 95 % posterior intervals of each cell alone; open "
-                "markers with arrows: not reached (up) or reached at the smallest n already (down), open without arrow: "
-                "beyond the largest n; lines: power laws, the posterior of all cells together, censored ones included. Below: "
-                "local exponent Δ log n* / Δ log d between neighbouring d with its 95 % interval; a power law is level there.",
-            )
-        keep(
-            nstar_against_depth(deep, look),
-            f"depth-{target}",
-            f"n* against depth L, {target}. Bars: 95 % posterior intervals; open markers with arrows: not reached.",
-        )
-        by_depth = own["d"].nunique() == 1 and own["L"].nunique() > 1
-        fixed, panel = ("d", "L") if by_depth else ("L", "d")
-        for value, rows in own.groupby(fixed):
-            keep(
-                risk_against_n(runs[runs[fixed] == value], rows, look, panel),
-                f"risk-{target}-{fixed}{value}",
-                f"Median relative test risk against n, {target}, {fixed} = {value}. Bands: quartiles over seeds; "
-                "rings: n* with its 95 % interval. The axis ends at a thirtieth of the smallest ε.",
-            )
-        probed = runs[runs[[name for name in runs if "/" in name]].notna().any(axis=1)]
-        for L, rows in probed.groupby("L"):
-            d = rows["d"].max()
-            keep(
-                feature_correction(rows[rows["d"] == d], look),
-                f"correction-{target}-L{L}",
-                f"Errors of the learned features after each phase, {target}, L = {L}, d = {d}, at the largest n. Thin: "
-                "one seed; thick: median.",
-            )
+    for exhibit in exhibits(evidence, asked):
+        name = re.sub(r"[^A-Za-z0-9]+", "-", f"{evidence.name}-{exhibit.name}").strip("-")
+        while (folder / f"{name}.csv").exists():
+            name += "-2"
+        if isinstance(exhibit, Chart):
+            files = save(exhibit, folder / name)
+        else:
+            files = [folder / f"{name}.csv"]
+            exhibit.data.to_csv(files[0], index=False)
+        drawn.append(Drawn(name, exhibit, files))
     return drawn

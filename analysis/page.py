@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.collect import Collected
-from analysis.figures import slope_text
 from analysis.lines import shown
+from analysis.series import slope_text
 
 SHARED = ("target", "L", "degree", "d", "seeds", "validation", "further settings", "settings that follow d")
 PROSE = 30

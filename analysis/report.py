@@ -25,10 +25,10 @@ from analysis import page
 from analysis.collect import UNNAMED, Collected, collect
 from analysis.correction import correction_table
 from analysis.evidence import Evidence
-from analysis.figures import slope_text
 from analysis.gallery import Drawn, draw_study
 from analysis.risks import risk_table
 from analysis.scaling import depth_table, exponents, line_fits, local_table, nstar_table
+from analysis.series import slope_text
 from analysis.style import looks
 from bfc.errors import UserError, nearest
 
@@ -99,8 +99,10 @@ def _write(
         labels = dict(zip(own["cell_id"], own["line"], strict=True))
         trainings = part.trainings.assign(line=part.trainings["cell_id"].map(labels))
         single = risk_table(trainings, own)
-        judged = _judge(name, Evidence(own, fits, trainings, steps, deep, look, name), claims)
-        made = draw_study(name, trainings, own, fits, steps, deep, look, work / "figures")
+        evidence = Evidence(own, fits, trainings, steps, deep, look, name)
+        node = claims_module.study_node(name) if re.fullmatch(r"[\w-]+", name) else {}  # a store may name a study in any way
+        judged = claims_module.judge(name, evidence, node.get("claims", []) if claims is None else claims.get(name, []))
+        made = draw_study(evidence, node.get("figures", []), work / "figures")
         verdicts.append(judged)
         risks.append(single)
         drawn += made
@@ -146,20 +148,13 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
-def _judge(study: str, evidence: Evidence, claims: Claims | None) -> pd.DataFrame:
-    """The verdicts on a study's claims. A store may name a study in any way; only a plain name is looked up as a
-    file."""
-    given = claims.get(study, []) if claims is not None else None if re.fullmatch(r"[\w-]+", study) else []
-    return claims_module.judge(study, evidence, given)
-
-
 def _embedded(figure: Drawn, work: Path) -> dict[str, Any]:
-    svg = next(path for path in figure.files if path.suffix == ".svg")
+    svg = next((path for path in figure.files if path.suffix == ".svg"), None)
     files = [path.relative_to(work).as_posix() for path in figure.files]
     return {
         "name": figure.name,
-        "caption": figure.caption,
-        "source": page.data_uri(svg, "image/svg+xml"),
+        "caption": figure.exhibit.caption,
+        "source": page.data_uri(svg, "image/svg+xml") if svg else None,
         "files": files,
     }
 

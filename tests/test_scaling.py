@@ -7,9 +7,12 @@ import pytest
 
 from analysis import scaling
 from analysis.collect import Collected
-from analysis.figures import nstar_against_d, slope_text
+from analysis.evidence import Evidence
+from analysis.paper import draw
+from analysis.plots.nstar_against_d import nstar_against_d
 from analysis.risks import RISKS, risk_table
 from analysis.scaling import EXPONENTS, LOCAL, exponents, line_fits, local_table, nstar_table
+from analysis.series import slope_text
 from analysis.style import looks
 from bfc.errors import UserError
 from bfc.measure.fit import fit_exponent
@@ -208,7 +211,8 @@ def test_where_nothing_is_reached_the_reason_is_a_sentence_and_the_figure_stands
     assert [slope_text(got.loc[[m]]) for m in "kqzo"] == ["never (plateau)", "not reached", "below the grid", "no exponent"]
     stuck = nstar[nstar["method"] == "o"]
     assert stuck["nstar"].isna().all() and set(stuck["outcome"]) == {"optimisation_limited"} and (stuck["excluded"] == 8).all()
-    assert nstar_against_d(nstar, table, local_table(nstar, fits), looks(nstar)) is not None
+    (chart,) = nstar_against_d(Evidence(nstar, table, pd.DataFrame(), local_table(nstar, fits), looks=looks(nstar)))
+    draw(chart)
 
 
 @pytest.mark.parametrize(("row", "want"), [
