@@ -85,7 +85,7 @@ VALUES = {
     "schedule.phases=[{name:a}]": "schedule.phases[0].train: is missing; it must be a list of texts",
     "schedule.phases=[{trin:[bias]}]": "schedule.phases[0].trin: no such key; did you mean train?",
     "schedule.phases=[{train:[bias]},{train:[bias],foo:1}]":
-        "schedule.phases[1].foo: no such key; allowed: each, name, penalties, times, train, until",
+        "schedule.phases[1].foo: no such key; allowed: each, frozen, name, penalties, times, train, until",
     "schedule.phases=[{train:[bias],times:2}]": "schedule.phases[0].times=2: must be a text",
     "schedule.phases=[{train:[bias],each:lvel}]": "schedule.phases[0].each=lvel: must be level or null; did you mean level?",
     "schedule.phases=[{train:[]}]": "must be at least one group",

@@ -53,7 +53,7 @@ def test_groups_name_parameters_once(pair):
     groups = learner.groups(target)
     named = [name for names in groups.values() for name in names]
     assert len(named) == len(set(named)) and set(named) <= set(learner.init_params(target, target.draw([0])))
-    assert {f"level{level}" for level in target.levels} <= set(groups) and all(groups.values())
+    assert {f"level{level}" for level in learner.levels(target)} <= set(groups) and all(groups.values())
 
 
 def test_a_replica_does_not_see_its_stack(pair):

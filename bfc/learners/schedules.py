@@ -30,6 +30,8 @@ class Phase:
     """The phase also ends once the training loss, averaged over the steps between two checks and relative to chance, is at most this."""
     penalties: dict[str, float] = field(default_factory=dict)
     """Regularisers of the learner that are on in this phase, with their coefficients."""
+    frozen: tuple[str, ...] = ()
+    """Groups that are in the network from this phase on without having been trained, for instance a random first layer."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Stage:
 @dataclass(frozen=True)
 class Schedule:
     """An ordered list of phases. At every phase start the optimizer begins anew; a group is present in the network from the
-    first phase that trains it; validation keeps the best parameters of each phase and restores them at its end."""
+    first phase that trains it or names it as frozen; validation keeps the best parameters of each phase and restores them at its end."""
 
     numerics: ClassVar[int] = 1
 
@@ -80,15 +82,15 @@ class Schedule:
         groups, top, present, stages = tuple(groups), max(levels, default=1), frozenset(), []
         for phase in self.phases:
             for level in levels if phase.each == "level" else (top,):
-                named = [name for text in phase.train for name in _expand(text, level, top, levels)]
-                train = tuple(dict.fromkeys(g for name in named for g in _matching(name, groups)))
-                for group in train:
+                train, frozen = (tuple(dict.fromkeys(g for text in texts for name in _expand(text, level, top, levels)
+                                                     for g in _matching(name, groups))) for texts in (phase.train, phase.frozen))
+                for group in (*train, *frozen):
                     if group not in groups:
                         raise UserError(f"schedule={self.name}: no parameter group {group} in this learner; {nearest(group, groups)}")
                 name = "".join(_expand(phase.name, level, top, levels))
                 if not train:
                     raise UserError(f"schedule={self.name}: phase {name} trains no group")
-                present |= frozenset(train)
+                present |= frozenset((*train, *frozen))
                 steps = self.steps * _value(phase.times, level, top) * longer
                 require(steps >= 1, "schedule.phases.times", phase.times, "positive")
                 stages.append(Stage(name, train, present, steps, phase.until, phase.penalties))
