@@ -213,7 +213,7 @@ class KernelRidge(ABC):
         if self.ridge != "auto":
             return {"ridge": float(self.ridge), "reached": None, "at_edge": False, "eps": self.tuning_eps,
                     "test": test, "seeds": [], "tried": []}
-        _require_memory(self.n_max, test, device)
+        self._require_memory(target, test, device)
         seeds = [-1 - i for i in range(self.tuning_draws)]
         curves: dict[float, list[list[float]]] = {ridge: [] for ridge in self.ridge_grid}
         for seed in seeds:
@@ -222,25 +222,20 @@ class KernelRidge(ABC):
             for ridge, found in curves.items():
                 with suppress(UserError):
                     found.append(learning_curve(kernel, blocks, *rest, ridge, self.grid, target.error).tolist())
-        tried = []
-        for ridge, found in curves.items():
-            whole = len(found) == len(seeds)
-            median = np.median(found, axis=0).tolist() if whole else None
-            tried.append({"ridge": ridge, "nstar": crossing(self.grid, median, self.tuning_eps) if whole else None,
-                          "risk": median[-1] if whole else None})
-        usable = [entry for entry in tried if entry["risk"] is not None]
-        require(bool(usable), "baseline.ridge_grid", list(self.ridge_grid),
+        whole = {ridge: found for ridge, found in curves.items() if len(found) == len(seeds)}
+        require(bool(whole), "baseline.ridge_grid", list(self.ridge_grid),
                 f"larger: K + ridge I is numerically singular at n={self.n_max} for every value")
-        best = min(usable, key=lambda entry: (entry["nstar"] or math.inf, entry["risk"]))
-        edges = (min(self.ridge_grid), max(self.ridge_grid))
-        return {"ridge": best["ridge"], "reached": best["nstar"] is not None, "at_edge": best["ridge"] in edges,
-                "eps": self.tuning_eps, "test": test, "seeds": seeds, "tried": tried}
+        chosen = choose("ridge", whole, self.grid, self.tuning_eps)
+        found = {entry["ridge"]: entry for entry in chosen["tried"]}
+        chosen["tried"] = [found.get(ridge, {"ridge": ridge, "nstar": None, "risk": None}) for ridge in self.ridge_grid]
+        return {**chosen, "at_edge": chosen["ridge"] in (min(self.ridge_grid), max(self.ridge_grid)), "eps": self.tuning_eps, "test": test,
+                "seeds": seeds}
 
     def curve(self, target: Target, seed: int, test: int, tuned: Mapping[str, Any],
               device: torch.device | str = "cpu") -> Curve:
         """The learning curve of one seed with ``tuned["ridge"]``, at every n of :attr:`grid`, on ``test`` fresh rows.
         Raises :class:`UserError` if memory does not suffice or λ is too small for float64."""
-        _require_memory(self.n_max, 0, device)
+        self._require_memory(target, 0, device)
         kernel, cross, rest = self._problem(target, seed, test, device)
         return Curve(self.grid, learning_curve(kernel, cross, *rest, tuned["ridge"], self.grid, target.error).tolist())
 
@@ -250,9 +245,33 @@ class KernelRidge(ABC):
         draw = target.draw([seed], dtype=torch.float64, device=device)
         (x, y), (x_test, f_test) = (sample(draw, role, torch.arange(rows, device=device).unsqueeze(0))
                                     for role, rows in (("train", self.n_max), ("test", test)))
-        kernel = gram_matrix(self.gram, x[0])
-        cross = (gram_matrix(self.gram, rows, x[0]) for rows in x_test[0].split(BLOCK))
+        kernel, cross = self._matrices(x[0], x_test[0], seed)
         return kernel, cross, (y[0], f_test[0], draw.chance[0].item())
+
+    def _matrices(self, x: Tensor, x_test: Tensor, seed: int) -> tuple[Tensor, Iterator[Tensor]]:
+        """K of ``x`` (N, d) and the row blocks (BLOCK, N) of the kernel of ``x_test`` (T, d) against it; a kernel that is drawn at random
+        is that of ``seed``."""
+        return gram_matrix(self.gram, x), (gram_matrix(self.gram, rows, x) for rows in x_test.split(BLOCK))
+
+    def _beside(self, target: Target) -> int:
+        """Bytes that are held besides the kernel matrices."""
+        return 0
+
+    def _require_memory(self, target: Target, kept_test: int, device: torch.device | str) -> None:
+        needed, free = memory_bytes(self.n_max, kept_test) + self._beside(target), available_memory(device)
+        rows = f" and {kept_test} test rows" if kept_test else ""
+        require(needed <= free, "baseline.n_max", self.n_max,
+                f"smaller: with it{rows} kernel ridge needs {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free")
+
+
+def choose(name: str, curves: Mapping[float, Sequence[Sequence[float]]], grid: Sequence[int], eps: float) -> dict[str, Any]:
+    """The hyper-parameter ``name`` whose median risk over tuning draws first reaches ``eps`` at the smallest n of ``grid``; if none does,
+    the one with the lowest median risk at the largest n. ``curves``: value → its risks on ``grid``, draw by draw. Returns the value under
+    ``name``, ``reached``, and ``tried``: per value ``nstar`` and ``risk`` at the largest n."""
+    medians = {value: np.median(found, axis=0).tolist() for value, found in curves.items()}
+    tried = [{name: value, "nstar": crossing(grid, median, eps), "risk": median[-1]} for value, median in medians.items()]
+    best = min(tried, key=lambda entry: (entry["nstar"] or math.inf, entry["risk"]))
+    return {name: best[name], "reached": best["nstar"] is not None, "tried": tried}
 
 
 def is_integer(value: object) -> bool:
@@ -261,10 +280,3 @@ def is_integer(value: object) -> bool:
 
 def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _require_memory(n: int, kept_test: int, device: torch.device | str) -> None:
-    needed, free = memory_bytes(n, kept_test), available_memory(device)
-    rows = f" and {kept_test} test rows" if kept_test else ""
-    require(needed <= free, "baseline.n_max", n,
-            f"smaller: with it{rows} kernel ridge needs {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free")
