@@ -89,7 +89,7 @@ def _stored(spec: CellSpec, job: Job, cell: Cell) -> Outcome | None:
     """The outcome if everything asked for is stored; nothing but the request is then written."""
     if not is_stored(spec, job):
         return None
-    cell.add_request(_asked(replace(job, measure=_told(job.measure, cell.read_json("plan.json", None)))))
+    cell.add_request(_asked(replace(job, measure=_told(job.measure, _resumed(job.measure, cell)[0]))))
     return Outcome(spec.cell_id, spec.method, len(cell.rows()), 0)
 
 
@@ -97,7 +97,10 @@ def is_stored(spec: CellSpec, job: Job) -> bool:
     """Whether everything that ``job`` asks of this cell is stored, confirmed and judged. Writes nothing."""
     cell = Store(job.results).cell(spec.cell_id)
     measured, rows = cell.check_config(spec.identity), cell.rows()
-    job = replace(job, measure=_frozen(job.measure, cell.read_json("plan.json", None)))
+    measure, plan = _resumed(job.measure, cell)
+    if plan != cell.read_json("plan.json", None):  # a question that was not asked before
+        return False
+    job = replace(job, measure=measure)
     if cell.read_json("status.json", {}).get("state") != "done" or not measured or not rows or _wanted(spec, job, rows):
         return False
     eps = _strictest(job, cell)
@@ -156,19 +159,18 @@ def _wanted(spec: CellSpec, job: Job, rows: Rows) -> Sequence[Any]:
     return job.measure.next_round(rows)
 
 
-def _frozen(measure: Any, plan: dict[str, Any] | None) -> Any:
-    """The measure with the prior it had when the cell was first run: later knowledge must not move rounds that were planned."""
-    if not hasattr(measure, "prior") or plan is None:
+def _resumed(measure: Any, cell: Cell) -> tuple[Any, Any]:
+    """The measure as it goes on in this cell and the plan to store with it."""
+    stored = cell.read_json("plan.json", None)
+    return measure.resume(stored, cell.rows()) if hasattr(measure, "resume") else (measure, stored)
+
+
+def _told(measure: Any, resumed: Any) -> Any:
+    """``measure`` with the prior of ``resumed``, and a line about it where another one was asked for."""
+    if not hasattr(measure, "prior") or measure.prior == resumed.prior:
         return measure
-    return replace(measure, prior=tuple(plan["prior"]) if isinstance(plan["prior"], list) else plan["prior"])
-
-
-def _told(measure: Any, plan: dict[str, Any] | None) -> Any:
-    """:func:`_frozen`, and a line about it where another prior was asked for."""
-    frozen = _frozen(measure, plan)
-    if frozen != measure:
-        print(f"measure.prior={measure.prior}: this cell keeps the prior it was begun with, {frozen.prior}")
-    return frozen
+    print(f"measure.prior={measure.prior}: this cell keeps the prior it was begun with, {resumed.prior}")
+    return replace(measure, prior=resumed.prior)
 
 
 class _Run:
@@ -188,11 +190,10 @@ class _Run:
         self.total = 0
         recipe = self._tuned(recipe, steps)
         confirm = replace(recipe, validation="none", longer=CONFIRM_LONGER, observe=(), probe=None)
-        plan = self.cell.read_json("plan.json", None)
-        if plan is None and hasattr(job.measure, "prior"):
-            plan = {"prior": job.measure.prior}
+        measure, plan = _resumed(job.measure, self.cell)
+        if plan != self.cell.read_json("plan.json", None):
             self.cell.write_json("plan.json", plan)
-        measure = _told(job.measure, plan)
+        _told(job.measure, measure)
         while True:
             rows = self.cell.rows()
             confirming = _to_confirm(job, rows, _strictest(job, self.cell)) if measure.between_rounds(rows) else []

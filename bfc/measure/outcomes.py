@@ -7,15 +7,18 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any
 
+LUCK = 1
+"""Successes beyond the failures above them that one lucky training explains: so many are no sign of learning."""
 OUTCOMES = ("success", "data_limited", "plateau", "optimisation_limited", "diverged")
 
 
 def learned_at(rows: Iterable[Mapping[str, Any]], eps: float) -> float:
-    """Where the trainings of a cell begin to succeed at ``eps``: the n of the grid with the fewest successes below and failures at
-    or above it (the largest such n); infinite where failures outweigh."""
+    """Where the trainings of a cell begin to succeed at ``eps``: the n of the grid with the fewest errors, that is successes below and
+    failures at or above it (the largest such n). Infinite where no n has at least two errors fewer than there are successes: one
+    success among failures is luck."""
     good = [(row["n"], judge(row, eps, []) == "success") for row in rows if row["kind"] != "probe"]
     sizes = [float("inf"), *sorted({n for n, _ in good}, reverse=True)]
-    return min(sizes, key=lambda size: sum(success == (n < size) for n, success in good))
+    return min(sizes, key=lambda size: sum(success == (n < size) for n, success in good) + LUCK * (size < float("inf")))
 
 
 def judge(row: Mapping[str, Any], eps: float, confirming: Iterable[float], learned_at: float = 0.0) -> str:
