@@ -89,7 +89,7 @@ def _stored(spec: CellSpec, job: Job, cell: Cell) -> Outcome | None:
     """The outcome if everything asked for is stored; nothing but the request is then written."""
     if not is_stored(spec, job):
         return None
-    cell.add_request(_asked(replace(job, measure=_told(job.measure, _resumed(job.measure, cell)[0]))))
+    cell.add_request(_asked(replace(job, measure=_told(job.measure, _resumed(spec, job.measure, cell)[0]))))
     return Outcome(spec.cell_id, spec.method, len(cell.rows()), 0)
 
 
@@ -97,7 +97,7 @@ def is_stored(spec: CellSpec, job: Job) -> bool:
     """Whether everything that ``job`` asks of this cell is stored, confirmed and judged. Writes nothing."""
     cell = Store(job.results).cell(spec.cell_id)
     measured, rows = cell.check_config(spec.identity), cell.rows()
-    measure, plan = _resumed(job.measure, cell)
+    measure, plan = _resumed(spec, job.measure, cell)
     if plan != cell.read_json("plan.json", None):  # a question that was not asked before
         return False
     job = replace(job, measure=measure)
@@ -159,10 +159,10 @@ def _wanted(spec: CellSpec, job: Job, rows: Rows) -> Sequence[Any]:
     return job.measure.next_round(rows)
 
 
-def _resumed(measure: Any, cell: Cell) -> tuple[Any, Any]:
-    """The measure as it goes on in this cell and the plan to store with it."""
+def _resumed(spec: CellSpec, measure: Any, cell: Cell) -> tuple[Any, Any]:
+    """The measure as it goes on in this cell and the plan to store with it; a baseline needs none."""
     stored = cell.read_json("plan.json", None)
-    return measure.resume(stored, cell.rows()) if hasattr(measure, "resume") else (measure, stored)
+    return measure.resume(stored, cell.rows()) if spec.kind == "learner" and hasattr(measure, "resume") else (measure, stored)
 
 
 def _told(measure: Any, resumed: Any) -> Any:
@@ -190,7 +190,7 @@ class _Run:
         self.total = 0
         recipe = self._tuned(recipe, steps)
         confirm = replace(recipe, validation="none", longer=CONFIRM_LONGER, observe=(), probe=None)
-        measure, plan = _resumed(job.measure, self.cell)
+        measure, plan = _resumed(self.spec, job.measure, self.cell)
         if plan != self.cell.read_json("plan.json", None):
             self.cell.write_json("plan.json", plan)
         _told(job.measure, measure)
