@@ -19,7 +19,7 @@ from bfc.config import CellSpec, Compute, Job
 from bfc.engine.loop import Recipe
 from bfc.environment import environment, hardware
 from bfc.errors import UserError
-from bfc.measure.outcomes import judge, learned_at, to_confirm
+from bfc.measure.outcomes import judge, learned_at, saturated, to_confirm
 from bfc.stacks import Asked, Stacks
 from bfc.store import Cell, Store
 from bfc.trackers.guarded import Guarded
@@ -289,8 +289,10 @@ class _Run:
             curve = job.baseline.curve(job.target, seed, job.measure.test, tuned, self.device)
             common = {"seed": seed, "fresh": False, "validation": "none", "seconds": time.perf_counter() - began, "stack": 1,
                       "ridge": tuned.get("ridge"), "hardware": hardware(self.device), "dtype": "float64", "diverged": False,
-                      "train_risk": None, "steps": 0}
-            rows = [{"kind": "curve", "n": n, "risk": risk, **common} for n, risk in zip(curve.n, curve.risk, strict=True)]
+                      "train_risk": None, "steps": 0, **{f"kernel/{name}": value for name, value in tuned.get("kernel", {}).items()}}
+            flat = saturated(curve.n, curve.risk, tuned.get("rank"))
+            rows = [{"kind": "curve", "n": n, "risk": risk, "flat": still, **common}
+                    for n, risk, still in zip(curve.n, curve.risk, flat, strict=True)]
             self.cell.write_rows(self.cell.rows() + rows)
             self._track(rows)
             self._tell(self.done + 1, force=True)

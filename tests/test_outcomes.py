@@ -30,6 +30,13 @@ def test_verdicts_at_eps_one_twentieth(risk, train_risk, diverged, confirming, o
     assert judge({"risk": risk, "train_risk": train_risk, "diverged": diverged}, 0.05, confirming) == outcome
 
 
+def test_a_flat_curve_is_a_plateau_where_it_lies_above_eps():
+    row = {"n": 64, "risk": 0.5, "train_risk": None, "diverged": False, "flat": True}
+    assert judge(row, 0.05, []) == judge(row, 0.05, [], INF) == "plateau" and judge(row, 0.6, []) == "success"
+    assert judge(row, 0.05, [], 128) == "data_limited", "more data helped others of its kind"
+    assert judge({**row, "flat": False}, 0.05, []) == "data_limited"
+
+
 @pytest.mark.parametrize("n", [[1], [], [64, 64], [2**31]])
 def test_sample_sizes_that_no_stream_can_draw_from_are_refused(build, n):
     assert build("measure", "ladder", n=[2, 2**31 - 1]).n == (2, 2**31 - 1)
