@@ -86,6 +86,8 @@ def test_population_mean_and_variance(target):
 
 
 def test_degree(target):
+    if target.degree == 0:
+        pytest.skip("no polynomial")
     assert_degree(target)
 
 

@@ -1,0 +1,106 @@
+"""An oscillating function of the inner product of two unit vectors, f*(x, x') = sin(2π m ⟨x, x'⟩) (Daniely, COLT 2017, with 2m = p³ on
+S^{p−1} × S^{p−1}; recalled): three layers of polynomial width suffice, two layers with exponentially bounded weights need
+exponentially many neurons. It is the separation that needs no special radius law."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import torch
+from scipy import special
+from torch import Tensor
+
+from bfc import streams
+from bfc.errors import require
+from bfc.targets.radial import directions
+from bfc.types import Draw, Target
+
+ANGLES = 1 << 20
+"""Nodes of the variance's quadrature."""
+
+
+@dataclass(frozen=True)
+class SphereProduct(Target):
+    """f*(x, x') = sin(2π frequency ⟨x, x'⟩) of the two halves of the input, each uniform on the unit sphere of R^{d/2}. Mean zero;
+    Var f* = (1 − E cos(4π frequency ⟨x, x'⟩)) / 2, where E cos(ω u_1) = Γ(p/2) (2/ω)^{p/2−1} J_{p/2−1}(ω) on the sphere of R^p.
+    Raises :class:`bfc.errors.UserError` on bad values."""
+
+    numerics: ClassVar[int] = 1
+
+    d: int
+    """Number of inputs, both halves together."""
+    frequency: float | None = 1.0
+    """Periods per unit of the inner product; null: Daniely's (d/2)³/2."""
+
+    def __post_init__(self) -> None:
+        require(4 <= self.d <= 1 << 14 and self.d % 2 == 0, "target.d", self.d, "an even integer from 4 to 16384")
+        allowed = self.frequency is None or 0 < self.frequency <= 1e6
+        require(allowed, "target.frequency", self.frequency, "null or a number > 0, at most 1e6")
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return (2, 3)
+
+    @property
+    def degree(self) -> int:
+        return 0
+
+    @property
+    def omega(self) -> float:
+        """2π times the frequency."""
+        return 2 * math.pi * ((self.d / 2) ** 3 / 2 if self.frequency is None else self.frequency)
+
+    @cached_property
+    def variance(self) -> float:
+        """Var f*: by the midpoint rule in the angle, whose density is ∝ sin^{p−2}, up to ω = 10^5; beyond by the Bessel function, where its
+        order is far below ω and nothing underflows."""
+        p, omega = self.d / 2, 2 * self.omega
+        if omega > 1e5:
+            factor = math.exp(math.lgamma(p / 2) + (p / 2 - 1) * math.log(2 / omega))
+            return (1 - factor * float(special.jv(p / 2 - 1, omega))) / 2
+        angle = (np.arange(ANGLES) + 0.5) * (math.pi / ANGLES)
+        weight = np.exp((p - 2) * np.log(np.sin(angle)))
+        return float(1 - weight @ np.cos(omega * np.cos(angle)) / weight.sum()) / 2
+
+    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> SphereProductDraw:
+        zero = torch.zeros(len(seeds), 1, dtype=dtype, device=device)
+        return SphereProductDraw(self, tuple(seeds), {"mean": zero})
+
+
+@dataclass(frozen=True)
+class SphereProductDraw(Draw):
+    """R realisations of a :class:`SphereProduct`; see :class:`bfc.types.Draw`."""
+
+    target: SphereProduct
+    seeds: tuple[int, ...]
+    known: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def variance(self) -> Tensor:
+        return torch.full((len(self.seeds),), self.target.variance, dtype=torch.float64)
+
+    @property
+    def variance_error(self) -> Tensor:
+        return torch.zeros(len(self.seeds), dtype=torch.float64)
+
+    def inputs(self, role: str, rows: Tensor) -> Tensor:
+        mean, d = self.known["mean"], self.target.d
+        rows = rows.to(mean.device)
+        halves = [streams.keys(self.seeds, f"{half}/{d}/{role}", mean.device) for half in ("inputs", "second")]
+        return torch.cat([directions(keys, rows, d // 2, mean.dtype) for keys in halves], 2)
+
+    def features(self, x: Tensor) -> dict[int, Tensor]:
+        first, second = x.chunk(2, 2)
+        product = (first * second).sum(2, keepdim=True)
+        return {2: product, 3: torch.sin(self.target.omega * product)}
+
+    def labels(self, x: Tensor) -> Tensor:
+        return self.features(x)[3].squeeze(2)
+
+    def select(self, index: Sequence[int]) -> SphereProductDraw:
+        return replace(self, seeds=tuple(self.seeds[i] for i in index), known={"mean": self.known["mean"][list(index)]})
