@@ -262,3 +262,40 @@ def test_bad_values_cost_one_sentence(build, changes, target, words):
     with pytest.raises(UserError) as caught:
         build("learner", "quadratic_densenet", **changes).check(target)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def same_reverse_pass(learner, target, schedule) -> None:
+    """In every phase the hand-written reverse pass gives what automatic differentiation gives."""
+    draw = target.draw(SEEDS, torch.float64)
+    params = {name: p.requires_grad_() for name, p in learner.init_params(target, draw).items()}
+    x = draw.encode(inputs(draw, 9))
+    slope = torch.randn(x.shape[:2], dtype=torch.float64)
+    for stage in schedule.stages(learner.groups(target), learner.levels(target)):
+        trained = [name for group in stage.train for name in learner.groups(target)[group]]
+        with torch.no_grad():
+            found = learner.pullback(params, x, stage.present, frozenset(trained))
+        if found is None:
+            pytest.skip("this learner leaves its gradient to automatic differentiation")
+        out = learner.forward(params, x, stage.present)
+        torch.testing.assert_close(found[0], out.detach(), rtol=1e-11, atol=1e-11)
+        wanted = torch.autograd.grad(out, [params[name] for name in trained], slope, allow_unused=True)
+        with torch.no_grad():
+            grads = found[1](slope.clone())
+        for name, want in zip(trained, wanted, strict=True):
+            if want is None:
+                assert name not in grads or not grads[name].any()
+            else:
+                torch.testing.assert_close(grads[name], want, rtol=1e-9, atol=1e-11, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_a_reverse_pass_written_by_hand_equals_automatic_differentiation(every_fit, build, node):
+    learner, target, schedule = every_fit
+    small = {"d": 5} if "d" in node("target", target) else {}
+    same_reverse_pass(build("learner", learner), build("target", target, **small), build("schedule", schedule))
+
+
+@pytest.mark.parametrize("schedule", ["staged", "joint", "layerwise", "refit"])
+@pytest.mark.parametrize("alpha", ["known", "trained"])
+def test_the_reverse_pass_follows_every_link(schedule, alpha, build):
+    target = Teacher(d=5, L=4, widths=(3, 2, 2), links="dense", base="x_squared", quadrature=4096)
+    same_reverse_pass(QuadraticDenseNet(widths=(3, 4, 2), alpha=alpha), target, build("schedule", schedule))

@@ -5,7 +5,7 @@ levels cannot be told apart (figures in the paper notes)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Literal
@@ -99,18 +99,16 @@ class QuadraticDenseNet(Learner):
         """Level → (s (R, p, B), centred products phi (R, p(p+1)/2, B), their subtracted mean (R, p(p+1)/2, 1)). Rows come last
         so that every product is a contiguous run."""
         levels: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-        for level in sorted(int(name[5:]) for name in present if name.startswith("level")):
+        sources: dict[int, Tensor] = {}
+        for level in _levels(present):
             s = None
-            for name in params:
-                if not name.startswith(f"K{level}_"):
-                    continue
-                j = int(name.rpartition("_")[2])
-                source = levels[j][1] if j >= 2 else x.mT if j == 0 else (x.mT.square() - 1) * 0.5**0.5
-                part = torch.bmm(params[name], source)
+            for name, j in _links(params, level):
+                part = torch.bmm(params[name], _source(j, x, sources))
                 s = part if s is None else s + part
             phi = _Products.apply(s)
             mean = phi.mean(2, keepdim=True) if statistics is None else statistics[f"phi{level}"]
             levels[level] = (s, phi - mean, mean)
+            sources[level] = levels[level][1]
         return levels
 
     def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
@@ -128,6 +126,76 @@ class QuadraticDenseNet(Learner):
         return out
 
 
+    def pullback(self, params: Params, x: Tensor, present: frozenset[str],
+                 trained: frozenset[str]) -> tuple[Tensor, Callable[[Tensor], Params]]:
+        levels, read = _levels(present), {j for level in _levels(present) for _, j in _links(params, level)}
+        sources: dict[int, Tensor] = {}
+        features: dict[int, Tensor] = {}
+        norms: dict[int, Tensor] = {}
+        out = params["bias"].expand(-1, x.shape[1])
+        for level in levels:
+            s = None
+            for name, j in _links(params, level):
+                source = _source(j, x, sources)
+                s = torch.bmm(params[name], source) if s is None else s.baddbmm_(params[name], source)
+            features[level] = s
+            if level in read or f"readout{level}" in present:
+                phi = products(s)
+                sources[level] = phi.sub_(phi.mean(2, keepdim=True))
+            if f"readout{level}" in present:
+                out = out + torch.bmm(params[f"Q{level}"].unsqueeze(1), sources[level]).squeeze(1)
+            else:
+                norm = s.square().sum(1)
+                norms[level] = norm.sub_(norm.mean(1, keepdim=True))
+                out = out + params[f"scale{level}"] * norms[level]
+        moving = [level for level in levels if any(name in trained for name, _ in _links(params, level))]
+        lowest = min(moving, default=max(levels, default=1) + 1)
+
+        def back(slope: Tensor) -> Params:
+            grads = {"bias": slope.sum(1, keepdim=True)}
+            centred = slope - slope.mean(1, keepdim=True)
+            from_above: dict[int, Tensor] = {}
+            for level in reversed(levels):
+                s, above = features[level], from_above.get(level)
+                if f"readout{level}" in present:
+                    grads[f"Q{level}"] = torch.bmm(sources[level], slope.unsqueeze(2)).squeeze(2)
+                    mine = params[f"Q{level}"].unsqueeze(2) * centred.unsqueeze(1)
+                    above = mine if above is None else above.add_(mine)
+                else:
+                    grads[f"scale{level}"] = (slope * norms[level]).sum(1, keepdim=True)
+                if level < lowest:
+                    continue
+                delta = torch.zeros_like(s) if above is None else products_reverse(s, above)
+                if f"readout{level}" not in present:
+                    delta.addcmul_(s, (2 * params[f"scale{level}"] * centred).unsqueeze(1))
+                for name, j in _links(params, level):
+                    if name in trained:
+                        grads[name] = torch.bmm(delta, _source(j, x, sources).mT)
+                    if j >= lowest:
+                        part = torch.bmm(params[name].mT, delta)
+                        part -= part.mean(2, keepdim=True)
+                        from_above[j] = part if j not in from_above else from_above[j].add_(part)
+            return grads
+
+        return out, back
+
+
+def _levels(present: frozenset[str]) -> list[int]:
+    return sorted(int(name[5:]) for name in present if name.startswith("level"))
+
+
+def _links(params: Params, level: int) -> list[tuple[str, int]]:
+    """Names and sources of the matrices that a level reads with."""
+    return [(name, int(name.rpartition("_")[2])) for name in params if name.startswith(f"K{level}_")]
+
+
+def _source(j: int, x: Tensor, sources: dict[int, Tensor]) -> Tensor:
+    """What link ``j`` reads, (R, ·, B); kept in ``sources``."""
+    if j not in sources:
+        sources[j] = x.mT if j == 0 else (x.mT.square() - 1) * 0.5**0.5
+    return sources[j]
+
+
 @lru_cache(maxsize=64)
 def _squares(p: int, device: torch.device) -> Tensor:
     """Where the squares s_i s_i stand among the products i <= j of p features."""
@@ -135,29 +203,37 @@ def _squares(p: int, device: torch.device) -> Tensor:
     return (i == j).nonzero().squeeze(1)
 
 
+def products(s: Tensor) -> Tensor:
+    """(R, p, B) → all products s_i s_j, i <= j, (R, p(p+1)/2, B), ordered by i."""
+    p, start = s.shape[1], 0
+    phi = s.new_empty(s.shape[0], p * (p + 1) // 2, s.shape[2])
+    for i in range(p):
+        torch.mul(s[:, i : i + 1], s[:, i:], out=phi[:, start : start + p - i])
+        start += p - i
+    return phi
+
+
+def products_reverse(s: Tensor, grad: Tensor) -> Tensor:
+    """Gradient with respect to ``s`` from that with respect to :func:`products`: slices of contiguous rows, where the reverse pass of
+    two gathers would scatter."""
+    p, start = s.shape[1], 0
+    out = torch.zeros_like(s)
+    for i in range(p):
+        with_i = grad[:, start : start + p - i]
+        out[:, i:].addcmul_(with_i, s[:, i : i + 1])
+        out[:, i] += (with_i * s[:, i:]).sum(1)
+        start += p - i
+    return out
+
+
 class _Products(torch.autograd.Function):
-    """(R, p, B) → all products s_i s_j, i <= j, (R, p(p+1)/2, B), ordered by i. Its own backward: slices of contiguous rows,
-    where that of two gathers would scatter."""
+    """:func:`products` under automatic differentiation."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, s: Tensor) -> Tensor:
         ctx.save_for_backward(s)
-        p = s.shape[1]
-        phi = s.new_empty(s.shape[0], p * (p + 1) // 2, s.shape[2])
-        start = 0
-        for i in range(p):
-            torch.mul(s[:, i : i + 1], s[:, i:], out=phi[:, start : start + p - i])
-            start += p - i
-        return phi
+        return products(s)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
-        (s,) = ctx.saved_tensors
-        p, start = s.shape[1], 0
-        out = torch.zeros_like(s)
-        for i in range(p):
-            with_i = grad[:, start : start + p - i]
-            out[:, i:].addcmul_(with_i, s[:, i : i + 1])
-            out[:, i] += (with_i * s[:, i:]).sum(1)
-            start += p - i
-        return out
+        return products_reverse(*ctx.saved_tensors, grad)
