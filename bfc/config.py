@@ -159,8 +159,7 @@ def component(key: str, node: Any) -> Any:
         raise UserError(f"{key}={shown(node)}: must be a group option with a _target_")
     cls = _class(key, node.get("_target_"))
     values = {name: value for name, value in node.items() if name != "_target_"}
-    _check_keys(key, cls, values)
-    part = _construct(key, cls, values)
+    part = construct(key, cls, values)
     for name, value in values.items():
         require(all(map(math.isfinite, _floats(value))), f"{key}.{name}", value, "finite")
     return part
@@ -207,6 +206,12 @@ def _check_keys(path: str, hint: Any, value: Any) -> None:
     elif get_origin(hint) is tuple and isinstance(value, list):
         for i, part in enumerate(value):
             _check_keys(f"{path}[{i}]", get_args(hint)[0], part)
+
+
+def construct(key: str, cls: type, values: Mapping[str, Any]) -> Any:
+    """A dataclass from plain values, keys and types checked; raises :class:`UserError` with one sentence about ``key.<name>``."""
+    _check_keys(key, cls, values)
+    return _construct(key, cls, values)
 
 
 @functools.cache

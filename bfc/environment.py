@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import platform
 import subprocess
@@ -15,14 +16,26 @@ import torch
 
 PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "submitit", "wandb", "pandas", "pyarrow", "matplotlib")
 MOST_DIFF = 200_000
+ORIGIN = "origin.json"
+"""Beside a copy of the package (:mod:`bfc.launch.snapshot`): the commit and changes it was made from."""
+SLURM = ("JOB_ID", "ARRAY_JOB_ID", "ARRAY_TASK_ID", "RESTART_COUNT", "JOB_PARTITION", "JOB_NAME")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
     """A mapping of plain values."""
-    commit, diff = _git()
     return {"python": sys.version.split()[0], "platform": platform.platform(), "hardware": hardware(device), "cores": os.cpu_count(),
             "torch_threads": torch.get_num_threads(), "packages": {name: version for name in PACKAGES if (version := _version(name))},
-            "commit": commit, "diff": diff, "slurm_job": os.environ.get("SLURM_JOB_ID")}
+            **code_origin(), "slurm": {name.lower(): value for name in SLURM if (value := os.environ.get(f"SLURM_{name}"))},
+            "node": os.environ.get("SLURMD_NODENAME") or platform.node(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
+
+
+def code_origin() -> dict[str, str | None]:
+    """``commit`` and uncommitted ``diff`` that the running code comes from, None where it is no checkout."""
+    copied = Path(__file__).parents[1] / ORIGIN
+    if copied.is_file():
+        return json.loads(copied.read_text())
+    commit, diff = _git()
+    return {"commit": commit, "diff": diff}
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from bfc import interrupt
 from bfc.errors import UserError
 
 LEASE = 120.0
@@ -30,6 +31,10 @@ WAIT = 0.5
 """Seconds between two looks at a cell that is waited for."""
 COLUMNS = ("kind", "n", "seed", "risk", "fresh")
 """What every table of trainings has."""
+
+
+class Busy(UserError):
+    """Another process is measuring this cell."""
 
 
 class Store:
@@ -189,20 +194,21 @@ class Cell:
     @contextlib.contextmanager
     def claim(self, wait: bool = False) -> Iterator[None]:
         """Hold the folder exclusively. A claim of a dead process on this host, or one without heartbeat for LEASE seconds, is
-        taken over; a live one raises :class:`UserError` naming its holder, or is waited for."""
+        taken over; a live one raises :class:`Busy` naming its holder, or is waited for."""
         path = self.path / "claim.json"
         self._token = uuid.uuid4().hex
-        mine = json.dumps({"host": socket.gethostname(), "space": _process_space(), "pid": os.getpid(), "started": _start_of(os.getpid()),
+        mine = json.dumps({"host": socket.gethostname(), "space": _process_space(), "pid": os.getpid(), "started": start_of(os.getpid()),
                            "token": self._token})
         told = False
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             while (holder := self._take(path, mine)) is not None:
                 if not wait:
-                    raise UserError(f"{self.path}: is being measured by {holder}; wait for it or stop it")
+                    raise Busy(f"{self.path}: is being measured by {holder}; wait for it or stop it")
                 if not told:
                     print(f"{self.path}: is being measured by {holder}; waiting for it", flush=True)
                 told = True
+                interrupt.check()
                 time.sleep(WAIT)
             self._sweep_up()
         except OSError as error:
@@ -252,7 +258,7 @@ class Cell:
             try:
                 claim = json.loads(text)
                 same_host = claim["host"] == socket.gethostname() and claim["space"] == _process_space()
-                dead = same_host and _start_of(int(claim["pid"])) != claim["started"]
+                dead = same_host and start_of(int(claim["pid"])) != claim["started"]
                 age_limit, holder = LEASE, f"process {claim['pid']} on {claim['host']}"
             except (ValueError, KeyError, TypeError):
                 age_limit, holder, dead = LEASE, "a process that left an unreadable claim", False
@@ -320,7 +326,7 @@ def _process_space() -> str:
     return ""
 
 
-def _start_of(pid: int) -> str:
+def start_of(pid: int) -> str:
     """When the process began, as a mark that tells a reused pid apart; empty if it does not run."""
     import psutil
 

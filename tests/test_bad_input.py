@@ -261,7 +261,7 @@ LINES = {
     "-m hydra.sweeper.max_batch_size=few": "hydra.sweeper.max_batch_size=few: must be null or an integer >= 1",
     "-m +hydra.sweeper.foo=3": "hydra.sweeper.foo: no such key; allowed: max_batch_size, params",
     "-m hydra.launcher.processes=0": "hydra.launcher.processes=0: must be null (one per usable core) or an integer",
-    "-m hydra.launcher.processes=two": "hydra.launcher.processes=two: must be null (one per usable core) or an integer",
+    "-m hydra.launcher.processes=two": "hydra.launcher.processes=two: must be an integer or null",
     "-m hydra.launcher.proceses=2": "hydra.launcher.proceses: no such key; did you mean processes?",
     "-m study={name:a}": "study: must hold a name, a size and the sizes of a file under sweeps/",
     "--config-name nope": "Cannot find primary config 'nope'",

@@ -347,7 +347,7 @@ def claim_by(cell: Cell, age: float = 0.0, **changes) -> Path:
     """A claim as another process would have left it."""
     cell.path.mkdir(parents=True, exist_ok=True)
     path = cell.path / "claim.json"
-    mine = {"host": socket.gethostname(), "space": store._process_space(), "pid": os.getpid(), "started": store._start_of(os.getpid()),
+    mine = {"host": socket.gethostname(), "space": store._process_space(), "pid": os.getpid(), "started": store.start_of(os.getpid()),
             "token": "theirs"}
     path.write_text(json.dumps({**mine, **changes}))
     os.utime(path, (time.time() - age, time.time() - age))
@@ -406,9 +406,9 @@ def test_a_claim_of_a_dead_process_is_taken_over(cell) -> None:
 
 def test_a_claim_of_a_zombie_is_taken_over(cell) -> None:
     zombie = subprocess.Popen([sys.executable, "-c", ""])
-    started = store._start_of(zombie.pid)
+    started = store.start_of(zombie.pid)
     for _ in range(200):
-        if not store._start_of(zombie.pid):
+        if not store.start_of(zombie.pid):
             break
         time.sleep(0.05)
     claim_by(cell, pid=zombie.pid, started=started or "1.00")
@@ -470,7 +470,7 @@ def test_a_job_of_a_sweep_waits_for_a_cell_that_another_measures(tmp_path, monke
     job = config.load({**container(*TINY), "results": str(tmp_path / "results")})
     spec = config.cells(job)[0]
     cell = Store(job.results).cell(spec.cell_id)
-    path, looks = claim_by(cell, pid=1, started=store._start_of(1)), []
+    path, looks = claim_by(cell, pid=1, started=store.start_of(1)), []
 
     def sleep(seconds: float) -> None:
         looks.append(seconds)
@@ -489,7 +489,7 @@ def test_a_job_that_waited_finds_the_work_done(tmp_path, monkeypatch) -> None:
     cell = Store(job.results).cell(spec.cell_id)
     whole = (cell.path / "status.json").read_text()
     cell.status("running")
-    path = claim_by(cell, pid=1, started=store._start_of(1))
+    path = claim_by(cell, pid=1, started=store.start_of(1))
 
     def sleep(_: float) -> None:
         (cell.path / "status.json").write_text(whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -16,3 +17,5 @@ CONF = _find("conf")
 """The folder of ``config.yaml`` and the config groups."""
 SWEEPS = _find("sweeps")
 """The folder of the studies."""
+SITE = Path(os.environ.get("BFC_SITE") or Path.home() / ".config" / "bfc").absolute()
+"""The folder with what this cluster adds to ``conf/``, such as site/slurm.yaml (docs/slurm.md)."""

@@ -1,6 +1,7 @@
-"""``hydra/launcher=local``: a sweep on this machine, one worker process per core (or as asked for), each importing torch once and
-running many jobs, with a progress display that reads the store. A job that fails or whose process is killed leaves the others
-untouched; workers die with the launcher, however it ends."""
+"""``hydra/launcher=local``: a sweep on this machine, one worker process per core (or as asked for; per GPU where there are GPUs), each
+importing torch once and running many jobs, with a progress display that reads the store. A job that fails or whose process is killed
+leaves the others untouched; workers die with the launcher, however it ends. With ``detach=true`` the same pool runs in a session of
+its own, from a copy of the code, and survives the terminal. (Submitit's local executor offers neither a cap nor a session of its own.)"""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -16,75 +19,154 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
 
-from bfc import config as bfc_config
-from bfc.errors import UserError, require
+from bfc.errors import UserError
 from bfc.launch.compat import explain
-from bfc.launch.plugins import Composer
+from bfc.launch.finalise import Finalise
+from bfc.launch.manifest import Launch
+from bfc.launch.options import LocalOptions, parse
+from bfc.launch.planned import Planned
+from bfc.launch.plugins import PlanLauncher
+from bfc.launch.prepare import Plan, completed, confirm, create, prepare, summary
+from bfc.launch.work import fail, message, work
+from bfc.store import start_of
 from bfc.train import run_job
 
 LINE_SECONDS = 15.0
 """Between two progress lines where the output is not a terminal."""
+LOG = "BFC_LOG"
+"""Environment variable of a worker whose output goes to a file: its name below the launch's logs."""
 
 
-class LocalLauncher(Launcher):
-    """``processes``: null for one per usable core."""
+class LocalLauncher(PlanLauncher):
+    """Options: conf/hydra/launcher/local.yaml."""
 
-    def __init__(self, processes: int | None = None) -> None:
-        valid = processes is None or (isinstance(processes, int) and not isinstance(processes, bool) and 1 <= processes <= 4096)
-        require(valid, "hydra.launcher.processes", processes, "null (one per usable core) or an integer from 1 to 4096")
-        self.processes = processes or _cores()
+    LIMIT: ClassVar[str] = "hydra.launcher.processes"
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context, self.config = hydra_context, config
+    def __init__(self, **options: Any) -> None:
+        self.options: LocalOptions = parse(LocalOptions, options)
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run every job, and return what came of each after all have ended."""
-        composer = Composer(self.hydra_context.config_loader, self.config)
-        containers = [composer.job(overrides) for overrides in job_overrides]
-        jobs = [bfc_config.load(c) for c in containers]
-        workers = _Workers(min(self.processes, len(containers)))
-        try:
-            futures = [workers.submit(container) for container in containers]
+    def launch_plan(self, jobs: Sequence[Planned]) -> Sequence[JobReturn]:
+        """Run every job and return what came of each; with ``detach=true`` start them and return."""
+        plan, options = prepare(jobs), self.options
+        processes = _processes(options, plan)
+        if options.dry_run or options.detach:
+            print(_summary(plan, processes), flush=True)
+        if options.dry_run or (options.detach and not plan.todo):
+            return [completed(each) for each in jobs]
+        if not plan.todo:
+            return [_return(each, run_job(each.container, wait=True)) for each in jobs]
+        confirm(plan, options, sum(plan.seconds.values()) / 3600, "core-hours")
+        launch = create(plan, "local", options, frozen=options.detach)
+        if options.detach:
+            submit(launch, plan.todo, processes)
+            print(launch.told(f"process {launch.submissions()[-1]['pid']}"), flush=True)
+            return [completed(each) for each in jobs]
+        launch.add_submission(kind="local", packs=[list(range(len(jobs)))], ids=["pool"], attempt=0, processes=processes, **_myself())
+        futures = run(launch, range(len(jobs)), processes)
+        return [_return(each, futures[n].exception() or futures[n].result()) for n, each in enumerate(jobs)]
+
+
+def submit(launch: Launch, numbers: Sequence[int], processes: int | None = None, code: Mapping[str, Any] | None = None) -> None:
+    """Start a pool for the jobs ``numbers`` that goes on when this process ends."""
+    earlier = launch.submissions()
+    attempt, processes = len(earlier), processes or earlier[-1]["processes"]
+    code = code or launch.manifest["code"]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    if code:
+        environment |= {"PYTHONPATH": os.pathsep.join(filter(None, (code["path"], os.environ.get("PYTHONPATH")))), "PYTHONSAFEPATH": "1"}
+    command = [launch.manifest["python"], "-m", "bfc.launch.local", str(launch.path), str(attempt)]
+    with open(launch.logs / f"pool-{attempt}.log", "ab") as log:
+        pool = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment,
+                                cwd=launch.manifest["folder"])
+    launch.add_submission(kind="local", packs=[list(numbers)], ids=[f"pool-{attempt}"], attempt=attempt, processes=processes,
+                          host=socket.gethostname(), pid=pool.pid, started=start_of(pool.pid))
+
+
+def run(launch: Launch, numbers: Sequence[int], processes: int, attempt: int = 0, logs: bool = False) -> dict[int, Future[Any]]:
+    """Run jobs wave after wave and return when all have ended. ``logs``: workers write to files below the launch."""
+    workers = _Workers(launch, min(processes, len(numbers)), attempt, logs)
+    futures: dict[int, Future[Any]] = {}
+    try:
+        for wave in sorted({launch.jobs[n]["wave"] for n in numbers}):
+            mine = {n: workers.submit(n) for n in numbers if launch.jobs[n]["wave"] == wave}
             cells: dict[Path, list[Future[Any]]] = {}
-            for job, future in zip(jobs, futures, strict=True):
-                for spec in bfc_config.cells(job):
-                    cells.setdefault(Path(job.results) / spec.cell_id, []).append(future)
-            _follow(futures, cells)
-        finally:
-            workers.stop()
-        return [_job_return(o, f) for o, f in zip(job_overrides, futures, strict=True)]
+            for number, future in mine.items():
+                for folder in launch.folders(number):
+                    cells.setdefault(folder, []).append(future)
+            _follow(list(mine.values()), cells)
+            futures |= mine
+    finally:
+        workers.stop()
+    return futures
 
 
-def _cores() -> int:
+def main(path: str, attempt: int) -> None:
+    """The process of a detached launch."""
+    launch = Launch(path)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    while len(launch.submissions()) <= attempt:
+        time.sleep(0.05)
+    mine = launch.submissions()[attempt]
+    futures = run(launch, mine["packs"][0], mine["processes"], attempt, logs=True)
+    if launch.manifest["launcher"]["finalise"]:
+        Finalise(path)()
+    sys.exit(any(future.exception() is not None for future in futures.values()))
+
+
+def _processes(options: LocalOptions, plan: Plan) -> int:
+    gpus = _gpus() if any(each.job.compute.device != "cpu" for each in plan.jobs) else []
+    return options.processes or len(gpus) or cores()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _job_return(overrides: Sequence[str], future: Future[Any]) -> JobReturn:
-    error = future.exception()
-    done = JobReturn(overrides=list(overrides), status=JobStatus.FAILED if error else JobStatus.COMPLETED)
-    done.return_value = error or future.result()
+def _gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return named[:count] if named else [str(i) for i in range(count)]
+
+
+def _summary(plan: Plan, processes: int) -> str:
+    longest = max(plan.seconds.values(), default=0.0)
+    return summary(plan, [[n] for n in plan.todo], "core time", max(longest, sum(plan.seconds.values()) / processes),
+                   f"with {processes} processes")
+
+
+def _myself() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": start_of(os.getpid())}
+
+
+def _return(job: Planned, value: Any) -> JobReturn:
+    failed = isinstance(value, BaseException)
+    done = JobReturn(overrides=list(job.overrides), status=JobStatus.FAILED if failed else JobStatus.COMPLETED)
+    done.return_value = value
     return done
 
 
 class _Workers:
     """Threads that each feed one process, so that it is known which job a killed process had."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, launch: Launch, count: int, attempt: int, logs: bool) -> None:
+        self.launch, self.attempt, self.logs = launch, attempt, logs
         self.context = multiprocessing.get_context("spawn")
         self.threads = ThreadPoolExecutor(count)
         self.mine = threading.local()
         self.processes: list[Any] = []
+        self.gpus = _gpus()
         self.stopped = False
 
-    def submit(self, container: Mapping[str, Any]) -> Future[Any]:
-        return self.threads.submit(self._run, container)
+    def submit(self, number: int) -> Future[Any]:
+        return self.threads.submit(self._run, number)
 
     def stop(self) -> None:
         """End at once: jobs that have not begun are dropped, those running are killed."""
@@ -93,23 +175,28 @@ class _Workers:
             process.terminate()
         self.threads.shutdown(cancel_futures=True)
 
-    def _run(self, container: Mapping[str, Any]) -> list[str]:
+    def _run(self, number: int) -> list[str]:
         if not hasattr(self.mine, "pipe"):
             self._start()
         try:
-            self.mine.pipe.send(container)
+            self.mine.pipe.send(number)
             ids, sentence = self.mine.pipe.recv()
         except (EOFError, OSError):
-            code = self._ended()
-            raise UserError(f"its process was killed ({code}), which is what happens where memory does not suffice; finished trainings are "
-                            "stored") from None
+            error = UserError(f"its process was killed ({self._ended()}), which is what happens where memory does not suffice; finished "
+                              "trainings are stored")
+            if not self.stopped:
+                fail(self.launch, number, error)
+            raise error from None
         if sentence is not None:
             raise UserError(sentence)
         return ids
 
     def _start(self) -> None:
         self.mine.pipe, theirs = self.context.Pipe()
-        self.mine.process = self.context.Process(target=_serve, args=(theirs,), daemon=True)
+        place = len(self.processes)
+        gpu = self.gpus[place % len(self.gpus)] if self.gpus else None
+        log = f"worker-{self.attempt}-{place}.log" if self.logs else None
+        self.mine.process = self.context.Process(target=_serve, args=(theirs, str(self.launch.path), self.attempt, gpu, log), daemon=True)
         self.mine.process.start()
         theirs.close()
         self.processes.append(self.mine.process)
@@ -123,22 +210,29 @@ class _Workers:
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, path: str, attempt: int, gpu: str | None, log: str | None) -> None:
     """A worker process: run jobs until the launcher closes the pipe. An interrupt is the launcher's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    launch = Launch(path, attempt)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    if log is not None:
+        os.environ[LOG] = log
+        handle = os.open(launch.logs / log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
     while True:
         try:
-            container = pipe.recv()
+            number = pipe.recv()
         except EOFError:
             return
         try:
-            answer = (run_job(container, wait=True), None)
+            answer = (work(launch, number, wait=True), None)
         except Exception as error:
-            sentence = explain(error)
-            if sentence is None:
+            if explain(error) is None:
                 traceback.print_exc()
-            answer = (None, sentence or f"{type(error).__name__}: {error}")
+            answer = (None, message(error))
         pipe.send(answer)
 
 
@@ -189,3 +283,7 @@ def _share(folder: Path, futures: Sequence[Future[Any]], began: float) -> tuple[
     except (OSError, ValueError, AttributeError, TypeError):
         return 0.0, 0
     return 1.0 if done else min(0.99, part), count
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -9,9 +9,10 @@ import io
 import itertools
 import sys
 import traceback
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
@@ -20,16 +21,17 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from bfc import config as bfc_config
 from bfc.errors import UserError, nearest, require
 from bfc.launch.compat import explain
-from bfc.launch.folders import SWEEPS
-from bfc.launch.waves import prior, waves
+from bfc.launch.folders import SITE, SWEEPS
+from bfc.launch.planned import Planned, planned
+from bfc.launch.waves import earlier, prior, waves
 from bfc.store import Store
 
 
@@ -68,10 +70,12 @@ class StudySource(ConfigSource):
 
 
 class StudySearchPath(SearchPathPlugin):
-    """Makes ``+sweeps=<study>`` resolve to the files of ``sweeps/``."""
+    """Makes ``+sweeps=<study>`` resolve to the files of ``sweeps/``, and lets a cluster add its own options to the groups of ``conf/``."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         search_path.append(provider="bfc", path=f"{StudySource.scheme()}://{SWEEPS}")
+        if SITE.is_dir():
+            search_path.append(provider="site", path=f"file://{SITE}")
 
 
 class StudySweeper(Sweeper):
@@ -94,36 +98,65 @@ class StudySweeper(Sweeper):
         ended, failures are listed and raised as one :class:`UserError`."""
         parser = OverridesParser.create(config_loader=self.loader)
         params = [f"{key}={value}" for key, value in self.params.items()]
-        jobs: dict[tuple[str, ...], None] = {}
+        chosen: dict[tuple[str, ...], None] = {}
         for block in blocks(self.config):
-            jobs |= dict.fromkeys(_grid(parser.parse_overrides([*params, *block, *arguments])))
-        overrides = [list(job) for job in jobs]
+            chosen |= dict.fromkeys(_grid(parser.parse_overrides([*params, *block, *arguments])))
         composer = Composer(self.loader, self.config)
-        loaded = [bfc_config.load(composer.job(each)) for each in overrides]
-        for job in loaded:
-            Store(job.results).check()
-        size = self.max_batch_size or len(overrides)
-        returns: list[Any] = []
+        jobs = [planned(overrides, composer.job(overrides)) for overrides in chosen]
+        for folder in {each.job.results for each in jobs}:
+            Store(folder).check()
+        if isinstance(self.launcher, PlanLauncher):
+            require(self.max_batch_size is None, "hydra.sweeper.max_batch_size", self.max_batch_size,
+                    f"null with this launcher, which submits everything at once; {self.launcher.LIMIT} limits what runs together")
+            returns = [self.launcher.launch_plan(jobs)]
+            finished = dict(enumerate(returns[0]))
+        else:
+            returns, finished = self._in_waves(jobs)
+        failures = [(each, error) for n, each in enumerate(jobs) if (error := _failure(finished[n])) is not None]
+        for each, error in failures:
+            if explain(error) is None:
+                traceback.print_exception(error)
+            own = " ".join(t for t in each.overrides if not all(t in other.overrides for other in jobs)) or " ".join(each.overrides)
+            print(f"failed: {own}: {explain(error) or f'{type(error).__name__}: {error}'}", file=sys.stderr)
+        if failures:
+            raise UserError(f"{len(failures)} of {len(jobs)} jobs failed; the others are stored, and the same command runs only "
+                            "what is missing")
+        return returns
+
+    def _in_waves(self, jobs: Sequence[Planned]) -> tuple[list[Any], dict[int, Any]]:
+        """Hand the jobs to a launcher that knows overrides only, wave by wave; what came back, and the result of every job."""
+        loaded, size = [each.job for each in jobs], self.max_batch_size or len(jobs)
+        before, returns = earlier(loaded), []
         finished: dict[int, Any] = {}
         for wave in waves(loaded):
+            overrides = {}
             for number in wave:
-                known = prior(loaded[number], [loaded[other] for other in finished])
-                overrides[number] = [*overrides[number], known] if known else overrides[number]
+                known = prior(loaded[number], [loaded[other] for other in before[number]])
+                overrides[number] = [*jobs[number].overrides, *([f"measure.prior=[{known[0]},{known[1]}]"] if known else [])]
             for start in range(0, len(wave), size):
                 numbers = wave[start : start + size]
                 returns.append(self.launcher.launch([overrides[number] for number in numbers], initial_job_idx=len(finished)))
                 finished |= dict(zip(numbers, returns[-1], strict=True))
-        results = [finished[number] for number in range(len(overrides))]
-        failures = [(job, error) for job, result in zip(overrides, results, strict=True) if (error := _failure(result)) is not None]
-        for job, error in failures:
-            if explain(error) is None:
-                traceback.print_exception(error)
-            own = " ".join(text for text in job if not all(text in other for other in overrides)) or " ".join(job)
-            print(f"failed: {own}: {explain(error) or f'{type(error).__name__}: {error}'}", file=sys.stderr)
-        if failures:
-            raise UserError(f"{len(failures)} of {len(overrides)} jobs failed; the others are stored, and the same command runs only "
-                            "what is missing")
-        return returns
+        return returns, finished
+
+
+class PlanLauncher(Launcher):
+    """A launcher of this program: it is handed checked jobs and keeps the order of their waves itself. Sweepers that only know overrides
+    can use it too."""
+
+    LIMIT: ClassVar[str]
+    """The option that limits how much runs at a time."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.loader, self.config = hydra_context.config_loader, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        composer = Composer(self.loader, self.config)
+        return self.launch_plan([planned(overrides, composer.job(overrides)) for overrides in job_overrides])
+
+    @abstractmethod
+    def launch_plan(self, jobs: Sequence[Planned]) -> Sequence[JobReturn]:
+        """One return per job, in order. Raises :class:`bfc.errors.UserError` where nothing can be launched."""
 
 
 class Composer:
@@ -219,10 +252,11 @@ def register() -> None:
     """Tell Hydra's plugin manager; safe to call again. Hydra instantiates plugins only under the name ``hydra_plugins.*``, so they
     get an alias there, which the YAMLs under conf/hydra use."""
     from bfc.launch.local import LocalLauncher
+    from bfc.launch.slurm import SlurmLauncher
 
     manager = Plugins.instance()
     manager.register(StudySource)
     manager.register(StudySearchPath)
-    for plugin in (StudySweeper, LocalLauncher):
+    for plugin in (StudySweeper, LocalLauncher, SlurmLauncher):
         manager.register(plugin)
         manager.class_name_to_class[f"hydra_plugins.bfc.{plugin.__name__}"] = plugin

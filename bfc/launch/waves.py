@@ -1,6 +1,6 @@
 """Waves by d: an adaptive cell starts from what smaller d of the same sweep have shown, so cells of one d run together and the next d
-waits for them. What a cell learns this way is written into its own configuration when it is submitted; a result therefore never
-depends on which job happened to finish first."""
+waits until all of them have ended. What a cell learns this way is frozen into its plan.json when it starts; a result therefore never
+depends on which job happened to finish first, and a cell that is resumed keeps the prior it began with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from bfc import config as bfc_config
-from bfc.config import CellSpec, Job
+from bfc.config import Job
 from bfc.store import Store
 
 DECIMALS = 6
@@ -23,30 +23,36 @@ def waves(jobs: Sequence[Job]) -> Iterator[list[int]]:
         yield [number for number, own in waiting.items() if own == d]
 
 
-def prior(job: Job, earlier: Sequence[Job]) -> str | None:
-    """The override that freezes what the stored trainings of ``earlier`` jobs say about this job's log n*: those that differ from it in
-    nothing but d. None where the job does not ask or they say too little."""
-    if getattr(job.measure, "prior", None) != "auto" or job.learner is None:
-        return None
+def earlier(jobs: Sequence[Job]) -> list[list[int]]:
+    """Per job, the numbers of the jobs it starts from: those of smaller d that differ from it in nothing else. Empty where its measure
+    does not ask."""
+    lines: dict[str, list[int]] = {}
+    own = [line(job) if job.learner is not None else "" for job in jobs]
+    for number, name in enumerate(own):
+        lines.setdefault(name, []).append(number)
+    return [[other for other in lines[name] if jobs[other].target.d < job.target.d]
+            if name and getattr(job.measure, "prior", None) == "auto" else [] for job, name in zip(jobs, own, strict=True)]
+
+
+def prior(job: Job, before: Sequence[Job]) -> tuple[float, float] | None:
+    """Mean and standard deviation of this job's log n* from the stored trainings of the jobs ``before`` (:func:`earlier`); None where
+    they say too little."""
     import pandas
 
     from bfc.measure.planning import predictive
 
-    mine = _line(bfc_config.cells(job)[0])
     tables = {}
-    for other in earlier:
-        spec = bfc_config.cells(other)[0]
-        if other.target.d < job.target.d and spec.kind == "learner" and _line(spec) == mine:
-            rows = Store(other.results).cell(spec.cell_id).rows()
-            if rows:
-                tables[other.target.d] = pandas.DataFrame(rows)
+    for other in before:
+        rows = Store(other.results).cell(bfc_config.cells(other)[0].cell_id).rows()
+        if rows:
+            tables[other.target.d] = pandas.DataFrame(rows)
     believed = predictive(tables, job.target.d, min(job.measure.eps)) if tables else None
-    return None if believed is None else f"measure.prior=[{believed.mean:.{DECIMALS}f},{believed.sd:.{DECIMALS}f}]"
+    return None if believed is None else (round(believed.mean, DECIMALS), round(believed.sd, DECIMALS))
 
 
-def _line(spec: CellSpec) -> str:
-    """A cell's identity without d and the size that was guessed for tuning: what cells of one line share."""
-    identity = json.loads(json.dumps(spec.identity))
+def line(job: Job) -> str:
+    """A learner cell's identity without d and the size that was guessed for tuning: what cells of one line share."""
+    identity = json.loads(json.dumps(bfc_config.cells(job)[0].identity))
     identity["target"].pop("d")
     if identity["measure"].get("tune"):
         identity["measure"]["tune"].pop("n")

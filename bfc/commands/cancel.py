@@ -1,0 +1,16 @@
+"""``bfc cancel``: end a launch."""
+
+from __future__ import annotations
+
+from bfc.launch.entry import Name, Results
+
+
+def main(launch: Name = None, results: Results = "results") -> None:
+    """End everything of a launch that is queued or running. Finished trainings stay, `bfc retry` goes on from checkpoints."""
+    from bfc.launch.manifest import find
+    from bfc.launch.watch import ENDED, states, stop
+
+    chosen = find(results, launch)
+    active = [row for row in states(chosen) if row.state not in ENDED]
+    stop(chosen)
+    print(f"{chosen.name}: cancelled {len(active)} cells; bfc retry {chosen.name} --results {results} goes on with them")

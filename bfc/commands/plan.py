@@ -1,0 +1,12 @@
+"""``bfc plan``: what a launch would do and cost, without doing it."""
+
+from __future__ import annotations
+
+from bfc.launch.entry import Overrides
+
+
+def main(overrides: Overrides) -> None:
+    """Show the cells of a sweep, what is already done, the tasks, and the predicted cost and start. Launches and writes nothing."""
+    from bfc.launch.entry import sweep
+
+    sweep([*overrides, "hydra.launcher.dry_run=true"])

@@ -1,0 +1,22 @@
+"""``bfc wait``: for scripts that go on when a launch has ended."""
+
+from __future__ import annotations
+
+import typer
+
+from bfc.launch.entry import Name, Results
+
+
+def main(launch: Name = None, results: Results = "results") -> None:
+    """Return when every cell has ended; exit status 1 if something failed, was lost or cancelled. Ctrl-C ends nothing."""
+    from bfc.launch import show
+    from bfc.launch.manifest import find
+    from bfc.launch.watch import wait
+
+    chosen = find(results, launch)
+    rows = wait(chosen)
+    print(show.counts(rows))
+    for line in show.failures(chosen, rows):
+        print(line)
+    if any(row.state != "done" for row in rows):
+        raise typer.Exit(1)

@@ -1,0 +1,121 @@
+"""What is asked of SLURM's own commands, in one place: limits, states, a start estimate, cancelling. States come from ``squeue``, what it
+no longer knows from ``sacct``, and where a site keeps no accounting from ``scontrol``; SLURM is asked once per call, not once per job."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bfc.errors import UserError
+
+ACTIVE = {"PENDING", "RUNNING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SUSPENDED", "CONFIGURING", "COMPLETING", "RESIZING", "STOPPED",
+          "SIGNALING", "STAGE_OUT", "PREEMPTED_PENDING"}
+SECONDS = 60.0
+"""Longest that one of SLURM's commands may take."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A SLURM job or array task: its state, node and, while it waits, why."""
+
+    state: str
+    node: str = ""
+    reason: str = ""
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+
+def ask(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run one of SLURM's commands. Raises :class:`UserError` where there is none or it does not answer."""
+    if shutil.which(command[0]) is None:
+        raise UserError(f"{command[0]}: no such command on this machine; SLURM's commands must be on PATH, or hydra/launcher=local be used")
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=clean_environment())
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"{command[0]}: SLURM does not answer; try again later") from error
+
+
+def clean_environment() -> dict[str, str]:
+    """This environment without what SLURM put into a job's, which would leak into jobs submitted from it."""
+    kept = ("SLURM_CONF",)
+    return {k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_", "SRUN_"))}
+
+
+@contextlib.contextmanager
+def cleaned() -> Iterator[None]:
+    """This process's own environment without SLURM's variables, for libraries that start commands."""
+    before = dict(os.environ)
+    for name in set(before) - set(clean_environment()):
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(before)
+
+
+def max_array_size() -> int:
+    """The site's MaxArraySize: array indices must be below it."""
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", ask("scontrol", "show", "config").stdout, re.M)
+    if not found:
+        raise UserError("scontrol show config: SLURM does not answer; is this a login node?")
+    return int(found.group(1))
+
+
+def tasks(ids: Sequence[str]) -> dict[str, Task]:
+    """State per id (``123`` or ``123_4``); ids that SLURM has forgotten are absent."""
+    wanted = set(ids)
+    if not wanted:
+        return {}
+    bases = sorted({i.partition("_")[0] for i in wanted})
+    found = _squeue(bases)
+    if wanted - set(found):
+        missing = sorted({i.partition("_")[0] for i in wanted - set(found)})
+        found = {**(_sacct(missing) or _scontrol(missing)), **found}
+    return {i: found[i] for i in wanted if i in found}
+
+
+def _squeue(bases: Sequence[str]) -> dict[str, Task]:
+    done = ask("squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%N|%r", "-j", ",".join(bases))
+    return {i: Task(state, node, reason) for i, state, node, reason in
+            (line.split("|", 3) for line in done.stdout.splitlines() if line.count("|") >= 3)}
+
+
+def _sacct(bases: Sequence[str]) -> dict[str, Task]:
+    if shutil.which("sacct") is None:
+        return {}
+    done = ask("sacct", "-n", "-P", "-X", "-o", "JobID,State,NodeList", "-j", ",".join(bases))
+    rows = [line.split("|") for line in done.stdout.splitlines() if line.count("|") == 2]
+    return {i: Task(state.split()[0], node) for i, state, node in rows if state}
+
+
+def _scontrol(bases: Sequence[str]) -> dict[str, Task]:
+    found = {}
+    for base in bases:
+        for line in ask("scontrol", "-o", "show", "job", base).stdout.splitlines():
+            fields = dict(re.findall(r"(\w+)=(\S*)", line))
+            if "JobId" in fields:
+                array = fields.get("ArrayTaskId", "")
+                name = f"{fields['ArrayJobId']}_{array}" if array.isdigit() else fields["JobId"]
+                found[name] = Task(fields["JobState"], fields.get("NodeList", ""), fields.get("Reason", ""))
+    return found
+
+
+def start_estimate(flags: Sequence[str]) -> str:
+    """What ``sbatch --test-only`` says about when a job with these flags would start."""
+    done = ask("sbatch", "--test-only", *flags)
+    return " ".join((done.stderr or done.stdout).split()).removeprefix("sbatch: ")
+
+
+def cancel(ids: Sequence[str]) -> None:
+    """End tasks, waiting or running."""
+    for start in range(0, len(ids), 200):
+        done = ask("scancel", *ids[start : start + 200])
+        if done.returncode and "Invalid job id" not in done.stderr:
+            raise UserError(f"scancel: {' '.join(done.stderr.split())}")

@@ -1,0 +1,67 @@
+"""What is left to do when everything of a launch has ended, also where some of it failed: say what came of it, collect the tables and draw
+the report beside the manifest, tell a webhook. Run by SLURM as a job that waits for all others (afterany), by the local pool at its
+end, and by hand as `bfc collect`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bfc.launch.manifest import Launch
+
+WEBHOOK = "BFC_WEBHOOK"
+"""Environment variable with an address that gets a JSON message when a launch has ended."""
+
+
+@dataclass(frozen=True)
+class Finalise:
+    """The payload of the last job, pickled by reference."""
+
+    launch: str
+
+    def __call__(self) -> None:
+        launch = Launch(self.launch)
+        counts = summary(launch)
+        print(json.dumps(counts), flush=True)
+        collect(launch, launch.path / "report")
+        if os.environ.get(WEBHOOK):
+            tell(os.environ[WEBHOOK], launch, counts)
+
+
+def summary(launch: Launch) -> dict[str, int]:
+    """State → number of cells; written to summary.json beside the manifest."""
+    from bfc.launch.watch import states
+
+    counts = dict(Counter(row.state for row in states(launch)))
+    (launch.path / "summary.json").write_text(json.dumps(counts))
+    return counts
+
+
+def collect(launch: Launch, folder: Path) -> Path:
+    """Draw the report of the launch's store, or of its study, into ``folder``. Leaves the process with status 1 where there is nothing
+    to report."""
+    from analysis.report import main as report
+
+    study = launch.manifest["study"]
+    results = {container["results"] for container in launch.containers}
+    for path in sorted(results):
+        out = folder if len(results) == 1 else folder / Path(path).name
+        if report([path, "-o", str(out), *(["--study", study] if study else [])]):
+            sys.exit(1)
+    return folder
+
+
+def tell(address: str, launch: Launch, counts: dict[str, int]) -> None:
+    """Send what came of a launch to a webhook; a network that is not there is only a line in the log."""
+    text: dict[str, Any] = {"text": f"{launch.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items()), **counts}
+    request = urllib.request.Request(address, json.dumps(text).encode(), {"Content-Type": "application/json"})
+    try:
+        urllib.request.urlopen(request, timeout=20).close()
+    except (OSError, ValueError) as error:
+        print(f"{WEBHOOK}: {error}", file=sys.stderr, flush=True)

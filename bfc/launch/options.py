@@ -1,0 +1,94 @@
+"""Options of the launchers: what conf/hydra/launcher/*.yaml may say, checked before anything is composed or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from bfc.config import construct
+from bfc.errors import require
+
+KEY = "hydra.launcher"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What both launchers understand."""
+
+    detach: bool
+    """Return when everything is submitted; else wait until everything has ended."""
+    dry_run: bool = False
+    """Show the plan and launch nothing."""
+    ask_above: float | None = 100.0
+    """Predicted core- or GPU-hours above which a confirmation is asked for; null: never."""
+    confirmed: bool = False
+    """Confirm without being asked."""
+    finalise: bool = True
+    """Collect the tables and draw the report when everything has ended."""
+
+    def __post_init__(self) -> None:
+        require(self.ask_above is None or self.ask_above >= 0, f"{KEY}.ask_above", self.ask_above, "null or hours >= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalOptions(Options):
+    """``hydra/launcher=local``: one process per usable core, or per GPU where there are GPUs and jobs use them."""
+
+    detach: bool = False
+    processes: int | None = None
+    finalise: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.processes is None or 1 <= self.processes <= 4096, f"{KEY}.processes", self.processes,
+                "null (one per usable core) or an integer from 1 to 4096")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlurmOptions(Options):
+    """``hydra/launcher=slurm``: what one task asks SLURM for, how cells are packed into tasks, and what the site needs."""
+
+    detach: bool = True
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gres: str | None = None
+    gpus: int = 0
+    cpus: int = 1
+    mem: str | None = "4G"
+    time: int = 240
+    throttle: int | None = None
+    mail_user: str | None = None
+    mail_type: str | None = None
+    flags: dict[str, str | int | float | bool] = field(default_factory=dict)
+    task_minutes: float = 15.0
+    cells_per_task: int | None = None
+    signal_seconds: int = 120
+    max_requeues: int = 50
+    setup: tuple[str, ...] = ()
+    python: str | None = None
+    scratch: str | None = None
+    internet: bool = True
+    max_submit: int | None = None
+    max_array: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("gpus", 0), ("cpus", 1), ("time", 1), ("signal_seconds", 10), ("max_requeues", 0)):
+            require(getattr(self, name) >= least, f"{KEY}.{name}", getattr(self, name), f"an integer >= {least}")
+        for name, least in (("throttle", 1), ("cells_per_task", 1), ("max_submit", 2), ("max_array", 2)):
+            value = getattr(self, name)
+            require(value is None or value >= least, f"{KEY}.{name}", value, f"null or an integer >= {least}")
+        require(self.task_minutes > 0, f"{KEY}.task_minutes", self.task_minutes, "minutes > 0")
+        require(2 * self.signal_seconds <= 60 * self.time, f"{KEY}.signal_seconds", self.signal_seconds,
+                f"at most half of the time limit, {30 * self.time} seconds")
+
+
+def parse(cls: type, values: Mapping[str, Any]) -> Any:
+    """Options from what Hydra hands to a launcher."""
+    plain = {k: OmegaConf.to_container(v, resolve=True) if isinstance(v, (DictConfig, ListConfig)) else v for k, v in values.items()}
+    return construct(KEY, cls, plain)

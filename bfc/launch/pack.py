@@ -1,0 +1,80 @@
+"""What one SLURM task runs: the jobs of a pack one after another in one process, so that starting Python is paid once. It imports nothing
+heavy before the signal handlers are in place. Every job runs even if others fail; the exit status then tells SLURM the truth, and a
+task that is run a second time skips what is done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import deque
+from dataclasses import dataclass
+
+from bfc import interrupt
+from bfc.launch.manifest import Launch
+
+FAILED, UNFINISHED = 1, 3
+"""Exit statuses: a job failed; the task was asked to stop and will not be run again by itself."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The payload of a task, pickled by reference: the launch's folder and the numbers of its jobs."""
+
+    launch: str
+    jobs: tuple[int, ...]
+    max_requeues: int
+    attempt: int = 0
+
+    def __call__(self) -> None:
+        interrupt.listen()
+        launch = Launch(self.launch, self.attempt)
+        done = launch.done()
+        todo = [number for number in self.jobs if number not in done]
+        if not todo:
+            print("everything in this task is done", flush=True)
+            return
+        failed = self._run(launch, todo)
+        if interrupt.asked() is not None:
+            self._leave(interrupt.asked())
+        if failed:
+            print(f"{len(failed)} of {len(self.jobs)} jobs failed: {failed}; see `bfc status` and `bfc logs`", file=sys.stderr, flush=True)
+            sys.exit(FAILED)
+
+    @staticmethod
+    def _run(launch: Launch, numbers: list[int]) -> list[int]:
+        """Run these jobs; a cell that another process holds is left for last. Returns the jobs that failed."""
+        from bfc.launch.work import message, work
+        from bfc.store import Busy
+
+        failed: list[int] = []
+        todo, busy = deque(numbers), 0
+        while todo and interrupt.asked() is None:
+            number = todo.popleft()
+            try:
+                work(launch, number, wait=busy > len(todo))
+                busy = 0
+            except Busy:
+                todo.append(number)
+                busy += 1
+            except interrupt.Stopped:
+                break
+            except Exception as error:
+                print(f"failed: {launch.jobs[number]['label']}: {message(error)}", file=sys.stderr, flush=True)
+                failed.append(number)
+                busy = 0
+        return failed
+
+    def _leave(self, number: int) -> None:
+        """Ask SLURM to run this task again where it was told that its time is up; otherwise SLURM itself decides."""
+        restarts = int(os.environ.get("SLURM_RESTART_COUNT", 0))
+        if number in interrupt.REQUEUE and restarts < self.max_requeues:
+            array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+            own = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
+            done = subprocess.run(["scontrol", "requeue", own], capture_output=True, text=True)
+            if done.returncode == 0:
+                print(f"requeued as {own}, restart {restarts + 1}", flush=True)
+                sys.exit(0)
+            print(f"this task cannot be requeued ({done.stderr.strip()}); `bfc retry` goes on with it", file=sys.stderr, flush=True)
+        sys.exit(UNFINISHED)
+

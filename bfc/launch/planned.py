@@ -1,0 +1,72 @@
+"""One checked job of a sweep, and the order that a sweep's jobs must keep: what the launchers of this program are handed, and what
+`bfc plan` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bfc import config as bfc_config
+from bfc.config import CellSpec, Job
+from bfc.launch.waves import earlier, waves
+
+
+@dataclass(frozen=True)
+class Planned:
+    """``overrides`` as on the command line, ``container`` resolved and frozen, ``job`` checked, ``cells`` it consists of."""
+
+    overrides: tuple[str, ...]
+    container: Mapping[str, Any]
+    job: Job
+    cells: tuple[CellSpec, ...]
+
+
+def planned(overrides: Sequence[str], container: Mapping[str, Any]) -> Planned:
+    """Raises :class:`bfc.errors.UserError` for a job that cannot be run."""
+    job = bfc_config.load(container)
+    absolute = str(Path(job.results).resolve())
+    job = replace(job, results=absolute)
+    return Planned(tuple(overrides), {**container, "results": absolute}, job, tuple(bfc_config.cells(job)))
+
+
+def describe(jobs: Sequence[Planned], stored: Sequence[bool], seconds: Sequence[float]) -> list[dict[str, Any]]:
+    """What a manifest says of every job: its cells, its wave and the jobs it starts from, its predicted ``seconds``."""
+    loaded = [each.job for each in jobs]
+    wave = {number: index for index, numbers in enumerate(waves(loaded)) for number in numbers}
+    before = earlier(loaded)
+    labels = _labels(jobs)
+    return [{"overrides": list(each.overrides), "label": labels[i], "cells": [spec.cell_id for spec in each.cells],
+             "methods": [spec.method for spec in each.cells], "d": each.job.target.d, "wave": wave[i], "earlier": before[i],
+             "stored": stored[i], "seconds": round(seconds[i], 3)} for i, each in enumerate(jobs)]
+
+
+def _labels(jobs: Sequence[Planned]) -> list[str]:
+    """The overrides that tell a job from the others; all of them where it is the only one."""
+    common = set.intersection(*(set(each.overrides) for each in jobs)) if len(jobs) > 1 else set()
+    return [" ".join(text for text in each.overrides if text not in common) or "the only job" for each in jobs]
+
+
+def pack(seconds: Mapping[int, float], most_seconds: float, most_cells: int | None = None,
+         most_packs: int | None = None) -> list[list[int]]:
+    """Divide jobs (number → predicted seconds) into packs for one process each: longest first, each into the pack with least to do, with
+    the fewest packs that keep every pack within ``most_seconds`` on average (a longer job has its own) and within ``most_cells`` jobs.
+    A cap on the number of packs wins over both. Within a pack the order is that of the sweep."""
+    if not seconds:
+        return []
+    long = [number for number, predicted in seconds.items() if predicted >= most_seconds]
+    rest = sum(predicted for number, predicted in seconds.items() if predicted < most_seconds)
+    count = len(long) + -int(-rest // most_seconds)
+    if most_cells is not None:
+        count = max(count, -(-len(seconds) // most_cells))
+    count = max(1, min(count, len(seconds), most_packs or len(seconds)))
+    room = max(most_cells or 0, -(-len(seconds) // count)) if most_cells is not None else len(seconds)
+    packs: list[list[int]] = [[] for _ in range(count)]
+    load = [0.0] * count
+    for number in sorted(seconds, key=lambda n: (-seconds[n], n)):
+        place = min((i for i in range(count) if len(packs[i]) < room), key=lambda i: (load[i], i))
+        packs[place].append(number)
+        load[place] += seconds[number]
+    return [sorted(numbers) for numbers in packs if numbers]
+

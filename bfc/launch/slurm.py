@@ -1,0 +1,177 @@
+"""``hydra/launcher=slurm``: jobs frozen at submission, packed by predicted cost, submitted as SLURM arrays through Submitit and left alone.
+Submitit writes the batch scripts and starts the processes, SLURM schedules; this file only says what goes into which task."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from hydra.core.utils import JobReturn
+
+from bfc.errors import UserError
+from bfc.launch import cluster
+from bfc.launch.cost import START
+from bfc.launch.finalise import Finalise
+from bfc.launch.manifest import Launch
+from bfc.launch.options import SlurmOptions, parse
+from bfc.launch.pack import Pack
+from bfc.launch.planned import Planned, pack
+from bfc.launch.plugins import PlanLauncher
+from bfc.launch.prepare import Plan, completed, confirm, create, prepare, summary
+
+KEEP_SIGNALS = """bash -c 'trap "" USR1 USR2; exec "$@"' bfc"""
+"""Before Python has installed its handlers, a signal that announces the time limit must not end it."""
+
+
+class SlurmLauncher(PlanLauncher):
+    """Options: conf/hydra/launcher/slurm.yaml."""
+
+    LIMIT: ClassVar[str] = "hydra.launcher.throttle"
+
+    def __init__(self, **options: Any) -> None:
+        self.options: SlurmOptions = parse(SlurmOptions, options)
+
+    def launch_plan(self, jobs: Sequence[Planned]) -> Sequence[JobReturn]:
+        """Submit everything that is not stored and return; one completed return per job, whose value is the cell id (ids, for a job of
+        two cells). With ``detach=false`` wait, and return what came of each job."""
+        options, plan = self.options, prepare(jobs)
+        packs = [numbers for _, numbers in divide(plan.about, plan.seconds, options)]
+        unit = "GPU time" if options.gpus else "core time"
+        hours = sum(plan.seconds.values()) * max(options.gpus, options.cpus if not options.gpus else 1) / 3600
+        print(summary(plan, packs, unit, _wall(plan, packs, options),
+                      extra=self._estimate(packs) if options.dry_run else ()), flush=True)
+        if options.dry_run or not packs:
+            return [completed(each) for each in jobs]
+        if shutil.which("sbatch") is None:
+            raise UserError("hydra/launcher=slurm: there is no sbatch on this machine; launch from a login node, or use "
+                            "hydra/launcher=local")
+        confirm(plan, options, hours, f"{'GPU' if options.gpus else 'core'}-hours")
+        launch = create(plan, "slurm", options, frozen=True)
+        submit(launch, plan.todo)
+        print(launch.told(f"SLURM jobs {_ranges([i for each in launch.submissions() for i in each['ids']])}"), flush=True)
+        if options.detach:
+            return [completed(each) for each in jobs]
+        from bfc.launch.watch import returns
+
+        return returns(launch, [list(each.overrides) for each in jobs])
+
+    def _estimate(self, packs: Sequence[Sequence[int]]) -> list[str]:
+        """When SLURM says that the first task would start."""
+        if not packs or shutil.which("sbatch") is None:
+            return [] if packs else ["everything is stored"]
+        flags = [f"--{k.replace('_', '-')}{'' if v is True else f'={v}'}" for k, v in _resources(self.options).items() if v is not None]
+        return [f"start     {cluster.start_estimate(['--wrap=true', *flags])}"]
+
+
+def submit(launch: Launch, numbers: Sequence[int], code: Mapping[str, Any] | None = None) -> None:
+    """Submit the jobs ``numbers`` of a launch, wave after wave, and the job that finishes it. If SLURM refuses a part, what was submitted
+    before is cancelled. Raises :class:`UserError` with SLURM's reason."""
+    options = SlurmOptions(**{**launch.manifest["launcher"], "setup": tuple(launch.manifest["launcher"]["setup"])})
+    code = code or launch.manifest["code"]
+    most = options.max_array or cluster.max_array_size()
+    seconds = {number: launch.jobs[number]["seconds"] for number in numbers}
+    attempt = len(launch.submissions())
+    every: list[str] = []
+    before: list[str] = []
+    try:
+        waves: dict[int, list[list[int]]] = {}
+        for wave, jobs in divide(launch.jobs, seconds, options):
+            waves.setdefault(wave, []).append(jobs)
+        for wave, packs in sorted(waves.items()):
+            now: list[str] = []
+            for start in range(0, len(packs), most):
+                chunk = packs[start : start + most]
+                tasks = [Pack(str(launch.path), tuple(jobs), options.max_requeues, attempt) for jobs in chunk]
+                ids = _sbatch(launch, options, code, tasks, before)
+                launch.add_submission(kind="slurm", wave=wave, packs=chunk, ids=ids, code=code["hash"], attempt=attempt)
+                now += ids
+                every += ids
+            before = now
+        if options.finalise:
+            last = _sbatch(launch, _small(options), code, [Finalise(str(launch.path))], every)
+            launch.add_submission(kind="slurm", packs=[], ids=[], finaliser=last[0], code=code["hash"], attempt=attempt)
+    except KeyboardInterrupt:
+        raise UserError(f"interrupted while submitting: {len(every)} tasks are with SLURM ({_ranges(every)}); `bfc cancel "
+                        f"{launch.name}` ends them, `bfc retry {launch.name}` submits what is missing") from None
+    except UserError:
+        cluster.cancel(every)
+        raise
+
+
+def divide(about: Sequence[Mapping[str, Any]], seconds: Mapping[int, float], options: SlurmOptions) -> Iterator[tuple[int, list[int]]]:
+    """(wave, job numbers) of every pack."""
+    waves: dict[int, dict[int, float]] = {}
+    for number, predicted in seconds.items():
+        waves.setdefault(about[number]["wave"], {})[number] = predicted
+    if options.max_submit is not None and len(waves) > options.max_submit - 1:
+        raise UserError(f"hydra.launcher.max_submit={options.max_submit}: must be above {len(waves)}, the number of waves by d")
+    for wave, mine in sorted(waves.items()):
+        most = None if options.max_submit is None else max(1, (options.max_submit - len(waves)) * len(mine) // len(seconds))
+        for numbers in pack(mine, min(60 * options.task_minutes, 30 * options.time), options.cells_per_task, most):
+            yield wave, numbers
+
+
+def _sbatch(launch: Launch, options: SlurmOptions, code: Mapping[str, Any], tasks: Sequence[Any], after: Sequence[str]) -> list[str]:
+    """Submit callables as one job or array; SLURM's id of each."""
+    import submitit
+
+    python = options.python or shlex.quote(launch.manifest["python"])
+    setup = [*options.setup, f"export PYTHONPATH={shlex.quote(code['path'])}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1",
+             f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{options.cpus}}}"]
+    if options.scratch:
+        setup += [f"export TMPDIR={shlex.quote(options.scratch)}", 'mkdir -p "$TMPDIR"']
+    if not options.internet:
+        setup += ["export WANDB_MODE=offline"]
+    arrays = dict.fromkeys(task.partition("_")[0] for task in after)
+    dependency = f"afterany:{':'.join(arrays)}" if arrays else None
+    flags = {k: v for k, v in _resources(options).items() if k not in ("time", "array") and v is not None}
+    try:
+        with cluster.cleaned():
+            executor = submitit.SlurmExecutor(folder=launch.logs, python=f"{KEEP_SIGNALS} {python}")
+            executor.update_parameters(
+                job_name=f"bfc-{launch.manifest['study'] or 'sweep'}", time=options.time, setup=setup, stderr_to_stdout=True,
+                signal_delay_s=options.signal_seconds, array_parallelism=options.throttle or len(tasks),
+                dependency=dependency,
+                additional_parameters={**{k.replace("_", "-"): v for k, v in flags.items()}, "requeue": True})
+            return [job.job_id for job in executor.submit_array(list(tasks))]
+    except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, subprocess.CalledProcessError,
+            RuntimeError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
+        raise UserError(f"SLURM refuses the jobs: {lines[-1] if lines else ' '.join(str(error).split())}") from error
+
+
+def _resources(options: SlurmOptions) -> dict[str, Any]:
+    """Flags of sbatch, by their long names."""
+    wanted = {name: getattr(options, name) for name in ("partition", "account", "qos", "constraint", "gres", "mem", "time", "mail_user",
+                                                        "mail_type")}
+    return {**wanted, "cpus_per_task": options.cpus, "gpus_per_node": options.gpus or None, **options.flags}
+
+
+def _small(options: SlurmOptions) -> SlurmOptions:
+    """What the job that only reads results asks for."""
+    return replace(options, gpus=0, gres=None, constraint=None, cpus=1, throttle=None)
+
+
+def _wall(plan: Plan, packs: Sequence[Sequence[int]], options: SlurmOptions) -> float:
+    """Seconds from the first start to the end if SLURM has room for all tasks, as many as may run at a time."""
+    total = 0.0
+    waves: dict[int, list[float]] = {}
+    for numbers in packs:
+        waves.setdefault(plan.about[numbers[0]]["wave"], []).append(START + sum(plan.seconds[n] for n in numbers))
+    for loads in waves.values():
+        total += max(max(loads), sum(loads) / (options.throttle or len(loads)))
+    return total
+
+
+def _ranges(ids: Sequence[str]) -> str:
+    """``12_[0-3], 13``."""
+    found: dict[str, list[int]] = {}
+    for each in ids:
+        base, _, task = each.partition("_")
+        found.setdefault(base, []).extend([int(task)] if task else [])
+    return ", ".join(f"{base}_[{min(tasks)}-{max(tasks)}]" if tasks else base for base, tasks in found.items()) or "none"
+

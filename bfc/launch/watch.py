@@ -1,0 +1,170 @@
+"""What is going on in a launch, from the three places that know: the store (what is measured), the launch's events (what a process said),
+and the scheduler (whether it still lives). The store is believed first, a scheduler last: SLURM calls a task FAILED that was killed after
+its work was done, and RUNNING one that hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from bfc.errors import UserError
+from bfc.launch import cluster
+from bfc.launch.cluster import Task
+from bfc.launch.manifest import Launch
+
+ENDED = ("done", "failed", "cancelled", "lost")
+POLL = 2.0
+TAIL = 4096
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of a launch. ``state``: queued, running, done, failed (an error), cancelled, or lost (its task ended without a word:
+    killed, out of memory, node failure). ``share`` of its work that is done, ``trainings`` stored, ``task`` the scheduler's id, ``note``
+    the failure, or why it waits."""
+
+    job: int
+    cell: str
+    label: str
+    method: str
+    state: str
+    share: float
+    trainings: int
+    node: str
+    task: str
+    note: str
+    log: Path | None
+
+
+def states(launch: Launch) -> list[Row]:
+    """Every cell of a launch, in the order of its jobs."""
+    events, assigned = launch.events(), assignments(launch)
+    alive = _alive(launch, {task for _, task in assigned.values()})
+    rows = []
+    for number, about in enumerate(launch.jobs):
+        attempt, task_id = assigned.get(number, (0, ""))
+        event, task = events.get(number), alive.get(task_id)
+        state, note = _state(about["stored"], event, task, attempt)
+        for folder, cell, method in zip(launch.folders(number), about["cells"], about["methods"], strict=True):
+            told = _status(folder)
+            alone = event is not None and told.get("state") == "done" and told["time"] >= launch.manifest["created"]
+            own = "done" if alone else state  # one of a job's two cells may be done before, or without, the other
+            part = min(0.99, told.get("done", 0) / max(1, told.get("total", 1))) if event else 0.0
+            log = launch.logs / event["log"] if event and event.get("log") else None
+            rows.append(Row(number, cell, about["label"], method, own, 1.0 if own == "done" else part, int(told.get("trainings", 0)),
+                            event["node"] if event and state != "queued" else "", task_id, note, log))
+    return rows
+
+
+def assignments(launch: Launch) -> dict[int, tuple[int, str]]:
+    """Per job the attempt and the scheduler's id of the task that has it now, from the latest submission of it."""
+    found: dict[int, tuple[int, str]] = {}
+    for each in launch.submissions():
+        for numbers, task in zip(each["packs"], each["ids"], strict=True):
+            found |= dict.fromkeys(numbers, (each.get("attempt", 0), task))
+    return found
+
+
+def _alive(launch: Launch, ids: set[str]) -> dict[str, Task]:
+    """What the scheduler says of every task; a local pool is its process."""
+    if launch.manifest["kind"] == "slurm":
+        return cluster.tasks(sorted(ids))
+    return {each["ids"][0]: Task("RUNNING" if pool_is_alive(each) else "ENDED") for each in launch.submissions() if each["ids"]}
+
+
+def pool_is_alive(submission: Mapping[str, Any]) -> bool:
+    """Whether the process of a local launch runs; of another host's nothing is known, so it is taken to."""
+    from bfc.store import start_of
+
+    return submission["host"] != socket.gethostname() or start_of(submission["pid"]) == submission["started"]
+
+
+def _state(stored: bool, event: Mapping[str, Any] | None, task: Task | None, attempt: int) -> tuple[str, str]:
+    """State and note of a job."""
+    kind = event["state"] if event else None
+    if kind == "done" or (stored and not event):
+        return "done", "" if event else "was stored before"
+    active = task is not None and task.active
+    if kind == "failed" and not (active and event.get("attempt", 0) < attempt):
+        return "failed", event["message"]
+    if active:
+        begun = task.state == "RUNNING" and kind in ("started", "waiting") and event.get("attempt", 0) == attempt
+        reason = {"PENDING": task.reason, "RUNNING": "earlier jobs of its task come first"}.get(task.state, task.state)
+        return ("running", event.get("message", "")) if begun else ("queued", reason)
+    ended = task.state if task is not None else "forgotten by the scheduler"
+    return ("cancelled" if ended.startswith("CANCELLED") else "lost"), f"its task ended: {ended}"
+
+
+def _status(folder: Path) -> dict[str, Any]:
+    """A cell's status.json; empty where there is none that can be read."""
+    try:
+        value = json.loads((folder / "status.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    known = isinstance(value, dict) and all(isinstance(value.get(name, 0), (int, float)) for name in ("done", "total", "trainings", "time"))
+    return {"time": 0.0, **value} if known else {}
+
+
+def tail(path: Path | None, lines: int = 1) -> list[str]:
+    """The last lines of a log that say something."""
+    if path is None or not path.is_file():
+        return []
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL * max(1, lines // 10)))
+        text = file.read().decode(errors="replace")
+    return [line for line in text.splitlines() if line.strip()][-lines:]
+
+
+def wait(launch: Launch, tell: Callable[[list[Row]], None] = lambda rows: None, poll: float = POLL) -> list[Row]:
+    """Return when every cell has ended. Raises :class:`UserError` on Ctrl-C, which ends nothing."""
+    try:
+        while True:
+            rows = states(launch)
+            tell(rows)
+            if all(row.state in ENDED for row in rows):
+                return rows
+            time.sleep(poll)
+    except KeyboardInterrupt:
+        raise UserError(still_running(launch)) from None
+
+
+def stop(launch: Launch) -> None:
+    """End everything of a launch that is queued or running, the job that finishes it included."""
+    if launch.manifest["kind"] == "slurm":
+        cluster.cancel(sorted({task for each in launch.submissions() for task in (*each["ids"], *filter(None, [each.get("finaliser")]))}))
+        return
+    for each in launch.submissions():
+        if each["host"] != socket.gethostname():
+            raise UserError(f"{launch.name}: runs on {each['host']}; cancel it there")
+        if pool_is_alive(each):
+            os.kill(each["pid"], signal.SIGTERM)
+
+
+def still_running(launch: Launch) -> str:
+    """What Ctrl-C while watching should say."""
+    active = [row for row in states(launch) if row.state not in ENDED]
+    running = sum(row.state == "running" for row in active)
+    return (f"{launch.name} goes on: {running} cells are running and {len(active) - running} are queued; "
+            f"`bfc cancel {launch.name}` ends them")
+
+
+def returns(launch: Launch, overrides: Sequence[list[str]]) -> list[JobReturn]:
+    """Wait for a launch and say what came of each job, as Hydra wants it."""
+    rows = wait(launch)
+    found = []
+    for number, own in enumerate(overrides):
+        mine = [row for row in rows if row.job == number]
+        bad = [row for row in mine if row.state != "done"]
+        done = JobReturn(overrides=own, status=JobStatus.FAILED if bad else JobStatus.COMPLETED)
+        done.return_value = UserError(bad[0].note) if bad else [row.cell for row in mine]
+        found.append(done)
+    return found
