@@ -22,7 +22,7 @@ from bfc.errors import UserError, nearest, require, shown, similar
 SCHEMA = 1
 """Version of the identity's form; raised when the same components must give new cells."""
 ROLES = {"target": "draw", "task": "over", "representation": "over", "learner": "init_params", "schedule": "stages",
-         "optimizer": "step", "probe": "measure", "baseline": "curve", "measure": "trainings", "tracker": "open",
+         "optimizer": "step", "probe": "measure", "baseline": "curve", "measure": "trainings", "tracker": "show",
          "compute": "checkpoint_seconds"}
 """Group → what a class must have to be chosen for it."""
 GROUPS = tuple(ROLES)
@@ -120,6 +120,8 @@ def _check_fit(job: Job) -> None:
         _needed(job, name, "every job")
     if job.learner is None and job.baseline is None:
         raise UserError("learner=none and baseline=none: nothing to measure; set at least one of them")
+    if job.tracker is not None:
+        job.tracker.check()
     if job.baseline is not None:
         job.baseline.check(job.target)
     if job.learner is None:

@@ -6,23 +6,28 @@ import functools
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "submitit", "wandb", "pandas", "pyarrow", "matplotlib")
 MOST_DIFF = 200_000
 ORIGIN = "origin.json"
 """Beside a copy of the package (:mod:`bfc.launch.snapshot`): the commit and changes it was made from."""
 SLURM = ("JOB_ID", "ARRAY_JOB_ID", "ARRAY_TASK_ID", "RESTART_COUNT", "JOB_PARTITION", "JOB_NAME")
+SECRET = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD)$")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
     """A mapping of plain values."""
+    import torch
+
     return {"python": sys.version.split()[0], "platform": platform.platform(), "hardware": hardware(device), "cores": os.cpu_count(),
             "torch_threads": torch.get_num_threads(), "packages": {name: version for name in PACKAGES if (version := _version(name))},
             **code_origin(), "slurm": {name.lower(): value for name in SLURM if (value := os.environ.get(f"SLURM_{name}"))},
@@ -42,6 +47,8 @@ def code_origin() -> dict[str, str | None]:
 def hardware(device: torch.device) -> str:
     """The GPU's or processor's name."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.get_device_name(device)
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -71,4 +78,13 @@ def _git() -> tuple[str | None, str | None]:
 
     commit = git("rev-parse", "HEAD") if git("ls-files", "--error-unmatch", __file__) else None
     diff = git("diff", "HEAD") if commit else None
-    return commit, diff[:MOST_DIFF] if diff else None
+    return commit, scrub(diff[:MOST_DIFF]) if diff else None
+
+
+def scrub(text: str) -> str:
+    """``text`` without the value of any variable of the environment that is named as a secret, so that a key which stands in a changed
+    file or in an error is neither stored nor shown."""
+    for name, value in os.environ.items():
+        if len(value) >= 8 and SECRET.search(name):
+            text = text.replace(value, f"<{name}>")
+    return text

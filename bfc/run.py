@@ -22,7 +22,7 @@ from bfc.errors import UserError
 from bfc.measure.outcomes import judge, learned_at, to_confirm
 from bfc.stacks import Asked, Stacks
 from bfc.store import Cell, Store
-from bfc.trackers.guarded import Guarded
+from bfc.trackers.watch import Watch
 from bfc.types import Training
 
 CONFIRM_LONGER = 4
@@ -41,7 +41,13 @@ class Outcome:
 
 
 def run_cell(spec: CellSpec, job: Job, tracker: Any = None, wait: bool = False) -> Outcome:
-    """Bring one cell up to what ``job`` asks for. Raises :class:`UserError` if another process is at it, unless told to ``wait``."""
+    """Bring one cell up to what ``job`` asks for, and show it. Raises :class:`UserError` if another process is at it, unless told to
+    ``wait``."""
+    with Watch(tracker, job.results, job.study_name, spec.cell_id) as watch:
+        return _measured(spec, job, watch, wait)
+
+
+def _measured(spec: CellSpec, job: Job, watch: Watch, wait: bool) -> Outcome:
     cell = Store(job.results).cell(spec.cell_id)
     if (stored := _stored(spec, job, cell)) is not None:
         return stored
@@ -54,10 +60,9 @@ def run_cell(spec: CellSpec, job: Job, tracker: Any = None, wait: bool = False) 
         cell.write_config(spec.config)
         cell.write_json("environment.json", environment(device))
         cell.add_request(_asked(job))
-        view = Guarded(tracker)
-        run = _Run(spec, job, cell, device, view)
+        run = _Run(spec, job, cell, device, watch)
         try:
-            view.open(spec.cell_id, {**spec.config, "study": job.study_name}, before > 0)
+            watch.begin()
             (run.learner if spec.kind == "learner" else run.baseline)()
         except interrupt.Stopped:
             with suppress(UserError):
@@ -70,7 +75,6 @@ def run_cell(spec: CellSpec, job: Job, tracker: Any = None, wait: bool = False) 
             raise
         rows = cell.rows()
         cell.status("done", done=run.total, total=run.total, trainings=count_trainings(rows))
-        view.call("close", lambda: (rows, crossings(rows, job.measure.eps)))
     return Outcome(spec.cell_id, spec.method, len(rows), len(rows) - before)
 
 
@@ -124,15 +128,6 @@ def _to_confirm(job: Job, rows: Rows, eps: float) -> list[Training]:
     return [Training(0, seed, "probe") for seed in seeds if seed not in confirmed][: max(0, job.measure.confirm - len(confirmed))]
 
 
-def crossings(rows: Rows, eps: Sequence[float]) -> Rows:
-    """n* per eps of a cell's rows, as plain mappings."""
-    import pandas
-
-    from bfc.measure.likelihood import estimate
-
-    return estimate(pandas.DataFrame(rows), eps).to_dict("records")
-
-
 def resolve_device(name: str) -> torch.device:
     """The torch device; refuses a GPU that torch cannot see, also where SLURM has granted one and ``auto`` would pass it over."""
     granted = os.environ.get("CUDA_VISIBLE_DEVICES") if "SLURM_JOB_ID" in os.environ else None
@@ -174,8 +169,8 @@ def _told(measure: Any, plan: dict[str, Any] | None) -> Any:
 class _Run:
     """One cell being measured; ``done`` and ``total`` count replica-steps (learner) or seeds (baseline) for the progress display."""
 
-    def __init__(self, spec: CellSpec, job: Job, cell: Cell, device: torch.device, tracker: Guarded) -> None:
-        self.spec, self.job, self.cell, self.device, self.tracker = spec, job, cell, device, tracker
+    def __init__(self, spec: CellSpec, job: Job, cell: Cell, device: torch.device, watch: Watch) -> None:
+        self.spec, self.job, self.cell, self.device, self.watch = spec, job, cell, device, watch
         self.done, self.total = 0, 1
         self._told = 0.0
 
@@ -244,7 +239,7 @@ class _Run:
             rows = [row for a, record in zip(asked, records, strict=True)
                     for row in self._rows(a.training, record, recipe, seconds, len(asked))]
             self.cell.write_rows(self.cell.rows() + rows)
-            self._track(rows)
+            self.watch.stored()
 
         self.total += steps * len(wanted)
         self._stacks().run(recipe, [Asked(t) for t in wanted], keep)
@@ -291,7 +286,7 @@ class _Run:
                       "train_risk": None, "steps": 0}
             rows = [{"kind": "curve", "n": n, "risk": risk, **common} for n, risk in zip(curve.n, curve.risk, strict=True)]
             self.cell.write_rows(self.cell.rows() + rows)
-            self._track(rows)
+            self.watch.stored()
             self._tell(self.done + 1, force=True)
         self._judge()
 
@@ -307,10 +302,6 @@ class _Run:
             self._told = time.monotonic()
             with suppress(UserError):  # a display only
                 self.cell.status("running", done=done, total=self.total, method=self.spec.method)
-
-    def _track(self, rows: Rows) -> None:
-        for row in rows:
-            self.tracker.log({k: v for k, v in row.items() if isinstance(v, (int, float)) and not isinstance(v, bool)})
 
 
 def stack_size(compute: Compute, device: torch.device) -> int:

@@ -289,10 +289,27 @@ class Measure(Protocol):
 
 
 class Tracker(Protocol):
-    """A view of a cell while it runs and when it closes. Trackers never own results: the store does."""
+    """Shows cells and studies somewhere, each from a :class:`bfc.trackers.view.View` that was made from the store. Trackers never own
+    results, run in a process of their own (:mod:`bfc.trackers.service`), and take no keys: those are their libraries' to find."""
 
-    def open(self, cell_id: str, config: Mapping[str, Any], resumed: bool) -> None: ...
+    live: bool
+    """Whether a cell is also shown while it runs."""
+    patience: float
+    """Seconds that a job waits for a view."""
 
-    def log(self, values: Mapping[str, float]) -> None: ...
+    def check(self) -> None:
+        """Refuse where what this tracker needs is not installed (:class:`bfc.errors.UserError`)."""
+        ...
 
-    def close(self, rows: Iterable[Mapping[str, Any]], nstar: Iterable[Mapping[str, Any]]) -> None: ...
+    def destination(self, study: str | None) -> str | None:
+        """Where the views of a study go, as a name; None where nothing is to be shown."""
+        ...
+
+    def show(self, view: Any) -> str | None:
+        """Bring one run up to its view, however much of it was shown before, and end it unless the cell still runs. Returns an
+        address or a path. Whatever it raises costs the view only."""
+        ...
+
+    def leave(self) -> None:
+        """End the runs of cells that will not be shown any more."""
+        ...

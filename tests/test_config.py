@@ -186,11 +186,10 @@ def test_each_key_of_a_learners_job_is_or_is_not_part_of_its_identity(choices: t
 def test_each_key_of_a_baseline_is_part_of_its_identity(option: str) -> None:
     values = container("learner=none", f"baseline={option}")
     old, seen = ids(values), {ids(values)[0]}
-    hints = typing.get_type_hints(type(config.component("baseline", values["baseline"])))
     for key, value in values["baseline"].items():
         if key == "_target_":
             continue
-        for candidate in variants(hints[key], value):
+        for candidate in variants(None, value):
             try:
                 new = ids(changed(values, **{f"baseline__{key}": candidate}))
             except UserError:

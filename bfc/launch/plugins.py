@@ -32,6 +32,8 @@ from bfc.launch.compat import explain
 from bfc.launch.folders import SITE, SWEEPS
 from bfc.launch.planned import Planned, planned
 from bfc.launch.waves import earlier, prior, waves
+from bfc.store import Store
+from bfc.trackers.watch import show_studies
 
 
 class StudySource(ConfigSource):
@@ -102,6 +104,8 @@ class StudySweeper(Sweeper):
             chosen |= dict.fromkeys(_grid(parser.parse_overrides([*params, *block, *arguments])))
         composer = Composer(self.loader, self.config)
         jobs = [planned(overrides, composer.job(overrides)) for overrides in chosen]
+        for folder in {each.job.results for each in jobs}:
+            Store(folder).check()
         if isinstance(self.launcher, PlanLauncher):
             require(self.max_batch_size is None, "hydra.sweeper.max_batch_size", self.max_batch_size,
                     f"null with this launcher, which submits everything at once; {self.launcher.LIMIT} limits what runs together")
@@ -109,6 +113,7 @@ class StudySweeper(Sweeper):
             finished = dict(enumerate(returns[0]))
         else:
             returns, finished = self._in_waves(jobs)
+        show_studies([each.job for each in jobs])
         failures = [(each, error) for n, each in enumerate(jobs) if (error := _failure(finished[n])) is not None]
         for each, error in failures:
             if explain(error) is None:

@@ -1,61 +1,205 @@
-"""A Weights & Biases view of a cell: one run per cell, id = cell id, offline without a key. W&B being absent, slow or broken never
-touches a result: the store is written first and independently."""
+"""Weights & Biases as a view: one run per cell whose id is the cell's, written from the store. Offline without a key or a network. A run
+that exists online is gone on with where it ends, so that the same cell can be shown any number of times."""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import io
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import shutil
+import socket
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from bfc.errors import UserError, require
+from bfc.trackers.view import STUDY, View, plain, project_name
+
+CLOUD = "https://api.wandb.ai"
+MODES = ("online", "offline", "disabled")
+REACH_SECONDS = 3.0
+STEP = "trainings"
+"""The x axis of every metric: trainings done."""
 
 
 @dataclass(frozen=True)
 class Wandb:
-    """``mode``: online, offline, disabled or auto: what WANDB_MODE says, else online where WANDB_API_KEY is set, else offline."""
+    """``mode``: online, offline, disabled or auto: what WANDB_MODE says, else online where W&B has a key (WANDB_API_KEY or ``wandb
+    login``) and its server answers, else offline. Keys are W&B's to find: none can be given here."""
 
     project: str = "bfc"
     """Used where no study names the project."""
+    entity: str | None = None
+    """User or team; null for W&B's default."""
+    group: str | None = None
+    """Group of the runs; null for the size of the study."""
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     directory: str = "."
     """Where W&B keeps its ``wandb`` folder."""
-    entity: str | None = None
+    live: bool = False
+    """Also while a cell runs, after every stored stack."""
+    figures: bool = True
+    """Figures as images and the study's code; metrics, tables and files always are."""
+    patience: float = 120.0
+    """Seconds that a finished cell waits for W&B before it goes on without."""
+    _open: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _trial: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require(bool(self.project.strip()), "tracker.project", self.project, "a project name")
+        require(0 < self.patience <= 86400, "tracker.patience", self.patience, "a number of seconds > 0, at most a day")
 
-    def open(self, cell_id: str, config: Mapping[str, Any], resumed: bool) -> None:
+    def check(self) -> None:
+        """Refuse where the package is not installed."""
+        if importlib.util.find_spec("wandb") is None:
+            raise UserError("tracker=wandb: the package wandb is not installed; install it or set tracker=none")
+
+    def destination(self, study: str | None) -> str | None:
+        """Where the runs of a study go, as a name; None where nothing is to be shown."""
+        mode = self._mode()
+        if mode == "disabled":
+            return None
+        agent = os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID")
+        where = server().netloc if mode == "online" else mode
+        return "-".join(filter(None, [where, self.entity, project_name(study or self.project), agent]))
+
+    def show(self, view: View) -> str | None:
+        """Bring the run up to the view, and end it unless the cell is still running. Returns its address, or its file if offline."""
+        if os.environ.get("WANDB_SWEEP_ID"):  # an agent's trial is one run, whatever it is asked to be
+            self._trial.append(view.key)
+            if self._trial[0] != view.key:
+                raise UserError("a trial of a W&B agent shows one cell; set baseline=none, or give the baseline a sweep of its own")
+        run = self._open.pop(view.key, None) or self._begin(view)
         try:
-            import wandb
-        except ImportError as error:
-            raise UserError(f"tracker=wandb: the package wandb cannot be imported ({error}); install it or set tracker=none") from error
-        run = wandb.init(project=config.get("study") or self.project, entity=self.entity, id=cell_id, dir=self.directory,
-                         name=f"{config['method']} d={config['d']} L={config['L']}", group=config.get("study") or "single",
-                         job_type=config["kind"], tags=[config["target_name"]], config=dict(config), mode=self._mode(),
-                         resume=None if self._mode() != "online" else "allow", reinit="create_new",
-                         settings=wandb.Settings(silent=True, console="off"))
-        run.define_metric("n")
-        run.define_metric("risk", step_metric="n")
-        object.__setattr__(self, "_run", run)
+            if view.state != "running":
+                return self._end(run, view)
+            for step, record in _fresh(run, view)[:-1]:  # the last one waits, so that it can be logged with the tables at the end
+                run.log(record, step=step, commit=True)
+            self._open[view.key] = run
+            return None
+        except BaseException:
+            with suppress(Exception):  # what is raised matters, not that ending the run failed too
+                run.finish(exit_code=1)
+            raise
+
+    def _end(self, run: Any, view: View) -> str:
+        """Everything of the view, and the end of the run."""
+        media, fresh = self._media(view), _fresh(run, view)
+        for step, record in fresh[:-1]:
+            run.log(record, step=step, commit=True)
+        if fresh or view.job_type == STUDY:
+            step, record = fresh[-1] if fresh else (run.step, {})
+            run.log({**record, **media}, step=step, commit=True)
+        else:
+            run.summary.update(media)
+        run.summary.update(view.summary)
+        self._files(run, view)
+        where = run.url if self._mode() == "online" else str(Path(run.settings.sync_file).resolve())
+        run.finish(exit_code=0 if view.state == "done" else 1)
+        return where
+
+    def leave(self) -> None:
+        """End runs of cells whose process is gone, as failed."""
+        for run in self._open.values():
+            run.finish(exit_code=1)
+        self._open.clear()
+
+    def _begin(self, view: View) -> Any:
+        import wandb
+
+        online = self._mode() == "online"
+        Path(self.directory).mkdir(parents=True, exist_ok=True)
+        settings = wandb.Settings(silent=True, console="off", init_timeout=self.patience, finish_timeout=self.patience,
+                                  finish_timeout_raises=True, x_disable_stats=True, disable_git=True, git_commit=view.commit,
+                                  save_code=False, x_save_requirements=False)
+        run = wandb.init(project=project_name(view.project or self.project), entity=self.entity, id=view.key, dir=self.directory,
+                         name=view.name, group=self.group or view.group, job_type=view.job_type, tags=list(view.tags),
+                         config=view.config, mode=self._mode(), resume="allow" if online else None, reinit="create_new", settings=settings)
+        run.define_metric(STEP)
+        run.define_metric("*", step_metric=STEP)
+        return run
+
+    def _media(self, view: View) -> dict[str, Any]:
+        """Tables and images as W&B's objects."""
+        import wandb
+
+        tables = {name: plain(table) for name, table in view.tables.items()}
+        media: dict[str, Any] = {f"tables/{name}": wandb.Table(columns=columns, data=rows, allow_mixed_types=True)
+                                 for name, (columns, rows) in tables.items()}
+        if self.figures and view.images:
+            from PIL import Image
+
+            media |= {f"figures/{name}": wandb.Image(Image.open(io.BytesIO(png)), caption=name) for name, png in view.images.items()}
+        return media
+
+    def _files(self, run: Any, view: View) -> None:
+        """The texts as files of the run; the study's run also has the program."""
+        folder = Path(run.dir) / "cell"
+        folder.mkdir(exist_ok=True)
+        for name, text in view.texts.items():
+            (folder / name).write_text(text)
+            run.save(str(folder / name), base_path=run.dir, policy="now")
+        if view.job_type == STUDY and self.figures:
+            with tempfile.TemporaryDirectory() as code:
+                _copy_program(Path(code))
+                run.log_code(code, name="code", include_fn=lambda path: path.endswith((".py", ".yaml")))
 
     def _mode(self) -> str:
         if self.mode != "auto":
             return self.mode
         asked = os.environ.get("WANDB_MODE", "").lower()
-        return asked if asked in ("online", "offline", "disabled") else "online" if os.environ.get("WANDB_API_KEY") else "offline"
+        return asked if asked in MODES else "online" if has_key() and _answers() else "offline"
 
-    def log(self, values: Mapping[str, float]) -> None:
-        self._run.log(dict(values))
 
-    def close(self, rows: Iterable[Mapping[str, Any]], nstar: Iterable[Mapping[str, Any]]) -> None:
-        import wandb
+def _fresh(run: Any, view: View) -> list[tuple[int, dict[str, float]]]:
+    """The steps of the history that the run does not have yet."""
+    first = run.step
+    return [(step, record) for step, record in enumerate(view.history, 1) if step >= first]
 
-        nstar = list(nstar)
-        for line in nstar:
-            for name in ("nstar", "lo", "hi"):
-                self._run.summary[f"{name}@{line['eps']:g}"] = line[name]
-        columns = ["kind", "n", "seed", "risk", "outcome"]
-        table = wandb.Table(columns=columns, data=[[row.get(c) for c in columns] for row in rows])
-        self._run.log({"trainings": table})
-        self._run.finish()
+
+def _copy_program(folder: Path) -> None:
+    """The Python and YAML files of this program; what else its folders hold, and site-packages, is left out."""
+    import analysis
+    import bfc
+    from bfc.launch.folders import CONF, SWEEPS
+
+    for source in (Path(bfc.__file__).parent, Path(analysis.__file__).parent, CONF, SWEEPS):
+        for path in source.rglob("*"):
+            if path.suffix in (".py", ".yaml"):
+                copy = folder / source.name / path.relative_to(source)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+
+
+def server() -> Any:
+    return urlsplit(os.environ.get("WANDB_BASE_URL", CLOUD))
+
+
+def has_key() -> bool:
+    """Whether W&B would find a key; which one is W&B's business alone."""
+    import netrc
+
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    try:
+        return netrc.netrc(path).authenticators(server().hostname or "") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+@functools.cache
+def _answers() -> bool:
+    """Whether the server can be reached, or is behind a proxy, which cannot be told from here."""
+    at = server()
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
+        return True
+    try:
+        socket.create_connection((at.hostname or "", at.port or (80 if at.scheme == "http" else 443)), REACH_SECONDS).close()
+    except OSError:
+        return False
+    return True
