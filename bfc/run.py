@@ -305,5 +305,5 @@ class _Run:
 
 
 def stack_size(compute: Compute, device: torch.device) -> int:
-    """Trainings per stack: as asked for, or what saturates the device (measured in benchmarks/engine.py)."""
+    """Trainings per stack: as asked for, or what saturates the device (measured in benchmarks/training.py)."""
     return compute.stack if compute.stack != "auto" else 32 if device.type == "cpu" else 1024

@@ -6,10 +6,8 @@ from __future__ import annotations
 import io
 import json
 import math
-import runpy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks import training as training_benchmark
 from bfc import streams
 from bfc.engine import data as engine_data
 from bfc.engine.data import StackData
@@ -585,15 +584,22 @@ def test_a_gpu_gives_the_same_numbers(trainings):
 # ---- the benchmark ----
 
 
-def test_the_benchmark_compares_equals(tmp_path, capsys):
-    """It refuses to time sides that do not train the same; every cell comes out as a ratio."""
-    benchmark = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "engine.py"))
-    file = tmp_path / "engine.json"
-    benchmark["main"](["--seconds", "0.02", "--rounds", "1", "--replicas", "1", "3", "--batch", "8", "--json", str(file)])
-    found = json.loads(file.read_text())
-    assert [(row["batch"], row["replicas"]) for row in found["results"]] == [(8, 1), (8, 3)]
-    assert all(row["stack_over_loop"] == pytest.approx(row["stack"] / row["loop"]) for row in found["results"])
-    assert found["machine"]["hardware"] and "best:" in capsys.readouterr().out
+@pytest.mark.parametrize("case", training_benchmark.CASES)
+def test_the_benchmark_compares_equals(case):
+    """The plain loop, vmap and, where it is installed, JAX train what the stack trains."""
+    training_benchmark.agree(training_benchmark.CASES[case])
+
+
+def test_the_benchmark_prints_ratios_and_aims(tmp_path, capsys):
+    training_benchmark.main(["--seconds", "0.02", "--rounds", "1", "--replicas", "1", "3", "--cases", "tiny", "--json", str(tmp_path)])
+    (file,) = tmp_path.iterdir()
+    found = json.loads(file.read_text())["training"]
+    rows = found["figures"]["tiny"]["rows"]
+    assert [row["replicas"] for row in rows] == [1, 3]
+    assert all(row["stack_over_loop"] == pytest.approx(row["stack"] / row["loop"]) for row in rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("tiny perceptron, stack / plain loop: ") and line.endswith(("met", "short")) for line in lines)
+    assert found["machine"]["hardware"] and all(aim["met"] == (aim["figure"] >= aim["aim"]) for aim in found["aims"])
 
 
 # ---- the chain of backward feature correction ----
