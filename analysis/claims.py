@@ -1,11 +1,11 @@
 """Judge a study's claims from the store. A claim is data in the study's file under ``sweeps/``: the paper, the sentence, one predicate
 (a file of :mod:`analysis.predicates`) and its thresholds; so a reader sees what was demanded, and changing a threshold retrains nothing.
 A verdict is *reproduced* only where the whole 95 % interval satisfies the claim, *contradicted* where none of it does, and otherwise
-*undecided*; then ``command`` says what to run next."""
+*undecided*; then ``next`` says what to run, if the study has more to give."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import pandas as pd
 import yaml
 
 from analysis import discover
-from analysis.evidence import Evidence
+from analysis.evidence import UNDECIDED, Evidence
 from bfc.launch.folders import SWEEPS
 
-COLUMNS = ("claim", "paper", "study", "predicted", "measured", "lo", "hi", "verdict", "remark", "command")
+COLUMNS = ("claim", "paper", "study", "predicted", "measured", "lo", "hi", "verdict", "remark", "command", "next")
+SIZES = ("demo", "30m", "4h", "full")
+"""Of every study, small to large."""
 
 
 def study_node(study: str, folder: Path = SWEEPS) -> dict[str, Any]:
@@ -30,18 +32,34 @@ def claims_of(study: str, folder: Path = SWEEPS) -> list[dict[str, Any]]:
     return list(study_node(study, folder).get("claims", []))
 
 
-def judge(study: str, evidence: Evidence, claims: Sequence[Mapping[str, Any]] | None = None) -> pd.DataFrame:
-    """One row per claim of ``study``, with the columns :data:`COLUMNS`. Raises :class:`UserError` for an unknown predicate or
-    threshold."""
+def judge(study: str, evidence: Evidence, claims: Sequence[Mapping[str, Any]] | None = None, sizes: Collection[str] = ()) -> pd.DataFrame:
+    """One row per claim of ``study``, with the columns :data:`COLUMNS`; ``sizes``: those of the study that were run. Raises
+    :class:`UserError` for an unknown predicate or threshold."""
     rows = []
     for claim in claims_of(study) if claims is None else claims:
         thresholds, where = dict(claim.get("thresholds", {})), f"{study}: claim predicate"
         found = discover.call(discover.part("predicates", claim["predicate"], where), evidence, thresholds, where)
+        size = claim.get("size", SIZES[1])
+        larger = next_size(size, sizes) if found.verdict == UNDECIDED else None
         rows.append({"claim": claim["statement"], "paper": claim["paper"], "study": study,
                      "predicted": demand(thresholds), "measured": found.measured, "lo": found.lo,
                      "hi": found.hi, "verdict": found.verdict, "remark": found.remark,
-                     "command": f"python -m bfc.train -m +sweeps={study} study.size={claim.get('size', '30m')}"})
+                     "command": command(study, size), "next": command(study, larger) if larger else ""})
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def command(study: str, size: str) -> str:
+    """What runs a study in one of its sizes."""
+    return f"python -m bfc.train -m +sweeps={study} study.size={size}"
+
+
+def next_size(decides: str, run: Collection[str]) -> str | None:
+    """The size to run for a claim that is undecided: the one that decides it, or the next larger one than any that was ``run``; None where
+    the largest was."""
+    if decides not in run and not any(size in SIZES and decides in SIZES and SIZES.index(size) > SIZES.index(decides) for size in run):
+        return decides
+    largest = max((SIZES.index(size) for size in [*run, decides] if size in SIZES), default=0)
+    return SIZES[largest + 1] if largest + 1 < len(SIZES) else None
 
 
 def demand(thresholds: Mapping[str, Any]) -> str:

@@ -37,21 +37,27 @@ class Collected:
     ``trainings``: one row per training with ``cell_id``, the stored columns, ``studies, method, target, d, L, degree``
     and the flattened configuration (``config.<key>``).
 
-    ``environments``: cell id → stored environment. ``problems``: sentences about what was skipped.
+    ``traces``: what probes saw on the way, one row per look with ``cell_id``. ``environments``, ``tuned``: cell id → stored environment,
+    and what tuning chose and tried. ``sizes``: study → the sizes of it that were asked for. ``problems``: sentences about what
+    was skipped.
     """
 
     cells: pd.DataFrame
     trainings: pd.DataFrame
+    traces: pd.DataFrame = field(default_factory=pd.DataFrame)
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sizes: dict[str, set[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def study(self, name: str) -> Collected:
         """The part that study ``name`` asked for."""
         cells = self.cells[self.cells["study"] == name].reset_index(drop=True)
         ids = set(cells["cell_id"])
-        trainings = self.trainings[self.trainings["cell_id"].isin(ids)].reset_index(drop=True)
-        environments = {key: value for key, value in self.environments.items() if key in ids}
-        return Collected(cells, trainings, environments, self.problems)
+        rows = {table: own[own["cell_id"].isin(ids)].reset_index(drop=True) if len(own) else own
+                for table, own in (("trainings", self.trainings), ("traces", self.traces))}
+        told = {part: {key: value for key, value in getattr(self, part).items() if key in ids} for part in ("environments", "tuned")}
+        return Collected(cells, **rows, **told, sizes=self.sizes, problems=self.problems)
 
 
 def collect(results: str | Path) -> Collected:
@@ -62,33 +68,31 @@ def collect(results: str | Path) -> Collected:
     cells: list[dict[str, Any]] = []
     heads: dict[str, dict[str, Any]] = {}
     tables: list[pd.DataFrame] = []
-    for folder in (
-        sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")) if root.is_dir() else []
-    ):
+    traces: list[pd.DataFrame] = []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")) if root.is_dir() else []:
         try:
-            config, requests, state, rows = _read_cell(folder)
+            config, requests, state, rows = _read_cell(folder, found.sizes)
         except Unreadable as reason:
             found.problems.append(f"{folder.name}: {reason}; skipped")
             continue
         if state != "done":
             found.problems.append(f"{folder.name}: is {state}; the {len(rows)} trainings stored so far are used")
-        try:
-            found.environments[folder.name] = _json(folder / "environment.json", dict)
-        except Unreadable as reason:
-            found.problems.append(f"{folder.name}: {reason}")
-        head = {
-            "method": config["method"],
-            "target": config["target_name"],
-            **{key: config[key] for key in ("d", "L", "degree")},
-        }
+        for name, into, needed in (("environment", found.environments, True), ("tuned", found.tuned, False)):
+            if needed or (folder / f"{name}.json").is_file():
+                try:
+                    into[folder.name] = _json(folder / f"{name}.json", dict)
+                except Unreadable as reason:
+                    found.problems.append(f"{folder.name}: {reason}")
+        if (folder / "trace.parquet").is_file():
+            try:
+                traces.append(_rows(folder / "trace.parquet", ("n", "seed")).assign(cell_id=folder.name))
+            except Unreadable as reason:
+                found.problems.append(f"{folder.name}: {reason}")
+        head = {"method": config["method"], "target": config["target_name"], **{key: config[key] for key in ("d", "L", "degree")}}
         keys = {key: value for key, value in config.items() if key not in SCALARS}
         for study, eps in requests.items():
             cells.append({"study": study, "cell_id": folder.name, **head, "eps": eps, "state": state, **keys})
-        heads[folder.name] = {
-            "studies": "; ".join(requests),
-            **head,
-            **{f"config.{key}": value for key, value in keys.items()},
-        }
+        heads[folder.name] = {"studies": "; ".join(requests), **head, **{f"config.{key}": value for key, value in keys.items()}}
         tables.append(rows.astype(object).assign(cell_id=folder.name))
     if cells:
         frame = pd.DataFrame(cells).astype(object)
@@ -97,11 +101,14 @@ def collect(results: str | Path) -> Collected:
         rows = pd.concat(tables, ignore_index=True).apply(_plain)
         names = ["cell_id", *sorted((name for name in rows if name != "cell_id"), key=lambda name: "/" in name)]
         found.trainings = rows[names].join(settings, on="cell_id")
+    if traces:
+        found.traces = pd.concat(traces, ignore_index=True).join(pd.DataFrame.from_dict(heads, orient="index")[
+            ["method", "target", "d", "L", "degree"]], on="cell_id")
     return found
 
 
-def _read_cell(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[float, ...]], str, pd.DataFrame]:
-    """Flattened configuration, study → eps, state and rows of one folder."""
+def _read_cell(folder: Path, sizes: dict[str, set[str]]) -> tuple[dict[str, Any], dict[str, tuple[float, ...]], str, pd.DataFrame]:
+    """Flattened configuration, study → eps, state and rows of one folder; the sizes asked for are added to ``sizes``."""
     if not (folder / "config.yaml").is_file():
         raise Unreadable("no config.yaml, so not a result folder")
     try:
@@ -123,10 +130,10 @@ def _read_cell(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[float, ...
         raise Unreadable(f"config.yaml has more than {MOST_KEYS} keys")
     status = _json(folder / "status.json", dict)
     rows = _rows(folder / "trainings.parquet")
-    return flat, _requests(folder / "requests.json"), str(status.get("state", "unknown")), rows
+    return flat, _requests(folder / "requests.json", sizes), str(status.get("state", "unknown")), rows
 
 
-def _requests(path: Path) -> dict[str, tuple[float, ...]]:
+def _requests(path: Path, sizes: dict[str, set[str]]) -> dict[str, tuple[float, ...]]:
     asked: dict[str, set[float]] = {}
     for request in _json(path, list):
         if not isinstance(request, Mapping):
@@ -136,26 +143,28 @@ def _requests(path: Path) -> dict[str, tuple[float, ...]]:
             raise Unreadable("requests.json names no eps")
         study = str(request.get("study") or UNNAMED)
         asked.setdefault(study, set()).update(map(float, eps))
+        if request.get("size"):
+            sizes.setdefault(study, set()).add(str(request["size"]))
     if not asked:
         raise Unreadable("requests.json is empty")
     return {study: tuple(sorted(eps, reverse=True)) for study, eps in asked.items()}
 
 
-def _rows(path: Path) -> pd.DataFrame:
+def _rows(path: Path, needed: tuple[str, ...] = NEEDED) -> pd.DataFrame:
     if not path.is_file():
         raise Unreadable("no trainings stored yet")
     try:
         with pyarrow.parquet.ParquetFile(path) as file:  # opened once: a running cell may replace it meanwhile
             rows = file.read(use_threads=False).to_pandas(ignore_metadata=True)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise Unreadable("trainings.parquet cannot be read") from error
-    missing = [name for name in NEEDED if name not in rows]
+        raise Unreadable(f"{path.name} cannot be read") from error
+    missing = [name for name in needed if name not in rows]
     if missing or rows.empty:
-        raise Unreadable(f"trainings.parquet has no {', '.join(missing) or 'rows'}")
+        raise Unreadable(f"{path.name} has no {', '.join(missing) or 'rows'}")
     try:
         rows = rows.astype({"n": int, "seed": int})
     except (TypeError, ValueError) as error:
-        raise Unreadable("trainings.parquet has an n or a seed that is no integer") from error
+        raise Unreadable(f"{path.name} has an n or a seed that is no integer") from error
     numbers = [name for name in rows if name in ("risk", "train_risk", "seconds", "steps") or "/" in name]
     rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce").astype(float)
     texts = {"kind": "training", "outcome": "unjudged", "validation": "none"}

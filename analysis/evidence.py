@@ -22,13 +22,15 @@ class Evidence:
     (:data:`~analysis.scaling.EXPONENTS`); ``local`` exponents between neighbouring d (:data:`~analysis.scaling.LOCAL`); ``depth``: n*
     where L varies (:data:`~analysis.scaling.DEPTH`). ``trainings``: every stored column of every training, the flattened configuration
     as ``config.<key>``, and ``method, line, target, d, L, degree, cell_id``; probes (``kind`` = ``probe``) included.
-    ``looks``: line → its :class:`analysis.style.Look`; ``name``: of the study."""
+    ``traces``: what probes saw on the way, one row per look with ``cell_id, line, n, seed, step, stage`` and the probe's columns; empty
+    where no probe looked. ``looks``: line → its :class:`analysis.style.Look`; ``name``: of the study."""
 
     nstar: pd.DataFrame
     exponents: pd.DataFrame
     trainings: pd.DataFrame
     local: pd.DataFrame = field(default_factory=pd.DataFrame)
     depth: pd.DataFrame = field(default_factory=pd.DataFrame)
+    traces: pd.DataFrame = field(default_factory=pd.DataFrame)
     looks: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
 

@@ -20,15 +20,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from analysis import claims as claims_module
-from analysis import page
+from analysis import page, views
+from analysis.chart import Sheet
+from analysis.claims import judge, study_node
 from analysis.collect import UNNAMED, Collected, collect
 from analysis.correction import correction_table
 from analysis.evidence import Evidence
 from analysis.gallery import Drawn, draw_study
 from analysis.risks import risk_table
 from analysis.scaling import depth_table, exponents, line_fits, local_table, nstar_table
-from analysis.series import slope_text
 from analysis.style import looks
 from bfc.errors import UserError, nearest
 
@@ -53,9 +53,9 @@ class Report:
 
 
 def report(results: str | Path, out: str | Path, study: str | None = None, claims: Claims | None = None) -> Report:
-    """Write ``trainings.parquet``, ``trainings.csv``, ``nstar.csv``, ``exponents.csv``, ``local.csv``, ``depth.csv``,
-    ``risk.csv``, ``claims.csv``, ``figures/`` and ``index.html`` into ``out``; files of an earlier report there are
-    replaced, others are left.
+    """Write ``trainings.parquet``, ``trainings.csv``, ``nstar.csv``, ``exponents.csv``, ``local.csv``, ``depth.csv``, ``risk.csv``,
+    ``claims.csv``, ``figures/`` (each figure as PNG, SVG, PDF and CSV) and ``index.html`` into ``out``; files of an earlier report there
+    are replaced, others are left.
 
     ``study`` restricts to one study. ``claims``: study → its claims, as in the files under ``sweeps/``; None reads
     them there. Raises :class:`UserError` where there is nothing to report.
@@ -83,65 +83,59 @@ def report(results: str | Path, out: str | Path, study: str | None = None, claim
     return Report(target, target / "index.html", figure, **tables, problems=found.problems)
 
 
-def _write(
-    found: Collected, claims: Claims | None, work: Path, source: str
-) -> tuple[dict[str, pd.DataFrame], list[Drawn]]:
+def _write(found: Collected, claims: Claims | None, work: Path, source: str) -> tuple[dict[str, pd.DataFrame], list[Drawn]]:
     """Everything of the report into the empty folder ``work``: the tables by name, and the figures."""
     nstar, keys = nstar_table(found)
-    lines = line_fits(found, nstar)
-    slopes, local, depth = exponents(nstar, keys, lines), local_table(nstar, lines), depth_table(nstar)
+    fits = line_fits(found, nstar)
+    whole = {"nstar": nstar, "exponents": exponents(nstar, keys, fits), "local": local_table(nstar, fits), "depth": depth_table(nstar)}
     (work / "figures").mkdir()
     look = looks(nstar)
     sections, drawn, verdicts, risks = [], [], [], []
     for name in sorted(set(found.cells["study"]), key=lambda study: (study == UNNAMED, study)):
-        part = found.study(name)
-        own, fits, steps, deep = (table[table["study"] == name] for table in (nstar, slopes, local, depth))
-        labels = dict(zip(own["cell_id"], own["line"], strict=True))
-        trainings = part.trainings.assign(line=part.trainings["cell_id"].map(labels))
-        single = risk_table(trainings, own)
-        evidence = Evidence(own, fits, trainings, steps, deep, look, name)
-        node = claims_module.study_node(name) if re.fullmatch(r"[\w-]+", name) else {}  # a store may name a study in any way
-        judged = claims_module.judge(name, evidence, node.get("claims", []) if claims is None else claims.get(name, []))
-        made = draw_study(evidence, node.get("figures", []), work / "figures")
-        verdicts.append(judged)
-        risks.append(single)
-        drawn += made
-        own_keys = [key for key in keys if own[key].notna().any()]
-        free = sorted(own.loc[own["validation"].str.contains("free"), "line"].unique())
-        sections.append(
-            {
-                "name": name,
-                "free": free,
-                "figures": [_embedded(figure, work) for figure in made],
-                "claims": page.claim_view(judged),
-                "growth": page.growth_view(fits),
-                "exponents": page.exponent_view(fits, own_keys),
-                "risks": page.risk_view(single),
-                "nstar": page.nstar_view(own, own_keys),
-                "depth": page.depth_view(deep),
-                "correction": page.correction_view(correction_table(trainings)),
-                "outcomes": page.outcome_view(trainings),
-                "cost": page.cost_view(trainings),
-                "environment": page.environment_view(part),
-            }
-        )
-    tables = {
-        "nstar": nstar,
-        "exponents": slopes,
-        "local": local,
-        "depth": depth,
-        "risk": _joined(risks),
-        "claims": _joined(verdicts),
-    }
+        part, own = found.study(name), {key: table[table["study"] == name] for key, table in whole.items()}
+        lines = dict(zip(own["nstar"]["cell_id"], own["nstar"]["line"], strict=True))
+        trainings, traces = (table.assign(line=table["cell_id"].map(lines)) if len(table) else table
+                             for table in (part.trainings, part.traces))
+        evidence = Evidence(**own, trainings=trainings, traces=traces, looks=look, name=name)
+        node = study_node(name) if re.fullmatch(r"[\w-]+", name) else {}  # a store may name a study in any way
+        stated = node.get("claims", []) if claims is None else claims.get(name, [])
+        verdicts.append(judge(name, evidence, stated, found.sizes.get(name, ())))
+        risks.append(risk_table(trainings, own["nstar"]))
+        drawn += (made := draw_study(evidence, node.get("figures", []), work / "figures"))
+        sections.append(_section(part, evidence, risks[-1], made, [key for key in keys if own["nstar"][key].notna().any()], lines, work))
+    tables = {**whole, "risk": _joined(risks), "claims": _joined(verdicts)}
     for name, table in {**tables, "trainings": found.trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
     found.trainings.to_parquet(work / "trainings.parquet", index=False)
     links = [{"name": f"{name}.csv", "href": page.data_uri(work / f"{name}.csv", "text/csv")} for name in tables]
     links += [{"name": name, "href": name} for name in ("trainings.csv", "trainings.parquet")]
     summary = f"{found.cells['cell_id'].nunique()} cells, {len(found.trainings):,} trainings, from {source}"
-    text = page.render(title=TITLE, summary=summary, downloads=links, problems=found.problems, studies=sections)
+    text = page.render(title=TITLE, summary=summary, downloads=links, problems=found.problems, studies=sections,
+                       claims=views.claim_view(tables["claims"]), verdicts=tables["claims"]["verdict"].value_counts().to_dict())
     (work / "index.html").write_text(text, encoding="utf-8")
     return tables, drawn
+
+
+def _section(part: Collected, evidence: Evidence, risks: pd.DataFrame, made: Sequence[Drawn], keys: Sequence[str], lines: Mapping[str, str],
+             work: Path) -> dict[str, Any]:
+    """What the page shows of one study."""
+    nstar, trainings = evidence.nstar, evidence.trainings
+    return {
+        "name": evidence.name,
+        "free": sorted(nstar.loc[nstar["validation"].str.contains("free"), "line"].unique()),
+        "notes": views.variance_notes(trainings),
+        "figures": [_embedded(figure, work) for figure in made],
+        "growth": views.growth_view(evidence.exponents, keys),
+        "exponents": views.exponent_view(evidence.exponents),
+        "local": views.local_view(evidence.local),
+        "risks": views.risk_view(risks),
+        "nstar": views.nstar_view(nstar, keys),
+        "correction": views.correction_view(correction_table(trainings)),
+        "outcomes": views.outcome_view(trainings),
+        "tuning": views.tuning_view(part, lines),
+        "cost": views.cost_view(part, trainings),
+        "environment": views.environment_view(part),
+    }
 
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -149,14 +143,12 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _embedded(figure: Drawn, work: Path) -> dict[str, Any]:
-    svg = next((path for path in figure.files if path.suffix == ".svg"), None)
-    files = [path.relative_to(work).as_posix() for path in figure.files]
-    return {
-        "name": figure.name,
-        "caption": figure.exhibit.caption,
-        "source": page.data_uri(svg, "image/svg+xml") if svg else None,
-        "files": files,
-    }
+    """A figure as the template shows it: a chart as data, a sheet as a table, and its files."""
+    exhibit, files = figure.exhibit, [path.relative_to(work).as_posix() for path in figure.files]
+    if isinstance(exhibit, Sheet):
+        return {"name": figure.name, "caption": exhibit.caption, "files": files, "title": exhibit.title, "chart": None,
+                "table": page.view(exhibit.data.to_dict("records"))}
+    return {"name": figure.name, "caption": exhibit.caption, "files": files, "chart": exhibit.plain()}
 
 
 def _publish(work: Path, target: Path) -> None:
@@ -169,60 +161,43 @@ def _publish(work: Path, target: Path) -> None:
 
 
 def show(made: Report, console: Console) -> None:
-    """Print the tables of n* and of exponents, and where the figure and the page are."""
+    """Print the tables of n* or risks, of exponents and of claims, and where the figures and the page are."""
     for name, own in made.nstar.groupby("study", sort=False):
-        risks = made.risk[made.risk["study"] == name]
+        risks, slopes = (table[table["study"] == name] for table in (made.risk, made.exponents))
         if len(risks):
-            table = Table("method", "L", "d", "n", "median risk", "95 % interval", "seeds at or below ε", title=escape(f"{name}: risk"),
-                          title_justify="left")
-            for row in risks.to_dict("records"):
-                place = (f"{row[key]:,}" for key in ("L", "d", "n"))
-                table.add_row(escape(row["line"]), *place, f"{row['median']:.3g}", f"{row['lo']:.3g} – {row['hi']:.3g}", row["reached"])
-            console.print(table)
+            _print(console, f"{name}: risk", views.risk_view(risks))
             continue
-        table = Table("method", "L", "d", "ε", "n*", "95 % interval", title=escape(f"{name}: n*"), title_justify="left")
-        for row in own.to_dict("records"):
-            failed = page.failed_text(row)
-            table.add_row(
-                escape(row["line"]),
-                str(row["L"]),
-                str(row["d"]),
-                f"{row['eps']:g}",
-                page.nstar_text(row) + (f" ({failed})" if failed else ""),
-                page.interval_text(row),
-            )
-        console.print(table)
-        slopes = made.exponents[made.exponents["study"] == name]
+        _print(console, f"{name}: n*", views.nstar_view(own, ()), ("method", "L", "d", "ε", "n*", "95 % interval", "at the largest n"))
         if len(slopes):
-            table = Table(
-                "method",
-                "L",
-                "ε",
-                "exponent [95 %]",
-                "growth",
-                title=escape(f"{name}: n* ∝ d^exponent"),
-                title_justify="left",
-                show_lines=True,
-            )
-            for _, row in slopes.iterrows():
-                table.add_row(
-                    escape(row["line"]),
-                    str(row["L"]),
-                    f"{row['eps']:g}",
-                    escape(slope_text(row.to_frame().T)),
-                    escape(row["growth"]),
-                )
-            console.print(table)
+            _print(console, f"{name}: n* ∝ d^exponent", views.exponent_view(slopes), ("method", "L", "ε", "exponent"))
+            for line in views.growth_view(slopes):
+                console.print(f"  {line['head']}: {line['growth']}", markup=False, highlight=False)
     if len(made.claims):
-        table = Table("claim", "measured", "95 %", "verdict", title="claims", title_justify="left")
-        for row in made.claims.to_dict("records"):
-            table.add_row(escape(f"{row['study']}: {row['claim']}"), *page.finding_text(row), row["verdict"])
-        console.print(table)
+        _print(console, "claims", views.claim_view(made.claims), ("claim", "measured", "95 % interval", "verdict"))
     for problem in made.problems:
         console.print(f"problem: {problem}", soft_wrap=True, markup=False, highlight=False)
     if made.figure is not None:
         console.print(f"figure: {made.figure}", soft_wrap=True, markup=False, highlight=False)
     console.print(f"page:   {made.page}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _print(console: Console, title: str, shown: page.View, columns: Sequence[str] = ()) -> None:
+    """Some columns of a table of the page in the terminal."""
+    places = [shown.columns.index(name) for name in columns if name in shown.columns] or range(len(shown.columns))
+    table = Table(title=escape(title), title_justify="left")
+    for place in places:
+        table.add_column(escape(shown.columns[place]), justify="right" if shown.columns[place] in shown.numbers else "left")
+    for row in shown.rows:
+        table.add_row(*(escape(row[place].text) for place in places))
+    if shown.constant:
+        table.caption, table.caption_justify = escape(shown.constant), "left"
+    console.print(table)
+
+
+def terminal() -> Console:
+    """Standard output; 120 columns wide where it is a file or a pipe."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -239,10 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
-    show(made, console)
+    show(made, terminal())
     return 0
 
 

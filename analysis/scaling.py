@@ -17,80 +17,15 @@ from bfc.measure.likelihood import estimate, failures
 
 Line = tuple[str, str, int, float, str]
 """A line at one eps: study, target, L, eps, line."""
-NSTAR = (
-    "study",
-    "cell_id",
-    "method",
-    "target",
-    "d",
-    "L",
-    "degree",
-    "eps",
-    "nstar",
-    "lo",
-    "hi",
-    "censored",
-    "outcome",
-    "failures",
-    "excluded",
-    "seeds",
-    "largest_n",
-    "validation",
-    "line",
-)
-EXPONENTS = (
-    "study",
-    "method",
-    "target",
-    "L",
-    "eps",
-    "exponent",
-    "lo",
-    "hi",
-    "n_d",
-    "censored_d",
-    "reason",
-    "growth",
-    "tau",
-    "tau_lo",
-    "tau_hi",
-    "glm_exponent",
-    "glm_lo",
-    "glm_hi",
-    "smooth_exponent",
-    "smooth_lo",
-    "smooth_hi",
-    "power_score",
-    "power_aicc",
-    "power_bic",
-    "rival",
-    "rival_score",
-    "rival_aicc",
-    "rival_bic",
-    "best_model",
-    "excluded",
-    "warnings",
-    "prefactor",
-    "line",
-)
-LOCAL = ("study", "method", "target", "L", "eps", "line", "d_lo", "d_hi", "exponent", "lo", "hi")
-DEPTH = (
-    "study",
-    "method",
-    "target",
-    "d",
-    "L",
-    "degree",
-    "eps",
-    "nstar",
-    "lo",
-    "hi",
-    "censored",
-    "outcome",
-    "largest_n",
-    "validation",
-    "line",
-)
+LINE = ("study", "method", "target", "L", "eps", "line")
+"""What a row about a line begins with."""
+PLACE = ("target", "d", "L", "degree", "eps", "nstar", "lo", "hi", "censored", "outcome")
+NSTAR = ("study", "cell_id", "method", *PLACE, "failures", "excluded", "seeds", "largest_n", "validation", "line")
+DEPTH = ("study", "method", *PLACE, "largest_n", "validation", "line")
+EXPONENTS = (*LINE[:5], "exponent", "lo", "hi", "n_d", "censored_d", "reason", "growth", "tau", "tau_lo", "tau_hi",
+             "glm_exponent", "glm_lo", "glm_hi", "smooth_exponent", "smooth_lo", "smooth_hi", "power_score", "power_aicc", "power_bic",
+             "rival", "rival_score", "rival_aicc", "rival_bic", "best_model", "excluded", "warnings", "prefactor", "line")
+LOCAL = (*LINE, "d_lo", "d_hi", "exponent", "lo", "hi")
 READ = ("d", "n", "seed", "risk", "outcome", "kind", "diverged", "train_risk", "fresh")
 """Stored columns that the estimators read."""
 
@@ -162,7 +97,7 @@ def exponents(nstar: pd.DataFrame, keys: list[str], fits: dict[Line, ExponentFit
             **_compared(fit.models),
             "excluded": fit.counts["optimisation_limited"],
             "warnings": "; ".join(fit.warnings),
-            "prefactor": _prefactor(fit),
+            "prefactor": fit.prefactor,
             **{key: _common(group[key]) for key in keys},
         }
         for prefix, found in (("", fit), ("glm_", fit.glm), ("smooth_", fit.smooth)):
@@ -218,16 +153,6 @@ def _compared(models: pd.DataFrame) -> dict[str, object]:
         if scored and len(power) and np.isfinite(row["power_score"]):
             row["best_model"] = "power" if row["power_score"] >= best["score"] else best["model"]
     return row
-
-
-def _prefactor(fit: ExponentFit) -> float:
-    """Of the line with the fitted exponent through the bracketed n*, each weighted by its interval and the scatter τ."""
-    good = fit.nstar[(fit.nstar["censored"] == "") & fit.nstar["nstar"].notna()]
-    if not np.isfinite(fit.exponent):
-        return np.nan
-    d, n, lo, hi = (np.log(good[name].to_numpy(float)) for name in ("d", "nstar", "lo", "hi"))
-    weight = 1 / (((hi - lo) / 3.92) ** 2 + fit.tau[1] ** 2)
-    return float(np.exp(np.average(n - fit.exponent * d, weights=weight)))
 
 
 def _no_crossing(group: pd.DataFrame) -> str:

@@ -10,6 +10,8 @@ import pandas as pd
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 """The palette of Okabe and Ito, distinguishable with every common colour blindness (yellow, too faint on white, is
 replaced)."""
+DARK = ("#4DA3DB", "#F28A44", "#2CC09A", "#E39CC3", "#F0B73C", "#8CCBF2", "#E6E7E9", "#B99A5F")
+"""The same colours on a dark page."""
 MARKERS = "osD^vPXh<>"
 DASHES = ("-", "--", "-.", ":")
 

@@ -440,7 +440,7 @@ def test_one_bad_cell_of_a_sweep_stops_all_of_it_before_anything_is_trained(tmp_
 @pytest.mark.parametrize("arguments, expected", [
     (["target.d=abc"], "target.d=abc: must be an integer"),
     (["target.d=${foo}"], "target.d: Interpolation key 'foo' not found"),
-    (["hydra.launcher.x=1"], "hydra.launcher.x: no such key; allowed: processes"),
+    (["hydra.launcher.x=1"], "hydra.launcher.x: no such key; allowed: ask_above, confirmed, detach, dry_run"),
 ])
 def test_a_real_process_says_it_too(arguments: list[str], expected: str, tmp_path) -> None:
     done = process(*arguments, cwd=tmp_path, HYDRA_FULL_ERROR="0")

@@ -68,7 +68,7 @@ def test_a_yaml_is_the_constructor_of_its_class_key_by_key(choice: str) -> None:
     if part is None:
         assert set(node) <= {"_target_"}
         return
-    left_out = {f.name for f in dataclasses.fields(part)} - set(node)
+    left_out = {f.name for f in dataclasses.fields(part) if f.init} - set(node)
     assert set(node) - {"_target_"} <= {f.name for f in dataclasses.fields(part)}
     assert left_out <= {*DERIVED, *(("validation", "validation_size") if part == dataclasses.replace(part, validation="none") else ())} \
         if group == "measure" else not left_out
@@ -186,10 +186,11 @@ def test_each_key_of_a_learners_job_is_or_is_not_part_of_its_identity(choices: t
 def test_each_key_of_a_baseline_is_part_of_its_identity(option: str) -> None:
     values = container("learner=none", f"baseline={option}")
     old, seen = ids(values), {ids(values)[0]}
+    hints = typing.get_type_hints(type(config.component("baseline", values["baseline"])))
     for key, value in values["baseline"].items():
         if key == "_target_":
             continue
-        for candidate in variants(None, value):
+        for candidate in variants(hints[key], value):
             try:
                 new = ids(changed(values, **{f"baseline__{key}": candidate}))
             except UserError:

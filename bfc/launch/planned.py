@@ -11,6 +11,7 @@ from typing import Any
 from bfc import config as bfc_config
 from bfc.config import CellSpec, Job
 from bfc.launch.waves import earlier, waves
+from bfc.store import Store
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Planned:
 def planned(overrides: Sequence[str], container: Mapping[str, Any]) -> Planned:
     """Raises :class:`bfc.errors.UserError` for a job that cannot be run."""
     job = bfc_config.load(container)
+    Store(job.results).check()
     absolute = str(Path(job.results).resolve())
     job = replace(job, results=absolute)
     return Planned(tuple(overrides), {**container, "results": absolute}, job, tuple(bfc_config.cells(job)))

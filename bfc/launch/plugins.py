@@ -32,7 +32,6 @@ from bfc.launch.compat import explain
 from bfc.launch.folders import SITE, SWEEPS
 from bfc.launch.planned import Planned, planned
 from bfc.launch.waves import earlier, prior, waves
-from bfc.store import Store
 from bfc.trackers.watch import show_studies
 
 
@@ -104,8 +103,6 @@ class StudySweeper(Sweeper):
             chosen |= dict.fromkeys(_grid(parser.parse_overrides([*params, *block, *arguments])))
         composer = Composer(self.loader, self.config)
         jobs = [planned(overrides, composer.job(overrides)) for overrides in chosen]
-        for folder in {each.job.results for each in jobs}:
-            Store(folder).check()
         if isinstance(self.launcher, PlanLauncher):
             require(self.max_batch_size is None, "hydra.sweeper.max_batch_size", self.max_batch_size,
                     f"null with this launcher, which submits everything at once; {self.launcher.LIMIT} limits what runs together")

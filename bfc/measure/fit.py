@@ -46,6 +46,9 @@ class ExponentFit:
     spread: tuple[float, float, float]
     """The same of s, the spread of log n* over seeds."""
     counts: Mapping[str, int]
+    prefactor: float = float("nan")
+    """Of n* = prefactor · d^exponent: the line with the fitted exponent through the bracketed n*, each weighted by its interval and
+    τ; NaN without an exponent."""
     warnings: tuple[str, ...] = field(default=())
 
     def __str__(self) -> str:
@@ -89,8 +92,17 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
     quick, even = glm(bearing), smooth(bearing, {r["d"]: r["nstar"] for r in rows if not r["censored"] and r["nstar"] > 0}, random_effect)
     return ExponentFit(
         judged.eps, found.exponent, found.lo, found.hi, reason, growth, nstar, models, local, quick, even, found.tau, found.spread,
-        _counts(judged), tuple(_warnings(judged, cells, curves, nstar, found, quick, even)),
+        _counts(judged), _prefactor(nstar, found), tuple(_warnings(judged, cells, curves, nstar, found, quick, even)),
     )
+
+
+def _prefactor(nstar: pd.DataFrame, found: Posterior) -> float:
+    good = nstar[(nstar["censored"] == "") & nstar["nstar"].notna()]
+    if not np.isfinite(found.exponent) or good.empty:
+        return float("nan")
+    d, n, lo, hi = (np.log(good[name].to_numpy(float)) for name in ("d", "nstar", "lo", "hi"))
+    weight = 1 / (((hi - lo) / 3.92) ** 2 + found.tau[1] ** 2)
+    return float(np.exp(np.average(n - found.exponent * d, weights=weight)))
 
 
 def _nothing(cells: Mapping[float, Cell]) -> str:
