@@ -19,7 +19,7 @@ def varying_keys(cells: pd.DataFrame) -> list[str]:
 
     ``cells``: the rows of one study of :class:`analysis.collect.Collected`.
     """
-    keys = [key for key in cells if key not in HEAD and key not in AXES]
+    keys = _settings(cells)
     values = cells[keys].map(_text)
     counts = values.groupby([cells["target"], cells["method"]]).nunique()
     return [key for key in keys if (counts[key] > 1).any()]
@@ -32,7 +32,7 @@ def line_labels(cells: pd.DataFrame) -> pd.Series:
     (d, L) always differ."""
     labels = pd.Series("", index=cells.index, dtype=object)
     for (_, method), group in cells.groupby(["target", "method"]):
-        keys = [key for key in group if key not in HEAD and key not in AXES]
+        keys = _settings(group)
         values = group[keys].map(_text)
         chosen = _splitting(values, group[["d", "L"]])
         if chosen is None:
@@ -43,6 +43,11 @@ def line_labels(cells: pd.DataFrame) -> pd.Series:
             parts = [f"{name}={shown(values.at[row, key])}" for name, key in zip(names, chosen, strict=True)]
             labels[row] = ", ".join([method, *parts])
     return labels
+
+
+def _settings(table: pd.DataFrame) -> list[str]:
+    """The columns that hold what was configured; ``facts`` follow from these."""
+    return [key for key in table if key not in HEAD and key not in AXES and not key.startswith("facts.")]
 
 
 def _splitting(values: pd.DataFrame, places: pd.DataFrame) -> list[str] | None:

@@ -322,7 +322,7 @@ def cells(job: Job) -> list[CellSpec]:
 def _spec(kind: str, method: str, identity: Mapping[str, Any], job: Job) -> CellSpec:
     names = ("target", "task", "representation", "learner", "schedule", "optimizer", "probe", "baseline", "measure")
     shown = {"kind": kind, "method": method, "target_name": _short(job.family), "d": job.target.d, "L": max(job.target.levels, default=1),
-             "degree": job.target.degree, **{name: identity.get(name) for name in names}}
+             "degree": job.target.degree, "facts": dict(job.target.facts()), **{name: identity.get(name) for name in names}}
     return CellSpec(kind, method, identity, {**shown, **{k: v for k, v in identity.items() if k not in shown}})
 
 

@@ -111,6 +111,11 @@ class Target(Protocol):
 
     def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Draw: ...
 
+    def facts(self) -> Mapping[str, Any]:
+        """Plain values that follow from the fields and that a reader of a stored configuration should see, such as the harmonic
+        decomposition; no part of the identity."""
+        return {}
+
     def theory(self) -> Mapping[str, Theory]:
         """Kind of method (``staged``, ``kernel`` ...) → its predicted exponent; may be empty."""
         return {}

@@ -32,7 +32,8 @@ def everything(learner, target) -> frozenset[str]:
 @pytest.fixture
 def pair(build, node, every_pair):
     learner, target = every_pair
-    return build("learner", learner), build("target", target, **({"d": 6} if "d" in node("target", target) else {}))
+    small = {"width": 16} if "width" in node("learner", learner) else {}
+    return build("learner", learner, **small), build("target", target, **({"d": 6} if "d" in node("target", target) else {}))
 
 
 def test_initial_parameters_depend_on_the_own_seed_only(pair):

@@ -1,0 +1,44 @@
+"""The exact tangent kernel of the first layer of an infinitely wide two-layer network with φ = ReLU^p/p!, the activations of the papers
+on quadratic models. It exists beside :class:`bfc.baselines.kernels.NTK` because a fair linear opponent must see the degree of the
+target: without biases the tangent kernel of ReLU²/2 has no component of degree 4 at all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bfc.baselines.ridge import KernelRidge, is_integer
+from bfc.errors import require
+
+
+@dataclass(frozen=True)
+class ReLUPowerNTK(KernelRidge):
+    """K(h, h') = h·h' E_w φ'(w·h) φ'(w·h'), w ~ N(0, I), only the first layer trained, scaled to 1 at h = h' with |h|² = D. With
+    u = cos θ between h and h' and φ' = ReLU^{p−1}/(p−1)!, K = (|h||h'|/D)^p u J(u)/J(1), J the arc-cosine kernel of degree p − 1 (Cho &
+    Saul 2009, eq. 4): J_0 ∝ π − θ, J_1 ∝ sin θ + (π − θ) cos θ, J_2 ∝ 3 sin θ cos θ + (π − θ)(1 + 2 cos² θ).
+    Raises :class:`bfc.errors.UserError` unless p is 1, 2 or 3."""
+
+    power: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(is_integer(self.power) and 1 <= self.power <= 3, "baseline.power", self.power, "1, 2 or 3")
+
+    @property
+    def label(self) -> str:
+        return f"NTK of ReLU{'' if self.power == 1 else f'^{self.power}'} (two layers, no bias)"
+
+    def gram(self, x: Tensor, z: Tensor) -> Tensor:
+        """``x`` (N, D), ``z`` (M, D) → (N, M)."""
+        norms = [t.square().sum(1).div_(x.shape[1]).sqrt_() for t in (x, z)]
+        sizes = norms[0].unsqueeze(1) * norms[1]
+        u = (x @ z.mT).div_(x.shape[1]).div_(sizes.clamp(min=torch.finfo(x.dtype).tiny))
+        u.masked_fill_(u > 1 - 1e-14, 1.0).clamp_(min=-1.0)
+        rest = torch.acos(u).neg_().add_(math.pi)
+        if self.power > 1:
+            sine = (1 - u * u).sqrt_()
+            rest = rest.mul_(u).add_(sine) if self.power == 2 else rest.mul_(1 + 2 * u * u).add_(sine.mul_(u).mul_(3))
+        return rest.mul_(u).mul_(sizes.pow_(self.power)).div_(3 * math.pi if self.power == 3 else math.pi)
