@@ -205,6 +205,9 @@ def _check_keys(path: str, hint: Any, value: Any) -> None:
                 _check_keys(f"{path}.{name}", hints[name], value[name])
             elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
                 raise UserError(f"{path}.{name}: is missing; it must be {describe(hints[name])}")
+    elif get_origin(hint) in (typing.Union, types.UnionType) and isinstance(value, Mapping):
+        for option in get_args(hint):
+            _check_keys(path, option, value)
     elif get_origin(hint) is tuple and isinstance(value, list):
         for i, part in enumerate(value):
             _check_keys(f"{path}[{i}]", get_args(hint)[0], part)
@@ -229,11 +232,11 @@ def _construct(key: str, cls: type, values: Mapping[str, Any]) -> Any:
     try:
         return _adapter(cls).validate_json(json.dumps(values), strict=True)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, UserError):
-            raise cause from None
-        raise UserError(_complaint(key, cls, values, first["loc"])) from None
+        every = error.errors()
+        for cause in (each.get("ctx", {}).get("error") for each in every):
+            if isinstance(cause, UserError):
+                raise cause from None
+        raise UserError(_complaint(key, cls, values, every[0]["loc"])) from None
 
 
 def _complaint(path: str, hint: Any, value: Any, location: tuple[int | str, ...]) -> str:

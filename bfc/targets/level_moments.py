@@ -1,7 +1,7 @@
 """The constants that normalise a composition of quadratics: per-unit rescaling, per-unit and per-level standard
-deviations, and Var f*. They depend on x only through the linear forms that the rows read, so the composition is
-expanded as a polynomial in that few orthonormal coordinates (exact); levels whose expansion would be too large are
-measured by a quadrature on the same coordinates, exact in the radius and Monte-Carlo in the direction, with a standard error."""
+deviations, and Var f*. Under N(0, I) they depend on x only through the linear forms that the rows read, so the composition
+is expanded as a polynomial in that few orthonormal coordinates (exact); levels whose expansion would be too large, and
+all levels under another input law, are measured by quadrature (:func:`bfc.targets.inputs.nodes`), with a standard error."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy import special
 from torch import Tensor
 
-from bfc import streams
 from bfc.errors import UserError
 from bfc.targets import gaussian_polynomials as gp
+from bfc.targets.inputs import Inputs, nodes
 
 if TYPE_CHECKING:
     from bfc.targets.quadratic_densenet import QuadraticDenseNet
@@ -70,8 +69,8 @@ def _stack(each: list[LevelMoments]) -> LevelMoments:
 
 
 def _basis(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Tensor:
-    """Orthonormal rows (r, d) spanning every linear form that the rows read."""
-    if any(1 in parts for parts in rows.values()):
+    """Orthonormal rows (r, d) spanning every linear form that the rows read; all of R^d where x is not Gaussian."""
+    if target.law != "gaussian" or any(1 in parts for parts in rows.values()):
         return torch.eye(target.d, dtype=torch.float64)
     forms = torch.cat([parts[0] for parts in rows.values() if 0 in parts])
     _, singular, span = torch.linalg.svd(forms, full_matrices=False)
@@ -81,13 +80,13 @@ def _basis(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Ten
 def _one(target: QuadraticDenseNet, seed: int, rows: dict[int, dict[int, Tensor]]) -> LevelMoments:
     basis = _basis(target, rows)
     exact = _Exact(basis)
-    sampled: _Radial | None = None
+    sampled: _Sampled | None = None
     scaled: dict[int, dict[int, Tensor]] = {}
     unit_sd: dict[int, Tensor] = {}
     level_sd, level_error = [], []
     for level, alpha in zip(target.levels, target.alpha, strict=True):
-        if sampled is None and not gp.affordable(len(basis), exact.degree(rows[level])):
-            sampled = _Radial(target, seed, basis, scaled, unit_sd, level_sd)
+        if sampled is None and (target.law != "gaussian" or not gp.affordable(len(basis), exact.degree(rows[level]))):
+            sampled = _Sampled(target, seed, basis, scaled, unit_sd, level_sd)
         moments = sampled or exact
         scaled[level], unit_sd[level], sd, error = moments.add_level(level, alpha, rows[level])
         level_sd.append(sd)
@@ -144,22 +143,14 @@ class _Exact:
         return gp.mean_and_variance(self.label, self.r, self.label_degree)[1], 0.0
 
 
-class _Radial:
-    """The same by quadrature, starting above the levels that were expanded exactly. x = rho u: directions u are drawn (each with its
-    opposite, so that odd powers of rho cancel), and over rho, which carries the heavy tail, a Gauss-Laguerre rule is exact: rho^2 / 2
-    is a Gamma(r / 2) variable and squares of the label are polynomials in it. A plain sample of x misses, at degree 16 and above, the
-    rare large |x| that dominate the variance, and underestimates its own error."""
+class _Sampled:
+    """The same by quadrature, starting above the levels that were expanded exactly."""
 
     def __init__(self, target: QuadraticDenseNet, seed: int, basis: Tensor, scaled: dict[int, dict[int, Tensor]],
                  unit_sd: dict[int, Tensor], level_sd: list[float]) -> None:
-        r = len(basis)
-        half_squares, weights = special.roots_genlaguerre(target.degree // 2 + 1, r / 2 - 1)
-        self.weights = torch.tensor(weights / weights.sum())
-        count = max(2, min(target.quadrature, MAX_NODE_NUMBERS // r) // (2 * len(weights)))
-        u = streams.normal_rows(streams.keys([seed], "target/quadrature"), torch.arange(count).unsqueeze(0), r, torch.float64)[0]
-        u /= u.norm(dim=1, keepdim=True)
-        signed = torch.tensor((2 * half_squares) ** 0.5).repeat(2) * torch.tensor([1.0, -1.0]).repeat_interleave(len(weights))
-        x = (u.unsqueeze(1) * signed.view(1, -1, 1)).flatten(0, 1)
+        inputs = Inputs(target.law, (seed,), target.d, torch.float64)
+        self.nodes = nodes(inputs, basis, target.degree, min(target.quadrature, MAX_NODE_NUMBERS // len(basis)))
+        x = self.nodes.x
         self.basis, self.u = basis, {0: x, 1: (x * x - 1) * 0.5**0.5}
         self.label = torch.zeros(len(x), dtype=torch.float64)
         for (level, parts), sd, alpha in zip(scaled.items(), level_sd, target.alpha, strict=False):
@@ -173,16 +164,12 @@ class _Radial:
     def _keep(self, level: int, z: Tensor, sd: Tensor) -> None:
         self.u[level] = (z * z - 1) / sd
 
-    def _mean(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean of each column of values at the nodes (N, k) and its standard error over directions; (k,)."""
-        each = torch.einsum("dsnk,n->dk", values.view(-1, 2, len(self.weights), values.shape[1]), 0.5 * self.weights)
-        return each.mean(0), each.std(0) / len(each) ** 0.5
-
     def add_level(self, level: int, alpha: float, parts: dict[int, Tensor]) -> tuple[dict[int, Tensor], Tensor, float, float]:
         z = self._read(parts)
-        factor = self._mean(z * z)[0].rsqrt()
+        linear = parts[0].square().sum(1) if set(parts) == {0} else None  # Cov x = I, whatever the law
+        factor = (self.nodes.mean(z * z)[0] if linear is None else linear).rsqrt()
         z *= factor
-        sd = (self._mean(z**4)[0] - 1).sqrt()
+        sd = (self.nodes.mean(z**4)[0] - 1).sqrt()
         self._keep(level, z, sd)
         total = (z * z).sum(1) - z.shape[1]
         variance, error = self._variance(total)
@@ -193,5 +180,5 @@ class _Radial:
         return self._variance(self.label)
 
     def _variance(self, values: Tensor) -> tuple[float, float]:
-        second, error = self._mean(values.square().unsqueeze(1))
-        return float(second - self._mean(values.unsqueeze(1))[0] ** 2), float(error)
+        second, error = self.nodes.mean(values.square().unsqueeze(1))
+        return float(second - self.nodes.mean(values.unsqueeze(1))[0] ** 2), float(error)

@@ -2,12 +2,12 @@
 against the text): a composition of quadratics in which each level squares a mixture of the previous level and skip
 links, and the label adds up the levels with coefficients that fall (the information gap). Every unit and every level
 is normalised with exact Gaussian moments where the expansion is affordable, so that level l alone has variance
-alpha_l^2; beyond that by a quadrature whose standard error is kept with the draw."""
+alpha_l^2; beyond that, and for other input laws, by a quadrature whose standard error is kept with the draw."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bfc import streams
 from bfc.errors import require
+from bfc.targets.inputs import Inputs, Law
 from bfc.targets.level_moments import LevelMoments, Rows, level_moments
 from bfc.types import Draw, Target, Theory
 
@@ -23,7 +24,8 @@ PAPER = "Allen-Zhu & Li, arXiv:2001.04413"
 
 @dataclass(frozen=True)
 class QuadraticDenseNet(Target):
-    """y = sum_l alpha_l (|z_l|^2 - E|z_l|^2) / c_l with c_l the standard deviation of |z_l|^2, x ~ N(0, I_d).
+    """y = sum_l alpha_l (|z_l|^2 - E|z_l|^2) / c_l with c_l the standard deviation of |z_l|^2, x ~ N(0, I_d)
+    or another law of mean zero and covariance I (:mod:`bfc.targets.inputs`).
 
     z_l = sqrt(1-rho) A_l u_{l-1} + sqrt(rho/m) sum_{m other links j} B_{l,j} u_j, rows rescaled to Var z = 1, where
     u_0 = x, u_1 = (x^2 - 1)/sqrt 2 and u_j = (z_j^2 - 1) / sd per unit for j >= 2; A_l has orthonormal rows (columns
@@ -39,7 +41,9 @@ class QuadraticDenseNet(Target):
     L: int = 3
     """Depth: levels 2..L."""
     widths: tuple[int, ...] | None = None
-    """k_2..k_L; null: max(2, 6 - l)."""
+    """k_2..k_L; null: max(2, 6 - l). With ``width_power`` the factors of the powers of d; null: 1."""
+    width_power: tuple[float, ...] | None = None
+    """p_2..p_L of widths that grow with d, k_l = round(widths_l d^p_l), at least 1; null: widths are constant."""
     alpha: tuple[float, ...] | None = None
     """alpha_2..alpha_L, coefficients; null: gamma^(l-2)."""
     gamma: float | None = 0.5
@@ -51,6 +55,8 @@ class QuadraticDenseNet(Target):
     links: Literal["chain", "skip", "dense"] | tuple[tuple[int, ...], ...] = "skip"
     """J_l, the levels that level l reads (0: x, 1: x^2 - 1): chain {l-1}; skip {l-1, 0}; dense {all below}; or a list
     per level 2..L."""
+    law: Law = "gaussian"
+    """Of the inputs: ``gaussian``, ``uniform``, ``sign``, ``laplace``, ``exponential`` or a mixture of skewed Gaussians."""
     quadrature: int = 1 << 20
     """Monte-Carlo nodes for the constants where the exact expansion is too large."""
 
@@ -58,6 +64,8 @@ class QuadraticDenseNet(Target):
         require(1 <= self.d <= 1 << 20, "target.d", self.d, "an integer from 1 to 1048576")
         require(2 <= self.L <= 8, "target.L", self.L, "an integer from 2 to 8")
         levels = self.L - 1
+        if self.width_power is not None:
+            self._resolve_widths(levels)
         if self.widths is None:
             object.__setattr__(self, "widths", tuple(min(self.d, max(2, 6 - level)) for level in self.levels))
         require(len(self.widths) == levels, "target.widths", list(self.widths), f"a list of L-1 = {levels} integers (k_2..k_{self.L})")
@@ -71,6 +79,7 @@ class QuadraticDenseNet(Target):
         require(0 <= self.rho < 1, "target.rho", self.rho, "a number in [0, 1)")
         require(self.widths[0] <= self.d, "target.widths", list(self.widths), f"such that k_2 <= target.d = {self.d}")
         require(self.quadrature >= 1 << 12, "target.quadrature", self.quadrature, "an integer >= 4096")
+        require(self.law != "sign" or self.base == "x", "target.law", self.law, "another law with target.base=x_squared: x^2 - 1 is zero")
         if not isinstance(self.links, str):
             object.__setattr__(self, "links", tuple(tuple(sorted(set(j))) for j in self.links))
             require(len(self.links) == levels, "target.links", self._shown_links, f"a list of L-1 = {levels} lists")
@@ -79,6 +88,16 @@ class QuadraticDenseNet(Target):
                 allowed = {0, 1, *range(2, level)}
                 require(previous in below and set(below) <= allowed, "target.links", self._shown_links,
                         f"such that level {level} reads {previous} and only levels from {sorted(allowed)}")
+
+    def _resolve_widths(self, levels: int) -> None:
+        """Powers of d made numbers, so that a target is the same however its widths are written."""
+        powers, factors = self.width_power, self.widths or (1,) * levels
+        require(len(powers) == levels and all(-8 <= p <= 1 for p in powers), "target.width_power", list(powers),
+                f"a list of L-1 = {levels} numbers from -8 to 1 (of k_2..k_{self.L})")
+        require(len(factors) == levels, "target.widths", list(factors), f"a list of L-1 = {levels} integers, factors of d^width_power")
+        grown = (max(1, round(c * self.d**p)) if c >= 1 else c for c, p in zip(factors, powers, strict=True))
+        object.__setattr__(self, "widths", tuple(grown))
+        object.__setattr__(self, "width_power", None)
 
     @property
     def _shown_links(self) -> list[list[int]]:
@@ -127,7 +146,7 @@ class QuadraticDenseNet(Target):
         cast = {"dtype": dtype, "device": device}
         scale = torch.tensor(self.alpha, dtype=torch.float64) / moments.level_sd
         return QuadraticDraw(
-            target=self, seeds=tuple(seeds), dtype=dtype, device=torch.device(device), moments=moments,
+            target=self, seeds=tuple(seeds), law=Inputs(self.law, tuple(seeds), self.d, dtype, torch.device(device)), moments=moments,
             weights={l: {j: w.to(**cast) for j, w in parts.items()} for l, parts in moments.rows.items()},
             unit_sd={l: sd.to(**cast) for l, sd in moments.unit_sd.items()}, scale=scale.to(**cast))
 
@@ -157,8 +176,7 @@ class QuadraticDraw(Draw):
 
     target: QuadraticDenseNet
     seeds: tuple[int, ...]
-    dtype: torch.dtype
-    device: torch.device
+    law: Inputs
     moments: LevelMoments
     weights: dict[int, dict[int, Tensor]]
     """Rescaled rows: level → source → (R, k_level, width of source)."""
@@ -166,7 +184,6 @@ class QuadraticDraw(Draw):
     """Standard deviation of z_l^2 per unit, (R, k_l)."""
     scale: Tensor
     """alpha_l / c_l, (R, L-1)."""
-    _keys: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def variance(self) -> Tensor:
@@ -181,9 +198,7 @@ class QuadraticDraw(Draw):
         return {"scale": self.scale}
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        if role not in self._keys:
-            self._keys[role] = streams.keys(self.seeds, f"inputs/{self.target.d}/{role}", self.device)
-        return streams.normal_rows(self._keys[role], rows.to(self.device), self.target.d, self.dtype)
+        return self.law.rows(role, rows)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         u = {0: x, 1: (x * x - 1) * 0.5**0.5}
@@ -200,8 +215,8 @@ class QuadraticDraw(Draw):
         return y
 
     def select(self, index: Sequence[int]) -> QuadraticDraw:
-        i = torch.as_tensor(index, device=self.device)
+        i = torch.as_tensor(index, device=self.scale.device)
         return replace(
-            self, seeds=tuple(self.seeds[j] for j in index), moments=self.moments.select(index), _keys={},
+            self, seeds=tuple(self.seeds[j] for j in index), moments=self.moments.select(index), law=self.law.select(index),
             weights={l: {j: w[i] for j, w in parts.items()} for l, parts in self.weights.items()},
             unit_sd={l: sd[i] for l, sd in self.unit_sd.items()}, scale=self.scale[i])
