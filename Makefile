@@ -4,19 +4,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+BUDGET := 30m
 TORCH := torch>=2.11,<2.14
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint clean help
+.PHONY: demo reproduce test lint clean help
 
 help:
 	@echo "make demo   run sweeps/bfc_sample_complexity.yaml in its small form and draw the figure (about 3 minutes on 2 cores)"
+	@echo "make reproduce  judge every claim under sweeps/ within 30 minutes (BUDGET=4h, BUDGET=full: longer) and write the page"
 	@echo "make test   lint and the whole test suite"
 	@echo "make clean  remove .venv and $(DEMO)"
 
 demo: $(VENV)/installed
 	$(BIN)/python -m bfc.train -m +sweeps=bfc_sample_complexity study.size=demo results=$(DEMO)/results
 	$(BIN)/python -m analysis.report $(DEMO)/results -o $(DEMO)/report
+
+reproduce: $(VENV)/installed
+	$(BIN)/bfc reproduce --budget $(BUDGET)
 
 test: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest -n 2

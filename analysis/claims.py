@@ -14,13 +14,10 @@ import yaml
 
 from analysis import discover
 from analysis.evidence import UNDECIDED, Evidence
+from bfc.launch.budget import SIZES
 from bfc.launch.folders import SWEEPS
 
 COLUMNS = ("claim", "paper", "study", "predicted", "measured", "lo", "hi", "verdict", "remark", "command", "next")
-SIZES = ("demo", "30m", "4h", "full")
-"""Of every study, small to large."""
-
-
 def study_node(study: str, folder: Path = SWEEPS) -> dict[str, Any]:
     """The ``study`` node of a study's file; empty for a study without a file."""
     path = folder / f"{study}.yaml"

@@ -22,11 +22,13 @@ Params = dict[str, Tensor]
 @dataclass(frozen=True)
 class Theory:
     """A predicted scaling of n* for one kind of method: n* grows as d^exponent; ``source`` cites where this is said,
-    ``bound`` is ``upper``, ``lower`` or ``rate``."""
+    ``bound`` is ``upper``, ``lower`` or ``rate``; ``nstar`` is the predicted n* at the target's own d, where the source gives its
+    constants, too."""
 
     exponent: float
     bound: str
     source: str
+    nstar: float | None = None
 
 
 class Draw(Protocol):

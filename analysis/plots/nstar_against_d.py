@@ -11,11 +11,13 @@ from analysis.chart import Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
 from analysis.series import counted, free_mark, free_notes, nstar_series, plain_ticks, slope_text
 from analysis.style import Look
+from analysis.theory import guides, predictions
 
 ORDER = 10
 CAPTION = ("n* against input dimension d, {target}, L = {L}. Bars: 95 % posterior intervals of each cell alone; open markers with arrows: "
            "not reached (up) or reached at the smallest n already (down), open without arrow: beyond the largest n; lines: power laws, the "
-           "posterior of all cells together, censored ones included. Below: local exponent Δ log n* / Δ log d between neighbouring d with "
+           "posterior of all cells together, censored ones included; grey: what theory says, as a slope where its constants say "
+           "nothing at these d. Below: local exponent Δ log n* / Δ log d between neighbouring d with "
            "its 95 % interval; a power law is level there.")
 
 
@@ -26,12 +28,14 @@ def nstar_against_d(evidence: Evidence) -> Iterator[Chart]:
             continue
         fits, steps = (t[(t["target"] == target) & (t["L"] == L)] for t in (evidence.exponents, evidence.local))
         steps = steps[np.isfinite(steps["exponent"])]
-        columns = [_column(own, eps, fits, steps, evidence) for eps, own in sorted(rows.groupby("eps"), reverse=True)]
+        theory = predictions(evidence.trainings, target, L)
+        columns = [_column(own, eps, fits, steps, theory, evidence) for eps, own in sorted(rows.groupby("eps"), reverse=True)]
         yield Chart(f"nstar-{target}-L{L}", CAPTION.format(target=target, L=L), columns, (3.0, 1.7) if len(steps) else (4.0,), "column",
                     "method: exponent of d [95 % interval]", same_y=True, notes=free_notes(rows))
 
 
-def _column(rows: pd.DataFrame, eps: float, fits: pd.DataFrame, steps: pd.DataFrame, evidence: Evidence) -> list[Panel]:
+def _column(rows: pd.DataFrame, eps: float, fits: pd.DataFrame, steps: pd.DataFrame, theory: pd.DataFrame,
+            evidence: Evidence) -> list[Panel]:
     shown, below = [], []
     lines = sorted(rows["line"].unique())
     for rank, line in enumerate(lines):
@@ -44,6 +48,7 @@ def _column(rows: pd.DataFrame, eps: float, fits: pd.DataFrame, steps: pd.DataFr
             law = fit["prefactor"].iloc[0] * span ** fit["exponent"].iloc[0]
             shown.append(Series(f"{line}: power law", look, pd.DataFrame({"x": span, "y": law}), "line"))
         below.append(_local(steps[(steps["line"] == line) & np.isclose(steps["eps"], eps)], line, look, shift**2))
+    shown += guides(theory, rows)
     ends = (rows["d"].min() / 1.12, rows["d"].max() * 1.12)
     axis = Axis("input dimension d", ticks=plain_ticks(rows["d"]), range=ends)
     top = Panel(shown, axis, Axis(f"n* ({counted(rows)})"), f"ε = {eps:g}")

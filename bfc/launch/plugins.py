@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -29,7 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bfc.errors import UserError, nearest, require
 from bfc.launch.compat import explain
-from bfc.launch.folders import SITE, SWEEPS
+from bfc.launch.folders import CONF, SITE, SWEEPS
 from bfc.launch.planned import Planned, planned
 from bfc.launch.waves import earlier, prior, waves
 from bfc.trackers.watch import show_studies
@@ -96,13 +98,7 @@ class StudySweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Compose and check every job, then launch them together; nothing is written before all have passed. After all have
         ended, failures are listed and raised as one :class:`UserError`."""
-        parser = OverridesParser.create(config_loader=self.loader)
-        params = [f"{key}={value}" for key, value in self.params.items()]
-        chosen: dict[tuple[str, ...], None] = {}
-        for block in blocks(self.config):
-            chosen |= dict.fromkeys(_grid(parser.parse_overrides([*params, *block, *arguments])))
-        composer = Composer(self.loader, self.config)
-        jobs = [planned(overrides, composer.job(overrides)) for overrides in chosen]
+        jobs = expand(self.config, self.loader, [f"{key}={value}" for key, value in self.params.items()], arguments)
         if isinstance(self.launcher, PlanLauncher):
             require(self.max_batch_size is None, "hydra.sweeper.max_batch_size", self.max_batch_size,
                     f"null with this launcher, which submits everything at once; {self.launcher.LIMIT} limits what runs together")
@@ -137,6 +133,24 @@ class StudySweeper(Sweeper):
                 returns.append(self.launcher.launch([overrides[number] for number in numbers], initial_job_idx=len(finished)))
                 finished |= dict(zip(numbers, returns[-1], strict=True))
         return returns, finished
+
+
+def expand(config: DictConfig, loader: Any, params: Sequence[str], arguments: Sequence[str]) -> list[Planned]:
+    """Every job of the study in ``config`` (or of ``arguments`` alone, where there is none), composed and checked: ``params``, then the
+    block, then ``arguments``, the later ones on top."""
+    parser = OverridesParser.create(config_loader=loader)
+    chosen: dict[tuple[str, ...], None] = {}
+    for block in blocks(config):
+        chosen |= dict.fromkeys(_grid(parser.parse_overrides([*params, *block, *arguments])))
+    composer = Composer(loader, config)
+    return [planned(overrides, composer.job(overrides)) for overrides in chosen]
+
+
+def compose_sweep(arguments: Sequence[str]) -> list[Planned]:
+    """The jobs that ``python -m bfc.train -m`` with these arguments would run, without running any."""
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return expand(compose("config", list(arguments), return_hydra_config=True), GlobalHydra.instance().config_loader(), (), arguments)
 
 
 class PlanLauncher(Launcher):

@@ -6,6 +6,7 @@ alpha_l^2; beyond that, and for other input laws, by a quadrature whose standard
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -135,7 +136,8 @@ class QuadraticDenseNet(Target):
     def theory(self) -> Mapping[str, Theory]:
         return {
             "hierarchical": Theory(1.0, "rate", "parameter counting: k_2 d unknowns; the paper proves poly(d) only"),
-            "kernel": Theory(float(self.degree), "lower", f"{PAPER}, lower bounds (recalled): N >= C(d, degree) / 1000"),
+            "kernel": Theory(float(self.degree), "lower", f"{PAPER}, lower bounds (recalled): N >= C(d, degree) / 1000",
+                             math.comb(self.d, self.degree) / 1000),
         }
 
     def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32,
