@@ -1,0 +1,89 @@
+"""Agnostic learning: the labels are those of the target plus a bounded function that nothing in the concept class can explain, and a method
+is judged against the sum. The function is a parity of signs in one coordinate more than the target's degree, so that it is orthogonal
+to every polynomial of that degree and the best risk in the class, OPT, is known exactly: Allen-Zhu & Li (arXiv:2001.04413; form
+recalled) prove a risk of (1 + γ) OPT + ε² there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from bfc import streams
+from bfc.errors import UserError, require
+from bfc.targets.wrapped import Wrapped, WrappedDraw
+from bfc.types import Draw, Target
+
+MEDIANS = {"gaussian": 0.0, "uniform": 0.0, "sign": 0.0, "laplace": 0.0, "exponential": math.log(2) - 1}
+"""Laws of independent coordinates → the median of one."""
+
+
+@dataclass(frozen=True)
+class Agnostic:
+    """y = f*(x) + size · sd(f*) · Π_{i∈S} sign(x_i − median), S a random set of degree + 1 coordinates per seed; squared loss.
+
+    For independent coordinates the product has mean zero given any ``degree`` of them, so it is orthogonal to every polynomial G of
+    degree ≤ that of f*: E(y − G)² = size² Var f* + E(f* − G)² and OPT = size² Var f*. Raises :class:`bfc.errors.UserError` on bad
+    values and on targets that are no polynomial of independent coordinates, or of too few."""
+
+    numerics: ClassVar[int] = 1
+
+    size: float = 0.3
+    """Size of the bounded function in units of sd(f*)."""
+    judge: Literal["total", "excess"] = "total"
+    """``total``: risk E(y − g)² / Var y, at least :attr:`opt` in the class; ``excess``: E(f* − g)² / Var f*, for polynomials g of degree
+    up to that of f* the risk above OPT."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.size < float("inf"), "task.size", self.size, "a number > 0")
+
+    @property
+    def opt(self) -> float:
+        """OPT relative to Var y: the smallest relative risk in the concept class."""
+        return self.size**2 / (1 + self.size**2) if self.judge == "total" else 0.0
+
+    def bound(self, gamma: float, eps: float) -> float:
+        """The line (1 + γ) OPT + ε² in relative risk."""
+        return (1 + gamma) * self.opt + eps**2
+
+    def over(self, target: Target) -> Target:
+        if getattr(target, "law", None) not in MEDIANS or target.degree < 1:
+            raise UserError(f"task=agnostic: needs a polynomial of independent coordinates, not {type(target).__name__}; allowed: "
+                            f"target=quadratic_densenet with target.law {', '.join(MEDIANS)}")
+        require(target.d > target.degree, "target.d", target.d, f"at least degree + 1 = {target.degree + 1} with task=agnostic")
+        return _Agnostic(target, self)
+
+
+class _Agnostic(Wrapped):
+    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Draw:
+        inner, keys = self.target.draw(seeds, dtype, device), streams.keys(seeds, f"task/agnostic/{self.d}")
+        chosen = streams.uniform(keys.unsqueeze(1), torch.arange(self.d)).argsort(1)[:, : self.degree + 1]
+        return _AgnosticDraw(inner, self.lens, chosen.to(device), MEDIANS[self.law])
+
+
+@dataclass(frozen=True)
+class _AgnosticDraw(WrappedDraw):
+    chosen: Tensor
+    """S, (R, degree + 1), int64."""
+    median: float
+
+    def outside(self, x: Tensor) -> Tensor:
+        """The bounded function, ± size · sd(f*), (R, B) for inputs (R, B, d)."""
+        place = self.chosen.unsqueeze(1).expand(-1, x.shape[1], -1)
+        sign = torch.where(x.gather(2, place) < self.median, -1.0, 1.0).prod(2).to(x.dtype)
+        return self.lens.size * self.inner.variance.to(x.device, x.dtype).sqrt().unsqueeze(1) * sign
+
+    def observe(self, role: str, rows: Tensor, x: Tensor) -> Tensor:
+        y = self.inner.labels(x)
+        return y if role == "test" and self.lens.judge == "excess" else y + self.outside(x)
+
+    @property
+    def chance(self) -> Tensor:
+        return self.inner.variance * (1 + self.lens.size**2 if self.lens.judge == "total" else 1)
+
+    def select(self, index: Sequence[int]) -> _AgnosticDraw:
+        return replace(self, inner=self.inner.select(index), chosen=self.chosen[list(index)])
