@@ -19,7 +19,7 @@ from bfc.config import CellSpec, Compute, Job
 from bfc.engine.loop import Recipe
 from bfc.environment import environment, hardware
 from bfc.errors import UserError
-from bfc.measure.outcomes import judge, learned_at, to_confirm
+from bfc.measure.outcomes import judge, learned_at, saturated, to_confirm
 from bfc.stacks import Asked, Stacks
 from bfc.store import Cell, Store
 from bfc.trackers.watch import Watch
@@ -93,7 +93,7 @@ def _stored(spec: CellSpec, job: Job, cell: Cell) -> Outcome | None:
     """The outcome if everything asked for is stored; nothing but the request is then written."""
     if not is_stored(spec, job):
         return None
-    cell.add_request(_asked(replace(job, measure=_told(job.measure, cell.read_json("plan.json", None)))))
+    cell.add_request(_asked(replace(job, measure=_told(job.measure, _resumed(spec, job.measure, cell)[0]))))
     return Outcome(spec.cell_id, spec.method, len(cell.rows()), 0)
 
 
@@ -101,7 +101,10 @@ def is_stored(spec: CellSpec, job: Job) -> bool:
     """Whether everything that ``job`` asks of this cell is stored, confirmed and judged. Writes nothing."""
     cell = Store(job.results).cell(spec.cell_id)
     measured, rows = cell.check_config(spec.identity), cell.rows()
-    job = replace(job, measure=_frozen(job.measure, cell.read_json("plan.json", None)))
+    measure, plan = _resumed(spec, job.measure, cell)
+    if plan != cell.read_json("plan.json", None):  # a question that was not asked before
+        return False
+    job = replace(job, measure=measure)
     if cell.read_json("status.json", {}).get("state") != "done" or not measured or not rows or _wanted(spec, job, rows):
         return False
     eps = _strictest(job, cell)
@@ -151,19 +154,18 @@ def _wanted(spec: CellSpec, job: Job, rows: Rows) -> Sequence[Any]:
     return job.measure.next_round(rows)
 
 
-def _frozen(measure: Any, plan: dict[str, Any] | None) -> Any:
-    """The measure with the prior it had when the cell was first run: later knowledge must not move rounds that were planned."""
-    if not hasattr(measure, "prior") or plan is None:
+def _resumed(spec: CellSpec, measure: Any, cell: Cell) -> tuple[Any, Any]:
+    """The measure as it goes on in this cell and the plan to store with it; a baseline needs none."""
+    stored = cell.read_json("plan.json", None)
+    return measure.resume(stored, cell.rows()) if spec.kind == "learner" and hasattr(measure, "resume") else (measure, stored)
+
+
+def _told(measure: Any, resumed: Any) -> Any:
+    """``measure`` with the prior of ``resumed``, and a line about it where another one was asked for."""
+    if not hasattr(measure, "prior") or measure.prior == resumed.prior:
         return measure
-    return replace(measure, prior=tuple(plan["prior"]) if isinstance(plan["prior"], list) else plan["prior"])
-
-
-def _told(measure: Any, plan: dict[str, Any] | None) -> Any:
-    """:func:`_frozen`, and a line about it where another prior was asked for."""
-    frozen = _frozen(measure, plan)
-    if frozen != measure:
-        print(f"measure.prior={measure.prior}: this cell keeps the prior it was begun with, {frozen.prior}")
-    return frozen
+    print(f"measure.prior={measure.prior}: this cell keeps the prior it was begun with, {resumed.prior}")
+    return replace(measure, prior=resumed.prior)
 
 
 class _Run:
@@ -183,11 +185,10 @@ class _Run:
         self.total = 0
         recipe = self._tuned(recipe, steps)
         confirm = replace(recipe, validation="none", longer=CONFIRM_LONGER, observe=(), probe=None)
-        plan = self.cell.read_json("plan.json", None)
-        if plan is None and hasattr(job.measure, "prior"):
-            plan = {"prior": job.measure.prior}
+        measure, plan = _resumed(self.spec, job.measure, self.cell)
+        if plan != self.cell.read_json("plan.json", None):
             self.cell.write_json("plan.json", plan)
-        measure = _told(job.measure, plan)
+        _told(job.measure, measure)
         while True:
             rows = self.cell.rows()
             confirming = _to_confirm(job, rows, _strictest(job, self.cell)) if measure.between_rounds(rows) else []
@@ -283,8 +284,10 @@ class _Run:
             curve = job.baseline.curve(job.target, seed, job.measure.test, tuned, self.device)
             common = {"seed": seed, "fresh": False, "validation": "none", "seconds": time.perf_counter() - began, "stack": 1,
                       "ridge": tuned.get("ridge"), "hardware": hardware(self.device), "dtype": "float64", "diverged": False,
-                      "train_risk": None, "steps": 0}
-            rows = [{"kind": "curve", "n": n, "risk": risk, **common} for n, risk in zip(curve.n, curve.risk, strict=True)]
+                      "train_risk": None, "steps": 0, **{f"kernel/{name}": value for name, value in tuned.get("kernel", {}).items()}}
+            flat = saturated(curve.n, curve.risk, tuned.get("rank"))
+            rows = [{"kind": "curve", "n": n, "risk": risk, "flat": still, **common}
+                    for n, risk, still in zip(curve.n, curve.risk, flat, strict=True)]
             self.cell.write_rows(self.cell.rows() + rows)
             self.watch.stored()
             self._tell(self.done + 1, force=True)

@@ -8,7 +8,7 @@ a :class:`bfc.errors.UserError`, and its class attribute ``numerics`` (an intege
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -150,6 +150,12 @@ class Learner(Protocol):
     def check_present(self, target: Target, present: frozenset[str]) -> None:
         """Refuse a set of groups that makes no network, such as a level without the one it reads."""
         ...
+
+    def pullback(self, params: Params, x: Tensor, present: frozenset[str],
+                 trained: frozenset[str]) -> tuple[Tensor, Callable[[Tensor], Params]] | None:
+        """The outputs of :meth:`forward` in training and its reverse pass written by hand: from the gradient with respect to the
+        outputs (R, B) to those of the parameters named in ``trained`` that the outputs depend on. None: automatic differentiation."""
+        return None
 
     def levels(self, target: Target) -> tuple[int, ...]:
         """The levels that a schedule's ``{l}`` runs over; the target's own, unless the architecture has its own depth."""

@@ -12,6 +12,8 @@ import pytest
 from bfc.errors import UserError
 from bfc.launch.waves import waves
 from bfc.measure.adaptive import Adaptive
+from bfc.measure.base import ROUND_SEEDS
+from bfc.measure.ladder import Ladder
 from bfc.measure.tuning import Tune
 from bfc.types import Training
 
@@ -43,7 +45,7 @@ def test_rounds_close_in_on_nstar_with_fresh_seeds():
     rows, rounds = played(measure)
     assert [len(r) for r in rounds] == [16] * 4
     seeds = [t.seed for r in rounds for t in r]
-    assert seeds == list(range(1000, 1064))
+    assert seeds == list(range(ROUND_SEEDS, ROUND_SEEDS + 64))
     assert all(measure.n_min <= t.n <= measure.n_max for r in rounds for t in r)
     width = [np.log([t.n for t in r]).std() for r in rounds]
     assert width[1] < 0.5 * width[0] and width[3] < 0.3 * width[0]
@@ -68,7 +70,8 @@ def test_a_round_depends_on_nothing_but_earlier_rounds():
 def test_the_ends_of_a_cell():
     rows, rounds = played(Adaptive(replicas=16, rounds=50, stop=0.12))
     assert 1 < len(rounds) < 12 and Adaptive().believed(rows).sd < 0.12
-    assert len(played(Adaptive(replicas=16, rounds=50, stop=0.0, seconds=40.0))[1]) == 3  # one second per training
+    assert len(played(Adaptive(replicas=16, rounds=50, stop=0.0, seconds=40.0))[1]) == 2  # one second per training
+    assert len(played(Adaptive(replicas=16, rounds=50, stop=0.0, seconds=48.0))[1]) == 3
     never, rounds = played(Adaptive(replicas=16, rounds=50, stop=0.0, n_max=512), nstar=1e6)
     assert len(rounds) < 6 and all(r["risk"] > 0.1 for r in never)
     stuck = Adaptive(replicas=8, rounds=9, stop=0.0)
@@ -76,6 +79,54 @@ def test_the_ends_of_a_cell():
     assert stuck.next_round(first)
     assert stuck.next_round([*first, row(Training(10**6, 1000), 0.4, 0.4, "probe")]) == []
     assert stuck.next_round([*first, row(Training(10**6, 1000), 0.001, 0.001, "probe")])
+
+
+def carried_on(measure, rows=(), plan=None, nstar=NSTAR):
+    """What a cell comes to when it is asked for ``measure``: rows, plan, new trainings."""
+    rows, new = list(rows), []
+    measure, plan = measure.resume(plan, rows)
+    while wanted := measure.next_round(rows):
+        new += wanted
+        rows += learn(wanted, nstar)
+    return rows, plan, new
+
+
+@pytest.mark.parametrize("more, rounds", [
+    ({"n_max": 4096}, 2), ({"eps": (0.1, 0.01)}, 2), ({"rounds": 3}, 1), ({"n_max": 4096, "rounds": 1}, 1),
+])
+def test_a_finished_cell_goes_on_where_it_is_asked_for_more(more, rounds):
+    """Two rounds were all that was asked for."""
+    first = {"replicas": 8, "rounds": 2, "stop": 0.0, "n_max": 128, "eps": (0.1,)}
+    rows, plan, _ = carried_on(Adaptive(**first), nstar=100)
+    assert len(rows) == 16 and carried_on(Adaptive(**first), rows, plan)[2] == []
+    rows, plan, new = carried_on(Adaptive(**first | more), rows, plan, nstar=100)
+    assert [t.seed for t in new] == list(range(ROUND_SEEDS + 16, ROUND_SEEDS + 16 + 8 * rounds))
+    for asked in (first | more, first):
+        assert carried_on(Adaptive(**asked), rows, plan)[1:] == (plan, []), "the same question, or an easier one, is not new"
+
+
+def test_the_plan_keeps_the_prior_and_the_moment_of_every_question():
+    begun, plan = Adaptive(prior=(5.0, 0.5), seconds=30.0, replicas=8, rounds=2).resume(None, [])
+    assert plan == {"prior": (5.0, 0.5), "questions": [{"eps": 0.01, "n_max": 16384, "trainings": 0, "seconds": 0}]}
+    rows = list(learn(begun.next_round([])))[:5]
+    later, more = Adaptive(prior=(9.0, 0.1), seconds=30.0, n_max=99999, replicas=8, rounds=2).resume(plan, rows)
+    assert later.prior == (5.0, 0.5) and later.rounds == 3 and later.seconds == 35.0 and more["questions"][0] == plan["questions"][0]
+    assert more["questions"][1] == {"eps": 0.01, "n_max": 99999, "trainings": 8, "seconds": 5.0}
+
+
+def test_rows_of_other_measures_in_the_cell_are_told_apart_by_their_seeds():
+    """A ladder with every seed it may have, in the same cell, changes neither the rounds nor what is believed."""
+    measure = Adaptive(replicas=8, rounds=2, stop=0.0)
+    rows, rounds = played(measure)
+    ladder = [row(t, 0.5) for t in Ladder(n=(64, 128), seeds=(0, 1000, ROUND_SEEDS - 1)).trainings()]
+    assert measure.next_round([*ladder, *rows[:8]]) == rounds[1]
+    with pytest.raises(UserError, match=r"measure\.seeds"):
+        Ladder(seeds=(ROUND_SEEDS,))
+
+
+def test_costly_n_are_asked_for_less():
+    free, full = (Adaptive(replicas=16, cost_weight=weight).next_round([]) for weight in (0.0, 1.0))
+    assert sum(t.n for t in full) < 0.5 * sum(t.n for t in free) and min(t.n for t in full) >= 16
 
 
 def test_a_prior_moves_the_first_round_only_to_where_it_points():
@@ -89,7 +140,9 @@ def test_a_prior_moves_the_first_round_only_to_where_it_points():
     ({"rounds": 0}, "measure.rounds=0"), ({"replicas": 1}, "measure.replicas=1"), ({"n_min": 1}, "measure.n_min=1"),
     ({"n_max": 16}, "measure.n_max=16: must be an integer above measure.n_min = 16"), ({"stop": -1.0}, "measure.stop=-1.0"),
     ({"prior": (5.0, 0.0)}, "measure.prior="), ({"prior": (5.0,)}, "measure.prior="), ({"seconds": 0.0}, "measure.seconds=0.0"),
-    ({"first_seed": -1}, "measure.first_seed=-1"), ({"n_max": 1 << 31}, "measure.n_max="),
+    ({"first_seed": 1000}, "measure.first_seed=1000"),
+    ({"cost_weight": -1.0}, "measure.cost_weight=-1.0"), ({"cost_weight": 5.0}, "measure.cost_weight=5.0"),
+    ({"n_max": 1 << 31}, "measure.n_max="),
 ])
 def test_bad_values(values, words):
     with pytest.raises(UserError, match=words.replace("[", r"\[")):

@@ -34,7 +34,7 @@ def cell_of(results, kind: str):
     ("--info defaults", "target/quadratic_densenet"),
     ("--info searchpath", "bfc"),
     ("--info plugins", "StudySweeper"),
-    ("--help", "schedule: joint, layerwise"),
+    ("--help", "layerwise, level2_only, refit"),
     ("--help", "sweeps: bfc_chain"),
     ("--version", "Hydra"),
     ("-sc install=bash", "complete"),
@@ -233,6 +233,18 @@ def test_an_adaptive_cell_keeps_the_prior_it_began_with(tmp_path) -> None:
     assert "12 rows stored, 4 new" in done.out
     run(*ADAPTIVE, "measure.rounds=3", "results=at_once", cwd=tmp_path)
     assert store(tmp_path / "results") == store(tmp_path / "at_once")
+
+
+@pytest.mark.parametrize("more", ["measure.n_max=4096", "measure.eps=[0.1,0.001]"])
+def test_a_finished_adaptive_cell_goes_on_when_asked_for_more(more: str, tmp_path) -> None:
+    """It had used its two rounds; the baseline of the same jobs is left alone, and the same question again is none."""
+    beside = ("measure.eps=[0.99]", "measure.confirm=0", "baseline=polynomial", "baseline.n_max=32", "baseline.tuning_draws=1")
+    assert "8 rows stored, 8 new" in run(*ADAPTIVE, *beside, cwd=tmp_path).out
+    assert run(*ADAPTIVE, *beside, cwd=tmp_path).out.count(", 0 new") == 2
+    done = run(*ADAPTIVE, *beside, more, "measure.seconds=1000", cwd=tmp_path)
+    assert "16 rows stored, 8 new" in done.out and done.out.count(", 0 new") == 1, done
+    for again in ((more,), ()):
+        assert run(*ADAPTIVE, *beside, *again, cwd=tmp_path).out.count(", 0 new") == 2
 
 
 def test_an_adaptive_sweep_again_does_nothing(tmp_path) -> None:

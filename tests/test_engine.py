@@ -483,13 +483,17 @@ def test_regenerated_rows_equal_the_stored_pool(monkeypatch, validation, size):
     same_params(other.params, state.params, 1e-11)
 
 
-def test_batches_stay_below_n_and_the_held_out_rows_above():
+def test_batches_stay_below_n_and_the_held_out_rows_above(monkeypatch):
     """Rows are told apart by their inputs: training sees rows below n - held, validation the rest, both nothing else."""
     data = StackData(TARGET, TRAININGS, "inside", 0.25, torch.float64, torch.device("cpu"))
     index = list(range(len(TRAININGS)))
     fit, held = [15, 45, 25, 45], [5, 15, 8, 15]
     assert data.n_fit.tolist() == fit and data.n_validation.tolist() == held
-    batches = [data.batches(index, 64)(torch.full((4,), step)) for step in range(30)]
+    monkeypatch.setattr(engine_data, "AHEAD", 4 * 64 * 7)
+    batches = list(data.batches(index, 64, torch.arange(4), 30))
+    for t, replica in ((0, 0), (29, 3), (8, 2)):
+        (alone,) = data.batches([replica], 64, torch.tensor([replica + t]), 1)
+        assert torch.equal(alone[0][0], batches[t][0][replica]) and torch.equal(alone[1][0], batches[t][1][replica])
     x_held, y_held, w_held = data.validation(index)
     x_train, y_train, w_train = data.training_rows(index, 40)
     for i, training in enumerate(TRAININGS):
@@ -506,8 +510,8 @@ def test_batches_stay_below_n_and_the_held_out_rows_above():
 
 def test_fresh_rows_never_repeat_and_do_not_depend_on_the_batch():
     data = StackData(TARGET, [Training(0, 4)], "none", 0.0, torch.float64, torch.device("cpu"))
-    small = torch.cat([data.batches([0], 8)(torch.tensor([step]))[0][0] for step in range(6)])
-    large = torch.cat([data.batches([0], 16)(torch.tensor([step]))[0][0] for step in range(3)])
+    small = torch.cat([x[0] for x, _ in data.batches([0], 8, torch.tensor([0]), 6)])
+    large = torch.cat([x[0] for x, _ in data.batches([0], 16, torch.tensor([0]), 3)])
     assert torch.equal(small, large) and len(small.unique(dim=0)) == 48
 
 

@@ -182,6 +182,16 @@ def test_closed_forms_equal_neural_tangents(case):
             assert error[aligned].max() < parallel, (name, depth, bias)
 
 
+@pytest.mark.parametrize(("kind", "name", "label"), [
+    (RBF, "bandwidth", "RBF kernel (bandwidth tuned)"), (Laplace, "bandwidth", "Laplace kernel (bandwidth tuned)"),
+    (Polynomial, "degree", "polynomial kernel (degree tuned)"), (NTK, "depth", "ReLU NTK (depth tuned)"),
+    (NNGP, "bias", "ReLU NNGP (depth 3, bias tuned)"),
+])
+def test_a_tuned_parameter_has_a_label_that_does_not_change_with_the_cell(kind, name, label):
+    kernel = kind(**{name: "auto", f"{name}_grid": (2, 3)})
+    assert kernel.label == label and kernel.tuned_parameters == {name: (2, 3)} and kind().tuned_parameters == {}
+
+
 # --- bad values -------------------------------------------------------------------------------------------------------
 
 
@@ -189,6 +199,9 @@ def test_closed_forms_equal_neural_tangents(case):
     (Polynomial, "degree", 0), (Polynomial, "degree", 2.5), (Polynomial, "degree", True), (Polynomial, "offset", -1),
     (Polynomial, "offset", "one"), (RBF, "bandwidth", 0), (RBF, "bandwidth", math.inf), (Laplace, "bandwidth", -1.0),
     (NTK, "depth", 1), (NTK, "depth", "three"), (NTK, "bias", -0.1), (NNGP, "depth", 2.0), (NNGP, "bias", math.nan),
+    (RBF, "bandwidth", "wide"), (RBF, "bandwidth_grid", ()), (RBF, "bandwidth_grid", (1.0, 1.0)), (RBF, "bandwidth_grid", "auto"),
+    (Polynomial, "degree_grid", (2, 2.5)), (Polynomial, "offset_grid", (-1.0,)), (NTK, "depth_grid", (1, 2)),
+    (NTK, "bias_grid", (math.inf,)),
 ])
 def test_bad_values_are_refused_with_a_sentence(kind, field, value):
     with pytest.raises(UserError, match=rf"^baseline\.{field}=.*: must be "):

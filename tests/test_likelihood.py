@@ -101,9 +101,13 @@ def test_every_outcome_counts_as_it_should():
     rows = table((8, 0, 0.5), (16, 1, 0.5), (32, 2, 0.5), (64, 3, np.nan), (64, 4, 0.01))
     rows["outcome"] = ["data_limited", "optimisation_limited", "plateau", "diverged", "success"]
     cell = only_cell(rows)
-    assert (cell.succeeded, cell.failed, cell.excluded) == (1, 3, 1)
+    assert (cell.succeeded, cell.failed, cell.excluded, cell.seeds) == (1, 3, 1, 4)
     assert intervals(rows) == [(3, INF), (5, INF), (6, INF), (-INF, 6)]
-    assert failures(rows, EPS) == {"diverged": 1} and cell.bears
+    assert failures(rows, EPS) == {"diverged": 1} and not cell.bears
+    learned = pd.concat([rows, table((64, 5, 0.01), (64, 6, 0.01), outcome="success")])
+    cell = only_cell(learned)
+    assert (cell.succeeded, cell.failed, cell.excluded) == (3, 4, 0) and cell.bears, "where others succeed, it is a failure too"
+    assert intervals(learned) == [(3, INF), (4, INF), (5, INF), (6, INF), *[(-INF, 6)] * 3]
     assert intervals(rows.assign(risk=0.2, outcome="success"), 0.3) == [(-INF, 3), (-INF, 4), (-INF, 5), (-INF, 6), (-INF, 6)]
 
 
@@ -122,7 +126,52 @@ def test_the_stored_outcome_is_no_verdict_at_another_eps():
 def test_cells_without_success_bear_on_data_only_if_a_failure_may_be_a_lack_of_data(names, bears):
     cell = only_cell(table(*[(64, i, 0.5) for i in range(len(names))], outcome=names))
     assert cell.bears is bears
-    assert only_cell(table((64, 0, 0.5), (64, 1, 0.01), outcome="plateau")).bears
+    assert not only_cell(table((64, 0, 0.5), (64, 1, 0.01), outcome="plateau")).bears, "a lucky one"
+    assert only_cell(table((64, 0, 0.5), *[(64, i, 0.01) for i in (1, 2, 3)], outcome="plateau")).bears
+
+
+def test_a_lucky_training_brackets_nothing_beyond_the_grid():
+    """One success in 32, at the largest n but one: n* lies above the largest n, from where on the data say nothing, whatever the failures
+    are; among plateaus such a cell does not bear on the exponent."""
+    n = np.repeat(np.geomspace(32, 512, 8).round(), 4)
+    rows = table(*[(x, i, 0.01 if i == 27 else 0.5) for i, x in enumerate(n)])
+    for outcome, bears in (("data_limited", True), ("plateau", False)):
+        (row,) = estimate(rows.assign(outcome=outcome), [EPS]).to_dict("records")
+        assert (row["nstar"], row["hi"], row["censored"], row["outcome"]) == (512, INF, "right", outcome) and 200 < row["lo"] <= 512
+        assert only_cell(rows.assign(outcome=outcome)).bears is bears
+    (row,) = estimate(rows.assign(risk=0.51 - rows["risk"]), [EPS]).to_dict("records")
+    assert (row["nstar"], row["lo"], row["censored"]) == (32, 0, "left") and 32 <= row["hi"] < 100
+
+
+@pytest.mark.parametrize("beyond", [0.0, 0.35, 0.7, 1.05])
+def test_the_interval_of_a_cell_whose_grid_ends_too_early_covers(beyond):
+    """100 cells of 24 trainings up to n = n* e^-beyond, 0 to 3 spreads below n*: at least 0.90 (2.3 standard errors below 0.95), and at
+    most a twentieth claim a bracketed n* where it is two spreads away."""
+    rng = np.random.default_rng(7)
+    n = np.rint(np.exp(MU - beyond + np.linspace(-1.6, 0, 24)))
+    found = [estimate(one_cell(rng, n), [EPS]).to_dict("records")[0] for _ in range(100)]
+    assert np.mean([row["lo"] <= np.exp(MU) <= row["hi"] for row in found]) >= 0.90
+    assert beyond < 0.7 or np.mean([row["censored"] == "" for row in found]) <= 0.05
+
+
+@pytest.mark.parametrize("design", ["rounds", "ladder"])
+@pytest.mark.parametrize("stuck", [0.0, 0.15, 0.3])
+def test_optimisation_limited_trainings_do_not_move_nstar(design, stuck):
+    """100 cells where a share of the seeds is stuck whatever n, and no failure fits its rows, so that lack of data and stuck trainings
+    look alike: coverage of at least 0.90 and a bias below half a spread over seeds. Leaving out the failures above n* instead covers
+    0.60 (rounds 0.67) of the time without any stuck seed, and puts n* a third of a spread too low."""
+    rng = np.random.default_rng(8)
+    if design == "rounds":
+        u, seed = np.concatenate([np.linspace(-2.5, 2.5, 16), *[np.linspace(-0.45, 0.45, 16)] * 2]), np.arange(48)
+    else:
+        u, seed = np.tile(np.linspace(-1.4, 1.4, 9), 16), np.repeat(np.arange(16), 9)
+    found = []
+    for _ in range(100):
+        rows = one_cell(rng, np.rint(np.exp(MU + u)), seed=seed)
+        rows["risk"] = np.where(rng.random(seed.max() + 1)[seed] < stuck, 0.6, rows["risk"])
+        found += estimate(rows.assign(train_risk=rows["risk"]), [EPS]).to_dict("records")
+    assert np.mean([row["lo"] <= np.exp(MU) <= row["hi"] for row in found]) >= 0.90
+    assert abs(np.mean([np.log(row["nstar"]) for row in found]) - MU) < 0.5 * WORLD.sd
 
 
 def test_the_curve_is_the_sum_of_log_probabilities():
@@ -224,13 +273,14 @@ def test_interval_of_one_cell_covers_and_shared_seeds_are_not_independent():
 
 @pytest.mark.parametrize("world", [WORLD, World(d=(16,), lapse=0.05), World(d=(16,), heavy=True)], ids=["plain", "lapses", "heavy"])
 def test_interval_of_one_cell_covers(world):
-    """200 cells of 24 fresh trainings: at least 0.92; the median n* is right within 5 standard errors of its mean over cells."""
+    """200 cells of 24 fresh trainings: at least 0.92; the median n* is right within 5 standard errors of its mean over cells and 0.02. With
+    heavy tails it is 0.07 too low, a fifth of s: lapses explain late failures and nothing explains early successes."""
     rng = np.random.default_rng(4)
     n = np.rint(np.exp(MU + np.linspace(-0.8, 0.8, 24)))
     tables = [one_cell(rng, n, world) for _ in range(200)]
     assert np.mean([covered(rows)[0] for rows in tables]) >= 0.92
     found = np.log([estimate(rows, [EPS])["nstar"][0] for rows in tables])
-    assert abs(found.mean() - MU) < 5 * found.std() / np.sqrt(200) + 0.02  # lapses are symmetric in no way
+    assert abs(found.mean() - MU) < (0.25 * world.sd if world.heavy else 5 * found.std() / np.sqrt(200) + 0.02)
 
 
 def test_estimate_has_the_contract_of_a_seam():

@@ -30,6 +30,13 @@ def test_verdicts_at_eps_one_twentieth(risk, train_risk, diverged, confirming, o
     assert judge({"risk": risk, "train_risk": train_risk, "diverged": diverged}, 0.05, confirming) == outcome
 
 
+def test_a_flat_curve_is_a_plateau_where_it_lies_above_eps():
+    row = {"n": 64, "risk": 0.5, "train_risk": None, "diverged": False, "flat": True}
+    assert judge(row, 0.05, []) == judge(row, 0.05, [], INF) == "plateau" and judge(row, 0.6, []) == "success"
+    assert judge(row, 0.05, [], 128) == "data_limited", "more data helped others of its kind"
+    assert judge({**row, "flat": False}, 0.05, []) == "data_limited"
+
+
 @pytest.mark.parametrize("n", [[1], [], [64, 64], [2**31]])
 def test_sample_sizes_that_no_stream_can_draw_from_are_refused(build, n):
     assert build("measure", "ladder", n=[2, 2**31 - 1]).n == (2, 2**31 - 1)
@@ -72,9 +79,11 @@ def test_failures_below_a_learned_size_are_data_limited():
         return {"kind": kind, "n": n, "seed": 0, "risk": risk, "train_risk": risk, "diverged": False}
 
     rows = [row(16, 0.4), row(32, 0.4), row(32, 0.01), row(64, 0.01), row(64, 0.4), row(64, 0.01), row(8, 0.01, "probe")]
+    assert learned_at(rows, 0.05) == INF, "three successes and two errors: one may be luck"
+    rows[5:5] = [row(64, 0.01)]
     assert learned_at(rows, 0.05) == 64
     assert learned_at([*rows, row(32, 0.01)], 0.05) == 32
     assert learned_at(rows[:1], 0.05) == INF and learned_at([], 0.05) == INF
     verdicts = [judge(r, 0.05, [], 64) for r in rows]
-    assert verdicts == ["data_limited", "data_limited", "success", "success", "optimisation_limited", "success", "success"]
+    assert verdicts == ["data_limited", "data_limited", "success", "success", "optimisation_limited", *["success"] * 3]
     assert judge(row(16, 0.4), 0.05, [], INF) == "optimisation_limited"

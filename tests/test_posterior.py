@@ -57,6 +57,19 @@ def plateaus(world, rng, d, mu):
     return world.train(rng, d, mu, n).assign(risk=0.5, outcome="plateau") if d in (23, 64) else centred(world, rng, d, mu)
 
 
+def lucky_plateaus(world, rng, d, mu):
+    """The same, but one training in twenty succeeds there, whatever its n."""
+    rows = plateaus(world, rng, d, mu)
+    return rows.assign(risk=rows["risk"].where(rng.random(len(rows)) > 0.05, 0.01)) if d in (23, 64) else rows
+
+
+def stuck(world, rng, d, mu):
+    """One training in five does not fit its rows whatever its n; nor do those that lack data."""
+    rows = world.train(rng, d, mu, spread_n(world, d, 0.3, per=24, half=1.1))
+    rows["risk"] = rows["risk"].where(rng.random(len(rows)) > 0.2, 0.5)
+    return rows.assign(train_risk=rows["risk"])
+
+
 def shared_seeds(world, rng, d, mu):
     """Ladders of 8 n for each of 8 seeds."""
     return world.train(rng, d, mu, np.tile(spread_n(world, d, per=8, half=1.2), 8), np.repeat(np.arange(8), 8))
@@ -65,7 +78,7 @@ def shared_seeds(world, rng, d, mu):
 @pytest.mark.parametrize(("design", "world"), [
     (centred, World()), (centred, World(tau=0.15)), (centred, World(lapse=0.05, tau=0.15)), (centred, World(heavy=True)),
     (off_centre, World(tau=0.15)), (drifting, World()), (largest_censored, World(tau=0.15)), (plateaus, World(tau=0.15)),
-    (shared_seeds, World()), (shared_seeds, World(lapse=0.05, tau=0.15)),
+    (lucky_plateaus, World(tau=0.15)), (stuck, World(tau=0.15)), (shared_seeds, World()), (shared_seeds, World(lapse=0.05, tau=0.15)),
 ], ids=lambda value: value.__name__ if callable(value) else f"tau{value.tau:g}-lapse{value.lapse:g}-{'heavy' if value.heavy else 'normal'}")
 def test_the_interval_covers(design, world):
     rng = np.random.default_rng(11)

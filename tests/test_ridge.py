@@ -18,6 +18,7 @@ from bfc.baselines import ridge as ridge_module
 from bfc.baselines.kernels import NTK, RBF, Polynomial
 from bfc.baselines.ridge import cholesky, crossing, geometric_grid, gram_matrix, learning_curve, memory_bytes
 from bfc.errors import UserError
+from bfc.measure.outcomes import saturated
 from bfc.targets.parity import Parity, ParityDraw
 
 
@@ -198,8 +199,47 @@ def test_tune_says_when_the_grid_ends_too_early():
 
 
 def test_a_given_ridge_is_not_tuned():
-    tuned = RBF(ridge=1, n_max=40).tune(None, 10)
-    assert tuned["ridge"] == 1.0 and tuned["tried"] == [] and tuned["seeds"] == []
+    tuned = RBF(ridge=1, n_max=40).tune(Parity(5), 10)
+    assert tuned["ridge"] == 1.0 and tuned["tried"] == [] and tuned["seeds"] == [] and tuned["trainings"] == 0
+
+
+def test_kernel_and_ridge_are_chosen_together():
+    """Against every combination by itself: the one with the smallest n*, on the same draws; the curve is that of what was chosen."""
+    target, options = Spoiled(8), {"n_max": 120, "tuning_draws": 2, "tuning_eps": 0.5, "ridge_grid": (1e-3, 0.1, 1.0)}
+    baseline = Polynomial(degree="auto", degree_grid=(2, 3, 5), offset="auto", offset_grid=(0.5, 1.0), **options)
+    assert baseline.label == "polynomial kernel (degree tuned, offset tuned)"
+    tuned = baseline.tune(target, 100)
+    assert json.loads(json.dumps(tuned)) == tuned
+    assert tuned["trainings"] == 3 * 2 * 3 * 2 and len(tuned["tried"]) == 18
+    alone = {}
+    for degree in (2, 3, 5):
+        for offset in (0.5, 1.0):
+            for entry in Polynomial(degree=degree, offset=offset, **options).tune(target, 100)["tried"]:
+                alone[degree, offset, entry["ridge"]] = entry["nstar"], entry["risk"]
+    for entry in tuned["tried"]:
+        assert (entry["nstar"], entry["risk"]) == alone[entry["degree"], entry["offset"], entry["ridge"]]
+    best = min(alone, key=lambda key: (alone[key][0] or math.inf, alone[key][1]))
+    assert (tuned["kernel"]["degree"], tuned["kernel"]["offset"], tuned["ridge"]) == best
+    assert set(tuned["edges"]) == {name for name, value, grid in zip(("degree", "offset", "ridge"), best, ((2, 5), (0.5, 1.0), (1e-3, 1.0)),
+                                                                     strict=True) if value in grid}
+    chosen = Polynomial(degree=best[0], offset=best[1], **options)
+    assert baseline.curve(target, 3, 50, tuned) == chosen.curve(target, 3, 50, {"ridge": best[2]})
+    assert tuned["rank"] == math.comb(target.input_width + best[0], best[0])
+
+
+def test_a_curve_is_flat_only_with_more_samples_than_features():
+    """Degree 2 cannot learn a parity of degree 3: with 36 features the risk is flat at 144 samples. Degree 4 on the way is not."""
+    low, high = Polynomial(degree=2, ridge=1e-3, n_max=400), Polynomial(degree=4, ridge=1e-3, n_max=400)
+    target = Parity(7, degree=3)
+    for kernel, expected in ((low, True), (high, False)):
+        tuned = kernel.tune(target, 400)
+        curve = kernel.curve(target, 0, 400, tuned)
+        flat = saturated(curve.n, curve.risk, tuned["rank"])
+        assert flat[-1] is expected and not any(still for n, still in zip(curve.n, flat, strict=True) if n < 144)
+    assert low.tune(target, 50)["rank"] == 36 and RBF(ridge=1e-3).tune(target, 50)["rank"] is None
+    assert Polynomial(degree=2, offset=0).rank(7) == 28
+    n, level = [100, 200, 400], [0.5] * 3
+    assert saturated(n, level, None) == [False] * 3 and saturated(n, level, 50) == [False, True, True]
 
 
 def test_tune_records_singular_lambdas_and_refuses_when_all_are():

@@ -7,30 +7,36 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from bfc.baselines.ridge import KernelRidge, is_integer, is_number
-from bfc.errors import require
+from bfc.baselines.ridge import KernelRidge, check_parameter, is_integer, is_number, shown
 
 
 @dataclass(frozen=True)
 class Polynomial(KernelRidge):
     """((offset + x·z/d) / (offset + 1))^degree. Raises :class:`bfc.errors.UserError` unless degree ≥ 1, offset ≥ 0."""
 
-    degree: int = 4
-    offset: float = 1.0
+    degree: int | Literal["auto"] = 4
+    degree_grid: tuple[int, ...] = (2, 3, 4, 6, 8)
+    offset: float | Literal["auto"] = 1.0
+    offset_grid: tuple[float, ...] = (0.25, 1.0, 4.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(is_integer(self.degree) and self.degree >= 1, "baseline.degree", self.degree, "an integer >= 1")
-        require(is_number(self.offset) and self.offset >= 0, "baseline.offset", self.offset, "a number >= 0")
+        check_parameter(self, "degree", lambda value: is_integer(value) and value >= 1, "an integer >= 1")
+        check_parameter(self, "offset", lambda value: is_number(value) and value >= 0, "a number >= 0")
 
     @property
     def label(self) -> str:
-        offset = "" if self.offset == 1 else f", offset {self.offset:g}"
-        return f"polynomial kernel (degree {self.degree}{offset})"
+        offset = "" if self.offset == 1 else f", offset {shown(self.offset)}"
+        return f"polynomial kernel (degree {shown(self.degree)}{offset})"
+
+    def rank(self, width: int) -> float:
+        """Monomials of degree at most ``degree``, or of that degree without an offset."""
+        return math.comb(width + self.degree - (self.offset == 0), self.degree)
 
     def gram(self, x: Tensor, z: Tensor) -> Tensor:
         """``x`` (N, d), ``z`` (M, d) → (N, M)."""
@@ -40,11 +46,12 @@ class Polynomial(KernelRidge):
 
 @dataclass(frozen=True)
 class _Distance(KernelRidge):
-    bandwidth: float = 1.0
+    bandwidth: float | Literal["auto"] = 1.0
+    bandwidth_grid: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(is_number(self.bandwidth) and self.bandwidth > 0, "baseline.bandwidth", self.bandwidth, "a number > 0")
+        check_parameter(self, "bandwidth", lambda value: is_number(value) and value > 0, "a number > 0")
 
     def _distance(self, x: Tensor, z: Tensor) -> Tensor:
         """|x − z| / (bandwidth √d), (N, M). Not through |x|² + |z|² − 2x·z, which loses half of the digits at x ≈ z."""
@@ -58,7 +65,7 @@ class RBF(_Distance):
 
     @property
     def label(self) -> str:
-        return f"RBF kernel (bandwidth {self.bandwidth:g})"
+        return f"RBF kernel (bandwidth {shown(self.bandwidth)})"
 
     def gram(self, x: Tensor, z: Tensor) -> Tensor:
         """``x`` (N, d), ``z`` (M, d) → (N, M)."""
@@ -71,7 +78,7 @@ class Laplace(_Distance):
 
     @property
     def label(self) -> str:
-        return f"Laplace kernel (bandwidth {self.bandwidth:g})"
+        return f"Laplace kernel (bandwidth {shown(self.bandwidth)})"
 
     def gram(self, x: Tensor, z: Tensor) -> Tensor:
         """``x`` (N, d), ``z`` (M, d) → (N, M)."""
@@ -85,17 +92,20 @@ class _InfiniteReLU(KernelRidge):
     2/fan_in (He) and biases of variance β = ``bias``. Without any, f(tx) = t f(x), which would flatter every claim
     that kernels fail on polynomials."""
 
-    depth: int = 3
-    bias: float = 0.1
+    depth: int | Literal["auto"] = 3
+    depth_grid: tuple[int, ...] = (2, 3, 5)
+    bias: float | Literal["auto"] = 0.1
+    bias_grid: tuple[float, ...] = (0.01, 0.1, 1.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(is_integer(self.depth) and self.depth >= 2, "baseline.depth", self.depth, "an integer >= 2")
-        require(is_number(self.bias) and self.bias >= 0, "baseline.bias", self.bias, "a number >= 0")
+        check_parameter(self, "depth", lambda value: is_integer(value) and value >= 2, "an integer >= 2")
+        check_parameter(self, "bias", lambda value: is_number(value) and value >= 0, "a number >= 0")
 
     @property
     def _architecture(self) -> str:
-        return f"depth {self.depth}" if self.bias else f"depth {self.depth}, no bias"
+        bias = {"auto": ", bias tuned", 0: ", no bias"}.get(self.bias, "")
+        return f"depth {shown(self.depth)}{bias}"
 
     def _covariance(self, x: Tensor, z: Tensor, tangent: bool) -> Tensor:
         """Σ_L, or Θ_L if ``tangent``, of the rows of ``x`` (N, d) and ``z`` (M, d) → (N, M).

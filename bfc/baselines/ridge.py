@@ -6,11 +6,12 @@ file also holds :class:`KernelRidge`, the base that turns any positive definite 
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -149,12 +150,14 @@ def learning_curve(kernel: Tensor, cross: Tensor | Iterable[Tensor], y: Tensor, 
 
 @dataclass(frozen=True, kw_only=True)
 class KernelRidge(ABC):
-    """Kernel ridge regression with a fixed kernel, as a ``Baseline``. A subclass is a frozen dataclass that gives
-    :meth:`gram` (with typical K(x, x) = 1, so that λ means the same for every kernel) and :attr:`label`.
+    """Kernel ridge regression, as a ``Baseline``. A subclass is a frozen dataclass that gives :meth:`gram` (with typical
+    K(x, x) = 1, so that λ means the same for every kernel) and :attr:`label`.
 
     ``ridge``: λ, or ``auto`` to choose it from ``ridge_grid`` on ``tuning_draws`` draws of their own, so that n* at
-    risk ``tuning_eps`` is smallest. The curve is read at n = 8 … ``n_max``, each about ``n_ratio`` times the last.
-    Raises :class:`UserError` on a value out of range.
+    risk ``tuning_eps`` is smallest. A parameter of the kernel may be ``auto`` as well where the subclass has a field
+    ``<parameter>_grid``: then every combination of the grids is tried on the same draws. The budget is the product of
+    the grids' lengths times ``tuning_draws`` curves, whatever d. The curve is read at n = 8 … ``n_max``, each about
+    ``n_ratio`` times the last. Raises :class:`UserError` on a value out of range.
     """
 
     ridge: float | Literal["auto"] = "auto"
@@ -200,43 +203,71 @@ class KernelRidge(ABC):
     def check(self, target: Target) -> None:  # noqa: B027
         """A kernel accepts every target."""
 
-    def tune(self, target: Target, test: int, device: torch.device | str = "cpu") -> dict[str, Any]:
-        """λ for this cell: the one whose median risk over the tuning draws (seeds −1, −2, …, which no measurement uses)
-        first reaches ``tuning_eps`` at the smallest n; if none does, the one with the lowest median risk at ``n_max``.
+    @property
+    def tuned_parameters(self) -> dict[str, tuple[float, ...]]:
+        """The parameters of the kernel that are ``auto``, with the values that are tried."""
+        names = [f.name for f in fields(self) if f.name != "ridge" and getattr(self, f.name) == "auto"]
+        return {name: getattr(self, f"{name}_grid") for name in names}
 
-        Returns ``ridge``; ``reached`` (whether any λ reached ``tuning_eps``); ``at_edge`` (whether the choice is an end
-        of ``ridge_grid``, so that a wider grid might do better); ``eps``, ``test``, ``seeds``; and ``tried``: per λ its
-        ``nstar`` and ``risk`` at ``n_max``, null where that λ is numerically singular. A number as ``ridge`` is
-        returned as it is, with nothing tried. Raises :class:`UserError` if memory does not suffice or every λ is
-        singular.
+    def rank(self, width: int) -> float:
+        """Number of features of the kernel on ``width`` coordinates, at most; infinite for most."""
+        return math.inf
+
+    def tune(self, target: Target, test: int, device: torch.device | str = "cpu") -> dict[str, Any]:
+        """Kernel and λ for this cell: those whose median risk over the tuning draws (seeds −1, −2, …, which no measurement uses)
+        first reaches ``tuning_eps`` at the smallest n; if none does, those with the lowest median risk at ``n_max``.
+
+        Returns ``ridge``; ``kernel`` (the parameters that were ``auto``); ``reached`` (whether any choice reached
+        ``tuning_eps``); ``edges`` (what was chosen at an end of its grid, so that a wider grid might do better) and
+        ``at_edge`` (whether there is any); ``trainings`` (curves computed); ``rank`` (features of the kernel, null if
+        infinite); ``eps``, ``test``, ``seeds``; and ``tried``: per choice its ``nstar`` and ``risk`` at ``n_max``, null where
+        it is numerically singular. Where nothing is ``auto``, nothing is tried. Raises :class:`UserError` if memory does not
+        suffice or every choice is singular.
         """
-        if self.ridge != "auto":
-            return {"ridge": float(self.ridge), "reached": None, "at_edge": False, "eps": self.tuning_eps,
-                    "test": test, "seeds": [], "tried": []}
+        grids = {**self.tuned_parameters, "ridge": self.ridge_grid if self.ridge == "auto" else (float(self.ridge),)}
+        choices = [dict(zip(grids, values, strict=True)) for values in itertools.product(*grids.values())]
+        found = self._tried(target, test, device, choices) if len(choices) > 1 or self.ridge == "auto" else None
+        best = choices[0] if found is None else choices[found["choice"]]
+        kernel = {name: value for name, value in best.items() if name != "ridge"}
+        edges = [name for name, grid in grids.items() if len(grid) > 1 and best[name] in (min(grid), max(grid))]
+        rank = replace(self, **kernel).rank(target.input_width)
+        seeds = [] if found is None else self._tuning_seeds
+        return {"ridge": best["ridge"], "kernel": kernel, "reached": None if found is None else found["reached"], "edges": edges,
+                "at_edge": bool(edges), "trainings": len(choices) * len(seeds), "rank": None if math.isinf(rank) else int(rank),
+                "eps": self.tuning_eps, "test": test, "seeds": seeds, "tried": [] if found is None else found["tried"]}
+
+    @property
+    def _tuning_seeds(self) -> list[int]:
+        return [-1 - i for i in range(self.tuning_draws)]
+
+    def _tried(self, target: Target, test: int, device: torch.device | str, choices: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+        """What :func:`choose` says of the ``choices``, whose number is ``choice``. Those of equal kernel share its matrices."""
         self._require_memory(target, test, device)
-        seeds = [-1 - i for i in range(self.tuning_draws)]
-        curves: dict[float, list[list[float]]] = {ridge: [] for ridge in self.ridge_grid}
-        for seed in seeds:
-            kernel, cross, rest = self._problem(target, seed, test, device)
-            blocks = list(cross)
-            for ridge, found in curves.items():
-                with suppress(UserError):
-                    found.append(learning_curve(kernel, blocks, *rest, ridge, self.grid, target.error).tolist())
-        whole = {ridge: found for ridge, found in curves.items() if len(found) == len(seeds)}
+        curves: dict[int, list[list[float]]] = {number: [] for number in range(len(choices))}
+        settings = [{name: value for name, value in choice.items() if name != "ridge"} for choice in choices]
+        for setting in [own for number, own in enumerate(settings) if own not in settings[:number]]:
+            kernel = replace(self, **setting)
+            for seed in self._tuning_seeds:
+                matrix, cross, rest = kernel._problem(target, seed, test, device)
+                blocks = list(cross)
+                for number in (i for i, own in enumerate(settings) if own == setting):
+                    with suppress(UserError):
+                        ridge = choices[number]["ridge"]
+                        curves[number].append(learning_curve(matrix, blocks, *rest, ridge, self.grid, target.error).tolist())
+        whole = {number: found for number, found in curves.items() if len(found) == self.tuning_draws}
         require(bool(whole), "baseline.ridge_grid", list(self.ridge_grid),
                 f"larger: K + ridge I is numerically singular at n={self.n_max} for every value")
-        chosen = choose("ridge", whole, self.grid, self.tuning_eps)
-        found = {entry["ridge"]: entry for entry in chosen["tried"]}
-        chosen["tried"] = [found.get(ridge, {"ridge": ridge, "nstar": None, "risk": None}) for ridge in self.ridge_grid]
-        return {**chosen, "at_edge": chosen["ridge"] in (min(self.ridge_grid), max(self.ridge_grid)), "eps": self.tuning_eps, "test": test,
-                "seeds": seeds}
+        chosen = choose("choice", whole, self.grid, self.tuning_eps)
+        known = {entry.pop("choice"): entry for entry in chosen["tried"]}
+        nothing = {"nstar": None, "risk": None}
+        return {**chosen, "tried": [{**choice, **known.get(number, nothing)} for number, choice in enumerate(choices)]}
 
     def curve(self, target: Target, seed: int, test: int, tuned: Mapping[str, Any],
               device: torch.device | str = "cpu") -> Curve:
-        """The learning curve of one seed with ``tuned["ridge"]``, at every n of :attr:`grid`, on ``test`` fresh rows.
-        Raises :class:`UserError` if memory does not suffice or λ is too small for float64."""
+        """The learning curve of one seed with ``tuned["ridge"]`` and ``tuned["kernel"]``, at every n of :attr:`grid`, on ``test``
+        fresh rows. Raises :class:`UserError` if memory does not suffice or λ is too small for float64."""
         self._require_memory(target, 0, device)
-        kernel, cross, rest = self._problem(target, seed, test, device)
+        kernel, cross, rest = replace(self, **tuned.get("kernel", {}))._problem(target, seed, test, device)
         return Curve(self.grid, learning_curve(kernel, cross, *rest, tuned["ridge"], self.grid, target.error).tolist())
 
     def _problem(self, target: Target, seed: int, test: int, device: torch.device | str
@@ -272,6 +303,20 @@ def choose(name: str, curves: Mapping[float, Sequence[Sequence[float]]], grid: S
     tried = [{name: value, "nstar": crossing(grid, median, eps), "risk": median[-1]} for value, median in medians.items()]
     best = min(tried, key=lambda entry: (entry["nstar"] or math.inf, entry["risk"]))
     return {name: best[name], "reached": best["nstar"] is not None, "tried": tried}
+
+
+def check_parameter(baseline: KernelRidge, name: str, fits: Callable[[object], bool], words: str) -> None:
+    """Refuse a parameter of a kernel, or a value of its grid, that does not fit: ``words`` say what does."""
+    value, grid = getattr(baseline, name), getattr(baseline, f"{name}_grid")
+    require(value == "auto" or fits(value), f"baseline.{name}", value, f"auto or {words}")
+    listed = isinstance(grid, Sequence) and not isinstance(grid, str) and len(set(grid)) == len(grid) > 0
+    require(listed and all(map(fits, grid)), f"baseline.{name}_grid", grid, f"a list without repetition, of each: {words}")
+    object.__setattr__(baseline, f"{name}_grid", tuple(grid))
+
+
+def shown(value: float | str) -> str:
+    """A parameter in a label: a tuned one has another value in every cell, so the label does not name it."""
+    return "tuned" if value == "auto" else f"{value:g}"
 
 
 def is_integer(value: object) -> bool:

@@ -4,7 +4,7 @@ counter-based streams, so both give the same rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from bfc.types import Draw, Target, Training, sample
 
 POOL_BYTES = 2 << 30
 """Largest stored pool; a larger one is regenerated row by row."""
+AHEAD = 1 << 17
+"""Row numbers drawn at a time (a megabyte)."""
 
 
 class StackData:
@@ -47,19 +49,24 @@ class StackData:
             self._selected = (key, self.draws.select([self.place[i] for i in index]))
         return self._selected[1]
 
-    def batches(self, index: Sequence[int], size: int) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """A function of the optimizer step (R,) that gives inputs (R, size, d) and labels (R, size): fresh rows step*size ..., or
-        rows drawn with replacement from the replica's first n_fit. What depends on ``index`` is put on the device here, so that a
-        step copies nothing from the host."""
+    def batches(self, index: Sequence[int], size: int, step: Tensor, length: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs (R, size, input_width) and labels (R, size) of ``length`` optimizer steps from ``step`` (R,) on: fresh rows
+        step * size ..., or rows drawn with replacement from the replica's first n_fit. Row numbers are drawn for many steps at once,
+        and nothing is copied from the host within a step."""
         fresh = [self.fresh[i] for i in index]
         if any(fresh) != all(fresh):
             raise ValueError("a stack holds either fresh or pooled trainings")
         within, draw = torch.arange(size, device=self.device), self.draw(index)
         if all(fresh):
-            return lambda step: sample(draw, "train", step.unsqueeze(1) * size + within)
+            for t in range(length):
+                yield sample(draw, "train", (step + t).unsqueeze(1) * size + within)
+            return
         keys, most = self.batch_keys[index].unsqueeze(1), self.n_fit[index].unsqueeze(1)
-        read = self._pooled(index)
-        return lambda step: read(streams.integers(keys, step.unsqueeze(1) * size + within, most))
+        read, ahead = self._pooled(index), max(1, AHEAD // (len(index) * size))
+        for first in range(0, length, ahead):
+            steps = step + torch.arange(first, min(first + ahead, length), device=self.device).unsqueeze(1)
+            for rows in streams.integers(keys, steps.unsqueeze(2) * size + within, most).unbind():
+                yield read(rows)
 
     def _pooled(self, index: Sequence[int]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         """A function of row numbers (R, B) that reads them from the pool of each replica's seed."""

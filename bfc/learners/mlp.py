@@ -4,7 +4,7 @@ gradient is written by hand (a stack of small products is bound by the number of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -82,52 +82,47 @@ class MLP(Learner):
 
     def forward(self, params: Params, x: Tensor, present: frozenset[str],
                 statistics: Mapping[str, Tensor] | None = None) -> Tensor:
-        top = _top(present)
-        if top == 1:
+        if (top := _top(present)) == 1:
             return params["bias"].expand(-1, x.shape[1])
+        hidden = self._scaled(x)
+        for level in range(2, top + 1):
+            z = torch.baddbmm(params[f"b{level}"].unsqueeze(1), hidden, params[f"W{level}"])
+            hidden = z.relu() if self.activation == "relu" else z.square()
+        return (hidden * params[f"a{top}"].unsqueeze(1)).sum(2) + params["bias"]
+
+    def pullback(self, params: Params, x: Tensor, present: frozenset[str],
+                 trained: frozenset[str]) -> tuple[Tensor, Callable[[Tensor], Params]]:
+        top, relu = _top(present), self.activation == "relu"
+        hidden, z = [self._scaled(x)], []
+        for level in range(2, top + 1):
+            z.append(torch.baddbmm(params[f"b{level}"].unsqueeze(1), hidden[-1], params[f"W{level}"]))
+            hidden.append(z[-1].relu_() if relu else z[-1].square())
+        readout = params[f"a{top}"].unsqueeze(1) if top > 1 else None
+        out = params["bias"].expand(-1, x.shape[1]) if readout is None else (hidden[-1] * readout).sum(2) + params["bias"]
+        lowest = min((level for level in range(2, top + 1) if f"W{level}" in trained), default=top + 1)
+
+        def back(slope: Tensor) -> Params:
+            grads = {"bias": slope.sum(1, keepdim=True)}
+            if readout is None:
+                return grads
+            grads[f"a{top}"] = torch.bmm(slope.unsqueeze(1), hidden[-1]).squeeze(1)
+            above = slope.unsqueeze(2) * readout
+            for level in range(top, lowest - 1, -1):
+                inner = z[level - 2]
+                delta = torch.ops.aten.threshold_backward(above, inner, 0) if relu else above.mul_(inner).mul_(2)
+                grads[f"W{level}"] = torch.bmm(hidden[level - 2].mT, delta)
+                grads[f"b{level}"] = delta.sum(1)
+                if level > lowest:
+                    above = torch.bmm(delta, params[f"W{level}"].mT)
+            return grads
+
+        return out, back
+
+    def _scaled(self, x: Tensor) -> Tensor:
         scale = x.shape[2] ** 0.5 if self.input_scale == "sqrt_d" else self.input_scale
-        layers = [params[f"{name}{level}"] for level in range(2, top + 1) for name in ("W", "b")]
-        return _Network.apply(x if scale == 1 else x * scale, self.activation, params["bias"], params[f"a{top}"], *layers)
+        return x if scale == 1 else x * scale
 
 
 def _top(present: frozenset[str]) -> int:
     """The highest level present; 1 if there is none."""
     return max((int(name[5:]) for name in present if name.startswith("level")), default=1)
-
-
-class _Network(torch.autograd.Function):
-    """x (R, B, d), c (R, 1), a (R, m), W (R, m', m) and b (R, m) of every layer → outputs (R, B)."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, activation: str, c: Tensor, a: Tensor, *layers: Tensor) -> Tensor:
-        hidden, inner = x, []
-        for w, b in zip(layers[::2], layers[1::2], strict=True):
-            z = torch.baddbmm(b.unsqueeze(1), hidden, w)
-            hidden = z.relu_() if activation == "relu" else z.square()
-            inner += [hidden] if activation == "relu" else [hidden, z]
-        ctx.activation, ctx.count = activation, len(layers) // 2
-        ctx.save_for_backward(x, a, *layers[::2], *inner)
-        return (hidden * a.unsqueeze(1)).sum(2) + c
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, a, *rest = ctx.saved_tensors
-        weights, inner = rest[: ctx.count], rest[ctx.count :]
-        hidden, z = (inner, inner) if ctx.activation == "relu" else (inner[::2], inner[1::2])
-        needed = ctx.needs_input_grad
-        result: list[Tensor | None] = [None] * len(needed)
-        result[2] = grad.sum(1, keepdim=True)
-        result[3] = torch.bmm(grad.unsqueeze(1), hidden[-1]).squeeze(1)
-        lowest = next((i for i in range(ctx.count) if needed[0] or needed[4 + 2 * i] or needed[5 + 2 * i]), ctx.count)
-        above = grad.unsqueeze(2) * a.unsqueeze(1) if lowest < ctx.count else None
-        for i in reversed(range(lowest, ctx.count)):
-            if ctx.activation == "relu":
-                delta = torch.ops.aten.threshold_backward(above, z[i], 0)
-            else:
-                delta = above.mul_(z[i]).mul_(2)
-            result[4 + 2 * i] = torch.bmm((hidden[i - 1] if i else x).mT, delta)
-            result[5 + 2 * i] = delta.sum(1)
-            if i > lowest or needed[0]:
-                above = torch.bmm(delta, weights[i].mT)
-        result[0] = above if needed[0] else None
-        return tuple(result)

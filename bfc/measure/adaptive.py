@@ -1,15 +1,16 @@
 """Sample sizes placed where they say most about n*: rounds of one stack each, spread over what is still possible for log n* given the
-trainings so far. A fresh seed per training keeps them independent. The next round is a function of the stored rows and of the prior
-frozen into the cell, nothing else, so a killed cell goes on with the same round."""
+trainings so far. A fresh seed per training keeps them independent. The next round is a function of the stored rows and of the plan
+kept with the cell (the prior it was begun with, and when which question was first asked), nothing else, so a killed cell goes on
+with the same round, and a finished one goes on where it is asked for more."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bfc.errors import require
-from bfc.measure.base import Measure, request
+from bfc.measure.base import ROUND_SEEDS, Measure, request
 from bfc.measure.outcomes import judge
 from bfc.types import Training
 
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
 
 PRIOR_TAIL = 6.0
 PRIOR_POINTS = 801
+MOST_ROUNDS = 1000
 MOST_ABOVE = 0.95
 """A cell ends early where this much of the probability of n* lies above n_max."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adaptive(Measure):
-    """Up to ``rounds`` rounds of ``replicas`` trainings, until the standard deviation of log n* at the strictest eps is below ``stop``,
-    the budget of ``seconds`` is spent, or the method shows that it never gets there. A training's cost in this engine is its steps, not
-    its n, so n is not weighted by cost. ``seeds`` is used by baselines only."""
+    """Up to ``rounds`` rounds of ``replicas`` trainings (that product is the budget in trainings), until the standard deviation of log n*
+    at the strictest eps is below ``stop``, another round would exceed the budget of ``seconds``, or the method shows that it never
+    gets there. A stricter eps or a larger n_max than a cell was asked for before is a new question, with budgets of its own.
+    ``seeds`` is used by baselines only."""
 
     at_top: ClassVar[int] = 4
     numerics: ClassVar[int] = 1
@@ -37,23 +40,28 @@ class Adaptive(Measure):
     n_max: int = request(16384)
     stop: float = request(0.1)
     seconds: float | None = request(None)
-    """Training seconds, summed over stored trainings; null: no such limit."""
+    """Training seconds, summed over stored trainings; null: no such limit. A round that is expected to exceed it is not begun."""
+    cost_weight: float = request(0.0)
+    """A training is taken to cost n^cost_weight, and n is placed with the density of log n* divided by the square root of that: the
+    least variance at a given cost. 0: all cost the same, as here, where a step takes a batch whatever n is; 1: full batches
+    (n · steps); 3: a direct solve."""
     prior: tuple[float, float] | Literal["auto"] | None = request("auto")
     """Mean and standard deviation of log n* before the first round; auto: in a sweep from smaller d (waves by d), else wide; null:
     wide, flat in log n between n_min and n_max."""
-    first_seed: int = request(1000)
-    """Seeds from here on belong to the rounds."""
+    first_seed: int = request(ROUND_SEEDS)
+    """Seed of the first training; those of the other measures are smaller, so that rows that share a cell are told apart."""
     fresh: bool = field(default=False, init=False)
     """Always false here; in the identity so that all finite measures share one cell."""
 
     def __post_init__(self) -> None:
-        require(1 <= self.rounds <= 1000, "measure.rounds", self.rounds, "an integer from 1 to 1000")
+        require(1 <= self.rounds <= MOST_ROUNDS, "measure.rounds", self.rounds, f"an integer from 1 to {MOST_ROUNDS}")
         require(2 <= self.replicas <= 100_000, "measure.replicas", self.replicas, "an integer from 2 to 100000")
         require(2 <= self.n_min, "measure.n_min", self.n_min, "an integer >= 2")
         require(self.n_min < self.n_max < 1 << 31, "measure.n_max", self.n_max, f"an integer above measure.n_min = {self.n_min}")
         require(self.stop >= 0, "measure.stop", self.stop, "a number >= 0")
         require(self.seconds is None or self.seconds > 0, "measure.seconds", self.seconds, "null or a number > 0")
-        require(0 <= self.first_seed < 1 << 61, "measure.first_seed", self.first_seed, "an integer >= 0")
+        require(0 <= self.cost_weight <= 4, "measure.cost_weight", self.cost_weight, "a number from 0 to 4")
+        require(ROUND_SEEDS <= self.first_seed < 1 << 61, "measure.first_seed", self.first_seed, f"an integer >= {ROUND_SEEDS}")
         valid = self.prior in ("auto", None) or (len(self.prior) == 2 and self.prior[1] > 0)
         require(valid, "measure.prior", self.prior, "auto, null or [mean of log n*, standard deviation > 0]")
         super().__post_init__()
@@ -61,8 +69,33 @@ class Adaptive(Measure):
     def trainings(self) -> list[Training]:
         return []
 
+    def resume(self, plan: Mapping[str, Any] | None, rows: Sequence[dict[str, Any]]) -> tuple[Adaptive, dict[str, Any]]:
+        """The measure as it goes on in a cell that holds ``rows`` and ``plan`` (None: a new one), and the plan to keep with the cell.
+
+        The plan holds the ``prior`` the cell was begun with, which later knowledge must not move, and the ``questions`` asked so far:
+        strictest eps, n_max, and the trainings and seconds that were spent when the question was first asked. Budgets count from
+        there; a question that an earlier one covers is not new."""
+        mine = {"eps": min(self.eps), "n_max": self.n_max}
+        stored = self._stored(rows)
+        plan = {"prior": self.prior, "questions": [], **(plan or {})}
+        covering = [q for q in plan["questions"] if q["eps"] <= mine["eps"] and q["n_max"] >= mine["n_max"]]
+        if covering:
+            question = covering[0]
+        else:
+            whole = -(-len(stored) // self.replicas) * self.replicas
+            question = {**mine, "trainings": whole, "seconds": sum(row["seconds"] for row in stored.values())}
+            plan["questions"] = [*plan["questions"], question]
+        prior = tuple(plan["prior"]) if isinstance(plan["prior"], list | tuple) else plan["prior"]
+        rounds = self.rounds + -(-question["trainings"] // self.replicas)
+        seconds = None if self.seconds is None else self.seconds + question["seconds"]
+        return replace(self, prior=prior, rounds=min(rounds, MOST_ROUNDS), seconds=seconds), plan
+
+    def _stored(self, rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+        """Seed → row of the trainings of rounds."""
+        return {row["seed"]: row for row in rows if row["kind"] == "training" and row["seed"] >= self.first_seed}
+
     def next_round(self, rows: Sequence[dict[str, Any]]) -> list[Training]:
-        stored = {row["seed"]: row for row in rows if row["kind"] == "training" and row["seed"] >= self.first_seed}
+        stored = self._stored(rows)
         for start in range(self.first_seed, self.first_seed + self.rounds * self.replicas, self.replicas):
             seeds = range(start, start + self.replicas)
             missing = [seed for seed in seeds if seed not in stored]
@@ -75,7 +108,7 @@ class Adaptive(Measure):
         return []
 
     def between_rounds(self, rows: Sequence[dict[str, Any]]) -> bool:
-        count = sum(row["kind"] == "training" and row["seed"] >= self.first_seed for row in rows)
+        count = len(self._stored(rows))
         return count > 0 and count % self.replicas == 0
 
     def believed(self, rows: Sequence[dict[str, Any]]) -> Density:
@@ -102,7 +135,8 @@ class Adaptive(Measure):
         from bfc.measure.planning import place
 
         believed = self.believed(before) if before else self._prior()
-        return [min(max(int(n), self.n_min), self.n_max) for n in place(believed, self.replicas)]
+        cost = (lambda n: n**self.cost_weight) if self.cost_weight else None
+        return [min(max(int(n), self.n_min), self.n_max) for n in place(believed, self.replicas, cost)]
 
     def _settled(self, before: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> bool:
         """Whether no further round is worth it."""
@@ -112,7 +146,8 @@ class Adaptive(Measure):
         confirming = [row["risk"] for row in rows if row["kind"] == "probe"]
         if confirming and all(judge(row, eps, confirming) in ("plateau", "diverged") for row in before):
             return True
-        if self.seconds is not None and sum(row["seconds"] for row in before) >= self.seconds:
+        spent = sum(row["seconds"] for row in before)
+        if self.seconds is not None and spent * (1 + self.replicas / len(before)) > self.seconds:
             return True
         believed = self.believed(before)
         beyond = np.where(believed.mu > np.log(self.n_max), believed.pdf, 0.0)

@@ -11,6 +11,9 @@ from bfc.errors import require
 from bfc.measure.tuning import Tune
 from bfc.types import Training
 
+ROUND_SEEDS = 10**9
+"""Seeds from here on belong to the rounds of the adaptive measure."""
+
 
 def request(default: Any) -> Any:
     """A field that says what is asked for; it is no part of a cell's identity."""
@@ -47,8 +50,8 @@ class Measure:
         if isinstance(self.seeds, int):
             require(1 <= self.seeds <= 100_000, "measure.seeds", self.seeds, "a count >= 1 or a list of seeds >= 0")
             object.__setattr__(self, "seeds", tuple(range(self.seeds)))
-        require(len(self.seeds) > 0 and all(0 <= s < 1 << 62 for s in self.seeds), "measure.seeds", list(self.seeds),
-                "a count >= 1 or a list of seeds >= 0")
+        require(len(self.seeds) > 0 and all(0 <= s < ROUND_SEEDS for s in self.seeds), "measure.seeds", list(self.seeds),
+                f"a count >= 1 or a list of seeds from 0 to {ROUND_SEEDS - 1}")
         require(len(set(self.seeds)) == len(self.seeds), "measure.seeds", list(self.seeds), "without repetition")
         require(0 <= self.confirm <= 1000, "measure.confirm", self.confirm, "an integer from 0 to 1000")
         require(16 <= self.test <= 1 << 24, "measure.test", self.test, "an integer from 16 to 16777216")

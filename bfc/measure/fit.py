@@ -4,7 +4,7 @@ values, never an exception and never a number; only a table without the needed c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,11 +13,11 @@ import pandas as pd
 from bfc.errors import UserError, nearest
 from bfc.measure.growth import LOCAL, MODELS, compare, interval, local_exponents, verdict
 from bfc.measure.judged import NEEDED, Judged, judge_table
-from bfc.measure.likelihood import SPREADS, Cell, Curve, curve, outside, split_cells, summary
+from bfc.measure.likelihood import LAPSES, SPREADS, Cell, Curve, curve, outside, split_cells, summary
 from bfc.measure.quick import Quick, disagree, glm, smooth
 from bfc.measure.scaling import Posterior, posterior
 
-NSTAR = ("d", "nstar", "lo", "hi", "censored", "outcome", "trainings", "excluded")
+NSTAR = ("d", "nstar", "lo", "hi", "censored", "outcome", "trainings", "seeds", "excluded")
 FAR, LAPSES_SEEN, FEWEST_FAR = 4.0, 0.15, 10
 
 
@@ -34,7 +34,7 @@ class ExponentFit:
     growth: str
     """The verdict as a sentence."""
     nstar: pd.DataFrame
-    """Per d: ``d, nstar, lo, hi, censored`` (empty, ``right`` or ``left``), ``outcome, trainings, excluded``; each cell alone."""
+    """Per d: ``d, nstar, lo, hi, censored`` (empty, ``right`` or ``left``), ``outcome, trainings, seeds, excluded``; each cell alone."""
     models: pd.DataFrame
     """Candidates of growth, best held-out score first; see :func:`bfc.measure.growth.compare`."""
     local: pd.DataFrame
@@ -46,10 +46,19 @@ class ExponentFit:
     spread: tuple[float, float, float]
     """The same of s, the spread of log n* over seeds."""
     counts: Mapping[str, int]
-    prefactor: float = float("nan")
-    """Of n* = prefactor · d^exponent: the line with the fitted exponent through the bracketed n*, each weighted by its interval and
-    τ; NaN without an exponent."""
     warnings: tuple[str, ...] = field(default=())
+    posterior: Posterior = field(default_factory=Posterior)
+
+    @property
+    def prefactor(self) -> float:
+        """Of the fitted line n* = prefactor · d^exponent; NaN without an exponent."""
+        return float(np.exp(self.posterior.intercept - self.exponent * self.posterior.centre))
+
+    def line(self, d: Sequence[float]) -> pd.DataFrame:
+        """What was fitted, for drawing: ``d, nstar, lo, hi`` at every ``d``, the posterior median of the line and its 95 % band. The
+        band is that of the line: a cell scatters around it by τ besides."""
+        lo, middle, hi = np.exp(self.posterior.line(np.asarray(d, float))).T
+        return pd.DataFrame({"d": d, "nstar": middle, "lo": lo, "hi": hi})
 
     def __str__(self) -> str:
         head = f"n*(d, {self.eps:g}): {self.growth}"
@@ -85,24 +94,17 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
         models, growth = pd.DataFrame(columns=list(MODELS)), nothing or f"no verdict: {reason}"
     priors = {d: outside(cells[d], one.mu) for d, one in curves.items()}
     local = local_exponents(curves, found, priors) if len(curves) > 1 else pd.DataFrame(columns=list(LOCAL), dtype=float)
-    rows = [{"d": _plain(d), **summary(cell), "trainings": cell.succeeded + cell.failed, "excluded": cell.excluded}
+    rows = [{"d": _plain(d), **summary(cell), "trainings": cell.succeeded + cell.failed, "seeds": cell.seeds,
+             "excluded": cell.excluded}
             for d, cell in cells.items()]
     nstar = pd.DataFrame(rows, columns=list(NSTAR))
     bearing = judged.where(np.isin(judged.d, list(curves)))
     quick, even = glm(bearing), smooth(bearing, {r["d"]: r["nstar"] for r in rows if not r["censored"] and r["nstar"] > 0}, random_effect)
     return ExponentFit(
         judged.eps, found.exponent, found.lo, found.hi, reason, growth, nstar, models, local, quick, even, found.tau, found.spread,
-        _counts(judged), _prefactor(nstar, found), tuple(_warnings(judged, cells, curves, nstar, found, quick, even)),
+        _counts(judged), tuple(_warnings(judged, cells, curves, nstar, found, quick, even)),
+        found,
     )
-
-
-def _prefactor(nstar: pd.DataFrame, found: Posterior) -> float:
-    good = nstar[(nstar["censored"] == "") & nstar["nstar"].notna()]
-    if not np.isfinite(found.exponent) or good.empty:
-        return float("nan")
-    d, n, lo, hi = (np.log(good[name].to_numpy(float)) for name in ("d", "nstar", "lo", "hi"))
-    weight = 1 / (((hi - lo) / 3.92) ** 2 + found.tau[1] ** 2)
-    return float(np.exp(np.average(n - found.exponent * d, weights=weight)))
 
 
 def _nothing(cells: Mapping[float, Cell]) -> str:
@@ -124,7 +126,7 @@ def _nothing(cells: Mapping[float, Cell]) -> str:
 def _counts(judged: Judged) -> dict[str, int]:
     used = ~judged.excluded
     counts = {"trainings": len(judged.u), "used": int(used.sum()), "succeeded": int(judged.success.sum()),
-              "optimisation_limited": int(judged.excluded.sum())}
+              "optimisation_limited": int(judged.limited.sum()), "excluded": int(judged.excluded.sum())}
     return {**counts, **{name: int(((judged.failure == name) & used).sum()) for name in ("diverged", "plateau")}, **judged.dropped}
 
 
@@ -133,13 +135,18 @@ def _warnings(judged: Judged, cells: Mapping[float, Cell], curves: Mapping[float
     said = [f"{count} rows {reason}" + ("" if "count" in reason else ", left out") for reason, count in judged.dropped.items()]
     if judged.excluded.any():
         said.append(f"{int(judged.excluded.sum())} optimisation-limited trainings left out: they do not show a lack of data")
+    if (lapsed := int((judged.limited & ~judged.excluded).sum())) > 0:
+        said.append(f"{lapsed} trainings are optimisation-limited where others succeed: counted apart and taken as possible lapses")
     if (diverged := int((judged.failure == "diverged").sum())) > 0:
         said.append(f"{diverged} diverged trainings count as failures")
     silent: dict[str, list[str]] = {}
     for d, cell in cells.items():
         if d not in curves and cell.failed:
             kinds = ", ".join(cell.failures).replace("_", " ")
-            text = "never by this method (plateau)" if kinds == "plateau" else f"no success and no sign of a lack of data ({kinds})"
+            if cell.succeeded:
+                text = f"plateau but for luck ({cell.succeeded} of {cell.succeeded + cell.failed} trainings succeed)"
+            else:
+                text = "never by this method (plateau)" if kinds == "plateau" else f"no success and no sign of a lack of data ({kinds})"
             silent.setdefault(text, []).append(f"{d:g}")
     said += [f"d={', '.join(dims)}: {text}, not in the exponent" for text, dims in silent.items()]
     for side, text in (("right", "n* is above the largest n"), ("left", "n* is below the smallest n")):
@@ -159,7 +166,8 @@ def _warnings(judged: Judged, cells: Mapping[float, Cell], curves: Mapping[float
     where = dict(zip(nstar["d"], nstar["nstar"], strict=True))
     far = judged.where(~judged.excluded & (judged.u > np.log(FAR * np.array([where.get(_plain(d), np.inf) for d in judged.d]))))
     if len(far.u) >= FEWEST_FAR and (share := 1 - far.success.mean()) > LAPSES_SEEN:
-        said.append(f"{share:.0%} of the trainings with n > {FAR:g} n* fail: more than the lapses of the model, see how they fail")
+        more = ": more than the lapses of the model" if share > LAPSES[-1] else ""
+        said.append(f"{share:.0%} of the trainings with n > {FAR:g} n* fail{more}, see how they fail")
     low, _, high = found.spread
     if low < SPREADS[1] or high > SPREADS[-2]:
         side = f"below {SPREADS[1]:.2g}" if low < SPREADS[1] else f"above {SPREADS[-2]:.2g}"

@@ -4,9 +4,11 @@ about what counts must be written once.
 
 Success is risk <= eps, whatever the stored outcome says: outcomes are judged at the strictest eps of a run, so they only tell failures
 apart, and where a row has ``train_risk`` its failure is judged anew at this eps by the rules of :func:`bfc.measure.outcomes.judge`.
-A diverged training, or one without a risk, is a failure. An optimisation-limited failure says nothing about data: it is
-excluded and counted. A plateau is a failure at its n (right-censored). In an online run every look but the last is a step on the way,
-so nothing in it is excluded."""
+A diverged training, or one without a risk, is a failure, and a plateau is one at its n (right-censored). Optimisation-limited failures
+are counted apart. Where something is learned (:func:`bfc.measure.outcomes.learned_at`), they stay among the failures: leaving them
+out would leave out the unlucky half of the seeds near n* and put n* too low (simulated in tests/test_likelihood.py); the lapses of
+the likelihood stand for those that no n would have helped. Where nothing is learned they say nothing about data and are
+excluded. In an online run every look but the last is a step on the way, so nothing in it is excluded."""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from bfc.errors import UserError, nearest
-from bfc.measure.outcomes import OUTCOMES
+from bfc.measure.outcomes import LUCK, OUTCOMES
 
 NEEDED = ("n", "seed", "risk")
 FAILURES = [name for name in OUTCOMES if name not in ("success", "diverged")]
@@ -37,6 +39,8 @@ class Judged:
     failure: np.ndarray
     """Why a training failed, empty for a success; ``unjudged`` where the table does not say."""
     online: np.ndarray
+    learns: np.ndarray
+    """Whether something is learned at the training's d, see :func:`bfc.measure.outcomes.learned_at`."""
     dropped: Mapping[str, int]
     """Rows that could not be used at all: reason → count."""
 
@@ -50,12 +54,17 @@ class Judged:
         return self.failure == ""
 
     @property
-    def excluded(self) -> np.ndarray:
-        """Optimisation-limited failures: they say nothing about n*."""
+    def limited(self) -> np.ndarray:
+        """Optimisation-limited failures."""
         return (self.failure == "optimisation_limited") & ~self.online
 
+    @property
+    def excluded(self) -> np.ndarray:
+        """Those of them that say nothing about n*, because nothing is learned at their d."""
+        return self.limited & ~self.learns
+
     def where(self, mask: np.ndarray) -> Judged:
-        fields = {name: getattr(self, name)[mask] for name in ("d", "n", "seed", "risk", "failure", "online")}
+        fields = {name: getattr(self, name)[mask] for name in ("d", "n", "seed", "risk", "failure", "online", "learns")}
         return Judged(self.eps, **fields, dropped=self.dropped)
 
 
@@ -91,9 +100,12 @@ def judge_table(trainings: pd.DataFrame, eps: float) -> Judged:
         keep &= ~bad
     dropped["without risk, counted as failures"] = int((keep & lost).sum())
     failure = np.where(np.isin(outcome, FAILURES), outcome, "unjudged")
+    learns = np.zeros(size, bool)
     for value in np.unique(d[keep]):
         rows = np.flatnonzero(keep & (d == value))
-        failure[rows] = _why(n[rows], risk[rows], train_risk[rows], failure[rows], risk[probe & (d == value)], eps)
+        begins = _learned_at(n[rows], risk[rows] <= eps)
+        failure[rows] = _why(n[rows], risk[rows], train_risk[rows], failure[rows], risk[probe & (d == value)], eps, begins)
+        learns[rows] = begins > 0
     failure[diverged] = "diverged"
 
     order = np.flatnonzero(keep)
@@ -103,30 +115,31 @@ def judge_table(trainings: pd.DataFrame, eps: float) -> Judged:
     last[:-1] = (key[:, 1:] != key[:, :-1]).any(0)
     dropped["repeated (the last of equal d, n, seed counts)"] = int((~last).sum())
     order = order[last]
-    return Judged(float(eps), d[order], n[order], codes[order], risk[order], failure[order], online[order],
+    return Judged(float(eps), d[order], n[order], codes[order], risk[order], failure[order], online[order], learns[order],
                   {reason: count for reason, count in dropped.items() if count})
 
 
-def _why(n: np.ndarray, risk: np.ndarray, train_risk: np.ndarray, stored: np.ndarray, confirming: np.ndarray, eps: float) -> np.ndarray:
+def _why(n: np.ndarray, risk: np.ndarray, train_risk: np.ndarray, stored: np.ndarray, confirming: np.ndarray, eps: float,
+         begins: float) -> np.ndarray:
     """Why each training of one cell fails, diverged ones apart: empty for a success; by :func:`bfc.measure.outcomes.judge` where the train
-    risk is known, else as ``stored``. ``confirming``: risks of the confirming runs; without them a stored plateau stands."""
+    risk is known, else as ``stored``. ``confirming``: risks of the confirming runs; without them a stored plateau stands. ``begins``:
+    where learning begins."""
     success = risk <= eps
     unfit = "optimisation_limited" if not len(confirming) or np.median(confirming) <= eps else "plateau"
-    enough = (train_risk <= eps) | (n < _learned_at(n, success))
+    enough = (train_risk <= eps) | (n < begins)
     stands = (stored == "plateau") & (len(confirming) == 0)
     judged = np.where(enough, "data_limited", np.where(stands, stored, unfit))
     return np.where(success, "", np.where(np.isnan(train_risk), stored, judged))
 
 
 def _learned_at(n: np.ndarray, success: np.ndarray) -> float:
-    """The largest n with the fewest successes below and failures at or above it; minus infinity where failures outweigh everywhere, so
-    that no n lies below it. See :func:`bfc.measure.outcomes.learned_at`."""
+    """:func:`bfc.measure.outcomes.learned_at`, but minus infinity where nothing is learned, so that no n lies below it."""
     order = np.argsort(n, kind="stable")
     sizes, first = np.unique(n[order], return_index=True)
     below = np.r_[0, np.cumsum(success[order])][first]
     wrong = below + (~success).sum() - (first - below)
     best = sizes[np.flatnonzero(wrong == np.min(wrong))[-1]]
-    return float(best) if np.min(wrong) < success.sum() else -np.inf
+    return float(best) if np.min(wrong) + LUCK < success.sum() else -np.inf
 
 
 def _numbers(table: pd.DataFrame, name: str, default: float) -> np.ndarray:

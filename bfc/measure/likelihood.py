@@ -1,9 +1,10 @@
 """What one cell says about its n*: a likelihood curve ℓ(log n*) on a grid, which needs no special case for cells that always or never
 succeed, and which the scaling posterior, the growth candidates and the placement of further trainings all read.
 
-Model. Every seed has a threshold T, the log n from which it succeeds: T ~ N(μ, s²) with μ = log n*, except that a share λ (0 to 5 %)
+Model. Every seed has a threshold T, the log n from which it succeeds: T ~ N(μ, s²) with μ = log n*, except that a share λ (0 to 35 %)
 never succeeds and a share γ = 0.001 always does. So P(success at n) = γ + (1 − γ − λ) Φ((log n − μ)/s), the psychometric function of a
-yes-no experiment. The spread s is shared by the cells of a sweep and has a log-normal prior around 0.35.
+yes-no experiment. s and λ are shared by the cells of a sweep; s has a log-normal prior around 0.35, and λ is small unless the data
+say otherwise: trainings that are stuck whatever their n (``optimisation_limited``) are lapses, not a lack of data.
 
 Data. A seed trained at one n gives a one-sided interval of T. A seed with several n (a ladder, or a kernel's learning curve, whose
 training sets are nested, so that its outcomes are not independent) gives one interval: the split of its n with the fewest outcomes
@@ -24,10 +25,10 @@ from bfc.measure.judged import Judged, judge_table
 COLUMNS = ("eps", "nstar", "lo", "hi", "censored", "outcome")
 GUESS = 1e-3
 """γ"""
-LAPSES = np.array([0.0, 0.02, 0.05])
+LAPSES, LAPSE_WEIGHTS = np.array([0.0, 0.05, 0.15, 0.35]), np.array([1.0, 0.5, 0.25, 0.2])
 SPREADS = np.geomspace(0.03, 1.6, 15)
 SPREAD, SPREAD_LOG_SD = 0.35, 0.7
-PRIOR = np.repeat(-0.5 * (np.log(SPREADS / SPREAD) / SPREAD_LOG_SD) ** 2, len(LAPSES))
+PRIOR = (-0.5 * (np.log(SPREADS[:, None] / SPREAD) / SPREAD_LOG_SD) ** 2 + np.log(LAPSE_WEIGHTS)).ravel()
 PRIOR = PRIOR - special.logsumexp(PRIOR)
 """Log prior of every node (s, λ), shape (S · L,)."""
 FINEST, REACH, POINTS = 0.01, 12.0, 241
@@ -54,9 +55,16 @@ class Cell:
     """Trainings, not seeds."""
     failed: int
     excluded: int
-    """Optimisation-limited trainings."""
+    """Optimisation-limited trainings that do not count."""
     failures: dict[str, int]
     """How the trainings at the largest n fail: outcome → count."""
+    seeds: int = 0
+    """Distinct seeds of the trainings that count."""
+    learns: bool = True
+    """Whether more than a lucky training succeeds, see :func:`bfc.measure.outcomes.learned_at`."""
+    lack: bool = True
+    """Whether failures may be a lack of data: some at the largest n is data-limited or unjudged; where none fails there, any; or
+    nothing fails."""
 
     @property
     def reason(self) -> str:
@@ -65,9 +73,9 @@ class Cell:
 
     @property
     def bears(self) -> bool:
-        """Whether the cell says anything about how much data is needed: one without a success does if some failure at the largest n
-        may be a lack of data; plateaus and divergences do not."""
-        return len(self.lo) > 0 and (self.succeeded > 0 or bool(set(self.failures) & {"data_limited", "unjudged"}))
+        """Whether the cell says anything about how much data is needed: one that learns does, and one that does not if some failure
+        at the largest n may be a lack of data. Plateaus and divergences are none, also where a lucky training among them succeeds."""
+        return len(self.lo) > 0 and (self.learns or self.lack)
 
 
 @dataclass(frozen=True)
@@ -122,10 +130,12 @@ def estimate(trainings: pd.DataFrame, eps: Sequence[float]) -> pd.DataFrame:
     ``trainings``: one row per training, columns as for :func:`bfc.measure.judged.judge_table`. ``nstar`` is the posterior median and
     (``lo``, ``hi``) the 95 % interval, from this cell alone: μ has a flat prior over the tested n that falls off beyond them.
 
-    ``censored``: empty where the data bound n* on both sides; ``right`` where they do not from above (``nstar`` is the largest n,
-    ``hi`` is infinite); ``left`` where they do not from below (``nstar`` is the smallest n, ``lo`` is 0). ``outcome``:
-    ``success``, or for ``right`` the one outcome of all failures at the largest n (``plateau`` means: never by this method), ``mixed``
-    if they differ; ``optimisation_limited`` or ``unmeasured`` where no training counts (``nstar`` is NaN)."""
+    ``censored``: empty where the data bound n* on both sides and its median lies within the tested n; ``right`` where they do not bound it
+    from above or its median lies above the largest n, as it does where one lucky training succeeds (``nstar`` is the largest n, ``hi`` is
+    infinite); ``left`` where they do not bound it from below or its median lies below the smallest n (``nstar`` is the smallest n, ``lo``
+    is 0). ``outcome``: ``success``, or for ``right`` the one outcome of all failures at the largest n (``plateau`` means: never by this
+    method; ``data_limited`` where none fails there), ``mixed`` if they differ; ``optimisation_limited`` or ``unmeasured`` where no
+    training counts (``nstar`` is NaN)."""
     rows = []
     for e in eps:
         cell = _cell(judge_table(trainings, e))
@@ -148,13 +158,17 @@ def summary(cell: Cell) -> dict[str, float | str]:
     below, above = found.bounded
     least, most = cell.tested
     inside = np.flatnonzero(marginal >= marginal.max() - DROP)
-    if not above:
-        lo = min(float(np.exp(mu[inside[0]])), most) if below else 0.0
-        return {"nstar": most, "lo": lo, "hi": np.inf, "censored": "right", "outcome": cell.reason}
-    if not below:
-        return {"nstar": least, "lo": 0.0, "hi": max(float(np.exp(mu[inside[-1]])), least), "censored": "left", "outcome": "success"}
     density = np.exp(marginal - marginal.max() + outside(cell, mu))
     lo, middle, hi = np.exp(quantiles(mu, density, (0.025, 0.5, 0.975))).tolist()
+    if not above or not cell.bears:
+        lo, middle = float(np.exp(mu[inside[0]])) if below else 0.0, np.inf
+    elif not below:
+        hi, middle = float(np.exp(mu[inside[-1]])), 0.0
+    if middle > most:
+        return {"nstar": most, "lo": min(lo, most), "hi": np.inf, "censored": "right",
+                "outcome": cell.reason if cell.failures else "data_limited"}
+    if middle < least:
+        return {"nstar": least, "lo": 0.0, "hi": max(hi, least), "censored": "left", "outcome": "success"}
     return {"nstar": middle, "lo": lo, "hi": hi, "censored": "", "outcome": "success"}
 
 
@@ -202,12 +216,14 @@ def _cell(judged: Judged) -> Cell:
     used = judged.where(~judged.excluded)
     top = judged.where(judged.n == judged.n.max()) if len(judged.n) else judged
     names, counts = np.unique(top.failure[~top.success].astype(str), return_counts=True)
+    reasons = set(names) or set(used.failure[~used.success])
     lo, hi = _intervals(used)
     informative = ~(np.isneginf(lo) & np.isposinf(hi))
     tested = (float(used.n.min()), float(used.n.max())) if len(used.n) else (np.nan, np.nan)
     success = int(used.success.sum())
     return Cell(lo[informative], hi[informative], tested, success, len(used.u) - success, int(judged.excluded.sum()),
-                dict(zip(names.tolist(), counts.tolist(), strict=True)))
+                dict(zip(names.tolist(), counts.tolist(), strict=True)), len(np.unique(used.seed)), bool(used.learns.any()),
+                not reasons or bool(reasons & {"data_limited", "unjudged"}))
 
 
 def _intervals(judged: Judged) -> tuple[np.ndarray, np.ndarray]:

@@ -50,8 +50,9 @@ class Probit:
 
 
 def glm(judged: Judged) -> Quick:
-    """Probit regression of success on (1, log n, log d): the exponent is −b_d/b_n, its interval Fieller's."""
-    rows = judged.where(~judged.excluded)
+    """Probit regression of success on (1, log n, log d): the exponent is −b_d/b_n, its interval Fieller's. It knows no lapses, so
+    optimisation-limited trainings are left out."""
+    rows = judged.where(~judged.limited)
     x = np.log(rows.d)
     if len(np.unique(x)) < 2:
         return Quick(reason="fewer than two d")
@@ -120,7 +121,7 @@ def smooth(judged: Judged, nstar: Mapping[float, float], random_effect: bool = T
     curves: dict[float, Curve] = {}
     rows = []
     for d, around in nstar.items():
-        found = _crossing(judged.where((judged.d == d) & ~judged.excluded & np.isfinite(judged.risk) & (judged.risk > 0)), np.log(around))
+        found = _crossing(judged.where((judged.d == d) & ~judged.limited & np.isfinite(judged.risk) & (judged.risk > 0)), np.log(around))
         if found is None:
             continue
         u, error, freedom, used = found

@@ -52,6 +52,21 @@ class Posterior:
     slopes: np.ndarray | None = None
     weights: np.ndarray | None = None
 
+    def line(self, d: np.ndarray) -> np.ndarray:
+        """2.5, 50 and 97.5 % quantiles of the fitted line, log n* at ``d`` (K,) without the scatter τ: (K, 3); NaN without an
+        exponent."""
+        run = np.log(np.asarray(d, float)) - self.centre
+        if self.weights is None or not np.isfinite(self.exponent):
+            return np.full((len(run), 3), np.nan)
+        level, slope, weight = (part.ravel() for part in (self.levels, self.slopes, self.weights))
+        found = []
+        for step in run:
+            at = level + slope * step
+            order = np.argsort(at)
+            mass = np.cumsum(weight[order]) - 0.5 * weight[order]
+            found.append(np.interp([0.025, 0.5, 0.975], mass, at[order]))
+        return np.array(found)
+
 
 def posterior(curves: Mapping[float, Curve], random_effect: bool = True, exponent: tuple[float, float] | None = None) -> Posterior:
     """Posterior of the power law n* ∝ d^α from d → :class:`Curve`.
