@@ -139,7 +139,7 @@ VALUES = {
     "measure.seeds=-3": "measure.seeds=-3: must be a count >= 1",
     "measure.seeds=[]": "measure.seeds=[]: must be a count >= 1",
     "measure.seeds=[1,1]": "measure.seeds=[1, 1]: must be without repetition",
-    "measure.seeds=[-1]": "measure.seeds=[-1]: must be a count >= 1 or a list of seeds >= 0",
+    "measure.seeds=[-1]": "measure.seeds=[-1]: must be a count >= 1 or a list of seeds from 0 to 999999999",
     "measure.seeds=[a]": "measure.seeds=[a]: must be an integer or a list of integers",
     "measure.seeds=1.5": "measure.seeds=1.5: must be an integer or a list of integers",
     "measure.seeds=true": "measure.seeds=true: must be an integer or a list of integers",
