@@ -284,7 +284,7 @@ class _Run:
             curve = job.baseline.curve(job.target, seed, job.measure.test, tuned, self.device)
             common = {"seed": seed, "fresh": False, "validation": "none", "seconds": time.perf_counter() - began, "stack": 1,
                       "ridge": tuned.get("ridge"), "hardware": hardware(self.device), "dtype": "float64", "diverged": False,
-                      "train_risk": None, "steps": 0, **{f"kernel/{name}": value for name, value in tuned.get("kernel", {}).items()}}
+                      "train_risk": None, "steps": 0}
             flat = saturated(curve.n, curve.risk, tuned.get("rank"))
             rows = [{"kind": "curve", "n": n, "risk": risk, "flat": still, **common}
                     for n, risk, still in zip(curve.n, curve.risk, flat, strict=True)]

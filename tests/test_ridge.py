@@ -219,7 +219,7 @@ def test_kernel_and_ridge_are_chosen_together():
     for entry in tuned["tried"]:
         assert (entry["nstar"], entry["risk"]) == alone[entry["degree"], entry["offset"], entry["ridge"]]
     best = min(alone, key=lambda key: (alone[key][0] or math.inf, alone[key][1]))
-    assert (tuned["kernel"]["degree"], tuned["kernel"]["offset"], tuned["ridge"]) == best
+    assert (tuned["degree"], tuned["offset"], tuned["ridge"]) == best
     assert set(tuned["edges"]) == {name for name, value, grid in zip(("degree", "offset", "ridge"), best, ((2, 5), (0.5, 1.0), (1e-3, 1.0)),
                                                                      strict=True) if value in grid}
     chosen = Polynomial(degree=best[0], offset=best[1], **options)

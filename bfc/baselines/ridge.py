@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import psutil
@@ -217,7 +217,7 @@ class KernelRidge(ABC):
         """Kernel and λ for this cell: those whose median risk over the tuning draws (seeds −1, −2, …, which no measurement uses)
         first reaches ``tuning_eps`` at the smallest n; if none does, those with the lowest median risk at ``n_max``.
 
-        Returns ``ridge``; ``kernel`` (the parameters that were ``auto``); ``reached`` (whether any choice reached
+        Returns ``ridge`` and every parameter that was ``auto`` by its name; ``reached`` (whether any choice reached
         ``tuning_eps``); ``edges`` (what was chosen at an end of its grid, so that a wider grid might do better) and
         ``at_edge`` (whether there is any); ``trainings`` (curves computed); ``rank`` (features of the kernel, null if
         infinite); ``eps``, ``test``, ``seeds``; and ``tried``: per choice its ``nstar`` and ``risk`` at ``n_max``, null where
@@ -228,13 +228,16 @@ class KernelRidge(ABC):
         choices = [dict(zip(grids, values, strict=True)) for values in itertools.product(*grids.values())]
         found = self._tried(target, test, device, choices) if len(choices) > 1 or self.ridge == "auto" else None
         best = choices[0] if found is None else choices[found["choice"]]
-        kernel = {name: value for name, value in best.items() if name != "ridge"}
         edges = [name for name, grid in grids.items() if len(grid) > 1 and best[name] in (min(grid), max(grid))]
-        rank = replace(self, **kernel).rank(target.input_width)
+        rank = self._chosen(best).rank(target.input_width)
         seeds = [] if found is None else self._tuning_seeds
-        return {"ridge": best["ridge"], "kernel": kernel, "reached": None if found is None else found["reached"], "edges": edges,
+        return {**best, "reached": None if found is None else found["reached"], "edges": edges,
                 "at_edge": bool(edges), "trainings": len(choices) * len(seeds), "rank": None if math.isinf(rank) else int(rank),
                 "eps": self.tuning_eps, "test": test, "seeds": seeds, "tried": [] if found is None else found["tried"]}
+
+    def _chosen(self, tuned: Mapping[str, Any]) -> Self:
+        """This kernel with the parameters that were chosen."""
+        return replace(self, **{name: tuned[name] for name in self.tuned_parameters})
 
     @property
     def _tuning_seeds(self) -> list[int]:
@@ -246,7 +249,7 @@ class KernelRidge(ABC):
         curves: dict[int, list[list[float]]] = {number: [] for number in range(len(choices))}
         settings = [{name: value for name, value in choice.items() if name != "ridge"} for choice in choices]
         for setting in [own for number, own in enumerate(settings) if own not in settings[:number]]:
-            kernel = replace(self, **setting)
+            kernel = self._chosen(setting)
             for seed in self._tuning_seeds:
                 matrix, cross, rest = kernel._problem(target, seed, test, device)
                 blocks = list(cross)
@@ -264,10 +267,10 @@ class KernelRidge(ABC):
 
     def curve(self, target: Target, seed: int, test: int, tuned: Mapping[str, Any],
               device: torch.device | str = "cpu") -> Curve:
-        """The learning curve of one seed with ``tuned["ridge"]`` and ``tuned["kernel"]``, at every n of :attr:`grid`, on ``test``
-        fresh rows. Raises :class:`UserError` if memory does not suffice or λ is too small for float64."""
+        """The learning curve of one seed with what ``tuned`` says was chosen, at every n of :attr:`grid`, on ``test`` fresh
+        rows. Raises :class:`UserError` if memory does not suffice or λ is too small for float64."""
         self._require_memory(target, 0, device)
-        kernel, cross, rest = replace(self, **tuned.get("kernel", {}))._problem(target, seed, test, device)
+        kernel, cross, rest = self._chosen(tuned)._problem(target, seed, test, device)
         return Curve(self.grid, learning_curve(kernel, cross, *rest, tuned["ridge"], self.grid, target.error).tolist())
 
     def _problem(self, target: Target, seed: int, test: int, device: torch.device | str
