@@ -4,6 +4,7 @@ degree 2^(L−1), but nothing in them is learned below the read-out (conjugate k
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,11 @@ class _QuadraticNetwork(KernelRidge):
         require(is_integer(self.depth) and 2 <= self.depth <= 16, "baseline.depth", self.depth, "an integer from 2 to 16")
         require(self.links in ("chain", "skip", "dense"), "baseline.links", self.links, "chain, skip or dense")
         require(is_number(self.bias) and self.bias >= 0, "baseline.bias", self.bias, "a number >= 0")
+
+    def rank(self, width: int) -> float:
+        """Monomials of degree at most 2^(L−1)."""
+        degree = 2 ** (self.depth - 1)
+        return math.comb(width + degree, degree)
 
     def _below(self, level: int) -> list[int]:
         """J_l, for a level of 2 … L."""

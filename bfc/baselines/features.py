@@ -30,6 +30,10 @@ class FeatureRidge(KernelRidge):
     def count(self, width: int) -> int:
         """F for inputs of ``width`` coordinates."""
 
+    def rank(self, width: int) -> float:
+        """F"""
+        return self.count(width)
+
     def gram(self, x: Tensor, z: Tensor, seed: int = 0) -> Tensor:
         """Φ(x)·Φ(z) for ``x`` (N, d), ``z`` (M, d) → (N, M)."""
         return self.features(x, seed) @ self.features(z, seed).mT

@@ -20,6 +20,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from bfc import interrupt
 from bfc.errors import UserError, require
 from bfc.types import Curve, Target, sample
 
@@ -254,6 +255,7 @@ class KernelRidge(ABC):
                 matrix, cross, rest = kernel._problem(target, seed, test, device)
                 blocks = list(cross)
                 for number in (i for i, own in enumerate(settings) if own == setting):
+                    interrupt.check()
                     with suppress(UserError):
                         ridge = choices[number]["ridge"]
                         curves[number].append(learning_curve(matrix, blocks, *rest, ridge, self.grid, target.error).tolist())
