@@ -147,6 +147,18 @@ def test_local_exponents_of_normal_cells():
     np.testing.assert_allclose(local["hi"] - local["lo"], 2 * 1.96 * np.sqrt(2) * 0.1 / run, rtol=0.01)
 
 
+def test_local_bands_cover():
+    """360 bands of 60 sweeps of 24 trainings per d, the local exponent being 2 everywhere: at least 0.92 (2.6 standard errors below)."""
+    rng, world, hits = np.random.default_rng(3), World(), []
+    for _ in range(60):
+        rows = [world.train(rng, d, m, np.rint(np.exp(m + np.linspace(-0.9, 0.9, 24))))
+                for d, m in zip(world.d, world.draw(rng), strict=True)]
+        curves = {d: curve(cell) for d, cell in split_cells(judge_table(pd.concat(rows), world.eps)).items()}
+        local = local_exponents(curves, posterior(curves))
+        hits += [*(local["lo"].le(2) & local["hi"].ge(2))]
+    assert len(hits) == 360 and np.mean(hits) >= 0.92
+
+
 def test_local_exponents_beside_a_censored_cell_are_open():
     world, rng = World(d=(8, 16, 32)), np.random.default_rng(2)
     rows = [world.train(rng, d, m, np.rint(np.exp(m + np.linspace(-0.8, 0.8, 24)))) for d, m in zip(world.d, world.draw(rng), strict=True)]
