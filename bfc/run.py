@@ -214,19 +214,20 @@ class _Run:
             return recipe
         tuned = self.cell.read_json("tuned.json", {})
         if "lr" not in tuned:
-            plain = replace(recipe, probe=None, observe=(), validation="none" if tune.n == 0 else recipe.validation)
+            plain = replace(recipe, probe=None, observe=(), validation="none" if tune.fresh else recipe.validation)
             tuned = {"risks": tuned.get("risks", []), "seconds": tuned.get("seconds", 0.0)}
 
             def keep(asked: list[Asked], records: Rows, seconds: float) -> None:
-                tuned["risks"] += [[a.lr, a.training.seed, tune.risk(record)] for a, record in zip(asked, records, strict=True)]
+                tuned["risks"] += [[a.lr, a.training.n, a.training.seed, tune.risk(record)]
+                                   for a, record in zip(asked, records, strict=True)]
                 tuned["seconds"] += seconds * len(asked)
                 self.cell.write_json("tuned.json", tuned)
 
-            tried = {(lr, seed) for lr, seed, _ in tuned["risks"]}
-            wanted = [Asked(t, lr) for t, lr in tune.trainings() if (lr, t.seed) not in tried]
+            tried = {tuple(key) for *key, _ in tuned["risks"]}
+            wanted = [Asked(t, lr) for t, lr in tune.trainings() if (lr, t.n, t.seed) not in tried]
             self.total += steps * len(wanted)
             self._stacks().run(plain, wanted, keep)
-            tuned = {**tune.choose({(lr, seed): risk for lr, seed, risk in tuned["risks"]}), "seconds": tuned["seconds"]}
+            tuned = {**tune.choose({tuple(key): risk for *key, risk in tuned["risks"]}), "seconds": tuned["seconds"]}
             self.cell.write_json("tuned.json", tuned)
             if tuned["at_edge"]:
                 print(f"{self.cell.path}: the best learning rate, {tuned['lr']}, is at the edge of measure.tune.lr; "

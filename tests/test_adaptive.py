@@ -14,7 +14,7 @@ from bfc.launch.waves import waves
 from bfc.measure.adaptive import Adaptive
 from bfc.measure.base import ROUND_SEEDS
 from bfc.measure.ladder import Ladder
-from bfc.measure.tuning import Tune
+from bfc.measure.tuning import WORST, Tune
 from bfc.types import Training
 
 NSTAR, SPREAD = 300.0, 0.3
@@ -159,23 +159,31 @@ def test_waves_run_by_d_and_hold_every_job_once():
     assert list(waves(jobs[2:3])) == [[0]]
 
 
-def test_tuning_takes_the_rate_with_the_lowest_median_on_its_own_seeds():
-    tune = Tune(lr=(0.1, 0.01, 0.03), n=128, draws=3)
+def test_tuning_takes_the_rate_with_the_smallest_nstar_on_its_own_seeds():
+    """Rate 0.03 reaches 0.05 first, though 0.01 is ahead at the smallest n and at the largest; 0.1 diverges on some draws."""
+    tune = Tune(lr=(0.1, 0.01, 0.03), n=(128, 512, 2048), draws=3, eps=0.05)
     asked = tune.trainings()
-    assert [(t.seed, lr) for t, lr in asked] == [(seed, lr) for lr in (0.01, 0.03, 0.1) for seed in (-1, -2, -3)]
-    assert {t.n for t, _ in asked} == {128}
-    level = {0.01: 0.2, 0.03: 0.1, 0.1: 0.05}
-    risks = {(lr, t.seed): Tune.risk({"risk": level[lr] + (9.0 if t.seed == -1 else 0.0), "diverged": lr > 0.05}) for t, lr in asked}
+    assert {(t.seed, t.n, lr) for t, lr in asked} == {(s, n, lr) for s in (-1, -2, -3) for n in tune.n for lr in tune.lr}
+    medians = {0.01: (0.3, 0.2, 0.01), 0.03: (0.4, 0.02, 0.015), 0.1: (0.01, 0.01, 0.01)}
+    risks = {(lr, t.n, t.seed): Tune.risk({"risk": medians[lr][tune.n.index(t.n)] + (0.5 if t.seed == -1 else 0.0),
+                                           "diverged": lr == 0.1 and t.seed != -2}) for t, lr in asked}
     chosen = tune.choose(risks)
-    assert chosen["lr"] == 0.03 and not chosen["at_edge"] and chosen["trainings"] == 9 and chosen["seeds"] == [-1, -2, -3]
-    assert [t["median"] for t in chosen["tried"]] == [0.2, 0.1, math.inf]
+    assert chosen["lr"] == 0.03 and not chosen["at_edge"] and chosen["trainings"] == 27 and chosen["seeds"] == [-1, -2, -3]
+    assert [t["lr"] for t in chosen["tried"]] == [0.01, 0.03, 0.1] and chosen["reached"]
+    assert chosen["tried"][1]["nstar"] == pytest.approx(128 * 4 ** (math.log(8) / math.log(20))) and chosen["tried"][2]["nstar"] is None
+    assert chosen["tried"][1]["risks"][0] == [0.9, 0.52, 0.515] and chosen["tried"][2]["risk"] == WORST
     assert replace(tune, lr=(0.03, 0.01)).choose(risks)["at_edge"]
-    assert Tune.risk({}) == Tune.risk({"risk": math.nan}) == math.inf
+    none = replace(tune, eps=0.001).choose(risks)
+    assert none["lr"] == 0.01 and not none["reached"], "the lowest risk at the largest n"
+    assert Tune.risk({}) == Tune.risk({"risk": math.nan}) == Tune.risk({"risk": math.inf}) == WORST
 
 
 @pytest.mark.parametrize("values, words", [({"lr": (), "n": 8}, "measure.tune.lr"), ({"lr": (0.0,), "n": 8}, "measure.tune.lr"),
                                            ({"lr": (0.1, 0.1), "n": 8}, "repetition"), ({"lr": (0.1,), "n": 1}, "measure.tune.n"),
-                                           ({"lr": (0.1,), "n": 8, "draws": 0}, "measure.tune.draws")])
+                                           ({"lr": (0.1,), "n": 8, "draws": 0}, "measure.tune.draws"),
+                                           ({"lr": (0.1,), "n": (0, 8)}, "measure.tune.n"), ({"lr": (0.1,), "n": ()}, "measure.tune.n"),
+                                           ({"lr": (0.1,), "n": (8, 8)}, "measure.tune.n"),
+                                           ({"lr": (0.1,), "n": 8, "eps": 0.0}, "measure.tune.eps")])
 def test_bad_tuning(values, words):
     with pytest.raises(UserError, match=words):
         Tune(**values)
