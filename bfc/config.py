@@ -137,6 +137,9 @@ def _check_fit(job: Job) -> None:
         for name in stage.penalties:
             if name not in (allowed := job.learner.penalties(job.target)):
                 raise UserError(f"schedule={job.schedule.name}: no regulariser {name} in this learner; {nearest(name, allowed)}")
+        if stage.gap is not None and stage.gap not in job.target.gaps:
+            raise UserError(f"schedule={job.schedule.name}: phase {stage.name} ends by an information gap, which {_short(job.family)} "
+                            f"does not have at level {stage.gap}; give until as a number relative to chance")
     if job.measure.validation == "none":
         require(job.schedule.patience is None, "schedule.patience", job.schedule.patience, "null without validation (measure.validation)")
     shortest = min(stage.steps for stage in stages)

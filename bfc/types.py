@@ -99,6 +99,12 @@ class Target(Protocol):
         ...
 
     @property
+    def gaps(self) -> Mapping[int, float]:
+        """Level → what the level above adds to the label, alpha_{l+1}^2, 0 at the top: the information gap by which a schedule can end
+        a phase. Empty where a target has no such coefficients."""
+        return {}
+
+    @property
     def input_width(self) -> int:
         """Number of coordinates that a method is given: d, or the width of a representation."""
         return self.d

@@ -58,6 +58,8 @@ def _fits() -> list[tuple[str, str, str]]:
             try:
                 for stage in _build("schedule", schedule).stages(own.groups(on), own.levels(on)):
                     own.check_present(on, stage.present)
+                    if not (set(stage.penalties) <= set(own.penalties(on)) and stage.gap in (None, *on.gaps)):
+                        raise UserError(f"{schedule} asks for what {learner} on {target} does not have")
             except UserError:
                 continue
             every.append((learner, target, schedule))

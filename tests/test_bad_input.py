@@ -87,10 +87,10 @@ VALUES = {
     "schedule.phases=[{train:[bias]},{train:[bias],foo:1}]":
         "schedule.phases[1].foo: no such key; allowed: each, frozen, name, penalties, times, train, until",
     "schedule.phases=[{train:[bias],times:2}]": "schedule.phases[0].times=2: must be a text",
-    "schedule.phases=[{train:[bias],each:lvel}]": "schedule.phases[0].each=lvel: must be level or null; did you mean level?",
+    "schedule.phases=[{train:[bias],each:lvel}]": "schedule.phases.each=lvel: must be null, level, or a range of levels",
     "schedule.phases=[{train:[]}]": "must be at least one group",
     "schedule.phases=[{train:[level9]}]": "no parameter group level9 in this learner; did you mean level3? allowed: bias",
-    'schedule.phases=[{train:["level{2..k}"]}]': "must be a sum of l (this level), L (the top) and integers",
+    'schedule.phases=[{train:["level{2..m}"]}]': "must be a sum of l (this level), L (the top), k (schedule.k) and integers",
     'schedule.phases=[{train:[level2],times:"0"}]': "must be positive",
     "schedule.phases=[{train:[level2]},{train:[level2]}]": "must be different for every phase",
     "optimizer.lr=0": "optimizer.lr=0.0: must be a number > 0",

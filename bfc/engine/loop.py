@@ -291,7 +291,8 @@ class _Stack:
         loss = self.state.risks["loss"]
         mean = loss[index] / ((clock - 1) % every + 1)
         loss[index] = 0.0
-        return {i for i, value in zip(index, mean.tolist(), strict=True) if value <= stage.until}
+        unit = 1.0 if stage.gap is None else self.recipe.target.gaps[stage.gap] / self.chance[index].cpu()
+        return {i for i, low in zip(index, (mean <= stage.until * unit).tolist(), strict=True) if low}
 
     def _params(self, index: list[int]) -> Params:
         return {name: p[index] for name, p in self.state.params.items()}

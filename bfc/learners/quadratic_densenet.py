@@ -15,7 +15,12 @@ from torch import Tensor
 
 from bfc import streams
 from bfc.errors import UserError, require
+from bfc.learners.schedules import Stage
 from bfc.types import Draw, Learner, Params, Target
+
+Features = tuple[Tensor, Tensor, Tensor]
+"""s (R, p, B), its centred products (R, p(p+1)/2, B), their subtracted mean (R, p(p+1)/2, 1). Rows come last so that every product is
+a contiguous run."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,11 @@ class QuadraticDenseNet(Learner):
     phi_j holds all products s_j s_j' (j <= j') of level j minus their mean; links 0 and 1 read x and
     (x^2 - 1)/sqrt 2. ``scale_l`` = alpha_l / c_l is told by the target (``alpha: known``) or trained with its level
     (``alpha: trained``, from 1/sqrt(2 p_l), the scale of p_l independent squares). Group ``readout l`` replaces level
-    l's fixed read-out by a free quadratic one on phi_l, which starts at scale_l times the identity; it is used where a
-    schedule trains it. Groups: ``bias``, ``level2`` ... ``levelL``, ``readout2`` ... ``readoutL``.
+    l's fixed read-out by a free quadratic one on phi_l, which starts at scale_l, as it then is, times the identity; it is used where
+    a schedule trains it. Groups: ``bias``, ``level2`` ... ``levelL``, ``readout2`` ... ``readoutL``.
     """
 
-    numerics: ClassVar[int] = 1
+    numerics: ClassVar[int] = 2
     needs_reference: ClassVar[bool] = True
 
     widths: tuple[int, ...] | None = None
@@ -90,26 +95,37 @@ class QuadraticDenseNet(Learner):
                 params[f"K{level}_{j}"] = k * (self.init / fan_in**0.5)
             known = draw.known["scale"][:, i : i + 1]
             params[f"scale{level}"] = known.clone() if self.alpha == "known" else torch.full_like(known, (2 * p) ** -0.5)
-            identity = torch.zeros(p * (p + 1) // 2, **cast).index_fill_(0, _squares(p, cast["device"]), 1.0)
-            params[f"Q{level}"] = params[f"scale{level}"] * identity
+            params[f"Q{level}"] = self._fixed(params, level)
         return params
 
+    def _fixed(self, params: Params, level: int) -> Tensor:
+        """The free read-out that equals the fixed one: scale_l times the identity, (R, p(p+1)/2)."""
+        scale, p = params[f"scale{level}"], next(k.shape[1] for name, k in params.items() if name.startswith(f"K{level}_"))
+        return scale * torch.zeros(p * (p + 1) // 2, dtype=scale.dtype, device=scale.device).index_fill_(0, _squares(p, scale.device), 1.0)
+
+    def begin(self, params: Params, draw: Draw, stage: Stage) -> Params:
+        return {f"Q{name[7:]}": self._fixed(params, int(name[7:])) for name in stage.added if name.startswith("readout")}
+
     def features(self, params: Params, x: Tensor, present: frozenset[str],
-                 statistics: Mapping[str, Tensor] | None = None) -> dict[int, tuple[Tensor, Tensor, Tensor]]:
-        """Level → (s (R, p, B), centred products phi (R, p(p+1)/2, B), their subtracted mean (R, p(p+1)/2, 1)). Rows come last
-        so that every product is a contiguous run."""
-        levels: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+                 statistics: Mapping[str, Tensor] | None = None) -> dict[int, Features]:
+        """What every level that is present has learned."""
+        levels: dict[int, Features] = {}
         sources: dict[int, Tensor] = {}
         for level in _levels(present):
             s = None
             for name, j in _links(params, level):
                 part = torch.bmm(params[name], _source(j, x, sources))
                 s = part if s is None else s + part
-            phi = _Products.apply(s)
+            phi = Products.apply(s)
             mean = phi.mean(2, keepdim=True) if statistics is None else statistics[f"phi{level}"]
             levels[level] = (s, phi - mean, mean)
             sources[level] = levels[level][1]
         return levels
+
+    def rows(self, params: Params, level: int, present: frozenset[str]) -> dict[int, Tensor]:
+        """The weights of a level's features by what they read, source → (R, p, width of source)."""
+        head = f"K{level}_"
+        return {int(name.removeprefix(head)): p for name, p in params.items() if name.startswith(head)}
 
     def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
         return {f"phi{level}": mean for level, (_, _, mean) in self.features(params, x, present).items()}
@@ -226,7 +242,7 @@ def products_reverse(s: Tensor, grad: Tensor) -> Tensor:
     return out
 
 
-class _Products(torch.autograd.Function):
+class Products(torch.autograd.Function):
     """:func:`products` under automatic differentiation."""
 
     @staticmethod

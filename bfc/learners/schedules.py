@@ -4,32 +4,38 @@ group names and the range of levels, nothing of any learner's inside."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import ClassVar, Literal
+from itertools import groupby
+from typing import ClassVar
 
 from bfc.errors import UserError, nearest, require
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_TERM = re.compile(r"\s*([+-]?)\s*(l|L|\d+)\s*")
+_TERM = re.compile(r"\s*([+-]?)\s*(k|l|L|\d+)\s*")
+_UNTIL = re.compile(r"\s*([0-9.eE+-]+)\s*(gap)?\s*")
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase, or one per level (``each: level``). ``train`` holds group names in which ``{l}`` is the current level,
-    ``{L}`` the top and ``{2..l}`` a range of levels (both ends may be sums such as ``l-1``; a range is cut to the levels
+    """One phase, or one per level. ``train`` holds group names in which ``{l}`` is the current level, ``{L}`` the top, ``{k}`` the
+    number ``k`` of the schedule and ``{2..l}`` a range of levels (both ends may be sums such as ``l-k``; a range is cut to the levels
     that exist and may be empty); ``*`` stands for any text. ``times`` multiplies the schedule's ``steps``."""
 
     train: tuple[str, ...]
     name: str = "all"
-    each: Literal["level"] | None = None
+    each: str | None = None
+    """``level``: one phase per level; a range such as ``3..L``: per level of it; ``down 2..L-1``: downwards. Neighbouring phases with the
+    same ``each`` are gone through together, level by level."""
     times: str = "1"
-    until: float | None = None
-    """The phase also ends once the training loss, averaged over the steps between two checks and relative to chance, is at most this."""
+    until: float | str | None = None
+    """The phase also ends once the training loss, averaged over the steps between two checks, is at most this: a number relative to
+    chance, or ``0.5 gap`` relative to the information gap (what the next level contributes, alpha_{l+1}^2; zero at the top)."""
     penalties: dict[str, float] = field(default_factory=dict)
-    """Regularisers of the learner that are on in this phase, with their coefficients."""
+    """Regularisers of the learner that are on in this phase, with their coefficients; names as in ``train``."""
     frozen: tuple[str, ...] = ()
     """Groups that are in the network from this phase on without having been trained, for instance a random first layer."""
 
@@ -44,6 +50,10 @@ class Stage:
     steps: int
     until: float | None = None
     penalties: Mapping[str, float] = field(default_factory=dict)
+    gap: int | None = None
+    """The level whose information gap ``until`` is a multiple of; None: of chance."""
+    added: frozenset[str] = frozenset()
+    """The groups that no earlier stage had in the network."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +65,15 @@ class Schedule:
 
     phases: tuple[Phase, ...]
     name: str = "custom"
+    """``{k}`` in it is replaced."""
     steps: int = 1000
     """Steps of one phase."""
     check_every: int = 100
     """Steps between two looks at validation and train risk."""
     patience: int | None = None
     """Checks without a better validation risk after which a phase ends early; null: never."""
+    k: int | None = None
+    """The number that ``k`` stands for in the phases."""
 
     def __post_init__(self) -> None:
         require(len(self.phases) > 0, "schedule.phases", "[]", "at least one phase")
@@ -68,9 +81,12 @@ class Schedule:
         require(1 <= self.steps <= 10**9, "schedule.steps", self.steps, "an integer >= 1")
         require(self.check_every >= 1, "schedule.check_every", self.check_every, "an integer >= 1")
         require(self.patience is None or self.patience >= 1, "schedule.patience", self.patience, "null or an integer >= 1")
+        require(self.k is None or self.k >= 0, "schedule.k", self.k, "null or an integer >= 0")
+        object.__setattr__(self, "name", self.name.replace("{k}", str(self.k)))
         for phase in self.phases:
             require(len(phase.train) > 0, f"schedule phase {phase.name}: train", "[]", "at least one group")
-            require(phase.until is None or phase.until > 0, f"schedule phase {phase.name}: until", phase.until, "null or a number > 0")
+            require(_until(phase.until) is not None, f"schedule phase {phase.name}: until", phase.until,
+                    "null, a number > 0 or a multiple of the information gap such as '0.5 gap'")
             require(all(0 <= c < float("inf") for c in phase.penalties.values()), f"schedule phase {phase.name}: penalties",
                     dict(phase.penalties), "coefficients >= 0")
 
@@ -79,25 +95,57 @@ class Schedule:
 
         Raises :class:`bfc.errors.UserError` where a phase names a group that the learner does not have.
         """
-        groups, top, present, stages = tuple(groups), max(levels, default=1), frozenset(), []
-        for phase in self.phases:
-            for level in levels if phase.each == "level" else (top,):
-                train, frozen = (tuple(dict.fromkeys(g for text in texts for name in _expand(text, level, top, levels)
-                                                     for g in _matching(name, groups))) for texts in (phase.train, phase.frozen))
-                for group in (*train, *frozen):
-                    if group not in groups:
-                        raise UserError(f"schedule={self.name}: no parameter group {group} in this learner; {nearest(group, groups)}")
-                name = "".join(_expand(phase.name, level, top, levels))
-                if not train:
-                    raise UserError(f"schedule={self.name}: phase {name} trains no group")
-                present |= frozenset((*train, *frozen))
-                steps = self.steps * _value(phase.times, level, top) * longer
-                require(steps >= 1, "schedule.phases.times", phase.times, "positive")
-                stages.append(Stage(name, train, present, steps, phase.until, phase.penalties))
+        groups, stages, present = tuple(groups), [], frozenset()
+        for phase, level in self._laid_out(levels):
+            text = _Text(level, max(levels, default=1), tuple(levels), self.k)
+            train, frozen = (tuple(dict.fromkeys(group for name in names for written in text.expand(name)
+                                                 for group in _matching(written, groups))) for names in (phase.train, phase.frozen))
+            for group in (*train, *frozen):
+                if group not in groups:
+                    raise UserError(f"schedule={self.name}: no parameter group {group} in this learner; {nearest(group, groups)}")
+            name = "".join(text.expand(phase.name))
+            if not train:
+                raise UserError(f"schedule={self.name}: phase {name} trains no group")
+            steps = self.steps * text.value(phase.times) * longer
+            require(steps >= 1, "schedule.phases.times", phase.times, "positive")
+            until, of_gap = _until(phase.until)
+            penalties = {name: c for key, c in phase.penalties.items() for name in text.expand(key)}
+            added = frozenset((*train, *frozen)) - present
+            present |= added
+            stages.append(Stage(name, train, present, steps, until, penalties, level if of_gap else None, added))
         names = [stage.name for stage in stages]
         for name in names:
             require(names.count(name) == 1, "schedule.phases.name", name, "different for every phase")
+        require(bool(stages), "schedule.phases", [phase.each for phase in self.phases], "phases of which at least one has a level")
         return tuple(stages)
+
+    def _laid_out(self, levels: Sequence[int]) -> Iterator[tuple[Phase, int]]:
+        """Every phase with its level, in the order of training."""
+        top = max(levels, default=1)
+        for each, run in groupby(self.phases, lambda phase: phase.each):
+            together = list(run)
+            if each is None:
+                yield from ((phase, top) for phase in together)
+                continue
+            text = _Text(top, top, tuple(levels), self.k)
+            down, _, named = each.rpartition("down ")
+            require(not down and (named == "level" or ".." in named), "schedule.phases.each", each,
+                    "null, level, or a range of levels such as 3..L, with the word down before it to go downwards")
+            span = list(levels) if named == "level" else text.span(named)
+            span = span[::-1] if each.startswith("down ") else span
+            yield from ((phase, level) for level in span for phase in together)
+
+
+def _until(value: float | str | None) -> tuple[float | None, bool] | None:
+    """``until`` as a number and whether it is a multiple of the gap; None where it cannot be read."""
+    if value is None:
+        return None, False
+    match = _UNTIL.fullmatch(str(value))
+    try:
+        number = float(match.group(1)) if match else math.nan
+    except ValueError:
+        return None
+    return (number, match.group(2) is not None) if 0 < number < math.inf else None
 
 
 def _matching(name: str, groups: Sequence[str]) -> list[str]:
@@ -105,25 +153,39 @@ def _matching(name: str, groups: Sequence[str]) -> list[str]:
     return [group for group in groups if fnmatchcase(group, name)] if "*" in name else [name]
 
 
-def _expand(text: str, level: int, top: int, levels: Sequence[int]) -> list[str]:
-    """``level{2..l}`` → [level2, ..., level<l>]."""
-    brace = _BRACES.search(text)
-    if brace is None:
-        return [text]
-    low, dots, high = brace.group(1).partition("..")
-    if dots:
-        numbers = [k for k in levels if _value(low, level, top) <= k <= _value(high, level, top)]
-    else:
-        numbers = [_value(low, level, top)]
-    return [name for k in numbers for name in _expand(text[: brace.start()] + str(k) + text[brace.end() :], level, top, levels)]
+@dataclass(frozen=True)
+class _Text:
+    """What the letters in a phase stand for at one level."""
 
+    level: int
+    top: int
+    levels: tuple[int, ...]
+    k: int | None
 
-def _value(text: str, level: int, top: int) -> int:
-    """A sum such as ``l-1``, ``L`` or ``2``."""
-    total, end = 0, 0
-    while (term := _TERM.match(text, end)) and (end == 0 or term.group(1)):
-        number = {"l": level, "L": top}.get(term.group(2)) if term.group(2) in "lL" else int(term.group(2))
-        total += -number if term.group(1) == "-" else number
-        end = term.end()
-    require(end == len(text) and end > 0, "schedule.phases", text, "a sum of l (this level), L (the top) and integers, such as l-1")
-    return total
+    def expand(self, text: str) -> list[str]:
+        """``level{2..l}`` → [level2, ..., level<l>]."""
+        brace = _BRACES.search(text)
+        if brace is None:
+            return [text]
+        inner = brace.group(1)
+        numbers = self.span(inner) if ".." in inner else [self.value(inner)]
+        return [name for n in numbers for name in self.expand(text[: brace.start()] + str(n) + text[brace.end() :])]
+
+    def span(self, text: str) -> list[int]:
+        """``2..l`` → the levels from 2 up to l."""
+        low, _, high = text.partition("..")
+        low, high = self.value(low), self.value(high)
+        return [n for n in self.levels if low <= n <= high]
+
+    def value(self, text: str) -> int:
+        """A sum such as ``l-1``, ``L`` or ``2``."""
+        letters = {"l": self.level, "L": self.top, "k": self.k}
+        total, end = 0, 0
+        while (term := _TERM.match(text, end)) and (end == 0 or term.group(1)):
+            number = letters[term.group(2)] if term.group(2) in letters else int(term.group(2))
+            require(number is not None, "schedule.k", None, f"an integer >= 0, since the phases speak of {text}")
+            total += -number if term.group(1) == "-" else number
+            end = term.end()
+        require(end == len(text) and end > 0, "schedule.phases", text,
+                "a sum of l (this level), L (the top), k (schedule.k) and integers, such as l-1")
+        return total

@@ -51,7 +51,7 @@ class FeatureError(Probe):
                 errors |= {f"{name}/{level}": nothing for name in ("gram", "subspace", "feature")}
                 continue
             z, s, phi = (t.double() for t in (teacher[level], *(part.mT for part in student[level][:2])))
-            gram = _weight_gram(draw, params, level)
+            gram = _weight_gram(draw.weights[level], learner.rows(params, level, present))
             errors[f"gram/{level}"] = (_sample_gram(z, s) if gram is None else gram).cpu()
             errors[f"subspace/{level}"] = _unexplained(s, z, s, z).cpu()
             half = self.rows // 2
@@ -59,12 +59,11 @@ class FeatureError(Probe):
         return errors
 
 
-def _weight_gram(draw: Draw, params: Params, level: int) -> Tensor | None:
-    """Exact Gram error of a level that reads x alone, else None."""
-    rows = draw.weights[level]
-    if set(rows) != {0}:
+def _weight_gram(teacher: dict[int, Tensor], student: dict[int, Tensor]) -> Tensor | None:
+    """Exact Gram error of a level that reads x alone, else None; rows by what they read."""
+    if set(teacher) != {0}:
         return None
-    k, w = params[f"K{level}_0"].double(), rows[0].double()
+    k, w = student[0].double(), teacher[0].double()
     truth = w.mT @ w
     return (k.mT @ k - truth).flatten(1).norm(dim=1) / truth.flatten(1).norm(dim=1)
 

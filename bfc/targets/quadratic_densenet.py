@@ -140,6 +140,10 @@ class QuadraticDenseNet(Target):
                              math.comb(self.d, self.degree) / 1000),
         }
 
+    @property
+    def gaps(self) -> dict[int, float]:
+        return dict(zip(self.levels, (*(a**2 for a in self.alpha[1:]), 0.0), strict=True))
+
     def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32,
              device: torch.device | str = "cpu") -> QuadraticDraw:
         """One realisation per seed: weights from the streams ``target/...``, constants from :func:`level_moments`."""
