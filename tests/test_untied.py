@@ -89,7 +89,7 @@ def test_rows_beyond_the_rank_are_zero():
 
 
 def entries(kind: str, narrow: list[list], wide: list[list]) -> float:
-    """A regulariser entry by entry; blocks are nested lists of rows, the level below first."""
+    """A regulariser entry by entry; blocks are nested lists of rows, the highest source first."""
     if kind == "decay":
         return sum(v * v for part in (*narrow, *wide) for row in part for v in row)
     pairs = {"distill_cross": [(0, j) for j in range(1, len(narrow))], "distill_previous": [(0, 0)],
@@ -110,7 +110,7 @@ def test_regularisers_and_their_gradients(kind, level):
     target, learner = Teacher(d=4, L=4, links="dense", widths=(3, 2, 2)), UntiedQuadratic(wide=4)
     draw = target.draw(SEEDS[:2], torch.float64)
     params = {name: p + 0.5 * noise(*p.shape, seed=i) for i, (name, p) in enumerate(learner.init_params(target, draw).items())}
-    blocks = {letter: [f"{letter}{level}_{j}" for j in target.below(level)] for letter in "KW"}
+    blocks = {letter: [f"{letter}{level}_{j}" for j in sorted(target.below(level), reverse=True)] for letter in "KW"}
 
     def value() -> Tensor:
         return learner.penalty(params, ALL, {f"{kind}{level}": 0.7, f"{kind}3": 0.0})

@@ -31,7 +31,7 @@ class UntiedQuadratic(QuadraticDenseNet):
     a phase needs it, that is until a level above l is there or a distillation regulariser of l is on; then it starts by InitDistill.
     Group ``readout l`` replaces Sum(F_l) by free coefficients per unit, which start at scale_l.
 
-    Regularisers (prev: the block of level l - 1, or the one block there is; rest: the other blocks):
+    Regularisers (prev: the block of the highest source, level l - 1; rest: the other blocks):
     ``distill_cross l`` (lambda_3) |K_prev' K_rest - W_prev' W_rest|², ``distill_previous l`` (lambda_4) |K_prev' K_prev -
     W_prev' W_prev|², ``distill_all l`` (lambda_5) |K' K - W' W|², ``decay l`` (lambda_6) |K|² + |W|², all squared Frobenius norms.
     """
@@ -168,7 +168,7 @@ def truncated_square(z: Tensor, bound: float | None) -> Tensor:
 
 
 def init_distill(wide: list[Tensor], p: int, of: str) -> list[Tensor]:
-    """K_l of p rows from the blocks (R, m, C_j) of W_l, the level below first. ``whole``: K = sqrt of the best rank-p approximation of W'W
+    """K_l of p rows from the blocks (R, m, C_j) of W_l, the highest source first. ``whole``: K'K is the best rank-p approximation of W'W,
     from the top singular vectors of W. ``cross``: K_prev' K_rest is the best rank-p approximation of W_prev' W_rest, split evenly (the
     paper's, recalled); a level with one block has no cross part and takes the whole. Rows beyond the rank are zero."""
     sizes = [w.shape[2] for w in wide]
@@ -185,9 +185,10 @@ def init_distill(wide: list[Tensor], p: int, of: str) -> list[Tensor]:
 
 
 def _blocks(params: Params, letter: str, level: int) -> dict[int, Tensor]:
-    """Source → block of W_l or K_l, the level below first."""
+    """Source → block of W_l or K_l, the highest source first, in whatever order the parameters stand."""
     head = f"{letter}{level}_"
-    return {int(name.removeprefix(head)): p for name, p in params.items() if name.startswith(head)}
+    found = {int(name.removeprefix(head)): p for name, p in params.items() if name.startswith(head)}
+    return dict(sorted(found.items(), reverse=True))
 
 
 def _read(params: Params, present: frozenset[str]) -> set[int]:
