@@ -3,6 +3,7 @@ implementation of its formula whose constants come from Gauss-Hermite quadrature
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -14,11 +15,14 @@ from scipy import stats
 from scipy.special import roots_hermitenorm
 from torch import Tensor
 
+from bfc.baselines.monomials import products
 from bfc.errors import UserError
 from bfc.targets import gaussian_polynomials as gp
 from bfc.targets.inputs import Inputs, Mixture
+from bfc.targets.kernel_bound import kernel_bound
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
+from bfc.targets.random_polynomial import RandomPolynomial
 
 SEEDS = (0, 1, 12345, 2**40)
 
@@ -344,6 +348,73 @@ def assert_draw_and_degree(target, degree) -> None:
     draw = target.draw([0], torch.float64)
     assert target.degree == degree and 0 < float(draw.variance_error) < 0.1 * float(draw.variance)
     assert bool(draw.labels(draw.inputs("test", rows(50, 1))).isfinite().all())
+
+
+# ---- the control without hierarchy ----
+
+
+def by_degree(draw, degree: int) -> Tensor:
+    """Variance of the first seed's label by degree 0 ... ``degree`` of the Hermite products in d coordinates, by projection on a grid."""
+    x, w = grid(draw.target.d, 2 * degree)
+    phi = products(x, degree, "hermite")
+    squares = ((w * draw.labels(x[None])[0]) @ phi).square()
+    ends = [math.comb(draw.target.d + k, k) for k in range(degree + 1)]
+    return torch.stack([squares[a:b].sum() for a, b in itertools.pairwise([0, *ends])])
+
+
+@pytest.mark.parametrize("values", [{"L": 3, "widths": (2, 1)}, {"L": 3, "widths": (1, 1), "base": "x_squared", "d": 2},
+                                    {"L": 3, "widths": (1, 1), "terms": 1}, {"L": 4, "widths": (1, 1, 1), "links": "chain"}], ids=str)
+def test_the_control_has_the_variance_of_its_twin_in_every_degree_and_nothing_else(values):
+    values = {"d": 3, **values}
+    control = RandomPolynomial(**values)
+    twin = QuadraticDenseNet(**{k: v for k, v in values.items() if k != "terms"})
+    for spectrum in ("matched", "top"):
+        draw, other = dataclasses.replace(control, spectrum=spectrum).draw([5], torch.float64), twin.draw([5], torch.float64)
+        want = by_degree(other, twin.degree)
+        torch.testing.assert_close(want.sum(), other.variance[0])
+        if spectrum == "top":
+            want = torch.zeros_like(want).index_fill_(0, torch.tensor([twin.degree]), float(other.variance[0]))
+        torch.testing.assert_close(by_degree(draw, twin.degree), want, rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(draw.variance, other.variance)
+
+
+def test_the_control_reads_the_linear_forms_of_its_twin_and_no_more():
+    """Moving x along what the twin does not read changes nothing; within it the two are uncorrelated functions."""
+    draw, twin = RandomPolynomial(d=12).draw([0], torch.float64), QuadraticDenseNet(d=12).draw([0], torch.float64)
+    x = draw.inputs("test", rows(1 << 15, 1))
+    assert torch.equal(x, twin.inputs("test", rows(1 << 15, 1)))
+    forms = torch.cat([parts[0][0] for parts in twin.weights.values() if 0 in parts])
+    free = torch.eye(12, dtype=torch.float64) - torch.linalg.pinv(forms) @ forms
+    assert round(float(free.trace())) == 12 - 7
+    torch.testing.assert_close(draw.labels(x + 3 * torch.randn_like(x) @ free), draw.labels(x))
+    assert abs(float(torch.corrcoef(torch.stack([draw.labels(x)[0], twin.labels(x)[0]]))[0, 1])) < 0.3
+
+
+@pytest.mark.parametrize("values, words", [
+    ({"law": "uniform"}, "target.law=uniform: must be gaussian"), ({"terms": 0}, "target.terms=0"),
+])
+def test_controls_that_cannot_be_exact_are_refused(values, words):
+    with pytest.raises(UserError, match=words):
+        RandomPolynomial(d=16, **values)
+
+
+def test_a_control_of_a_large_twin_puts_its_variance_at_the_top():
+    with pytest.raises(UserError, match=r"target\.spectrum=matched: a composition of degree 16 in 11 variables is too large"):
+        RandomPolynomial(d=16, L=5, quadrature=1 << 14).draw([0])
+    assert float(RandomPolynomial(d=16, L=5, quadrature=1 << 17, spectrum="top").draw([0]).variance_error) == 0
+
+
+# ---- the lower bound on kernels ----
+
+
+def test_the_lower_bound_on_kernels_counts_coordinates_and_is_silent_where_it_is_vacuous():
+    assert [kernel_bound(d, 4) for d in (8, 32, 33)] == [None, 35.96, 40.92] and kernel_bound(64, 4) == 635.376
+    assert kernel_bound(4, 8) is None
+    assert QuadraticDenseNet(d=8, L=4).kernel_order == QuadraticDenseNet(d=8, L=4).degree == 8
+    squared = QuadraticDenseNet(d=64, L=3, base="x_squared")
+    said = squared.theory()["kernel"]
+    assert (squared.degree, squared.kernel_order, said.exponent, said.nstar) == (8, 4, 4.0, 635.376)
+    assert QuadraticDenseNet(d=16, L=3).theory()["kernel"].nstar is None
 
 
 # ---- other input laws ----

@@ -5,6 +5,7 @@ all levels under another input law, are measured by quadrature (:func:`bfc.targe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -68,7 +69,22 @@ def _stack(each: list[LevelMoments]) -> LevelMoments:
                           for name in ("level_sd", "level_sd_error", "variance", "variance_error")))
 
 
-def _basis(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Tensor:
+def degree_variances(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Tensor:
+    """The variance of one draw's label under N(0, I) by degree 1 … D of its Hermite expansion, (D,), float64. Raises
+    :class:`UserError` where the expansion is too large."""
+    basis = read_basis(target, rows)
+    exact = _Exact(basis)
+    for level, alpha in zip(target.levels, target.alpha, strict=True):
+        if not gp.affordable(len(basis), exact.degree(rows[level])):
+            raise UserError(f"target.spectrum=matched: a composition of degree {target.degree} in {len(basis)} variables is too large to "
+                            "be expanded; set target.spectrum=top, or lower target.L or target.widths")
+        exact.add_level(level, alpha, rows[level])
+    squares = gp.hermite(exact.label, exact.r, exact.label_degree) ** 2
+    ends = [gp.size(exact.r, k) for k in range(exact.label_degree + 1)]
+    return torch.tensor([squares[a:b].sum() for a, b in itertools.pairwise(ends)])
+
+
+def read_basis(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Tensor:
     """Orthonormal rows (r, d) spanning every linear form that the rows read; all of R^d where x is not Gaussian."""
     if target.law != "gaussian" or any(1 in parts for parts in rows.values()):
         return torch.eye(target.d, dtype=torch.float64)
@@ -78,7 +94,7 @@ def _basis(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Ten
 
 
 def _one(target: QuadraticDenseNet, seed: int, rows: dict[int, dict[int, Tensor]]) -> LevelMoments:
-    basis = _basis(target, rows)
+    basis = read_basis(target, rows)
     exact = _Exact(basis)
     sampled: _Sampled | None = None
     scaled: dict[int, dict[int, Tensor]] = {}

@@ -6,7 +6,6 @@ alpha_l^2; beyond that, and for other input laws, by a quadrature whose standard
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -17,6 +16,7 @@ from torch import Tensor
 from bfc import streams
 from bfc.errors import require
 from bfc.targets.inputs import Inputs, Law
+from bfc.targets.kernel_bound import kernel_bound
 from bfc.targets.level_moments import LevelMoments, Rows, level_moments
 from bfc.types import Draw, Target, Theory
 
@@ -124,7 +124,16 @@ class QuadraticDenseNet(Target):
 
     @property
     def degree(self) -> int:
-        of = {0: 1, 1: 2}
+        return self._order(2)
+
+    @property
+    def kernel_order(self) -> int:
+        """q of the lower bound on kernels: the number of different coordinates in a product of the label, where x^2 - 1 counts once; equal
+        to the degree unless x_squared is read."""
+        return self._order(1)
+
+    def _order(self, of_squares: int) -> int:
+        of = {0: 1, 1: of_squares}
         for level in self.levels:
             of[level] = 2 * max(of[j] for j in self.below(level))
         return of[self.L]
@@ -136,8 +145,8 @@ class QuadraticDenseNet(Target):
     def theory(self) -> Mapping[str, Theory]:
         return {
             "hierarchical": Theory(1.0, "rate", "parameter counting: k_2 d unknowns; the paper proves poly(d) only"),
-            "kernel": Theory(float(self.degree), "lower", f"{PAPER}, lower bounds (recalled): N >= C(d, degree) / 1000",
-                             math.comb(self.d, self.degree) / 1000),
+            "kernel": Theory(float(self.kernel_order), "lower", f"{PAPER}, lower bounds (recalled): N >= C(d, q) / 1000 for a risk of "
+                             "alpha_L^2 / (100 Var f*)", kernel_bound(self.d, self.kernel_order)),
         }
 
     @property
