@@ -8,12 +8,13 @@ BUDGET := 30m
 TORCH := torch>=2.11,<2.14
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo reproduce test lint clean help
+.PHONY: demo reproduce test lint bench clean help
 
 help:
 	@echo "make demo   run sweeps/bfc_sample_complexity.yaml in its small form and draw the figure (about 3 minutes on 2 cores)"
 	@echo "make reproduce  judge every claim under sweeps/ within 30 minutes (BUDGET=4h, BUDGET=full: longer) and write the page"
 	@echo "make test   lint and the whole test suite"
+	@echo "make bench  all benchmarks beside their peers (JAX, scikit-learn, neural-tangents), figures into benchmarks/results (about 12 minutes)"
 	@echo "make clean  remove .venv and $(DEMO)"
 
 demo: $(VENV)/installed
@@ -28,6 +29,15 @@ test: $(VENV)/installed-test lint
 
 lint: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .
+
+# Ratios beside peers, each in one run; neural-tangents needs an older jax and numpy, hence an environment of its own.
+bench: $(VENV)/installed-bench .venv-peers/installed
+	$(BIN)/python -m benchmarks.training --seconds 1.5
+	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.sweep
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.cost
+	$(BIN)/python -m benchmarks.procedures --repeats 20 --json benchmarks/results
 
 $(VENV)/bin/python:
 	@command -v git >/dev/null || { echo "bfc: git is missing; install it (Debian: apt-get install git)"; exit 1; }
@@ -47,5 +57,15 @@ $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]'
 	@touch $@ $(VENV)/installed
 
+$(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check --index-url $(TORCH_INDEX) '$(TORCH)')
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,bench]'
+	@touch $@ $(VENV)/installed $(VENV)/installed-test
+
+.venv-peers/installed:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check 'neural-tangents==0.6.5' 'jax[cpu]==0.4.30' 'numpy<2' 'scipy<1.14'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) .venv-peers $(DEMO)

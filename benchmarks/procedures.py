@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from benchmarks.record import Aim, finish
 from bfc.measure.judged import judge_table
 from bfc.measure.likelihood import curve, split_cells
 from bfc.measure.planning import place, posterior_mu, predictive, wide
@@ -206,12 +207,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=100, help="simulated sweeps per procedure, phase and tau")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=None, help="folder for procedures.csv, .json and .png")
+    parser.add_argument("--json", type=Path, default=None, help="folder of the figures of all benchmarks")
     options = parser.parse_args(arguments)
     table = study(options.repeats, options.seed)
     shown = table.assign(rmse=[f"{r:.3f} ± {e:.3f}" for r, e in zip(table["rmse"], table["rmse_error"], strict=True)])
     print(shown.drop(columns=["family", "rmse_error", "repeats"]).to_string(index=False, float_format=lambda v: f"{v:.3g}"))
     said = lines(table)
     print("\n".join(said))
+    if options.json is not None:
+        best = equal_rmse(table, "varied", 0.0, "grid").iloc[-1]
+        aim = Aim(f"trainings of the grid in factors of two / {best['procedure']}, equal error, tau = 0", float(best["ratio"]), 2.0)
+        finish("procedures", {"rows": table.to_dict("records"), "lines": said}, [aim], options.json)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(options.out / "procedures.csv", index=False)

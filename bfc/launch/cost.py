@@ -16,12 +16,12 @@ from bfc.config import CellSpec, Job
 from bfc.errors import UserError
 from bfc.store import Cell, Store
 
-STEP = 1.1e-3
-"""Seconds of one optimizer step of a stack that do not depend on its size."""
-WORK = 1.5e-10
+STEP = 8e-4
+"""Seconds of one optimizer step of a stack that do not depend on its size (benchmarks/cost.py)."""
+WORK = 1.2e-10
 """Seconds per step, replica, parameter and row of a batch."""
-CUBE, SQUARE = 2.5e-11, 1.2e-9
-"""Seconds of a baseline's seed per n_max^3 and per n_max (n_max + test) d."""
+CUBE, SQUARE = 3e-11, 2e-8
+"""Seconds of a baseline's seed per n_max^3 and per n_max (n_max + test): a kernel's elementwise passes, beside which d hardly counts."""
 START = 6.0
 """Seconds to start a process and import everything."""
 UNKNOWN = 4.0
@@ -65,10 +65,10 @@ def fit(stores: Iterable[str]) -> Cost:
 def _raw(job: Job, spec: CellSpec) -> float:
     """Seconds by the coefficients as they stand."""
     if spec.kind == "baseline":
-        return _curve(job.baseline, job.target.d, job.measure.test) * len(job.measure.seeds)
+        return _curve(job.baseline, job.measure.test) * len(job.measure.seeds)
     asked = _trainings(job)
     stack = 32 if job.compute.stack == "auto" else job.compute.stack
-    stages = job.schedule.stages(job.learner.groups(job.target), job.target.levels)
+    stages = job.schedule.stages(job.learner.groups(job.target), job.learner.levels(job.target))
     steps = sum(stage.steps for stage in stages)
     size = parameters(job.learner, job.target)
     return asked * _training(steps, min(stack, max(asked, 1)), job.optimizer.batch, size)
@@ -78,9 +78,9 @@ def _training(steps: float, stack: float, batch: int, size: int) -> float:
     return steps * (STEP / stack + WORK * batch * size)
 
 
-def _curve(baseline: Any, d: int, test: int) -> float:
+def _curve(baseline: Any, test: int) -> float:
     most = getattr(baseline, "n_max", 1000)
-    return CUBE * most**3 + SQUARE * most * (most + test) * d
+    return CUBE * most**3 + SQUARE * most * (most + test)
 
 
 def _trainings(job: Job) -> int:
@@ -104,7 +104,7 @@ def _measured(cell: Cell) -> tuple[str, float] | None:
         target = _component("target", stored)
         if stored["kind"] == "baseline":
             seconds = {row["seed"]: row["seconds"] for row in rows}
-            predicted = _curve(_component("baseline", stored), target.d, stored["measure"]["test"])
+            predicted = _curve(_component("baseline", stored), stored["measure"]["test"])
             return "baseline", statistics.median(seconds.values()) / predicted
         batch, size = stored["optimizer"]["batch"], parameters(_component("learner", stored), target)
         ratios = [row["seconds"] / _training(row["steps"], row["stack"], batch, size) for row in rows
