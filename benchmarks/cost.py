@@ -1,6 +1,6 @@
 """What things cost: seconds of an optimizer step against the number of replicas R, the parameters and the batch, of a kernel's curve
-against n and d; the coefficients of the model that ``bfc plan`` predicts with (:mod:`bfc.launch.cost`) fitted to them, beside those that are built
-in, and how far the model is off.
+against n and d; the coefficients of the model that ``bfc plan`` predicts with (:mod:`bfc.launch.cost`) fitted to them, beside those
+that are built in, and how far the model is off.
 
     python -m benchmarks.cost [--seconds 0.3] [--json FOLDER]
 """
