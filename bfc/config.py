@@ -310,7 +310,7 @@ def canonical(part: Any, keep: typing.Collection[str] | None = None) -> dict[str
 
 def cells(job: Job) -> list[CellSpec]:
     """The one or two cells of a job, the learner's first. A baseline's identity holds nothing of the learner."""
-    specs = []
+    specs, on = [], "" if job.representation is None else f" on {_short(job.representation)}"
     shared = {"schema": SCHEMA, "target": canonical(job.family), "task": canonical(job.task),
               "representation": canonical(job.representation)}
     if job.learner is not None:
@@ -318,10 +318,10 @@ def cells(job: Job) -> list[CellSpec]:
         measure["_target_"] = "bfc.measure.online.Online" if job.measure.needs_constant_rate else "bfc.measure.base.Measure"
         identity = {**shared, **{name: canonical(getattr(job, name)) for name in ("learner", "schedule", "optimizer", "probe")},
                     "measure": measure, "dtype": job.compute.dtype}
-        specs.append(_spec("learner", f"{job.schedule.name} {_short(job.learner)}", identity, job))
+        specs.append(_spec("learner", f"{job.schedule.name} {_short(job.learner)}{on}", identity, job))
     if job.baseline is not None:
         identity = {**shared, "baseline": canonical(job.baseline), "measure": {"test": job.measure.test}}
-        specs.append(_spec("baseline", job.baseline.label, identity, job))
+        specs.append(_spec("baseline", f"{job.baseline.label}{on}", identity, job))
     return specs
 
 

@@ -39,7 +39,7 @@ def everything(learner, target) -> frozenset[str]:
 @pytest.fixture
 def pair(build, node, every_pair):
     learner, target = every_pair
-    small = {"width": 16} if "width" in node("learner", learner) else {}
+    small = {"width": 32} if "width" in node("learner", learner) else {}
     return build("learner", learner, **small), build("target", target, **({"d": 6} if "d" in node("target", target) else {}))
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bfc import streams
-from bfc.errors import require
+from bfc.errors import UserError, require
 from bfc.types import Draw, Learner, Params, Target
 
 Activation = Literal["square", "relu2", "relu3"]
@@ -54,7 +54,14 @@ class Taylor(Learner):
         require(0 <= self.decay < 1e6, "learner.decay", self.decay, "a number >= 0 and < 1e6")
 
     def check(self, target: Target) -> None:
-        """Every target and representation will do."""
+        """These models have no biases and are homogeneous in h, so features must have the scale that w⁰ presumes; raw inputs are looked
+        at, representations are made so."""
+        if target.input_width == target.d:
+            size = float(target.draw([0]).inputs("reference", torch.arange(256).unsqueeze(0)).square().mean())
+            if not 0.5 < size < 2:
+                raise UserError(f"learner={type(self).__module__.rpartition('.')[2]}: needs inputs of mean square 1 per coordinate, and those "
+                                f"of {type(target).__name__} have {size:.2g}; allowed: target=low_rank, quadratic_feature and the like, "
+                                "or representation=random_features")
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
         """One group: nothing can be missing."""
