@@ -93,7 +93,7 @@ def solve(x: Tensor, y: Tensor, decay: float, iterations: int = 2000, tolerance:
 
 
 def _smoothness(x: Tensor, decay: float) -> float:
-    """Lipschitz constant of the smooth part's gradient: 2 λ_max(A*A)/n + 8 decay D, by power iteration from a fixed start, with 2 % added."""
+    """Lipschitz constant of the smooth part's gradient: 2 λ_max(A*A)/n + 8 decay D, by power iteration, with 2 % added."""
     m = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     size = 1.0
     for _ in range(30):

@@ -59,9 +59,9 @@ class Taylor(Learner):
         if target.input_width == target.d:
             size = float(target.draw([0]).inputs("reference", torch.arange(256).unsqueeze(0)).square().mean())
             if not 0.5 < size < 2:
-                raise UserError(f"learner={type(self).__module__.rpartition('.')[2]}: needs inputs of mean square 1 per coordinate, and those "
-                                f"of {type(target).__name__} have {size:.2g}; allowed: target=low_rank, quadratic_feature and the like, "
-                                "or representation=random_features")
+                name = type(self).__module__.rpartition(".")[2]
+                raise UserError(f"learner={name}: needs inputs of mean square 1 per coordinate, and those of {type(target).__name__} have "
+                                f"{size:.2g}; allowed: target=low_rank, quadratic_feature and the like, or representation=random_features")
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
         """One group: nothing can be missing."""
