@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bfc.engine.data import StackData
 from bfc.engine.evaluate import Evaluation, evaluate, weighted_risk
+from bfc.engine.gradients import gradient_of
 from bfc.engine.optimizers import Optimizer
 from bfc.learners.schedules import Schedule, Stage
 from bfc.types import Learner, Params, Probe, Target, Training
@@ -183,7 +184,7 @@ class _Stack:
         rates = take(self.lr) * recipe.optimizer.rate(clock.unsqueeze(1) + ahead, stage.steps).to(recipe.dtype)
         multiplier = torch.cat([self.multipliers[name] for name in trained], 1) if self.multipliers else None
         summed = torch.zeros(len(index), dtype=torch.float64, device=recipe.device) if stage.until is not None else None
-        gradient = self._gradient(now, trained, stage)
+        gradient = gradient_of(recipe, now, trained, stage)
         for t, (x, y) in enumerate(self.data.batches(index, recipe.optimizer.batch, step, length)):
             loss, grads = gradient(x, y)
             with torch.no_grad():
@@ -199,41 +200,6 @@ class _Stack:
             state.counters[name][index] += length
         if summed is not None:
             state.risks["loss"][index] += (summed / self.chance[index]).cpu()
-
-    def _gradient(self, now: Params, trained: list[str], stage: Stage) -> Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]:
-        """A function of a batch that gives the loss (R,) and the gradients of the ``trained`` parameters: by the learner's own reverse
-        pass where it has one and nothing else depends on the parameters, else by automatic differentiation."""
-        learner, target, names = self.recipe.learner, self.recipe.target, frozenset(trained)
-        own = getattr(type(learner), "pullback", Learner.pullback) is not Learner.pullback
-        free = getattr(type(learner), "penalty", Learner.penalty) is Learner.penalty
-        squared = getattr(target.loss, "__func__", None) is Target.loss
-
-        def reverse(x: Tensor, y: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-            with torch.no_grad():
-                out, back = learner.pullback(now, x, stage.present, names)
-            if squared:
-                error = out - y
-                slope, loss = error * (2 / y.shape[1]), error.square().mean(1)
-            else:
-                out.requires_grad_()
-                loss = target.loss(out, y).mean(1)
-                (slope,) = torch.autograd.grad(loss.sum(), out)
-            with torch.no_grad():
-                grads = back(slope)
-            return loss.detach(), [grads[name] if name in grads else torch.zeros_like(now[name]) for name in trained]
-
-        def automatic(x: Tensor, y: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-            loss = target.loss(learner.forward(now, x, stage.present), y).mean(1)
-            penalty = learner.penalty(now, stage.present, stage.penalties)
-            total = loss if penalty is None else loss + penalty
-            grads = torch.autograd.grad(total.sum(), [now[name] for name in trained], allow_unused=True, materialize_grads=True)
-            return loss.detach(), grads
-
-        if own and free:
-            return reverse
-        for name in trained:
-            now[name].requires_grad_()
-        return automatic
 
     @staticmethod
     def _write(values: Params, names: list[str], flat: Tensor, index: list[int]) -> None:
