@@ -63,6 +63,9 @@ def demand(thresholds: Mapping[str, Any]) -> str:
     """Thresholds as a reader would say them: ``refit over staged, ε = 0.01, at least 1.5``."""
     said = []
     for key, value in thresholds.items():
+        if isinstance(value, Mapping):
+            said.append(demand(value) if key == "thresholds" else ", ".join(f"{name} = {part}" for name, part in value.items()))
+            continue
         text = f"{value:g}" if isinstance(value, (int, float)) else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         shown = {"method": text, "over": text, "under": f"over {text}", "eps": f"ε = {text}", "from_L": f"from L = {text}",
                  "columns": " > ".join(text.split(", ")), "factors": f"by factors {text}"}

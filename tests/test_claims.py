@@ -29,7 +29,7 @@ def evidence(nstar=(), exponents=(), trainings=()):
                     pd.DataFrame(list(trainings), columns=["method", "d", "n", "seed", "kind", "risk", "a", "b", "c"]))
 
 
-def verdict(predicate, data, **thresholds):
+def verdict(predicate, data, /, **thresholds):
     claim = {"paper": "p", "statement": "s", "predicate": predicate, "thresholds": thresholds}
     table = judge("none", data, [claim])
     assert list(table) == list(COLUMNS) and len(table) == 1
@@ -107,6 +107,42 @@ def test_shares_of_seeds_count_strict_and_factored_falls():
     assert verdict("share_falling", data, method="m", columns=["a", "b", "c"], factors=[4, 3], at_least=0.95)["verdict"] == "contradicted"
     assert verdict("share_falling", data, method="m", columns=["a", "b"], factors=[9], at_least=0.95)["verdict"] == "reproduced"
     assert verdict("share_falling", data, method="x", columns=["a", "b"], at_least=0.95)["verdict"] == "undecided"
+
+
+def split(rows, target, cell, size=None):
+    """The same trainings with the columns that tell cells apart."""
+    return [{**dict(zip(("method", "d", "n", "seed", "kind", "risk", "a", "b", "c"), row, strict=True)), "target": target, "cell_id": cell,
+             "line": cell, "config.task.size": size, "config.task.judge": "total"} for row in rows]
+
+
+def test_a_claim_within_a_part_of_a_study_sees_that_part_only():
+    one, two = ([(value, NAN, NAN, NAN)] * 9 for value in (0.01, 0.5))
+    rows = split(trainings(one), "deep", "x") + split(trainings(two), "flat", "y")
+    nstar = pd.DataFrame({"cell_id": ["x", "y"], "method": "m", "d": 32, "L": 3, "eps": 0.01, "outcome": ["plateau", "success"],
+                          "censored": "right", "nstar": 9.0, "largest_n": 9})
+    data = Evidence(nstar, pd.DataFrame({"line": ["x", "y"], "method": "m", "eps": 0.01, "exponent": [1.0, 3.0], "lo": 1.0, "hi": 3.0}),
+                    pd.DataFrame(rows))
+    for target, value, line in (("deep", 0.01, 1.0), ("flat", 0.5, 3.0)):
+        part = {"where": {"target": target}, "predicate": "median_value", "thresholds": {"method": "m"}}
+        assert verdict("within", data, **part)["measured"] == value
+        part = {"where": {"target": target, "task.size": None}, "predicate": "median_value", "thresholds": {"method": "m"}}
+        assert verdict("within", data, **part)["verdict"] == "undecided"
+        part = {"where": {"target": target}, "predicate": "exponent", "thresholds": {"method": "m", "eps": 0.01}}
+        assert verdict("within", data, **part)["measured"] == line
+        part = {"where": {"target": target}, "predicate": "never", "thresholds": {"method": "m", "eps": 0.01}}
+        assert verdict("within", data, **part)["verdict"] == ("reproduced" if target == "deep" else "undecided")
+    found = verdict("within", data, where={"task.noise": 1}, predicate="median_value", thresholds={"method": "m"})
+    assert found["remark"] == "nothing was measured with task.noise" and found["predicted"] == "task.noise = 1, predicate median_value, m"
+
+
+def test_agnostic_risks_are_judged_against_the_best_in_the_class():
+    """OPT = .2 at size .5, the bound .2 · 1.1 + .01 = .23."""
+    for risk, want in ((0.22, "reproduced"), (0.24, "contradicted")):
+        data = Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(split(trainings([(risk, NAN, NAN, NAN)] * 9), "t", "x", 0.5)))
+        found = verdict("agnostic_bound", data, method="m", gamma=0.1, eps=0.1)
+        assert found["verdict"] == want and found["measured"] == pytest.approx(risk / 0.23)
+    assert verdict("agnostic_bound", data, method="other", gamma=0.1, eps=0.1)["verdict"] == "undecided"
+    assert verdict("agnostic_bound", evidence(), method="m", gamma=0.1, eps=0.1)["verdict"] == "undecided"
 
 
 @pytest.mark.parametrize("count", [6, 16, 48, 257])

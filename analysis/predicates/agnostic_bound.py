@@ -1,0 +1,23 @@
+"""``agnostic_bound``: the risk of agnostic learning against the best risk in the class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.evidence import Evidence, Finding, band, nothing, values_by_seed
+from analysis.risks import median_interval
+from bfc.tasks.agnostic import Agnostic
+
+
+def agnostic_bound(evidence: Evidence, method: str, gamma: float, eps: float) -> Finding:
+    """The median over seeds of the relative risk, over the bound (1 + γ) OPT + ε², is at most one; OPT is that of the cell's task."""
+    rows = evidence.trainings
+    if "config.task.size" not in rows:
+        return nothing("no cell with task=agnostic")
+    rows = rows[(rows["method"] == method) & (rows["config.task.judge"] == "total")]
+    sizes = rows["config.task.size"].dropna().unique()
+    if len(sizes) != 1:
+        return nothing(f"{len(sizes)} sizes of the function outside the class of {method}; one is needed")
+    task = Agnostic(size=float(sizes[0]))
+    values = values_by_seed(Evidence(evidence.nstar, evidence.exponents, rows), method, "risk").dropna().to_numpy()
+    return band(*(np.array(median_interval(values)) / task.bound(gamma, eps)), at_most=1.0, remark=f"OPT = {task.opt:.4g} of Var y")
