@@ -168,7 +168,7 @@ def _rows(path: Path, needed: tuple[str, ...] = NEEDED) -> pd.DataFrame:
     numbers = [name for name in rows if name in ("risk", "train_risk", "seconds", "steps") or "/" in name]
     rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce").astype(float)
     texts = {"kind": "training", "outcome": "unjudged", "validation": "none"}
-    return rows.assign(**{name: rows[name].fillna(text) if name in rows else text for name, text in texts.items()})
+    return rows.copy().assign(**{name: rows[name].fillna(text) if name in rows else text for name, text in texts.items()})
 
 
 def _plain(values: pd.Series) -> pd.Series:

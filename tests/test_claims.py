@@ -162,7 +162,8 @@ def test_every_study_states_claims_that_can_be_judged(study):
     for claim in claims:
         inspect.signature(discover.part("predicates", claim["predicate"], study)).bind(evidence(), **claim["thresholds"])
         assert claim["paper"] and claim["statement"] and claim.get("size", "30m") in sizes
-    assert set(judge(study, evidence())["verdict"]) == {"undecided"}
+    measured = [claim for claim in claims if not claim["predicate"].startswith("certified_")]  # those are theorems, decided without data
+    assert set(judge(study, evidence(), measured)["verdict"]) == {"undecided"}
 
 
 def test_an_unknown_predicate_is_refused():
