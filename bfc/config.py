@@ -199,7 +199,7 @@ def _options(group: str) -> Mapping[str, str]:
 def _check_keys(path: str, hint: Any, value: Any) -> None:
     """Refuse unknown and missing keys of a dataclass and of those within it."""
     if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        fields, hints = {f.name: f for f in dataclasses.fields(hint) if f.init}, typing.get_type_hints(hint)
+        fields, hints = {f.name: f for f in dataclasses.fields(hint) if f.init}, _hints(hint)
         for name in value:
             if name not in fields:
                 raise UserError(f"{path}.{name}: no such key; {nearest(str(name), fields)}")
@@ -220,6 +220,11 @@ def construct(key: str, cls: type, values: Mapping[str, Any]) -> Any:
     """A dataclass from plain values, keys and types checked; raises :class:`UserError` with one sentence about ``key.<name>``."""
     _check_keys(key, cls, values)
     return _construct(key, cls, values)
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 @functools.cache
@@ -246,7 +251,7 @@ def _complaint(path: str, hint: Any, value: Any, location: tuple[int | str, ...]
     """The sentence about the innermost key of ``location`` that a reader can change."""
     for step in location:
         if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-            path, hint, value = f"{path}.{step}", typing.get_type_hints(hint)[str(step)], value.get(step)
+            path, hint, value = f"{path}.{step}", _hints(hint)[str(step)], value.get(step)
         elif get_origin(hint) is tuple and dataclasses.is_dataclass(get_args(hint)[0]) and isinstance(value, list):
             path, hint, value = f"{path}[{step}]", get_args(hint)[0], value[int(step)]
         else:

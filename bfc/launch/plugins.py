@@ -181,10 +181,13 @@ class Composer:
         self.parser = OverridesParser.create(config_loader=loader)
         self.shared: dict[tuple[str, ...], dict[str, Any]] = {}
         self.groups: dict[str, bool] = {}
+        self.parsed: dict[str, Override] = {}
 
     def job(self, overrides: Sequence[str]) -> dict[str, Any]:
         """Raises Hydra's errors for what cannot be composed."""
-        plain = {text: o for text, o in zip(overrides, self.parser.parse_overrides(list(overrides)), strict=True) if self._is_value(o)}
+        new = [text for text in overrides if text not in self.parsed]
+        self.parsed |= dict(zip(new, self.parser.parse_overrides(new), strict=True))
+        plain = {text: self.parsed[text] for text in overrides if self._is_value(self.parsed[text])}
         choices = tuple(text for text in overrides if text not in plain)
         if choices not in self.shared:
             self.shared[choices] = self._compose(choices)
