@@ -8,11 +8,12 @@ BUDGET := 30m
 TORCH := torch>=2.11,<2.14
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo reproduce test lint bench clean help
+.PHONY: demo slurm-demo reproduce test lint bench clean help
 
 help:
 	@echo "make demo   run sweeps/bfc_sample_complexity.yaml in its small form and draw the figure (about 3 minutes on 2 cores)"
 	@echo "make reproduce  judge every claim under sweeps/ within 30 minutes (BUDGET=4h, BUDGET=full: longer) and write the page"
+	@echo "make slurm-demo   a launch on a real SLURM of four virtual nodes on this machine, from plan to report (root, Debian; 2 minutes)"
 	@echo "make test   lint and the whole test suite"
 	@echo "make bench  all benchmarks beside their peers (JAX, scikit-learn, neural-tangents), figures into benchmarks/results (about 12 minutes)"
 	@echo "make clean  remove .venv and $(DEMO)"
@@ -21,11 +22,14 @@ demo: $(VENV)/installed
 	$(BIN)/python -m bfc.train -m +sweeps=bfc_sample_complexity study.size=demo results=$(DEMO)/results
 	$(BIN)/python -m analysis.report $(DEMO)/results -o $(DEMO)/report
 
+slurm-demo: $(VENV)/installed
+	$(BIN)/python benchmarks/slurm_demo.py
+
 reproduce: $(VENV)/installed
 	$(BIN)/bfc reproduce --budget $(BUDGET)
 
 test: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .

@@ -5,13 +5,11 @@ crash loses at most the work since the last checkpoint and a copied store is saf
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import json
 import os
 import pickle
 import socket
-import threading
 import time
 import uuid
 import warnings
@@ -21,20 +19,11 @@ from typing import Any
 
 import yaml
 
-from bfc import interrupt
 from bfc.errors import UserError
+from bfc.lease import LEASE, Lease, file_system_time, reread
 
-LEASE = 120.0
-"""Seconds without a heartbeat after which another host may take over a claim (file-system time, never a host clock)."""
-HEARTBEAT = 20.0
-WAIT = 0.5
-"""Seconds between two looks at a cell that is waited for."""
 COLUMNS = ("kind", "n", "seed", "risk", "fresh")
 """What every table of trainings has."""
-
-
-class Busy(UserError):
-    """Another process is measuring this cell."""
 
 
 class Store:
@@ -60,7 +49,7 @@ class Cell:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._token: str | None = None
+        self._lease: Lease | None = None
 
     def rows(self, name: str = "trainings") -> list[dict[str, Any]]:
         """The stored trainings (or the rows of another table of the cell, such as ``trace``), one mapping each; empty if there are none.
@@ -71,11 +60,9 @@ class Cell:
         if not path.exists():
             return []
         import pyarrow
-        import pyarrow.parquet
 
         try:
-            with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:  # opened once: it may be replaced meanwhile
-                rows = file.read(use_threads=False).to_pylist()
+            rows = reread(lambda: _table(path))
         except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
             raise UserError(f"{path}: cannot be read as a results table ({_first_line(error)}); move it away to measure this cell anew") \
                 from error
@@ -98,7 +85,7 @@ class Cell:
         """The content of a JSON file in the folder, ``default`` if it is not there."""
         path = self.path / name
         try:
-            value = json.loads(path.read_text())
+            value = json.loads(reread(path.read_text))
         except FileNotFoundError:
             return default
         except (OSError, ValueError, RecursionError) as error:
@@ -115,7 +102,7 @@ class Cell:
         """Whether config.yaml is there; raises :class:`UserError` if it does not describe this cell."""
         path = self.path / "config.yaml"
         try:
-            stored = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            stored = yaml.load(reread(path.read_text), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except FileNotFoundError:
             return False
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
@@ -193,157 +180,41 @@ class Cell:
 
     @contextlib.contextmanager
     def claim(self, wait: bool = False) -> Iterator[None]:
-        """Hold the folder exclusively. A claim of a dead process on this host, or one without heartbeat for LEASE seconds, is
-        taken over; a live one raises :class:`Busy` naming its holder, or is waited for."""
-        path = self.path / "claim.json"
-        self._token = uuid.uuid4().hex
-        mine = json.dumps({"host": socket.gethostname(), "space": _process_space(), "pid": os.getpid(), "started": start_of(os.getpid()),
-                           "token": self._token})
-        told = False
+        """Hold the folder exclusively. A live claim of another process raises :class:`bfc.lease.Busy` naming its holder, or is waited
+        for."""
+        lease = Lease(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            while (holder := self._take(path, mine)) is not None:
-                if not wait:
-                    raise Busy(f"{self.path}: is being measured by {holder}; wait for it or stop it")
-                if not told:
-                    print(f"{self.path}: is being measured by {holder}; waiting for it", flush=True)
-                told = True
-                interrupt.check()
-                time.sleep(WAIT)
-            self._sweep_up()
+            lease.take(wait)
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({_reason(error)})") from error
-        stop = threading.Event()
-        beat = threading.Thread(target=_beat, args=(path, stop), daemon=True)
-        beat.start()
+        self._lease = lease
         try:
-            yield
+            with lease.beating():
+                self._sweep_up()
+                yield
         finally:
-            stop.set()
-            beat.join()
-            with contextlib.suppress(OSError):
-                if self._token in _read_text(path):
-                    path.unlink(missing_ok=True)
-            self._token = None
-
-    def _take(self, path: Path, mine: str) -> str | None:
-        """One attempt at the claim: None if it is ours now, else who holds it. Looking and taking are one step for the processes of
-        this host, since two that find the same stale claim must not both win."""
-        with _locked(self.path):
-            while not _create(path, mine):
-                holder = self._stale_holder(path)
-                if holder is not None:
-                    return holder
-        return None
+            self._lease = None
 
     def _still_mine(self) -> None:
         """Refuse to write results under a claim that was lost, as happens to a process that was suspended for long."""
-        if self._token is not None and self._token not in _read_text(self.path / "claim.json"):
+        if self._lease is not None and not self._lease.is_mine():
             raise UserError(f"{self.path}: another process has taken over this cell while this one stood still; what it stored is kept")
 
     def _sweep_up(self) -> None:
-        """Remove temporary files that a killed process left."""
-        now = _file_system_time(self.path)
-        for path in self.path.glob(".*"):
-            with contextlib.suppress(OSError):
+        """Remove temporary files that a killed process left, where that is possible."""
+        with contextlib.suppress(OSError):
+            now = file_system_time(self.path)
+            for path in self.path.glob(".*"):
                 if now - path.stat().st_mtime > LEASE:
-                    path.unlink()
-
-    def _stale_holder(self, path: Path) -> str | None:
-        """None when the claim is gone (it was stale and has been moved away, or its holder left); else who holds it."""
-        text = _read_text(path)
-        if not text:
-            age_limit, holder, dead = HEARTBEAT, "another process", False
-        else:
-            try:
-                claim = json.loads(text)
-                same_host = claim["host"] == socket.gethostname() and claim["space"] == _process_space()
-                dead = same_host and start_of(int(claim["pid"])) != claim["started"]
-                age_limit, holder = LEASE, f"process {claim['pid']} on {claim['host']}"
-            except (ValueError, KeyError, TypeError):
-                age_limit, holder, dead = LEASE, "a process that left an unreadable claim", False
-        try:
-            before = path.stat()
-        except FileNotFoundError:
-            return None
-        if not dead and _file_system_time(self.path) - before.st_mtime < age_limit:
-            return holder
-        grave = path.with_name(f".claim.{uuid.uuid4().hex[:8]}")
-        with contextlib.suppress(FileNotFoundError):
-            if _mark(path.stat()) == _mark(before):
-                os.replace(path, grave)
-                grave.unlink(missing_ok=True)
-        return None
+                    path.unlink(missing_ok=True)
 
 
-def _create(path: Path, text: str) -> bool:
-    """Create ``path`` with its full content in one step (hard link of a finished file); False if it exists."""
-    temporary = path.with_name(f".claim.{uuid.uuid4().hex}")
-    try:
-        temporary.write_text(text)
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink(missing_ok=True)
-    return True
+def _table(path: Path) -> list[dict[str, Any]]:
+    import pyarrow.parquet
 
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """A lock on the folder among the processes of this host; file systems that know none are used without."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _mark(status: os.stat_result) -> tuple[int, int, int]:
-    """Tells a file from its successor, which may have got the same inode."""
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _beat(path: Path, stop: threading.Event) -> None:
-    while not stop.wait(HEARTBEAT):
-        with contextlib.suppress(OSError):
-            os.utime(path)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        return ""
-
-
-def _process_space() -> str:
-    """Where process numbers mean the same: a boot of a machine and, within it, a container. Two containers may share a host name."""
-    with contextlib.suppress(OSError):
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
-    return ""
-
-
-def start_of(pid: int) -> str:
-    """When the process began, as a mark that tells a reused pid apart; empty if it does not run."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
-    except psutil.Error:
-        return ""
-
-
-def _file_system_time(folder: Path) -> float:
-    probe = folder / f".time.{uuid.uuid4().hex[:8]}"
-    probe.touch()
-    try:
-        return probe.stat().st_mtime
-    finally:
-        probe.unlink(missing_ok=True)
+    with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:  # opened once: it may be replaced meanwhile
+        return file.read(use_threads=False).to_pylist()
 
 
 def _reason(error: OSError) -> str:

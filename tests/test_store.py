@@ -21,7 +21,7 @@ import torch
 import yaml
 from commands import TINY, container, environment, files, run, table
 
-from bfc import config, store
+from bfc import config, lease
 from bfc.errors import UserError
 from bfc.run import run_cell
 from bfc.store import Cell, Store
@@ -347,7 +347,7 @@ def claim_by(cell: Cell, age: float = 0.0, **changes) -> Path:
     """A claim as another process would have left it."""
     cell.path.mkdir(parents=True, exist_ok=True)
     path = cell.path / "claim.json"
-    mine = {"host": socket.gethostname(), "space": store._process_space(), "pid": os.getpid(), "started": store.start_of(os.getpid()),
+    mine = {"host": socket.gethostname(), "space": lease.process_space(), "pid": os.getpid(), "started": lease.start_of(os.getpid()),
             "token": "theirs"}
     path.write_text(json.dumps({**mine, **changes}))
     os.utime(path, (time.time() - age, time.time() - age))
@@ -406,9 +406,9 @@ def test_a_claim_of_a_dead_process_is_taken_over(cell) -> None:
 
 def test_a_claim_of_a_zombie_is_taken_over(cell) -> None:
     zombie = subprocess.Popen([sys.executable, "-c", ""])
-    started = store.start_of(zombie.pid)
+    started = lease.start_of(zombie.pid)
     for _ in range(200):
-        if not store.start_of(zombie.pid):
+        if not lease.start_of(zombie.pid):
             break
         time.sleep(0.05)
     claim_by(cell, pid=zombie.pid, started=started or "1.00")
@@ -419,19 +419,19 @@ def test_a_claim_of_a_zombie_is_taken_over(cell) -> None:
 
 @pytest.mark.parametrize("changes", [{"host": "elsewhere"}, {"space": "another boot or container"}, {"host": "elsewhere", "pid": 1}])
 def test_a_claim_of_another_host_is_respected_until_its_heartbeat_is_old(changes: dict, cell) -> None:
-    for age in (0.0, store.HEARTBEAT, store.LEASE - 20):
+    for age in (0.0, lease.HEARTBEAT, lease.LEASE - 20):
         claim_by(cell, age, **changes)
         with pytest.raises(UserError, match="is being measured by process"), cell.claim():
             pytest.fail("taken although its heart beats")
         assert "theirs" in (cell.path / "claim.json").read_text()
-    claim_by(cell, store.LEASE + 20, **changes)
+    claim_by(cell, lease.LEASE + 20, **changes)
     with cell.claim():
         assert "theirs" not in (cell.path / "claim.json").read_text()
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", "{}", '{"host": 1}', '{"host": "x", "pid": "y"}'])
 def test_a_claim_that_cannot_be_read_is_respected_for_a_while(text: str, cell) -> None:
-    for age, held in ((0.0, True), (store.LEASE + 20, False)):
+    for age, held in ((0.0, True), (lease.LEASE + 20, False)):
         path = claim_by(cell)
         path.write_text(text)
         os.utime(path, (time.time() - age, time.time() - age))
@@ -444,7 +444,7 @@ def test_a_claim_that_cannot_be_read_is_respected_for_a_while(text: str, cell) -
 
 
 def test_a_heart_beats_while_a_claim_is_held(cell, monkeypatch) -> None:
-    monkeypatch.setattr(store, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(lease, "HEARTBEAT", 0.05)
     with cell.claim():
         path = cell.path / "claim.json"
         os.utime(path, (1, 1))
@@ -470,16 +470,16 @@ def test_a_job_of_a_sweep_waits_for_a_cell_that_another_measures(tmp_path, monke
     job = config.load({**container(*TINY), "results": str(tmp_path / "results")})
     spec = config.cells(job)[0]
     cell = Store(job.results).cell(spec.cell_id)
-    path, looks = claim_by(cell, pid=1, started=store.start_of(1)), []
+    path, looks = claim_by(cell, pid=1, started=lease.start_of(1)), []
 
     def sleep(seconds: float) -> None:
         looks.append(seconds)
         if len(looks) == 3:
             path.unlink()
 
-    monkeypatch.setattr(store.time, "sleep", sleep)
+    monkeypatch.setattr(lease.time, "sleep", sleep)
     assert run_cell(spec, job, wait=True).computed == 4
-    assert looks == [store.WAIT] * 3 and capsys.readouterr().out.count("waiting for it") == 1
+    assert looks == [lease.WAIT] * 3 and capsys.readouterr().out.count("waiting for it") == 1
 
 
 def test_a_job_that_waited_finds_the_work_done(tmp_path, monkeypatch) -> None:
@@ -489,13 +489,13 @@ def test_a_job_that_waited_finds_the_work_done(tmp_path, monkeypatch) -> None:
     cell = Store(job.results).cell(spec.cell_id)
     whole = (cell.path / "status.json").read_text()
     cell.status("running")
-    path = claim_by(cell, pid=1, started=store.start_of(1))
+    path = claim_by(cell, pid=1, started=lease.start_of(1))
 
     def sleep(_: float) -> None:
         (cell.path / "status.json").write_text(whole)
         path.unlink()
 
-    monkeypatch.setattr(store.time, "sleep", sleep)
+    monkeypatch.setattr(lease.time, "sleep", sleep)
     monkeypatch.setattr("bfc.run._Run", lambda *_: pytest.fail("ran again"))
     assert run_cell(spec, job, wait=True).computed == 0
 
@@ -531,7 +531,7 @@ def test_of_eight_processes_exactly_one_gets_a_claim(tmp_path) -> None:
         if i % 3 == 1:
             claim_by(cell, started="1.00")
         elif i % 3 == 2:
-            claim_by(cell, store.LEASE + 20, host="elsewhere")
+            claim_by(cell, lease.LEASE + 20, host="elsewhere")
     start = str(time.time() + 3.0)
     racers = [subprocess.Popen([sys.executable, "-c", RACE, str(root), start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                env=environment()) for _ in range(8)]

@@ -32,7 +32,7 @@ from bfc.launch.planned import Planned
 from bfc.launch.plugins import PlanLauncher
 from bfc.launch.prepare import Plan, completed, confirm, create, prepare, summary
 from bfc.launch.work import fail, message, work
-from bfc.store import start_of
+from bfc.lease import start_of
 from bfc.train import run_job
 
 LINE_SECONDS = 15.0

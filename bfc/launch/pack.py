@@ -45,7 +45,7 @@ class Pack:
     def _run(launch: Launch, numbers: list[int]) -> list[int]:
         """Run these jobs; a cell that another process holds is left for last. Returns the jobs that failed."""
         from bfc.launch.work import message, work
-        from bfc.store import Busy
+        from bfc.lease import Busy
 
         failed: list[int] = []
         todo, busy = deque(numbers), 0

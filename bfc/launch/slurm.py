@@ -3,6 +3,8 @@ Submitit writes the batch scripts and starts the processes, SLURM schedules; thi
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shlex
 import shutil
 import subprocess
@@ -130,7 +132,7 @@ def _sbatch(launch: Launch, options: SlurmOptions, code: Mapping[str, Any], task
     dependency = f"afterany:{':'.join(arrays)}" if arrays else None
     flags = {k: v for k, v in _resources(options).items() if k not in ("time", "array") and v is not None}
     try:
-        with cluster.cleaned():
+        with cluster.cleaned(), contextlib.redirect_stderr(io.StringIO()):
             executor = submitit.SlurmExecutor(folder=launch.logs, python=f"{KEEP_SIGNALS} {python}")
             executor.update_parameters(
                 job_name=f"bfc-{launch.manifest['study'] or 'sweep'}", time=options.time, setup=setup, stderr_to_stdout=True,
@@ -140,8 +142,8 @@ def _sbatch(launch: Launch, options: SlurmOptions, code: Mapping[str, Any], task
             return [job.job_id for job in executor.submit_array(list(tasks))]
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, subprocess.CalledProcessError,
             RuntimeError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
-        raise UserError(f"SLURM refuses the jobs: {lines[-1] if lines else ' '.join(str(error).split())}") from error
+        lines = [line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line]
+        raise UserError(f"SLURM refuses the jobs: {'; '.join(dict.fromkeys(lines)) or ' '.join(str(error).split())}") from error
 
 
 def _resources(options: SlurmOptions) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def _alive(launch: Launch, ids: set[str]) -> dict[str, Task]:
 
 def pool_is_alive(submission: Mapping[str, Any]) -> bool:
     """Whether the process of a local launch runs; of another host's nothing is known, so it is taken to."""
-    from bfc.store import start_of
+    from bfc.lease import start_of
 
     return submission["host"] != socket.gethostname() or start_of(submission["pid"]) == submission["started"]
 

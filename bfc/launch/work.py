@@ -13,8 +13,8 @@ from bfc.launch.manifest import Launch
 
 def work(launch: Launch, number: int, wait: bool) -> list[str]:
     """Run job ``number`` and return its cell ids. Raises what the job raises, after noting it; a cell that another process is measuring
-    is waited for, or raises :class:`bfc.store.Busy`."""
-    from bfc.store import Busy
+    is waited for, or raises :class:`bfc.lease.Busy`."""
+    from bfc.lease import Busy
     from bfc.train import run_job
 
     launch.record(number, "started")

@@ -1,0 +1,138 @@
+"""Whatever a sweep is given: generated sets of overrides, valid and not, each of which runs or is refused in a sentence. Values are drawn
+to lie on both sides of every check; sizes are kept small enough that what is accepted can be run."""
+
+import itertools
+import json
+
+import pyarrow.parquet
+import pytest
+from commands import TINY
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bfc import config
+from bfc.launch import plugins
+from bfc.launch.compat import explain
+from bfc.launch.folders import CONF
+from bfc.train import run_job
+
+CASES = 320
+ODD = st.sampled_from([
+    "null", "true", "-1", "0", "1.5", "nan", "inf", "abc", "[]", "[1,2]", "{a: 1}", "''", "1e999", "'${x}'", "${target.d}"])
+
+
+def among(*good: str) -> st.SearchStrategy[str]:
+    """A good value nine times out of ten."""
+    return st.integers(0, 9).flatmap(lambda roll: st.sampled_from(good) if roll else ODD)
+
+
+VALUES = {
+    "target": st.sampled_from(["quadratic_densenet", "parity", "quadratic_densnet"]),
+    "target.d": among("4", "5", "6"),
+    "target.L": among("2", "3"),
+    "target.widths": among("null", "[1]", "[2,1]", "[4,2]"),
+    "target.k": among("1", "2"),
+    "learner": st.sampled_from(["quadratic_densenet", "none", "mpl"]),
+    "learner.widths": among("null", "[2]", "[2,2]"),
+    "schedule": st.sampled_from(["staged", "joint", "layerwise", "refit", "level2_only", "stagd"]),
+    "schedule.steps": among("10", "20"),
+    "schedule.patience": among("null", "1"),
+    "schedule.check_every": among("5", "10"),
+    "optimizer": st.sampled_from(["adam", "sgd"]),
+    "optimizer.lr": among("0.01", "1e-3", "1.0"),
+    "optimizer.batch": among("4", "8"),
+    "optimizer.decay": among("cosine", "constant"),
+    "optimizer.warmup": among("0", "2", "20"),
+    "baseline": st.sampled_from(["none", "rbf", "polynomial", "ntk", "nothing"]),
+    "measure": st.sampled_from(["ladder", "single", "adaptive", "online", "laddr"]),
+    "measure.n": among("16", "[16]", "[8,16]", "[16,16]"),
+    "measure.seeds": among("1", "2", "[0,3]", "[1,1]"),
+    "measure.eps": among("0.5", "[0.5,0.1]", "[2]"),
+    "measure.validation": among("inside", "free", "none"),
+    "measure.validation_size": among("0.2", "16", "0"),
+    "measure.test": among("32", "64", "8"),
+    "measure.tune": among("null", "{lr: [0.01, 0.1], n: 16, draws: 1}", "{lr: [], n: 16}"),
+    "measure.prior": among("null", "auto", "[3,1]", "[3,-1]"),
+    "probe": st.sampled_from(["none", "feature_error"]),
+    "compute.dtype": among("float32", "float64", "float16"),
+    "compute.stack": among("auto", "1", "3"),
+    "compute.device": among("cpu", "gpu"),
+    "compute.threads": among("1"),
+    "tracker": st.sampled_from(["none", "wanb"]),
+    "nothing.of.the.kind": st.just("1"),
+}
+SMALL = ("baseline.n_max=32", "baseline.tuning_draws=1", "measure.rounds=1", "measure.replicas=2", "measure.n_min=8", "measure.n_max=16")
+"""Added where the chosen option has the key, so that nothing large is run."""
+SETS = st.dictionaries(st.sampled_from(sorted(VALUES)), st.none(), max_size=4).flatmap(
+    lambda keys: st.fixed_dictionaries({key: VALUES[key] for key in keys}))
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def composer():
+    plugins.register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        chosen = compose("config", [], return_hydra_config=True)
+        yield plugins.Composer(GlobalHydra.instance().config_loader(), chosen)
+
+
+def written(key: str, value: str) -> str:
+    return key if key.startswith("~") else f"{key}={value}"
+
+
+def test_every_set_of_overrides_runs_or_is_refused_in_a_sentence(composer, tmp_path, capsys) -> None:
+    came: dict[str, int] = {"ran": 0, "refused": 0}
+
+    @settings(max_examples=CASES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(SETS)
+    def holds(chosen: dict[str, str]) -> None:
+        tiny = {text.partition("=")[0]: text.partition("=")[2] for text in TINY}
+        overrides = [written(key, value) for key, value in {**tiny, **chosen}.items()]
+        results = tmp_path / str(next(numbers))
+        try:
+            job = {**_kept_small(composer, overrides), "results": str(results)}
+            config.load(job)
+        except Exception as error:
+            sentence = explain(error)
+            assert sentence is not None, (overrides, error)
+            _is_a_sentence(sentence)
+            assert not results.exists()
+            came["refused"] += 1
+            return
+        try:
+            ids = run_job(job)
+        except Exception as error:
+            sentence = explain(error)
+            assert sentence is not None, (overrides, error)
+            _is_a_sentence(sentence)
+            came["refused"] += 1
+            return
+        for cell in ids:
+            assert json.loads((results / cell / "status.json").read_text())["state"] == "done"
+            assert pyarrow.parquet.read_metadata(results / cell / "trainings.parquet").num_rows > 0
+        came["ran"] += 1
+
+    holds()
+    capsys.readouterr()
+    with capsys.disabled():
+        print(f"\n{sum(came.values())} sets of overrides: {came['ran']} ran, {came['refused']} were refused in a sentence")
+    assert sum(came.values()) >= 300 and min(came.values()) >= 60, came
+
+
+def _kept_small(composer: plugins.Composer, overrides: list[str]) -> dict:
+    """The job, with whatever would make it large made small where nobody asked for it."""
+    job = composer.job(overrides)
+    given_keys = {text.partition("=")[0] for text in overrides}
+    for text in SMALL:
+        key, _, value = text.partition("=")
+        group, _, name = key.partition(".")
+        if isinstance(job.get(group), dict) and name in job[group] and key not in given_keys:
+            job[group][name] = int(value)
+    return job
+
+
+def _is_a_sentence(text: str) -> None:
+    assert text.strip() and "Traceback" not in text and len(text.splitlines()) == 1 and len(text) < 600, text
+
