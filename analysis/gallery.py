@@ -12,6 +12,7 @@ from typing import Any
 from analysis import discover
 from analysis.chart import Chart, Exhibit
 from analysis.evidence import Evidence
+from analysis.progress import track
 from bfc.errors import UserError
 
 
@@ -48,7 +49,7 @@ def draw_study(evidence: Evidence, asked: Sequence[Mapping[str, Any]], folder: P
     from analysis.paper import save
 
     drawn: list[Drawn] = []
-    for exhibit in exhibits(evidence, asked):
+    for exhibit in track(list(exhibits(evidence, asked)), f"drawing {evidence.name}"):
         name = re.sub(r"[^A-Za-z0-9]+", "-", f"{evidence.name}-{exhibit.name}").strip("-")
         while (folder / f"{name}.csv").exists():
             name += "-2"

@@ -23,14 +23,13 @@ from rich.table import Table
 from analysis import page, views
 from analysis.chart import Sheet
 from analysis.claims import judge, study_node
-from analysis.collect import UNNAMED, Collected, collect
+from analysis.collect import Collected
 from analysis.correction import correction_table
 from analysis.evidence import Evidence
 from analysis.gallery import Drawn, draw_study
+from analysis.gather import Gathered, gather
 from analysis.risks import risk_table
-from analysis.scaling import depth_table, exponents, line_fits, local_table, nstar_table
-from analysis.style import looks
-from bfc.errors import UserError, nearest
+from bfc.errors import UserError
 
 TITLE = "Sample complexity of hierarchical targets"
 Claims = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -60,50 +59,34 @@ def report(results: str | Path, out: str | Path, study: str | None = None, claim
     ``study`` restricts to one study. ``claims``: study → its claims, as in the files under ``sweeps/``; None reads
     them there. Raises :class:`UserError` where there is nothing to report.
     """
-    found = collect(results)
-    if found.cells.empty:
-        skipped = f" ({len(found.problems)} folders skipped, the first: {found.problems[0]})" if found.problems else ""
-        raise UserError(f"{results}: holds no measured cell{skipped}")
-    names = set(found.cells["study"])
-    if study is not None:
-        if study not in names:
-            raise UserError(f"study {study}: is not in {results}; {nearest(study, names)}")
-        found = found.study(study)
+    whole = gather(results, study)
     target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        tables, drawn = _write(found, claims, work, str(results))
+        tables, drawn = _write(whole, claims, work, str(results))
         _publish(work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     figure = next(
         (target / "figures" / path.name for made in drawn for path in made.files if path.suffix == ".png"), None
     )
-    return Report(target, target / "index.html", figure, **tables, problems=found.problems)
+    return Report(target, target / "index.html", figure, **tables, problems=whole.found.problems)
 
 
-def _write(found: Collected, claims: Claims | None, work: Path, source: str) -> tuple[dict[str, pd.DataFrame], list[Drawn]]:
+def _write(whole: Gathered, claims: Claims | None, work: Path, source: str) -> tuple[dict[str, pd.DataFrame], list[Drawn]]:
     """Everything of the report into the empty folder ``work``: the tables by name, and the figures."""
-    nstar, keys = nstar_table(found)
-    fits = line_fits(found, nstar)
-    whole = {"nstar": nstar, "exponents": exponents(nstar, keys, fits), "local": local_table(nstar, fits), "depth": depth_table(nstar)}
     (work / "figures").mkdir()
-    look = looks(nstar)
-    sections, drawn, verdicts, risks = [], [], [], []
-    for name in sorted(set(found.cells["study"]), key=lambda study: (study == UNNAMED, study)):
-        part, own = found.study(name), {key: table[table["study"] == name] for key, table in whole.items()}
-        lines = dict(zip(own["nstar"]["cell_id"], own["nstar"]["line"], strict=True))
-        trainings, traces = (table.assign(line=table["cell_id"].map(lines)) if len(table) else table
-                             for table in (part.trainings, part.traces))
-        evidence = Evidence(**own, trainings=trainings, traces=traces, looks=look, name=name)
+    found, sections, drawn, verdicts, risks = whole.found, [], [], [], []
+    for name, evidence in whole.studies.items():
         node = study_node(name) if re.fullmatch(r"[\w-]+", name) else {}  # a store may name a study in any way
         stated = node.get("claims", []) if claims is None else claims.get(name, [])
         verdicts.append(judge(name, evidence, stated, found.sizes.get(name, ())))
-        risks.append(risk_table(trainings, own["nstar"]))
+        risks.append(risk_table(evidence.trainings, evidence.nstar))
         drawn += (made := draw_study(evidence, node.get("figures", []), work / "figures"))
-        sections.append(_section(part, evidence, risks[-1], made, [key for key in keys if own["nstar"][key].notna().any()], lines, work))
-    tables = {**whole, "risk": _joined(risks), "claims": _joined(verdicts)}
+        sections.append(_section(found.study(name), evidence, risks[-1], made, whole.keys, work))
+    scaling = {name: getattr(whole, name) for name in ("nstar", "exponents", "local", "depth")}
+    tables = {**scaling, "risk": _joined(risks), "claims": _joined(verdicts)}
     for name, table in {**tables, "trainings": found.trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
     found.trainings.to_parquet(work / "trainings.parquet", index=False)
@@ -116,10 +99,11 @@ def _write(found: Collected, claims: Claims | None, work: Path, source: str) -> 
     return tables, drawn
 
 
-def _section(part: Collected, evidence: Evidence, risks: pd.DataFrame, made: Sequence[Drawn], keys: Sequence[str], lines: Mapping[str, str],
+def _section(part: Collected, evidence: Evidence, risks: pd.DataFrame, made: Sequence[Drawn], keys: Sequence[str],
              work: Path) -> dict[str, Any]:
     """What the page shows of one study."""
     nstar, trainings = evidence.nstar, evidence.trainings
+    keys, lines = [key for key in keys if nstar[key].notna().any()], dict(zip(nstar["cell_id"], nstar["line"], strict=True))
     return {
         "name": evidence.name,
         "free": sorted(nstar.loc[nstar["validation"].str.contains("free"), "line"].unique()),

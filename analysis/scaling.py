@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.collect import Collected
 from analysis.lines import line_labels, varying_keys
+from analysis.progress import track
 from bfc.measure.fit import ExponentFit, fit_exponent
 from bfc.measure.judged import judge_table
 from bfc.measure.likelihood import estimate, failures
@@ -39,7 +40,7 @@ def nstar_table(found: Collected) -> tuple[pd.DataFrame, list[str]]:
     for _, cells in found.cells.groupby("study", sort=False) if len(found.cells) else []:
         varying = varying_keys(cells)
         keys += [key for key in varying if key not in keys]
-        for (_, cell), line in zip(cells.iterrows(), line_labels(cells), strict=True):
+        for (_, cell), line in track(list(zip(cells.iterrows(), line_labels(cells), strict=True)), "estimating n*"):
             own = trainings[cell["cell_id"]]
             measured = own[(own["kind"] != "probe") & (own["n"] > 0)]
             held_out = sorted(set(measured["validation"]))
@@ -67,7 +68,7 @@ def line_fits(found: Collected, nstar: pd.DataFrame) -> dict[Line, ExponentFit]:
     done: dict[tuple[tuple[str, ...], float], ExponentFit] = {}
     trainings = found.trainings[[name for name in READ if name in found.trainings]]
     places = found.trainings.groupby("cell_id").indices if len(trainings) else {}
-    for line, group in _lines(nstar):
+    for line, group in track(list(_lines(nstar)), "fitting exponents"):
         same = tuple(sorted(group["cell_id"])), line[3]
         if same not in done:
             done[same] = fit_exponent(trainings.iloc[np.concatenate([places[cell] for cell in same[0]])], line[3])
