@@ -1,5 +1,6 @@
-"""README and docs do what they say: every command in a code block is run (made small), or is on the list docs/not_run.yaml with the reason and the
-test that stands in; Python blocks run; the worked example of a target is added to a copy of the program; links and names in prose exist."""
+"""README and docs do what they say: every command in a code block is run (made small), or is on the list docs/not_run.yaml with the reason
+and the test that stands in; Python blocks run; the worked example of a target is added to a copy of the program; links and names in
+prose exist."""
 
 from __future__ import annotations
 
@@ -157,7 +158,7 @@ def test_links_and_the_commands_in_prose_exist(page):
     for command in spoken(page):
         program, *words = shlex.split(command.replace("<", "'<").replace(">", ">'"))
         if program == "bfc":
-            assert words[0] in known, command
+            assert words[0] in known or words[0].startswith("--"), command
         elif program == "make":
             assert re.search(rf"^{words[0]}:", makefile, flags=re.M), command
         else:
@@ -179,4 +180,4 @@ def test_the_notebook_runs_on_a_store(tmp_path):
                           capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     text = out.read_text()
-    assert '"image/png"' in text and "staged quadratic_densenet" in text and "about linearly in d" in text
+    assert '"image/png"' in text and "staged quadratic_densenet" in text and "undecided" in text
