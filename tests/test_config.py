@@ -65,6 +65,8 @@ def test_every_option_of_every_group_makes_a_job(choice: str) -> None:
             continue
         assert cells and all(len(cell.cell_id) == 16 for cell in cells)
         return
+    if "is not installed" in str(reason):
+        pytest.skip(str(reason))
     pytest.fail(f"{choice}: no job with it is accepted: {reason}")
 
 

@@ -106,7 +106,7 @@ def test_tables_and_figures_of_a_run_are_those_of_the_store(tracked) -> None:
         for record in records(path):
             if record.HasField("summary"):
                 summary |= plain(record.summary.update)
-        assert {f"{name}@{eps:g}" for eps in (0.9, 0.5) for name in ("nstar", "lo", "hi")} <= set(summary)
+        assert {f"{name}/eps_{eps}" for eps in ("0_9", "0_5") for name in ("nstar", "nstar_lo", "nstar_hi")} <= set(summary)
         assert summary["state"] == "done" and summary["trainings"] == history(path)[-1]["trainings"]
         outcomes = Counter(row["outcome"] for row in rows)
         assert {key.removeprefix("outcome/"): value for key, value in summary.items() if key.startswith("outcome/")} == outcomes

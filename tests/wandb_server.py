@@ -2,6 +2,7 @@
 artifacts, and the hand-out of trials to an agent. It can be slow, refuse, or ask to be left alone for a while. What it does not know
 it answers with nothing, as the client allows for."""
 
+import base64
 import gzip
 import json
 import re
@@ -25,6 +26,7 @@ class State:
         self.lock = threading.Lock()
         self.trials: list[dict] = []
         self.keys: set[str] = set()
+        self.views: dict[str, dict] = {}
         self.address = ""
 
     def count(self, operation: str) -> int:
@@ -40,7 +42,10 @@ class State:
         return {"data": answer(told)}
 
     def on_Viewer(self, _: dict) -> dict:
-        return {"viewer": {"id": "u", "entity": "me", "username": "me", "email": "", "flags": "{}", "teams": {"edges": []}}}
+        return {"viewer": {"id": "u", "entity": "me", "username": "me", "name": "me", "email": "", "admin": False, "flags": "{}",
+                           "deletedAt": None, "apiKeys": {"edges": []}, "teams": {"edges": []}}}
+
+    on_GetDefaultEntity = on_Viewer
 
     def _bucket(self, project: str, name: str) -> dict:
         run = self.run(project, name)
@@ -49,7 +54,7 @@ class State:
                 "project": {"id": project, "name": project, "entity": {"id": "me", "name": "me"}},
                 "config": json.dumps(run["config"]), "summaryMetrics": json.dumps(run["summary"]), "historyLineCount": len(lines),
                 "historyTail": json.dumps(lines[-1:]), "eventsLineCount": 0, "eventsTail": "[]", "logLineCount": 0, "tags": run.get("tags"),
-                "notes": None, "wandbConfig": None}
+                "notes": None, "wandbConfig": json.dumps({"t": {"1": []}}) if run["config"] else None}
 
     def on_RunResumeStatus(self, told: dict) -> dict:
         known = (told["project"], told["name"]) in self.runs
@@ -74,6 +79,29 @@ class State:
     def on_CreateArtifact(self, told: dict) -> dict:
         return {"createArtifact": {"artifact": {"id": uuid.uuid4().hex, "state": "COMMITTED", "artifactSequence": {
             "id": "s", "latestArtifact": None}}}}
+
+    def on_UpsertView2(self, told: dict) -> dict:
+        view = self.views.setdefault(told.get("id") or base64.b64encode(f"View:{len(self.views)}".encode()).decode(), {})
+        view.update({key: value for key, value in told.items() if value is not None})
+        view["id"] = next(key for key, other in self.views.items() if other is view)
+        return {"upsertView": {"view": self._view(view), "inserted": True}}
+
+    on_upsertView = on_UpsertView2
+
+    def _view(self, view: dict) -> dict:
+        project = {"id": view["projectName"], "name": view["projectName"], "entityName": view["entityName"]}
+        return {**view, "project": project, "createdAt": "2026-01-01T00:00:00", "updatedAt": "2026-01-01T00:00:00"}
+
+    def on_View(self, told: dict) -> dict:
+        nodes = [{"node": self._view(view)} for view in self.views.values() if view["name"] == told["viewName"]]
+        return {"project": {"allViews": {"edges": nodes}}}
+
+    def on_SpecificReport(self, told: dict) -> dict:
+        view = next((view for key, view in self.views.items() if key.strip("=") == told["reportId"].strip("=")), None)
+        return {"view": view and self._view(view)}
+
+    def on_GetProjects(self, _: dict) -> dict:
+        return {"models": {"pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}, "edges": []}}
 
     def stream(self, project: str, name: str, body: dict) -> dict:
         run = self.run(project, name)

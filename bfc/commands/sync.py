@@ -33,6 +33,7 @@ def main(
     from bfc.errors import UserError, nearest
     from bfc.launch.folders import CONF
     from bfc.trackers.sync import Tally, items, sync
+    from bfc.trackers.wandb import has_key
 
     known = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "tracker").glob("*.yaml")) if path.stem != "none"}
     if tracker not in known:
@@ -44,6 +45,8 @@ def main(
     shown = component("tracker", {key: given.get(key, value) for key, value in node.items()})
     shown.check()
     wanted, running = items(results, study)
+    if tracker == "wandb" and not dry_run and not has_key():
+        raise UserError("bfc sync: not logged in to W&B; run `wandb login` or set WANDB_API_KEY")
     if dry_run:
         for item in wanted:
             print(item)

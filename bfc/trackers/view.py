@@ -26,6 +26,8 @@ VERSION = 1
 SOURCES = ("config.yaml", "requests.json", "tuned.json", "trainings.parquet", "trace.parquet")
 STUDY = "study"
 """Job type and key of the run that shows a study as a whole."""
+CROSSING = {"nstar": "nstar", "lo": "nstar_lo", "hi": "nstar_hi", "censored": "nstar_censored"}
+"""Column of the table of n* → name in the summary, before the level."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,11 @@ def study_view(results: Path, study: str | None) -> View:
     tables = {name: getattr(made, name) for name in ("nstar", "exponents", "local", "depth", "risk", "claims")}
     summary: dict[str, Any] = {"cells": int(made.nstar["cell_id"].nunique()), "problems": len(made.problems)}
     for row in made.exponents.to_dict("records"):
-        line = f"{row['target']} L={row['L']} {row['line']} @{row['eps']:g}"
+        name = re.sub(r"[^a-zA-Z0-9]+", "_", f"{row['target']} L{row['L']} {row['line']}").strip("_")
+        line = f"{name}/{level(row['eps'])}"
         summary |= {f"exponent/{line}": row["exponent"], f"exponent_lo/{line}": row["lo"], f"exponent_hi/{line}": row["hi"]}
-    for row in made.claims.to_dict("records"):
-        summary[f"claim/{row['claim']}"] = row["verdict"]
+    verdicts = made.claims["verdict"].tolist() if "verdict" in made.claims else []
+    summary |= {f"claims/{verdict}": verdicts.count(verdict) for verdict in sorted(set(verdicts))}
     return View(STUDY, f"{study or 'all cells'}: n*, exponents, figures", study, None, STUDY, (STUDY,), {"study": study, "kind": STUDY},
                 "done", [], summary, {name: table for name, table in tables.items() if len(table)}, images)
 
@@ -189,10 +192,11 @@ def _drawn(folder: Path, study: str | None, rows: list[dict[str, Any]]) -> tuple
         (Path(alone) / folder.name).symlink_to(folder.resolve())
         found = collect(alone).study(study or UNNAMED)
     nstar, _ = nstar_table(found)
-    crossings = {f"{key}@{row['eps']:g}": row[key] for row in nstar.to_dict("records") for key in ("nstar", "lo", "hi", "censored")}
-    trainings = found.trainings.assign(line=nstar["line"].iloc[0] if len(nstar) else "")
-    lines = exponents(nstar, [], {}), trainings, local_table(nstar, {}), depth_table(nstar)  # one d: no line to fit
-    evidence = Evidence(nstar, *lines, looks(nstar), study or UNNAMED)
+    crossings = {f"{name}/{level(row['eps'])}": row[key] for row in nstar.to_dict("records") for key, name in CROSSING.items()}
+    line = nstar["line"].iloc[0] if len(nstar) else ""
+    evidence = Evidence(nstar=nstar, exponents=exponents(nstar, [], {}), local=local_table(nstar, {}), depth=depth_table(nstar),  # one d
+                        trainings=found.trainings.assign(line=line), traces=found.traces.assign(line=line), looks=looks(nstar),
+                        name=study or UNNAMED)
     whole = pd.DataFrame(rows)
     tables = {"trainings": whole, "learning_curves": _curves(whole), "risk_per_n": _per_n(whole, nstar["eps"].tolist()),
               "probes": _probes(whole), "nstar": nstar.drop(columns=["study", "cell_id"])}
@@ -255,6 +259,11 @@ def plain(table: pd.DataFrame) -> tuple[list[str], list[list[Any]]]:
         return v if isinstance(v, float) and math.isfinite(v) else None if v != v else str(v)
 
     return [str(name) for name in table], [[value(v) for v in row] for row in table.itertuples(index=False, name=None)]
+
+
+def level(eps: float) -> str:
+    """An eps in the names of metrics, where W&B reads a point as nesting: 0.05 → ``eps_0_05``."""
+    return f"eps_{eps:.12f}".rstrip("0").rstrip(".").replace(".", "_")
 
 
 def project_name(text: str) -> str:

@@ -92,7 +92,7 @@ class Wandb:
         for step, record in fresh[:-1]:
             run.log(record, step=step, commit=True)
         if fresh or view.job_type == STUDY:
-            step, record = fresh[-1] if fresh else (run.step, {})
+            step, record = fresh[-1] if fresh else (_next(run), {})
             run.log({**record, **media}, step=step, commit=True)
         else:
             run.summary.update(media)
@@ -157,8 +157,13 @@ class Wandb:
 
 def _fresh(run: Any, view: View) -> list[tuple[int, dict[str, float]]]:
     """The steps of the history that the run does not have yet."""
-    first = run.step
+    first = _next(run)
     return [(step, record) for step, record in enumerate(view.history, 1) if step >= first]
+
+
+def _next(run: Any) -> int:
+    """The step after the last one; a run that goes on counts from 0 until something is logged."""
+    return max(run.step, run.starting_step)
 
 
 def _copy_program(folder: Path) -> None:
