@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bfc.errors import UserError
-from bfc.measure.outcomes import OUTCOMES, judge, learned_at, to_confirm
+from bfc.measure.outcomes import OUTCOMES, judge, learned_at, learns, to_confirm
 
 NAN, INF = float("nan"), float("inf")
 
@@ -79,11 +79,18 @@ def test_failures_below_a_learned_size_are_data_limited():
         return {"kind": kind, "n": n, "seed": 0, "risk": risk, "train_risk": risk, "diverged": False}
 
     rows = [row(16, 0.4), row(32, 0.4), row(32, 0.01), row(64, 0.01), row(64, 0.4), row(64, 0.01), row(8, 0.01, "probe")]
-    assert learned_at(rows, 0.05) == INF, "three successes and two errors: one may be luck"
-    rows[5:5] = [row(64, 0.01)]
     assert learned_at(rows, 0.05) == 64
     assert learned_at([*rows, row(32, 0.01)], 0.05) == 32
     assert learned_at(rows[:1], 0.05) == INF and learned_at([], 0.05) == INF
     verdicts = [judge(r, 0.05, [], 64) for r in rows]
-    assert verdicts == ["data_limited", "data_limited", "success", "success", "optimisation_limited", *["success"] * 3]
+    assert verdicts == ["data_limited", "data_limited", "success", "success", "optimisation_limited", "success", "success"]
     assert judge(row(16, 0.4), 0.05, [], INF) == "optimisation_limited"
+
+
+@pytest.mark.parametrize("successes, errors, trainings, learning", [
+    (1, 0, 10, False), (2, 0, 99, True), (2, 1, 99, False), (3, 1, 99, True), (2, 2, 4, False), (3, 3, 20, True), (3, 3, 21, False),
+    (15, 40, 100, True), (14, 40, 100, False), (0, 0, 5, False),
+])
+def test_luck_is_no_learning(successes, errors, trainings, learning):
+    """Two successes more than errors, or 15 % of the trainings and at least three."""
+    assert learns(successes, errors, trainings) is learning

@@ -5,7 +5,7 @@ about what counts must be written once.
 Success is risk <= eps, whatever the stored outcome says: outcomes are judged at the strictest eps of a run, so they only tell failures
 apart, and where a row has ``train_risk`` its failure is judged anew at this eps by the rules of :func:`bfc.measure.outcomes.judge`.
 A diverged training, or one without a risk, is a failure, and a plateau is one at its n (right-censored). Optimisation-limited failures
-are counted apart. Where something is learned (:func:`bfc.measure.outcomes.learned_at`), they stay among the failures: leaving them
+are counted apart. Where something is learned (:func:`bfc.measure.outcomes.learns`), they stay among the failures: leaving them
 out would leave out the unlucky half of the seeds near n* and put n* too low (simulated in tests/test_likelihood.py); the lapses of
 the likelihood stand for those that no n would have helped. Where nothing is learned they say nothing about data and are
 excluded. In an online run every look but the last is a step on the way, so nothing in it is excluded."""
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from bfc.errors import UserError, nearest
-from bfc.measure.outcomes import LUCK, OUTCOMES
+from bfc.measure.outcomes import OUTCOMES, learns
 
 NEEDED = ("n", "seed", "risk")
 FAILURES = [name for name in OUTCOMES if name not in ("success", "diverged")]
@@ -40,7 +40,7 @@ class Judged:
     """Why a training failed, empty for a success; ``unjudged`` where the table does not say."""
     online: np.ndarray
     learns: np.ndarray
-    """Whether something is learned at the training's d, see :func:`bfc.measure.outcomes.learned_at`."""
+    """Whether something is learned at the training's d, see :func:`bfc.measure.outcomes.learns`."""
     dropped: Mapping[str, int]
     """Rows that could not be used at all: reason → count."""
 
@@ -100,12 +100,12 @@ def judge_table(trainings: pd.DataFrame, eps: float) -> Judged:
         keep &= ~bad
     dropped["without risk, counted as failures"] = int((keep & lost).sum())
     failure = np.where(np.isin(outcome, FAILURES), outcome, "unjudged")
-    learns = np.zeros(size, bool)
+    learned = np.zeros(size, bool)
     for value in np.unique(d[keep]):
         rows = np.flatnonzero(keep & (d == value))
         begins = _learned_at(n[rows], risk[rows] <= eps)
         failure[rows] = _why(n[rows], risk[rows], train_risk[rows], failure[rows], risk[probe & (d == value)], eps, begins)
-        learns[rows] = begins > 0
+        learned[rows] = begins > 0
     failure[diverged] = "diverged"
 
     order = np.flatnonzero(keep)
@@ -115,7 +115,7 @@ def judge_table(trainings: pd.DataFrame, eps: float) -> Judged:
     last[:-1] = (key[:, 1:] != key[:, :-1]).any(0)
     dropped["repeated (the last of equal d, n, seed counts)"] = int((~last).sum())
     order = order[last]
-    return Judged(float(eps), d[order], n[order], codes[order], risk[order], failure[order], online[order], learns[order],
+    return Judged(float(eps), d[order], n[order], codes[order], risk[order], failure[order], online[order], learned[order],
                   {reason: count for reason, count in dropped.items() if count})
 
 
@@ -139,7 +139,7 @@ def _learned_at(n: np.ndarray, success: np.ndarray) -> float:
     below = np.r_[0, np.cumsum(success[order])][first]
     wrong = below + (~success).sum() - (first - below)
     best = sizes[np.flatnonzero(wrong == np.min(wrong))[-1]]
-    return float(best) if np.min(wrong) + LUCK < success.sum() else -np.inf
+    return float(best) if learns(int(success.sum()), int(np.min(wrong)), len(n)) else -np.inf
 
 
 def _numbers(table: pd.DataFrame, name: str, default: float) -> np.ndarray:

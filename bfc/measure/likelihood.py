@@ -61,7 +61,7 @@ class Cell:
     seeds: int = 0
     """Distinct seeds of the trainings that count."""
     learns: bool = True
-    """Whether more than a lucky training succeeds, see :func:`bfc.measure.outcomes.learned_at`."""
+    """Whether more than a lucky training succeeds, see :func:`bfc.measure.outcomes.learns`."""
     lack: bool = True
     """Whether failures may be a lack of data: some at the largest n is data-limited or unjudged; where none fails there, any; or
     nothing fails."""

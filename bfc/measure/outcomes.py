@@ -7,19 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-LUCK = 1
-"""Successes beyond the failures above them that one lucky training explains: so many are no sign of learning."""
+MARGIN, FEW, SHARE = 2, 3, 0.15
 OVER_FEATURES, HALVING_FALL = 4, 0.1
 OUTCOMES = ("success", "data_limited", "plateau", "optimisation_limited", "diverged")
 
 
+def learns(successes: int, errors: int, trainings: int) -> bool:
+    """Whether the ``trainings`` of a cell show learning and not luck, ``errors`` being the fewest that any n of the grid leaves, successes
+    below it and failures at or above it: at least 2 errors fewer than successes, or a share of 15 % (3 at least) that succeed."""
+    return successes >= errors + MARGIN or successes >= max(FEW, SHARE * trainings)
+
+
 def learned_at(rows: Iterable[Mapping[str, Any]], eps: float) -> float:
     """Where the trainings of a cell begin to succeed at ``eps``: the n of the grid with the fewest errors, that is successes below and
-    failures at or above it (the largest such n). Infinite where no n has at least two errors fewer than there are successes: one
-    success among failures is luck."""
+    failures at or above it (the largest such n); infinite where nothing is learned, see :func:`learns`."""
     good = [(row["n"], judge(row, eps, []) == "success") for row in rows if row["kind"] != "probe"]
-    sizes = [float("inf"), *sorted({n for n, _ in good}, reverse=True)]
-    return min(sizes, key=lambda size: sum(success == (n < size) for n, success in good) + LUCK * (size < float("inf")))
+    errors = {size: sum(success == (n < size) for n, success in good) for size in sorted({n for n, _ in good}, reverse=True)}
+    best = min(errors, key=errors.__getitem__, default=float("inf"))
+    return best if errors and learns(sum(success for _, success in good), errors[best], len(good)) else float("inf")
 
 
 def judge(row: Mapping[str, Any], eps: float, confirming: Iterable[float], learned_at: float = 0.0) -> str:
