@@ -95,9 +95,10 @@ def tiny(values: dict) -> dict:
     """A job of a study made as small as its structure allows."""
     small = copy.deepcopy(values)
     shrink = {"target": {"d": 6, "quadrature": 4096}, "schedule": {"steps": 4, "check_every": 2}, "probe": {"rows": 64},
-              "optimizer": {"batch": 8, "warmup": 1}, "learner": {"m1": 16, "m2": 8},
+              "optimizer": {"batch": 8, "warmup": 1}, "learner": {"m1": 16, "m2": 8, "width": 64},
               "compute": {"device": "cpu"}, "measure": {"seeds": 1, "test": 64, "confirm": 1},
-              "baseline": {"n_max": 32, "tuning_draws": 1, "n_ratio": 1.5, "ridge_grid": [0.1, 1.0]}}
+              "baseline": {"n_max": 32, "n_min": 8, "tuning_draws": 1, "n_ratio": 1.5, "ridge_grid": [0.1, 1.0]},
+              "representation": {"n0": 2000, "multiple": 2.0, "labels": 64, "steps": 4, "units": 16}}
     for group, changes in shrink.items():
         small[group].update({key: value for key, value in changes.items() if key in small[group]})
     if isinstance(small["measure"].get("n"), list):

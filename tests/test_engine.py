@@ -125,7 +125,7 @@ def plain_train(recipe: Recipe, training: Training, lr: float | None = None) -> 
             if training.n == 0:
                 x, y = read("train", count)
             else:
-                chosen = streams.integers(batch_key, count, torch.tensor(n_fit))
+                chosen = count % n_fit if settings.sampling == "epochs" else streams.integers(batch_key, count, torch.tensor(n_fit))
                 x, y = x_pool[chosen], y_pool[chosen]
             optimizer.zero_grad(set_to_none=False)
             loss = target.loss(plain_forward(learner, target, params, x, stage.present, None), y).mean()
@@ -307,6 +307,8 @@ SCENARIOS = {
     "constant rate": ({"optimizer": SGD(lr=0.02, batch=8, warmup=5, decay="constant", momentum=0.5)}, TRAININGS),
     "other moments": ({"optimizer": Adam(lr=0.02, batch=8, warmup=2, betas=(0.5, 0.8), eps=1e-2)}, TRAININGS),
     "warm-up to the last step": ({"optimizer": Adam(lr=0.02, batch=8, warmup=11)}, TRAININGS),
+    "epochs": ({"optimizer": Adam(lr=0.02, batch=9, warmup=2, sampling="epochs")}, TRAININGS),
+    "epochs, a batch above n": ({"optimizer": Adam(lr=0.02, batch=100, warmup=2, sampling="epochs")}, TRAININGS),
     "a batch above n": ({"optimizer": Adam(lr=0.02, batch=100, warmup=2)}, TRAININGS),
     "longer": ({"longer": 2, "schedule": replace(STAGED, steps=10)}, TRAININGS),
     "trained scales": ({"learner": QuadraticDenseNet(alpha="trained", widths=(4, 3))}, TRAININGS),

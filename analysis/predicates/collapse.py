@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.evidence import CONTRADICTED, REPRODUCED, UNDECIDED, Evidence, Finding, band, cells_of, nothing
+from analysis.crossings import crossings
+from analysis.evidence import CONTRADICTED, REPRODUCED, UNDECIDED, Evidence, Finding, nothing
 from analysis.laws import law as law_of
 
 
 def collapse(evidence: Evidence, method: str, eps: float, law: str, at_least: float, at_most: float) -> Finding:
-    """n* over the law (:mod:`analysis.laws`) at every d lies in a band. Measured: the geometric mean over d; its bounds are the lowest
-    and highest ends of the cells' own intervals. Reproduced where every cell's ratio lies in the band and no interval reaches beyond
-    it; contradicted where some cell's whole interval lies outside."""
-    rows = cells_of(evidence, method, eps)
-    rows = rows[(rows["censored"] == "") & rows["nstar"].notna()].sort_values("d")
+    """The median n* of the seeds over the law (:mod:`analysis.laws`) at every d lies in a band. Measured: the geometric mean over d, its
+    interval from those of the cells (:func:`analysis.crossings.crossings`). Reproduced where every median and the whole interval lie in
+    the band; contradicted where the interval, or that of some d, lies outside of it altogether. A d at which some seed does not cross
+    eps within its grid is left out and said."""
+    cells = crossings(evidence, method, eps)
+    rows = cells[(cells["reached"] == cells["seeds"]) & cells["lo"].notna()].sort_values("d")
     if len(rows) < 2:
-        return nothing(f"{len(rows)} cells of {method} with an n* at eps {eps}")
-    scale = np.array([law_of(law)(int(d), int(p)) for d, p in zip(rows["d"], rows["degree"], strict=True)])
-    ratio, lo, hi = (rows[name].to_numpy(float) / scale for name in ("nstar", "lo", "hi"))
-    each = [band(*values, at_least, at_most).verdict for values in zip(ratio, lo, hi, strict=True)]
-    verdict = CONTRADICTED if CONTRADICTED in each else REPRODUCED if set(each) == {REPRODUCED} else UNDECIDED
-    spread = f"{ratio.min():.3g}–{ratio.max():.3g} over d = {rows['d'].min()} … {rows['d'].max()} ({len(rows)} cells)"
-    return Finding(float(np.exp(np.log(ratio).mean())), float(np.nanmin(lo)), float(np.nanmax(hi)), verdict, f"ratios {spread}")
+        return nothing(f"{len(rows)} of {len(cells)} d at which every seed (at least 3) of {method} crosses eps = {eps:g} inside its grid")
+    scale = np.array([law_of(law)(d, p) for d, p in zip(rows["d"], rows["degree"], strict=True)])
+    ratio, lo, hi = (rows[name].to_numpy(float) / scale for name in ("median", "lo", "hi"))
+    mean = float(np.exp(np.log(ratio).mean()))
+    below, above = (float(np.sqrt((np.log(end / np.sqrt(lo * hi)) ** 2).sum()) / len(ratio)) for end in (lo, hi))
+    ends = mean * np.exp(-below), mean * np.exp(above)
+    inside = bool((ratio >= at_least).all() and (ratio <= at_most).all() and at_least <= ends[0] and ends[1] <= at_most)
+    outside = bool((hi < at_least).any() or (lo > at_most).any() or ends[1] < at_least or ends[0] > at_most)
+    verdict = REPRODUCED if inside else CONTRADICTED if outside else UNDECIDED
+    each = ", ".join(f"{d}: {r:.3g}" for d, r in zip(rows["d"], ratio, strict=True))
+    left = "" if len(rows) == len(cells) else f"; left out: d = {', '.join(map(str, sorted(set(cells['d']) - set(rows['d']))))}"
+    return Finding(mean, *map(float, ends), verdict, f"medians by d {each}{left}")

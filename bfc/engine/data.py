@@ -49,10 +49,11 @@ class StackData:
             self._selected = (key, self.draws.select([self.place[i] for i in index]))
         return self._selected[1]
 
-    def batches(self, index: Sequence[int], size: int, step: Tensor, length: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, index: Sequence[int], size: int, step: Tensor, length: int,
+                sampling: str = "replacement") -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs (R, size, input_width) and labels (R, size) of ``length`` optimizer steps from ``step`` (R,) on: fresh rows
-        step * size ..., or rows drawn with replacement from the replica's first n_fit. Row numbers are drawn for many steps at once,
-        and nothing is copied from the host within a step."""
+        step * size ..., or rows of the replica's first n_fit, drawn with replacement or (``epochs``) taken in turn. Row numbers are
+        drawn for many steps at once, and nothing is copied from the host within a step."""
         fresh = [self.fresh[i] for i in index]
         if any(fresh) != all(fresh):
             raise ValueError("a stack holds either fresh or pooled trainings")
@@ -65,7 +66,8 @@ class StackData:
         read, ahead = self._pooled(index), max(1, AHEAD // (len(index) * size))
         for first in range(0, length, ahead):
             steps = step + torch.arange(first, min(first + ahead, length), device=self.device).unsqueeze(1)
-            for rows in streams.integers(keys, steps.unsqueeze(2) * size + within, most).unbind():
+            numbers = steps.unsqueeze(2) * size + within
+            for rows in (numbers % most if sampling == "epochs" else streams.integers(keys, numbers, most)).unbind():
                 yield read(rows)
 
     def _pooled(self, index: Sequence[int]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:

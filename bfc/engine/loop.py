@@ -185,7 +185,7 @@ class _Stack:
         multiplier = torch.cat([self.multipliers[name] for name in trained], 1) if self.multipliers else None
         summed = torch.zeros(len(index), dtype=torch.float64, device=recipe.device) if stage.until is not None else None
         gradient = gradient_of(recipe, now, trained, stage)
-        for t, (x, y) in enumerate(self.data.batches(index, recipe.optimizer.batch, step, length)):
+        for t, (x, y) in enumerate(self.data.batches(index, recipe.optimizer.batch, step, length, recipe.optimizer.sampling)):
             loss, grads = gradient(x, y)
             with torch.no_grad():
                 rate = rates[:, t : t + 1] if multiplier is None else rates[:, t : t + 1] * multiplier

@@ -23,7 +23,10 @@ class Optimizer:
 
     lr: float = 0.01
     batch: int = 256
-    """Rows per step and replica, drawn with replacement from the training rows, or fresh."""
+    """Rows per step and replica."""
+    sampling: Literal["replacement", "epochs"] = "replacement"
+    """How rows of a finite training set are chosen: independently, with replacement, or ``epochs``: in their order, over and over, each
+    equally often. With a batch as large as the set that is the full gradient. Fresh data come as they are."""
     clip: float | None = 1.0
     """Largest Euclidean norm of a replica's gradient over the parameters that train; null: none."""
     warmup: int = 100

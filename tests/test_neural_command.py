@@ -1,0 +1,35 @@
+"""``bfc harmonics`` prints the decomposition and refuses in words."""
+
+from __future__ import annotations
+
+import pytest
+import typer.testing
+
+from bfc import cli
+from bfc.errors import UserError
+
+RUNNER = typer.testing.CliRunner()
+
+
+def lines(*arguments: str) -> list[list[str]]:
+    done = RUNNER.invoke(cli.application(), ["harmonics", *arguments])
+    assert done.exit_code == 0, done.output
+    return [line.split() for line in done.output.splitlines()]
+
+
+def test_a_fourth_power_is_seen_to_be_mostly_quadratic():
+    head, *rows = lines("low_rank", "basis=power", "--d", "8,24")
+    assert head == ["d", "degree", "dimension", "share", "risk", "left"]
+    assert rows == [["8", "2", "35", "0.8537", "0.1463"], ["8", "4", "294", "0.1463", "0.0000"],
+                    ["24", "2", "299", "0.7959", "0.2041"], ["24", "4", "17250", "0.2041", "0.0000"]]
+    assert lines("quadratic_feature", "alpha=[0, 1]", "--d", "8")[1:] == [["8", "4", "294", "1.0000", "0.0000"]]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("low_rnk",), "target=low_rnk: no such target; did you mean low_rank?"), (("parity",), "target=parity: has no exact decomposition"),
+    (("low_rank", "basis"), "basis: must be key=value"), (("low_rank", "--d", "x"), "--d=x: must be integers"),
+    (("low_rank", "bass=power"), "target.bass: no such key; did you mean basis?"), (("low_rank", "degrees=[0]"), "target.degrees=[0]"),
+])
+def test_a_mistake_costs_one_sentence(arguments, words):
+    done = RUNNER.invoke(cli.application(), ["harmonics", *arguments])
+    assert isinstance(done.exception, UserError) and words in str(done.exception)
