@@ -80,7 +80,7 @@ def exponents(nstar: pd.DataFrame, keys: list[str], fits: dict[Line, ExponentFit
     """The exponent of n* against d for every line, L and eps: columns ``EXPONENTS`` and ``keys``.
 
     A key that changes along a line (it follows d) reads ``varies``. ``n_d`` counts the cells that bracket n*, ``censored_d`` those
-    that bound it on one side; ``excluded`` the optimisation-limited trainings. ``rival``: the best candidate beside the power law
+    that bound it on one side; ``excluded`` the trainings that say nothing about data. ``rival``: the best candidate beside the power law
     by held-out score (by BIC where the d are too few for a score); ``best_model``: the better of the two by held-out score, empty without
     scores. ``prefactor``: of the line with the exponent through the bracketed n*. Lines of a single d are left out where the study
     never varied d."""
@@ -96,7 +96,7 @@ def exponents(nstar: pd.DataFrame, keys: list[str], fits: dict[Line, ExponentFit
             "growth": nothing or fit.growth,
             **dict(zip(("tau_lo", "tau", "tau_hi"), fit.tau, strict=True)),
             **_compared(fit.models),
-            "excluded": fit.counts["optimisation_limited"],
+            "excluded": fit.counts["excluded"],
             "warnings": "; ".join(fit.warnings),
             "prefactor": fit.prefactor,
             **{key: _common(group[key]) for key in keys},
