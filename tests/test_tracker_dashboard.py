@@ -5,15 +5,18 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from commands import run, table
-from test_tracker import BOTH, KEY
+from commands import container, environment, run, store, table
+from test_tracker import BOTH, KEY, points
 from test_tracker_service import bfc
 from wandb_server import serving
 
+from bfc import config
 from bfc.errors import UserError
 from bfc.measure.outcomes import judge
 from bfc.trackers.dashboard import OUTCOMES, sections, shown_of
@@ -21,6 +24,8 @@ from bfc.trackers.view import cell_view, level
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of pydantic, in wandb-workspaces
               pytest.mark.skipif(importlib.util.find_spec("wandb_workspaces") is None, reason="wandb-workspaces is not installed")]
+
+EXAMPLE = yaml.safe_load((Path(__file__).parents[1] / "docs" / "examples" / "wandb_agent.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -103,17 +108,37 @@ def test_it_is_saved_and_saved_over(results, monkeypatch, tmp_path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 
-def test_the_agents_file_drives_the_entry_point() -> None:
-    """The command line that an agent makes of the example is one that the entry point takes."""
-    from commands import container
+def trial(name: str, **changes: object) -> dict:
+    """What W&B's server hands to an agent: the example's parameters, one value each."""
+    values = {key: node.get("value", (node.get("values") or [node.get("min")])[0]) for key, node in EXAMPLE["parameters"].items()}
+    return {"type": "run", "run_id": name, "program": EXAMPLE["program"],
+            "args": {key: {"value": value} for key, value in {**values, **changes}.items()}}
 
-    from bfc import config
 
-    example = yaml.safe_load((Path(__file__).parents[1] / "docs" / "examples" / "wandb_agent.yaml").read_text())
-    assert example["command"] == ["${env}", "${interpreter}", "-m", "bfc.train", "${args_no_hyphens}"]
-    fixed = [f"{key}={value['value']}" for key, value in example["parameters"].items() if "value" in value]
-    chosen = [f"{key}={value['values'][0] if 'values' in value else value['min']}" for key, value in example["parameters"].items()
-              if "value" not in value]
-    job = config.load(container(*fixed, *chosen))
-    assert len(config.cells(job)) == 1, "a trial is one cell"
-    assert example["metric"]["name"] in ("risk/median", *(f"nstar/{level(eps)}" for eps in job.measure.eps)) and job.tracker is not None
+def test_the_examples_trials_are_jobs_of_one_cell() -> None:
+    job = config.load(container(*(f"{key}={value['value']}" for key, value in trial("t")["args"].items())))
+    assert len(config.cells(job)) == 1 and job.tracker is not None
+    assert EXAMPLE["metric"]["name"] in ("risk/median", *(f"nstar/{level(eps)}" for eps in job.measure.eps))
+
+
+def test_an_agent_drives_the_entry_point(tmp_path) -> None:
+    """W&B's own agent with the example: a trial is its run, also where its cell was stored before, and of one cell only."""
+    small = {"target.d": 4, "schedule.steps": 20, "optimizer.warmup": 2, "optimizer.batch": 8, "measure.n": "[16]", "measure.seeds": 2,
+             "probe": "none", "measure.test": 64, "compute.device": "cpu", "tracker.figures": "false"}
+    kernel = {"baseline": "rbf", "baseline.n_max": 24, "baseline.ridge": 0.1}
+    with serving() as server:
+        server.sweep = yaml.safe_dump(EXAMPLE)
+        server.trials = [trial("first", **small), trial("again", **small, **kernel)]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        logged_in = environment(WANDB_BASE_URL=server.address, WANDB_API_KEY=KEY, PATH=path)
+        done = subprocess.run([sys.executable, "-m", "wandb", "agent", "me/search/abc"], cwd=tmp_path, env=logged_in, timeout=240,
+                              capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "2 rows stored, 2 new" in done.stdout and "2 rows stored, 0 new" in done.stdout
+    assert done.stdout.count("a trial of a W&B agent shows one cell") == 1
+    rows = store(tmp_path / "results")
+    learner = next(own for own in rows.values() if len(own) == 2)
+    for name in ("first", "again"):
+        told = server.runs["search", name]
+        assert points([told["history"][i] for i in sorted(told["history"])]) == points(learner)
+        assert told["exit"] == 0 and EXAMPLE["metric"]["name"] in told["summary"]

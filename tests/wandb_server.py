@@ -25,6 +25,7 @@ class State:
         self.busy = 0
         self.lock = threading.Lock()
         self.trials: list[dict] = []
+        self.sweep = ""
         self.keys: set[str] = set()
         self.views: dict[str, dict] = {}
         self.address = ""
@@ -99,6 +100,20 @@ class State:
     def on_SpecificReport(self, told: dict) -> dict:
         view = next((view for key, view in self.views.items() if key.strip("=") == told["reportId"].strip("=")), None)
         return {"view": view and self._view(view)}
+
+    def on_SweepWithRuns(self, told: dict) -> dict:
+        return {"project": {"sweep": {"id": "s", "name": told["sweep"], "method": "random", "state": "RUNNING", "description": None,
+                                      "config": self.sweep, "createdAt": "2026-01-01T00:00:00", "heartbeatAt": None, "updatedAt": None,
+                                      "earlyStopJobRunning": False, "bestLoss": None, "controller": None, "scheduler": None,
+                                      "runs": {"edges": []}}}}
+
+    def on_CreateAgent(self, _: dict) -> dict:
+        return {"createAgent": {"agent": {"id": "agent"}}}
+
+    def on_Heartbeat(self, told: dict) -> dict:
+        running = json.loads(told.get("runState") or "{}")
+        commands = [self.trials.pop(0)] if self.trials and not running else [] if running else [{"type": "exit"}]
+        return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(commands)}}
 
     def on_GetProjects(self, _: dict) -> dict:
         return {"models": {"pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}, "edges": []}}
