@@ -110,9 +110,19 @@ def load(config: Mapping[str, Any]) -> Job:
 
 def _seen(family: Any, parts: Mapping[str, Any]) -> Any:
     """The target under the task, then the representation."""
-    for lens in (parts["task"], parts["representation"]):
-        family = family if lens is None or family is None else lens.over(family)
+    for name in ("task", "representation"):
+        lens, inner = parts[name], family
+        family = inner if lens is None or inner is None else lens.over(inner)
+        if name == "task" and family is not inner and inner.outputs > 1:
+            raise UserError(f"task={_short(lens)}: changes labels that are numbers, and those of {_short(inner)} are classes; allowed: "
+                            "task=regression without noise, which leaves them alone")
     return family
+
+
+def check_outputs(part: Any, target: Any) -> None:
+    """Refuse a learner or baseline that answers with one number on a target of several classes, and more rows than there are."""
+    if target.outputs > 1 and not getattr(part, "many_outputs", False):
+        raise UserError(f"{_short(part)}: answers with one number, and the target has {target.outputs} classes; allowed: learner=resnet")
 
 
 def _check_fit(job: Job) -> None:
@@ -123,9 +133,15 @@ def _check_fit(job: Job) -> None:
     if job.tracker is not None:
         job.tracker.check()
     if job.baseline is not None:
+        check_outputs(job.baseline, job.target)
         job.baseline.check(job.target)
     if job.learner is None:
         return
+    check_outputs(job.learner, job.target)
+    if job.target.available is not None:
+        most = getattr(job.measure, "n_max", None) or max(training.n for training in job.measure.trainings())
+        require(most <= job.target.available, "measure.n", most,
+                f"at most {job.target.available}, the training rows of {_short(job.family)}")
     for name in ("schedule", "optimizer"):
         _needed(job, name, "a learner")
     job.learner.check(job.target)

@@ -99,6 +99,17 @@ class Target(Protocol):
         ...
 
     @property
+    def outputs(self) -> int:
+        """Numbers a method answers a row with: 1, out of shape (R, B), or a score per class, (R, B, outputs), with labels (R, B) that are
+        class numbers."""
+        return 1
+
+    @property
+    def available(self) -> int | None:
+        """Training rows there are; None: any number."""
+        return None
+
+    @property
     def gaps(self) -> Mapping[int, float]:
         """Level → what the level above adds to the label, alpha_{l+1}^2, 0 at the top: the information gap by which a schedule can end
         a phase. Empty where a target has no such coefficients."""
@@ -148,6 +159,8 @@ class Learner(Protocol):
     numerics: ClassVar[int]
     needs_reference: ClassVar[bool]
     """Whether ``statistics`` wants unlabelled reference inputs."""
+    many_outputs: ClassVar[bool] = False
+    """Whether targets with several outputs will do."""
 
     def check(self, target: Target) -> None:
         """Refuse a target this learner cannot be trained on (:class:`bfc.errors.UserError`)."""

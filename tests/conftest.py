@@ -17,7 +17,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from bfc.config import GROUPS, component
+from bfc.config import GROUPS, check_outputs, component
 from bfc.errors import UserError
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -42,6 +42,7 @@ def _pairs() -> list[tuple[str, str]]:
     for learner in _options("learner"):
         for target in _options("target"):
             try:
+                check_outputs(_build("learner", learner), _build("target", target))
                 _build("learner", learner).check(_build("target", target))
             except UserError:
                 continue

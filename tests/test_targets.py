@@ -81,6 +81,8 @@ def test_labels_are_a_function_of_the_row(target):
 
 
 def test_population_mean_and_variance(target):
+    if target.outputs > 1:
+        pytest.skip("classes are no numbers")
     assert_population(target)
 
 

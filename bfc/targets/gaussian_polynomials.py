@@ -112,6 +112,18 @@ def mean_and_variance(p: np.ndarray, r: int, degree: int) -> tuple[float, float]
     return float(h[0]), float(h[1:] @ h[1:])
 
 
+def quadratic_part(p: np.ndarray, r: int, degree: int) -> np.ndarray:
+    """E[p(x) (x x' - I)] for x ~ N(0, I_r), exactly, (r, r): the coefficients of degree 2 in the Hermite basis, not normalised."""
+    sums = _suffix_sums(r, 2)
+    exponents = sums - np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
+    part = np.zeros((r, r))
+    for exponent, coefficient in zip(exponents, hermite(p, r, degree), strict=False):
+        if exponent.sum() == 2:
+            i, j = exponent.nonzero()[0][[0, -1]]
+            part[i, j] = part[j, i] = coefficient * (2**0.5 if i == j else 1.0)
+    return part
+
+
 def linear(a: np.ndarray) -> np.ndarray:
     """The linear form a . x, for a of shape (r,); length r + 1 (degree 1)."""
     r = len(a)

@@ -115,6 +115,19 @@ def _one(target: QuadraticDenseNet, seed: int, rows: dict[int, dict[int, Tensor]
     return LevelMoments(scaled, unit_sd, as_tensor(level_sd), as_tensor(level_error), as_tensor(variance), as_tensor(error))
 
 
+def quadratic_part(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Tensor | None:
+    """H = E[f*(x) (x x' - I)] of one draw with these rescaled rows, (d, d), exactly; None where x is not Gaussian or the expansion of f*
+    would be too large."""
+    basis = _basis(target, rows)
+    exact = _Exact(basis)
+    for level, alpha in zip(target.levels, target.alpha, strict=True):
+        if target.law != "gaussian" or not gp.affordable(len(basis), exact.degree(rows[level])):
+            return None
+        exact.add_level(level, alpha, rows[level])
+    part = torch.as_tensor(gp.quadratic_part(exact.label, exact.r, exact.label_degree))
+    return basis.T @ part @ basis
+
+
 class _Exact:
     """The composition expanded level by level as polynomials in the basis coordinates."""
 

@@ -1,0 +1,66 @@
+"""``dose_response``: how much correction, and how deep? Methods in the order of a dose, and what each reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.chart import GREY, Axis, Chart, Panel, Series
+from analysis.correction import at_largest_n
+from analysis.evidence import Evidence
+from analysis.style import COLOURS, Look
+
+ORDER = 12
+SHOWN = {"risk": "relative test risk", "gram/2": "Gram error of level 2", "feature/3": "feature error of level 3 (1 − R²)"}
+
+
+def dose_response(evidence: Evidence, methods: Sequence[str]) -> Iterator[Chart]:
+    """Risk and feature errors at the end of the training, per seed and in the median, for ``methods`` in their order; at the largest d of
+    every target and L, each cell at its largest n."""
+    rows = evidence.trainings[evidence.trainings["method"].isin(methods)]
+    for (target, L), own in rows.groupby(["target", "L"]):
+        own = at_largest_n(own[own["d"] == own["d"].max()])
+        present = [method for method in methods if (own["method"] == method).any()]
+        if len(present) < 2:
+            continue
+        ticks = {place: method.partition(" ")[0] for place, method in enumerate(present)}
+        axis = Axis("schedule", log=False, ticks=ticks, range=(-0.5, len(present) - 0.5))
+        panels = []
+        for what, title in SHOWN.items():
+            series = _series(own, present, what)
+            if series:
+                panels.append([Panel(series, axis, Axis(title), title)])
+        caption = (f"What more or less correction of the lower levels leaves, {target}, L = {L}, d = {own['d'].max()}, at the largest n. "
+                   "Dots: seeds; markers: medians with quartiles.")
+        yield Chart(f"dose-{target}-L{L}", caption, panels, (2.8,), most_columns=1 if len(present) > 5 else 2)
+
+
+def _series(rows: pd.DataFrame, methods: Sequence[str], what: str) -> list[Series]:
+    dots, medians = [], []
+    for place, method in enumerate(methods):
+        values = _final(rows[rows["method"] == method], what).dropna()
+        values = values[values > 0]
+        if values.empty:
+            continue
+        shift = np.linspace(-0.15, 0.15, len(values))
+        dots.append(pd.DataFrame({"x": place + shift, "y": values.sort_values().to_numpy()}))
+        low, median, high = values.quantile([0.25, 0.5, 0.75])
+        medians.append({"x": float(place), "y": median, "lo": low, "hi": high, "note": method})
+    if not dots:
+        return []
+    faint, strong = Look(GREY, "o", ""), Look(COLOURS[0], "s", "-")
+    return [Series("seeds", faint, pd.concat(dots, ignore_index=True), "points", faint=True),
+            Series("median and quartiles", strong, pd.DataFrame(medians), "points", "median and quartiles")]
+
+
+def _final(rows: pd.DataFrame, what: str) -> pd.Series:
+    """A probe at the end of the last phase of each training (column ``<stage>/<what>``), or the risk."""
+    if what == "risk":
+        return rows["risk"].astype(float)
+    found = pd.Series(np.nan, index=rows.index)
+    for stage, own in rows.groupby("stage"):
+        if f"{stage}/{what}" in rows:
+            found[own.index] = own[f"{stage}/{what}"].astype(float)
+    return found
