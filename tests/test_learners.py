@@ -39,7 +39,8 @@ def everything(learner, target) -> frozenset[str]:
 @pytest.fixture
 def pair(build, node, every_pair):
     learner, target = every_pair
-    small = {"width": 32} if "width" in node("learner", learner) else {}
+    keys = node("learner", learner)
+    small = {"blocks": 2, "width": 8, "inner": 8} if "inner" in keys else {"width": 32} if "width" in keys else {}
     return build("learner", learner, **small), build("target", target, **({"d": 6} if "d" in node("target", target) else {}))
 
 
@@ -300,7 +301,7 @@ def same_reverse_pass(learner, target, schedule) -> None:
 
 def test_a_reverse_pass_written_by_hand_equals_automatic_differentiation(every_fit, build, node):
     learner, target, schedule = every_fit
-    small = {"d": 5} if "d" in node("target", target) else {}
+    small = {"d": 6} if "d" in node("target", target) else {}
     same_reverse_pass(build("learner", learner), build("target", target, **small), build("schedule", schedule))
 
 

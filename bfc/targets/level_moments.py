@@ -72,16 +72,32 @@ def _stack(each: list[LevelMoments]) -> LevelMoments:
 def degree_variances(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Tensor:
     """The variance of one draw's label under N(0, I) by degree 1 … D of its Hermite expansion, (D,), float64. Raises
     :class:`UserError` where the expansion is too large."""
-    basis = read_basis(target, rows)
-    exact = _Exact(basis)
-    for level, alpha in zip(target.levels, target.alpha, strict=True):
-        if not gp.affordable(len(basis), exact.degree(rows[level])):
-            raise UserError(f"target.spectrum=matched: a composition of degree {target.degree} in {len(basis)} variables is too large to "
-                            "be expanded; set target.spectrum=top, or lower target.L or target.widths")
-        exact.add_level(level, alpha, rows[level])
+    exact = _expanded(target, rows)
+    if exact is None:
+        raise UserError(f"target.spectrum=matched: a composition of degree {target.degree} in {len(read_basis(target, rows))} variables is "
+                        "too large to be expanded; set target.spectrum=top, or lower target.L or target.widths")
     squares = gp.hermite(exact.label, exact.r, exact.label_degree) ** 2
     ends = [gp.size(exact.r, k) for k in range(exact.label_degree + 1)]
     return torch.tensor([squares[a:b].sum() for a, b in itertools.pairwise(ends)])
+
+
+def quadratic_part(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Tensor | None:
+    """H = E[f*(x) (x x' - I)] of one draw under N(0, I), (d, d), exactly; None where the expansion is too large. ``rows`` are rescaled."""
+    exact = _expanded(target, rows)
+    if exact is None:
+        return None
+    part = torch.as_tensor(gp.quadratic_part(exact.label, exact.r, exact.label_degree))
+    return exact.basis.T @ part @ exact.basis
+
+
+def _expanded(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> _Exact | None:
+    """All levels of one draw as polynomials; None where they are too large."""
+    exact = _Exact(read_basis(target, rows))
+    for level, alpha in zip(target.levels, target.alpha, strict=True):
+        if not gp.affordable(exact.r, exact.degree(rows[level])):
+            return None
+        exact.add_level(level, alpha, rows[level])
+    return exact
 
 
 def read_basis(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Tensor:
@@ -113,19 +129,6 @@ def _one(target: QuadraticDenseNet, seed: int, rows: dict[int, dict[int, Tensor]
                         f"than {MOST_ERROR:.0%}; raise it, or lower target.L = {target.L} or alpha of the top levels")
     as_tensor = lambda values: torch.tensor(values, dtype=torch.float64)  # noqa: E731
     return LevelMoments(scaled, unit_sd, as_tensor(level_sd), as_tensor(level_error), as_tensor(variance), as_tensor(error))
-
-
-def quadratic_part(target: QuadraticDenseNet, rows: dict[int, dict[int, Tensor]]) -> Tensor | None:
-    """H = E[f*(x) (x x' - I)] of one draw with these rescaled rows, (d, d), exactly; None where x is not Gaussian or the expansion of f*
-    would be too large."""
-    basis = _basis(target, rows)
-    exact = _Exact(basis)
-    for level, alpha in zip(target.levels, target.alpha, strict=True):
-        if target.law != "gaussian" or not gp.affordable(len(basis), exact.degree(rows[level])):
-            return None
-        exact.add_level(level, alpha, rows[level])
-    part = torch.as_tensor(gp.quadratic_part(exact.label, exact.r, exact.label_degree))
-    return basis.T @ part @ basis
 
 
 class _Exact:
