@@ -109,7 +109,7 @@ def test_what_has_no_prediction_is_refused(target, learner, words):
 
 def table(rows: list[dict]) -> Evidence:
     common = {"kind": "training", "n": 1000, "d": 8, "target": "t", "stage": "level4", "config.learner.widths": None}
-    frame = pd.DataFrame([{**common, "line": row["method"], "cell_id": f"{row['method']} {row['config.target.alpha']}", **row} for row in rows])
+    frame = pd.DataFrame([{**common, "line": row["method"], "cell_id": row["method"] + row["config.target.alpha"], **row} for row in rows])
     return Evidence(pd.DataFrame(columns=["method", "line"]), pd.DataFrame(), frame,
                     looks=looks(frame[["method", "line"]].drop_duplicates()), name="s")
 
