@@ -11,7 +11,7 @@ import pandas as pd
 from bfc.floors.two_layer import Certificate, Floor, Problem, certificates, error_floor, norm_needed, problem
 from bfc.targets.radial import Radial
 
-LEVELS = (0.9, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
+LEVELS = (0.9, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 """Errors whose certificates bound the error at any norm."""
 
 
