@@ -82,7 +82,7 @@ def exponents(nstar: pd.DataFrame, keys: list[str], fits: dict[Line, ExponentFit
     A key that changes along a line (it follows d) reads ``varies``. ``n_d`` counts the cells that bracket n*, ``censored_d`` those
     that bound it on one side; ``excluded`` the trainings that say nothing about data. ``rival``: the best candidate beside the power law
     by held-out score (by BIC where the d are too few for a score); ``best_model``: the better of the two by held-out score, empty without
-    scores. ``prefactor``: of the line with the exponent through the bracketed n*. Lines of a single d are left out where the study
+    scores. ``prefactor``: of the fitted line. Lines of a single d are left out where the study
     never varied d."""
     rows = []
     for line, group in _lines(nstar):

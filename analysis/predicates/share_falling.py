@@ -24,4 +24,4 @@ def share_falling(evidence: Evidence, method: str, columns: Sequence[str], at_le
     interval = stats.binomtest(good, count).proportion_ci(0.95, "wilson")
     share = good / count
     verdict = REPRODUCED if share >= at_least else CONTRADICTED if interval.high < at_least else UNDECIDED
-    return Finding(share, interval.low, interval.high, verdict, f"{good} of {count} seeds")
+    return Finding(share, interval.low, interval.high, verdict, f"{good} of {count} seeds; judged by the share itself")
