@@ -94,7 +94,7 @@ def test_the_default_job_is_a_learner_on_a_ladder() -> None:
 def tiny(values: dict) -> dict:
     """A job of a study made as small as its structure allows."""
     small = copy.deepcopy(values)
-    shrink = {"target": {"d": 6, "quadrature": 4096}, "schedule": {"steps": 4, "check_every": 2}, "probe": {"rows": 64},
+    shrink = {"target": {"d": 6, "quadrature": 1 << 16}, "schedule": {"steps": 4, "check_every": 2}, "probe": {"rows": 64},
               "optimizer": {"batch": 8, "warmup": 1}, "learner": {"m1": 16, "m2": 8, "width": 64},
               "compute": {"device": "cpu"}, "measure": {"seeds": 1, "test": 64, "confirm": 1},
               "baseline": {"n_max": 32, "n_min": 8, "tuning_draws": 1, "n_ratio": 1.5, "ridge_grid": [0.1, 1.0]},

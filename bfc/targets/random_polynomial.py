@@ -1,6 +1,7 @@
-"""A control without hierarchy: a random polynomial in the same few linear forms of x as a composition of quadratics (its twin), with the
-same degree, the same variance and, degree by degree, the same share of it. Only the composition is gone, so what depth gains on the twin
-and not here is due to the hierarchy and not to degree, spectrum or a low-dimensional subspace."""
+"""Controls without hierarchy: a random polynomial with the degree, the variance and, degree by degree, the share of it that a composition
+of quadratics (its twin) has. In all directions of the input nothing but the number of samples can help, depth least of all. In the few
+linear forms that the twin reads only the composition is gone: levels of exact width gain nothing there, but a wider deep network with
+free read-outs still learns such a polynomial, since a low-dimensional subspace is a structure that depth can use, too."""
 
 from __future__ import annotations
 
@@ -17,21 +18,26 @@ from bfc.targets.level_moments import degree_variances, read_basis
 from bfc.targets.quadratic_densenet import QuadraticDenseNet, QuadraticDraw
 from bfc.types import Theory
 
+ROWS = 512
+"""Rows whose label is computed at a time, so that the powers of all ridge functions stay in the cache."""
+
 
 @dataclass(frozen=True)
 class RandomPolynomial(QuadraticDenseNet):
     """f*(x) = Σ_k √V_k Σ_m a_{k,m} He_k(v_m·x) / norm_k, k = 1 … degree, m = 1 … ``terms``, x ~ N(0, I_d).
 
-    v_m are random unit vectors in the span of the linear forms that the twin (the :class:`QuadraticDenseNet` with the other keys and the
-    same seed) reads, a_{k,m} standard normal, and norm_k² = k! aᵀ (v·v')^k a makes the part of degree k have variance V_k exactly. It
-    is a sum of ridge functions, hence a network with one hidden layer. ``levels``, ``features`` and what a learner is told are those
-    of the twin, so that every learner and schedule of the twin runs here. Raises :class:`bfc.errors.UserError` on bad values, and with
-    ``spectrum: matched`` where the twin's expansion is too large."""
+    v_m are random unit vectors in R^d (``span: all``) or in the span of the linear forms that the twin, the :class:`QuadraticDenseNet`
+    with the other keys and the same seed, reads (``span: twin``), a_{k,m} standard normal, and norm_k² = k! aᵀ (v·v')^k a makes the
+    part of degree k have variance V_k exactly. It is a sum of ridge functions, hence a network with one hidden layer. ``levels``,
+    ``features`` and what a learner is told are those of the twin, so that every learner and schedule of the twin runs here. Raises
+    :class:`bfc.errors.UserError` on bad values, and with ``spectrum: matched`` where the twin's expansion is too large."""
 
     numerics: ClassVar[int] = 1
 
-    terms: int = 64
+    terms: int = 128
     """Ridge functions; a random polynomial of degree k in r variables takes C(r + k − 1, k) of them in general."""
+    span: Literal["all", "twin"] = "all"
+    """Directions in which f* varies."""
     spectrum: Literal["matched", "top"] = "matched"
     """V_k: those of the twin, or all of its variance at the top degree."""
 
@@ -54,7 +60,7 @@ class RandomPolynomial(QuadraticDenseNet):
     def _one(self, twin: QuadraticDraw, seed: int) -> tuple[Tensor, Tensor]:
         """v (terms, d) and √V_k a / norm_k for orthonormal Hermite polynomials (degree, terms) of one seed, float64."""
         rows = {level: {j: w[0] for j, w in parts.items()} for level, parts in twin.moments.rows.items()}
-        basis = read_basis(self, rows)
+        basis = read_basis(self, rows) if self.span == "twin" else torch.eye(self.d, dtype=torch.float64)
         v = streams.normal([seed], f"target/{self.d}/random/v", (self.terms, len(basis)), torch.float64)[0]
         v /= v.norm(dim=1, keepdim=True)
         a = streams.normal([seed], f"target/{self.d}/random/a", (self.degree, self.terms), torch.float64)[0]
@@ -82,6 +88,9 @@ class RandomPolynomialDraw(QuadraticDraw):
         return torch.zeros_like(self.moments.variance)
 
     def labels(self, x: Tensor) -> Tensor:
+        return torch.cat([self._labels(rows) for rows in x.split(ROWS, 1)], 1)
+
+    def _labels(self, x: Tensor) -> Tensor:
         t = torch.bmm(x, self.directions.mT)
         before, h = torch.zeros_like(t), torch.ones_like(t)
         y = torch.zeros(x.shape[:2], dtype=x.dtype, device=x.device)
