@@ -136,15 +136,17 @@ def _slurm() -> Iterator[Check]:
 
 
 def _wandb() -> Iterator[Check]:
-    """How ``tracker=wandb`` would run, by the rule of :mod:`bfc.trackers.wandb`; whether a key is set, never the key."""
+    """How ``tracker=wandb`` would run; whether there is a key, never the key."""
+    from bfc.trackers import wandb
+
     try:
         version = metadata.version("wandb")
     except metadata.PackageNotFoundError:
         yield Check("W&B", NOTE, "not installed; tracker=none works without")
         return
-    asked, key = os.environ.get("WANDB_MODE", "").lower(), "WANDB_API_KEY" in os.environ
-    mode = asked if asked in ("online", "offline", "disabled") else "online" if key else "offline"
-    yield Check("W&B", OK, f"wandb {version}; tracker=wandb would run {mode} (WANDB_API_KEY is {'set' if key else 'not set'})")
+    key = wandb.has_key()
+    found = "a key, " + ("and the server answers" if wandb.answers() else "but the server does not answer") if key else "no key"
+    yield Check("W&B", OK, f"wandb {version}; tracker=wandb would run {wandb.Wandb().resolved()} ({found})")
 
 
 def _training() -> Iterator[Check]:

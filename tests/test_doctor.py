@@ -16,11 +16,20 @@ def states(results):
 def test_a_working_machine_has_no_failure_and_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "0123456789secret")
     monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setattr("bfc.trackers.wandb.answers", lambda: True)
     found = states(tmp_path / "deep" / "results")
     assert {"Python", "packages", "source", "processor", "memory", "disk", "GPU", "SLURM", "W&B", "training"} == set(found)
     assert [check for check in found.values() if check.state == doctor.FAILS] == []
-    assert "online" in found["W&B"].text and all("secret" not in check.text for check in found.values())
+    assert "online (a key, and the server answers)" in found["W&B"].text and all("secret" not in check.text for check in found.values())
     assert str(tmp_path) in found["disk"].text and list(tmp_path.iterdir()) == []
+
+
+def test_a_key_without_a_network_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789secret")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setattr("bfc.trackers.wandb.answers", lambda: False)
+    [check] = doctor._wandb()
+    assert check.text.endswith("would run offline (a key, but the server does not answer)")
 
 
 def test_missing_and_unfit_packages_and_a_broken_check_are_failures(monkeypatch, tmp_path):

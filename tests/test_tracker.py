@@ -206,8 +206,8 @@ def test_it_is_offline_unless_there_is_a_key_and_a_network(mode, variables, reac
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(ours, "_answers", lambda: reachable)
-    assert Wandb(mode=mode)._mode() == expected
+    monkeypatch.setattr(ours, "answers", lambda: reachable)
+    assert Wandb(mode=mode).resolved() == expected
     assert (Wandb(mode=mode).destination("s") is None) == (expected == "disabled")
 
 

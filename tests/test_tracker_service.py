@@ -46,6 +46,8 @@ def init(**named):
 
 @pytest.fixture(autouse=True)
 def _no_service_left():
+    """One that was started under another environment would not see this test's."""
+    watch.put_away()
     yield
     watch.put_away()
     watch._given_up = False

@@ -60,7 +60,7 @@ class Wandb:
 
     def destination(self, study: str | None) -> str | None:
         """Where the runs of a study go, as a name; None where nothing is to be shown."""
-        mode = self._mode()
+        mode = self.resolved()
         if mode == "disabled":
             return None
         agent = os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID")
@@ -98,7 +98,7 @@ class Wandb:
             run.summary.update(media)
         run.summary.update(view.summary)
         self._files(run, view)
-        where = run.url if self._mode() == "online" else str(Path(run.settings.sync_file).resolve())
+        where = run.url if self.resolved() == "online" else str(Path(run.settings.sync_file).resolve())
         run.finish(exit_code=0 if view.state == "done" else 1)
         return where
 
@@ -111,14 +111,15 @@ class Wandb:
     def _begin(self, view: View) -> Any:
         import wandb
 
-        online = self._mode() == "online"
+        online = self.resolved() == "online"
         Path(self.directory).mkdir(parents=True, exist_ok=True)
         settings = wandb.Settings(silent=True, console="off", init_timeout=self.patience, finish_timeout=self.patience,
                                   finish_timeout_raises=True, x_disable_stats=True, disable_git=True, git_commit=view.commit,
                                   save_code=False, x_save_requirements=False)
         run = wandb.init(project=project_name(view.project or self.project), entity=self.entity, id=view.key, dir=self.directory,
                          name=view.name, group=self.group or view.group, job_type=view.job_type, tags=list(view.tags),
-                         config=view.config, mode=self._mode(), resume="allow" if online else None, reinit="create_new", settings=settings)
+                         config=view.config, mode=self.resolved(), resume="allow" if online else None, reinit="create_new",
+                         settings=settings)
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
         return run
@@ -148,11 +149,12 @@ class Wandb:
                 _copy_program(Path(code))
                 run.log_code(code, name="code", include_fn=lambda path: path.endswith((".py", ".yaml")))
 
-    def _mode(self) -> str:
+    def resolved(self) -> str:
+        """The mode that ``auto`` comes to here."""
         if self.mode != "auto":
             return self.mode
         asked = os.environ.get("WANDB_MODE", "").lower()
-        return asked if asked in MODES else "online" if has_key() and _answers() else "offline"
+        return asked if asked in MODES else "online" if has_key() and answers() else "offline"
 
 
 def _fresh(run: Any, view: View) -> list[tuple[int, dict[str, float]]]:
@@ -198,7 +200,7 @@ def has_key() -> bool:
 
 
 @functools.cache
-def _answers() -> bool:
+def answers() -> bool:
     """Whether the server can be reached, or is behind a proxy, which cannot be told from here."""
     at = server()
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
