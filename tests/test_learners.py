@@ -223,6 +223,18 @@ def test_free_readouts_start_as_the_fixed_ones(variant):
         torch.testing.assert_close(learner.forward(params, x, present | {f"readout{level}"}), fixed, rtol=1e-11, atol=1e-11)
 
 
+def test_a_free_readout_that_joins_later_starts_from_the_scale_as_trained(variant):
+    """refit with unknown alpha: the outputs do not change at the moment a fixed read-out is replaced."""
+    learner, target = variant
+    draw, present = target.draw(SEEDS[:2], torch.float64), everything(learner, target)
+    params, x = learner.init_params(target, draw), inputs(draw, 7)
+    params |= {f"scale{level}": params[f"scale{level}"] * (1 + level) for level in target.levels}
+    free = frozenset(f"readout{level}" for level in target.levels)
+    begun = params | learner.begin(params, draw, Stage("next", (), present | free, 1, added=free))
+    torch.testing.assert_close(learner.forward(begun, x, present | free), learner.forward(params, x, present), rtol=1e-11, atol=1e-11)
+    assert learner.begin(params, draw, Stage("later", (), present | free, 1)) == {}
+
+
 def test_scales_are_told_or_trained():
     target = Teacher(d=4, L=3, widths=(3, 2))
     draw = target.draw([0, 1], torch.float64)

@@ -25,34 +25,32 @@ def dose_response(evidence: Evidence, methods: Sequence[str]) -> Iterator[Chart]
         present = [method for method in methods if (own["method"] == method).any()]
         if len(present) < 2:
             continue
-        ticks = {place: method.partition(" ")[0] for place, method in enumerate(present)}
+        ticks = {place: method.partition(" ")[0].replace("_", "\n") for place, method in enumerate(present)}
         axis = Axis("schedule", log=False, ticks=ticks, range=(-0.5, len(present) - 0.5))
         panels = []
         for what, title in SHOWN.items():
             series = _series(own, present, what)
             if series:
                 panels.append([Panel(series, axis, Axis(title), title)])
-        caption = (f"What more or less correction of the lower levels leaves, {target}, L = {L}, d = {own['d'].max()}, at the largest n. "
-                   "Dots: seeds; markers: medians with quartiles.")
+        caption = (f"What more or less correction of the lower levels leaves, {target}, L = {L}, d = {own['d'].max()}, largest n. "
+                   "Markers: medians with quartiles; thin: from the smallest to the largest seed.")
         yield Chart(f"dose-{target}-L{L}", caption, panels, (2.8,), most_columns=1 if len(present) > 5 else 2)
 
 
 def _series(rows: pd.DataFrame, methods: Sequence[str], what: str) -> list[Series]:
-    dots, medians = [], []
+    medians, ranges = [], []
     for place, method in enumerate(methods):
         values = _final(rows[rows["method"] == method], what).dropna()
         values = values[values > 0]
         if values.empty:
             continue
-        shift = np.linspace(-0.15, 0.15, len(values))
-        dots.append(pd.DataFrame({"x": place + shift, "y": values.sort_values().to_numpy()}))
         low, median, high = values.quantile([0.25, 0.5, 0.75])
-        medians.append({"x": float(place), "y": median, "lo": low, "hi": high, "note": method})
-    if not dots:
+        medians.append({"x": float(place), "y": median, "lo": low, "hi": high, "note": f"{method}, {len(values)} seeds"})
+        ranges += [{"x": float(place), "y": end, "part": method} for end in (values.min(), values.max())]
+    if not medians:
         return []
-    faint, strong = Look(GREY, "o", ""), Look(COLOURS[0], "s", "-")
-    return [Series("seeds", faint, pd.concat(dots, ignore_index=True), "points", faint=True),
-            Series("median and quartiles", strong, pd.DataFrame(medians), "points", "median and quartiles")]
+    return [Series("all seeds", Look(GREY, "", "-"), pd.DataFrame(ranges), "line", "all seeds", faint=True),
+            Series("median", Look(COLOURS[0], "s", ""), pd.DataFrame(medians), "points", "median and quartiles")]
 
 
 def _final(rows: pd.DataFrame, what: str) -> pd.Series:

@@ -11,6 +11,7 @@ from scipy import stats
 from analysis.cells import rows_of
 from analysis.chart import Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
+from analysis.style import COLOURS, MARKERS, Look
 
 ORDER = 14
 
@@ -29,18 +30,19 @@ def success_map(evidence: Evidence, risk: float) -> Iterator[Chart]:
             continue
         axis = Axis("information gap α_{l+1} / α_l", ticks={g: f"{g:g}" for g in sorted(own["gap"].unique())},
                     range=(own["gap"].min() / 1.3, own["gap"].max() * 1.3))
-        columns = [[Panel([_series(line_rows, line, evidence, risk) for line, line_rows in cell.groupby("line")], axis,
-                          Axis(f"share with risk ≤ {risk:g}", log=False, range=(-0.05, 1.05)), f"widths p = {widths}")]
-                   for widths, cell in own.groupby("widths")]
+        looks = {method: Look(c, m, "-") for c, m, method in zip(COLOURS, MARKERS, sorted(own["method"].unique()), strict=False)}
+        share = Axis(f"share with risk ≤ {risk:g}", log=False, range=(-0.05, 1.05))
+        columns = [[Panel([_series(rows, method, looks[method], risk) for method, rows in cell.groupby("method")], axis, share,
+                          f"widths p = {widths}")] for widths, cell in own.groupby("widths")]
         caption = (f"Share of trainings that reach a relative risk of {risk:g}, {target}, L = {L}, d = {d}, against the information gap "
                    "(right of 1: higher levels weigh more). Bars: 95 % Wilson intervals.")
         yield Chart(f"success-{target}-L{L}-d{d}", caption, columns, (2.6,), same_y=True)
 
 
-def _series(rows: pd.DataFrame, line: str, evidence: Evidence, risk: float) -> Series:
+def _series(rows: pd.DataFrame, method: str, look: Look, risk: float) -> Series:
     points = []
     for gap, own in rows.groupby("gap"):
         good, count = int((own["risk"] <= risk).sum()), len(own)
         interval = stats.binomtest(good, count).proportion_ci(0.95, "wilson")
         points.append({"x": gap, "y": good / count, "lo": interval.low, "hi": interval.high, "note": f"{good} of {count}"})
-    return Series(line, evidence.looks[line], pd.DataFrame(points), "points", line)
+    return Series(method, look, pd.DataFrame(points), "points", method)
