@@ -42,14 +42,19 @@ class Lease:
 
     def take(self, wait: bool) -> None:
         """Make the claim. One of a dead process on this host, or without a heartbeat for LEASE seconds, is taken over; a live one raises
-        :class:`Busy` naming its holder, or is waited for. Raises :class:`OSError` where nothing can be written."""
-        told = False
-        while (holder := self._attempt()) is not None:
+        :class:`Busy` naming its holder, or is waited for. Raises :class:`OSError` where nothing can be written.
+
+        Whoever waits also sees that a heart stands still by looking at it for LEASE seconds, so that a claim whose time lies in the
+        future, as after a clock was set back, does not last until then."""
+        told, mark, since = False, None, time.monotonic()
+        while (holder := self._attempt(still=time.monotonic() - since > LEASE)) is not None:
             if not wait:
                 raise Busy(f"{self.folder}: is being measured by {holder}; wait for it or stop it")
             if not told:
                 print(f"{self.folder}: is being measured by {holder}; waiting for it", flush=True)
             told = True
+            if (now := _mark_of(self.path)) != mark:
+                mark, since = now, time.monotonic()
             interrupt.check()
             time.sleep(WAIT)
 
@@ -72,31 +77,32 @@ class Lease:
         """Whether the claim on disk is still this one."""
         return self.token in _read_text(self.path)
 
-    def _attempt(self) -> str | None:
+    def _attempt(self, still: bool) -> str | None:
         """One attempt at the claim: None if it is ours now, else who holds it. Looking and taking are one step for the processes of
         this host, since two that find the same stale claim must not both win."""
         mine = json.dumps({"host": socket.gethostname(), "space": process_space(), "pid": os.getpid(), "started": start_of(os.getpid()),
                            "token": self.token})
         with _locked(self.folder):
             while not _create(self.path, mine):
-                holder = self._stale_holder()
+                holder = self._stale_holder(still)
                 if holder is not None:
                     return holder
         return None
 
-    def _stale_holder(self) -> str | None:
-        """None when the claim is gone (it was stale and has been moved away, or its holder left); else who holds it."""
+    def _stale_holder(self, still: bool) -> str | None:
+        """None when the claim is gone (it was stale and has been moved away, or its holder left); else who holds it. ``still``: its heart
+        was seen to stand still for a whole lease."""
         text = _read_text(self.path)
         if not text:
-            age_limit, holder, dead = HEARTBEAT, "another process", False
+            age_limit, holder, dead = HEARTBEAT, "another process", still
         else:
             try:
                 claim = json.loads(text)
                 same_host = claim["host"] == socket.gethostname() and claim["space"] == process_space()
-                dead = same_host and start_of(int(claim["pid"])) != claim["started"]
+                dead = start_of(int(claim["pid"])) != claim["started"] if same_host else still
                 age_limit, holder = LEASE, f"process {claim['pid']} on {claim['host']}"
             except (ValueError, KeyError, TypeError):
-                age_limit, holder, dead = LEASE, "a process that left an unreadable claim", False
+                age_limit, holder, dead = LEASE, "a process that left an unreadable claim", still
         try:
             before = self.path.stat()
         except FileNotFoundError:
@@ -141,6 +147,13 @@ def _locked(folder: Path) -> Iterator[None]:
 def _mark(status: os.stat_result) -> tuple[int, int, int]:
     """Tells a file from its successor, which may have got the same inode."""
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _mark_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        return _mark(path.stat())
+    except FileNotFoundError:
+        return None
 
 
 def _beat(path: Path, stop: threading.Event) -> None:

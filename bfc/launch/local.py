@@ -82,6 +82,7 @@ def submit(launch: Launch, numbers: Sequence[int], processes: int | None = None,
     with open(launch.logs / f"pool-{attempt}.log", "ab") as log:
         pool = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment,
                                 cwd=launch.manifest["folder"])
+    threading.Thread(target=pool.wait, daemon=True).start()  # it outlives this process, or is reaped by it
     launch.add_submission(kind="local", packs=[list(numbers)], ids=[f"pool-{attempt}"], attempt=attempt, processes=processes,
                           host=socket.gethostname(), pid=pool.pid, started=start_of(pool.pid))
 

@@ -76,7 +76,7 @@ class Launch:
                 f"follow    bfc status --results {self.path.parents[1]}   (logs, wait, retry, cancel, collect likewise)")
 
     def record(self, job: int, state: str, **details: Any) -> None:
-        """Note what became of a job in this process: ``started``, ``done``, ``failed`` or ``stopped``. A disk without room for
+        """Note what became of a job in this process: ``started``, ``done``, ``failed``, ``stopped`` ... A disk without room for
         a note must not end the work itself."""
         who = f"{socket.gethostname()}-{os.getpid()}"
         try:

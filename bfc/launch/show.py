@@ -55,13 +55,15 @@ class Table:
 
 
 def _estimate(launch: Launch, row: Row) -> str:
-    from bfc.run import crossings
+    import pandas
+
+    from bfc.measure.likelihood import estimate
     from bfc.store import Cell
 
     eps = launch.containers[row.job]["measure"]["eps"]
     folder = launch.folders(row.job)[launch.jobs[row.job]["cells"].index(row.cell)]
     try:
-        found = crossings(Cell(folder).rows(), [min(eps) if isinstance(eps, list) else eps])[0]
+        found = estimate(pandas.DataFrame(Cell(folder).rows()), [min(eps) if isinstance(eps, list) else eps]).to_dict("records")[0]
     except (UserError, LookupError):
         return ""
     value = found["nstar"]

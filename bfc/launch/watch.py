@@ -101,7 +101,7 @@ def _state(stored: bool, event: Mapping[str, Any] | None, task: Task | None, att
         reason = {"PENDING": task.reason, "RUNNING": "earlier jobs of its task come first"}.get(task.state, task.state)
         return ("running", event.get("message", "")) if begun else ("queued", reason)
     ended = task.state if task is not None else "forgotten by the scheduler"
-    return ("cancelled" if ended.startswith("CANCELLED") else "lost"), f"its task ended: {ended}"
+    return ("cancelled" if ended.startswith("CANCELLED") or kind == "cancelled" else "lost"), f"its task ended: {ended}"
 
 
 def _status(folder: Path) -> dict[str, Any]:
@@ -139,6 +139,7 @@ def wait(launch: Launch, tell: Callable[[list[Row]], None] = lambda rows: None, 
 
 def stop(launch: Launch) -> None:
     """End everything of a launch that is queued or running, the job that finishes it included."""
+    active = [row for row in states(launch) if row.state not in ENDED]
     if launch.manifest["kind"] == "slurm":
         cluster.cancel(sorted({task for each in launch.submissions() for task in (*each["ids"], *filter(None, [each.get("finaliser")]))}))
         return
@@ -147,6 +148,8 @@ def stop(launch: Launch) -> None:
             raise UserError(f"{launch.name}: runs on {each['host']}; cancel it there")
         if pool_is_alive(each):
             os.kill(each["pid"], signal.SIGTERM)
+    for job in sorted({row.job for row in active}):
+        launch.record(job, "cancelled")
 
 
 def still_running(launch: Launch) -> str:
