@@ -88,9 +88,9 @@ def failures(launch: Launch, rows: Sequence[Row]) -> Iterator[str]:
 
 def listing(found: Sequence[Launch]) -> RenderableType:
     """The launches of a store."""
-    table = rich_table.Table(box=None, pad_edge=False, header_style="bold")
+    table = rich_table.Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for name in ("launch", "kind", "begun", "jobs", "command"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "command" else "fold")
+        table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if name == "command" else None)
     for launch in found:
         about = launch.manifest
         table.add_row(launch.name, about["kind"], time.strftime("%d %b %H:%M", time.localtime(about["created"])), str(len(about["jobs"])),
