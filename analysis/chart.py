@@ -1,5 +1,5 @@
 """A figure as data. A :class:`Chart` says what is shown – panels, series, axes – and nothing of how: :mod:`analysis.paper` draws it with
-matplotlib for a paper, ``page.js`` draws it in the browser with zoom and hover, and :meth:`Chart.table` is the CSV beside it. So every
+matplotlib for a paper, ``chart.js`` draws it in the browser with zoom and hover, and :meth:`Chart.table` is the CSV beside it. So every
 figure is written once, and what a reader downloads is what was drawn. A :class:`Sheet` is a table shown as such.
 
 A figure kind is one file of :mod:`analysis.plots`."""

@@ -49,10 +49,11 @@ class View:
 
 def render(**values: Any) -> str:
     """The page from the template's values: title, summary, downloads, problems, studies."""
-    page, script = (resources.files("analysis").joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "page.js"))
+    page, tables, charts = (resources.files("analysis").joinpath(name).read_text(encoding="utf-8")
+                            for name in ("page.html", "page.js", "chart.js"))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     colours = [(name.lstrip("#"), name, dark) for name, dark in zip(COLOURS, DARK, strict=True)]
-    return environment.from_string(page).render(**values, script=markupsafe.Markup(script), colours=colours)
+    return environment.from_string(page).render(**values, script=markupsafe.Markup(charts + tables), colours=colours)
 
 
 def data_uri(path: Path, kind: str) -> str:
