@@ -5,7 +5,7 @@ network whose second-layer neurons all sit at (w2, b2) = (−1/α, 1)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -113,7 +113,8 @@ class MeanField(Learner):
 
     def feature(self, params: Params, x: Tensor) -> Tensor:
         """F(x), (R, B)."""
-        return _MeanRelu.apply(params["w"] * params["w"].norm(dim=2, keepdim=True), x)
+        v = params["w"] * params["w"].norm(dim=2, keepdim=True)
+        return torch.bmm(x, v.mT).relu_().mean(2)
 
     def top(self, params: Params, feature: Tensor) -> Tensor:
         """f as a function of the feature's values (R, B) → (R, B)."""
@@ -126,26 +127,31 @@ class MeanField(Learner):
                 statistics: Mapping[str, Tensor] | None = None) -> Tensor:
         return self.top(params, self.feature(params, x))
 
+    def pullback(self, params: Params, x: Tensor, present: frozenset[str],
+                 trained: frozenset[str]) -> tuple[Tensor, Callable[[Tensor], Params]]:
+        """‖w‖σ(w·x) = σ(v·x) with v = ‖w‖w leaves nothing but two large products. The incoming gradient is the same for every neuron of the
+        first layer, so it scales the rows of x and not the activations, which only become their own signs."""
+        w, w2, a = params["w"], params["w2"], params.get("a")
+        norm = w.norm(dim=2, keepdim=True)
+        first = torch.bmm(x, (norm * w).mT).relu_()
+        feature = first.mean(2)
+        second = torch.addcmul(params["b2"].unsqueeze(1), feature.unsqueeze(2), w2.unsqueeze(1)).relu_()
+        out = (second if a is None else second * a.unsqueeze(1)).mean(2) - params["mean"]
+
+        def back(slope: Tensor) -> Params:
+            share, active = slope / self.m2, second.sign()
+            pairs = torch.bmm(torch.stack([share, share * feature], 1), active)
+            grads = {} if a is None else {"a": torch.bmm(share.unsqueeze(1), second).squeeze(1)}
+            grads["b2"], grads["w2"] = (pairs if a is None else pairs * a.unsqueeze(1)).unbind(1)
+            if "w" in trained:
+                weight = w2 if a is None else w2 * a
+                below = share * (active * weight.unsqueeze(1)).sum(2) / self.m1
+                towards = torch.bmm(first.sign_().mT, below.unsqueeze(2) * x)
+                grads["w"] = norm * towards + (w * towards).sum(2, keepdim=True) / norm * w
+            return grads
+
+        return out, back
+
     def scale(self, params: Params, d: int) -> Tensor:
         """α = C_d E‖w‖², (R,): F(x) = α‖x‖ for a spherically symmetric first layer."""
         return sphere_constant(d) * params["w"].square().sum(2).mean(1)
-
-
-class _MeanRelu(torch.autograd.Function):
-    """v (R, m, d), x (R, B, d) → (1/m) Σ_i σ(v_i·x), (R, B). ‖w‖σ(w·x) = σ(v·x) with v = ‖w‖w, so that nothing but products is left. By
-    hand because autograd would carry the incoming gradient, the same for every neuron, through the (R, B, m) activations: here it
-    scales the rows of x, and the activations only become their own signs, in place."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, v: Tensor, x: Tensor) -> Tensor:
-        h = torch.bmm(x, v.mT).relu_()
-        ctx.save_for_backward(v, x)
-        ctx.h = h
-        return h.mean(2)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        v, x = ctx.saved_tensors
-        active, share = ctx.h.sign_(), (grad / v.shape[1]).unsqueeze(2)
-        wanted = ctx.needs_input_grad
-        return torch.bmm(active.mT, share * x) if wanted[0] else None, torch.bmm(active, v) * share if wanted[1] else None
