@@ -15,6 +15,7 @@ from analysis.plots.nstar_over_law import nstar_over_law
 from analysis.predicates.collapse import collapse
 from analysis.predicates.exponent_gap import exponent_gap
 from analysis.predicates.log_slope import log_slope
+from analysis.predicates.nstar_slope import nstar_slope
 from analysis.style import Look
 from bfc.errors import UserError
 
@@ -96,3 +97,14 @@ def test_the_figure_divides_by_the_law():
     drawn = [series.data for column in chart.columns for panel in column for series in panel.series]
     assert len(drawn) == 2 and all(np.allclose(data["y"], 2) and np.allclose(data["lo"], 1) for data in drawn)
     assert not list(nstar_over_law(evidence, {"c": "P2"}))
+
+
+def test_n_star_against_a_rank():
+    """n* = c_d r^0.6 at three ranks and two d: the slope within its interval, lists by their length."""
+    rows = [{"method": "m", "kind": "curve", "d": d, "degree": 4, "seed": s, "fresh": False, "config.target.degrees": str([4] * r), "n": n,
+             "risk": 0.1 * (n / (20 * d * r**0.6 * (1 + 0.01 * s))) ** -2}
+            for d in (6, 8) for r in (1, 2, 4) for s in range(3) for n in 20 * d * r**0.6 * np.geomspace(0.5, 2, 9)]
+    evidence = Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(rows))
+    found = nstar_slope(evidence, "m", 0.1, "target.degrees", 0.5, 0.7)
+    assert found.measured == pytest.approx(0.6, abs=1e-6) and found.verdict == REPRODUCED
+    assert nstar_slope(evidence, "m", 0.1, "target.rank", 0.5, 0.7).verdict == UNDECIDED

@@ -7,7 +7,7 @@ import math
 from analysis.evidence import Evidence, Finding, band, cells_of, nothing
 
 
-def nstar_ratio(evidence: Evidence, over: str, under: str, eps: float, at_least: float, from_L: int = 2, d: int | None = None) -> Finding:
+def nstar_ratio(evidence: Evidence, over: str, under: str, eps: float, at_least: float, from_L: int = 1, d: int | None = None) -> Finding:
     """n* of one method over that of another, at every (d, L >= from_L) where both were measured, or at this ``d`` alone; the smallest
     ratio is judged."""
     both = cells_of(evidence, over, eps).merge(cells_of(evidence, under, eps), on=["d", "L"], suffixes=("", "_under"))

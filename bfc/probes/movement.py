@@ -19,9 +19,9 @@ from bfc.types import Draw, Learner, Params, Probe, Target
 @dataclass(frozen=True)
 class Movement(Probe):
     """``norm/ratio``: ‖W‖_{2,4}⁴ over 4 (‖M‖_*² + (tr M)²); ``norm/nuclear``: the same over 4 ‖M‖_*² (both without gates only);
-    ``coupling/linear``: rms over rows and sign draws of the linear term f^(1)_{SW}, ``coupling/rest``: of f_{W⁰+SW} − f_{W⁰} − f^Q_W,
-    which holds it and the higher orders. Both fall as m^{-1/4} at fixed ‖W‖_{2,4} (Bai & Lee, arXiv:1910.01619; for φ with φ''' they
-    hold terms of order m^{-1/4} in all odd orders). In units of sd f* = 1."""
+    ``coupling/linear``: rms over rows and sign draws of the linear term f^(1)_{SW}; ``coupling/linear_per_norm``: that over ‖W‖_{2,4},
+    which falls as m^{-1/4} (Bai & Lee, arXiv:1910.01619); ``coupling/rest``: rms of f_{W⁰+SW} − f_{W⁰} − f^Q_W, the linear term and
+    higher orders, which fall faster. In units of sd f* = 1."""
 
     numerics: ClassVar[int] = 1
 
@@ -72,4 +72,5 @@ class Movement(Probe):
                 for i, part in enumerate((linear, rest)):
                     totals[i] += part.double().square().sum(1).cpu()
         linear, rest = (totals / (self.rows * self.draws)).sqrt()
-        return {"coupling/linear": linear, "coupling/rest": rest}
+        norm = norm24(params["W"].double()).pow(0.25).cpu()
+        return {"coupling/linear": linear, "coupling/linear_per_norm": linear / norm, "coupling/rest": rest}
