@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bfc.errors import UserError
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
+from bfc.probes.feature_change import FeatureChange
 from bfc.probes.feature_error import FeatureError
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
@@ -180,3 +181,40 @@ def test_a_learner_without_features_is_refused():
         FeatureError().check(Teacher(d=4), object())
     with pytest.raises(UserError, match="not Parity and QuadraticDenseNet"):
         FeatureError().check(Parity(d=4), LEARNER)
+
+
+def test_feature_change_against_numpy_and_its_fixed_points(build):
+    """corrcoef per unit; CKA by its formula; both are one where nothing moved, CKA also where the representation was only rotated."""
+    target = Parity(d=5)
+    learner = build("learner", "resnet", blocks=2, width=6, inner=6, remember=True)
+    probe, draw = FeatureChange(256), target.draw(SEEDS, torch.float64)
+    probe.check(target, learner)
+    params, present = learner.init_params(target, draw), frozenset({"bias", "level2", "level3"})
+    still = probe.measure(target, draw, learner, params, present)
+    assert set(still) == {"correlation/2", "correlation/3", "cka/2", "cka/3"}
+    for value in still.values():
+        close(value, 1.0)
+    params["V3"] = params["V3"] + 0.5
+    moved = probe.measure(target, draw, learner, params, present)
+    close(moved["cka/2"], 1.0)
+    x = draw.inputs("probe", torch.arange(256).expand(len(SEEDS), -1))
+    before = {name.removeprefix("before_"): p for name, p in params.items() if name.startswith("before_")}
+    for r in range(len(SEEDS)):
+        h, g = (learner.hidden(p, x, present)[3][r].numpy() for p in (params, before))
+        close(moved["correlation/3"][r], np.mean([np.corrcoef(h[:, i], g[:, i])[0, 1] for i in range(6)]))
+        h, g = h - h.mean(0), g - g.mean(0)
+        want = np.linalg.norm(h.T @ g) ** 2 / (np.linalg.norm(h.T @ h) * np.linalg.norm(g.T @ g))
+        close(moved["cka/3"][r], want)
+        assert want < 0.99
+    q = rotation(6)
+    params = learner.init_params(target, draw)
+    params |= {"E": params["E"] @ q, "W2": q.mT @ params["W2"], "V2": params["V2"] @ q, "W3": q.mT @ params["W3"], "V3": params["V3"] @ q}
+    turned = probe.measure(target, draw, learner, params, present)
+    close(turned["cka/3"], 1.0)
+    assert float(turned["correlation/3"].max()) < 0.9
+    begun = learner.begin(params, draw, None)
+    assert all(torch.equal(begun[f"before_{name}"], params[name]) for name in ("E", "W2", "bias"))
+    absent = probe.measure(target, draw, learner, params, frozenset({"bias", "level2"}))
+    assert bool(absent["cka/3"].isnan().all())
+    with pytest.raises(UserError, match="remember=true"):
+        probe.check(target, build("learner", "resnet"))

@@ -13,7 +13,10 @@ from torch import Tensor
 
 from bfc import streams
 from bfc.errors import UserError, require
+from bfc.learners.schedules import Stage
 from bfc.types import Draw, Learner, Params, Target
+
+BEFORE = "before_"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class ResNet(Learner):
     activation: Literal["relu", "quadratic"] = "relu"
     branch: float = 1.0
     """Initial size of all branches together, relative to the stream."""
+    remember: bool = False
+    """Keep the parameters that the current phase began with (names with ``before_``), for probe=feature_change."""
 
     def __post_init__(self) -> None:
         for name in ("blocks", "width", "inner"):
@@ -81,7 +86,10 @@ class ResNet(Learner):
             params[f"b{level}"] = torch.zeros(len(draw.seeds), self.inner, **cast)
             params[f"V{level}"] = normal(f"V{level}", self.inner, (self.inner, self.width), (self.branch / self.blocks) ** 2)
             params[f"a{level}"] = normal(f"a{level}", self.width, (self.width, outputs))
-        return params
+        return params | ({f"{BEFORE}{name}": p.clone() for name, p in params.items()} if self.remember else {})
+
+    def begin(self, params: Params, draw: Draw, stage: Stage) -> Params:
+        return {name: params[name.removeprefix(BEFORE)].clone() for name in params if name.startswith(BEFORE)}
 
     def _stream(self, params: Params, x: Tensor, present: frozenset[str], statistics: Mapping[str, Tensor] | None
                 ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
