@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bfc.baselines.monomials import Basis, products, require_few
+from bfc.baselines.monomials import Basis, check_values, products, require_few
 from bfc.baselines.refit import Refit
-from bfc.baselines.ridge import is_integer
-from bfc.errors import require
 from bfc.types import Target
 
 MOST_SWEEPS = 1000
@@ -37,8 +35,7 @@ class Lasso(Refit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(is_integer(self.degree) and 1 <= self.degree <= 64, "baseline.degree", self.degree, "an integer from 1 to 64")
-        require(self.basis in ("hermite", "monomial"), "baseline.basis", self.basis, "hermite or monomial")
+        check_values(self.degree, self.basis)
 
     @property
     def label(self) -> str:

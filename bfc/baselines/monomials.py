@@ -36,6 +36,12 @@ def products(x: Tensor, degree: int, basis: Basis) -> Tensor:
     return torch.cat(exactly, 1)
 
 
+def check_values(degree: int, basis: Basis) -> None:
+    """Refuse what :func:`products` does not know."""
+    require(is_integer(degree) and 1 <= degree <= 64, "baseline.degree", degree, "an integer from 1 to 64")
+    require(basis in ("hermite", "monomial"), "baseline.basis", basis, "hermite or monomial")
+
+
 def require_few(degree: int, width: int, rows: int) -> None:
     """Refuse a degree whose monomials are too many, or do not fit in memory for this many rows, with their count."""
     count = math.comb(width + degree, degree)
@@ -58,8 +64,7 @@ class Monomials(FeatureRidge):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(is_integer(self.degree) and 1 <= self.degree <= 64, "baseline.degree", self.degree, "an integer from 1 to 64")
-        require(self.basis in ("hermite", "monomial"), "baseline.basis", self.basis, "hermite or monomial")
+        check_values(self.degree, self.basis)
 
     @property
     def label(self) -> str:
