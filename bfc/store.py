@@ -24,6 +24,8 @@ from bfc.lease import LEASE, Lease, file_system_time, reread
 
 COLUMNS = ("kind", "n", "seed", "risk", "fresh")
 """What every table of trainings has."""
+OWNER = "cell"
+"""Key of a table's metadata: the cell it belongs to, so that one copied into another cell's folder is noticed."""
 
 
 class Store:
@@ -62,10 +64,12 @@ class Cell:
         import pyarrow
 
         try:
-            rows = reread(lambda: _table(path))
+            rows, owner = reread(lambda: _table(path))
         except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
             raise UserError(f"{path}: cannot be read as a results table ({_first_line(error)}); move it away to measure this cell anew") \
                 from error
+        if owner not in (None, self.path.name):
+            raise UserError(f"{path}: holds the results of another cell, {owner}; move it away to measure this cell anew")
         absent = [column for column in COLUMNS if rows and name == "trainings" and column not in rows[0]]
         if absent:
             raise UserError(f"{path}: is not a results table, it has no {', '.join(absent)}; move it away to measure this cell anew")
@@ -78,7 +82,7 @@ class Cell:
 
         self._still_mine()
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        table = pyarrow.table({key: [row.get(key) for row in rows] for key in columns})
+        table = pyarrow.table({key: [row.get(key) for row in rows] for key in columns}).replace_schema_metadata({OWNER: self.path.name})
         self._replace(f"{name}.parquet", lambda path: pyarrow.parquet.write_table(table, path, write_page_checksum=True))
 
     def read_json(self, name: str, default: Any, kind: type = dict) -> Any:
@@ -210,11 +214,13 @@ class Cell:
                     path.unlink(missing_ok=True)
 
 
-def _table(path: Path) -> list[dict[str, Any]]:
+def _table(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """The rows of a table and the cell it was written for, None where an older version wrote it."""
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:  # opened once: it may be replaced meanwhile
-        return file.read(use_threads=False).to_pylist()
+        owner = (file.schema_arrow.metadata or {}).get(OWNER.encode())
+        return file.read(use_threads=False).to_pylist(), None if owner is None else owner.decode(errors="replace")
 
 
 def _reason(error: OSError) -> str:
