@@ -9,20 +9,25 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def run_job(container: Mapping[str, Any], wait: bool = False) -> list[str]:
+def run_job(container: Mapping[str, Any], wait: bool = False, watched: bool = False) -> list[str]:
     """Run the cells of one checked job from plain nested containers, print a line each; returns the cell ids. ``wait``: for a cell that
-    another process is measuring, as two jobs of a sweep may share one; otherwise it is refused."""
+    another process is measuring, as two jobs of a sweep may share one; otherwise it is refused. ``watched``: show how far they are."""
+    from contextlib import nullcontext
+    from pathlib import Path
+
     from bfc import config
+    from bfc.launch.progress import shown
     from bfc.run import run_cell
     from bfc.store import Store
 
     job = config.load(container)
     Store(job.results).check()
     specs = config.cells(job)
-    for spec in specs:
-        done = run_cell(spec, job, job.tracker, wait=wait)
-        print(f"{done.cell_id}  {done.method}  d={spec.config['d']} L={spec.config['L']}  "
-              f"{done.stored} rows stored, {done.computed} new", flush=True)
+    with shown([Path(job.results) / spec.cell_id for spec in specs]) if watched else nullcontext():
+        for spec in specs:
+            done = run_cell(spec, job, job.tracker, wait=wait)
+            print(f"{done.cell_id}  {done.method}  d={spec.config['d']} L={spec.config['L']}  "
+                  f"{done.stored} rows stored, {done.computed} new", flush=True)
     return [spec.cell_id for spec in specs]
 
 
@@ -42,7 +47,7 @@ def task(cfg: Any) -> list[str]:
         study = container.get("study")
         if not sweep and isinstance(study, Mapping) and study.get("sizes"):
             raise UserError(f"+sweeps={study.get('name')}: is a study of many cells; must be run as a sweep, with -m")
-        return run_job(container, wait=sweep)
+        return run_job(container, wait=sweep, watched=not sweep)
     except Exception as error:
         sentence = compat.explain(error)
         if sentence is None:

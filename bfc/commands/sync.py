@@ -27,6 +27,7 @@ def main(
     import sys
 
     import yaml
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from bfc.config import component
@@ -53,7 +54,7 @@ def main(
         print(f"{len(wanted)} runs; {running} cells are still running")
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
         bar = progress.add_task("runs", total=len(wanted))
         tally = Tally()
         def tell(text: str) -> None:

@@ -5,7 +5,6 @@ its own, from a copy of the code, and survives the terminal. (Submitit's local e
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -16,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,12 +30,11 @@ from bfc.launch.options import LocalOptions, parse
 from bfc.launch.planned import Planned
 from bfc.launch.plugins import PlanLauncher
 from bfc.launch.prepare import Plan, completed, confirm, create, prepare, summary
+from bfc.launch.progress import follow
 from bfc.launch.work import fail, message, work
 from bfc.lease import start_of
 from bfc.train import run_job
 
-LINE_SECONDS = 15.0
-"""Between two progress lines where the output is not a terminal."""
 LOG = "BFC_LOG"
 """Environment variable of a worker whose output goes to a file: its name below the launch's logs."""
 
@@ -98,7 +96,7 @@ def run(launch: Launch, numbers: Sequence[int], processes: int, attempt: int = 0
             for number, future in mine.items():
                 for folder in launch.folders(number):
                     cells.setdefault(folder, []).append(future)
-            _follow(list(mine.values()), cells)
+            follow(list(mine.values()), cells)
             futures |= mine
     finally:
         workers.stop()
@@ -242,48 +240,6 @@ def _die_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _follow(futures: Sequence[Future[Any]], cells: Mapping[Path, Sequence[Future[Any]]]) -> None:
-    """Show cells done, the share of all work done and the time left until every future has ended."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    began, told = time.time(), time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(),
-               TimeRemainingColumn())
-    terminal = sys.stderr.isatty()
-    with Progress(*columns, disable=not terminal, transient=True) as progress:
-        bar = progress.add_task("", total=len(cells))
-        while True:
-            pending = wait(futures, timeout=1.0).not_done
-            shares = [_share(folder, mine, began) for folder, mine in cells.items()]
-            share, finished = sum(s for s, _ in shares), sum(s >= 1 for s, _ in shares)
-            trainings = sum(count for _, count in shares)
-            failed = sum(future.done() and future.exception() is not None for future in futures)
-            text = f"{finished}/{len(cells)} cells, {trainings} trainings stored{f', {failed} jobs failed' if failed else ''}"
-            progress.update(bar, completed=share, description=text)
-            if not terminal and (not pending or time.monotonic() - told >= LINE_SECONDS):
-                told = time.monotonic()
-                left = f", about {_minutes((time.time() - began) * (len(cells) - share) / share)} left" if pending and share > 0 else ""
-                print(f"{text}, {100 * share / len(cells):.0f} % after {_minutes(time.time() - began)}{left}", file=sys.stderr, flush=True)
-            if not pending:
-                return
-
-
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
-
-
-def _share(folder: Path, futures: Sequence[Future[Any]], began: float) -> tuple[float, int]:
-    """Share of a cell's work that is done, and the trainings it holds, from its status file."""
-    try:
-        status = json.loads((folder / "status.json").read_text())
-        count, told = int(status.get("trainings", 0)), status.get("time", 0) >= began
-        done = status.get("state") == "done" and (told or all(future.done() for future in futures))
-        part = status.get("done", 0) / max(1, status.get("total", 1)) if told else 0.0
-    except (OSError, ValueError, AttributeError, TypeError):
-        return 0.0, 0
-    return 1.0 if done else min(0.99, part), count
 
 
 if __name__ == "__main__":
