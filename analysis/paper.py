@@ -4,6 +4,7 @@ as CSV beside it. The style is ``paper.mplstyle``; widths are those of the commo
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,16 +26,20 @@ COLUMN, TEXT = 3.35, 7.0
 """Inches: a column and the full text of a two-column paper."""
 FORMATS = ("png", "svg", "pdf")
 ARROW = 1.7
+PANEL, CHARACTERS = 2.2, 17
+"""Inches that a panel needs at least, and characters of a legend that fit into one inch."""
 
 
 def draw(chart: Chart, width: float | None = None) -> Figure:
-    """The chart ``width`` inches wide: :data:`TEXT` where panels stand side by side, 0.62 of it for one. The caller closes the figure."""
+    """The chart ``width`` inches wide, with as many panels side by side as are legible; by default :data:`TEXT`, 0.62 of it for a single
+    panel. The caller closes the figure."""
     count, high = len(chart.columns), len(chart.heights)
-    across = 2 if count == 4 else min(count, chart.most_columns)
+    across = min(2 if count == 4 else min(count, chart.most_columns), max(1, int((width or TEXT) / PANEL)))
+    width = width or (TEXT if across > 1 else 0.62 * TEXT)
     down = -(-count // across)
     with plt.style.context(STYLE):
         figure, grid = plt.subplots(down * high, across, squeeze=False, layout="constrained", height_ratios=[*chart.heights] * down,
-                                    figsize=(width or (TEXT if across > 1 else 0.62 * TEXT), down * sum(chart.heights)))
+                                    figsize=(width, down * sum(chart.heights)))
         places = [tuple(grid[row * high : (row + 1) * high, column]) for row in range(down) for column in range(across)]
         for axis in (axis for unused in places[count:] for axis in unused):
             axis.remove()
@@ -51,10 +56,10 @@ def draw(chart: Chart, width: float | None = None) -> Figure:
         if chart.legend == "column":
             for stack, axes in zip(chart.columns, places, strict=False):
                 drop = -0.36 if len(stack) > 1 else -0.17
-                axes[len(stack) - 1].legend(handles=_handles([stack], chart), loc="upper center", bbox_to_anchor=(0.5, drop),
-                                            title=chart.legend_title)
-        elif handles := _handles(chart.columns, chart):
-            figure.legend(handles=handles, loc="outside lower center", ncols=2 if across > 1 else 1, title=chart.legend_title)
+                axes[len(stack) - 1].legend(handles=_handles([stack], chart, width / across), loc="upper center",
+                                            bbox_to_anchor=(0.5, drop), title=chart.legend_title)
+        elif handles := _handles(chart.columns, chart, width / min(2, across)):
+            figure.legend(handles=handles, loc="outside lower center", ncols=min(2, across), title=chart.legend_title)
     return figure
 
 
@@ -186,14 +191,15 @@ def _number(value: float, short: bool) -> str:
     return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
-def _handles(columns: Sequence[Sequence[Panel]], chart: Chart) -> list[Line2D]:
-    """Legend entries, each text once, in the order drawn; then the chart's notes."""
+def _handles(columns: Sequence[Sequence[Panel]], chart: Chart, width: float) -> list[Line2D]:
+    """Legend entries for a column of ``width`` inches, each text once, in the order drawn; then the chart's notes."""
     entries: dict[str, Line2D] = {}
     for series in (series for stack in columns for panel in stack for series in panel.series):
         if series.legend and series.legend not in entries:
             look = series.look
             line = "" if series.form == "ring" else look.dash
             marker = "" if series.form == "line" else look.marker or ("o" if series.form == "ring" else "")
-            entries[series.legend] = Line2D([], [], color=look.colour, marker=marker, ls=line, lw=1.2, label=series.legend,
+            entries[series.legend] = Line2D([], [], color=look.colour, marker=marker, ls=line, lw=1.2,
+                                            label=textwrap.fill(series.legend, int(CHARACTERS * width)),
                                             mfc="white" if series.form == "ring" else look.colour)
     return [*entries.values(), *(Line2D([], [], ls="", color=GREY, label=note) for note in chart.notes)]

@@ -4,7 +4,6 @@ to compare with where they do not."""
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -54,7 +53,7 @@ def guides(theory: pd.DataFrame, nstar: pd.DataFrame) -> list[Series]:
             y = low * (x / x[0]) ** said["exponent"]
             text = f"slope d^{said['exponent']:g}: {kind}, {said['bound']}: {said['source']}"
         look = replace(GUIDE, dash=(":", "-.", "--")[rank % 3])
-        drawn.append(Series(f"theory, {kind}", look, pd.DataFrame({"x": x, "y": y}), "line", textwrap.fill(text, 62)))
+        drawn.append(Series(f"theory, {kind}", look, pd.DataFrame({"x": x, "y": y}), "line", text))
     return drawn
 
 

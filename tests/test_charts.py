@@ -16,7 +16,7 @@ from analysis import discover, gallery
 from analysis.chart import Axis, Chart, Panel, Series, Sheet
 from analysis.evidence import Evidence
 from analysis.gather import gather
-from analysis.paper import STYLE, draw, save
+from analysis.paper import COLUMN, STYLE, draw, save
 from analysis.style import COLOURS, DARK, Look, looks
 from analysis.theory import guides, predictions
 from bfc.errors import UserError
@@ -127,6 +127,17 @@ def test_a_legend_says_each_text_once_and_notes_last():
     (legend,) = draw(made).legends
     assert [text.get_text() for text in legend.get_texts()] == ["A", "† n"]
     plt.close("all")
+
+
+def test_in_one_column_panels_stand_below_each_other_and_long_legends_are_broken(evidence):
+    figure = draw(next(gallery.exhibits(evidence)), width=COLUMN)
+    tops = [axis for axis in figure.axes if axis.get_title()]
+    assert figure.get_figwidth() == COLUMN and len({round(axis.get_position().x0, 2) for axis in tops}) == 1 and len(tops) == 2
+    figure.canvas.draw()
+    longest = max(len(line) for axis in figure.axes if axis.get_legend() for text in axis.get_legend().get_texts()
+                  for line in text.get_text().splitlines())
+    assert longest <= 17 * COLUMN
+    plt.close(figure)
 
 
 def test_methods_keep_their_colour_over_studies_and_lines_of_one_method_differ_in_dash():
