@@ -122,7 +122,8 @@ def _seen(family: Any, parts: Mapping[str, Any]) -> Any:
 def check_outputs(part: Any, target: Any) -> None:
     """Refuse a learner or baseline that answers with one number on a target of several classes, and more rows than there are."""
     if target.outputs > 1 and not getattr(part, "many_outputs", False):
-        raise UserError(f"{_short(part)}: answers with one number, and the target has {target.outputs} classes; allowed: learner=resnet")
+        raise UserError(f"{_short(part)}: answers with one number, and the target has {target.outputs} classes; allowed: learner=resnet, "
+                        "conv_resnet")
 
 
 def _check_fit(job: Job) -> None:

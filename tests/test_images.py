@@ -145,7 +145,7 @@ def test_files_that_are_no_data_set_are_refused_and_run_nothing(folder, tmp_path
     ({"target": {"data": "cifar10", "folder": "/nowhere"}}, "target.folder=/nowhere: must be a folder that holds cifar-10-batches-py"),
     ({"target": {"data": "mnist"}}, "target.data=mnist: must be digits, cifar10 or cifar100"),
     ({"measure": {"n": [5000]}}, "measure.n=5000: must be at most 1213, the training rows of images"),
-    ({"learner": "mlp"}, "mlp: answers with one number, and the target has 10 classes; allowed: learner=resnet"),
+    ({"learner": "mlp"}, "mlp: answers with one number, and the target has 10 classes; allowed: learner=resnet, conv_resnet"),
     ({"learner": "none", "baseline": "rbf"}, "kernels: answers with one number"),
     ({"task": "classification"}, "task=classification: changes labels that are numbers"),
 ])

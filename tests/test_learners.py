@@ -41,6 +41,7 @@ def pair(build, node, every_pair):
     learner, target = every_pair
     keys = node("learner", learner)
     small = {"blocks": 2, "width": 8, "inner": 8} if "inner" in keys else {"width": 32} if "width" in keys else {}
+    small |= {"widths": [2, 2, 3]} if learner == "conv_resnet" else {}
     return build("learner", learner, **small), build("target", target, **({"d": 6} if "d" in node("target", target) else {}))
 
 

@@ -53,7 +53,7 @@ def prior(job: Job, before: Sequence[Job]) -> tuple[float, float] | None:
 def line(job: Job) -> str:
     """A learner cell's identity without d and the size that was guessed for tuning: what cells of one line share."""
     identity = json.loads(json.dumps(bfc_config.cells(job)[0].identity))
-    identity["target"].pop("d")
+    identity["target"].pop("d", None)
     if identity["measure"].get("tune"):
         identity["measure"]["tune"].pop("n")
     return json.dumps(identity, sort_keys=True)

@@ -3,6 +3,7 @@ come with that package and run anywhere, and CIFAR-10 or CIFAR-100 from a folder
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -39,8 +40,8 @@ class Images(Target):
     numerics: ClassVar[int] = 1
 
     data: Literal["digits", "cifar10", "cifar100"] = "digits"
-    folder: str = "data"
-    """Where the unpacked archive of a CIFAR lies; unused by the digits."""
+    folder: str = field(default="data", metadata={"identity": False})
+    """Where the unpacked archive of a CIFAR lies; unused by the digits. The same data in another place are the same results."""
     loss_by: Literal["cross_entropy", "squared"] = "cross_entropy"
     judged: Literal["zero_one", "squared"] = "zero_one"
 
@@ -53,8 +54,13 @@ class Images(Target):
             object.__setattr__(self, "folder", "data")
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return (1, 8, 8) if self.data == "digits" else (3, 32, 32)
+
+    @property
     def d(self) -> int:
-        return 64 if self.data == "digits" else 3072
+        return math.prod(self.shape)
 
     @property
     def outputs(self) -> int:
