@@ -6,10 +6,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bfc import config
+from bfc import config, streams
 from bfc.errors import UserError
 from bfc.representations import lens
 from bfc.representations.degree2 import Degree2
+from bfc.representations.learned import Learned
 from bfc.representations.lens import degree2_dimension
 from bfc.representations.random_features import RandomFeatures
 from bfc.targets.low_rank import LowRank
@@ -171,3 +172,53 @@ def test_misfits_cost_one_sentence(build):
         Degree2().over(Parity(d=4, degree=2))
     with pytest.raises(UserError, match="learner=quadratic_densenet: reads the raw inputs; allowed: representation=raw"):
         build("learner", "quadratic_densenet").check(Degree2().over(build("target", "quadratic_densenet", d=4)))
+
+
+# ---- learned features ----
+
+
+@pytest.mark.parametrize("method", ["one_step", "least_squares"])
+def test_one_step_by_hand(method):
+    """The gradient of a network with small read-outs at its start, by automatic differentiation; the least-squares step solves its
+    normal equations."""
+    lens_of = Learned(method=method, labels=60, units=6, step=0.7)
+    inner = TARGET.draw([3], torch.float64)
+    x, y = (t[0] for t in sample(inner, "representation", rows(60, 1)))
+    y = y - y.mean()
+    w = streams.normal([3], "representation/w", (5, 6), torch.float64)[0]
+    w, b = (w / w.norm(dim=0)).requires_grad_(), streams.normal([3], "representation/b", (1, 6), torch.float64)[0]
+    signs = torch.tensor([1.0, 1, 1, -1, -1, -1], dtype=torch.float64)
+    small = ((x @ w + b).relu() * signs * 1e-9).sum(1)
+    (gradient,) = torch.autograd.grad((small - y).square().mean(), w)
+    along = -gradient
+    if method == "least_squares":
+        gates = (x @ w.detach() + b >= 0).double()
+        for j in range(6):
+            along[:, j] = torch.linalg.inv((x.T * gates[:, j]) @ x / 60 + 1e-3 * torch.eye(5)) @ along[:, j]
+    want = w.detach() + 0.7 * along / along.norm(dim=0)
+    draw = lens_of.over(TARGET).draw([3], torch.float64)
+    torch.testing.assert_close(draw.parts["w"][0], want, rtol=1e-6, atol=1e-6)
+    h = draw.encode(inner.inputs("representation", rows(60, 1)))[0]
+    torch.testing.assert_close(h.square().mean(0)[h.any(0)], torch.ones(int(h.any(0).sum()), dtype=torch.float64))
+
+
+def test_trained_features_align_with_the_target():
+    """A linear target: after training, units point along its direction more than at the start; their labels are stated."""
+    target = LowRank(d=8, degrees=(1,))
+    def aligned(**changes) -> float:
+        draw = Learned(labels=400, units=32, **changes).over(target).draw([0], torch.float64)
+        w = draw.parts["w"][0]
+        return float(((draw.beta[0, 0] @ w) / w.norm(dim=0)).abs().mean())
+    start = aligned(method="one_step", step=1e-9)
+    assert aligned(method="trained", steps=300) > start + 0.1 and aligned(method="one_step", step=2.0) > start + 0.3
+    assert Learned(labels=400).over(target).facts()["labels"] == 400
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"units": 3}, "representation.units=3: must be an even"), ({"labels": 1}, "representation.labels=1"),
+    ({"step": 0.0}, "representation.step=0.0"), ({"method": "two"}, "one_step, least_squares or"),
+])
+def test_bad_values_of_learned_features_cost_one_sentence(build, changes, words):
+    with pytest.raises(UserError) as caught:
+        build("representation", "learned", **changes).over(TARGET)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
