@@ -16,13 +16,16 @@ from bfc import config
 from bfc.errors import UserError
 
 KEY = "config.target."
+COLUMNS = ["d", "kind", "exponent", "bound", "source", "nstar"]
 BELOW = 0.6
 """Slopes start at this share of the smallest n* shown, so that they lie beside the data."""
 
 
 def predictions(trainings: pd.DataFrame, target: str, L: int) -> pd.DataFrame:
-    """Columns ``d, kind, exponent, bound, source, nstar``: what the stored targets say at every d, empty where they say nothing. A target
+    """The :data:`COLUMNS`: what the stored targets say at every d, empty where they say nothing. A target
     that this version cannot rebuild from its stored configuration says nothing."""
+    if trainings.empty:
+        return pd.DataFrame(columns=COLUMNS)
     rows = trainings[(trainings["target"] == target) & (trainings["L"] == L)]
     keys = [name for name in rows if name.startswith(KEY)]
     found = []
@@ -30,7 +33,7 @@ def predictions(trainings: pd.DataFrame, target: str, L: int) -> pd.DataFrame:
         node = {name.removeprefix(KEY): _value(own[name].iloc[0]) for name in keys}
         found += [{"d": d, "kind": kind, "exponent": said.exponent, "bound": said.bound, "source": said.source, "nstar": said.nstar}
                   for kind, said in _theory(node).items()]
-    return pd.DataFrame(found, columns=["d", "kind", "exponent", "bound", "source", "nstar"])
+    return pd.DataFrame(found, columns=COLUMNS)
 
 
 def guides(theory: pd.DataFrame, nstar: pd.DataFrame) -> list[Series]:
