@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from bfc.errors import UserError
 from bfc.launch import box, slurm
@@ -42,9 +43,11 @@ def disturb(launch: Launch, row: Row, kind: str) -> bool:
     """Hit the task that is at a cell; whether it was hit."""
     event = launch.events()[row.job]
     if kind == "kill":
-        with suppress(ProcessLookupError):
-            os.kill(event["pid"], signal.SIGKILL)
-            return True
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(event["pid"])
+            if str(launch.logs) in process.cmdline():  # not one that got the number of a task that has ended
+                process.kill()
+                return True
         return False
     if kind == "requeue":
         return subprocess.run(["scontrol", "requeue", row.task], capture_output=True).returncode == 0
