@@ -34,8 +34,10 @@ def environment(device: torch.device) -> dict[str, Any]:
             "node": os.environ.get("SLURMD_NODENAME") or platform.node(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
 
 
+@functools.cache
 def code_origin() -> dict[str, str | None]:
-    """``commit`` and uncommitted ``diff`` that the running code comes from, None where it is no checkout."""
+    """``commit`` and uncommitted ``diff`` that the running code comes from, None where it is no checkout. Asked once, since what a
+    process has loaded does not change with its files."""
     copied = Path(__file__).parents[1] / ORIGIN
     if copied.is_file():
         return json.loads(copied.read_text())
@@ -64,7 +66,6 @@ def _version(name: str) -> str | None:
         return None
 
 
-@functools.cache
 def _git() -> tuple[str | None, str | None]:
     """Commit and uncommitted diff of the checkout this package runs from; None outside one."""
     here = Path(__file__).parent

@@ -122,8 +122,12 @@ def test_a_claim_from_the_future_does_not_last_until_then(tmp_path, monkeypatch,
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 @pytest.mark.parametrize("writable", [True, False])
-def test_two_users_share_a_store(writable: bool, whole) -> None:
-    """The second user asks for more of the first one's cell: it is measured where the folder allows it, refused in a sentence elsewhere."""
+def test_two_users_share_a_store(writable: bool, whole, tmp_path) -> None:
+    """The second user asks for more of the first one's cell: it is measured where the folder allows it, refused in a sentence elsewhere.
+    The same is done once before, so that all code is loaded: the second user may not be allowed to read it."""
+    more = {**JOB, "measure": {**JOB["measure"], "seeds": 3}}
+    shutil.copytree(whole / "results", tmp_path / "before")
+    run_job({**more, "results": str(tmp_path / "before")})
     shared = Path(f"/tmp/bfc-shared-{os.getpid()}-{writable}")
     shutil.copytree(whole / "results", shared)
     own = cell_of(shared)
@@ -135,7 +139,7 @@ def test_two_users_share_a_store(writable: bool, whole) -> None:
         if not child:
             try:
                 os.setuid(65534)
-                run_job({**JOB, "measure": {**JOB["measure"], "seeds": 3}, "results": str(shared)})
+                run_job({**more, "results": str(shared)})
                 text = "done"
             except BaseException as error:
                 text = explain(error) or repr(error)
@@ -144,7 +148,9 @@ def test_two_users_share_a_store(writable: bool, whole) -> None:
         os.waitpid(child, 0)
         text = shared.with_suffix(".said").read_text()
         if writable:
-            assert text == "done" and len(table(own)) == 3 and table(own)[:2] == table(cell_of(whole / "results"))
+            assert text == "done"
+            assert len(table(own)) == 3 and table(own) == table(cell_of(tmp_path / "before"))
+            assert table(own)[:2] == table(cell_of(whole / "results"))
         else:
             assert "cannot be written (Permission denied)" in text and (own / "trainings.parquet").read_bytes() == before
     finally:

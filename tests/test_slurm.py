@@ -29,9 +29,9 @@ SLOW = (*TINY, "measure.n=64", "measure.seeds=4", "schedule.steps=1000", "comput
 HELD = "+hydra.launcher.flags.hold=true"
 KERNEL = ("learner=none", "baseline=rbf", "baseline.n_max=48", "baseline.bandwidth=1e8")
 ADAPTIVE = (*(t for t in TINY if not t.startswith(("measure.seeds", "measure.n="))), "target.L=2", "target.widths=[1]",
-            "target.alpha=[1.0]",
-            "learner.widths=[1]", "measure=adaptive", "measure.rounds=1", "measure.replicas=4", "measure.n_min=16", "measure.n_max=64",
-            "measure.eps=[0.9]")
+            "target.alpha=[1.0]", "learner.widths=[1]", "schedule.steps=300", "optimizer.lr=0.02", "measure=adaptive", "measure.rounds=1",
+            "measure.replicas=8", "measure.n_min=4", "measure.n_max=512", "measure.eps=[0.1]")
+"""At d = 4, n = 4 and 5 fail and n >= 27 succeed, both by a factor above 5: n* lies between, so the next d has something to start from."""
 LIMIT, MOST = 4, 400.0
 Scene = Iterator[Callable[[], object]]
 

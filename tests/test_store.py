@@ -39,7 +39,7 @@ def cell(tmp_path) -> Cell:
 def small_disk(folder: Path, kilobytes: int, monkeypatch: pytest.MonkeyPatch):
     """A file system of its own, or a skip where none can be mounted."""
     folder.mkdir()
-    monkeypatch.setattr("bfc.environment._git", lambda: (None, None))  # an uncommitted diff may be larger than the disk
+    monkeypatch.setattr("bfc.environment.code_origin", dict)  # an uncommitted diff may be larger than the disk
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)], capture_output=True).returncode:
         pytest.skip("a full disk needs a file system of its own, and mounting one is not allowed here")
     try:
