@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -29,11 +30,19 @@ def _mix_int(z: int) -> int:
 
 
 def keys(seeds: Sequence[int], role: str, device: torch.device | str = "cpu") -> Tensor:
-    """One int64 stream key per seed for ``role``; shape (R,). Any Python integers are valid seeds, 0 included."""
+    """One int64 stream key per seed for ``role``; shape (R,), not to be changed in place. Any Python integers are valid seeds, 0 included.
+
+    Kept, since targets ask for the same ones at every step of a training: hashing takes the host longer than a small step, and a copy
+    from the host makes it wait for a GPU."""
+    return _keys(tuple(map(int, seeds)), role, str(device))
+
+
+@lru_cache(maxsize=256)
+def _keys(seeds: tuple[int, ...], role: str, device: str) -> Tensor:
     word = _ROOT
     for byte in role.encode():
         word = _mix_int((word + byte + 1) * _GOLDEN & _WORD)
-    stream = [_signed(_mix_int((word ^ _mix_int((int(seed) + 1) * _GOLDEN & _WORD)) & _WORD)) for seed in seeds]
+    stream = [_signed(_mix_int((word ^ _mix_int((seed + 1) * _GOLDEN & _WORD)) & _WORD)) for seed in seeds]
     return torch.tensor(stream, dtype=torch.int64, device=device)
 
 

@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from bfc.engine.loop import Recipe, _Stack
 from bfc.errors import UserError
 from bfc.learners.quadratic_densenet import Products, QuadraticDenseNet
-from bfc.learners.schedules import Stage
+from bfc.learners.schedules import Phase, Schedule, Stage
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
+from bfc.types import Training
 
 SEEDS = (0, 3, 7, 2**35, 11, 12, 13, 14)
 
@@ -105,6 +107,36 @@ def test_gradients(pair):
                 return learner.forward(dict(zip(names, values, strict=True)), x, present, centre)
 
             assert torch.autograd.gradcheck(outputs, leaves)
+
+
+def test_a_step_takes_nothing_from_the_host(pair, build, monkeypatch):
+    """On the meta device, whose tensors have no values, whatever needs one on the host raises; and a chunk of four steps makes as many
+    tensors from host data as one of a single step (each would make the host wait for a GPU)."""
+    learner, target = pair
+    if target.available is not None:
+        pytest.skip("a finite set of images is read on the host, once")
+    monkeypatch.setattr(_Stack, "_begin", lambda *_: None)  # a phase may look at values where it begins
+    schedule = Schedule((Phase(tuple(everything(learner, target))),), steps=20)
+    recipe = Recipe(target, learner, schedule, build("optimizer", "sgd", batch=4), device=torch.device("meta"))
+    stack = _Stack(recipe, [Training(0, seed) for seed in (3, 4)], None, None)
+    calls: list[str] = []
+    for name in ("tensor", "as_tensor", "from_numpy"):
+        monkeypatch.setattr(torch, name, _noting(getattr(torch, name), calls))
+    counts = []
+    for steps in (1, 1, 4):  # the first fills what is kept
+        calls.clear()
+        stack._chunk([0, 1], stack.stages[0], steps)
+        counts.append(len(calls))
+    assert counts[1] == counts[2], calls
+    assert all(p.device.type == "meta" for p in stack.state.params.values())
+
+
+def _noting(function, calls: list[str]):
+    def noted(*args, **kwargs):
+        calls.append(function.__name__)
+        return function(*args, **kwargs)
+
+    return noted
 
 
 def test_absent_groups_contribute_nothing(pair):

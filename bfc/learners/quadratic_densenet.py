@@ -214,9 +214,9 @@ def _source(j: int, x: Tensor, sources: dict[int, Tensor]) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _squares(p: int, device: torch.device) -> Tensor:
-    """Where the squares s_i s_i stand among the products i <= j of p features."""
-    i, j = torch.triu_indices(p, p, device=device)
-    return (i == j).nonzero().squeeze(1)
+    """Where the squares s_i s_i stand among the products i <= j of p features: after i rows of p, p - 1, ... of them."""
+    i = torch.arange(p, device=device)
+    return i * p - i * (i - 1) // 2
 
 
 def products(s: Tensor) -> Tensor:
