@@ -90,6 +90,23 @@ def node() -> Callable[[str, str], Mapping[str, Any]]:
     return _node
 
 
+@pytest.fixture
+def pair(build: Callable[..., Any], node: Callable[..., Any], every_pair: tuple[str, str]) -> tuple[Any, Any]:
+    """A learner, not wide, and a target of few dimensions that it accepts."""
+    learner, target = every_pair
+    keys = node("learner", learner)
+    small = {"blocks": 2, "width": 8, "inner": 8} if "inner" in keys else {"width": 32} if "width" in keys else {}
+    small |= {"widths": [2, 2, 3]} if learner == "conv_resnet" else {}
+    return build("learner", learner, **small), build("target", target, **({"d": 6} if "d" in node("target", target) else {}))
+
+
+@pytest.fixture
+def small_baseline(build: Callable[..., Any], node: Callable[..., Any], every_baseline: str) -> Any:
+    """The baseline with little to do."""
+    grid = {"ridge_grid": [1e-2, 1.0], "regularisation_grid": [1e-2, 1.0], "width": 32, "number": 64, "tuning_draws": 1, "n_max": 48}
+    return build("baseline", every_baseline, **{key: value for key, value in grid.items() if key in node("baseline", every_baseline)})
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     """Sums are split over threads in an order that depends on their number; one thread makes bit-for-bit comparisons meaningful."""

@@ -45,30 +45,23 @@ def test_the_yaml_lists_every_field_with_its_default(build, node, every_baseline
     assert baseline.label and isinstance(type(baseline).numerics, int)
 
 
-@pytest.fixture
-def small(build, node, every_baseline):
-    """The baseline with little to do."""
-    grid = {"ridge_grid": [1e-2, 1.0], "regularisation_grid": [1e-2, 1.0], "width": 32, "number": 64, "tuning_draws": 1, "n_max": 48}
-    return build("baseline", every_baseline, **{key: value for key, value in grid.items() if key in node("baseline", every_baseline)})
-
-
-def test_a_curve_is_a_function_of_the_seed_and_its_beginning_of_the_first_labels(small):
-    small.check(TARGET)
-    tuned = small.tune(TARGET, 64)
+def test_a_curve_is_a_function_of_the_seed_and_its_beginning_of_the_first_labels(small_baseline):
+    small_baseline.check(TARGET)
+    tuned = small_baseline.tune(TARGET, 64)
     assert json.loads(json.dumps(tuned)) == tuned and len(tuned["tried"]) == 2 and tuned["seeds"] == [-1]
-    curve = small.curve(TARGET, 3, 64, tuned)
-    assert curve.n == small.grid and curve.n[0] == 8 and curve.n[-1] == 48 and all(0 < r < 1e3 for r in curve.risk)
-    assert small.curve(TARGET, 3, 64, tuned).risk == curve.risk != small.curve(TARGET, 4, 64, tuned).risk
-    begun = dataclasses.replace(small, n_max=24).curve(TARGET, 3, 64, tuned)
+    curve = small_baseline.curve(TARGET, 3, 64, tuned)
+    assert curve.n == small_baseline.grid and curve.n[0] == 8 and curve.n[-1] == 48 and all(0 < r < 1e3 for r in curve.risk)
+    assert small_baseline.curve(TARGET, 3, 64, tuned).risk == curve.risk != small_baseline.curve(TARGET, 4, 64, tuned).risk
+    begun = dataclasses.replace(small_baseline, n_max=24).curve(TARGET, 3, 64, tuned)
     together = dict(zip(curve.n, curve.risk, strict=True))
     common = [(risk, together[n]) for n, risk in zip(begun.n, begun.risk, strict=True) if n in together]
     assert len(common) >= 2 and all(risk == pytest.approx(other, rel=1e-8) for risk, other in common)
 
 
-def test_noise_hurts_what_is_learned_and_not_what_is_judged(small):
+def test_noise_hurts_what_is_learned_and_not_what_is_judged(small_baseline):
     """With labels of noise alone nothing is learned: a risk of about one at least, where the noiseless one is below."""
     tuned = {"ridge": 1e-2, "regularisation": 1e-2}
-    clean, noisy = (np.mean([small.curve(Regression(noise=noise).over(TARGET), seed, 256, tuned).risk[-1] for seed in range(3)])
+    clean, noisy = (np.mean([small_baseline.curve(Regression(noise=noise).over(TARGET), seed, 256, tuned).risk[-1] for seed in range(3)])
                     for noise in (0.0, 3.0))
     assert clean < noisy
 

@@ -38,15 +38,6 @@ def everything(learner, target) -> frozenset[str]:
 # ---- every YAML on every target it accepts ----
 
 
-@pytest.fixture
-def pair(build, node, every_pair):
-    learner, target = every_pair
-    keys = node("learner", learner)
-    small = {"blocks": 2, "width": 8, "inner": 8} if "inner" in keys else {"width": 32} if "width" in keys else {}
-    small |= {"widths": [2, 2, 3]} if learner == "conv_resnet" else {}
-    return build("learner", learner, **small), build("target", target, **({"d": 6} if "d" in node("target", target) else {}))
-
-
 def test_initial_parameters_depend_on_the_own_seed_only(pair):
     learner, target = pair
     draw = target.draw(SEEDS, torch.float64)

@@ -251,8 +251,8 @@ def test_tune_records_singular_lambdas_and_refuses_when_all_are():
 
 
 def test_memory_is_refused_before_it_is_used(monkeypatch):
-    assert memory_bytes(4096) == 8 * (2 * 4096**2 + 6 * ridge_module.BLOCK * 4096)
-    assert memory_bytes(100, 50) - memory_bytes(100) == 8 * 50 * 100
+    assert memory_bytes(4096) == 8 * (4096**2 + 6 * ridge_module.BLOCK * 4096)
+    assert memory_bytes(100, 50) - memory_bytes(100) == 8 * (100 + 50) * 100
     assert 0 < ridge_module.available_memory() < 2**50
     baseline = RBF(n_max=64)
     monkeypatch.setattr(ridge_module, "available_memory", lambda device: memory_bytes(64, 20) - 1)

@@ -26,8 +26,8 @@ from bfc.types import Curve, Target, sample
 
 BLOCK = 1024
 """Rows of a kernel matrix that are computed and solved for at a time."""
-TILE = 256
-"""Rows and columns of a kernel matrix that are computed at a time on a CPU (half a megabyte)."""
+TILE, GPU_TILE = 256, 4096
+"""Rows and columns of a kernel matrix that are computed at a time: on a CPU half a megabyte, which the cache holds, on a GPU 128."""
 SMALLEST_N = 8
 """First n of a baseline's grid."""
 
@@ -51,9 +51,9 @@ def crossing(n: Sequence[int], risk: Sequence[float], eps: float) -> float | Non
 
 
 def memory_bytes(n: int, kept_test: int = 0) -> int:
-    """Peak memory of one curve in bytes: 8 (2 n² + 6 BLOCK n + T n). K and its factor; a block of test rows and what a
-    kernel and the solve need beside it; and T = ``kept_test`` test rows of the kernel, kept only while λ is tuned."""
-    return 8 * n * (2 * n + 6 * BLOCK + kept_test)
+    """Peak memory of one curve in bytes: 8 (n² + 6 BLOCK n), K that becomes its factor, a block of test rows and what a kernel and the
+    solve need beside it; and 8 (n² + T n) more while λ is tuned, K itself and its T = ``kept_test`` test rows for the next λ."""
+    return 8 * n * (n + 6 * BLOCK + (n + kept_test if kept_test else 0))
 
 
 def available_memory(device: torch.device | str = "cpu") -> int:
@@ -74,15 +74,16 @@ def available_memory(device: torch.device | str = "cpu") -> int:
     return min(limits)
 
 
-def cholesky(kernel: Tensor, ridge: float) -> Tensor:
-    """Lower factor L of ``kernel + ridge · I = LLᵀ`` for a symmetric ``kernel`` (N, N); ``kernel`` is left untouched.
+def cholesky(kernel: Tensor, ridge: float, overwrite: bool = False) -> Tensor:
+    """Lower factor L of ``kernel + ridge · I = LLᵀ`` for a symmetric ``kernel`` (N, N), which is left untouched unless ``overwrite``
+    gives its memory to the factor.
 
     No jitter is ever added: λ is part of the method. In exact arithmetic every squared pivot is at least λ, so one
     below λ/2, or below the rounding error N · 2⁻⁵² · mean K(x, x), shows that rounding has swallowed the ridge.
     Raises :class:`UserError` then.
     """
     size = len(kernel)
-    factor = kernel.clone()
+    factor = kernel if overwrite else kernel.clone()
     scale = factor.diagonal().mean().item()
     factor.diagonal().add_(ridge)
     factor = factor.mT  # column-major, so that LAPACK factorises it in place
@@ -98,18 +99,17 @@ def cholesky(kernel: Tensor, ridge: float) -> Tensor:
 
 
 def gram_matrix(gram: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor | None = None) -> Tensor:
-    """The kernel matrix (N, M) of ``x`` (N, d) against ``z`` (M, d), or of ``x`` with itself. On a CPU by tiles that stay in the cache,
-    since a kernel is a chain of elementwise passes, and then only on and below the diagonal where the matrix is symmetric."""
-    rows = x if z is None else z
-    if x.device.type != "cpu":
-        return gram(x, rows)
+    """The kernel matrix (N, M) of ``x`` (N, d) against ``z`` (M, d), or of ``x`` with itself. By tiles, since a kernel is a chain
+    of elementwise passes, which a CPU's cache holds and a GPU's memory has room beside the matrix for; and only on and below the diagonal
+    where the matrix is symmetric."""
+    rows, size = x if z is None else z, TILE if x.device.type == "cpu" else GPU_TILE
     matrix = x.new_empty(len(x), len(rows))
-    for i in range(0, len(x), TILE):
-        for j in range(0, i + 1 if z is None else len(rows), TILE):
-            tile = gram(x[i : i + TILE], rows[j : j + TILE])
-            matrix[i : i + TILE, j : j + TILE] = tile
+    for i in range(0, len(x), size):
+        for j in range(0, i + 1 if z is None else len(rows), size):
+            tile = gram(x[i : i + size], rows[j : j + size])
+            matrix[i : i + size, j : j + size] = tile
             if z is None and j < i:
-                matrix[j : j + TILE, i : i + TILE] = tile.mT
+                matrix[j : j + size, i : i + size] = tile.mT
     return matrix
 
 
@@ -119,21 +119,23 @@ def squared(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def learning_curve(kernel: Tensor, cross: Tensor | Iterable[Tensor], y: Tensor, f_test: Tensor, chance: float,
-                   ridge: float, n: Sequence[int] | None = None, error: Callable[[Tensor, Tensor], Tensor] = squared) -> Tensor:
+                   ridge: float, n: Sequence[int] | None = None, error: Callable[[Tensor, Tensor], Tensor] = squared,
+                   overwrite: bool = False) -> Tensor:
     """Relative risk of kernel ridge regression on the first n training points, for every n asked for.
 
     ``kernel`` (N, N) over the training inputs; ``cross`` (T, N) from test to training inputs, whole or as an iterable
     of consecutive row blocks (then only one block is held); ``y`` (N,); ``f_test`` (T,) the noiseless target;
     ``chance`` the error of the best constant (the variance of f*); ``n`` values in 1 … N, or None for every n from 1 to N;
-    ``error`` the error of predictions (T, len(n)) against f* (T, 1). The estimator is k(x, X_n)(K_n + λI)⁻¹y_n. Returns the
-    mean over test rows of the error, (f − f*)² unless told otherwise, divided by ``chance``, shape (len(n),). Cost:
+    ``error`` the error of predictions (T, len(n)) against f* (T, 1); ``overwrite`` gives the memory of ``kernel`` to
+    its factor. The estimator is k(x, X_n)(K_n + λI)⁻¹y_n. Returns the mean over test rows of the error, (f − f*)²
+    unless told otherwise, divided by ``chance``, shape (len(n),). Cost:
     N³/3 + T N² floating-point operations. Raises :class:`UserError` where K + λI is numerically singular (see
     :func:`cholesky`) and ValueError where shapes do not fit. Source: leading blocks of the Cholesky factor, Golub &
     Van Loan, Matrix Computations (4th ed.), §4.2.
     """
     if n is not None and not (len(n) and 1 <= min(n) and max(n) <= len(kernel)):
         raise ValueError(f"n must hold values in 1 ... {len(kernel)}")
-    factor = cholesky(kernel, ridge)
+    factor = cholesky(kernel, ridge, overwrite)
     z = torch.linalg.solve_triangular(factor, y.unsqueeze(1), upper=False).squeeze(1)
     columns = None if n is None else torch.tensor(n, device=kernel.device) - 1
     total = kernel.new_zeros(len(kernel) if n is None else len(n))
@@ -273,7 +275,8 @@ class KernelRidge(ABC):
         rows. Raises :class:`UserError` if memory does not suffice or λ is too small for float64."""
         self._require_memory(target, 0, device)
         kernel, cross, rest = self._chosen(tuned)._problem(target, seed, test, device)
-        return Curve(self.grid, learning_curve(kernel, cross, *rest, tuned["ridge"], self.grid, target.error).tolist())
+        risks = learning_curve(kernel, cross, *rest, tuned["ridge"], self.grid, target.error, overwrite=True)
+        return Curve(self.grid, risks.tolist())
 
     def _problem(self, target: Target, seed: int, test: int, device: torch.device | str
                  ) -> tuple[Tensor, Iterator[Tensor], tuple[Tensor, Tensor, float]]:

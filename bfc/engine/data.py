@@ -49,26 +49,28 @@ class StackData:
             self._selected = (key, self.draws.select([self.place[i] for i in index]))
         return self._selected[1]
 
-    def batches(self, index: Sequence[int], size: int, step: Tensor, length: int,
-                sampling: str = "replacement") -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs (R, size, input_width) and labels (R, size) of ``length`` optimizer steps from ``step`` (R,) on: fresh rows
-        step * size ..., or rows of the replica's first n_fit, drawn with replacement or (``epochs``) taken in turn. Row numbers are
-        drawn for many steps at once, and nothing is copied from the host within a step."""
+    def batches(self, index: Sequence[int], size: int, step: Tensor, length: int, sampling: str = "replacement",
+                together: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs (R, k size, input_width) and labels (R, k size) of ``length`` optimizer steps from ``step`` (R,) on, those of k =
+        ``together`` steps one after the other, fewer at the end: fresh rows step * size ..., or rows of the replica's first n_fit, drawn
+        with replacement or (``epochs``) taken in turn. Row numbers are drawn for many steps at once, and nothing is copied from the host
+        within a step."""
         fresh = [self.fresh[i] for i in index]
         if any(fresh) != all(fresh):
             raise ValueError("a stack holds either fresh or pooled trainings")
-        within, draw = torch.arange(size, device=self.device), self.draw(index)
+        draw = self.draw(index)
         if all(fresh):
-            for t in range(length):
-                yield sample(draw, "train", (step + t).unsqueeze(1) * size + within)
+            within = torch.arange(together * size, device=self.device)
+            for t in range(0, length, together):
+                yield sample(draw, "train", (step + t).unsqueeze(1) * size + within[: (length - t) * size])
             return
-        keys, most = self.batch_keys[index].unsqueeze(1), self.n_fit[index].unsqueeze(1)
-        read, ahead = self._pooled(index), max(1, AHEAD // (len(index) * size))
+        within, keys, most = torch.arange(size, device=self.device), self.batch_keys[index].unsqueeze(1), self.n_fit[index].unsqueeze(1)
+        read, ahead = self._pooled(index), together * max(1, AHEAD // (len(index) * size * together))
         for first in range(0, length, ahead):
             steps = step + torch.arange(first, min(first + ahead, length), device=self.device).unsqueeze(1)
             numbers = steps.unsqueeze(2) * size + within
-            for rows in (numbers % most if sampling == "epochs" else streams.integers(keys, numbers, most)).unbind():
-                yield read(rows)
+            for rows in (numbers % most if sampling == "epochs" else streams.integers(keys, numbers, most)).split(together):
+                yield read(rows.transpose(0, 1).flatten(1))
 
     def _pooled(self, index: Sequence[int]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         """A function of row numbers (R, B) that reads them from the pool of each replica's seed."""

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bfc.engine.data import StackData
 from bfc.engine.evaluate import Evaluation, evaluate, weighted_risk
-from bfc.engine.gradients import gradient_of
 from bfc.engine.optimizers import Optimizer
+from bfc.engine.steps import Steps, views
 from bfc.learners.schedules import Schedule, Stage
 from bfc.types import Learner, Params, Probe, Target, Training
 
@@ -100,6 +100,7 @@ class _Stack:
         self.reference = self._reference() if recipe.learner.needs_reference else None
         self.looks = recipe.looks()
         self.multipliers = self._multipliers()
+        self.steps: Steps | None = None
         self.state = State(**resume) if resume else self._fresh_state(everyone)
         if not resume:
             self._begin(everyone, 0)
@@ -169,41 +170,33 @@ class _Stack:
 
     def _chunk(self, index: list[int], stage: Stage, length: int) -> None:
         """``length`` optimizer steps of the replicas ``index``; no host synchronisation inside."""
-        recipe, state = self.recipe, self.state
-        whole = len(index) == len(self.trainings)
-        take = (lambda t: t) if whole else (lambda t: t[index])
-        trained = [name for group in stage.train for name in self.groups[group]]
-        params = {name: take(p) for name, p in state.params.items()}
-        flat = torch.cat([params[name].flatten(1) for name in trained], 1)
-        buffers = {kind: torch.cat([take(values[name]).flatten(1) for name in trained], 1) for kind, values in state.optimizer.items()}
-        leaves = dict(zip(trained, _views(flat, [params[name] for name in trained]), strict=True))
-        now = {**params, **leaves}
-        clock = state.counters["clock"][index].to(recipe.device)
-        step = state.counters["step"][index].to(recipe.device)
-        ahead = torch.arange(length, device=recipe.device)
-        rates = take(self.lr) * recipe.optimizer.rate(clock.unsqueeze(1) + ahead, stage.steps).to(recipe.dtype)
-        multiplier = torch.cat([self.multipliers[name] for name in trained], 1) if self.multipliers else None
-        summed = torch.zeros(len(index), dtype=torch.float64, device=recipe.device) if stage.until is not None else None
-        gradient = gradient_of(recipe, now, trained, stage)
-        for t, (x, y) in enumerate(self.data.batches(index, recipe.optimizer.batch, step, length, recipe.optimizer.sampling)):
-            loss, grads = gradient(x, y)
-            with torch.no_grad():
-                rate = rates[:, t : t + 1] if multiplier is None else rates[:, t : t + 1] * multiplier
-                recipe.optimizer.step(flat, torch.cat([g.flatten(1) for g in grads], 1), buffers, rate, (clock + t).unsqueeze(1))
-                recipe.learner.project(now)
-                if summed is not None:
-                    summed += loss
-        self._write(state.params, trained, flat, index)
-        for kind, buffer in buffers.items():
-            self._write(state.optimizer[kind], trained, buffer, index)
+        state, device = self.state, self.recipe.device
+        steps = self._steps_of(index, stage)
+        clock, step = (state.counters[name][index].to(device) for name in ("clock", "step"))
+        loss = steps.run(clock, step, length)
+        self._write(state.params, steps.trained, steps.flat, index)
+        for kind, buffer in steps.buffers.items():
+            self._write(state.optimizer[kind], steps.trained, buffer, index)
         for name in ("clock", "step"):
             state.counters[name][index] += length
-        if summed is not None:
-            state.risks["loss"][index] += (summed / self.chance[index]).cpu()
+        if stage.until is not None:
+            state.risks["loss"][index] += (loss / self.chance[index]).cpu()
+
+    def _steps_of(self, index: list[int], stage: Stage) -> Steps:
+        """The working copy of these replicas: the last one while they go on together, for nothing else changes what trains within a
+        stage."""
+        if self.steps is None or self.steps.index != index or self.steps.stage is not stage:
+            whole = len(index) == len(self.trainings)
+            take = (lambda t: t) if whole else (lambda t: t[index])
+            trained = [name for group in stage.train for name in self.groups[group]]
+            self.steps = Steps(self.recipe, self.data, index, stage, trained, {name: take(p) for name, p in self.state.params.items()},
+                               {kind: {name: take(p) for name, p in values.items()} for kind, values in self.state.optimizer.items()},
+                               take(self.lr), self.multipliers)
+        return self.steps
 
     @staticmethod
     def _write(values: Params, names: list[str], flat: Tensor, index: list[int]) -> None:
-        for name, view in zip(names, _views(flat, [values[n][: len(index)] for n in names]), strict=True):
+        for name, view in zip(names, views(flat, [values[n][: len(index)] for n in names]), strict=True):
             values[name][index] = view
 
     def _check(self, index: list[int], stage: Stage) -> None:
@@ -305,12 +298,3 @@ class _Stack:
             values[index] = 0.0 if name == "loss" else float("inf")
         self._begin(index, self.stages.index(stage) + 1)
 
-
-def _views(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
-    """Tensors shaped as ``like`` that share the storage of ``flat`` (R, P)."""
-    views, start = [], 0
-    for p in like:
-        width = p[0].numel()
-        views.append(flat[:, start : start + width].view(flat.shape[0], *p.shape[1:]))
-        start += width
-    return views
