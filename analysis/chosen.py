@@ -31,6 +31,15 @@ def chosen(evidence: Evidence, method: str, where: Mapping[str, Any] | None = No
     return rows[rows["n"] == at]
 
 
+def restricted(table: pd.DataFrame, evidence: Evidence, method: str, where: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The rows of a table with a column ``cell_id`` or ``line`` (n*, exponents) that belong to the :func:`chosen` trainings; all of them
+    where ``where`` is None."""
+    if where is None or table.empty:
+        return table
+    key, own = "cell_id" if "cell_id" in table else "line", chosen(evidence, method, where)
+    return table[table[key].isin(own[key])] if len(own) else table.iloc[:0]
+
+
 def _same(own: Any, value: Any) -> bool:
     """Whether a stored configuration value, whose lists are JSON texts, is ``value``."""
     if isinstance(value, list):

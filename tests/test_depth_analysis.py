@@ -73,6 +73,25 @@ def test_predicates_over_d(name, options, measured, verdict):
     assert found.verdict == verdict and found.measured == pytest.approx(measured, rel=1e-9, nan_ok=True), found
 
 
+def test_claims_about_samples_pick_networks_of_one_width():
+    """Two networks of one method: the narrow deep one needs few samples, the two-layer one many."""
+    shallow, deep = table("mlp", [512], {2: 0.1, 8: 0.1}), table("mlp", [128, 64], {2: 0.1, 8: 0.1})
+    head = {"L": 3, "eps": 0.1, "censored": "", "method": "mlp"}
+    nstar = [{**head, "cell_id": f"mlp {widths} {d}", "d": d, "nstar": n, "lo": n / 1.1, "hi": n * 1.1, "line": f"mlp {widths}"}
+             for widths, sizes in (([512], (900, 4000)), ([128, 64], (200, 300))) for d, n in zip((2, 8), sizes, strict=True)]
+    fits = [{"line": f"mlp {widths}", "method": "mlp", "eps": 0.1, "exponent": own, "lo": own - 0.1, "hi": own + 0.1}
+            for widths, own in (([512], 1.1), ([128, 64], 0.3))]
+    found = Evidence(pd.DataFrame(nstar), pd.DataFrame(fits), pd.concat([shallow, deep], ignore_index=True))
+    three, none = {"learner.widths": [128, 64]}, {"learner.widths": [7]}
+    between = judge("nstar_ratio", found, over="mlp", over_where=TWO, under="mlp", under_where=three, eps=0.1, at_least=3)
+    assert between.measured == pytest.approx(4.5) and between.verdict == REPRODUCED and "of 2" in between.remark
+    assert judge("nstar_ratio", found, over="mlp", under="mlp", eps=0.1, at_least=3).verdict == CONTRADICTED
+    assert judge("nstar_ratio", found, over="mlp", over_where=none, under="mlp", eps=0.1, at_least=3).verdict == UNDECIDED
+    assert judge("exponent", found, method="mlp", where=TWO, eps=0.1, at_least=0.9).measured == 1.1
+    assert judge("exponent", found, method="mlp", eps=0.1, at_least=0.9).verdict == UNDECIDED
+    assert judge("exponent", found, method="mlp", where=none, eps=0.1).verdict == UNDECIDED
+
+
 def test_a_missing_risk_counts_as_infinite():
     rows = DEEP.assign(risk=DEEP["risk"].where(DEEP["seed"] < 3))
     found = judge("risk_at_every_d", evidence(rows), method="mf", at_most=0.1)

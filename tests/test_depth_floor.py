@@ -176,9 +176,20 @@ def test_the_command_prints_and_writes_what_the_library_computes(tmp_path):
     assert float(rows[2].split(",")[2]) == pytest.approx(want.lower, rel=1e-5) and f"{want.upper:.5g}" in done.output
 
 
+def test_the_command_takes_every_law(tmp_path):
+    """A shell, and another inner edge, which moves the kink to where the limit law has less mass."""
+    small = ("--d", "8", "--eps", "0.1", "--radii", "60", "--checks", "300")
+    shell = norm_needed(problem(Radial(d=8, law="uniform", inner=0.7, outer=1.3), 60, 300), 0.1)
+    narrow = norm_needed(problem(Radial(d=8, law="limit", edge_ratio=3.0), 60, 300), 0.1)
+    for floor, options in ((shell, ("--law", "uniform", "--inner", "0.7", "--outer", "1.3")), (narrow, ("--edge-ratio", "3"))):
+        done = floor_command(*small, *options)
+        assert done.exit_code == 0 and f"{floor.lower:.5g}" in done.output, done.output
+
+
 @pytest.mark.parametrize("arguments, words", [
     (("--d", "1"), "target.d=1: must be an integer from 2 to 1024"), (("--d", "2.5"), "--d=2.5"), (("--d", "two"), "--d=two"),
     (("--eps", "0"), "--eps=0.0"), (("--eps", "x"), "--eps=x"), (("--law", "cauchy"), "target.law=cauchy"), (("--radii", "1"), "radii=1"),
+    (("--inner", "0.5"), "target.inner=0.5"), (("--edge-ratio", "0"), "target.edge_ratio=0"),
     (("--out", "/nowhere/at/all.csv"), "--out=/nowhere/at/all.csv"),
 ])
 def test_the_command_refuses_in_a_sentence(arguments, words):

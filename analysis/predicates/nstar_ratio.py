@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
+from analysis.chosen import restricted
 from analysis.evidence import Evidence, Finding, band, cells_of, nothing
 
 
-def nstar_ratio(evidence: Evidence, over: str, under: str, eps: float, at_least: float, from_L: int = 1, d: int | None = None) -> Finding:
+def nstar_ratio(evidence: Evidence, over: str, under: str, eps: float, at_least: float, from_L: int = 1, d: int | None = None,
+                over_where: Mapping[str, Any] | None = None, under_where: Mapping[str, Any] | None = None) -> Finding:
     """n* of one method over that of another, at every (d, L >= from_L) where both were measured, or at this ``d`` alone; the smallest
-    ratio is judged."""
-    both = cells_of(evidence, over, eps).merge(cells_of(evidence, under, eps), on=["d", "L"], suffixes=("", "_under"))
+    ratio is judged. ``..._where``: values of the configuration that pick some cells of a method, such as ``{learner.widths: [512]}``."""
+    of_over = restricted(cells_of(evidence, over, eps), evidence, over, over_where)
+    of_under = restricted(cells_of(evidence, under, eps), evidence, under, under_where)
+    both = of_over.merge(of_under, on=["d", "L"], suffixes=("", "_under"))
     both = both[(both["censored_under"] == "") & both[["nstar", "nstar_under"]].notna().all(axis=1) & (both["L"] >= from_L)]
     both = both if d is None else both[both["d"] == d]
     if both.empty:

@@ -14,6 +14,8 @@ def main(
     law: Annotated[str, typer.Option(help="law of the radius: bessel, limit or uniform")] = "limit",
     profile: Annotated[str, typer.Option(help="hinge, cosine or ball")] = "hinge",
     frequency: Annotated[float, typer.Option(help="of the cosine")] = 1.0,
+    edge_ratio: Annotated[float, typer.Option(help="K of bessel and limit: the radius 1 over the inner edge of the law")] = 2.0,
+    inner: Annotated[float, typer.Option(help="smallest radius of the uniform law (a shell where > 0)")] = 0.0,
     outer: Annotated[float, typer.Option(help="largest radius")] = 5.0,
     radii: Annotated[int, typer.Option(help="quantiles of the radius")] = 400,
     checks: Annotated[int, typer.Option(help="offsets on which a bound is certified")] = 3000,
@@ -37,8 +39,9 @@ def main(
         limit = text.strip() == "inf"
         size = 2.0 if limit else _number("d", text)
         require(size == int(size), "--d", text, "integers from 2 to 1024, or inf")
-        values = {"d": int(size), "profile": profile, "law": "limit" if limit and law == "bessel" else law, "frequency": frequency}
-        target = component("target", {"_target_": "bfc.targets.radial.Radial", **values, "outer": outer})
+        own = {"d": int(size), "law": "limit" if limit and law == "bessel" else law}
+        values = {"profile": profile, "frequency": frequency, "edge_ratio": edge_ratio, "inner": inner, "outer": outer}
+        target = component("target", {"_target_": "bfc.targets.radial.Radial", **own, **values})
         problems.append(problem(target, radii, checks, limit))
     if out is not None and not out.parent.is_dir():
         raise UserError(f"--out={out}: must be in a folder that exists")
