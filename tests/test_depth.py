@@ -122,13 +122,21 @@ def test_features_of_a_radial_target_are_its_norm_and_its_profile():
 
 
 @pytest.mark.parametrize("d, frequency", [(4, 0.01), (4, 1.0), (6, 3.3), (40, 0.2), (40, None), (1000, 0.4), (1000, 60.0), (6, 9000.0)])
-def test_variance_of_the_sphere_product_equals_its_integral(d, frequency):
-    """The inner product has the density ∝ (1 − t²)^{(p−3)/2} on S^{p−1}; in angles, with p > 2, sin^{p−2}."""
-    target, p = SphereProduct(d=d, frequency=frequency), d // 2
-    angle = (np.arange(2_000_000) + 0.5) * np.pi / 2_000_000
-    weight = np.exp((p - 2) * np.log(np.sin(angle)))
-    want = weight @ np.sin(target.omega * np.cos(angle)) ** 2 / weight.sum()
-    assert target.variance == pytest.approx(want, rel=1e-6)
+def test_variance_of_the_sphere_product_in_closed_form(d, frequency):
+    """(1 − E cos(2ω⟨x, x'⟩))/2 with E cos(wu_1) = Γ(p/2) (2/w)^{p/2−1} J_{p/2−1}(w) on the sphere of R^p, or its power series."""
+    target, p = SphereProduct(d=d, frequency=frequency), d / 2
+    w = 2 * target.omega
+    if w < 20:
+        cosine = np.cumprod([1.0, *(-(w**2) / 4 / (k * (p / 2 + k - 1)) for k in range(1, 80))]).sum()
+    else:
+        cosine = math.exp(math.lgamma(p / 2) + (p / 2 - 1) * math.log(2 / w)) * special.jv(p / 2 - 1, w)
+    assert target.variance == pytest.approx((1 - cosine) / 2, rel=1e-6)
+
+
+def test_a_slow_sine_of_the_sphere_product_is_linear():
+    """Var sin(ω⟨x, x'⟩) → ω²/p, without cancellation."""
+    target = SphereProduct(d=10, frequency=1e-6)
+    assert target.variance == pytest.approx(target.omega**2 / 5, rel=1e-9)
 
 
 @pytest.mark.parametrize("folds", [1, 3, 9])
@@ -149,6 +157,7 @@ def test_the_tent_is_a_triangle_wave(folds):
     ("radial", {"outer": 0.3}, ["target.outer=0.3", "0.55"]),
     ("radial", {"d": 1024, "outer": 1000.0}, ["target.outer=1000.0", "law=limit"]),
     ("radial", {"edge_ratio": 0.0}, ["target.edge_ratio=0.0"]), ("radial", {"frequency": -1.0}, ["target.frequency=-1.0", "> 0"]),
+    ("radial", {"profile": "cosine", "frequency": 900.0, "law": "uniform", "outer": 1e6}, ["target.frequency=900.0", "at most 0.01"]),
     ("radial", {"law": "uniform", "inner": 2.0, "outer": 1.0}, ["target.outer=1.0", "above target.inner"]),
     ("sphere_product", {"d": 5}, ["target.d=5", "even"]), ("sphere_product", {"frequency": 0.0}, ["target.frequency=0.0"]),
     ("tent", {"folds": 0}, ["target.folds=0"]), ("tent", {"folds": 17}, ["target.folds=17"]), ("tent", {"d": 0}, ["target.d=0"]),
@@ -159,9 +168,14 @@ def test_bad_targets_cost_one_sentence(build, kind, changes, words):
     assert "\n" not in str(caught.value) and all(word in str(caught.value) for word in words), caught.value
 
 
-def test_a_profile_that_is_constant_on_the_law_is_refused():
-    with pytest.raises(UserError, match=r"target.inner=1.5: must be such that the profile is not constant"):
-        Radial(d=4, law="uniform", inner=1.5, outer=2.0).draw([0])
+@pytest.mark.parametrize("changes", [
+    {"law": "uniform", "inner": 1.5, "outer": 2.0}, {"law": "uniform", "outer": 0.9, "profile": "ball"},
+    {"law": "limit", "edge_ratio": 0.5},
+    {"d": 900, "edge_ratio": 0.4}, {"law": "uniform", "profile": "cosine", "frequency": 1e-5}, {"profile": "cosine", "frequency": 1e-6},
+])
+def test_a_profile_that_is_constant_on_the_law_is_refused(changes):
+    with pytest.raises(UserError, match=r"target.profile=\w+: must be one that varies on the radii of the law"):
+        Radial(**{"d": 4, **changes})
 
 
 # ---- the mean-field network ----

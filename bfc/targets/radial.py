@@ -20,6 +20,9 @@ from bfc.errors import require
 from bfc.targets.radius_laws import RadiusLaw, check, radius_law
 from bfc.types import Draw, Target
 
+MOST_WAVES = 1e4
+"""Periods of the cosine up to the outer radius, at most."""
+
 
 @dataclass(frozen=True)
 class Radial(Target):
@@ -44,6 +47,12 @@ class Radial(Target):
     def __post_init__(self) -> None:
         check(self.law, self.d, self.edge_ratio, self.inner, self.outer)
         require(0 < self.frequency <= 1000, "target.frequency", self.frequency, "a number > 0, at most 1000")
+        waves = self.frequency * self.outer
+        require(self.profile != "cosine" or waves <= MOST_WAVES, "target.frequency", self.frequency,
+                f"at most {MOST_WAVES / self.outer:g} with target.outer={self.outer:g}, for the sake of single precision")
+        if self.law != "bessel" or self.edge_ratio < 1 or self.outer <= 1 or waves < 0.01:  # elsewhere it varies, and a table takes seconds
+            require(self.moments[1] > 1e-12, "target.profile", self.profile,
+                    "one that varies on the radii of the law, which follow from target.law, edge_ratio, inner and outer")
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -74,7 +83,6 @@ class Radial(Target):
         return mean, float(weights @ (values - mean) ** 2)
 
     def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> RadialDraw:
-        require(self.moments[1] > 1e-12, "target.inner", self.inner, "such that the profile is not constant on the law's radii")
         mean = torch.full((len(seeds), 1), self.moments[0], dtype=dtype, device=device)
         return RadialDraw(self, tuple(seeds), {"mean": mean})
 

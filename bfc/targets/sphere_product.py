@@ -39,8 +39,8 @@ class SphereProduct(Target):
 
     def __post_init__(self) -> None:
         require(4 <= self.d <= 1 << 14 and self.d % 2 == 0, "target.d", self.d, "an even integer from 4 to 16384")
-        allowed = self.frequency is None or 0 < self.frequency <= 1e6
-        require(allowed, "target.frequency", self.frequency, "null or a number > 0, at most 1e6")
+        allowed = self.frequency is None or 1e-6 <= self.frequency <= 1e6
+        require(allowed, "target.frequency", self.frequency, "null or a number from 1e-6 to 1e6")
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -57,15 +57,15 @@ class SphereProduct(Target):
 
     @cached_property
     def variance(self) -> float:
-        """Var f*: by the midpoint rule in the angle, whose density is ∝ sin^{p−2}, up to ω = 10^5; beyond by the Bessel function, where its
-        order is far below ω and nothing underflows."""
-        p, omega = self.d / 2, 2 * self.omega
-        if omega > 1e5:
-            factor = math.exp(math.lgamma(p / 2) + (p / 2 - 1) * math.log(2 / omega))
-            return (1 - factor * float(special.jv(p / 2 - 1, omega))) / 2
+        """Var f* = E sin²(ω⟨x, x'⟩): by the midpoint rule in the angle, whose density is ∝ sin^{p−2}, up to 2ω = 10^5; beyond by the Bessel
+        function, where its order is far below 2ω and nothing underflows."""
+        p, twice = self.d / 2, 2 * self.omega
+        if twice > 1e5:
+            factor = math.exp(math.lgamma(p / 2) + (p / 2 - 1) * math.log(2 / twice))
+            return (1 - factor * float(special.jv(p / 2 - 1, twice))) / 2
         angle = (np.arange(ANGLES) + 0.5) * (math.pi / ANGLES)
         weight = np.exp((p - 2) * np.log(np.sin(angle)))
-        return float(1 - weight @ np.cos(omega * np.cos(angle)) / weight.sum()) / 2
+        return float(weight @ np.sin(self.omega * np.cos(angle)) ** 2 / weight.sum())
 
     def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> SphereProductDraw:
         zero = torch.zeros(len(seeds), 1, dtype=dtype, device=device)
