@@ -5,10 +5,12 @@ vmap   torch.func.vmap(grad) of the single-replica loss over R replicas, the opt
 jax    the same function under jax.vmap, jit and lax.scan over 50 steps (where jax is installed: extra ``bench``)
 
 Every side trains the same networks on pools of 512 rows per replica and gathers a new batch at every step; before anything is timed
-all must agree on the parameters after some steps from the same rows. Timed, each draws its rows with a generator of its own. CPU time of
-the process is counted, so that another program on the machine does not enter.
+all must agree on the parameters after some steps from the same rows. Timed, each draws its rows with a generator of its own. On a CPU
+the time of the process is counted, so that another program on the machine does not enter; on a GPU wall time, and the stack is also
+measured without recording its steps (``eager``). Beside the rivals stand the walls: the products of a step and nothing else, by torch
+and by jax, and the machine's rates of products and copies.
 
-    python -m benchmarks.training [--seconds 2] [--cases tiny wide] [--replicas 1 16 64] [--json FOLDER]
+    python -m benchmarks.training [--seconds 2] [--cases tiny wide] [--replicas 1 16 64] [--device cuda] [--json FOLDER]
 """
 
 from __future__ import annotations
@@ -17,22 +19,22 @@ import argparse
 import itertools
 import os
 import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.networks import Array, Ops, mean_field, perceptron, quadratic
 from benchmarks.record import RESULTS, Aim, finish
+from benchmarks.walls import Work, clock, copy_rate, product_rate, products_alone
 from bfc import streams
 from bfc.engine.loop import Recipe, _Stack
 from bfc.engine.optimizers import SGD, Adam, Optimizer
@@ -46,6 +48,7 @@ from bfc.targets.radial import Radial
 from bfc.types import Learner, Target, Training
 
 N, CHUNK = 512, 50
+CPU = torch.device("cpu")
 SCHEDULE = Schedule((Phase(("level*", "bias")),), steps=10**6, check_every=CHUNK)
 TORCH = Ops(relu=torch.relu, take=lambda s, i: s.index_select(1, torch.as_tensor(i)))
 
@@ -60,8 +63,8 @@ class Case:
     network: Callable[[Mapping[str, Array], Array, Ops], Array]
     """Parameters and inputs (B, d) of one replica → outputs (B,)."""
 
-    def stack(self, replicas: int, dtype: torch.dtype = torch.float32) -> _Stack:
-        recipe = Recipe(self.target, self.learner, SCHEDULE, self.optimizer, test=16, dtype=dtype)
+    def stack(self, replicas: int, device: torch.device = CPU) -> _Stack:
+        recipe = Recipe(self.target, self.learner, SCHEDULE, self.optimizer, test=16, device=device)
         return _Stack(recipe, [Training(N, seed) for seed in range(replicas)], None, None)
 
 
@@ -83,9 +86,11 @@ def trained_names(own: _Stack) -> list[str]:
     return [name for group in own.stages[0].train for name in own.groups[group]]
 
 
-def fused(own: _Stack) -> Iterator[int]:
+def fused(own: _Stack, recorded: bool = True) -> Iterator[int]:
     """Yields the replica-steps done per chunk: the loop itself, without the looks at test risk that the rivals do not take either."""
     index = list(range(len(own.trainings)))
+    if not recorded:
+        own._steps_of(index, own.stages[0]).together = 1
     while True:
         own._chunk(index, own.stages[0], CHUNK)
         yield CHUNK * len(index)
@@ -98,7 +103,7 @@ class Rival:
         self.case, self.names = case, trained_names(own)
         self.params: dict[str, Any] = {name: p.clone() for name, p in own.state.params.items()}
         self.pool, self.rates = own.data.pool, case.learner.rates(case.target)
-        self.replicas = len(own.trainings)
+        self.replicas, self.device = len(own.trainings), own.recipe.device
 
 
 class Loop(Rival):
@@ -131,7 +136,7 @@ class Vmap(Rival):
     def steps(self, rows: Callable[[int], Tensor]) -> Iterator[int]:
         fixed = {name: p for name, p in self.params.items() if name not in self.names}
         trained = {name: self.params[name] for name in self.names}
-        offset = torch.arange(self.replicas).unsqueeze(1) * N
+        offset = torch.arange(self.replicas, device=self.device).unsqueeze(1) * N
         x_pool, y_pool = self.pool[0].flatten(0, 1), self.pool[1].flatten()
 
         def loss(trained: dict[str, Tensor], fixed: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
@@ -168,8 +173,9 @@ class Jax(Rival):
         import jax
         import jax.numpy as jnp
 
+        jax.config.update("jax_default_matmul_precision", "highest")  # float32 products, as torch's
         ops = Ops(relu=lambda z: jnp.maximum(z, 0), take=lambda s, i: s[:, i])
-        as_array = lambda t: jnp.asarray(t.numpy())  # noqa: E731
+        as_array = lambda t: jnp.asarray(t.cpu().numpy())  # noqa: E731
         self.fixed = {name: as_array(p) for name, p in self.params.items() if name not in self.names}
         trained = {name: as_array(self.params[name]) for name in self.names}
         zeros = jax.tree.map(jnp.zeros_like, trained)
@@ -223,12 +229,13 @@ def with_jax() -> bool:
     return True
 
 
-def agree(case: Case, steps: int = 5, replicas: int = 3) -> None:
+def agree(case: Case, steps: int = 5, replicas: int = 3, device: torch.device = CPU) -> None:
     """All sides give the same parameters after some steps from the same rows; raises AssertionError otherwise."""
-    own, batch = case.stack(replicas), case.optimizer.batch
+    own, batch = case.stack(replicas, device), case.optimizer.batch
 
     def rows(t: int) -> Tensor:
-        return streams.integers(streams.keys(range(replicas), "batch").unsqueeze(1), t * batch + torch.arange(batch), torch.tensor(N))
+        drawn = streams.integers(streams.keys(range(replicas), "batch").unsqueeze(1), t * batch + torch.arange(batch), torch.tensor(N))
+        return drawn.to(device)
 
     loop, vmap = Loop(case, own), Vmap(case, own)
     jax = Jax(case, own) if with_jax() else None
@@ -236,48 +243,61 @@ def agree(case: Case, steps: int = 5, replicas: int = 3) -> None:
     list(itertools.islice(loop.steps(lambda t: rows(t)[0]), steps))
     list(itertools.islice(vmap.steps(rows), steps))
     if jax is not None:
-        jax.given([rows(t) for t in range(steps)])
+        jax.given([rows(t).cpu() for t in range(steps)])
     for name in trained_names(own):
         want, close = own.state.params[name], {"rtol": 2e-3, "atol": 2e-5}
         torch.testing.assert_close(vmap.params[name], want, **close)
         torch.testing.assert_close(loop.params[name].detach(), want[0], **close)
         if jax is not None:
-            torch.testing.assert_close(jax.params[name], want, **close)
+            torch.testing.assert_close(jax.params[name], want.cpu(), **close)
 
 
-def speed(work: Iterator[int], seconds: float) -> float:
-    """Replica-steps per CPU-second, after a warm-up of a fifth of the time."""
+def speed(work: Iterator[int], seconds: float, device: torch.device) -> float:
+    """Replica-steps per second (:func:`benchmarks.walls.clock`), after a warm-up of a fifth of the time."""
     for budget in (seconds / 5, seconds):
-        done, began = 0, time.process_time()
-        while done == 0 or time.process_time() - began < budget:
+        done, began = 0, clock(device)
+        while done == 0 or clock(device) - began < budget:
             done += next(work)
-    return done / (time.process_time() - began)
+        taken = clock(device) - began
+    return done / taken
 
 
-def floating_operations(case: Case) -> float:
-    """Of the matrix products of one replica-step."""
-    own = case.stack(1)
-    with FlopCounterMode(display=False) as counter:
-        own._chunk([0], own.stages[0], 1)
-    return float(counter.get_total_flops())
+def work_of(own: _Stack) -> Work:
+    """What one step of the stack does, its rows being drawn included."""
+    index = list(range(len(own.trainings)))
+    own._steps_of(index, own.stages[0]).together = 1
+    own._chunk(index, own.stages[0], CHUNK)
+    with Work() as found:
+        own._chunk(index, own.stages[0], 1)
+    return found
 
 
-def product_rate(size: int = 1024, seconds: float = 0.5) -> float:
-    """Floating-point operations per second of a large matrix product on this thread."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    out = a @ b
-    done, began = 0, time.process_time()
-    while time.process_time() - began < seconds:
-        torch.mm(a, b, out=out)
-        done += 2 * size**3
-    return done / (time.process_time() - began)
+def jax_products(shapes: list[tuple[Tensor, Tensor]]) -> Iterator[int]:
+    """Yields 50 rounds of the same products by jax, each round made to depend on the one before."""
+    import jax
+    import jax.numpy as jnp
+
+    pairs = [(jnp.asarray(a.cpu().numpy()), jnp.asarray(b.cpu().numpy())) for a, b in shapes]
+
+    @jax.jit
+    def chunk(pairs: Any) -> Any:
+        def once(shift: Any, _: Any) -> Any:
+            return 1e-30 * sum((jnp.matmul(a + shift, b, precision="highest"))[0, 0, 0] for a, b in pairs), None
+
+        return jax.lax.scan(once, jnp.zeros(()), None, CHUNK)[0]
+
+    while True:
+        jax.block_until_ready(chunk(pairs))
+        yield CHUNK
 
 
-def measure(case: Case, replicas: int, seconds: float, rounds: int) -> dict[str, float]:
+def measure(case: Case, replicas: int, seconds: float, rounds: int, device: torch.device) -> dict[str, float]:
     """Median over rounds in which the sides take turns."""
-    own, batch = case.stack(replicas), case.optimizer.batch
-    one, every = (lambda t: torch.randint(0, N, (batch,))), (lambda t: torch.randint(0, N, (replicas, batch)))
+    own, batch, on = case.stack(replicas, device), case.optimizer.batch, {"device": device}
+    one, every = (lambda t: torch.randint(0, N, (batch,), **on)), (lambda t: torch.randint(0, N, (replicas, batch), **on))
     sides = {"stack": fused(own), "vmap": Vmap(case, own).steps(every)}
+    if device.type == "cuda":
+        sides["eager"] = fused(case.stack(replicas, device), recorded=False)
     for name, options in {"fused": {"fused": True}, "foreach": {"foreach": True}, "plain": {"foreach": False}}.items():
         sides[f"loop {name}"] = Loop(case, own, **options).steps(one)
     if with_jax():
@@ -285,12 +305,16 @@ def measure(case: Case, replicas: int, seconds: float, rounds: int) -> dict[str,
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, work in sides.items():
-            taken[name].append(speed(work, seconds / rounds))
+            taken[name].append(speed(work, seconds / rounds, device))
     speeds = {name: statistics.median(values) for name, values in taken.items()}
     loop = max(value for name, value in speeds.items() if name.startswith("loop"))
-    return {"replicas": replicas, "stack": speeds["stack"], "loop": loop, "vmap": speeds["vmap"], "jax": speeds.get("jax", float("nan")),
-            **{f"stack_over_{rival}": speeds["stack"] / value
-               for rival, value in (("loop", loop), ("vmap", speeds["vmap"]), ("jax", speeds.get("jax", float("nan"))))}}
+    step = work_of(case.stack(replicas, device))
+    found = {"stack": speeds["stack"], "loop": loop, "vmap": speeds["vmap"], "jax": speeds.get("jax", float("nan")),
+             "eager": speeds.get("eager", speeds["stack"]), "products": replicas * products_alone(step.products, device, seconds / rounds)}
+    if with_jax() and device.type == "cpu":
+        found["jax_products"] = replicas * speed(jax_products(step.products), seconds / rounds, device)
+    return {"replicas": replicas, "flops": step.flops / replicas, "bytes": step.bytes / replicas, **found,
+            **{f"stack_over_{rival}": found["stack"] / value for rival, value in found.items() if rival != "stack"}}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -300,35 +324,56 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--json", type=Path, default=RESULTS, help="folder of the figures")
+    parser.add_argument("--device", type=torch.device, default=CPU, help="cpu or cuda")
     options = parser.parse_args(arguments)
+    device = options.device
     torch.set_num_threads(1)
-    peak = product_rate()
-    table = Table("case", "R", "ours", "loop", "vmap", "jax", "/ loop", "/ vmap", "/ jax", "of peak",
-                  title=f"Replica-steps per CPU-second, one thread; matrix product {peak / 1e9:.0f} GFLOP/s")
-    figures: dict[str, Any] = {"product_rate": peak}
+    peak, copies = product_rate(device), copy_rate(device)
+    unit = "CPU-second, one thread" if device.type == "cpu" else "second"
+    table = Table("case", "R", "ours", "loop", "vmap", "jax", "eager", "products", "/ loop", "/ vmap", "/ jax", "of products", "of wall",
+                  title=f"Replica-steps per {unit}; matrix product {peak / 1e9:.0f} GFLOP/s, copy {copies / 1e9:.0f} GB/s")
+    figures: dict[str, Any] = {"product_rate": peak, "copy_rate": copies}
     for name in options.cases:
         case = CASES[name]
-        agree(case)
-        work = floating_operations(case)
-        figures[name] = {"flops": work, "rows": [measure(case, replicas, options.seconds, options.rounds) for replicas in options.replicas]}
+        agree(case, device=device)
+        figures[name] = {"rows": [measure(case, replicas, options.seconds, options.rounds, device) for replicas in options.replicas]}
         for row in figures[name]["rows"]:
-            row["of_peak"] = row["stack"] * work / peak
-            table.add_row(name, str(row["replicas"]), *(f"{row[side]:,.0f}" for side in ("stack", "loop", "vmap", "jax")),
-                          *(f"{row[f'stack_over_{side}']:.2f}" for side in ("loop", "vmap", "jax")), f"{row['of_peak']:.2f}")
-    Console().print(table)
-    finish("training", figures, aims(figures), options.json)
+            row["of_peak"] = row["stack"] * row["flops"] / peak
+            row["wall"] = 1 / max(row["flops"] / peak, row["bytes"] / copies)
+            row["of_wall"] = row["stack"] / row["wall"]
+            table.add_row(name, str(row["replicas"]), *(f"{row[k]:,.0f}" for k in ("stack", "loop", "vmap", "jax", "eager", "products")),
+                          *(f"{row[f'stack_over_{side}']:.2f}" for side in ("loop", "vmap", "jax", "products")), f"{row['of_wall']:.2f}")
+    Console(width=150).print(table)
+    for name in options.cases:
+        print(roofline(name, max(figures[name]["rows"], key=lambda row: row["stack"]), peak, copies))
+    finish("training", figures, aims(figures, device), options.json, str(device))
 
 
-def aims(figures: Mapping[str, Any]) -> list[Aim]:
+def roofline(name: str, row: Mapping[str, float], peak: float, copies: float) -> str:
+    """One sentence: the work of a replica-step if every operation went through memory once, the limit of it, and what was reached."""
+    by = "products" if row["flops"] / peak > row["bytes"] / copies else "memory"
+    return (f"{name}, R = {row['replicas']}: {row['flops'] / 1e6:.2f} MFLOP and {row['bytes'] / 1e6:.2f} MB a replica-step, unfused; limit "
+            f"{row['wall']:,.0f} replica-steps/s ({by}), reached {row['stack']:,.0f} ({row['of_wall']:.0%})")
+
+
+def aims(figures: Mapping[str, Any], device: torch.device) -> list[Aim]:
     """The aims that the measured cases speak of; each takes the best R."""
     def best(case: str, column: str) -> float:
         return max(row[column] for row in figures[case]["rows"])
 
     found = []
+    if device.type == "cuda":
+        if "tiny" in figures:
+            found += [Aim("tiny perceptron, replica-steps/s on a GPU", best("tiny", "stack"), 1e6),
+                      Aim("tiny perceptron, recorded / eager", best("tiny", "stack_over_eager"), 1.0)]
+        return found
     if "tiny" in figures:
-        found += [Aim("tiny perceptron, stack / plain loop", best("tiny", "stack_over_loop"), 4.5)]
+        found += [Aim("tiny perceptron, stack / plain loop", best("tiny", "stack_over_loop"), 4.5),
+                  Aim("tiny perceptron, share of its products alone", best("tiny", "stack_over_products"), 0.85)]
         if with_jax():
-            found += [Aim("tiny perceptron, stack / jax vmap+jit+scan", best("tiny", "stack_over_jax"), 0.65)]
+            found += [Aim("tiny perceptron, stack / jax vmap+jit+scan", best("tiny", "stack_over_jax"), 0.65),
+                      Aim("tiny perceptron, products of torch / products of jax (the wall of the line above)",
+                          max(row["products"] / row["jax_products"] for row in figures["tiny"]["rows"]), 1.0)]
     if "wide" in figures:
         found += [Aim("width 512, share of the matrix-product peak", best("wide", "of_peak"), 0.7)]
     return found

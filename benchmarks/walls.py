@@ -1,0 +1,87 @@
+"""What no program on this machine can pass: the measured rate of a large matrix product and of a large copy, and what one optimizer step of
+a network must do of either, so that every figure can be read as a share of a wall and the wall be named."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+PRODUCTS = ("mm", "bmm", "addmm", "baddbmm")
+
+
+def clock(device: torch.device) -> float:
+    """Seconds: of the process on a CPU, so that another program does not enter; of the wall on a GPU, when its work is done."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def rate(work: Callable[[], Any], amount: float, device: torch.device, seconds: float = 0.5) -> float:
+    """Amount per second of ``work`` repeated, after a warm-up; several calls to one reading of the clock."""
+    for budget in (seconds / 5, seconds):
+        done, calls, began = 0, 1, clock(device)
+        while (taken := clock(device) - began) < budget:
+            for _ in range(calls):
+                work()
+            done += calls
+            calls = min(2 * calls, 256) if taken < budget / 8 else calls
+    return amount * done / taken
+
+
+def product_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """Floating-point operations per second of a large matrix product (one thread on a CPU; TF32 is off in torch unless asked for)."""
+    size = 1024 if device.type == "cpu" else 8192
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    out = torch.empty_like(a)
+    return rate(lambda: torch.mm(a, b, out=out), 2 * size**3, device)
+
+
+def copy_rate(device: torch.device) -> float:
+    """Bytes read and written per second by a copy far larger than any cache."""
+    source = torch.ones(1 << (26 if device.type == "cpu" else 29), device=device)
+    target = torch.empty_like(source)
+    return rate(lambda: target.copy_(source), 2 * source.nbytes, device)
+
+
+@dataclass
+class Work(TorchDispatchMode):
+    """What the operations inside do: ``bytes`` read and written if each goes through memory once (views are free), ``products`` the
+    operands of the matrix products and ``flops`` theirs."""
+
+    bytes: int = 0
+    flops: int = 0
+    products: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        aliases = [r.alias_info for r in func._schema.returns]
+        if any(a is not None and not a.is_write for a in aliases):
+            return out
+        self.bytes += sum(t.nbytes for t in tree_leaves((args, kwargs, out)) if isinstance(t, Tensor))
+        if func.overloadpacket.__name__ in PRODUCTS:
+            a, b = args[-2:]
+            self.products.append((a.detach(), b.detach()))
+            self.flops += 2 * a.numel() * b.shape[-1]
+        return out
+
+
+def products_alone(products: list[tuple[Tensor, Tensor]], device: torch.device, seconds: float) -> float:
+    """Rounds per second of nothing but these products, each written where it was written before."""
+    outs = [a @ b for a, b in products]
+
+    def work() -> None:
+        for (a, b), out in zip(products, outs, strict=True):
+            torch.matmul(a, b, out=out)
+
+    return rate(work, 1.0, device, seconds)
