@@ -28,7 +28,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.record import RESULTS, Aim, finish
 from bfc.baselines.kernels import NTK
-from bfc.baselines.ridge import gram_matrix, learning_curve, memory_bytes
+from bfc.baselines.panels import gram_matrix
+from bfc.baselines.ridge import learning_curve, memory_bytes
 
 RIDGE = 1e-3
 ROOT = Path(__file__).parents[1]

@@ -14,9 +14,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from bfc.baselines import panels as panels_module
 from bfc.baselines import ridge as ridge_module
+from bfc.baselines.features import RandomFeatures
 from bfc.baselines.kernels import NTK, RBF, Polynomial
-from bfc.baselines.ridge import cholesky, crossing, geometric_grid, gram_matrix, learning_curve, memory_bytes
+from bfc.baselines.linearised import Linearised
+from bfc.baselines.panels import cholesky, gram_matrix, held, kernel_panels
+from bfc.baselines.ridge import crossing, geometric_grid, learning_curve, memory_bytes
 from bfc.errors import UserError
 from bfc.measure.outcomes import saturated
 from bfc.targets.parity import Parity, ParityDraw
@@ -97,7 +101,7 @@ def test_baseline_curve_does_not_depend_on_blocks(monkeypatch):
 @pytest.mark.parametrize("kernel", [NTK(), RBF(), Polynomial()], ids=lambda k: type(k).__name__)
 @pytest.mark.parametrize("tile", [7, 30, 64])
 def test_kernel_matrices_by_tiles_equal_whole_ones(kernel, tile, monkeypatch):
-    monkeypatch.setattr(ridge_module, "TILE", tile)
+    monkeypatch.setattr(panels_module, "TILE", tile)
     x, z = torch.randn(30, 5, dtype=torch.float64), torch.randn(17, 5, dtype=torch.float64)
     torch.testing.assert_close(gram_matrix(kernel.gram, x), kernel.gram(x, x), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(gram_matrix(kernel.gram, x, z), kernel.gram(x, z), rtol=1e-12, atol=1e-12)
@@ -114,9 +118,39 @@ def test_mismatched_shapes_are_refused():
 
 def test_factor_is_that_of_the_shifted_kernel():
     kernel = problem()[0]
-    factor = cholesky(kernel, 0.5)
+    ((factor, below),) = cholesky(kernel, 0.5).parts
     torch.testing.assert_close(factor @ factor.T, kernel + 0.5 * torch.eye(120, dtype=torch.float64))
-    assert torch.equal(factor, factor.tril())
+    assert torch.equal(factor, factor.tril()) and not len(below)
+
+
+@pytest.mark.parametrize("width", [1, 7, 40, 119, 120])
+def test_panels_give_the_curve_of_the_whole_matrix(width, monkeypatch):
+    """Whatever their width; and the factor takes the place of the matrix only where it may."""
+    kernel, cross, y, f_test = problem()
+    whole = learning_curve(kernel, cross, y, f_test, 1.0, 1e-3)
+    monkeypatch.setattr(panels_module, "PANEL", width)
+    x = torch.randn(30, 7, dtype=torch.float64)
+    for panel, first in zip(kernel_panels(NTK().gram, x), range(0, 30, width), strict=True):
+        torch.testing.assert_close(panel, NTK().gram(x[first:], x[first : first + width]), rtol=1e-12, atol=1e-12)
+    before, parts = kernel.clone(), panels_module.split(kernel.clone())
+    torch.testing.assert_close(learning_curve(kernel, cross, y, f_test, 1.0, 1e-3), whole, rtol=1e-9, atol=0)
+    assert torch.equal(kernel, before)
+    torch.testing.assert_close(learning_curve(parts, cross, y, f_test, 1.0, 1e-3, overwrite=True), whole, rtol=1e-9, atol=0)
+    assert not torch.equal(parts[0], before[:, :width])
+    with pytest.raises(UserError, match=r"^baseline\.ridge=1e-18: too small for this kernel at n=120"):
+        cholesky(Polynomial(degree=2).gram(x.repeat(4, 1), x.repeat(4, 1)), 1e-18)
+    assert held(120) == sum(part.numel() for part in parts) and held(40) <= 40**2
+
+
+@pytest.mark.parametrize("baseline", [NTK(n_max=90), RandomFeatures(number=50, n_max=90), Linearised(width=20, n_max=90)],
+                         ids=lambda baseline: baseline.label)
+def test_a_baseline_by_panels_has_the_same_curve(baseline, monkeypatch):
+    whole = baseline.curve(Parity(5), 3, 64, {"ridge": 1e-3})
+    tuned = baseline.tune(Parity(5), 64)
+    monkeypatch.setattr(panels_module, "PANEL", 16)
+    assert baseline.curve(Parity(5), 3, 64, {"ridge": 1e-3}).risk == pytest.approx(whole.risk, rel=1e-9)
+    again = baseline.tune(Parity(5), 64)
+    assert [e["risk"] for e in again["tried"]] == pytest.approx([e["risk"] for e in tuned["tried"]], rel=1e-4)
 
 
 def test_numerically_singular_kernels_are_refused_without_jitter():
@@ -127,7 +161,7 @@ def test_numerically_singular_kernels_are_refused_without_jitter():
             cholesky(kernel, ridge)
     with pytest.raises(UserError, match="too small"):
         cholesky(-kernel, 1e-3)
-    assert cholesky(kernel, 1e-10).isfinite().all()
+    assert cholesky(kernel, 1e-10).parts[0][0].isfinite().all()
 
 
 @pytest.mark.parametrize(("n_max", "ratio"), [(9, 1.1), (64, 2.0), (100, 1.1), (4096, 1.1), (4096, 1.001), (10, 50.0)])
@@ -252,7 +286,8 @@ def test_tune_records_singular_lambdas_and_refuses_when_all_are():
 
 def test_memory_is_refused_before_it_is_used(monkeypatch):
     assert memory_bytes(4096) == 8 * (4096**2 + 6 * ridge_module.BLOCK * 4096)
-    assert memory_bytes(100, 50) - memory_bytes(100) == 8 * (100 + 50) * 100
+    assert memory_bytes(100, 50) - memory_bytes(100) == 8 * (50 * 100 + 100**2), "the matrix stays while λ is tuned"
+    assert memory_bytes(100_000) == pytest.approx(8 * 100_000**2 / 2, rel=0.2), "half of a square"
     assert 0 < ridge_module.available_memory() < 2**50
     baseline = RBF(n_max=64)
     monkeypatch.setattr(ridge_module, "available_memory", lambda device: memory_bytes(64, 20) - 1)

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
 
 from bfc import streams
+from bfc.baselines.panels import starts
 from bfc.baselines.ridge import BLOCK, KernelRidge, is_integer, is_number
 from bfc.errors import require
 from bfc.types import Target
@@ -38,9 +39,10 @@ class FeatureRidge(KernelRidge):
         """Φ(x)·Φ(z) for ``x`` (N, d), ``z`` (M, d) → (N, M)."""
         return self.features(x, seed) @ self.features(z, seed).mT
 
-    def _matrices(self, x: Tensor, x_test: Tensor, seed: int) -> tuple[Tensor, Iterator[Tensor]]:
+    def _matrices(self, x: Tensor, x_test: Tensor, seed: int) -> tuple[Sequence[Tensor], Iterator[Tensor]]:
         phi = self.features(x, seed)
-        return phi @ phi.mT, (self.features(rows, seed) @ phi.mT for rows in x_test.split(BLOCK))
+        panels = [phi[first:] @ phi[first:last].mT for first, last in starts(len(phi))]
+        return panels, (self.features(rows, seed) @ phi.mT for rows in x_test.split(BLOCK))
 
     def _beside(self, target: Target) -> int:
         return 8 * (self.n_max + 3 * BLOCK) * self.count(target.input_width)

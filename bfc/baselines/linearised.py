@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bfc import streams
+from bfc.baselines.panels import starts
 from bfc.baselines.ridge import BLOCK, KernelRidge, is_integer, is_number
 from bfc.errors import require
 from bfc.types import Target
@@ -47,9 +48,14 @@ class Linearised(KernelRidge):
         """``x`` (N, d), ``z`` (M, d) → (N, M)."""
         return self._inner(self._parts(x, seed), self._parts(z, seed))
 
-    def _matrices(self, x: Tensor, x_test: Tensor, seed: int) -> tuple[Tensor, Iterator[Tensor]]:
+    def _matrices(self, x: Tensor, x_test: Tensor, seed: int) -> tuple[Sequence[Tensor], Iterator[Tensor]]:
         parts = self._parts(x, seed)
-        return self._inner(parts, parts), (self._inner(self._parts(rows, seed), parts) for rows in x_test.split(BLOCK))
+
+        def of(rows: slice) -> list[tuple[Tensor, Tensor]]:
+            return [(inputs[rows], gradients[rows]) for inputs, gradients in parts]
+
+        panels = [self._inner(of(slice(first, None)), of(slice(first, last))) for first, last in starts(len(x))]
+        return panels, (self._inner(self._parts(rows, seed), parts) for rows in x_test.split(BLOCK))
 
     def _beside(self, target: Target) -> int:
         return 8 * (self.n_max + BLOCK) * (2 * self.depth * self.width + target.input_width) + 8 * self.depth * self.width**2

@@ -21,13 +21,12 @@ import torch
 from torch import Tensor
 
 from bfc import interrupt
+from bfc.baselines.panels import cholesky, gram_matrix, held, kernel_panels
 from bfc.errors import UserError, require
 from bfc.types import Curve, Target, sample
 
 BLOCK = 1024
-"""Rows of a kernel matrix that are computed and solved for at a time."""
-TILE, GPU_TILE = 256, 4096
-"""Rows and columns of a kernel matrix that are computed at a time: on a CPU half a megabyte, which the cache holds, on a GPU 128."""
+"""Test rows that are computed and solved for at a time."""
 SMALLEST_N = 8
 """First n of a baseline's grid."""
 
@@ -51,9 +50,10 @@ def crossing(n: Sequence[int], risk: Sequence[float], eps: float) -> float | Non
 
 
 def memory_bytes(n: int, kept_test: int = 0) -> int:
-    """Peak memory of one curve in bytes: 8 (n² + 6 BLOCK n), K that becomes its factor, a block of test rows and what a kernel and the
-    solve need beside it; and 8 (n² + T n) more while λ is tuned, K itself and its T = ``kept_test`` test rows for the next λ."""
-    return 8 * n * (n + 6 * BLOCK + (n + kept_test if kept_test else 0))
+    """Peak memory of one curve in bytes: 8 (H + 6 BLOCK n + T n). H numbers in the panels of K (:mod:`bfc.baselines.panels`; n² up to 4096
+    points, towards n²/2 beyond), whose place the factor takes; a block of test rows and what a kernel and the solve need beside it. While
+    λ is tuned K stays beside its factor, 2 H, and so do T = ``kept_test`` test rows of the kernel."""
+    return 8 * (held(n) * (2 if kept_test else 1) + n * (6 * BLOCK + kept_test))
 
 
 def available_memory(device: torch.device | str = "cpu") -> int:
@@ -74,74 +74,35 @@ def available_memory(device: torch.device | str = "cpu") -> int:
     return min(limits)
 
 
-def cholesky(kernel: Tensor, ridge: float, overwrite: bool = False) -> Tensor:
-    """Lower factor L of ``kernel + ridge · I = LLᵀ`` for a symmetric ``kernel`` (N, N), which is left untouched unless ``overwrite``
-    gives its memory to the factor.
-
-    No jitter is ever added: λ is part of the method. In exact arithmetic every squared pivot is at least λ, so one
-    below λ/2, or below the rounding error N · 2⁻⁵² · mean K(x, x), shows that rounding has swallowed the ridge.
-    Raises :class:`UserError` then.
-    """
-    size = len(kernel)
-    factor = kernel if overwrite else kernel.clone()
-    scale = factor.diagonal().mean().item()
-    factor.diagonal().add_(ridge)
-    factor = factor.mT  # column-major, so that LAPACK factorises it in place
-    info = torch.empty((), dtype=torch.int32, device=kernel.device)
-    torch.linalg.cholesky_ex(factor, out=(factor, info))
-    floor = max(ridge / 2, size * torch.finfo(kernel.dtype).eps * scale)
-    if info.item() or factor.diagonal().min().item() ** 2 < floor:
-        raise UserError(
-            f"baseline.ridge={ridge:g}: too small for this kernel at n={size}, where K + ridge I is not positive "
-            f"definite in {str(kernel.dtype).removeprefix('torch.')} arithmetic; must be larger"
-        )
-    return factor
-
-
-def gram_matrix(gram: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor | None = None) -> Tensor:
-    """The kernel matrix (N, M) of ``x`` (N, d) against ``z`` (M, d), or of ``x`` with itself. By tiles, since a kernel is a chain
-    of elementwise passes, which a CPU's cache holds and a GPU's memory has room beside the matrix for; and only on and below the diagonal
-    where the matrix is symmetric."""
-    rows, size = x if z is None else z, TILE if x.device.type == "cpu" else GPU_TILE
-    matrix = x.new_empty(len(x), len(rows))
-    for i in range(0, len(x), size):
-        for j in range(0, i + 1 if z is None else len(rows), size):
-            tile = gram(x[i : i + size], rows[j : j + size])
-            matrix[i : i + size, j : j + size] = tile
-            if z is None and j < i:
-                matrix[j : j + size, i : i + size] = tile.mT
-    return matrix
-
-
 def squared(predicted: Tensor, truth: Tensor) -> Tensor:
     """(predicted − truth)²"""
     return (predicted - truth).square_()
 
 
-def learning_curve(kernel: Tensor, cross: Tensor | Iterable[Tensor], y: Tensor, f_test: Tensor, chance: float,
+def learning_curve(kernel: Tensor | Sequence[Tensor], cross: Tensor | Iterable[Tensor], y: Tensor, f_test: Tensor, chance: float,
                    ridge: float, n: Sequence[int] | None = None, error: Callable[[Tensor, Tensor], Tensor] = squared,
                    overwrite: bool = False) -> Tensor:
     """Relative risk of kernel ridge regression on the first n training points, for every n asked for.
 
-    ``kernel`` (N, N) over the training inputs; ``cross`` (T, N) from test to training inputs, whole or as an iterable
+    ``kernel`` (N, N) over the training inputs, whole or as its panels (:mod:`bfc.baselines.panels`), which is left untouched unless told
+    to ``overwrite`` it; ``cross`` (T, N) from test to training inputs, whole or as an iterable
     of consecutive row blocks (then only one block is held); ``y`` (N,); ``f_test`` (T,) the noiseless target;
     ``chance`` the error of the best constant (the variance of f*); ``n`` values in 1 … N, or None for every n from 1 to N;
-    ``error`` the error of predictions (T, len(n)) against f* (T, 1); ``overwrite`` gives the memory of ``kernel`` to
-    its factor. The estimator is k(x, X_n)(K_n + λI)⁻¹y_n. Returns the mean over test rows of the error, (f − f*)²
-    unless told otherwise, divided by ``chance``, shape (len(n),). Cost:
+    ``error`` the error of predictions (T, len(n)) against f* (T, 1). The estimator is k(x, X_n)(K_n + λI)⁻¹y_n. Returns the
+    mean over test rows of the error, (f − f*)² unless told otherwise, divided by ``chance``, shape (len(n),). Cost:
     N³/3 + T N² floating-point operations. Raises :class:`UserError` where K + λI is numerically singular (see
-    :func:`cholesky`) and ValueError where shapes do not fit. Source: leading blocks of the Cholesky factor, Golub &
-    Van Loan, Matrix Computations (4th ed.), §4.2.
+    :func:`bfc.baselines.panels.cholesky`) and ValueError where shapes do not fit. Source: leading blocks of the Cholesky factor,
+    Golub & Van Loan, Matrix Computations (4th ed.), §4.2.
     """
-    if n is not None and not (len(n) and 1 <= min(n) and max(n) <= len(kernel)):
-        raise ValueError(f"n must hold values in 1 ... {len(kernel)}")
+    if n is not None and not (len(n) and 1 <= min(n) and max(n) <= len(y)):
+        raise ValueError(f"n must hold values in 1 ... {len(y)}")
     factor = cholesky(kernel, ridge, overwrite)
-    z = torch.linalg.solve_triangular(factor, y.unsqueeze(1), upper=False).squeeze(1)
-    columns = None if n is None else torch.tensor(n, device=kernel.device) - 1
-    total = kernel.new_zeros(len(kernel) if n is None else len(n))
+    z = factor.solve(y.unsqueeze(1)).squeeze(1)
+    columns = None if n is None else torch.tensor(n, device=y.device) - 1
+    total = y.new_zeros(len(y) if n is None else len(n))
     done = 0
     for block in cross.split(BLOCK) if isinstance(cross, Tensor) else cross:
-        predicted = torch.linalg.solve_triangular(factor, block.mT, upper=False).mT.mul_(z).cumsum_(1)
+        predicted = factor.solve(block.mT).mT.mul_(z).cumsum_(1)
         if columns is not None:
             predicted = predicted.index_select(1, columns)
         total += error(predicted, f_test[done : done + len(block), None]).sum(0)
@@ -275,22 +236,21 @@ class KernelRidge(ABC):
         rows. Raises :class:`UserError` if memory does not suffice or λ is too small for float64."""
         self._require_memory(target, 0, device)
         kernel, cross, rest = self._chosen(tuned)._problem(target, seed, test, device)
-        risks = learning_curve(kernel, cross, *rest, tuned["ridge"], self.grid, target.error, overwrite=True)
-        return Curve(self.grid, risks.tolist())
+        return Curve(self.grid, learning_curve(kernel, cross, *rest, tuned["ridge"], self.grid, target.error, overwrite=True).tolist())
 
     def _problem(self, target: Target, seed: int, test: int, device: torch.device | str
-                 ) -> tuple[Tensor, Iterator[Tensor], tuple[Tensor, Tensor, float]]:
-        """K (n_max, n_max), the row blocks of the test kernel as they are asked for, and (y, f_test, variance)."""
+                 ) -> tuple[Sequence[Tensor], Iterator[Tensor], tuple[Tensor, Tensor, float]]:
+        """The panels of K (n_max, n_max), the row blocks of the test kernel as they are asked for, and (y, f_test, variance)."""
         draw = target.draw([seed], dtype=torch.float64, device=device)
         (x, y), (x_test, f_test) = (sample(draw, role, torch.arange(rows, device=device).unsqueeze(0))
                                     for role, rows in (("train", self.n_max), ("test", test)))
         kernel, cross = self._matrices(x[0], x_test[0], seed)
         return kernel, cross, (y[0], f_test[0], draw.chance[0].item())
 
-    def _matrices(self, x: Tensor, x_test: Tensor, seed: int) -> tuple[Tensor, Iterator[Tensor]]:
-        """K of ``x`` (N, d) and the row blocks (BLOCK, N) of the kernel of ``x_test`` (T, d) against it; a kernel that is drawn at random
-        is that of ``seed``."""
-        return gram_matrix(self.gram, x), (gram_matrix(self.gram, rows, x) for rows in x_test.split(BLOCK))
+    def _matrices(self, x: Tensor, x_test: Tensor, seed: int) -> tuple[Sequence[Tensor], Iterator[Tensor]]:
+        """The panels of K of ``x`` (N, d) and the row blocks (BLOCK, N) of the kernel of ``x_test`` (T, d) against it; a kernel that is
+        drawn at random is that of ``seed``."""
+        return kernel_panels(self.gram, x), (gram_matrix(self.gram, rows, x) for rows in x_test.split(BLOCK))
 
     def _beside(self, target: Target) -> int:
         """Bytes that are held besides the kernel matrices."""

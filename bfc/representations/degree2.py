@@ -3,6 +3,7 @@ representation with D = d^{p/2} features at p = 4. It is **not** a neural repres
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,17 +50,18 @@ class Degree2(Representation):
         products, squares = x[..., i] * x[..., j], x.square()
         if self._sphere(target):
             products = products * math.sqrt((d + 2) / d)
-            squares = squares @ (_contrasts(d).to(x) * math.sqrt((d + 2) / (2 * d)))
+            squares = squares @ (_contrasts(d, x.dtype, x.device) * math.sqrt((d + 2) / (2 * d)))
         else:
             squares = (squares - 1) * math.sqrt(0.5)
         one = [torch.ones_like(x[..., :1])] if self.constant else []
         return torch.cat([*one, x, products, squares], 2)
 
 
-def _contrasts(d: int) -> Tensor:
-    """d − 1 orthonormal columns (d, d − 1) orthogonal to (1, ..., 1) (Helmert), float64."""
+@functools.lru_cache(maxsize=8)
+def _contrasts(d: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """d − 1 orthonormal columns (d, d − 1) orthogonal to (1, ..., 1) (Helmert); kept, so that no step of a training copies them."""
     c = torch.zeros(d, d - 1, dtype=torch.float64)
     for k in range(1, d):
         c[:k, k - 1], c[k, k - 1] = 1.0, -float(k)
         c[:, k - 1] /= math.sqrt(k * (k + 1))
-    return c
+    return c.to(device, dtype)
