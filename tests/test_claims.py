@@ -24,7 +24,7 @@ STUDIES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
 
 def evidence(nstar=(), exponents=(), trainings=()):
     return Evidence(pd.DataFrame(list(nstar), columns=["method", "d", "L", "eps", "nstar", "lo", "hi", "censored", "outcome",
-                                                       "largest_n"]),
+                                                       "largest_n"]).assign(degree=4),
                     pd.DataFrame(list(exponents), columns=["method", "eps", "exponent", "lo", "hi"]),
                     pd.DataFrame(list(trainings), columns=["method", "d", "n", "seed", "kind", "risk", "a", "b", "c"]))
 
@@ -76,6 +76,15 @@ def test_the_smallest_ratio_of_sample_sizes_decides():
     assert verdict("nstar_ratio", evidence(unknown), over="slow", under="fast", eps=0.01, at_least=2)["measured"] == 4
     assert verdict("nstar_ratio", evidence(unknown[-2:]), over="slow", under="fast", eps=0.01, at_least=2)["verdict"] == "undecided"
     assert verdict("nstar_ratio", evidence(), over="slow", under="fast", eps=0.01, at_least=2)["verdict"] == "undecided"
+
+
+def test_ratios_are_taken_at_one_degree():
+    """Degree 4 needs less than degree 6 of either method: neither is compared with the other."""
+    found = [("slow", 400), ("fast", 100), ("slow", 900), ("fast", 300)]
+    data = evidence([(method, 8, 1, 0.01, n, 0.98 * n, 1.02 * n, "", "success", 999) for method, n in found])
+    data.nstar["degree"] = [4, 4, 6, 6]
+    found = verdict("nstar_ratio", data, over="slow", under="fast", eps=0.01, at_least=2)
+    assert found["measured"] == 3 and "degree 6, of 2" in found["remark"]
 
 
 def test_what_is_demanded_reads_as_a_sentence():

@@ -92,8 +92,15 @@ def _trainings(job: Job) -> int:
 
 @functools.lru_cache(maxsize=4096)
 def parameters(learner: Any, target: Any) -> int:
-    """Parameters of one training."""
-    return sum(p[0].numel() for p in learner.init_params(target, target.draw([0])).values())
+    """Parameters of one training: of tensors without values (torch's ``meta``) where the target can be drawn so, since a draw may whiten
+    thousands of features."""
+    def count(device: str) -> int:
+        return sum(p[0].numel() for p in learner.init_params(target, target.draw([0], device=device)).values())
+
+    try:
+        return count("meta")
+    except (NotImplementedError, RuntimeError):  # something needs a value
+        return count("cpu")
 
 
 def _measured(cell: Cell) -> tuple[str, float] | None:
