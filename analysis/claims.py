@@ -5,6 +5,7 @@ A verdict is *reproduced* only where the whole 95 % interval satisfies the claim
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from bfc.launch.budget import SIZES
 from bfc.launch.folders import SWEEPS
 
 COLUMNS = ("claim", "paper", "study", "predicted", "measured", "lo", "hi", "verdict", "remark", "command", "next")
+
+
 def study_node(study: str, folder: Path = SWEEPS) -> dict[str, Any]:
     """The ``study`` node of a study's file; empty for a study without a file."""
     path = folder / f"{study}.yaml"
@@ -39,7 +42,7 @@ def judge(study: str, evidence: Evidence, claims: Sequence[Mapping[str, Any]] | 
         size = claim.get("size", SIZES[1])
         larger = next_size(size, sizes) if found.verdict == UNDECIDED else None
         rows.append({"claim": claim["statement"], "paper": claim["paper"], "study": study,
-                     "predicted": demand(thresholds), "measured": found.measured, "lo": found.lo,
+                     "predicted": demand(thresholds, claim["predicate"]), "measured": found.measured, "lo": found.lo,
                      "hi": found.hi, "verdict": found.verdict, "remark": found.remark,
                      "command": command(study, size), "next": command(study, larger) if larger else ""})
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -59,15 +62,25 @@ def next_size(decides: str, run: Collection[str]) -> str | None:
     return SIZES[largest + 1] if largest + 1 < len(SIZES) else None
 
 
-def demand(thresholds: Mapping[str, Any]) -> str:
-    """Thresholds as a reader would say them: ``refit over staged, ε = 0.01, at least 1.5``."""
-    said = []
-    for key, value in thresholds.items():
+def demand(thresholds: Mapping[str, Any], predicate: str | None = None) -> str:
+    """What ``predicate`` measures and the thresholds, as a reader would say them: ``smallest ratio of n*: refit over staged, ε = 0.01, at
+    least 1.5``."""
+    said, quantity, values = [], "", dict(thresholds)
+    if predicate is not None:
+        quantity = discover.constant("predicates", predicate, "QUANTITY", "")
+        given = inspect.signature(discover.part("predicates", predicate, "claim")).parameters
+        values = {name: thresholds.get(name, part.default) for name, part in given.items()
+                  if name in thresholds or (name in ("column", "at_least") and part.default in ("risk", 1.0))}
+    for key, value in sorted(values.items(), key=lambda item: item[0] in ("at_least", "at_most")):
         if isinstance(value, Mapping):
-            said.append(demand(value) if key == "thresholds" else ", ".join(f"{name} = {part}" for name, part in value.items()))
+            part = demand(value, thresholds.get("predicate")) if key == "thresholds" else ", ".join(f"{k} = {v}" for k, v in value.items())
+            said.append(part)
+            continue
+        if key == "predicate":
             continue
         text = f"{value:g}" if isinstance(value, (int, float)) else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         shown = {"method": text, "over": text, "under": f"over {text}", "eps": f"ε = {text}", "from_L": f"from L = {text}",
-                 "columns": " > ".join(text.split(", ")), "factors": f"by factors {text}"}
+                 "columns": " > ".join(text.split(", ")), "column": text,
+                 "with_column": f"over {text}", "from_d": f"from d = {text}", "to_d": f"to d = {text}", "factors": f"by factors {text}"}
         said.append(shown.get(key, f"{key.replace('_', ' ')} {text}"))
-    return ", ".join(said).replace(", over ", " over ")
+    return ": ".join(filter(None, (quantity, ", ".join(said).replace(", over ", " over "))))

@@ -53,7 +53,8 @@ def render(**values: Any) -> str:
                             for name in ("page.html", "page.js", "chart.js"))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     colours = [(name.lstrip("#"), name, dark) for name, dark in zip(COLOURS, DARK, strict=True)]
-    return environment.from_string(page).render(**values, script=markupsafe.Markup(charts + tables), colours=colours)
+    anchors = {study["name"]: f"study-{place}" for place, study in enumerate(values["studies"], 1)}
+    return environment.from_string(page).render(**values, anchors=anchors, script=markupsafe.Markup(charts + tables), colours=colours)
 
 
 def data_uri(path: Path, kind: str) -> str:

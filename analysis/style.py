@@ -3,6 +3,7 @@ and one on paper agree."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import pandas as pd
@@ -26,14 +27,24 @@ class Look:
 
 
 def looks(nstar: pd.DataFrame) -> dict[str, Look]:
-    """Line label → look, for every line of the n* table; the same methods get the same colours in any study."""
-    methods = sorted(nstar["method"].unique())
+    """Line label and method → look, for every line of the n* table (columns ``method, line`` and, where there are several, ``study``).
+
+    A method looks the same in every figure of a page: the colour that its name asks for, so that it mostly is the same on other pages,
+    too, unless a method of a study they share has it. Methods of one study differ in colour as long as there are colours, then in
+    marker."""
+    studies = nstar["study"] if "study" in nstar else pd.Series("", index=nstar.index)
+    shares = {method: set(own) for method, own in studies.groupby(nstar["method"])}
+    taken: dict[str, tuple[int, int]] = {}
+    for method in sorted(shares):
+        beside = [place for other, place in taken.items() if shares[other] & shares[method]]
+        wanted = zlib.crc32(method.encode())
+        colour = min(range(len(COLOURS)), key=lambda c: (sum(c == place[0] for place in beside), (c - wanted) % len(COLOURS)))
+        marker = min(range(len(MARKERS)), key=lambda m: ((colour, m) in beside, sum(m == place[1] for place in beside),
+                                                         (m - colour) % len(MARKERS)))
+        taken[method] = colour, marker
     found: dict[str, Look] = {}
-    for rank, method in enumerate(methods):
+    for method, (colour, marker) in taken.items():
         for variant, line in enumerate(sorted(nstar.loc[nstar["method"] == method, "line"].unique())):
-            found[line] = Look(
-                COLOURS[rank % len(COLOURS)],
-                MARKERS[(rank + variant * len(COLOURS)) % len(MARKERS)],
-                DASHES[variant % len(DASHES)],
-            )
+            found[line] = Look(COLOURS[colour], MARKERS[(marker + variant) % len(MARKERS)], DASHES[variant % len(DASHES)])
+        found.setdefault(method, Look(COLOURS[colour], MARKERS[marker], "-"))
     return found

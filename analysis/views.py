@@ -251,7 +251,7 @@ def claim_view(verdicts: pd.DataFrame) -> View:
     for row in verdicts.to_dict("records"):
         measured, interval = finding_text(row)
         remark = "; ".join(filter(None, (row["remark"], f"next: {row['next']}" if row["next"] else "")))
-        records.append({"verdict": row["verdict"], "claim": row["claim"], "predicted": row["predicted"],
+        records.append({"verdict": row["verdict"], "study": row["study"], "claim": row["claim"], "predicted": row["predicted"],
                         "measured": (measured, row["measured"]), "95 % interval": (interval, row["lo"]), "remark": remark,
                         "paper": row["paper"], "command": row["command"]})
     return view(records, "no study here states a claim")

@@ -1,6 +1,7 @@
 """The ``bfc`` command: everything around the one training entry point (planning, watching, collecting, checking). A subcommand is one
 file ``bfc/commands/<name>.py`` whose function ``main`` is a typer command: its docstring is the help, its annotated parameters are
-the options. It is found by existing, and imports what is heavy inside ``main``, so that ``bfc --help`` stays quick."""
+the options. It is found by existing, and imports what is heavy inside ``main``, so that ``bfc --help`` stays quick; there it stands under
+the heading that it names as ``PANEL``."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ import bfc.commands
 from bfc.errors import UserError
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
+PANELS = ("Run", "Watch a launch", "Results", "Theory", "This machine")
+"""Headings in the order of ``bfc --help``; others follow."""
 
 
 def application() -> typer.Typer:
@@ -22,9 +25,10 @@ def application() -> typer.Typer:
                       help="Sample complexity of hierarchical learning: plan, run, watch and report studies. "
                            "Training itself: python -m bfc.train --help")
     app.callback()(_root)
-    for module in sorted(name for _, name, _ in pkgutil.iter_modules(bfc.commands.__path__)):
-        command = importlib.import_module(f"bfc.commands.{module}").main
-        app.command(module.replace("_", "-"), context_settings=CONTEXT)(command)
+    modules = [importlib.import_module(f"bfc.commands.{name}") for _, name, _ in pkgutil.iter_modules(bfc.commands.__path__)]
+    for module in sorted(modules, key=lambda module: [*PANELS, module.PANEL].index(module.PANEL)):
+        name = module.__name__.rpartition(".")[2].replace("_", "-")
+        app.command(name, context_settings=CONTEXT, rich_help_panel=module.PANEL)(module.main)
     return app
 
 

@@ -145,6 +145,19 @@ def test_methods_keep_their_colour_over_studies_and_lines_of_one_method_differ_i
     found = looks(rows)
     assert found["m, lr=1"].colour == found["m, lr=2"].colour != found["k"].colour
     assert found["m, lr=1"].dash != found["m, lr=2"].dash and len(COLOURS) == len(DARK) == len(set(COLOURS)) == len(set(DARK))
+    assert found["m"].colour == found["m, lr=1"].colour, "a figure may also ask by method"
+
+
+def test_methods_of_one_study_differ_in_colour_whatever_other_studies_are_on_the_page():
+    """Forty methods in ten studies, one of them in all: five and one methods a study, so there are colours enough for each study."""
+    names = [f"method {number}" for number in range(40)]
+    rows = pd.DataFrame({"method": [*names, *["common"] * 10], "study": [*(i % 10 for i in range(40)), *range(10)]})
+    found = looks(rows.assign(line=rows["method"]))
+    for _, own in rows.groupby("study"):
+        assert len({found[method].colour for method in own["method"]}) == len(own)
+    crowd = looks(pd.DataFrame({"method": names, "line": names}))
+    assert len({(look.colour, look.marker) for look in crowd.values()}) == len(names)
+    assert looks(rows[:1].assign(line=names[:1]))[names[0]].colour == found[names[0]].colour, "mostly the same on another page"
 
 
 def theory(**changes):

@@ -88,8 +88,10 @@ def test_ratios_are_taken_at_one_degree():
 
 
 def test_what_is_demanded_reads_as_a_sentence():
-    assert demand({"over": "a", "under": "b", "eps": 0.01, "at_least": 1.5, "from_L": 3}) == "a over b, ε = 0.01, at least 1.5, from L = 3"
+    assert demand({"over": "a", "under": "b", "eps": 0.01, "at_least": 1.5, "from_L": 3}) == "a over b, ε = 0.01, from L = 3, at least 1.5"
     assert demand({"method": "a", "columns": ["x/1", "y/1"], "factors": [4, 1.5]}) == "a, x/1 > y/1, by factors 4, 1.5"
+    assert demand({"method": "a", "eps": 0.1, "at_most": 2}, "exponent") == "exponent of n* in d: a, ε = 0.1, at most 2"
+    assert demand({"method": "a"}, "growing_in_d").endswith(": a, risk, at least 1"), "a default that is judged is said, too"
 
 
 def trainings(values, method="m", d=32, n=512, kind="training"):
@@ -141,7 +143,7 @@ def test_a_claim_within_a_part_of_a_study_sees_that_part_only():
         part = {"where": {"target": target}, "predicate": "never", "thresholds": {"method": "m", "eps": 0.01}}
         assert verdict("within", data, **part)["verdict"] == ("reproduced" if target == "deep" else "undecided")
     found = verdict("within", data, where={"task.noise": 1}, predicate="median_value", thresholds={"method": "m"})
-    assert found["remark"] == "nothing was measured with task.noise" and found["predicted"] == "task.noise = 1, predicate median_value, m"
+    assert found["remark"] == "nothing was measured with task.noise" and found["predicted"] == "task.noise = 1, median: m, risk"
 
 
 def test_agnostic_risks_are_judged_against_the_best_in_the_class():
@@ -195,3 +197,4 @@ def test_a_predicate_is_the_documented_function_of_its_file(name):
     function = discover.part("predicates", name, "test")
     first, *_ = inspect.signature(function).parameters
     assert first == "evidence" and function.__doc__
+    assert name == "within" or discover.constant("predicates", name, "QUANTITY", None), "what is measured, for the table of claims"

@@ -21,6 +21,12 @@ def test_every_command_explains_itself(name: str) -> None:
     assert done.exit_code == 0 and "Usage" in done.output and len(done.output.split()) > 10
 
 
+def test_the_list_of_commands_stands_under_headings_in_the_order_of_their_use() -> None:
+    text = RUNNER.invoke(cli.application(), ["--help"]).output
+    places = [text.index(f"─ {panel} ─") for panel in cli.PANELS]
+    assert places == sorted(places) and all(f"│ {name} " in text for name in NAMES)
+
+
 def test_version_prints_what_results_are_stamped_with() -> None:
     done = RUNNER.invoke(cli.application(), ["version"])
     assert set(json.loads(done.output)) >= {"python", "packages", "commit", "hardware"}

@@ -22,7 +22,9 @@ from bfc.train import run_job
 OPTIONS = [f"{path.parent.relative_to(CONF)}={path.stem}" for path in sorted(CONF.rglob("*.yaml")) if path.parent != CONF]
 STUDIES = sorted(SWEEPS.glob("*.yaml"))
 COMPANY = ((), ("optimizer.decay=constant",), ("target=radial", "learner=mean_field", "schedule=joint", "probe=none"),
-           ("learner=none", "baseline=polynomial"), ("baseline=polynomial",), ("learner=resnet", "schedule=joint", "probe=none"))
+           ("learner=quadratic_taylor", "schedule=all", "probe=none"), ("learner=resnet", "schedule=joint", "probe=none"),
+           ("learner=resnet", "learner.remember=true", "schedule=joint", "probe=none"), ("learner=untied_quadratic", "probe=none"),
+           ("learner=none", "baseline=polynomial"), ("baseline=polynomial",))
 """What an option may need beside it to make a job: fresh samples need a constant rate, some targets no learner, some learners and
 probes a target of their own."""
 NOT_IDENTITY = ("measure.eps", "measure.seeds", "measure.confirm", "measure.n", "compute.device", "compute.stack", "compute.threads",
@@ -34,7 +36,8 @@ DERIVED = ("fresh",)
 def companies(choice: str) -> list[tuple[str, ...]]:
     """What to try beside ``choice``; its own group is left to it, except that a learner may be left out."""
     group = choice.partition("=")[0]
-    return [tuple(part for part in company if part == "learner=none" or not part.startswith(f"{group}=")) for company in COMPANY]
+    own = (f"{group}=", f"{group}.")
+    return [tuple(part for part in company if part == "learner=none" or not part.startswith(own)) for company in COMPANY]
 
 
 def ids(values: dict) -> list[str]:
@@ -225,10 +228,14 @@ def test_each_key_of_a_baseline_is_part_of_its_identity(option: str) -> None:
 
 @pytest.mark.parametrize("group", ["target", "learner", "schedule", "optimizer", "probe", "baseline", "measure"])
 def test_each_option_of_a_group_is_another_cell(group: str) -> None:
-    """Two options may only share a cell where their trainings are the same: a ladder and an adaptive choice of n."""
-    found = {}
-    for choice in (choice for choice in OPTIONS if choice.startswith(f"{group}=")):
+    """Two options may only share a cell where their trainings are the same: a ladder and an adaptive choice of n. What only a learner
+    has is tried beside a learner, since a baseline's cell is the same whatever it is."""
+    found, of_learners = {}, group in ("schedule", "optimizer", "probe")
+    choices = [choice for choice in OPTIONS if choice.startswith(f"{group}=")]
+    for choice in choices:
         for company in companies(choice):
+            if of_learners and "learner=none" in company:
+                continue
             try:
                 found[choice] = tuple(ids(container(choice, *company)))
             except UserError:
@@ -237,6 +244,7 @@ def test_each_option_of_a_group_is_another_cell(group: str) -> None:
     if group == "measure":
         assert found.pop("measure=adaptive") == found["measure=ladder"]
     assert len(set(found.values())) == len(found) > 1 or group == "learner"
+    assert not of_learners or set(found) == set(choices), "COMPANY has no learner that suits the others"
 
 
 def test_what_is_asked_for_and_where_it_runs_is_no_part_of_the_identity() -> None:

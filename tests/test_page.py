@@ -108,6 +108,8 @@ def test_claims_come_first_and_say_their_verdict(page):
     assert verdicts == ["reproduced", "contradicted", "undecided"]
     assert page.locator("#claims p").first.inner_text().startswith("1 reproduced, 1 contradicted, 1 undecided.")
     assert "+sweeps=synthetic study.size=30m" in page.locator("#claims td.code").first.text_content()
+    place = page.locator("#claims tbody a").first.get_attribute("href")
+    assert page.locator(f"{place} h2").text_content() == "synthetic", "a claim leads to its study's figures"
 
 
 def test_tables_sort_by_value_both_ways_with_unknown_values_last(page):
@@ -199,7 +201,7 @@ def test_a_table_downloads_as_csv(page):
     with page.expect_download() as started:
         page.locator("#claims button.save").click()
     rows = list(csv.reader(io.StringIO(started.value.path().read_text())))
-    assert rows[0][:3] == ["verdict", "claim", "predicted"] and len(rows) == 4 and rows[2][0] == "contradicted"
+    assert rows[0][:4] == ["verdict", "study", "claim", "predicted"] and len(rows) == 4 and rows[2][0] == "contradicted"
 
 
 def test_tuning_cost_and_an_inexact_variance_are_said(page):

@@ -248,6 +248,14 @@ def test_a_failed_cell_is_shown_as_failed_and_its_end_as_done(tmp_path, monkeypa
     assert all(points(history(path)) == points(table(tmp_path / "results" / cell)) for path in paths)
 
 
+def test_one_process_shows_the_cells_of_several_folders_each_in_its_own(tmp_path) -> None:
+    """W&B's own process keeps the working directory in which it was started, ours may change it."""
+    for name in ("first", "second"):
+        assert run(*TINY, "tracker=wandb", "tracker.figures=false", cwd=tmp_path / name).status == 0
+    for name in ("first", "second"):
+        assert list(runs(tmp_path / name)) == list(store(tmp_path / name / "results"))
+
+
 def test_a_killed_and_resumed_cell_is_shown_whole(tmp_path) -> None:
     """kill -9 in the middle of a cell that is shown while it runs: the last run holds every training once, in order."""
     slow, live = [*TINY, "schedule.steps=500", "measure.seeds=3", "compute.stack=1"], ["tracker=wandb", "tracker.live=true"]

@@ -4,6 +4,7 @@ backward feature correction."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ def law_of_correction(evidence: Evidence) -> Iterator[Chart]:
         return
     for (target, d), own in rows.groupby(["target", "d"]):
         own = own[own[PREDICTED].notna()]
-        panels = [_law(own[own["L"] == L].assign(x=lambda t: alpha_ratio(t, [3, 2])), L) for L in sorted(own["L"].unique())]
+        panels = [_law(own[own["L"] == L].assign(x=lambda t: alpha_ratio(t, [3, 2])), L, evidence) for L in sorted(own["L"].unique())]
         panels = [panel for panel in panels if panel is not None]
         bound = _bound(own)
         if bound is not None:
@@ -37,17 +38,18 @@ def law_of_correction(evidence: Evidence) -> Iterator[Chart]:
             yield Chart(f"law-{target}-d{d}", caption, [[panel] for panel in panels], (2.8,), most_columns=2)
 
 
-def _law(rows: pd.DataFrame, L: int) -> Panel | None:
+def _law(rows: pd.DataFrame, L: int, evidence: Evidence) -> Panel | None:
     if rows["x"].nunique() < 2:
         return None
     series = []
-    for colour, marker, (method, own) in zip(COLOURS, MARKERS, rows.groupby("method"), strict=False):
+    for method, own in rows.groupby("method"):
         points = own.groupby("x")[MEASURED].quantile([0.25, 0.5, 0.75]).unstack()
         data = pd.DataFrame({"x": points.index, "y": points[0.5].to_numpy(), "lo": points[0.25].to_numpy(), "hi": points[0.75].to_numpy()})
         closed = own.groupby("x")[PREDICTED].median()
         predicted = pd.DataFrame({"x": closed.index, "y": closed.to_numpy()})
-        series += [Series(f"{method}: predicted", Look(colour, "", "--"), predicted, "line", "predicted in closed form"),
-                   Series(method, Look(colour, marker, ""), data, "points", f"{method}: trained")]
+        look = evidence.looks[method]
+        series += [Series(f"{method}: predicted", replace(look, marker="", dash="--"), predicted, "line", "predicted in closed form"),
+                   Series(method, replace(look, dash=""), data, "points", f"{method}: trained")]
     return Panel(series, Axis("α_3 / α_2"), Axis("Gram error of level 2 alone"), f"level 2 alone, L = {L}")
 
 

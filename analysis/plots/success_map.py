@@ -11,7 +11,7 @@ from scipy import stats
 from analysis.cells import rows_of
 from analysis.chart import Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
-from analysis.style import COLOURS, MARKERS, Look
+from analysis.style import Look
 
 ORDER = 14
 
@@ -30,9 +30,8 @@ def success_map(evidence: Evidence, risk: float) -> Iterator[Chart]:
             continue
         axis = Axis("information gap α_{l+1} / α_l", ticks={g: f"{g:g}" for g in sorted(own["gap"].unique())},
                     range=(own["gap"].min() / 1.3, own["gap"].max() * 1.3))
-        looks = {method: Look(c, m, "-") for c, m, method in zip(COLOURS, MARKERS, sorted(own["method"].unique()), strict=False)}
         share = Axis(f"share with risk ≤ {risk:g}", log=False, range=(-0.05, 1.05))
-        columns = [[Panel([_series(rows, method, looks[method], risk) for method, rows in cell.groupby("method")], axis, share,
+        columns = [[Panel([_series(rows, method, evidence.looks[method], risk) for method, rows in cell.groupby("method")], axis, share,
                           f"widths p = {widths}")] for widths, cell in own.groupby("widths")]
         caption = (f"Share of trainings that reach a relative risk of {risk:g}, {target}, L = {L}, d = {d}, against the information gap "
                    "(right of 1: higher levels weigh more). Bars: 95 % Wilson intervals.")

@@ -9,6 +9,8 @@ from analysis.chosen import chosen
 from analysis.evidence import Evidence, Finding, band, nothing
 from analysis.norms import norm_column, over_floor
 
+QUANTITY = "smallest risk over the certified floor of its norm"
+
 
 def above_floor(evidence: Evidence, method: str, where: Mapping[str, Any] | None = None, at_least: float = 1.0) -> Finding:
     """The risk of every training over the certified floor of its own path norm, under the law it was trained on; the smallest ratio is

@@ -8,6 +8,8 @@ from analysis.evidence import Evidence, Finding, band, nothing, values_by_seed
 from analysis.risks import median_interval
 from bfc.tasks.agnostic import Agnostic
 
+QUANTITY = "median risk over its bound, at most 1"
+
 
 def agnostic_bound(evidence: Evidence, method: str, gamma: float, eps: float) -> Finding:
     """The median over seeds of the relative risk, over the bound (1 + γ) OPT + ε², is at most one; OPT is that of the cell's task."""

@@ -8,6 +8,8 @@ from analysis.cells import rows_of
 from analysis.evidence import Evidence, Finding, band, nothing
 from analysis.risks import median_interval
 
+QUANTITY = "median of one column over another"
+
 
 def agreement(evidence: Evidence, method: str, column: str, with_column: str, L: int | None = None, at_least: float = 0.0,
               at_most: float = math.inf) -> Finding:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from analysis.evidence import Evidence, Finding, band
 from analysis.norms import floor
 
+QUANTITY = "largest gap between both bounds"
+
 
 def certified_gap(evidence: Evidence, d: Sequence[int], eps: Sequence[float], at_most: float, law: str = "limit") -> Finding:
     """The largest relative gap of primal and dual over a table of (d, ε) is at most a bound; deterministic, so its interval is a point."""

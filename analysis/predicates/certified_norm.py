@@ -8,6 +8,8 @@ from typing import Literal
 from analysis.evidence import Evidence, Finding, band
 from analysis.norms import floor
 
+QUANTITY = "path norm needed"
+
 
 def certified_norm(evidence: Evidence, d: int, eps: float, law: Literal["bessel", "limit"] = "limit", over_d: int | None = None,
                    at_least: float = 0.0, at_most: float = math.inf) -> Finding:

@@ -8,6 +8,8 @@ from analysis.crossings import crossings
 from analysis.evidence import CONTRADICTED, REPRODUCED, UNDECIDED, Evidence, Finding, nothing
 from analysis.laws import law as law_of
 
+QUANTITY = "n* over a law of d"
+
 
 def collapse(evidence: Evidence, method: str, eps: float, law: str, at_least: float, at_most: float) -> Finding:
     """The median n* of the seeds over the law (:mod:`analysis.laws`) at every d lies in a band. Measured: the geometric mean over d, its

@@ -11,6 +11,8 @@ import numpy as np
 from analysis.chosen import restricted
 from analysis.evidence import Evidence, Finding, band, nothing
 
+QUANTITY = "exponent of n* in d"
+
 
 def exponent(evidence: Evidence, method: str, eps: float, at_least: float = -math.inf, at_most: float = math.inf,
              where: Mapping[str, Any] | None = None) -> Finding:

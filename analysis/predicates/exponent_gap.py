@@ -8,6 +8,8 @@ import numpy as np
 
 from analysis.evidence import Evidence, Finding, band, nothing
 
+QUANTITY = "difference of exponents in d"
+
 
 def exponent_gap(evidence: Evidence, over: str, under: str, eps: float, at_least: float) -> Finding:
     """The difference of the fitted exponents, over − under; interval: half widths added in quadrature, each side by itself."""

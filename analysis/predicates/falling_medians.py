@@ -9,6 +9,8 @@ import pandas as pd
 from analysis.evidence import Evidence, Finding, band, nothing, values_by_seed
 from analysis.risks import median_interval
 
+QUANTITY = "smallest fall from one method to the next, over its factor, at least 1"
+
 
 def falling_medians(evidence: Evidence, methods: Sequence[str], column: str = "risk", factors: Sequence[float] | None = None) -> Finding:
     """From each of ``methods`` to the next, a column falls by its factor (1: strictly) in the median over seeds of the ratio; the step with

@@ -9,6 +9,8 @@ from typing import Any
 from analysis.chosen import chosen, medians
 from analysis.evidence import Evidence, Finding, band, nothing
 
+QUANTITY = "smallest factor of the median from one d to the next"
+
 
 def growing_in_d(evidence: Evidence, method: str, where: Mapping[str, Any] | None = None, column: str = "risk", from_d: int = 1,
                  to_d: int = 1 << 20, at_least: float = 1.0) -> Finding:

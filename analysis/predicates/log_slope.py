@@ -6,6 +6,8 @@ import numpy as np
 
 from analysis.evidence import Evidence, Finding, band, nothing
 
+QUANTITY = "slope of logarithms"
+
 
 def log_slope(evidence: Evidence, method: str, column: str, against: str, at_least: float, at_most: float) -> Finding:
     """The slope of log ``column`` against log of the configuration key ``against``, least squares over all trainings of the method;

@@ -9,6 +9,8 @@ import pandas as pd
 from analysis.evidence import Evidence, Finding, band, nothing, values_by_seed
 from analysis.risks import median_interval
 
+QUANTITY = "median ratio, seed by seed"
+
 
 def median_ratio(evidence: Evidence, over: str, under: str, column: str = "risk", under_column: str | None = None,
                  at_least: float = 0.0, at_most: float = math.inf) -> Finding:

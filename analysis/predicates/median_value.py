@@ -7,6 +7,8 @@ import math
 from analysis.evidence import Evidence, Finding, band, nothing, values_by_seed
 from analysis.risks import median_interval
 
+QUANTITY = "median"
+
 
 def median_value(evidence: Evidence, method: str, column: str = "risk", at_least: float = 0.0, at_most: float = math.inf) -> Finding:
     """The median over seeds of a stored column, at the largest d and n, lies in a band."""

@@ -6,6 +6,8 @@ import math
 
 from analysis.evidence import CONTRADICTED, REPRODUCED, UNDECIDED, Evidence, Finding, cells_of, nothing
 
+QUANTITY = "share of cells that get there, 0 with a plateau in all"
+
 
 def never(evidence: Evidence, method: str, eps: float) -> Finding:
     """The method reaches eps at no d, and its trainings are on a plateau: neither fresh data nor more steps help."""

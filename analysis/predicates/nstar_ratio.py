@@ -9,6 +9,8 @@ from typing import Any
 from analysis.chosen import restricted
 from analysis.evidence import Evidence, Finding, band, cells_of, nothing
 
+QUANTITY = "smallest ratio of n*"
+
 
 def nstar_ratio(evidence: Evidence, over: str, under: str, eps: float, at_least: float, from_L: int = 1, d: int | None = None,
                 over_where: Mapping[str, Any] | None = None, under_where: Mapping[str, Any] | None = None) -> Finding:

@@ -11,6 +11,8 @@ from scipy import stats
 from analysis.crossings import crossings
 from analysis.evidence import Evidence, Finding, band, nothing
 
+QUANTITY = "slope of log n*"
+
 
 def nstar_slope(evidence: Evidence, method: str, eps: float, against: str, at_least: float, at_most: float) -> Finding:
     """Slope of log n* (medians over seeds, :func:`analysis.crossings.crossings`) against log of the configuration key ``against``, one

@@ -11,6 +11,8 @@ from analysis.cells import alpha_ratio, rows_of
 from analysis.evidence import Evidence, Finding, band, nothing
 from analysis.risks import median_interval
 
+QUANTITY = "exponent of a column in alpha_upper / alpha_lower"
+
 
 def power_law(evidence: Evidence, method: str, column: str, ratio: Sequence[int], L: int | None = None, at_least: float = -math.inf,
               at_most: float = math.inf) -> Finding:

@@ -9,6 +9,8 @@ from typing import Any
 from analysis.chosen import chosen, medians
 from analysis.evidence import Evidence, Finding, band, nothing
 
+QUANTITY = "median at the worst d"
+
 
 def risk_at_every_d(evidence: Evidence, method: str, where: Mapping[str, Any] | None = None, column: str = "risk", n: int | None = None,
                     from_d: int = 1, to_d: int = 1 << 20, at_least: float = 0.0, at_most: float = math.inf) -> Finding:

@@ -9,6 +9,8 @@ from typing import Any
 from analysis.chosen import chosen, medians
 from analysis.evidence import Evidence, Finding, band, nothing
 
+QUANTITY = "smallest ratio of medians over d"
+
 
 def risk_ratio_at_every_d(evidence: Evidence, over: str, under: str, over_where: Mapping[str, Any] | None = None,
                           under_where: Mapping[str, Any] | None = None, column: str = "risk", n: int | None = None, from_d: int = 1,

@@ -10,6 +10,8 @@ from scipy import stats
 
 from analysis.evidence import CONTRADICTED, REPRODUCED, UNDECIDED, Evidence, Finding, nothing, values_by_seed
 
+QUANTITY = "share of seeds in which all fall"
+
 
 def share_falling(evidence: Evidence, method: str, columns: Sequence[str], at_least: float,
                   factors: Sequence[float] | None = None) -> Finding:

@@ -10,6 +10,8 @@ from scipy import stats
 from analysis.cells import rows_of, same_list
 from analysis.evidence import Evidence, Finding, band, nothing
 
+QUANTITY = "share of successes"
+
 
 def success_share(evidence: Evidence, method: str, risk: float, alpha: Sequence[float] | None = None, widths: Sequence[int] | None = None,
                   at_least: float = -math.inf, at_most: float = math.inf) -> Finding:

@@ -10,6 +10,8 @@ from analysis.chosen import chosen
 from analysis.evidence import Evidence, Finding, band, nothing
 from analysis.risks import median_interval
 
+QUANTITY = "median of what a probe saw"
+
 
 def trace_bound(evidence: Evidence, method: str, column: str, at: Literal["first", "last", "largest", "smallest"],
                 where: Mapping[str, Any] | None = None, at_least: float = -math.inf, at_most: float = math.inf) -> Finding:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bfc.launch.entry import Name, Results
 
+PANEL = "Watch a launch"
+
 
 def main(launch: Name = None, results: Results = "results") -> None:
     """End everything of a launch that is queued or running. Finished trainings stay, `bfc retry` goes on from checkpoints."""

@@ -9,6 +9,8 @@ import typer
 
 from bfc.launch.entry import Name, Results
 
+PANEL = "Results"
+
 
 def main(launch: Name = None, results: Results = "results",
          out: Annotated[str, typer.Option("--out", "-o", help="folder for the page and the tables")] = "report") -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+PANEL = "Results"
+
 
 def main(
     study: Annotated[str, typer.Argument(help="A study with cells in the results folder; its W&B project has its name.")],

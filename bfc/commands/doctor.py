@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+PANEL = "This machine"
+
 
 def main(results: Annotated[str, typer.Option("--results", "-r", help="where results would be written")] = "results") -> None:
     """Check Python, packages, disk, GPU, SLURM, W&B and a tiny training; exits with 1 if this program cannot run like this."""

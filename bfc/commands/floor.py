@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+PANEL = "Theory"
+
 
 def main(
     d: Annotated[str, typer.Option(help="dimensions, separated by commas; inf for the limit")] = "2,16,64,inf",

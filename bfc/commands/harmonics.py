@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+PANEL = "Theory"
+
 
 def main(
     target: Annotated[str, typer.Argument(help="a file of conf/target, for instance low_rank or quadratic_feature")],

@@ -8,6 +8,8 @@ import typer
 
 from bfc.launch.entry import Overrides
 
+PANEL = "Run"
+
 
 def main(overrides: Overrides,
          yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask, however much it costs")] = False,

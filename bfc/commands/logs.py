@@ -8,6 +8,8 @@ import typer
 
 from bfc.launch.entry import Name, Results
 
+PANEL = "Watch a launch"
+
 
 def main(launch: Name = None, results: Results = "results",
          cell: Annotated[str | None, typer.Option("--cell", "-c", help="only this cell (the beginning of its id)")] = None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bfc.launch.entry import Overrides
 
+PANEL = "Run"
+
 
 def main(overrides: Overrides) -> None:
     """Show the cells of a sweep, what is already done, the tasks, and the predicted cost and start. Launches and writes nothing."""

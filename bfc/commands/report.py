@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+PANEL = "Results"
+
 
 def main(
     results: Annotated[str, typer.Argument(help="the results folder")] = "results",

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+PANEL = "Run"
+
 
 def main(
     overrides: Annotated[list[str] | None, typer.Argument(help="on top of every study, such as compute.device=cuda")] = None,

@@ -8,6 +8,8 @@ import typer
 
 from bfc.launch.entry import Name, Results
 
+PANEL = "Watch a launch"
+
 
 def main(launch: Name = None, results: Results = "results",
          failed: Annotated[bool, typer.Option("--failed", help="only what failed or was lost, not what was cancelled")] = False,

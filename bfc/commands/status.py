@@ -12,6 +12,8 @@ from bfc.launch.entry import Name, Results
 WIDE = 200
 """Columns where the output is no terminal."""
 
+PANEL = "Watch a launch"
+
 
 def main(launch: Name = None, results: Results = "results",
          watch: Annotated[bool, typer.Option("--watch", "-w", help="keep the table up to date until everything has ended")] = False,

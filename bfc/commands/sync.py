@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+PANEL = "Results"
+
 
 def main(
     results: Annotated[Path, typer.Argument(help="The results folder.")] = Path("results"),

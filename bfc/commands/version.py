@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+PANEL = "This machine"
+
 
 def main() -> None:
     """Print the versions of this program, Python and torch, and the commit it runs from."""

@@ -6,6 +6,8 @@ import typer
 
 from bfc.launch.entry import Name, Results
 
+PANEL = "Watch a launch"
+
 
 def main(launch: Name = None, results: Results = "results") -> None:
     """Return when every cell has ended; exit status 1 if something failed, was lost or cancelled. Ctrl-C ends nothing."""

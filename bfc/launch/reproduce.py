@@ -69,6 +69,7 @@ def reproduce(budget: str, folder: str, only: Sequence[str] | None, cores: int |
 def compose(only: Sequence[str] | None, budget: str, overrides: Sequence[str]) -> dict[str, dict[str, list[Planned]]]:
     """Study with claims → size → its checked jobs; the sizes up to the one named like the budget, for ``full`` that one (the largest)."""
     from analysis.claims import study_node
+    from analysis.progress import track
     from bfc.launch.plugins import compose_sweep
 
     known = {path.stem: study_node(path.stem) for path in sorted(SWEEPS.glob("*.yaml"))}
@@ -76,9 +77,8 @@ def compose(only: Sequence[str] | None, budget: str, overrides: Sequence[str]) -
         if study not in known:
             raise UserError(f"--study {study}: no such study; {nearest(study, known)}")
     found: dict[str, dict[str, list[Planned]]] = {}
-    for study, node in known.items():
-        if not node.get("claims") or (only and study not in only):
-            continue
+    wanted = [(study, node) for study, node in known.items() if node.get("claims") and (not only or study in only)]
+    for study, node in track(wanted, "composing the studies"):
         sizes = [size for size in SIZES if size in node["sizes"]]
         if budget == "full":
             sizes = sizes[-1:]

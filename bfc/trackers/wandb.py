@@ -112,11 +112,13 @@ class Wandb:
         import wandb
 
         online = self.resolved() == "online"
-        Path(self.directory).mkdir(parents=True, exist_ok=True)
+        place = Path(self.directory).absolute()  # W&B's own process stays in the folder in which it was started
+        place.mkdir(parents=True, exist_ok=True)
+        wandb.setup(wandb.Settings(x_service_wait=self.patience))
         settings = wandb.Settings(silent=True, console="off", init_timeout=self.patience, finish_timeout=self.patience,
                                   finish_timeout_raises=True, x_disable_stats=True, disable_git=True, git_commit=view.commit,
                                   save_code=False, x_save_requirements=False)
-        run = wandb.init(project=project_name(view.project or self.project), entity=self.entity, id=view.key, dir=self.directory,
+        run = wandb.init(project=project_name(view.project or self.project), entity=self.entity, id=view.key, dir=str(place),
                          name=view.name, group=self.group or view.group, job_type=view.job_type, tags=list(view.tags),
                          config=view.config, mode=self.resolved(), resume="allow" if online else None, reinit="create_new",
                          settings=settings)
