@@ -48,7 +48,7 @@ def gather(results: str | Path, study: str | None = None) -> Gathered:
     for name in sorted(set(found.cells["study"]), key=lambda name: (name == UNNAMED, name)):
         part, own = found.study(name), {key: table[table["study"] == name] for key, table in tables.items()}
         lines = dict(zip(own["nstar"]["cell_id"], own["nstar"]["line"], strict=True))
-        trainings, traces = (table.assign(line=table["cell_id"].map(lines)) if len(table) else table
+        trainings, traces = (table.assign(line=table["cell_id"].map(lines)) if "cell_id" in table else table
                              for table in (part.trainings, part.traces))
         studies[name] = Evidence(**own, trainings=trainings, traces=traces, looks=look, name=name)
     return Gathered(found, **tables, keys=keys, studies=studies)

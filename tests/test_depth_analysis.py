@@ -8,10 +8,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic import write_cell
 
 from analysis import discover
 from analysis.chart import Chart, Sheet
 from analysis.evidence import CONTRADICTED, REPRODUCED, UNDECIDED, Evidence
+from analysis.gather import gather
 from analysis.norms import floor
 from analysis.style import Look
 from bfc.floors.two_layer import error_floor, norm_needed, problem
@@ -171,6 +173,17 @@ def test_figures_of_the_floor():
     rows = table("mlp", [512], {4: 0.5}, **{"all/norm": {4: 0.5}})
     [above] = charts("two_layer_floor", evidence(rows))
     assert set(above.table()["series"]) == {"floor", "mlp [512]"}
+
+
+def test_a_study_without_looks_beside_one_with_them(tmp_path):
+    """Its traces are empty, with the columns of every probe of the store."""
+    for name, study in (("a", "seen"), ("b", "unseen")):
+        write_cell(tmp_path, name, study=study)
+    pd.DataFrame({"n": 16, "seed": 0, "step": [0, 4], "stage": "all", "profile/0.000": 0.5, "profile/1.000": 0.0}).to_parquet(
+        tmp_path / "a" / "trace.parquet")
+    studies = gather(tmp_path).studies
+    assert len(studies["seen"].traces) == 2 and not len(studies["unseen"].traces)
+    assert not charts("radial_profile", studies["unseen"])
 
 
 @pytest.mark.parametrize("name", ["radial_profile", "neuron_cloud", "loss_decomposition", "two_layer_floor"])
