@@ -21,14 +21,19 @@ def chosen(evidence: Evidence, method: str, where: Mapping[str, Any] | None = No
     rows = evidence.trainings
     if rows.empty:
         return rows
-    rows = rows[(rows["method"] == method) & (rows["kind"] != "probe")]
-    for key, value in (where or {}).items():
-        name = f"config.{key}"
-        rows = rows[rows[name].map(lambda own, value=value: _same(own, value))] if name in rows else rows.iloc[:0]
+    rows = having(rows[(rows["method"] == method) & (rows["kind"] != "probe")], where)
     if rows.empty:
         return rows
     at = rows.groupby("cell_id")["n"].transform("max") if n is None else n
     return rows[rows["n"] == at]
+
+
+def having(rows: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The trainings whose configuration keys have the values of ``where``; all of them where it is None."""
+    for key, value in (where or {}).items():
+        name = f"config.{key}"
+        rows = rows[rows[name].map(lambda own, value=value: _same(own, value))] if name in rows else rows.iloc[:0]
+    return rows
 
 
 def restricted(table: pd.DataFrame, evidence: Evidence, method: str, where: Mapping[str, Any] | None) -> pd.DataFrame:

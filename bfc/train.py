@@ -23,6 +23,8 @@ def run_job(container: Mapping[str, Any], wait: bool = False, watched: bool = Fa
     job = config.load(container)
     Store(job.results).check()
     specs = config.cells(job)
+    if parts := specs[0].config["facts"].get("harmonics"):
+        print(f"target at d={job.target.d}: {'; '.join(parts)}", flush=True)
     with shown([Path(job.results) / spec.cell_id for spec in specs]) if watched else nullcontext():
         for spec in specs:
             done = run_cell(spec, job, job.tracker, wait=wait)

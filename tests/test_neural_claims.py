@@ -76,6 +76,25 @@ def test_the_gap_of_two_exponents():
     assert exponent_gap(exponents(("a", 3.2, 2.9, 3.6)), "a", "b", 0.1, 0.2).verdict == UNDECIDED
 
 
+def test_one_of_several_lines_of_a_method():
+    lines = exponents(("a", 3.2, 2.9, 3.6), ("b", 2.4, 2.0, 2.7), ("b", 3.4, 3.0, 3.7)).exponents.assign(line=["a", "narrow", "wide"])
+    rows = [{"method": "b", "kind": "training", "cell_id": line, "line": line, "n": 9, "config.learner.width": m}
+            for line, m in (("narrow", 8), ("wide", 64))]
+    evidence = Evidence(pd.DataFrame(), lines, pd.DataFrame(rows))
+    assert exponent_gap(evidence, "a", "b", 0.1, 0.2).verdict == UNDECIDED
+    assert exponent_gap(evidence, "a", "b", 0.1, 0.2, under_where={"learner.width": 8}).measured == pytest.approx(0.8)
+
+
+def test_a_collapse_of_some_cells_of_a_method():
+    held, whole = curves(3.75), curves(3.0)
+    mixed = Evidence(pd.DataFrame(), pd.DataFrame(), pd.concat([
+        held.trainings.assign(**{"config.measure.validation": "inside"}), whole.trainings.assign(**{"config.measure.validation": "none"})]))
+    for value, constant in (("inside", 3.75), ("none", 3.0)):
+        found = collapse(mixed, "m", 0.1, "P2", 1, 9, where={"measure.validation": value})
+        assert found.measured == pytest.approx(constant, rel=0.05)
+    assert collapse(mixed, "m", 0.1, "P2", 1, 9, where={"measure.validation": "free"}).verdict == UNDECIDED
+
+
 @pytest.mark.parametrize("slope, verdict", [(-0.25, REPRODUCED), (-0.5, CONTRADICTED)])
 def test_a_slope_in_a_configured_number(slope, verdict):
     random = np.random.default_rng(1)

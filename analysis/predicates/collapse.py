@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
+from analysis.chosen import having
 from analysis.crossings import crossings
 from analysis.evidence import CONTRADICTED, REPRODUCED, UNDECIDED, Evidence, Finding, nothing
 from analysis.laws import law as law_of
@@ -11,12 +16,13 @@ from analysis.laws import law as law_of
 QUANTITY = "n* over a law of d"
 
 
-def collapse(evidence: Evidence, method: str, eps: float, law: str, at_least: float, at_most: float) -> Finding:
+def collapse(evidence: Evidence, method: str, eps: float, law: str, at_least: float, at_most: float,
+             where: Mapping[str, Any] | None = None) -> Finding:
     """The median n* of the seeds over the law (:mod:`analysis.laws`) at every d lies in a band. Measured: the geometric mean over d, its
     interval from those of the cells (:func:`analysis.crossings.crossings`). Reproduced where every median and the whole interval lie in
     the band; contradicted where the interval, or that of some d, lies outside of it altogether. A d at which some seed does not cross
-    eps within its grid is left out and said."""
-    cells = crossings(evidence, method, eps)
+    eps within its grid is left out and said. ``where``: values of the configuration that pick some cells of the method."""
+    cells = crossings(replace(evidence, trainings=having(evidence.trainings, where)), method, eps)
     rows = cells[(cells["reached"] == cells["seeds"]) & cells["lo"].notna()].sort_values("d")
     if len(rows) < 2:
         return nothing(f"{len(rows)} of {len(cells)} d at which every seed (at least 3) of {method} crosses eps = {eps:g} inside its grid")

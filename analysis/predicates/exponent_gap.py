@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from analysis.chosen import restricted
 from analysis.evidence import Evidence, Finding, band, nothing
 
 QUANTITY = "difference of exponents in d"
 
 
-def exponent_gap(evidence: Evidence, over: str, under: str, eps: float, at_least: float) -> Finding:
-    """The difference of the fitted exponents, over − under; interval: half widths added in quadrature, each side by itself."""
-    table = evidence.exponents
+def exponent_gap(evidence: Evidence, over: str, under: str, eps: float, at_least: float, over_where: Mapping[str, Any] | None = None,
+                 under_where: Mapping[str, Any] | None = None) -> Finding:
+    """The difference of the fitted exponents, over − under; interval: half widths added in quadrature, each side by itself.
+    ``..._where``: values of the configuration that pick the line of a method which has several (:mod:`analysis.chosen`)."""
     found = []
-    for method in (over, under):
+    for method, where in ((over, over_where), (under, under_where)):
+        table = restricted(evidence.exponents, evidence, method, where)
         rows = table[(table["method"] == method) & np.isclose(table["eps"], eps) & table["exponent"].notna()]
         if len(rows) != 1:
             return nothing(f"{len(rows)} fitted lines of {method} at eps {eps}")
