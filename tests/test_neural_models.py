@@ -54,6 +54,21 @@ def test_derivatives_by_finite_differences(activation, degree):
     torch.testing.assert_close(derivative(activation, 0, 3 * z), 3**degree * derivative(activation, 0, z))
 
 
+@pytest.mark.parametrize("kind", [QuadraticTaylor, NTKModel, CoupledNetwork])
+@pytest.mark.parametrize("activation", ["square", "relu2", "relu3"])
+def test_the_training_gradient_by_finite_differences(kind, activation):
+    """Of the squared loss and λ ‖W‖_{2,4}⁴ together, in W, as the engine trains it."""
+    learner = kind(width=4, activation=activation, init=0.5, decay=0.1)
+    params, x = setup(learner, (0, 1), 7)
+    y = TARGET.draw((0, 1), torch.float64).labels(x)
+
+    def loss(w: Tensor) -> Tensor:
+        own = {**params, "W": w}
+        return (learner.forward(own, x, PRESENT) - y).square().mean(1) + learner.penalty(own, PRESENT, {})
+
+    assert torch.autograd.gradcheck(loss, params["W"].requires_grad_(), eps=1e-6, atol=1e-6)
+
+
 def test_without_gates_the_model_is_its_matrix():
     learner = QuadraticTaylor(width=10, init=1.0)
     params, x = setup(learner)
