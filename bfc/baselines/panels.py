@@ -18,8 +18,8 @@ PANEL = 4096
 """Columns of a panel."""
 TILE = 256
 """Rows and columns of a kernel matrix that are computed at a time on a CPU (half a megabyte)."""
-GPU_TILE = 4096
-"""The same on a GPU (128 megabytes), whose memory has room for a few of them beside the matrix."""
+GPU_TILE = 2048
+"""The same on a GPU (32 megabytes), whose memory has room for a few of them beside the matrix."""
 
 
 def gram_matrix(gram: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor | None = None, out: Tensor | None = None) -> Tensor:
