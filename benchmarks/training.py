@@ -90,7 +90,7 @@ def fused(own: _Stack, recorded: bool = True) -> Iterator[int]:
     """Yields the replica-steps done per chunk: the loop itself, without the looks at test risk that the rivals do not take either."""
     index = list(range(len(own.trainings)))
     if not recorded:
-        own._steps_of(index, own.stages[0]).together = 1
+        own.working_copy(index, own.stages[0]).together = 1
     while True:
         own._chunk(index, own.stages[0], CHUNK)
         yield CHUNK * len(index)
@@ -265,7 +265,7 @@ def speed(work: Iterator[int], seconds: float, device: torch.device) -> float:
 def work_of(own: _Stack) -> Work:
     """What one step of the stack does, its rows being drawn included."""
     index = list(range(len(own.trainings)))
-    own._steps_of(index, own.stages[0]).together = 1
+    own.working_copy(index, own.stages[0]).together = 1
     own._chunk(index, own.stages[0], CHUNK)
     with Work() as found:
         own._chunk(index, own.stages[0], 1)

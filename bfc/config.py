@@ -31,8 +31,8 @@ SCALARS = ("results", "study")
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and how a cell runs. ``stack``: trainings fused in one stack (auto: 32 on the CPU, 1024 on a GPU); only ``dtype``
-    changes numbers beyond rounding."""
+    """Where and how a cell runs. ``stack``: trainings fused in one stack (auto: what suits the device,
+    :mod:`bfc.engine.size`); only ``dtype`` changes numbers beyond rounding."""
 
     device: str = "auto"
     """``auto`` (a GPU if torch sees one), ``cpu``, ``cuda`` or ``cuda:<i>``."""

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from bfc import interrupt
-from bfc.config import CellSpec, Compute, Job
+from bfc.config import CellSpec, Job
 from bfc.engine.loop import Recipe
 from bfc.environment import environment, hardware
 from bfc.errors import UserError
@@ -203,7 +203,7 @@ class _Run:
 
     def _stacks(self) -> Stacks:
         offset = self.done
-        return Stacks(self.cell, self.device, stack_size(self.job.compute, self.device), self.job.compute.checkpoint_seconds,
+        return Stacks(self.cell, self.device, self.job.compute.stack, self.job.compute.checkpoint_seconds,
                       lambda done: self._tell(offset + done))
 
     def _tuned(self, recipe: Recipe, steps: int) -> Recipe:
@@ -306,8 +306,3 @@ class _Run:
             self._told = time.monotonic()
             with suppress(UserError):  # a display only
                 self.cell.status("running", done=done, total=self.total, method=self.spec.method)
-
-
-def stack_size(compute: Compute, device: torch.device) -> int:
-    """Trainings per stack: as asked for, or what saturates the device (measured in benchmarks/training.py)."""
-    return compute.stack if compute.stack != "auto" else 32 if device.type == "cpu" else 1024

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from bfc import interrupt
 from bfc.engine.loop import Recipe, State, train
+from bfc.engine.size import stack_size
 from bfc.store import Cell
 from bfc.types import Training
 
@@ -31,11 +32,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Stacks:
-    """``size`` trainings to a stack; ``tell`` gets the replica-steps done since ``run`` was called."""
+    """``size`` trainings to a stack, ``auto``: as many as suit the device (:mod:`bfc.engine.size`); ``tell`` gets the replica-steps done
+    since ``run`` was called."""
 
     cell: Cell
     device: torch.device
-    size: int
+    size: int | Literal["auto"]
     checkpoint_seconds: float
     tell: Callable[[int], None]
 
@@ -46,8 +48,11 @@ class Stacks:
         if checkpoint is not None and (begun := _begun(checkpoint)) and set(begun) <= set(left) and checkpoint["longer"] == recipe.longer:
             offset = self._stack(recipe, begun, checkpoint, offset, keep)
             left = [asked for asked in left if asked not in set(begun)]
-        for start in range(0, len(left), self.size):
-            offset = self._stack(recipe, left[start : start + self.size], None, offset, keep)
+        if not left:
+            return
+        size = stack_size(recipe, left[0].training.n > 0) if self.size == "auto" else self.size
+        for start in range(0, len(left), size):
+            offset = self._stack(recipe, left[start : start + size], None, offset, keep)
 
     def _stack(self, recipe: Recipe, asked: list[Asked], checkpoint: dict[str, Any] | None, offset: int, keep: Keep) -> int:
         began = time.perf_counter()

@@ -3,8 +3,8 @@ separate unlabelled rows, so the prediction for a row is a function of that row 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,15 +15,32 @@ if TYPE_CHECKING:
     from bfc.engine.data import StackData
     from bfc.engine.loop import Recipe
 
+ROWS = 1 << 18
+"""Rows of all replicas together that a network is evaluated on at a time, so that its activations never outgrow those of training."""
 Evaluation = dict[str, float]
 """``risk`` and, with a probe, ``<what>/<level>``."""
+
+
+def in_parts(whole: Callable[..., Any], params: Params, x: Tensor, *given: Any) -> Any:
+    """``whole(params, x, *given)`` for inputs x (R, B, input_width), few replicas at a time; dictionaries of tensors (R, ...) among what is
+    given and what is returned are split and joined alike."""
+    few = max(1, ROWS // x.shape[1])
+    if len(x) <= few:
+        return whole(params, x, *given)
+
+    def part(value: Any, rows: slice) -> Any:
+        return {name: v[rows] for name, v in value.items()} if isinstance(value, Mapping) else value
+
+    found = [whole(part(params, rows), x[rows], *(part(value, rows) for value in given))
+             for rows in (slice(i, i + few) for i in range(0, len(x), few))]
+    return torch.cat(found) if isinstance(found[0], Tensor) else {name: torch.cat([f[name] for f in found]) for name in found[0]}
 
 
 @torch.no_grad()
 def weighted_risk(recipe: Recipe, params: Params, x: Tensor, y: Tensor, weights: Tensor, present: frozenset[str],
                   statistics: Mapping[str, Tensor] | None) -> Tensor:
     """Weighted mean error per replica, (R,) float64; x (R, B, input_width), y and weights (R, B)."""
-    out = recipe.learner.forward(params, x, present, statistics)
+    out = in_parts(recipe.learner.forward, params, x, present, statistics)
     return (recipe.target.error(out.double(), y.double()) * weights).sum(1)
 
 
@@ -42,8 +59,8 @@ def evaluate(recipe: Recipe, data: StackData, index: Sequence[int], params: Para
         centre: Mapping[str, Tensor] = {}
         if recipe.learner.needs_reference:
             reference = draw.encode(draw.inputs("reference", rows))
-            centre = recipe.learner.statistics(mine, reference.expand(len(members), -1, -1), present)
-        out = recipe.learner.forward(mine, x.expand(len(members), -1, -1), present, centre)
+            centre = in_parts(recipe.learner.statistics, mine, reference.expand(len(members), -1, -1), present)
+        out = in_parts(recipe.learner.forward, mine, x.expand(len(members), -1, -1), present, centre)
         risk = recipe.target.error(out.double(), y.double()).mean(1).cpu() / draw.chance
         measured: dict[str, Tensor] = {"risk": risk}
         if probe is not None:

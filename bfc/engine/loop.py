@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bfc.engine.data import StackData
-from bfc.engine.evaluate import Evaluation, evaluate, weighted_risk
+from bfc.engine.evaluate import Evaluation, evaluate, in_parts, weighted_risk
 from bfc.engine.optimizers import Optimizer
 from bfc.engine.steps import Steps, views
 from bfc.learners.schedules import Schedule, Stage
@@ -171,7 +171,7 @@ class _Stack:
     def _chunk(self, index: list[int], stage: Stage, length: int) -> None:
         """``length`` optimizer steps of the replicas ``index``; no host synchronisation inside."""
         state, device = self.state, self.recipe.device
-        steps = self._steps_of(index, stage)
+        steps = self.working_copy(index, stage)
         clock, step = (state.counters[name][index].to(device) for name in ("clock", "step"))
         loss = steps.run(clock, step, length)
         self._write(state.params, steps.trained, steps.flat, index)
@@ -182,7 +182,7 @@ class _Stack:
         if stage.until is not None:
             state.risks["loss"][index] += (loss / self.chance[index]).cpu()
 
-    def _steps_of(self, index: list[int], stage: Stage) -> Steps:
+    def working_copy(self, index: list[int], stage: Stage) -> Steps:
         """The working copy of these replicas: the last one while they go on together, for nothing else changes what trains within a
         stage."""
         if self.steps is None or self.steps.index != index or self.steps.stage is not stage:
@@ -225,7 +225,7 @@ class _Stack:
         centre = None
         if self.reference is not None:
             x = self.reference[[self.data.place[i] for i in index]]
-            centre = self.recipe.learner.statistics(self._params(index), x, stage.present)
+            centre = in_parts(self.recipe.learner.statistics, self._params(index), x, stage.present)
         if not self.data.fresh[index[0]]:
             now = weighted_risk(self.recipe, self._params(index), *self.data.training_rows(index, TRAIN_ROWS),
                                 stage.present, centre).div(self.chance[index]).cpu()

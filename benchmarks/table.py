@@ -1,0 +1,92 @@
+"""The committed figures as Markdown: per machine the aims of every benchmark, what a step and a curve cost there, and the roofline
+sentences, so that a page in the docs is printed and never typed.
+
+    python -m benchmarks.table [--json FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import RESULTS
+from benchmarks.training import roofline
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    head = list(head)
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def aims(found: Mapping[str, Any]) -> Iterator[str]:
+    """Every aim of every benchmark."""
+    rows = []
+    for benchmark, entry in sorted(found.items()):
+        for aim in entry["aims"]:
+            sign = "≤" if aim["at_most"] else "≥"
+            rows.append((benchmark, aim["name"], f"{aim['figure']:.3g}", f"{sign} {aim['aim']:g}", "met" if aim["met"] else "short"))
+    yield from table(("benchmark", "figure", "measured", "aim", ""), rows)
+
+
+def steps(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Replica-steps per second of every side."""
+    sides = ("stack", "loop", "vmap", "jax", "eager", "products")
+    rows = [(case, str(row["replicas"]), *(f"{row[side]:,.0f}" for side in sides), f"{row['of_wall']:.0%}")
+            for case, values in figures.items() if isinstance(values, Mapping) for row in values["rows"]]
+    yield from table(("network", "R", "ours", "plain loop", "vmap", "JAX", "not recorded", "products alone", "of the unfused limit"), rows)
+    yield ""
+    for case, values in figures.items():
+        if isinstance(values, Mapping):
+            best = max(values["rows"], key=lambda row: row["stack"])
+            yield f"- {roofline(case, best, figures['product_rate'], figures['copy_rate'])}"
+
+
+def curves(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Seconds of whole curves in float64."""
+    rows = [(str(row["n"]), f"{row['matrix_s']:.2f}", f"{row['factor_s']:.2f}", f"{row['factor_of_peak']:.0%}", f"{row['curve_s']:.2f}",
+             f"{row['of_peak']:.0%}") for row in figures["rows"]]
+    yield from table(("n", "matrix, s", "factor, s", "of the float64 product rate", "curve at every n, s", "of it"), rows)
+
+
+def cost(figures: Mapping[str, Any]) -> Iterator[str]:
+    """What ``bfc plan`` predicts with, beside what was measured."""
+    rows = [(row["network"], f"{row['parameters']:,.0f}", str(row["replicas"]), str(row["batch"]), f"{1e3 * row['seconds']:.2f}",
+             f"{1e6 * row['seconds'] / row['replicas']:.0f}", f"{row['model_over_measured']:.2f}") for row in figures["training"]]
+    yield from table(("network", "parameters", "R", "batch", "ms per step", "µs per replica-step", "model / measured"), rows)
+    yield ""
+    rows = [(row["baseline"], str(row["n"]), str(row["d"]), f"{row['seconds']:.2f}", f"{row['model_over_measured']:.2f}")
+            for row in figures["curves"]]
+    yield from table(("kernel", "n", "d", "seconds of a curve", "model / measured"), rows)
+
+
+PARTS = {"training": ("Replica-steps per second", steps), "curves": ("Learning curves in float64", curves),
+         "cost": ("What things cost", cost)}
+
+
+def page(folder: Path) -> Iterator[str]:
+    """The tables of every machine in ``folder``."""
+    for file in sorted(folder.glob("*.json")):
+        found = json.loads(file.read_text())
+        machine = next(iter(found.values()))["machine"]
+        yield f"### {machine['hardware']}, {machine['cores']} cores, torch {machine['torch']}"
+        yield ""
+        yield from aims(found)
+        for benchmark, (title, part) in PARTS.items():
+            if benchmark in found:
+                yield from ("", f"**{title}** (`python -m benchmarks.{benchmark}`)", "", *part(found[benchmark]["figures"]))
+        yield ""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, default=RESULTS, help="folder of the figures")
+    print("\n".join(page(parser.parse_args(arguments).json)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""How many trainings to fuse: as many as the device has room for, from what one step of a single replica writes. On a CPU the room that
+counts is the cache (small steps gain from company, large ones lose when the stack falls out of it), on a GPU it is the memory. The rule
+reads shapes, never a clock, so that a cell is stacked alike each time it runs on a machine of the same kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from bfc.engine.loop import Recipe, _Stack
+from bfc.types import Training
+
+SMALL = 1 << 20
+"""Bytes written by a step of one replica up to which a stack of many stays near the cache of a CPU core."""
+MANY, FEW = 32, 8
+"""Trainings to a stack on a CPU: of small steps and of large ones (benchmarks/training.py, the best of R = 1 … 64)."""
+MOST = 1024
+"""Trainings to a stack on a GPU, which are enough to fill one."""
+SHARE = 0.5
+"""Share of a GPU's free memory for what a step writes; the rest is for pools, evaluation and recordings."""
+
+
+class _Written(TorchDispatchMode):
+    """Bytes of the new tensors that operations return."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if all(r.alias_info is None for r in func._schema.returns):
+            self.bytes += sum(t.nbytes for t in tree_leaves(out) if isinstance(t, Tensor))
+        return out
+
+
+def step_bytes(recipe: Recipe, pooled: bool) -> int:
+    """Bytes that one step of a replica writes in its largest phase, an upper bound of what it holds; its rows are drawn anew unless
+    ``pooled``. Read off tensors without values (torch's ``meta`` device) where the target can be drawn so, off a step elsewhere."""
+    try:
+        return _step_bytes(replace(recipe, device=torch.device("meta")), pooled)
+    except (NotImplementedError, RuntimeError):  # something needs a value
+        return _step_bytes(recipe, pooled)
+
+
+def _step_bytes(recipe: Recipe, pooled: bool) -> int:
+    stack, most = _Stack(recipe, [Training(2 if pooled else 0, 0)], None, None), 0
+    start = torch.zeros(1, dtype=torch.int64, device=recipe.device)
+    for stage in {(stage.present, stage.train): stage for stage in stack.stages}.values():
+        steps = stack.working_copy([0], stage)
+        with _Written() as written:
+            steps.run(start, start, 1)
+        most = max(most, written.bytes)
+    return most
+
+
+def stack_size(recipe: Recipe, pooled: bool) -> int:
+    """Trainings to a stack of this recipe on its device."""
+    needed = step_bytes(recipe, pooled)
+    if recipe.device.type == "cpu":
+        return MANY if needed <= SMALL else FEW
+    return max(1, min(MOST, int(SHARE * torch.cuda.mem_get_info(recipe.device)[0] / needed)))

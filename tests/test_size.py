@@ -1,0 +1,53 @@
+"""How many trainings make a stack, and evaluation of few replicas at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks.training import CASES
+from bfc.engine import evaluate, size
+from bfc.engine.loop import Recipe, _Stack
+from bfc.engine.optimizers import Adam
+from bfc.types import Training
+
+
+def recipe(pair, build) -> Recipe:
+    learner, target = pair
+    groups = [group for group in learner.groups(target) if not group.startswith("readout")]
+    schedule = build("schedule", "all", phases=[{"train": groups}])
+    return Recipe(target, learner, schedule, Adam(batch=16), test=32)
+
+
+def test_a_step_writes_alike_with_and_without_values(pair, build):
+    """For every learner on every target: what shapes alone say is what a step does."""
+    own = recipe(pair, build)
+    written = size._step_bytes(own, True)
+    assert size.step_bytes(own, True) == pytest.approx(written, rel=0.05) and written > 0
+    wider = replace(own, optimizer=Adam(batch=64))
+    assert size.step_bytes(wider, True) > written
+
+
+def test_small_steps_stand_together_and_large_ones_by_few():
+    sizes = {name: size.stack_size(case.stack(1).recipe, True) for name, case in CASES.items()}
+    assert sizes == {"tiny": size.MANY, "quadratic": size.MANY, "mean_field": size.FEW, "wide": size.FEW}
+
+
+def test_a_gpu_is_filled_but_not_beyond_its_memory(monkeypatch):
+    own = replace(CASES["tiny"].stack(1).recipe, device=torch.device("cuda"))
+    one = size.step_bytes(own, True)
+    for free, want in ((1 << 40, size.MOST), (one * 20, 10), (one, 1)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 1 << 50))
+        assert size.stack_size(own, True) == want
+
+
+def test_replicas_evaluated_few_at_a_time(pair, build, monkeypatch):
+    own = replace(recipe(pair, build), dtype=torch.float64)
+    stack = _Stack(own, [Training(12, seed) for seed in (0, 1, 1, 2, 2)], None, None)
+    index = list(range(5))
+    whole = stack._evaluate(index, stack.stages[-1], None)
+    monkeypatch.setattr(evaluate, "ROWS", 2 * own.test)
+    for one, other in zip(stack._evaluate(index, stack.stages[-1], None), whole, strict=True):
+        assert one["risk"] == pytest.approx(other["risk"], rel=1e-9)
