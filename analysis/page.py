@@ -22,10 +22,11 @@ PROSE = 30
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell: what is read, and what it is sorted by."""
+    """A table cell: what is read, what it is sorted by, and the study to whose section it leads."""
 
     text: str
     sort: Any
+    study: str = ""
 
     @property
     def key(self) -> str:
@@ -62,7 +63,7 @@ def data_uri(path: Path, kind: str) -> str:
 
 
 def view(records: Sequence[Mapping[str, Any]], empty: str = "nothing to show", fold: Sequence[str] = ()) -> View:
-    """A table of records with equal keys; a value is shown as it is, a pair as (text, sort key). Columns named in
+    """A table of records with equal keys; a value is shown as it is, a tuple as the parts of a :class:`Cell`. Columns named in
     ``fold`` that hold one value in all rows are said once above the table."""
     if not records:
         return View([], empty=empty)

@@ -30,7 +30,8 @@ def predictions(trainings: pd.DataFrame, target: str, L: int) -> pd.DataFrame:
     keys = [name for name in rows if name.startswith(KEY)]
     found = []
     for d, own in rows.groupby("d"):
-        node = {name.removeprefix(KEY): _value(own[name].iloc[0]) for name in keys}
+        stored = {name.removeprefix(KEY): _value(own[name].iloc[0]) for name in keys}
+        node = {name: value for name, value in stored.items() if value is not None}  # also the keys of other targets in the same store
         found += [{"d": d, "kind": kind, "exponent": said.exponent, "bound": said.bound, "source": said.source, "nstar": said.nstar}
                   for kind, said in _theory(node).items()]
     return pd.DataFrame(found, columns=COLUMNS)

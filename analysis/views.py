@@ -251,15 +251,15 @@ def claim_view(verdicts: pd.DataFrame) -> View:
     for row in verdicts.to_dict("records"):
         measured, interval = finding_text(row)
         remark = "; ".join(filter(None, (row["remark"], f"next: {row['next']}" if row["next"] else "")))
-        records.append({"verdict": row["verdict"], "study": row["study"], "claim": row["claim"], "predicted": row["predicted"],
+        records.append({"verdict": row["verdict"], "claim": row["claim"], "predicted": row["predicted"],
                         "measured": (measured, row["measured"]), "95 % interval": (interval, row["lo"]), "remark": remark,
-                        "paper": row["paper"], "command": row["command"]})
+                        "paper": (row["paper"], row["paper"], row["study"]), "command": row["command"]})
     return view(records, "no study here states a claim")
 
 
 def finding_text(row: Mapping[str, Any]) -> tuple[str, str]:
     """What was measured for a claim and its interval, as text."""
-    value, *ends = (f"{row[name]:.3g}" if np.isfinite(row[name]) else "–" for name in ("measured", "lo", "hi"))
+    value, *ends = (plain(float(row[name])) if np.isfinite(row[name]) else "–" for name in ("measured", "lo", "hi"))
     return value, " – ".join(ends) if np.isfinite(row["lo"]) else "–"
 
 

@@ -190,6 +190,18 @@ def test_theory_is_that_of_the_stored_target_and_nothing_where_it_cannot_be_rebu
     assert predictions(broken, "quadratic_densenet", 3).empty
 
 
+def test_studies_of_different_targets_and_probes_in_one_store_do_not_disturb_each_other(tmp_path):
+    """Columns that only the other study has stay empty: theory is still said, and figures of looks are drawn where there are looks."""
+    for d in (8, 16):
+        write_cell(tmp_path, f"a{d}", d=d, config={"target.alpha": [1.0, 0.5], "target.numerics": 1})
+        looked = write_cell(tmp_path, f"b{d}", d=d, study="another", config={"target._target_": "elsewhere", "target.profile": "hinge"})
+        pd.DataFrame({"n": [64], "seed": [0], "step": [1], "stage": ["all"], "profile/0.5": [0.1]}).to_parquet(looked / "trace.parquet")
+    studies = gather(tmp_path).studies
+    assert len(studies["another"].traces) == 2 and studies["synthetic"].traces.empty
+    names = [exhibit.name for exhibit in gallery.exhibits(studies["synthetic"])]
+    assert names[0] == "nstar-quadratic_densenet-L3" and not predictions(studies["synthetic"].trainings, "quadratic_densenet", 3).empty
+
+
 def test_evidence_can_be_made_of_three_tables():
     empty = pd.DataFrame()
     assert Evidence(empty, empty, empty).traces.empty

@@ -201,7 +201,7 @@ def test_a_table_downloads_as_csv(page):
     with page.expect_download() as started:
         page.locator("#claims button.save").click()
     rows = list(csv.reader(io.StringIO(started.value.path().read_text())))
-    assert rows[0][:4] == ["verdict", "study", "claim", "predicted"] and len(rows) == 4 and rows[2][0] == "contradicted"
+    assert rows[0][:3] == ["verdict", "claim", "predicted"] and len(rows) == 4 and rows[2][0] == "contradicted"
 
 
 def test_tuning_cost_and_an_inexact_variance_are_said(page):

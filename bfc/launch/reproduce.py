@@ -23,8 +23,8 @@ from bfc.launch.prepare import duration
 
 GRACE = 60.0
 """Seconds that an interrupted study has for its last checkpoint."""
-PAGE, SHARE = 60.0, 0.05
-"""Seconds of the budget that are kept for the page, and a share of it beside them."""
+PAGE, SHARE = 12.0, 0.05
+"""Seconds of the budget that are kept for every study on the page, and a share of it beside them."""
 
 
 def reproduce(budget: str, folder: str, only: Sequence[str] | None, cores: int | None, plan: bool, overrides: Sequence[str] = ()) -> int:
@@ -33,9 +33,10 @@ def reproduce(budget: str, folder: str, only: Sequence[str] | None, cores: int |
     seconds, root = budget_seconds(budget), Path(folder)
     require(cores is None or cores >= 1, "--cores", cores, "an integer >= 1")
     cores = cores or usable_cores()
-    deadline = time.monotonic() + (seconds if seconds == float("inf") else (1 - SHARE) * seconds - PAGE)
+    start = time.monotonic()
     overrides = [*overrides, f"results={root / 'results'}"]
     studies = compose(only, budget, overrides)
+    deadline = start + (seconds if seconds == float("inf") else (1 - SHARE) * seconds - PAGE * len(studies))
     model, pace = cost.fit([str(root / "results")]), Pace()
 
     def options() -> dict[str, list[Option]]:
