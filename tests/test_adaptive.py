@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bfc.errors import UserError
@@ -14,6 +15,7 @@ from bfc.launch.waves import waves
 from bfc.measure.adaptive import Adaptive
 from bfc.measure.base import ROUND_SEEDS
 from bfc.measure.ladder import Ladder
+from bfc.measure.likelihood import estimate
 from bfc.measure.tuning import WORST, Tune
 from bfc.types import Training
 
@@ -134,6 +136,17 @@ def test_a_prior_moves_the_first_round_only_to_where_it_points():
     narrow = [t.n for t in Adaptive(replicas=9, prior=(math.log(700), 0.2)).next_round([])]
     assert min(wide) < 100 and max(wide) > 3000
     assert 500 < min(narrow) < 650 and narrow[4] == pytest.approx(700, abs=2) and 750 < max(narrow) < 950
+
+
+@pytest.mark.parametrize("jump", [-1.0, 1.0])
+def test_a_prior_that_is_wrong_costs_rounds_and_not_the_answer(jump):
+    """Smaller d promise n* within a factor 1.1, and it lies a factor e elsewhere, ten of their standard deviations: the cell does not
+    end at the edge of the promise, where all of its first trainings fail or all succeed."""
+    measure = Adaptive(prior=(math.log(NSTAR) + jump, 0.1), rounds=6, stop=0.12)
+    rows, rounds = played(measure)
+    (found,) = estimate(pd.DataFrame(rows), [min(measure.eps)]).to_dict("records")
+    assert len({r["risk"] for r in rows[:16]}) == 1 and len(rounds) > 2
+    assert found["censored"] == "" and found["lo"] < NSTAR < found["hi"] and found["hi"] < 2 * found["lo"]
 
 
 @pytest.mark.parametrize("values, words", [

@@ -210,7 +210,10 @@ def test_leaving_out_the_random_effect():
 
 @pytest.mark.parametrize(("trainings", "eps", "message"), [
     (sweep().drop(columns="d"), EPS, "no column d"), (sweep().drop(columns="risk"), EPS, "no column risk"),
-    (sweep(), 0, "eps=0"), (sweep(), None, "eps=None"), ([1, 2], EPS, "trainings=list"),
+    (sweep(), 0, "eps=0"), (sweep(), None, "eps=None"), ([1, 2], EPS, "trainings=list"), (sweep(), np.inf, "eps=inf"),
+    (sweep(), [EPS, 0.2], "eps=.*one at a call"), (pd.concat([sweep(), sweep()[["d"]]], axis=1), EPS, "more than one column d"),
+    (sweep().assign(seed=[[0]] * 112), EPS, "column seed holds values"), (sweep().assign(risk=1j), EPS, "column risk is of type complex"),
+    (sweep().assign(n=pd.Timestamp("2020-01-01")), EPS, "column n is of type datetime"),
 ])
 def test_unusable_arguments_are_refused_in_a_sentence(trainings, eps, message):
     with pytest.raises(UserError, match=message):

@@ -76,6 +76,13 @@ def test_a_rising_local_exponent_is_said():
     assert "the local exponent falls" in judged(gaussian(D, 1 + 4 * np.log(D) - 0.4 * np.log(D) ** 2, 0.03))[2]
 
 
+def test_what_outgrows_every_power_slower_than_an_exponential_is_not_called_polynomial():
+    """n* = d^(½ log d) on d = 16 to 256, from simulated trainings: an exponential does worse, yet no one exponent describes it."""
+    _, _, sentence = judged(simulated(lambda d: 1 + 0.5 * np.log(d) ** 2, d=(16, 23, 32, 45, 64, 91, 128, 181, 256), per=24))
+    assert sentence.startswith("not a single power of d (taken as one: exponent ") and "the local exponent rises with d" in sentence
+    assert "exponential growth predicts the largest d worse" in sentence
+
+
 def test_a_hinge_is_found():
     """Flat below d = 16 and slope 3 above: the best predictor of the largest d, with a change of slope that excludes zero."""
     d = np.geomspace(4, 128, 11)

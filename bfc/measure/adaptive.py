@@ -22,6 +22,9 @@ PRIOR_POINTS = 801
 MOST_ROUNDS = 1000
 MOST_ABOVE = 0.95
 """A cell ends early where this much of the probability of n* lies above n_max."""
+DOUBT = 0.05
+"""Share of the prior that knows nothing of smaller d. Without it a cell whose n* lies far from where they promise it would take the edge
+of the promise for its n*, and end there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +128,14 @@ class Adaptive(Measure):
 
         from bfc.measure.planning import density, wide
 
+        open_minded = wide(self.n_min, self.n_max)
         if self.prior in ("auto", None):
-            return wide(self.n_min, self.n_max)
+            return open_minded
         mean, sd = self.prior
-        mu = mean + sd * np.linspace(-PRIOR_TAIL, PRIOR_TAIL, PRIOR_POINTS)
-        return density(mu, -0.5 * ((mu - mean) / sd) ** 2)
+        mu = np.union1d(mean + sd * np.linspace(-PRIOR_TAIL, PRIOR_TAIL, PRIOR_POINTS), open_minded.mu)
+        told = np.exp(-0.5 * ((mu - mean) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
+        doubt = np.interp(mu, open_minded.mu, open_minded.pdf)
+        return density(mu, np.log((1 - DOUBT) * told + DOUBT * doubt))
 
     def _place(self, before: Sequence[dict[str, Any]]) -> list[int]:
         from bfc.measure.planning import place

@@ -74,7 +74,8 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
     count as one. Call it again for another eps: the trainings stay the same.
 
     ``random_effect``: False leaves τ out, which makes intervals too narrow wherever cells scatter more than their seeds say. Raises
-    :class:`bfc.errors.UserError` where a column is missing, ``trainings`` is no table or ``eps`` is not positive."""
+    :class:`bfc.errors.UserError` where a column is missing, there twice or of a type that holds no numbers, ``trainings`` is no table or
+    ``eps`` is not positive."""
     if not isinstance(trainings, pd.DataFrame):
         raise UserError(f"trainings={type(trainings).__name__}: must be a pandas DataFrame")
     if not len(trainings.columns):

@@ -241,17 +241,19 @@ def verdict(found: Posterior, table: pd.DataFrame, factors: Mapping[int, float])
     b = own.loc["exponential"]
     rate = f"exponential growth e^(b d), b = {interval(b['value'], b['lo'], b['hi'])},"
     odds = _odds(abs(gap))
+    term, lo, hi = own.loc["power_log2", ["value", "lo", "hi"]]
+    straight = not np.isfinite([lo, hi]).all() or lo <= 0 <= hi
     if gap >= STRONG:
-        parts = [f"polynomial with {value}; exponential growth predicts the largest d worse (odds 1 : {odds})"]
+        head = f"polynomial with {value}" if straight else f"not a single power of d (taken as one: {value})"
+        parts = [f"{head}; exponential growth predicts the largest d worse (odds 1 : {odds})"]
     elif gap <= -STRONG:
         parts = [f"faster than polynomial: {rate} predicts the largest d better (odds {odds} : 1) than a power law with {value}"]
     else:
         which = "first" if gap > 0 else "second"
         told = f"the {which} preferred by odds of only {odds} : 1" if abs(gap) > 1 else "not told apart on this range"
         parts = [f"polynomial with {value} or {rate} {told}"]
-    term, lo, hi = own.loc["power_log2", ["value", "lo", "hi"]]
     if np.isfinite([lo, hi]).all():
-        parts.append(f"(log d)² term below {max(-lo, hi):.2g} cannot be excluded on this range" if lo <= 0 <= hi else
+        parts.append(f"(log d)² term below {max(-lo, hi):.2g} cannot be excluded on this range" if straight else
                      f"the local exponent {'rises' if lo > 0 else 'falls'} with d: (log d)² term {interval(term, lo, hi)}")
     if np.isfinite(own.loc["power_log", "lo"]) and gap > -STRONG:
         names = [f"d^{alpha:.2f} {'log d' if q == 1 else f'(log d)^{q}'}" for q, alpha in factors.items()]

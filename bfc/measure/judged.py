@@ -22,6 +22,7 @@ from bfc.errors import UserError, nearest
 from bfc.measure.outcomes import OUTCOMES, learns
 
 NEEDED = ("n", "seed", "risk")
+OPTIONAL = ("d", "outcome", "kind", "diverged", "train_risk", "fresh")
 FAILURES = [name for name in OUTCOMES if name not in ("success", "diverged")]
 
 
@@ -71,20 +72,25 @@ class Judged:
 def judge_table(trainings: pd.DataFrame, eps: float) -> Judged:
     """The rows of ``trainings`` at ``eps``. Columns ``n, seed, risk``; optional ``d`` (else one cell), ``outcome``, ``kind``
     (``probe``: a confirming run; ``online``, or ``curve`` with ``fresh``: a look of an online run), ``diverged``, ``train_risk``.
-    Of rows with equal (d, n, seed) the last counts. Raises :class:`bfc.errors.UserError` where a column is missing or eps is not
-    positive."""
-    if not (isinstance(eps, (int, float, np.number)) and eps > 0):
-        raise UserError(f"eps={eps}: must be a positive number")
+    Of rows with equal (d, n, seed) the last counts. Raises :class:`bfc.errors.UserError` where a column is missing, there twice or of a
+    type that holds no numbers, and where eps is not positive."""
+    if isinstance(eps, bool) or not (isinstance(eps, (int, float, np.number)) and 0 < eps < np.inf):
+        raise UserError(f"eps={eps}: must be a positive number, one at a call")
     for name in NEEDED:
         if name not in trainings:
             raise UserError(f"trainings: has no column {name}; {nearest(name, map(str, trainings.columns))}")
+    if len(repeated := sorted({*trainings.columns[trainings.columns.duplicated()]} & {*NEEDED, *OPTIONAL})):
+        raise UserError(f"trainings: has more than one column {repeated[0]}; must have one")
     size = len(trainings)
     d, n, risk = (_numbers(trainings, name, default) for name, default in (("d", 1.0), ("n", 0.0), ("risk", np.nan)))
     kind, outcome = _texts(trainings, "kind", "training"), _texts(trainings, "outcome", "unjudged")
     fresh = _flags(trainings, "fresh")
     seed = trainings["seed"]
     known = seed.notna().to_numpy(dtype=bool)
-    codes = pd.factorize(seed)[0] if size else np.zeros(0, int)
+    try:
+        codes = pd.factorize(seed)[0] if size else np.zeros(0, int)
+    except TypeError:
+        raise UserError("trainings: column seed holds values that cannot be compared; must hold numbers or words") from None
     train_risk = _numbers(trainings, "train_risk", np.nan)
     lost = np.isnan(risk) & ~_flags(trainings, "diverged") & (outcome != "diverged")
     diverged = _flags(trainings, "diverged") | np.isnan(risk) | ((outcome == "diverged") & ~(risk <= eps))
@@ -145,6 +151,8 @@ def _learned_at(n: np.ndarray, success: np.ndarray) -> float:
 def _numbers(table: pd.DataFrame, name: str, default: float) -> np.ndarray:
     if name not in table:
         return np.full(len(table), default)
+    if table[name].dtype.kind in "cmM":
+        raise UserError(f"trainings: column {name} is of type {table[name].dtype}; must hold numbers")
     values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     return values.copy()
 
