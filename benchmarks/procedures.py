@@ -189,6 +189,8 @@ def figure(table: pd.DataFrame, path: Path) -> None:
         for family, own in table[(table["phase"] == phase) & (table["tau"] == tau)].groupby("family", sort=False):
             own = own.sort_values("trainings")
             panel.errorbar(own["trainings"], own["rmse"], own["rmse_error"], marker="o", markersize=4, linewidth=1, capsize=2, label=family)
+            for row in own.to_dict("records"):
+                panel.annotate(f"{row['coverage']:.2f}", (row["trainings"], row["rmse"]), (5, 4), textcoords="offset points", fontsize=7)
         if tau:
             panel.axhline(floor(tau), color="0.5", linestyle="--", linewidth=1, label="wall: only more d help")
         panel.set(xscale="log", yscale="log", yticks=(0.02, 0.05, 0.1, 0.2, 0.5), yticklabels=(0.02, 0.05, 0.1, 0.2, 0.5),
@@ -198,7 +200,7 @@ def figure(table: pd.DataFrame, path: Path) -> None:
         panel.set_xlabel("trainings")
     for panel in panels[:, 0]:
         panel.set_ylabel("RMSE of the exponent")
-    panels[0, -1].legend(frameon=False, fontsize=8)
+    panels[0, -1].legend(frameon=False, fontsize=8, title="beside each point: coverage of 95 %", title_fontsize=8)
     drawing.savefig(path, dpi=150)
 
 
