@@ -11,6 +11,7 @@ import pandas as pd
 
 HEAD = ("study", "cell_id", "method", "target", "d", "L", "degree", "eps", "state")
 AXES = frozenset({"target.d", "target.L", "kind"})
+METHOD = ("learner.", "baseline.")
 
 
 def varying_keys(cells: pd.DataFrame) -> list[str]:
@@ -51,7 +52,8 @@ def _settings(table: pd.DataFrame) -> list[str]:
 
 
 def _splitting(values: pd.DataFrame, places: pd.DataFrame) -> list[str] | None:
-    """The fewest keys, chosen greedily, that leave one cell per (d, L); None if two cells agree in every key."""
+    """The fewest keys, chosen greedily, that leave one cell per (d, L), those of the learner or baseline first (a network is told by its
+    width rather than by the steps that go with it); None if two cells agree in every key."""
     chosen: list[str] = []
 
     def distinct(keys: list[str]) -> int:
@@ -59,7 +61,7 @@ def _splitting(values: pd.DataFrame, places: pd.DataFrame) -> list[str] | None:
 
     candidates = [key for key in values if values[key].nunique() > 1]
     while distinct(chosen) < len(values):
-        best = max(candidates, key=lambda key: (distinct([*chosen, key]), -values[key].nunique()), default=None)
+        best = max(candidates, key=lambda key: (distinct([*chosen, key]), -values[key].nunique(), key.startswith(METHOD)), default=None)
         if best is None or distinct([*chosen, best]) == distinct(chosen):
             return None
         chosen.append(best)
