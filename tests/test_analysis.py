@@ -109,6 +109,13 @@ def test_keys_that_follow_d_split_no_line(tmp_path):
     assert set(exponents(nstar, keys, line_fits(found, nstar))["target.widths"]) == {"varies"}
 
 
+def test_networks_are_told_by_their_own_keys_and_not_by_what_goes_with_them(tmp_path):
+    for width, outer in ((64, 5.0), (512, 6.0)):
+        write_cell(tmp_path, f"{width}", config={"target.outer": outer, "learner.widths": [width], "optimizer.batch": width // 8})
+    assert sorted(set(line_labels(collect(tmp_path).cells))) == [
+        "staged quadratic_densenet, widths=[512]", "staged quadratic_densenet, widths=[64]"]
+
+
 def test_a_copied_cell_is_its_own_line(tmp_path):
     write_cell(tmp_path, "a")
     write_cell(tmp_path, "b")
