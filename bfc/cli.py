@@ -12,7 +12,6 @@ import sys
 import typer
 
 import bfc.commands
-from bfc.errors import UserError
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 PANELS = ("Run", "Watch a launch", "Results", "Theory", "This machine")
@@ -40,9 +39,13 @@ def main() -> None:
     """Entry point of the console script; a user's mistake is one sentence and status 2."""
     try:
         application()()
-    except UserError as error:
-        print(f"bfc: {error}", file=sys.stderr)
-        sys.exit(2)
+    except Exception as error:
+        from bfc.launch.compat import explain, refuse
+
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        sys.exit(refuse(sentence))
 
 
 if __name__ == "__main__":

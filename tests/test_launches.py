@@ -1,6 +1,7 @@
 """Launches without a cluster: packing, manifests that are torn or foreign, copies of the code, predicted cost, the commands over a sweep
 on this machine. What a cluster adds is in test_slurm.py."""
 
+import contextlib
 import json
 import math
 import random
@@ -18,12 +19,15 @@ from test_slurm import KERNEL, bfc, good
 
 from bfc import config
 from bfc.errors import UserError
-from bfc.launch import cost, manifest, pack, plugins, snapshot
+from bfc.launch import cost, entry, manifest, pack, plugins, slurm, snapshot, watch
+from bfc.launch.cluster import Task
+from bfc.launch.finalise import Finalise
+from bfc.launch.local import LocalLauncher
 from bfc.launch.manifest import Launch, find, launches
 from bfc.launch.options import SlurmOptions
 from bfc.launch.planned import describe, planned
 from bfc.launch.planned import pack as packed
-from bfc.launch.prepare import completed
+from bfc.launch.prepare import completed, prepare
 from bfc.launch.slurm import divide
 from bfc.launch.watch import states
 from bfc.lease import Busy
@@ -249,6 +253,84 @@ def test_a_site_overlay_is_read_and_the_command_line_wins(tmp_path) -> None:
     assert done.status == 0, done
     for line in ("partition: gpu", "time: 7", "- module load x", "exclude: node7", "mem: 4G"):
         assert line in done.out
+
+
+def test_what_ends_while_it_is_looked_at_is_not_lost(launch) -> None:
+    """A task may finish and end after the events were read and before the scheduler is asked."""
+    launch.record(0, "started")
+    launch.add_submission(packs=[[0]], ids=["7"], attempt=0)
+
+    def ask(launch: Launch, ids: set[str]) -> dict[str, Task]:
+        assert ids == {"7"}
+        launch.record(0, "done")
+        return {"7": Task("COMPLETED")}
+
+    assert states(launch, ask)[0].state == "done"
+
+
+def test_what_a_file_system_shows_late_is_waited_for(launch, monkeypatch) -> None:
+    """A task that ended well has done its jobs; another host may see that later. One that was killed is not looked at again."""
+    looks, ended = [], "COMPLETED"
+    launch.add_submission(packs=[[0, 1, 2]], ids=["7"], attempt=0)
+
+    def late(_: float) -> None:
+        looks.append(None)
+        for job in range(3):
+            launch.record(job, "done")
+
+    monkeypatch.setattr(watch, "_alive", lambda launch, ids: {"7": Task(ended)})
+    monkeypatch.setattr(watch.time, "sleep", late)
+    ended = "FAILED"
+    assert {row.state for row in watch.settled(launch)} == {"lost"} and not looks
+    ended = "COMPLETED"
+    assert {row.state for row in watch.settled(launch)} == {"done"} and len(looks) == 1
+
+
+def test_a_scheduler_is_asked_ever_more_seldom(launch, monkeypatch) -> None:
+    now, asked = [0.0], []
+    monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(watch, "_alive", lambda launch, ids: asked.append(now[0]) or {})
+    ask = watch._Asked()
+    while now[0] < 1000:
+        ask(launch, {"7"})
+        now[0] += 2.0
+    assert asked[:3] == [0.0, 2.0, 4.0] and len(asked) < 75 and asked[-1] - asked[-2] == watch.RAREST
+    ask(launch, {"7", "8"})
+    assert asked[-1] == now[0], "a task that was submitted meanwhile is asked about at once"
+
+
+@pytest.mark.parametrize("report", [True, False])
+def test_the_last_job_shows_the_studies(report: bool, launch, monkeypatch) -> None:
+    """In their trackers, when there is something to show: not the command that submits."""
+    shown, drawn = mock.Mock(), mock.Mock()
+    monkeypatch.setattr("bfc.trackers.watch.show_studies", shown)
+    monkeypatch.setattr("bfc.launch.finalise.collect", drawn)
+    Finalise(str(launch.path), report)()
+    assert [job.target.d for job in shown.call_args.args[0]] == [4, 5, 6] and drawn.called == report
+    for options, later in (({}, False), ({"detach": True}, True), ({"dry_run": True}, True)):
+        assert LocalLauncher(**options).shows_later == later
+
+
+def test_a_site_says_where_the_store_is(tmp_path, monkeypatch) -> None:
+    """For launches that name none, and for the commands about them."""
+    (tmp_path / "overlay" / "site").mkdir(parents=True)
+    (tmp_path / "overlay" / "site" / "slurm.yaml").write_text("results: $SHARED/store\n")
+    monkeypatch.setenv("SHARED", str(tmp_path / "shared"))
+    monkeypatch.setattr(entry, "SITE", tmp_path / "overlay")
+    assert f"{tmp_path}/shared/store: holds no launch" in bfc("status", cwd=tmp_path)[1]
+    assert "elsewhere: holds no launch" in bfc("status", "--results", "elsewhere", cwd=tmp_path)[1]
+    given = {"dry_run": True, "results": "$SHARED/store"}
+    for more, there in (((), tmp_path / "shared" / "store"), (("results=mine",), tmp_path / "mine")):
+        with mock.patch.object(slurm, "prepare", side_effect=prepare) as looked, contextlib.chdir(tmp_path):
+            slurm.SlurmLauncher(**given).launch_plan([planned(more, {**container(*TINY, *more)})])
+        assert [(each.job.results, each.container["results"]) for each in looked.call_args.args[0]] == [(str(there), str(there))]
+
+
+def test_a_job_for_a_gpu_asks_for_one(tmp_path) -> None:
+    line = ("-m", *TINY, "compute.device=cuda", "hydra/launcher=slurm", "hydra.launcher.dry_run=true")
+    assert "compute.device=cuda: no task would be given a GPU; must be" in run(*line, cwd=tmp_path).sentence
+    assert run(*line, "hydra.launcher.gpus=1", cwd=tmp_path).status == 0
+    assert run(*line, "hydra.launcher.gres='gpu:a100:1'", cwd=tmp_path).status == 0 and not list(tmp_path.iterdir())
 
 
 def test_the_plain_sweeper_of_hydra_can_use_the_launcher(tmp_path) -> None:

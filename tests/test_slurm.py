@@ -1,4 +1,4 @@
-"""A real SLURM of four nodes on loopback: what a cluster does to a launch, and what is left of it. Every scene is a generator that yields
+"""A real SLURM of six nodes on loopback: what a cluster does to a launch, and what is left of it. Every scene is a generator that yields
 the condition it waits for, so that all of them run at the same time: waiting is most of what a cluster does. Needs root and Debian's
 SLURM, which is installed if it can be; otherwise everything here is skipped with the reason."""
 
@@ -10,19 +10,26 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from commands import TINY, environment, run, store, table
 
+from bfc.errors import UserError
 from bfc.launch import box, cluster, slurm
+from bfc.launch.finalise import Finalise
 from bfc.launch.manifest import Launch, find
-from bfc.launch.watch import states
+from bfc.launch.watch import states, wait
 
 pytestmark = pytest.mark.xdist_group("slurm")
+OWN = {"preempted": "node4", "failing": "node5", "gpus": "node6"}
+"""Nodes of the scenes that do something to a whole node; the others keep away from them."""
+AWAY = f"'{','.join(OWN.values())}'"
 SLURM = ("-m", "hydra/launcher=slurm", "hydra.launcher.finalise=false", "hydra.launcher.mem=200M")
 SLOW = (*TINY, "measure.n=64", "measure.seeds=4", "schedule.steps=1000", "compute.checkpoint_seconds=0")
 """Seconds of training with a checkpoint after every chunk."""
@@ -36,9 +43,10 @@ LIMIT, MOST = 4, 400.0
 Scene = Iterator[Callable[[], object]]
 
 
-def launched(folder: Path, *arguments: str) -> Launch:
-    """Launch in this process; what it printed is in the folder."""
-    done = run(*SLURM, *arguments, cwd=folder)
+def launched(folder: Path, *arguments: str, on: str | None = None) -> Launch:
+    """Launch in this process, on a node of one's own or on those that nothing happens to."""
+    nodes = f"+hydra.launcher.flags.nodelist={on}" if on else f"+hydra.launcher.flags.exclude={AWAY}"
+    done = run(*SLURM, *arguments, nodes, cwd=folder)
     assert done.status == 0 and "launched" in done.out, done
     return find(folder / "results")
 
@@ -54,14 +62,31 @@ def scheduler(launch: Launch) -> dict[str, str]:
     return {task: each.state for task, each in cluster.tasks(ids).items()}
 
 
-def begun(launch: Launch) -> Callable[[], bool]:
-    """Whether the launch's cells have a checkpoint, and the process that is at it has told who it is."""
-    return lambda: all((f / "checkpoint.pt").exists() for n in range(len(launch.jobs)) for f in launch.folders(n)) and launch.events()
+def caught(launch: Launch, by: str = "checkpoint.pt") -> Callable[[], bool]:
+    """Let SLURM start what was submitted with :data:`HELD`, and stop its process as soon as its cell has this file; whether that has
+    happened. A thread of its own looks, since the other scenes may be busy for longer than the cell takes; SLURM wakes what it ends."""
+    stopped = threading.Event()
+
+    def look() -> None:
+        while not ((launch.folders(0)[0] / by).exists() and launch.events()):
+            time.sleep(0.02)
+        os.kill(pid(launch), signal.SIGSTOP)
+        stopped.set()
+
+    threading.Thread(target=look, daemon=True).start()
+    release(launch)
+    return stopped.is_set
 
 
 def release(launch: Launch) -> None:
     """Let SLURM start what was submitted with :data:`HELD`, so that whoever disturbs it is looking."""
     subprocess.run(["scontrol", "release", *launch.submissions()[-1]["ids"]], check=True)
+
+
+def sbatch(*flags: str) -> str:
+    """Submit a job that is no launch's; its id."""
+    done = subprocess.run(["sbatch", "--parsable", "-o", "/dev/null", *flags], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def pid(launch: Launch) -> int:
@@ -75,15 +100,11 @@ def log(launch: Launch) -> str:
 # --- scenes --------------------------------------------------------------------------------------------------------------------------
 
 def at_the_time_limit_it_writes_a_checkpoint_and_goes_on(folder: Path, whole: dict) -> Scene:
-    """SLURM's own signal before a limit of a minute. The process is stopped meanwhile, so that waiting costs nothing; SLURM wakes it."""
-    launch = launched(folder, *SLOW, "hydra.launcher.time=1", "hydra.launcher.signal_seconds=30", "compute.checkpoint_seconds=1000",
+    """SLURM's own signal before a limit of a minute; limits are looked at every 30 s, so it comes up to so much early."""
+    launch = launched(folder, *SLOW, "hydra.launcher.time=1", "hydra.launcher.signal_seconds=10", "compute.checkpoint_seconds=1000",
                       HELD)
     yield lambda: True
-    release(launch)
-    yield lambda: launch.events()
-    number, told = pid(launch), launch.folders(0)[0] / "status.json"
-    yield told.exists
-    os.kill(number, signal.SIGSTOP)
+    yield caught(launch, by="status.json")
     yield lambda: "requeued as" in log(launch)
     assert (launch.folders(0)[0] / "checkpoint.pt").exists()
     yield state(launch, "done")
@@ -92,12 +113,10 @@ def at_the_time_limit_it_writes_a_checkpoint_and_goes_on(folder: Path, whole: di
 
 
 def a_preempted_task_goes_on_when_there_is_room(folder: Path, whole: dict) -> Scene:
-    launch = launched(folder, *SLOW, "+hydra.launcher.flags.nodelist=node4", HELD)
+    launch = launched(folder, *SLOW, HELD, on=OWN["preempted"])
     yield lambda: True
-    release(launch)
-    yield begun(launch)
-    urgent = subprocess.run(["sbatch", "--parsable", "-p", "urgent", "-w", "node4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 3"],
-                            capture_output=True, text=True, check=True).stdout.strip()
+    yield caught(launch)
+    urgent = sbatch("-p", "urgent", "-w", OWN["preempted"], "--exclusive", "--wrap", "sleep 3")
     yield lambda: cluster.tasks([urgent])[urgent].state == "COMPLETED"
     yield state(launch, "done")
     assert launch.events()[0]["restarts"] == 1 and "SIGTERM: stops at the next checkpoint" in log(launch)
@@ -107,18 +126,36 @@ def a_preempted_task_goes_on_when_there_is_room(folder: Path, whole: dict) -> Sc
 def a_requeued_task_goes_on_with_the_same_numbers(folder: Path, whole: dict) -> Scene:
     launch = launched(folder, *SLOW, HELD)
     yield lambda: True
-    release(launch)
-    yield begun(launch)
+    yield caught(launch)
     subprocess.run(["scontrol", "requeue", launch.submissions()[0]["ids"][0]], check=True)
     yield state(launch, "done")
+    assert launch.events()[0]["restarts"] == 1 and store(folder / "results") == whole
+
+
+def a_task_whose_node_fails_goes_on_with_the_same_numbers(folder: Path, whole: dict) -> Scene:
+    """Everything on the node dies at once, SLURM's daemon too; SLURM is told so, and later the node comes back."""
+    launch, node = launched(folder, *SLOW, HELD, on=OWN["failing"]), OWN["failing"]
+    yield lambda: True
+    yield caught(launch)
+    (task,) = scheduler(launch)
+    conf = Path(os.environ["SLURM_CONF"])
+    daemon = int((conf.parents[1] / "run" / f"slurmd.{node}.pid").read_text())
+    steps = [each.pid for each in psutil.process_iter(["cmdline"]) if f"slurmstepd: [{task}." in " ".join(each.info["cmdline"] or ())]
+    for number in (daemon, *steps, pid(launch)):
+        os.kill(number, signal.SIGKILL)
+    subprocess.run(["scontrol", "update", f"nodename={node}", "state=down", "reason=test"], check=True)
+    yield lambda: scheduler(launch)[task] == "PENDING"
+    assert steps and [row.state for row in states(launch)] == ["queued"]
+    subprocess.run(["slurmd", "-N", node, "-f", str(conf)], check=True, capture_output=True)
+    yield state(launch, "done")
+    yield lambda: scheduler(launch)[task] == "COMPLETED"
     assert launch.events()[0]["restarts"] == 1 and store(folder / "results") == whole
 
 
 def a_killed_task_is_lost_and_can_be_retried(folder: Path, whole: dict) -> Scene:
     launch = launched(folder, *SLOW, HELD)
     yield lambda: True
-    release(launch)
-    yield begun(launch)
+    yield caught(launch)
     os.kill(pid(launch), signal.SIGKILL)
     yield state(launch, "lost")
     assert set(scheduler(launch).values()) == {"FAILED"}
@@ -134,8 +171,7 @@ def a_killed_task_is_lost_and_can_be_retried(folder: Path, whole: dict) -> Scene
 def a_cancelled_launch_can_be_taken_up_again(folder: Path, whole: dict) -> Scene:
     launch = launched(folder, *SLOW, HELD)
     yield lambda: True
-    release(launch)
-    yield begun(launch)
+    yield caught(launch)
     status, out = bfc("cancel", cwd=folder)
     assert status == 0 and "cancelled 1 cells" in out
     yield state(launch, "cancelled")
@@ -171,6 +207,8 @@ def a_failure_stays_with_its_job_and_sets_the_exit_status(folder: Path, _: dict)
     yield state(single, "done", "failed")
     yield state(packed, "done", "failed")
     yield lambda: not any(task.active for task in cluster.tasks(tasks + list(scheduler(packed))).values())
+    well, ill = (sbatch("-d", f"afterok:{task}", "--wrap", "true") for task in (tasks[0], *scheduler(packed)))
+    yield lambda: cluster.tasks([well])[well].state == "COMPLETED" and cluster.tasks([ill])[ill].reason == "DependencyNeverSatisfied"
     assert [scheduler(single)[task] for task in tasks] == ["COMPLETED", "FAILED", "COMPLETED", "COMPLETED", "COMPLETED"]
     assert list(scheduler(packed).values()) == ["FAILED"]
     for launch in (single, packed):
@@ -187,17 +225,18 @@ def a_failure_stays_with_its_job_and_sets_the_exit_status(folder: Path, _: dict)
     assert {k: v for k, v in good(folder / "single").items()} == good(folder / "packed")
     yield (single.path / "report" / "index.html").exists
     assert json.loads((single.path / "summary.json").read_text()) == {"done": 4, "failed": 1}
+    assert f"{single.name}/report/index.html" in bfc("status", cwd=folder / "single")[1]
 
 
 def a_job_gets_the_gpu_it_was_given(folder: Path, _: dict) -> Scene:
     """Two tasks that share a node see different GPUs."""
-    launch = launched(folder, *SLOW, "target.d=4,5", "hydra.launcher.cells_per_task=1", "hydra.launcher.gpus=1",
-                      "+hydra.launcher.flags.nodelist=node3", HELD)
+    launch = launched(folder, *SLOW, "target.d=4,5", "hydra.launcher.cells_per_task=1", "hydra.launcher.gpus=1", HELD,
+                      on=OWN["gpus"])
     yield lambda: True
     release(launch)
     yield state(launch, "done")
     seen = [json.loads((launch.folders(n)[0] / "environment.json").read_text()) for n in (0, 1)]
-    assert sorted(each["visible_gpus"] for each in seen) == ["0", "1"] and {each["node"] for each in seen} == {"node3"}
+    assert sorted(each["visible_gpus"] for each in seen) == ["0", "1"] and {each["node"] for each in seen} == {OWN["gpus"]}
     assert {each["slurm"]["job_partition"] for each in seen} == {"main"}
 
 
@@ -216,7 +255,7 @@ def editing_code_and_configuration_after_submission_changes_nothing(folder: Path
     checkout = folder / "checkout"
     shutil.copytree(Path(slurm.__file__).parents[2], checkout,
                     ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", "tests", "docs", "shared"))
-    done = subprocess.run([sys.executable, "-m", "bfc.train", *SLURM, *SLOW, HELD], cwd=folder,
+    done = subprocess.run([sys.executable, "-m", "bfc.train", *SLURM, *SLOW, HELD, f"+hydra.launcher.flags.exclude={AWAY}"], cwd=folder,
                           env=environment(PYTHONPATH=str(checkout), PYTHONSAFEPATH="1", SLURM_CONF=os.environ["SLURM_CONF"]),
                           capture_output=True, text=True)
     assert done.returncode == 0, done
@@ -233,7 +272,8 @@ def editing_code_and_configuration_after_submission_changes_nothing(folder: Path
 
 
 def the_stock_launcher_still_works(folder: Path, _: dict) -> Scene:
-    process = subprocess.Popen([sys.executable, "-m", "bfc.train", "-m", *TINY, "schedule=staged,joint", "hydra/launcher=submitit_slurm"],
+    process = subprocess.Popen([sys.executable, "-m", "bfc.train", "-m", *TINY, "schedule=staged,joint", "hydra/launcher=submitit_slurm",
+                                f"hydra.launcher.exclude={AWAY}"],
                                cwd=folder, env=environment(SLURM_CONF=os.environ["SLURM_CONF"]),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     yield lambda: process.poll() is not None
@@ -244,6 +284,7 @@ def the_stock_launcher_still_works(folder: Path, _: dict) -> Scene:
 
 SCENES = {scene.__name__: scene for scene in (
     at_the_time_limit_it_writes_a_checkpoint_and_goes_on, a_preempted_task_goes_on_when_there_is_room,
+    a_task_whose_node_fails_goes_on_with_the_same_numbers,
     editing_code_and_configuration_after_submission_changes_nothing, a_failure_stays_with_its_job_and_sets_the_exit_status,
     a_killed_task_is_lost_and_can_be_retried, a_requeued_task_goes_on_with_the_same_numbers, a_cancelled_launch_can_be_taken_up_again,
     a_task_started_twice_computes_nothing_twice, larger_d_wait_for_smaller_ones, the_stock_launcher_still_works,
@@ -278,7 +319,7 @@ def cluster_folder() -> Iterator[Path]:
     if reason is not None:
         pytest.skip(f"no SLURM here: {reason}")
     folder = Path(tempfile.mkdtemp(prefix="bfc-slurm-"))
-    with pytest.MonkeyPatch.context() as patch, box.running(folder / "box", max_array=LIMIT) as variables:
+    with pytest.MonkeyPatch.context() as patch, box.running(folder / "box", nodes=3 + len(OWN), max_array=LIMIT) as variables:
         for name, value in variables.items():
             patch.setenv(name, value)
         yield folder
@@ -328,7 +369,48 @@ def test_a_refused_submission_is_a_sentence_and_leaves_no_job(cluster_folder: Pa
     folder = cluster_folder / "refused"
     done = run(*SLURM, *TINY, "hydra.launcher.partition=nowhere", cwd=folder)
     assert done.status == 2 and "bfc: SLURM refuses the jobs: " in done.err and "invalid partition" in done.err, done
-    assert len(done.err.splitlines()) == 1
+    assert len(done.err.splitlines()) == 1 and not list(folder.iterdir())
+    done = run(*SLURM, *TINY, "hydra.launcher.max_array=9", "target.d=range(4,10)", "hydra.launcher.cells_per_task=1", cwd=folder)
+    assert done.status == 2 and "Invalid job array specification" in done.err, done
+    with pytest.raises(UserError, match="holds no launch"):
+        find(folder / "results")
+
+
+def test_a_refused_last_job_leaves_the_others(cluster_folder: Path, monkeypatch) -> None:
+    """The one that draws the report, where only jobs with a GPU are taken, say."""
+    folder, submit = cluster_folder / "without", slurm._sbatch
+
+    def picky(launch: Launch, options: Any, code: Any, tasks: Any, after: Any) -> list[str]:
+        if isinstance(tasks[0], Finalise):
+            raise UserError("SLURM refuses the jobs: no GPU")
+        return submit(launch, options, code, tasks, after)
+
+    monkeypatch.setattr(slurm, "_sbatch", picky)
+    done = run(*SLURM, *TINY, HELD, "hydra.launcher.finalise=true", cwd=folder)
+    assert done.status == 0 and "SLURM refuses the jobs: no GPU: that is the one which draws the report; `bfc collect" in done.err, done
+    assert bfc("cancel", cwd=folder)[0] == 0
+
+
+def test_a_scheduler_that_does_not_answer_is_no_news_about_its_jobs(cluster_folder: Path, monkeypatch, capsys) -> None:
+    """Neither the end of a wait, nor a job that was lost."""
+    folder = cluster_folder / "silent"
+    launch = launched(folder, *TINY, HELD)
+    real, asked = cluster.ask, []
+
+    def silent(*command: str) -> subprocess.CompletedProcess[str]:
+        asked.append(command[0])
+        if len(asked) < 4:
+            return subprocess.CompletedProcess(command, 1, "", "slurm_load_jobs error: Unable to contact slurm controller")
+        return real(*command)
+
+    monkeypatch.setattr(cluster, "ask", silent)
+    with pytest.raises(cluster.Silent, match=r"Unable to contact slurm controller.*try again later"):
+        states(launch)
+    release(launch)
+    rows = wait(launch, poll=0.2)
+    assert [row.state for row in rows] == ["done"] and capsys.readouterr().err.count("waiting") == 1 and len(asked) >= 4
+    asked.clear()
+    assert [row.state for row in states(launch)] == ["done"] and not asked, "what is known to be done needs no scheduler"
 
 
 def test_plan_says_what_would_start_and_writes_nothing(cluster_folder: Path) -> None:

@@ -7,7 +7,7 @@ from bfc.launch.entry import Name, Results
 PANEL = "Watch a launch"
 
 
-def main(launch: Name = None, results: Results = "results") -> None:
+def main(results: Results, launch: Name = None) -> None:
     """End everything of a launch that is queued or running. Finished trainings stay, `bfc retry` goes on from checkpoints."""
     from bfc.launch.manifest import find
     from bfc.launch.watch import ENDED, states, stop

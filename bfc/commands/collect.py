@@ -12,7 +12,7 @@ from bfc.launch.entry import Name, Results
 PANEL = "Results"
 
 
-def main(launch: Name = None, results: Results = "results",
+def main(results: Results, launch: Name = None,
          out: Annotated[str, typer.Option("--out", "-o", help="folder for the page and the tables")] = "report") -> None:
     """Collect the tables and draw the report of what a launch has stored so far, also where some of it failed."""
     from bfc.launch import show

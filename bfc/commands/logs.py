@@ -11,7 +11,7 @@ from bfc.launch.entry import Name, Results
 PANEL = "Watch a launch"
 
 
-def main(launch: Name = None, results: Results = "results",
+def main(results: Results, launch: Name = None,
          cell: Annotated[str | None, typer.Option("--cell", "-c", help="only this cell (the beginning of its id)")] = None,
          lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="how much of each log")] = 20,
          failed: Annotated[bool, typer.Option("--failed", "-f", help="only what failed, with tracebacks")] = False) -> None:

@@ -11,7 +11,7 @@ from bfc.launch.entry import Name, Results
 PANEL = "Watch a launch"
 
 
-def main(launch: Name = None, results: Results = "results",
+def main(results: Results, launch: Name = None,
          failed: Annotated[bool, typer.Option("--failed", help="only what failed or was lost, not what was cancelled")] = False,
          new_code: Annotated[bool, typer.Option("--new-code", help="with the code as it is now instead of the launch's copy")] = False
          ) -> None:

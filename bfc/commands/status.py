@@ -15,7 +15,7 @@ WIDE = 200
 PANEL = "Watch a launch"
 
 
-def main(launch: Name = None, results: Results = "results",
+def main(results: Results, launch: Name = None,
          watch: Annotated[bool, typer.Option("--watch", "-w", help="keep the table up to date until everything has ended")] = False,
          every: Annotated[bool, typer.Option("--all", "-a", help="every cell, also where there are many")] = False,
          listing: Annotated[bool, typer.Option("--list", "-l", help="the launches of this store")] = False) -> None:

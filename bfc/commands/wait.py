@@ -9,7 +9,7 @@ from bfc.launch.entry import Name, Results
 PANEL = "Watch a launch"
 
 
-def main(launch: Name = None, results: Results = "results") -> None:
+def main(results: Results, launch: Name = None) -> None:
     """Return when every cell has ended; exit status 1 if something failed, was lost or cancelled. Ctrl-C ends nothing."""
     from bfc.launch import show
     from bfc.launch.manifest import find

@@ -69,7 +69,8 @@ def missing() -> str | None:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
         with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(["apt-get", "update"], timeout=120, **quiet)
-            subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *PACKAGES], timeout=300, **quiet)
+            subprocess.run(["apt-get", "install", "-y", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends", *PACKAGES], timeout=400,
+                           **quiet)
     absent = [name for name in DAEMONS if shutil.which(name) is None]
     return f"{', '.join(absent)} could not be installed" if absent else None
 

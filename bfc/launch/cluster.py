@@ -32,14 +32,27 @@ class Task:
         return self.state in ACTIVE
 
 
+class Silent(UserError):
+    """SLURM does not answer now, so nothing is known of its jobs; that is no news about them."""
+
+
 def ask(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run one of SLURM's commands. Raises :class:`UserError` where there is none or it does not answer."""
+    """Run one of SLURM's commands. Raises :class:`UserError` where there is none, :class:`Silent` where it does not answer."""
     if shutil.which(command[0]) is None:
         raise UserError(f"{command[0]}: no such command on this machine; SLURM's commands must be on PATH, or hydra/launcher=local be used")
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=clean_environment())
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"{command[0]}: SLURM does not answer; try again later") from error
+        raise Silent(f"{command[0]}: SLURM does not answer within {SECONDS:.0f} s; try again later") from error
+
+
+def _ask_about(*command: str) -> str:
+    """What a command prints about jobs, some of which SLURM may have forgotten."""
+    done = ask(*command)
+    if done.returncode and "invalid job id" not in done.stderr.lower():
+        raise Silent(f"{command[0]}: SLURM does not answer ({' '.join(done.stderr.split()) or f'exit status {done.returncode}'}); "
+                     "try again later")
+    return done.stdout
 
 
 def clean_environment() -> dict[str, str]:
@@ -64,12 +77,12 @@ def max_array_size() -> int:
     """The site's MaxArraySize: array indices must be below it."""
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", ask("scontrol", "show", "config").stdout, re.M)
     if not found:
-        raise UserError("scontrol show config: SLURM does not answer; is this a login node?")
+        raise Silent("scontrol show config: SLURM does not answer; is this a login node?")
     return int(found.group(1))
 
 
 def tasks(ids: Sequence[str]) -> dict[str, Task]:
-    """State per id (``123`` or ``123_4``); ids that SLURM has forgotten are absent."""
+    """State per id (``123`` or ``123_4``); ids that SLURM has forgotten are absent. Raises :class:`Silent`."""
     wanted = set(ids)
     if not wanted:
         return {}
@@ -82,15 +95,17 @@ def tasks(ids: Sequence[str]) -> dict[str, Task]:
 
 
 def _squeue(bases: Sequence[str]) -> dict[str, Task]:
-    done = ask("squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%N|%r", "-j", ",".join(bases))
+    told = _ask_about("squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%N|%r", "-j", ",".join(bases))
     return {i: Task(state, node, reason) for i, state, node, reason in
-            (line.split("|", 3) for line in done.stdout.splitlines() if line.count("|") >= 3)}
+            (line.split("|", 3) for line in told.splitlines() if line.count("|") >= 3)}
 
 
 def _sacct(bases: Sequence[str]) -> dict[str, Task]:
     if shutil.which("sacct") is None:
         return {}
     done = ask("sacct", "-n", "-P", "-X", "-o", "JobID,State,NodeList", "-j", ",".join(bases))
+    if done.returncode and "is disabled" not in done.stderr:  # a site without accounting says so
+        raise Silent(f"sacct: SLURM does not answer ({' '.join(done.stderr.split())}); try again later")
     rows = [line.split("|") for line in done.stdout.splitlines() if line.count("|") == 2]
     return {i: Task(state.split()[0], node) for i, state, node in rows if state}
 
@@ -98,7 +113,7 @@ def _sacct(bases: Sequence[str]) -> dict[str, Task]:
 def _scontrol(bases: Sequence[str]) -> dict[str, Task]:
     found = {}
     for base in bases:
-        for line in ask("scontrol", "-o", "show", "job", base).stdout.splitlines():
+        for line in _ask_about("scontrol", "-o", "show", "job", base).splitlines():
             fields = dict(re.findall(r"(\w+)=(\S*)", line))
             if "JobId" in fields:
                 array = fields.get("ArrayTaskId", "")
@@ -109,8 +124,22 @@ def _scontrol(bases: Sequence[str]) -> dict[str, Task]:
 
 def start_estimate(flags: Sequence[str]) -> str:
     """What ``sbatch --test-only`` says about when a job with these flags would start."""
-    done = ask("sbatch", "--test-only", *flags)
+    done = ask("sbatch", "--test-only", "--wrap=true", *flags)
     return " ".join((done.stderr or done.stdout).split()).removeprefix("sbatch: ")
+
+
+def refusal(flags: Sequence[str]) -> str | None:
+    """Why no job with these flags can ever be, as with a partition or account that does not exist; None where it may be. A test says more
+    than that, such as that nodes are down now, which keeps nobody from queueing."""
+    done = ask("sbatch", "--test-only", "--wrap=true", *flags)
+    reason = reasons(done.stderr)
+    return reason if done.returncode and reason.lower().startswith("invalid") else None
+
+
+def reasons(text: str) -> str:
+    """SLURM's error lines as one."""
+    found = re.findall(r"(?:error|allocation failure): *(.+)", text)
+    return "; ".join(dict.fromkeys(line.strip() for line in found)) or " ".join(text.split())
 
 
 def cancel(ids: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
-"""What is left to do when everything of a launch has ended, also where some of it failed: say what came of it, collect the tables and draw
-the report beside the manifest, tell a webhook. Run by SLURM as a job that waits for all others (afterany), by the local pool at its
-end, and by hand as `bfc collect`."""
+"""What is left to do when everything of a launch has ended, also where some of it failed: say what came of it, show its studies in their
+trackers, tell a webhook, collect the tables and draw the report beside the manifest. Run by SLURM as a job that waits for all others
+(afterany), by the local pool at its end, and by hand as `bfc collect`."""
 
 from __future__ import annotations
 
@@ -21,24 +21,30 @@ WEBHOOK = "BFC_WEBHOOK"
 
 @dataclass(frozen=True)
 class Finalise:
-    """The payload of the last job, pickled by reference."""
+    """The payload of the last job, pickled by reference; ``report``: draw it too."""
 
     launch: str
+    report: bool = True
 
     def __call__(self) -> None:
+        from bfc import config
+        from bfc.trackers.watch import show_studies
+
         launch = Launch(self.launch)
         counts = summary(launch)
         print(json.dumps(counts), flush=True)
-        collect(launch, launch.path / "report")
+        show_studies([config.load(container) for container in launch.containers])
         if os.environ.get(WEBHOOK):
             tell(os.environ[WEBHOOK], launch, counts)
+        if self.report:
+            collect(launch, launch.path / "report")
 
 
 def summary(launch: Launch) -> dict[str, int]:
     """State → number of cells; written to summary.json beside the manifest."""
-    from bfc.launch.watch import states
+    from bfc.launch.watch import settled
 
-    counts = dict(Counter(row.state for row in states(launch)))
+    counts = dict(Counter(row.state for row in settled(launch)))
     (launch.path / "summary.json").write_text(json.dumps(counts))
     return counts
 

@@ -13,6 +13,11 @@ def _find(name: str) -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / name
 
 
+def named(text: str) -> str:
+    """A folder as a site overlay names it, ``$USER`` and ``~`` filled in."""
+    return str(Path(os.path.expandvars(text)).expanduser().absolute())
+
+
 CONF = _find("conf")
 """The folder of ``config.yaml`` and the config groups."""
 SWEEPS = _find("sweeps")

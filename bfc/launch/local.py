@@ -46,6 +46,7 @@ class LocalLauncher(PlanLauncher):
 
     def __init__(self, **options: Any) -> None:
         self.options: LocalOptions = parse(LocalOptions, options)
+        self.shows_later = self.options.detach or self.options.dry_run
 
     def launch_plan(self, jobs: Sequence[Planned]) -> Sequence[JobReturn]:
         """Run every job and return what came of each; with ``detach=true`` start them and return."""
@@ -111,8 +112,7 @@ def main(path: str, attempt: int) -> None:
         time.sleep(0.05)
     mine = launch.submissions()[attempt]
     futures = run(launch, mine["packs"][0], mine["processes"], attempt, logs=True)
-    if launch.manifest["launcher"]["finalise"]:
-        Finalise(path)()
+    Finalise(path, launch.manifest["launcher"]["finalise"])()
     sys.exit(any(future.exception() is not None for future in futures.values()))
 
 

@@ -69,6 +69,7 @@ class SlurmOptions(Options):
     cells_per_task: int | None = None
     signal_seconds: int = 120
     max_requeues: int = 50
+    results: str | None = None
     setup: tuple[str, ...] = ()
     python: str | None = None
     scratch: str | None = None
@@ -83,6 +84,7 @@ class SlurmOptions(Options):
         for name, least in (("throttle", 1), ("cells_per_task", 1), ("max_submit", 2), ("max_array", 2)):
             value = getattr(self, name)
             require(value is None or value >= least, f"{KEY}.{name}", value, f"null or an integer >= {least}")
+        require(self.results is None or bool(self.results.strip()), f"{KEY}.results", self.results, "null or a folder name")
         require(self.task_minutes > 0, f"{KEY}.task_minutes", self.task_minutes, "minutes > 0")
         require(2 * self.signal_seconds <= 60 * self.time, f"{KEY}.signal_seconds", self.signal_seconds,
                 f"at most half of the time limit, {30 * self.time} seconds")

@@ -106,7 +106,8 @@ class StudySweeper(Sweeper):
             finished = dict(enumerate(returns[0]))
         else:
             returns, finished = self._in_waves(jobs)
-        show_studies([each.job for each in jobs])
+        if not isinstance(self.launcher, PlanLauncher) or not self.launcher.shows_later:
+            show_studies([each.job for each in jobs])
         failures = [(each, error) for n, each in enumerate(jobs) if (error := _failure(finished[n])) is not None]
         for each, error in failures:
             if explain(error) is None:
@@ -159,6 +160,8 @@ class PlanLauncher(Launcher):
 
     LIMIT: ClassVar[str]
     """The option that limits how much runs at a time."""
+    shows_later: bool
+    """Whether it is left to the launch's last process to show the studies in their trackers, or nothing runs that could be shown."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.config = hydra_context.config_loader, config

@@ -38,7 +38,9 @@ class Table:
             table.add_row(row.cell[:8], row.label, Text(row.state, COLOUR[row.state]), f"{100 * row.share:.0f} %", str(row.trainings or ""),
                           self._nstar(launch, row), row.node, row.task, Text(last, "dim"))
         hidden = [Text(f"and {len(rows) - len(shown)} more (--all)", "dim")] if len(shown) < len(rows) else []
-        return Group(Text(f"{launch.name}  ({launch.manifest['kind']})", "bold"), table, *hidden, Text(counts(rows)))
+        report = launch.path / "report" / "index.html"
+        drawn = [Text(f"report    {report}", "dim")] if report.is_file() else []
+        return Group(Text(f"{launch.name}  ({launch.manifest['kind']})", "bold"), table, *hidden, Text(counts(rows)), *drawn)
 
     def _nstar(self, launch: Launch, row: Row) -> str:
         """n* at the strictest eps of what is stored, with its interval's ends where they are finite."""

@@ -8,6 +8,7 @@ import io
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -18,12 +19,14 @@ from bfc.errors import UserError
 from bfc.launch import cluster
 from bfc.launch.cost import START
 from bfc.launch.finalise import Finalise
+from bfc.launch.folders import named
 from bfc.launch.manifest import Launch
 from bfc.launch.options import SlurmOptions, parse
 from bfc.launch.pack import Pack
 from bfc.launch.planned import Planned, pack
 from bfc.launch.plugins import PlanLauncher
 from bfc.launch.prepare import Plan, completed, confirm, create, prepare, summary
+from bfc.store import Store
 
 KEEP_SIGNALS = """bash -c 'trap "" USR1 USR2; exec "$@"' bfc"""
 """Before Python has installed its handlers, a signal that announces the time limit must not end it."""
@@ -33,6 +36,7 @@ class SlurmLauncher(PlanLauncher):
     """Options: conf/hydra/launcher/slurm.yaml."""
 
     LIMIT: ClassVar[str] = "hydra.launcher.throttle"
+    shows_later = True
 
     def __init__(self, **options: Any) -> None:
         self.options: SlurmOptions = parse(SlurmOptions, options)
@@ -40,7 +44,10 @@ class SlurmLauncher(PlanLauncher):
     def launch_plan(self, jobs: Sequence[Planned]) -> Sequence[JobReturn]:
         """Submit everything that is not stored and return; one completed return per job, whose value is the cell id (ids, for a job of
         two cells). With ``detach=false`` wait, and return what came of each job."""
-        options, plan = self.options, prepare(jobs)
+        options = self.options
+        jobs = [_at_home(each, options.results) for each in jobs]
+        _check_gpus(jobs, options)
+        plan = prepare(jobs)
         packs = [numbers for _, numbers in divide(plan.about, plan.seconds, options)]
         unit = "GPU time" if options.gpus else "core time"
         hours = sum(plan.seconds.values()) * max(options.gpus, options.cpus if not options.gpus else 1) / 3600
@@ -52,6 +59,8 @@ class SlurmLauncher(PlanLauncher):
             raise UserError("hydra/launcher=slurm: there is no sbatch on this machine; launch from a login node, or use "
                             "hydra/launcher=local")
         confirm(plan, options, hours, f"{'GPU' if options.gpus else 'core'}-hours")
+        if (reason := cluster.refusal(_flags(options))) is not None:
+            raise UserError(f"SLURM refuses the jobs: {reason}")
         launch = create(plan, "slurm", options, frozen=True)
         submit(launch, plan.todo)
         print(launch.told(f"SLURM jobs {_ranges([i for each in launch.submissions() for i in each['ids']])}"), flush=True)
@@ -65,13 +74,12 @@ class SlurmLauncher(PlanLauncher):
         """When SLURM says that the first task would start."""
         if not packs or shutil.which("sbatch") is None:
             return [] if packs else ["everything is stored"]
-        flags = [f"--{k.replace('_', '-')}{'' if v is True else f'={v}'}" for k, v in _resources(self.options).items() if v is not None]
-        return [f"start     {cluster.start_estimate(['--wrap=true', *flags])}"]
+        return [f"start     {cluster.start_estimate(_flags(self.options))}"]
 
 
 def submit(launch: Launch, numbers: Sequence[int], code: Mapping[str, Any] | None = None) -> None:
     """Submit the jobs ``numbers`` of a launch, wave after wave, and the job that finishes it. If SLURM refuses a part, what was submitted
-    before is cancelled. Raises :class:`UserError` with SLURM's reason."""
+    before is cancelled, and a launch that never ran is forgotten. Raises :class:`UserError` with SLURM's reason."""
     options = SlurmOptions(**{**launch.manifest["launcher"], "setup": tuple(launch.manifest["launcher"]["setup"])})
     code = code or launch.manifest["code"]
     most = options.max_array or cluster.max_array_size()
@@ -94,14 +102,27 @@ def submit(launch: Launch, numbers: Sequence[int], code: Mapping[str, Any] | Non
                 every += ids
             before = now
         if options.finalise:
-            last = _sbatch(launch, _small(options), code, [Finalise(str(launch.path))], every)
-            launch.add_submission(kind="slurm", packs=[], ids=[], finaliser=last[0], code=code["hash"], attempt=attempt)
+            _submit_last(launch, options, code, every, attempt)
     except KeyboardInterrupt:
         raise UserError(f"interrupted while submitting: {len(every)} tasks are with SLURM ({_ranges(every)}); `bfc cancel "
                         f"{launch.name}` ends them, `bfc retry {launch.name}` submits what is missing") from None
     except UserError:
         cluster.cancel(every)
+        if attempt == 0:
+            shutil.rmtree(launch.path, ignore_errors=True)  # a cancelled task may still be writing
         raise
+
+
+def _submit_last(launch: Launch, options: SlurmOptions, code: Mapping[str, Any], after: Sequence[str], attempt: int) -> None:
+    """Submit the job that finishes the launch when the tasks ``after`` have ended. The launch goes on without it where SLURM refuses it, as
+    a partition of GPUs may refuse a job that asks for none."""
+    small = replace(options, gpus=0, gres=None, constraint=None, cpus=1, throttle=None)
+    try:
+        (own,) = _sbatch(launch, small, code, [Finalise(str(launch.path))], after)
+    except UserError as error:
+        print(f"{error}: that is the one which draws the report; `bfc collect {launch.name}` does it by hand", file=sys.stderr, flush=True)
+    else:
+        launch.add_submission(kind="slurm", packs=[], ids=[], finaliser=own, code=code["hash"], attempt=attempt)
 
 
 def divide(about: Sequence[Mapping[str, Any]], seconds: Mapping[int, float], options: SlurmOptions) -> Iterator[tuple[int, list[int]]]:
@@ -125,7 +146,7 @@ def _sbatch(launch: Launch, options: SlurmOptions, code: Mapping[str, Any], task
     setup = [*options.setup, f"export PYTHONPATH={shlex.quote(code['path'])}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1",
              f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{options.cpus}}}"]
     if options.scratch:
-        setup += [f"export TMPDIR={shlex.quote(options.scratch)}", 'mkdir -p "$TMPDIR"']
+        setup += [f'export TMPDIR="{options.scratch}"', 'mkdir -p "$TMPDIR"']
     if not options.internet:
         setup += ["export WANDB_MODE=offline"]
     arrays = dict.fromkeys(task.partition("_")[0] for task in after)
@@ -142,8 +163,7 @@ def _sbatch(launch: Launch, options: SlurmOptions, code: Mapping[str, Any], task
             return [job.job_id for job in executor.submit_array(list(tasks))]
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, subprocess.CalledProcessError,
             RuntimeError) as error:
-        lines = [line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line]
-        raise UserError(f"SLURM refuses the jobs: {'; '.join(dict.fromkeys(lines)) or ' '.join(str(error).split())}") from error
+        raise UserError(f"SLURM refuses the jobs: {cluster.reasons(str(error))}") from error
 
 
 def _resources(options: SlurmOptions) -> dict[str, Any]:
@@ -153,9 +173,27 @@ def _resources(options: SlurmOptions) -> dict[str, Any]:
     return {**wanted, "cpus_per_task": options.cpus, "gpus_per_node": options.gpus or None, **options.flags}
 
 
-def _small(options: SlurmOptions) -> SlurmOptions:
-    """What the job that only reads results asks for."""
-    return replace(options, gpus=0, gres=None, constraint=None, cpus=1, throttle=None)
+def _flags(options: SlurmOptions) -> list[str]:
+    """The same as a command line says them."""
+    return [f"--{k.replace('_', '-')}{'' if v is True else f'={v}'}" for k, v in _resources(options).items() if v is not None]
+
+
+def _at_home(job: Planned, results: str | None) -> Planned:
+    """The job with the site's store, unless the command names one."""
+    if results is None or any(text.startswith("results=") for text in job.overrides):
+        return job
+    there = named(results)
+    Store(there).check()
+    return replace(job, container={**job.container, "results": there}, job=replace(job.job, results=there))
+
+
+def _check_gpus(jobs: Sequence[Planned], options: SlurmOptions) -> None:
+    """Refuse jobs that will want a GPU in tasks that ask for none."""
+    asks = options.gpus or options.gres or any("gpu" in name or name == "gres" for name in options.flags)
+    wanting = [each.job.compute.device for each in jobs if each.job.compute.device.startswith("cuda")]
+    if wanting and not asks:
+        raise UserError(f"compute.device={wanting[0]}: no task would be given a GPU; must be auto or cpu, or hydra.launcher.gpus=1 (or "
+                        "gres) ask for one")
 
 
 def _wall(plan: Plan, packs: Sequence[Sequence[int]], options: SlurmOptions) -> float:

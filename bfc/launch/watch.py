@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,13 @@ from bfc.launch.manifest import Launch
 
 ENDED = ("done", "failed", "cancelled", "lost")
 POLL = 2.0
+"""Seconds between two looks at a launch that is waited for."""
+SPARED, RAREST = 0.1, 30.0
+"""While a launch is waited for, its scheduler is asked again after this share of the time it has been waited for, at least POLL seconds
+and at most so many: sites forbid what asks more."""
+SETTLE = 90.0
+"""Seconds for which a network file system may not show here what a task on another host has written."""
+WELL = "its task ended: COMPLETED"
 TAIL = 4096
 
 
@@ -45,10 +53,12 @@ class Row:
     log: Path | None
 
 
-def states(launch: Launch) -> list[Row]:
-    """Every cell of a launch, in the order of its jobs."""
+def states(launch: Launch, ask: Callable[[Launch, set[str]], dict[str, Task]] | None = None) -> list[Row]:
+    """Every cell of a launch, in the order of its jobs. ``ask``: what tells the state of tasks, by default the launch's scheduler; it is
+    not asked about what is known to be done. Raises :class:`bfc.launch.cluster.Silent` where it does not answer."""
     events, assigned = launch.events(), assignments(launch)
-    alive = _alive(launch, {task for _, task in assigned.values()})
+    alive = (ask or _alive)(launch, {task for number, (_, task) in assigned.items() if events.get(number, {}).get("state") != "done"})
+    events = launch.events()  # read again: a task may have finished, and then ended, before the scheduler was asked
     rows = []
     for number, about in enumerate(launch.jobs):
         attempt, task_id = assigned.get(number, (0, ""))
@@ -124,17 +134,59 @@ def tail(path: Path | None, lines: int = 1) -> list[str]:
     return [line for line in text.splitlines() if line.strip()][-lines:]
 
 
+class _Asked:
+    """A scheduler's answers, kept for a while."""
+
+    def __init__(self) -> None:
+        self.began, self.at, self.ids, self.answer = time.monotonic(), -RAREST, set[str](), dict[str, Task]()
+
+    def __call__(self, launch: Launch, ids: set[str]) -> dict[str, Task]:
+        """Of the tasks ``ids``; asked anew where one of them was not asked about before."""
+        now = time.monotonic()
+        if not ids <= self.ids or now - self.at >= min(RAREST, max(POLL, SPARED * (now - self.began))):
+            self.answer = _alive(launch, ids)
+            self.ids, self.at = set(ids), now
+        return self.answer
+
+
 def wait(launch: Launch, tell: Callable[[list[Row]], None] = lambda rows: None, poll: float = POLL) -> list[Row]:
-    """Return when every cell has ended. Raises :class:`UserError` on Ctrl-C, which ends nothing."""
+    """Return when every cell has ended; a scheduler that does not answer for a while ends nothing. Raises :class:`UserError` on Ctrl-C,
+    which ends nothing either."""
+    ask, silent = _Asked(), False
     try:
         while True:
-            rows = states(launch)
-            tell(rows)
-            if all(row.state in ENDED for row in rows):
-                return rows
+            try:
+                rows, silent = states(launch, ask), False
+                tell(rows)
+                if ended(rows) and ended(rows := settled(launch)):
+                    return rows
+            except cluster.Silent as error:
+                if not silent:
+                    print(f"{error}; waiting", file=sys.stderr, flush=True)
+                silent = True
             time.sleep(poll)
     except KeyboardInterrupt:
         raise UserError(still_running(launch)) from None
+
+
+def ended(rows: Sequence[Row]) -> bool:
+    """Whether nothing is queued or running."""
+    return all(row.state in ENDED for row in rows)
+
+
+def settled(launch: Launch) -> list[Row]:
+    """What became of a launch whose tasks have ended. It is looked at again for SETTLE seconds while the scheduler does not answer, or
+    while a task that ended well has left nothing that is seen here."""
+    end = time.monotonic() + SETTLE
+    while True:
+        try:
+            rows = states(launch)
+            if not any(row.note == WELL for row in rows) or time.monotonic() > end:
+                return rows
+        except cluster.Silent:
+            if time.monotonic() > end:
+                raise
+        time.sleep(POLL)
 
 
 def stop(launch: Launch) -> None:
