@@ -78,7 +78,7 @@ def test_predicates_over_d(name, options, measured, verdict):
 def test_claims_about_samples_pick_networks_of_one_width():
     """Two networks of one method: the narrow deep one needs few samples, the two-layer one many."""
     shallow, deep = table("mlp", [512], {2: 0.1, 8: 0.1}), table("mlp", [128, 64], {2: 0.1, 8: 0.1})
-    head = {"L": 3, "eps": 0.1, "censored": "", "method": "mlp"}
+    head = {"L": 3, "degree": 0, "eps": 0.1, "censored": "", "method": "mlp"}
     nstar = [{**head, "cell_id": f"mlp {widths} {d}", "d": d, "nstar": n, "lo": n / 1.1, "hi": n * 1.1, "line": f"mlp {widths}"}
              for widths, sizes in (([512], (900, 4000)), ([128, 64], (200, 300))) for d, n in zip((2, 8), sizes, strict=True)]
     fits = [{"line": f"mlp {widths}", "method": "mlp", "eps": 0.1, "exponent": own, "lo": own - 0.1, "hi": own + 0.1}
