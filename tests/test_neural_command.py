@@ -33,3 +33,11 @@ def test_a_fourth_power_is_seen_to_be_mostly_quadratic():
 def test_a_mistake_costs_one_sentence(arguments, words):
     done = RUNNER.invoke(cli.application(), ["harmonics", *arguments])
     assert isinstance(done.exception, UserError) and words in str(done.exception)
+
+
+def test_a_job_says_what_its_target_is_made_of(tmp_path):
+    from commands import run
+
+    done = run("target=low_rank", "target.d=8", "target.basis=power", "learner=none", "baseline=polynomial", "baseline.ridge=1e-3",
+               "baseline.n_max=20", "measure.test=64", "measure.seeds=1", cwd=tmp_path)
+    assert done.status == 0 and "target at d=8: degree 2: 0.8537 of the variance, dimension 35; degree 4: 0.1463 of the" in done.out, done
