@@ -3,6 +3,8 @@ The probes are stored with each training in columns ``<phase>/<probe>/<level>`` 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 PROBES = {"gram": "Gram error", "subspace": "subspace error", "feature": "feature error (1 − R²)"}
@@ -40,6 +42,12 @@ def probe_columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
         if name.count("/") == 1 and name.endswith("/risk") and rows[name].notna().any()
     }
     return {**shown, **({"relative test risk": risks} if risks else {})}
+
+
+def phases_in_order(rows: pd.DataFrame, columns: Iterable[str]) -> list[str]:
+    """The phases of columns ``<phase>/...`` in the order of training, which is that in which the columns are stored."""
+    wanted = {name.partition("/")[0] for name in columns}
+    return [phase for phase in dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name) if phase in wanted]
 
 
 def correction_table(trainings: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ best level 2 found by a general optimiser; then claims and figures of the studie
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,10 @@ from scipy import optimize
 from analysis.claims import judge
 from analysis.evidence import Evidence
 from analysis.plots.dose_response import dose_response
+from analysis.plots.feature_change import feature_change
+from analysis.plots.feature_correction import feature_correction
 from analysis.plots.law_of_correction import law_of_correction
+from analysis.plots.risk_against_depth import risk_against_depth
 from analysis.plots.success_map import success_map
 from analysis.style import looks
 from bfc.engine.loop import Recipe, train
@@ -177,3 +181,45 @@ def test_figures_hold_what_was_measured():
     assert medians["y"].tolist() == pytest.approx([0.001, 0.04], rel=0.1) and list(chart.columns[0][0].x.ticks.values()) == ["m2", "m0"]
     (chart,) = success_map(table([*successes(31), *successes(9, "[1.0, 1.0, 1.0]")]), risk=0.005)
     assert chart.columns[0][0].series[0].data["y"].tolist() == pytest.approx([31 / 32, 9 / 32])
+
+
+def test_doses_show_samples_and_how_much_was_corrected():
+    """n* where several n were measured, in the order of the dose; level 2's correction: its error after its own phase over the end."""
+    rows = [{"method": method, "L": 4, "seed": seed, "n": n, "risk": 1 / n, "level2/gram/2": 0.4, "level4/gram/2": 0.4 / (1 + rank),
+             "config.target.alpha": "[1.0, 0.5, 0.25]"} for rank, method in enumerate(("m0", "m1")) for seed in range(4) for n in (10, 100)]
+    cells = [{"cell_id": f"{method}[1.0, 0.5, 0.25]", "method": method, "line": method, "eps": eps, "nstar": n, "lo": n / 2, "hi": 2 * n,
+              "censored": censored, "largest_n": 100, "validation": "inside"}
+             for method, n, censored in (("m0", 100, "right"), ("m1", 50, "")) for eps in (0.1, 0.02)]
+    evidence = table(rows)
+    (chart,) = dose_response(replace(evidence, nstar=pd.DataFrame(cells)), methods=["m0", "m1"])
+    drawn = chart.table()
+    samples = drawn[drawn["panel"].str.startswith("samples needed")]
+    assert sorted(samples.loc[samples["place"] == 0, "mark"]) == ["up", "up"] and set(samples.loc[samples["place"] == 1, "y"]) == {50}
+    corrected = drawn[drawn["panel"].str.contains("own phase over end") & (drawn["series"] == "median")]
+    assert corrected["y"].tolist() == pytest.approx([1, 2])
+
+
+def test_changes_of_levels_are_shown_for_the_phases_after_their_own():
+    rows = [{"method": "m", "L": 3, "seed": seed, "config.target.alpha": None, "level2/correlation/2": 0.1, "level3/correlation/2": 0.8,
+             "level3/correlation/3": 0.2, "joint/correlation/2": 0.9, "joint/correlation/3": 0.95} for seed in range(4)]
+    (chart,) = feature_change(table([{**row, "config.target.alpha": ""} for row in rows]))
+    points = chart.table()[lambda t: t["form"] == "points"]
+    assert points[["series", "x", "y"]].to_numpy().tolist() == [["level3", 2, 0.8], ["joint", 2, 0.9], ["joint", 3, 0.95]]
+
+
+def test_phases_stand_in_the_order_of_training():
+    """Refinement from the top goes down after the last level, whatever the numbers in the names say."""
+    phases = ("level2", "level3", "level4", "down3", "down2")
+    probes = {f"{phase}/gram/2": 0.1 for phase in phases}
+    rows = [{"method": "m", "L": 4, "seed": seed, "config.target.alpha": "", **probes} for seed in (0, 1)]
+    (chart,) = feature_correction(table(rows))
+    assert tuple(chart.columns[0][0].x.ticks.values()) == phases
+
+
+def test_risk_against_depth_holds_medians_of_fresh_samples_only():
+    rows = [{"method": "m", "L": L, "degree": 2 ** (L - 1), "seed": seed, "risk": L * (1 + seed), "fresh": fresh,
+             "config.target.alpha": str(L)}
+            for L in (2, 3) for seed in range(3) for fresh in (True, False) if fresh or L == 3]
+    (chart,) = risk_against_depth(table(rows))
+    assert chart.columns[0][0].series[1].data["y"].tolist() == [4, 6] and list(chart.columns[0][0].x.ticks.values()) == ["2 (2)", "3 (4)"]
+    assert not list(risk_against_depth(table([{**row, "L": 3} for row in rows])))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pandas as pd
 
 from analysis.chart import Axis, Chart, Panel, Series
-from analysis.correction import at_largest_n, probe_columns
+from analysis.correction import at_largest_n, phases_in_order, probe_columns
 from analysis.evidence import Evidence
 
 ORDER = 40
@@ -25,7 +24,7 @@ def feature_correction(evidence: Evidence) -> Iterator[Chart]:
         shown = probe_columns(rows)
         if not shown:
             continue
-        phases = sorted({phase for names in shown.values() for phase in names}, key=_order)
+        phases = phases_in_order(rows, [column for names in shown.values() for column in names.values()])
         ticks = dict(enumerate(phases))
         axis = Axis("after phase", log=False, ticks=ticks, range=(-0.4, len(phases) - 0.6))
         columns = [[Panel(_series(rows, names, phases, evidence), axis, Axis("error after the phase"), title)]
@@ -33,12 +32,6 @@ def feature_correction(evidence: Evidence) -> Iterator[Chart]:
         caption = (f"Errors of the learned features after each phase, {target}, L = {L}, d = {d}, at the largest n. Thin: one seed; thick: "
                    "median.")
         yield Chart(f"correction-{target}-L{L}", caption, columns, (2.5,), most_columns=3 if len(shown) > 2 else 2)
-
-
-def _order(phase: str) -> tuple[int, str]:
-    """Phases by the last number in their name, those without one last."""
-    numbers = re.findall(r"\d+", phase)
-    return (int(numbers[-1]) if numbers else 10**6, phase)
 
 
 def _series(rows: pd.DataFrame, names: dict[str, str], phases: list[str], evidence: Evidence) -> list[Series]:

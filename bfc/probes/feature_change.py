@@ -33,8 +33,8 @@ class FeatureChange(Probe):
 
     def check(self, target: Target, learner: Learner) -> None:
         if not (hasattr(learner, "hidden") and getattr(learner, "remember", False)):
-            raise UserError("probe=feature_change: needs a learner that remembers where a phase began; allowed: learner=resnet with "
-                            "learner.remember=true, or probe=none")
+            raise UserError("probe=feature_change: needs a learner that remembers where a phase began; allowed: learner=resnet or "
+                            "conv_resnet with learner.remember=true, or probe=none")
 
     def measure(self, target: Target, draw: Draw, learner: Learner, params: Params, present: frozenset[str]) -> dict[str, Tensor]:
         x = draw.encode(draw.inputs("probe", torch.arange(self.rows).expand(len(draw.seeds), -1)))
