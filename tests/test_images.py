@@ -14,7 +14,10 @@ from bfc.config import load
 from bfc.engine.loop import Recipe, train
 from bfc.engine.optimizers import Adam
 from bfc.errors import UserError
+from bfc.learners.conv_resnet import ConvResNet
 from bfc.learners.resnet import ResNet
+from bfc.learners.schedules import Phase, Schedule
+from bfc.probes.feature_change import FeatureChange
 from bfc.targets.images import CIFAR, Images
 from bfc.types import Training
 
@@ -157,3 +160,13 @@ def test_bad_values_cost_one_sentence(node, changes, words):
     with pytest.raises(UserError) as caught:
         load(job)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_network_of_110_layers_trains_on_a_cifar(folder):
+    """Joint training of n = 18 on files of the true format: every block moves, and every block's change is measured."""
+    recipe = Recipe(Images("cifar10", str(folder)), ConvResNet(n=18, widths=(2, 2, 2), remember=True),
+                    Schedule((Phase(("level{2..L}", "bias")),), steps=2, check_every=2), Adam(lr=0.003, batch=4, warmup=1), test=10,
+                    probe=FeatureChange(64))
+    (record,) = train(recipe, [Training(20, 0)])
+    changes = [record[f"all/correlation/{level}"] for level in range(2, 56)]
+    assert all(0 < change < 1 for change in changes) and record["steps"] == 2 and not record["diverged"]
