@@ -27,7 +27,7 @@ def feature_change(evidence: Evidence) -> Iterator[Chart]:
         if columns:
             caption = (f"What training deeper levels changes in those below, {target}, at the largest n: similarity of each level's "
                        "representation with that before the phase. Medians with quartiles over seeds; 1: unchanged.")
-            yield Chart(f"change-{target}", caption, columns, (2.4, 2.4), most_columns=3, same_y=True)
+            yield Chart(f"change-{target}", caption, columns, (2.4, 2.4), most_columns=2, same_y=True)
 
 
 def _panels(rows: pd.DataFrame, known: list[str], line: str) -> list[Panel]:
