@@ -98,7 +98,7 @@ def tiny(values: dict) -> dict:
     """A job of a study made as small as its structure allows."""
     small = copy.deepcopy(values)
     shrink = {"target": {"d": 6, "quadrature": 1 << 16}, "schedule": {"steps": 4, "check_every": 2}, "probe": {"rows": 64},
-              "optimizer": {"batch": 8, "warmup": 1}, "learner": {"m1": 16, "m2": 8, "width": 64},
+              "optimizer": {"batch": 8, "warmup": 1}, "learner": {"m1": 16, "m2": 8, "width": 64, "n": 1},
               "compute": {"device": "cpu"}, "measure": {"seeds": 1, "test": 64, "confirm": 1},
               "baseline": {"n_max": 32, "n_min": 8, "tuning_draws": 1, "n_ratio": 1.5, "ridge_grid": [0.1, 1.0]},
               "representation": {"n0": 4000, "multiple": 2.0, "labels": 64, "steps": 4, "units": 16}}
