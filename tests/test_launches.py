@@ -19,7 +19,7 @@ from test_slurm import KERNEL, bfc, good
 
 from bfc import config
 from bfc.errors import UserError
-from bfc.launch import cost, entry, manifest, pack, plugins, slurm, snapshot, watch
+from bfc.launch import cluster, cost, entry, manifest, pack, plugins, slurm, snapshot, watch
 from bfc.launch.cluster import Task
 from bfc.launch.finalise import Finalise
 from bfc.launch.local import LocalLauncher
@@ -253,6 +253,11 @@ def test_a_site_overlay_is_read_and_the_command_line_wins(tmp_path) -> None:
     assert done.status == 0, done
     for line in ("partition: gpu", "time: 7", "- module load x", "exclude: node7", "mem: 4G"):
         assert line in done.out
+
+
+def test_the_tasks_of_an_array_that_never_started_are_told_together() -> None:
+    assert cluster.each_of("7_[0-2,5%4]") == ["7_0", "7_1", "7_2", "7_5"] and cluster.each_of("7_[3]") == ["7_3"]
+    assert cluster.each_of("7") == ["7"] and cluster.each_of("7_3") == ["7_3"] and cluster.each_of("7_[1,...]") == ["7_1"]
 
 
 def test_what_ends_while_it_is_looked_at_is_not_lost(launch) -> None:

@@ -15,6 +15,8 @@ from bfc.errors import UserError
 
 ACTIVE = {"PENDING", "RUNNING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SUSPENDED", "CONFIGURING", "COMPLETING", "RESIZING", "STOPPED",
           "SIGNALING", "STAGE_OUT", "PREEMPTED_PENDING"}
+NO_TASK = "4294967294"
+"""What `scontrol` calls the task of an array that was cancelled before it started."""
 SECONDS = 60.0
 """Longest that one of SLURM's commands may take."""
 
@@ -58,7 +60,8 @@ def _ask_about(*command: str) -> str:
 def clean_environment() -> dict[str, str]:
     """This environment without what SLURM put into a job's, which would leak into jobs submitted from it."""
     kept = ("SLURM_CONF",)
-    return {k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_", "SRUN_"))}
+    own = {k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_", "SRUN_"))}
+    return {**own, "SLURM_BITSTR_LEN": "0"}  # lists of array tasks in full
 
 
 @contextlib.contextmanager
@@ -88,16 +91,27 @@ def tasks(ids: Sequence[str]) -> dict[str, Task]:
         return {}
     bases = sorted({i.partition("_")[0] for i in wanted})
     found = _squeue(bases)
-    if wanted - set(found):
-        missing = sorted({i.partition("_")[0] for i in wanted - set(found)})
+    unknown = {i for i in wanted if i not in found and i.partition("_")[0] not in found}
+    if unknown:
+        missing = sorted({i.partition("_")[0] for i in unknown})
         found = {**(_sacct(missing) or _scontrol(missing)), **found}
-    return {i: found[i] for i in wanted if i in found}
+    whole = {i: i if i in found else i.partition("_")[0] for i in wanted}  # an array that was cancelled before it started is one job
+    return {i: found[name] for i, name in whole.items() if name in found}
+
+
+def each_of(name: str) -> list[str]:
+    """The tasks behind a name: ``7_[0-2,5%4]``, as SLURM writes those of an array that never started, are four."""
+    base, bracket, inside = name.partition("_[")
+    if not bracket:
+        return [name]
+    spans = [part.partition("-") for part in inside.rstrip("]").partition("%")[0].split(",")]
+    return [f"{base}_{i}" for low, _, high in spans if low.isdigit() for i in range(int(low), int(high or low) + 1)]
 
 
 def _squeue(bases: Sequence[str]) -> dict[str, Task]:
     told = _ask_about("squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%N|%r", "-j", ",".join(bases))
-    return {i: Task(state, node, reason) for i, state, node, reason in
-            (line.split("|", 3) for line in told.splitlines() if line.count("|") >= 3)}
+    return {i: Task(state, node, reason) for name, state, node, reason in
+            (line.split("|", 3) for line in told.splitlines() if line.count("|") >= 3) for i in each_of(name)}
 
 
 def _sacct(bases: Sequence[str]) -> dict[str, Task]:
@@ -107,7 +121,7 @@ def _sacct(bases: Sequence[str]) -> dict[str, Task]:
     if done.returncode and "is disabled" not in done.stderr:  # a site without accounting says so
         raise Silent(f"sacct: SLURM does not answer ({' '.join(done.stderr.split())}); try again later")
     rows = [line.split("|") for line in done.stdout.splitlines() if line.count("|") == 2]
-    return {i: Task(state.split()[0], node) for i, state, node in rows if state}
+    return {i: Task(state.split()[0], node) for name, state, node in rows if state for i in each_of(name)}
 
 
 def _scontrol(bases: Sequence[str]) -> dict[str, Task]:
@@ -116,9 +130,9 @@ def _scontrol(bases: Sequence[str]) -> dict[str, Task]:
         for line in _ask_about("scontrol", "-o", "show", "job", base).splitlines():
             fields = dict(re.findall(r"(\w+)=(\S*)", line))
             if "JobId" in fields:
-                array = fields.get("ArrayTaskId", "")
-                name = f"{fields['ArrayJobId']}_{array}" if array.isdigit() else fields["JobId"]
-                found[name] = Task(fields["JobState"], fields.get("NodeList", ""), fields.get("Reason", ""))
+                array = fields.get("ArrayTaskId", NO_TASK)
+                name = fields["JobId"] if array == NO_TASK else f"{fields['ArrayJobId']}_[{array}]"
+                found |= dict.fromkeys(each_of(name), Task(fields["JobState"], fields.get("NodeList", ""), fields.get("Reason", "")))
     return found
 
 
