@@ -50,7 +50,7 @@ from bfc.types import Learner, Target, Training
 N, CHUNK = 512, 50
 CPU = torch.device("cpu")
 SCHEDULE = Schedule((Phase(("level*", "bias")),), steps=10**6, check_every=CHUNK)
-TORCH = Ops(relu=torch.relu, take=lambda s, i: s.index_select(1, torch.as_tensor(i)))
+TORCH = Ops(relu=torch.relu, take=lambda s, i: s.index_select(1, torch.as_tensor(i, device=s.device)))
 
 
 @dataclass(frozen=True)
