@@ -137,11 +137,12 @@ def test_every_study_composes_in_every_size_and_all_of_its_jobs_run(study: str, 
 def composed_in_full(study: str, size: str, block: dict) -> dict:
     """The first job of a block, composed by Hydra and not from a composition that the sweeper shares among jobs."""
     def head(value: object) -> object:
-        """The first of several values; lists are told apart by their brackets."""
+        """The first of several values; lists and dictionaries are told apart by their brackets."""
         if not isinstance(value, str):
             return value
-        first, several, _ = value.partition("],[") if value.startswith("[") else value.partition(",")
-        return first + "]" if several and value.startswith("[") else first
+        end = {"[": "]", "{": "}"}.get(value[0], "")
+        first, several, _ = value.partition(f"{end},{value[0]}" if end else ",")
+        return first + end if several else first
 
     first = [f"{key}={head(value)}" for key, value in block.items()]
     return container(f"+sweeps={study}", f"study.size={size}", *first)
