@@ -101,11 +101,13 @@ def gram(n: int, d: int, repeats: int) -> dict[str, Any]:
 
 def memory(n: int, d: int) -> dict[str, float]:
     """Peak resident memory that one curve adds in a fresh process, against the formula (bytes)."""
+    # on Linux getrusage would count what this process held when it forked, so the kernel's own mark of the new process is read
+    peak = "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss" if sys.platform == "darwin" else \
+        "1024 * next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))"
     code = ("import resource, psutil, torch\nfrom bfc.baselines.kernels import Polynomial\nfrom bfc.targets.parity import Parity\n"
             f"torch.set_num_threads(1)\nbaseline, target = Polynomial(ridge=1e-3, n_max={n}), Parity(d={d})\n"
             "small = Polynomial(ridge=1e-3, n_max=64)\nsmall.curve(target, 0, 64, {'ridge': 1e-3})\n"
-            "before = psutil.Process().memory_info().rss\nbaseline.curve(target, 0, 1024, {'ridge': 1e-3})\n"
-            f"print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * {1 if sys.platform == 'darwin' else 1024} - before)")
+            f"before = psutil.Process().memory_info().rss\nbaseline.curve(target, 0, 1024, {{'ridge': 1e-3}})\nprint({peak} - before)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     used = float(done.stdout)
     return {"n": n, "measured": used, "formula": memory_bytes(n), "share": used / memory_bytes(n)}

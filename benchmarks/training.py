@@ -62,6 +62,8 @@ class Case:
     optimizer: Optimizer
     network: Callable[[Mapping[str, Array], Array, Ops], Array]
     """Parameters and inputs (B, d) of one replica → outputs (B,)."""
+    most: int = 64
+    """Largest R worth measuring on a CPU core: the larger networks only leave the cache beyond it, and take minutes."""
 
     def stack(self, replicas: int, device: torch.device = CPU) -> _Stack:
         recipe = Recipe(self.target, self.learner, SCHEDULE, self.optimizer, test=16, device=device)
@@ -76,8 +78,8 @@ CASES = {
     "tiny": Case(Parity(d=32, law="gaussian"), MLP(widths=(64, 64)), sgd(0.01, 64), perceptron),
     "quadratic": Case(Teacher(d=32, L=4, widths=(4, 3, 2)), QuadraticDenseNet(),
                       Adam(lr=0.01, batch=256, clip=1.0, warmup=0, decay="constant"), quadratic),
-    "mean_field": Case(Radial(d=100), MeanField(m1=512, m2=128), sgd(0.2, 512), mean_field),
-    "wide": Case(Parity(d=32, law="gaussian"), MLP(widths=(512, 512)), sgd(0.01, 256), perceptron),
+    "mean_field": Case(Radial(d=100), MeanField(m1=512, m2=128), sgd(0.2, 512), mean_field, most=8),
+    "wide": Case(Parity(d=32, law="gaussian"), MLP(widths=(512, 512)), sgd(0.01, 256), perceptron, most=4),
 }
 """The tiny perceptron, the chain's network, the mean-field network of the depth-separation figure and a wide perceptron."""
 
@@ -336,7 +338,8 @@ def main(arguments: list[str] | None = None) -> None:
     for name in options.cases:
         case = CASES[name]
         agree(case, device=device)
-        figures[name] = {"rows": [measure(case, replicas, options.seconds, options.rounds, device) for replicas in options.replicas]}
+        sizes = options.replicas if device.type == "cuda" else sorted({min(replicas, case.most) for replicas in options.replicas})
+        figures[name] = {"rows": [measure(case, replicas, options.seconds, options.rounds, device) for replicas in sizes]}
         for row in figures[name]["rows"]:
             row["of_peak"] = row["stack"] * row["flops"] / peak
             row["wall"] = 1 / max(row["flops"] / peak, row["bytes"] / copies)

@@ -28,24 +28,29 @@ def among(*good: str) -> st.SearchStrategy[str]:
     return st.integers(0, 9).flatmap(lambda roll: st.sampled_from(good) if roll else ODD)
 
 
+def options(group: str, *usual: str) -> st.SearchStrategy[str]:
+    """One of the usual choices, which fit together, or any that there is in ``conf/``."""
+    return st.one_of(st.sampled_from(usual), st.sampled_from(sorted(path.stem for path in (CONF / group).glob("*.yaml"))))
+
+
 VALUES = {
-    "target": st.sampled_from(["quadratic_densenet", "parity", "quadratic_densnet"]),
+    "target": options("target", "quadratic_densenet", "parity", "quadratic_densnet"),
     "target.d": among("4", "5", "6"),
     "target.L": among("2", "3"),
     "target.widths": among("null", "[1]", "[2,1]", "[4,2]"),
     "target.k": among("1", "2"),
-    "learner": st.sampled_from(["quadratic_densenet", "none", "mpl"]),
+    "learner": options("learner", "quadratic_densenet", "none", "mlp", "mpl"),
     "learner.widths": among("null", "[2]", "[2,2]"),
-    "schedule": st.sampled_from(["staged", "joint", "layerwise", "refit", "level2_only", "stagd"]),
+    "schedule": options("schedule", "staged", "joint", "layerwise", "refit", "level2_only", "stagd"),
     "schedule.steps": among("10", "20"),
     "schedule.patience": among("null", "1"),
     "schedule.check_every": among("5", "10"),
-    "optimizer": st.sampled_from(["adam", "sgd"]),
+    "optimizer": options("optimizer", "adam", "sgd"),
     "optimizer.lr": among("0.01", "1e-3", "1.0"),
     "optimizer.batch": among("4", "8"),
     "optimizer.decay": among("cosine", "constant"),
     "optimizer.warmup": among("0", "2", "20"),
-    "baseline": st.sampled_from(["none", "rbf", "polynomial", "ntk", "nothing"]),
+    "baseline": options("baseline", "none", "rbf", "polynomial", "ntk", "nothing"),
     "measure": st.sampled_from(["ladder", "single", "adaptive", "online", "laddr"]),
     "measure.n": among("16", "[16]", "[8,16]", "[16,16]"),
     "measure.seeds": among("1", "2", "[0,3]", "[1,1]"),
@@ -55,7 +60,10 @@ VALUES = {
     "measure.test": among("32", "64", "8"),
     "measure.tune": among("null", "{lr: [0.01, 0.1], n: 16, draws: 1}", "{lr: [], n: 16}"),
     "measure.prior": among("null", "auto", "[3,1]", "[3,-1]"),
-    "probe": st.sampled_from(["none", "feature_error"]),
+    "probe": options("probe", "none", "feature_error"),
+    "task": options("task", "regression", "classification", "agnostic"),
+    "task.noise": among("0.0", "0.1"),
+    "representation": options("representation", "raw", "degree2"),
     "compute.dtype": among("float32", "float64", "float16"),
     "compute.stack": among("auto", "1", "3"),
     "compute.device": among("cpu", "gpu"),
@@ -63,7 +71,10 @@ VALUES = {
     "tracker": st.sampled_from(["none", "wanb"]),
     "nothing.of.the.kind": st.just("1"),
 }
-SMALL = ("baseline.n_max=32", "baseline.tuning_draws=1", "measure.rounds=1", "measure.replicas=2", "measure.n_min=8", "measure.n_max=16")
+SMALL = ("baseline.n_max=32", "baseline.tuning_draws=1", "baseline.width=32", "baseline.number=64", "baseline.units=16", "measure.rounds=1",
+         "measure.replicas=2", "measure.n_min=8", "measure.n_max=16", "learner.m1=16", "learner.m2=8", "learner.width=32", "learner.n=1",
+         "representation.n0=2000", "representation.multiple=2", "representation.labels=64", "representation.units=16",
+         "representation.steps=5", "probe.rows=64", "probe.draws=1024")
 """Added where the chosen option has the key, so that nothing large is run."""
 SETS = st.dictionaries(st.sampled_from(sorted(VALUES)), st.none(), max_size=4).flatmap(
     lambda keys: st.fixed_dictionaries({key: VALUES[key] for key in keys}))

@@ -16,11 +16,11 @@ from bfc.config import CellSpec, Job
 from bfc.errors import UserError
 from bfc.store import Cell, Store
 
-STEP = 8e-4
+STEP = 4e-4
 """Seconds of one optimizer step of a stack that do not depend on its size (benchmarks/cost.py)."""
-WORK = 1.2e-10
+WORK = 1e-10
 """Seconds per step, replica, parameter and row of a batch."""
-CUBE, SQUARE = 3e-11, 2e-8
+CUBE, SQUARE = 1.2e-11, 2.5e-8
 """Seconds of a baseline's seed per n_max^3 and per n_max (n_max + test): a kernel's elementwise passes, beside which d hardly counts."""
 START = 6.0
 """Seconds to start a process and import everything."""
