@@ -17,7 +17,7 @@ from commands import ROOT, environment
 from bfc import cli
 from bfc.errors import UserError
 from bfc.launch import reproduce as module
-from bfc.launch.budget import MARGIN, SIZES, Option, Pace, budget_seconds, choose, next_step
+from bfc.launch.budget import MARGIN, SIZES, Option, Pace, budget_seconds, choose, largest_size, next_step
 
 TINY = ("target.d=8", "schedule.steps=12", "schedule.check_every=4", "optimizer.warmup=2", "optimizer.batch=8", "measure.seeds=3",
         "measure.test=64", "compute.device=cpu")
@@ -42,6 +42,12 @@ def test_a_budget_is_minutes_or_hours(text, want):
 def test_other_budgets_are_refused(text):
     with pytest.raises(UserError, match="must be full, or minutes or hours"):
         budget_seconds(text)
+
+
+@pytest.mark.parametrize(("budget", "size"), [("demo", "demo"), ("5m", "30m"), ("15m", "30m"), ("30m", "30m"), ("31m", "4h"), ("4h", "4h"),
+                                              ("5h", "full"), ("full", "full")])
+def test_sizes_beyond_the_budget_are_not_looked_at(budget, size):
+    assert SIZES[largest_size(budget)] == size
 
 
 def test_every_study_gets_its_smallest_size_before_any_is_raised():

@@ -40,6 +40,15 @@ def budget_seconds(text: str) -> float:
     return float(found[1]) * {"m": 60, "h": 3600}[found[2]]
 
 
+def largest_size(budget: str) -> int:
+    """The number in :data:`SIZES` of the largest size that is looked at: the one named like the budget, else the smallest that is named
+    after at least as much time, since composing the thousands of jobs of a size that cannot fit takes minutes."""
+    if budget in SIZES:
+        return SIZES.index(budget)
+    return next((i for i, size in enumerate(SIZES) if size not in ("demo", "full") and budget_seconds(size) >= budget_seconds(budget)),
+                len(SIZES) - 1)
+
+
 @dataclass
 class Pace:
     """Measured over predicted wall time of the studies that have run; a study that has not is expected to be as wrong as the median."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bfc.errors import UserError, nearest, require
 from bfc.launch import cost
-from bfc.launch.budget import SIZES, Option, Pace, budget_seconds, choose, next_step, predict
+from bfc.launch.budget import SIZES, Option, Pace, budget_seconds, choose, largest_size, next_step, predict
 from bfc.launch.folders import SWEEPS
 from bfc.launch.local import cores as usable_cores
 from bfc.launch.planned import Planned
@@ -68,7 +68,7 @@ def reproduce(budget: str, folder: str, only: Sequence[str] | None, cores: int |
 
 
 def compose(only: Sequence[str] | None, budget: str, overrides: Sequence[str]) -> dict[str, dict[str, list[Planned]]]:
-    """Study with claims → size → its checked jobs; the sizes up to the one named like the budget, for ``full`` that one (the largest)."""
+    """Study with claims → size → its checked jobs; the sizes up to :func:`largest_size`, for ``full`` the largest alone."""
     from analysis.claims import study_node
     from analysis.progress import track
     from bfc.launch.plugins import compose_sweep
@@ -83,8 +83,8 @@ def compose(only: Sequence[str] | None, budget: str, overrides: Sequence[str]) -
         sizes = [size for size in SIZES if size in node["sizes"]]
         if budget == "full":
             sizes = sizes[-1:]
-        elif budget in SIZES:
-            sizes = [size for size in sizes if SIZES.index(size) <= SIZES.index(budget)] or sizes[:1]
+        else:
+            sizes = [size for size in sizes if SIZES.index(size) <= largest_size(budget)] or sizes[:1]
         found[study] = {size: compose_sweep([f"+sweeps={study}", f"study.size={size}", *overrides]) for size in sizes}
     return found
 
