@@ -23,7 +23,7 @@ from bfc.launch.prepare import duration
 
 GRACE = 60.0
 """Seconds that an interrupted study has for its last checkpoint."""
-PAGE, SHARE = 12.0, 0.05
+PAGE, SHARE = 5.0, 0.05
 """Seconds of the budget that are kept for every study on the page, and a share of it beside them."""
 
 
