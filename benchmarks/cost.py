@@ -24,6 +24,7 @@ from benchmarks.training import SCHEDULE
 from bfc.baselines.kernels import NTK, Polynomial
 from bfc.engine.loop import Recipe, _Stack
 from bfc.engine.optimizers import Adam
+from bfc.engine.shapes import shapes
 from bfc.launch import cost
 from bfc.learners.mlp import MLP
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
@@ -53,7 +54,7 @@ def steps(seconds: float) -> list[dict[str, Any]]:
         while time.process_time() - began < seconds:
             own._chunk(index, own.stages[0], CHUNK)
             done += CHUNK
-        rows.append({"network": name, "parameters": cost.parameters(learner, target), "replicas": replicas, "batch": batch,
+        rows.append({"network": name, "parameters": shapes(learner, target).parameters, "replicas": replicas, "batch": batch,
                      "seconds": (time.process_time() - began) / done})
     return rows
 

@@ -17,6 +17,7 @@ import torch
 from bfc import interrupt
 from bfc.config import CellSpec, Job
 from bfc.engine.loop import Recipe
+from bfc.engine.together import Run, alone
 from bfc.environment import environment, hardware
 from bfc.errors import UserError
 from bfc.measure.outcomes import judge, learned_at, saturated, to_confirm
@@ -43,11 +44,23 @@ class Outcome:
 def run_cell(spec: CellSpec, job: Job, tracker: Any = None, wait: bool = False) -> Outcome:
     """Bring one cell up to what ``job`` asks for, and show it. Raises :class:`UserError` if another process is at it, unless told to
     ``wait``."""
+    return alone(measuring(spec, job, tracker, wait))
+
+
+def measuring(spec: CellSpec, job: Job, tracker: Any = None, wait: bool = False) -> Run[Outcome]:
+    """:func:`run_cell` as a run, which may share its stacks with others (:mod:`bfc.engine.together`)."""
     with Watch(tracker, job.results, job.study_name, spec.cell_id) as watch:
-        return _measured(spec, job, watch, wait)
+        return (yield from _measured(spec, job, watch, wait))
 
 
-def _measured(spec: CellSpec, job: Job, watch: Watch, wait: bool) -> Outcome:
+def recipe_of(job: Job, device: torch.device) -> Recipe:
+    """How a learner's job trains, before its learning rate is tuned."""
+    recipe = Recipe(job.target, job.learner, job.schedule, job.optimizer, job.measure.validation, job.measure.validation_size,
+                    job.measure.test, job.probe, dtype=getattr(torch, job.compute.dtype), device=device)
+    return replace(recipe, observe=job.measure.observe(job.optimizer.batch, sum(stage.steps for stage in recipe.stages())))
+
+
+def _measured(spec: CellSpec, job: Job, watch: Watch, wait: bool) -> Run[Outcome]:
     cell = Store(job.results).cell(spec.cell_id)
     if (stored := _stored(spec, job, cell)) is not None:
         return stored
@@ -63,7 +76,10 @@ def _measured(spec: CellSpec, job: Job, watch: Watch, wait: bool) -> Outcome:
         run = _Run(spec, job, cell, device, watch)
         try:
             watch.begin()
-            (run.learner if spec.kind == "learner" else run.baseline)()
+            if spec.kind == "learner":
+                yield from run.learner()
+            else:
+                run.baseline()
         except interrupt.Stopped:
             with suppress(UserError):
                 cell.status("stopped", done=run.done, total=run.total, method=spec.method)
@@ -176,14 +192,11 @@ class _Run:
         self.done, self.total = 0, 1
         self._told = 0.0
 
-    def learner(self) -> None:
-        job = self.job
-        recipe = Recipe(job.target, job.learner, job.schedule, job.optimizer, job.measure.validation, job.measure.validation_size,
-                        job.measure.test, job.probe, dtype=getattr(torch, job.compute.dtype), device=self.device)
+    def learner(self) -> Run[None]:
+        job, recipe = self.job, recipe_of(self.job, self.device)
         steps = sum(stage.steps for stage in recipe.stages())
-        recipe = replace(recipe, observe=job.measure.observe(job.optimizer.batch, steps))
         self.total = 0
-        recipe = self._tuned(recipe, steps)
+        recipe = yield from self._tuned(recipe, steps)
         confirm = replace(recipe, validation="none", longer=CONFIRM_LONGER, observe=(), probe=None)
         measure, plan = _resumed(self.spec, job.measure, self.cell)
         if plan != self.cell.read_json("plan.json", None):
@@ -195,7 +208,7 @@ class _Run:
             wanted = confirming or measure.next_round(rows)
             if not wanted:
                 break
-            self._train(confirm if confirming else recipe, wanted, steps * (CONFIRM_LONGER if confirming else 1))
+            yield from self._train(confirm if confirming else recipe, wanted, steps * (CONFIRM_LONGER if confirming else 1))
         self._judge()
         stored = {(0 if row["fresh"] else row["n"], row["seed"], row["kind"] == "probe") for row in self.cell.rows()}
         self._stacks().drop_finished(
@@ -206,7 +219,7 @@ class _Run:
         return Stacks(self.cell, self.device, self.job.compute.stack, self.job.compute.checkpoint_seconds,
                       lambda done: self._tell(offset + done))
 
-    def _tuned(self, recipe: Recipe, steps: int) -> Recipe:
+    def _tuned(self, recipe: Recipe, steps: int) -> Run[Recipe]:
         """The recipe with the learning rate that was chosen for this cell, once, on draws that are not measured. Until the choice is
         made, tuned.json holds what was tried so far."""
         tune = self.job.measure.tune
@@ -217,7 +230,7 @@ class _Run:
             plain = replace(recipe, probe=None, observe=(), validation="none" if tune.fresh else recipe.validation)
             tuned = {"risks": tuned.get("risks", []), "seconds": tuned.get("seconds", 0.0)}
 
-            def keep(asked: list[Asked], records: Rows, seconds: float) -> None:
+            def keep(asked: list[Asked], records: Rows, seconds: float, stack: int) -> None:
                 tuned["risks"] += [[a.lr, a.training.n, a.training.seed, tune.risk(record)]
                                    for a, record in zip(asked, records, strict=True)]
                 tuned["seconds"] += seconds * len(asked)
@@ -226,7 +239,7 @@ class _Run:
             tried = {tuple(key) for *key, _ in tuned["risks"]}
             wanted = [Asked(t, lr) for t, lr in tune.trainings() if (lr, t.n, t.seed) not in tried]
             self.total += steps * len(wanted)
-            self._stacks().run(plain, wanted, keep)
+            yield from self._stacks().run(plain, wanted, keep)
             tuned = {**tune.choose({tuple(key): risk for *key, risk in tuned["risks"]}), "seconds": tuned["seconds"]}
             self.cell.write_json("tuned.json", tuned)
             if tuned["at_edge"]:
@@ -234,17 +247,17 @@ class _Run:
                       "a wider range may hold a better one")
         return replace(recipe, optimizer=replace(recipe.optimizer, lr=tuned["lr"]))
 
-    def _train(self, recipe: Recipe, wanted: Sequence[Training], steps: int) -> None:
+    def _train(self, recipe: Recipe, wanted: Sequence[Training], steps: int) -> Run[None]:
         """Train what is ``wanted``, ``steps`` each, and store its rows stack by stack."""
-        def keep(asked: list[Asked], records: Rows, seconds: float) -> None:
+        def keep(asked: list[Asked], records: Rows, seconds: float, stack: int) -> None:
             self._keep_traces([a.training for a in asked], records, recipe.optimizer.batch)
             rows = [row for a, record in zip(asked, records, strict=True)
-                    for row in self._rows(a.training, record, recipe, seconds, len(asked))]
+                    for row in self._rows(a.training, record, recipe, seconds, stack)]
             self.cell.write_rows(self.cell.rows() + rows)
             self.watch.stored()
 
         self.total += steps * len(wanted)
-        self._stacks().run(recipe, [Asked(t) for t in wanted], keep)
+        yield from self._stacks().run(recipe, [Asked(t) for t in wanted], keep)
 
     def _keep_traces(self, trainings: list[Training], records: list[dict[str, Any]], batch: int) -> None:
         """Store what the probe saw on the way: one row per training and look, in the cell's table ``trace``."""

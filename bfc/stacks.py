@@ -1,4 +1,4 @@
-"""Train a list of trainings stack by stack. It exists so that everything a cell trains, measured trainings and those that only tune it
+"""Ask for a list of trainings stack by stack. It exists so that everything a cell trains, measured trainings and those that only tune it
 alike, has the same stack size, checkpoint and progress: a killed process loses at most the work since the last checkpoint and goes
 on with the same numbers."""
 
@@ -13,13 +13,15 @@ from typing import Any, Literal
 import torch
 
 from bfc import interrupt
-from bfc.engine.loop import Recipe, State, train
+from bfc.engine.loop import Recipe
 from bfc.engine.size import stack_size
+from bfc.engine.state import State
+from bfc.engine.together import Request, Run
 from bfc.store import Cell
 from bfc.types import Training
 
-Keep = Callable[[list[Any], list[dict[str, Any]], float], None]
-"""Stores what was asked for, its records and the seconds of each, at the end of every stack."""
+Keep = Callable[[list[Any], list[dict[str, Any]], float, int], None]
+"""Stores what was asked for, its records, the seconds of each and the size of the stack, at the end of every stack."""
 
 
 @dataclass(frozen=True)
@@ -41,39 +43,39 @@ class Stacks:
     checkpoint_seconds: float
     tell: Callable[[int], None]
 
-    def run(self, recipe: Recipe, wanted: Sequence[Asked], keep: Keep) -> None:
+    def run(self, recipe: Recipe, wanted: Sequence[Asked], keep: Keep) -> Run[None]:
         """Train ``wanted`` in order, the stack with a checkpoint first."""
         left, offset = list(wanted), 0
         checkpoint = self.cell.load_checkpoint()
         if checkpoint is not None and (begun := _begun(checkpoint)) and set(begun) <= set(left) and checkpoint["longer"] == recipe.longer:
-            offset = self._stack(recipe, begun, checkpoint, offset, keep)
+            offset = yield from self._stack(recipe, begun, len(begun), checkpoint, offset, keep)
             left = [asked for asked in left if asked not in set(begun)]
         if not left:
             return
         size = stack_size(recipe, left[0].training.n > 0) if self.size == "auto" else self.size
         for start in range(0, len(left), size):
-            offset = self._stack(recipe, left[start : start + size], None, offset, keep)
+            offset = yield from self._stack(recipe, left[start : start + size], size, None, offset, keep)
 
-    def _stack(self, recipe: Recipe, asked: list[Asked], checkpoint: dict[str, Any] | None, offset: int, keep: Keep) -> int:
-        began = time.perf_counter()
+    def _stack(self, recipe: Recipe, asked: list[Asked], most: int, checkpoint: dict[str, Any] | None, offset: int,
+               keep: Keep) -> Run[int]:
         spent = checkpoint["seconds"] if checkpoint else 0.0
         saved = time.monotonic()
 
-        def on_chunk(state: State, done: int, total: int) -> None:
+        def on_chunk(state: State, done: int, seconds: float) -> None:
             nonlocal saved
             self.tell(offset + done)
             if interrupt.asked() or time.monotonic() - saved >= self.checkpoint_seconds:
                 self.cell.save_checkpoint({
                     "trainings": [(a.training.n, a.training.seed, a.training.kind, a.lr) for a in asked], "longer": recipe.longer,
-                    "seconds": spent + time.perf_counter() - began, "state": state.tensors()})
+                    "seconds": spent + seconds, "state": state.tensors()})
                 saved = time.monotonic()
             interrupt.check()
 
         own = recipe.optimizer.lr
         rates = torch.tensor([own if a.lr is None else a.lr for a in asked], dtype=torch.float64)
-        resume = _to_device(checkpoint["state"], self.device) if checkpoint else None
-        records = train(recipe, [a.training for a in asked], rates=rates, resume=resume, on_chunk=on_chunk)
-        keep(asked, records, (spent + time.perf_counter() - began) / len(asked))
+        resume = State(**checkpoint["state"]).to(self.device) if checkpoint else None
+        trained = yield Request(recipe, [a.training for a in asked], rates, most, on_chunk, resume)
+        keep(asked, trained.records, (spent + trained.seconds) / len(asked), trained.stack)
         self.cell.drop_checkpoint()
         return offset + sum(stage.steps for stage in recipe.stages()) * len(asked)
 
@@ -94,11 +96,3 @@ def _begun(checkpoint: Any) -> list[Asked]:
             return asked
     print("checkpoint.pt: is not one of this version; its stack starts again", flush=True)
     return []
-
-
-def _to_device(state: Any, device: torch.device) -> Any:
-    """A checkpoint's parameters on the device; counters, risks and records stay on the CPU."""
-    def move(value: Any) -> Any:
-        return {k: move(v) for k, v in value.items()} if isinstance(value, dict) else value.to(device)
-
-    return {name: move(value) if name in ("params", "best", "optimizer") else value for name, value in state.items()}

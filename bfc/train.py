@@ -6,18 +6,28 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bfc.engine.together import Run
 
 
 def run_job(container: Mapping[str, Any], wait: bool = False, watched: bool = False) -> list[str]:
     """Run the cells of one checked job from plain nested containers, print a line each; returns the cell ids. ``wait``: for a cell that
     another process is measuring, as two jobs of a sweep may share one; otherwise it is refused. ``watched``: show how far they are."""
+    from bfc.engine.together import alone
+
+    return alone(running(container, wait, watched))
+
+
+def running(container: Mapping[str, Any], wait: bool = False, watched: bool = False) -> Run[list[str]]:
+    """:func:`run_job` as a run, which may share its stacks with others (:mod:`bfc.engine.together`)."""
     from contextlib import nullcontext
     from pathlib import Path
 
     from bfc import config
     from bfc.launch.progress import shown
-    from bfc.run import run_cell
+    from bfc.run import measuring
     from bfc.store import Store
 
     job = config.load(container)
@@ -27,7 +37,7 @@ def run_job(container: Mapping[str, Any], wait: bool = False, watched: bool = Fa
         print(f"target at d={job.target.d}: {'; '.join(parts)}", flush=True)
     with shown([Path(job.results) / spec.cell_id for spec in specs]) if watched else nullcontext():
         for spec in specs:
-            done = run_cell(spec, job, job.tracker, wait=wait)
+            done = yield from measuring(spec, job, job.tracker, wait=wait)
             print(f"{done.cell_id}  {done.method}  d={spec.config['d']} L={spec.config['L']}  "
                   f"{done.stored} rows stored, {done.computed} new", flush=True)
     return [spec.cell_id for spec in specs]

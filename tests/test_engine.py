@@ -19,8 +19,9 @@ from benchmarks import training as training_benchmark
 from bfc import streams
 from bfc.engine import data as engine_data
 from bfc.engine.data import StackData
-from bfc.engine.loop import Recipe, State, _Stack, train
+from bfc.engine.loop import Recipe, _Stack, train
 from bfc.engine.optimizers import SGD, Adam, Optimizer
+from bfc.engine.state import State
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
 from bfc.learners.schedules import Phase, Schedule
 from bfc.measure.outcomes import judge

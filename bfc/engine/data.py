@@ -35,11 +35,10 @@ class StackData:
         self.n_fit = torch.tensor([t.n - h for t, h in zip(trainings, held, strict=True)], device=device)
         self.n_validation = torch.tensor([h or e for h, e in zip(held, extra, strict=True)], device=device)
         self.validation_role = "validation" if validation == "free" else "train"
-        self.batch_keys = streams.keys([t.seed for t in trainings], "batch", device)
+        self.batch_keys = streams.keys([self.draws.seeds[i] for i in self.place], "batch", device)
         largest = max((t.n for t in trainings), default=0)
-        size = torch.finfo(dtype).bits // 8 * largest * (target.input_width + 1) * len(self.seeds)
         self.pool = sample(self.draws, "train", torch.arange(largest, device=device).expand(len(self.seeds), -1)) \
-            if 0 < size <= POOL_BYTES else None
+            if 0 < pool_bytes(target, len(self.seeds), largest, dtype) <= POOL_BYTES else None
         self._selected: tuple[tuple[int, ...], Draw] = ((), self.draws)
 
     def draw(self, index: Sequence[int]) -> Draw:
@@ -99,6 +98,11 @@ class StackData:
         """The first ``most`` rows each replica trains on, as :meth:`validation`."""
         offset, weights = _padded(self.n_fit[index].clamp(max=most))
         return *self._pooled(index)(offset), weights
+
+
+def pool_bytes(target: Target, realisations: int, rows: int, dtype: torch.dtype) -> int:
+    """Bytes of the first ``rows`` rows of so many (target, seed)."""
+    return torch.finfo(dtype).bits // 8 * rows * (target.input_width + 1) * realisations
 
 
 def inside(n: int, share: float) -> int:

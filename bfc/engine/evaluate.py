@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from bfc.engine.joined import pieces
 from bfc.types import Params, Probe, sample
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def evaluate(recipe: Recipe, data: StackData, index: Sequence[int], params: Para
     rows = torch.arange(recipe.test, device=recipe.device).unsqueeze(0)
     for place in sorted({data.place[i] for i in index}):
         members = [k for k, i in enumerate(index) if data.place[i] == place]
-        draw = data.draws.select([place])
+        ((target, draw),) = pieces(recipe.target, data.draws.select([place]))
         mine = {name: p[members] for name, p in params.items()}
         x, y = sample(draw, "test", rows)
         centre: Mapping[str, Tensor] = {}
@@ -61,10 +62,10 @@ def evaluate(recipe: Recipe, data: StackData, index: Sequence[int], params: Para
             reference = draw.encode(draw.inputs("reference", rows))
             centre = in_parts(recipe.learner.statistics, mine, reference.expand(len(members), -1, -1), present)
         out = in_parts(recipe.learner.forward, mine, x.expand(len(members), -1, -1), present, centre)
-        risk = recipe.target.error(out.double(), y.double()).mean(1).cpu() / draw.chance
+        risk = target.error(out.double(), y.double()).mean(1).cpu() / draw.chance
         measured: dict[str, Tensor] = {"risk": risk}
         if probe is not None:
-            measured |= probe.measure(recipe.target, draw.select([0] * len(members)), recipe.learner, mine, present)
+            measured |= probe.measure(target, draw.select([0] * len(members)), recipe.learner, mine, present)
         for k, member in enumerate(members):
             results[member] = {name: float(values[k]) for name, values in measured.items()}
     return results

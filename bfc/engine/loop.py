@@ -13,7 +13,9 @@ from torch import Tensor
 
 from bfc.engine.data import StackData
 from bfc.engine.evaluate import Evaluation, evaluate, in_parts, weighted_risk
+from bfc.engine.joined import pieces
 from bfc.engine.optimizers import Optimizer
+from bfc.engine.state import State
 from bfc.engine.steps import Steps, views
 from bfc.learners.schedules import Schedule, Stage
 from bfc.types import Learner, Params, Probe, Target, Training
@@ -56,27 +58,6 @@ class Recipe:
         return tuple(sorted({0, *(round(total ** (k / (count - 2))) for k in range(count - 1))})) if count > 2 else (0, total)[:count]
 
 
-@dataclass
-class State:
-    """All that changes while a stack trains; plain tensors and numbers, so that a checkpoint is a picture of it. Tensors have the
-    stack's R first and live through compaction: a finished replica simply no longer takes part."""
-
-    params: Params
-    best: Params
-    optimizer: dict[str, Params]
-    counters: dict[str, Tensor]
-    """int64 (R,): ``phase``, ``clock`` (steps in it), ``step`` (in all), ``stale`` (checks without a better validation)."""
-    risks: dict[str, Tensor]
-    """float64 (R,): ``validation`` (best in phase), ``train`` (lowest so far in phase), ``train_last`` (at the last check), ``loss``
-    (training loss, summed over the steps since the last check; only where a phase ends on it)."""
-    records: list[dict[str, Any]] = field(default_factory=list)
-    """Per replica what was measured so far, then its finished row."""
-
-    def tensors(self) -> dict[str, Any]:
-        return {"params": self.params, "best": self.best, "optimizer": self.optimizer, "counters": self.counters,
-                "risks": self.risks, "records": self.records}
-
-
 def train(recipe: Recipe, trainings: Sequence[Training], *, rates: Tensor | None = None, resume: dict[str, Any] | None = None,
           on_chunk: Callable[[State, int, int], None] | None = None) -> list[dict[str, Any]]:
     """Train a stack; one record per training, in order.
@@ -99,9 +80,9 @@ class _Stack:
         self.chance = self.data.draw(everyone).chance.to(recipe.device)
         self.reference = self._reference() if recipe.learner.needs_reference else None
         self.looks = recipe.looks()
-        self.multipliers = self._multipliers()
         self.steps: Steps | None = None
         self.state = State(**resume) if resume else self._fresh_state(everyone)
+        self.multipliers = self._multipliers()
         if not resume:
             self._begin(everyone, 0)
 
@@ -111,8 +92,8 @@ class _Stack:
         return self.data.draws.encode(self.data.draws.inputs("reference", rows.expand(len(self.data.seeds), -1)))
 
     def _fresh_state(self, everyone: list[int]) -> State:
-        params = self.recipe.learner.init_params(self.recipe.target, self.data.draw(everyone))
-        params = {name: p.contiguous() for name, p in params.items()}
+        parts = [self.recipe.learner.init_params(*piece) for piece in pieces(self.recipe.target, self.data.draw(everyone))]
+        params = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         zeros = torch.zeros(len(everyone), dtype=torch.int64)
         worst = torch.full((len(everyone),), float("inf"), dtype=torch.float64)
         return State(
@@ -127,9 +108,8 @@ class _Stack:
         rates = self.recipe.learner.rates(self.recipe.target)
         if not rates:
             return {}
-        one = self.recipe.learner.init_params(self.recipe.target, self.data.draw([0]))
         return {name: torch.full((1, p[0].numel()), rates.get(name, 1.0), dtype=self.recipe.dtype, device=self.recipe.device)
-                for name, p in one.items()}
+                for name, p in self.state.params.items()}
 
     def _begin(self, index: list[int], phase: int) -> None:
         """What the learner sets anew where these replicas enter a phase."""
@@ -139,7 +119,6 @@ class _Stack:
 
     def run(self, on_chunk: Callable[[State, int, int], None] | None) -> list[dict[str, Any]]:
         per_replica = sum(stage.steps for stage in self.stages)
-        before = [sum(stage.steps for stage in self.stages[:i]) for i in range(len(self.stages) + 1)]
         start = [i for i in self._active() if int(self.state.counters["step"][i]) == 0 and "trace" not in self.state.records[i]]
         if start and 0 in self.looks:
             self._look(start, self.stages[0])
@@ -150,9 +129,7 @@ class _Stack:
             self._chunk(index, stage, self._length(index, stage))
             self._check(index, stage)
             if on_chunk:
-                c = self.state.counters
-                done = sum(before[int(p)] + int(k) for p, k in zip(c["phase"], c["clock"], strict=True))
-                on_chunk(self.state, done, per_replica * len(self.trainings))
+                on_chunk(self.state, self.state.steps_done(self.stages), per_replica * len(self.trainings))
         return self.state.records
 
     def _active(self) -> list[int]:
@@ -250,7 +227,10 @@ class _Stack:
         loss = self.state.risks["loss"]
         mean = loss[index] / ((clock - 1) % every + 1)
         loss[index] = 0.0
-        unit = 1.0 if stage.gap is None else self.recipe.target.gaps[stage.gap] / self.chance[index].cpu()
+        unit: Tensor | float = 1.0
+        if stage.gap is not None:
+            gaps = [target.gaps[stage.gap] for target, draw in pieces(self.recipe.target, self.data.draw(index)) for _ in draw.seeds]
+            unit = torch.tensor(gaps, dtype=torch.float64) / self.chance[index].cpu()
         return {i for i, low in zip(index, (mean <= stage.until * unit).tolist(), strict=True) if low}
 
     def _params(self, index: list[int]) -> Params:

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bfc.engine.loop import Recipe, _Stack
+from bfc.engine.shapes import without_values
 from bfc.types import Training
 
 SMALL = 1 << 20
@@ -41,11 +42,8 @@ class _Written(TorchDispatchMode):
 
 def step_bytes(recipe: Recipe, pooled: bool) -> int:
     """Bytes that one step of a replica writes in its largest phase, an upper bound of what it holds; its rows are drawn anew unless
-    ``pooled``. Read off tensors without values (torch's ``meta`` device) where the target can be drawn so, off a step elsewhere."""
-    try:
-        return _step_bytes(replace(recipe, device=torch.device("meta")), pooled)
-    except (NotImplementedError, RuntimeError):  # something needs a value
-        return _step_bytes(recipe, pooled)
+    ``pooled``."""
+    return without_values(lambda device: _step_bytes(replace(recipe, device=device), pooled), recipe.device)
 
 
 def _step_bytes(recipe: Recipe, pooled: bool) -> int:

@@ -4,7 +4,6 @@ are scaled to this machine by what the store holds; the scatter of stored cells 
 
 from __future__ import annotations
 
-import functools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from bfc import config as bfc_config
 from bfc.config import CellSpec, Job
+from bfc.engine.shapes import shapes
 from bfc.errors import UserError
 from bfc.store import Cell, Store
 
@@ -70,7 +70,7 @@ def _raw(job: Job, spec: CellSpec) -> float:
     stack = 32 if job.compute.stack == "auto" else job.compute.stack
     stages = job.schedule.stages(job.learner.groups(job.target), job.learner.levels(job.target))
     steps = sum(stage.steps for stage in stages)
-    size = parameters(job.learner, job.target)
+    size = shapes(job.learner, job.target).parameters
     return asked * _training(steps, min(stack, max(asked, 1)), job.optimizer.batch, size)
 
 
@@ -90,19 +90,6 @@ def _trainings(job: Job) -> int:
     return tuning + (measure.rounds * measure.replicas if hasattr(measure, "replicas") else len(measure.trainings()))
 
 
-@functools.lru_cache(maxsize=4096)
-def parameters(learner: Any, target: Any) -> int:
-    """Parameters of one training: of tensors without values (torch's ``meta``) where the target can be drawn so, since a draw may whiten
-    thousands of features."""
-    def count(device: str) -> int:
-        return sum(p[0].numel() for p in learner.init_params(target, target.draw([0], device=device)).values())
-
-    try:
-        return count("meta")
-    except (NotImplementedError, RuntimeError):  # something needs a value
-        return count("cpu")
-
-
 def _measured(cell: Cell) -> tuple[str, float] | None:
     """The kind of a stored cell and its measured over predicted seconds; None where it cannot be told."""
     try:
@@ -113,7 +100,7 @@ def _measured(cell: Cell) -> tuple[str, float] | None:
             seconds = {row["seed"]: row["seconds"] for row in rows}
             predicted = _curve(_component("baseline", stored), stored["measure"]["test"])
             return "baseline", statistics.median(seconds.values()) / predicted
-        batch, size = stored["optimizer"]["batch"], parameters(_component("learner", stored), target)
+        batch, size = stored["optimizer"]["batch"], shapes(_component("learner", stored), target).parameters
         ratios = [row["seconds"] / _training(row["steps"], row["stack"], batch, size) for row in rows
                   if row["kind"] == "training" and row["steps"] and row["seconds"] > 0]
         return ("learner", statistics.median(ratios)) if ratios else None

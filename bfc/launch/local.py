@@ -26,8 +26,8 @@ from bfc.errors import UserError
 from bfc.launch.compat import explain
 from bfc.launch.finalise import Finalise
 from bfc.launch.manifest import Launch
-from bfc.launch.options import LocalOptions, parse
-from bfc.launch.planned import Planned
+from bfc.launch.options import TOGETHER, LocalOptions, parse
+from bfc.launch.planned import Planned, companies
 from bfc.launch.plugins import PlanLauncher
 from bfc.launch.prepare import Plan, completed, confirm, create, prepare, summary
 from bfc.launch.progress import follow
@@ -92,7 +92,7 @@ def run(launch: Launch, numbers: Sequence[int], processes: int, attempt: int = 0
     futures: dict[int, Future[Any]] = {}
     try:
         for wave in sorted({launch.jobs[n]["wave"] for n in numbers}):
-            mine = {n: workers.submit(n) for n in numbers if launch.jobs[n]["wave"] == wave}
+            mine = workers.submit([n for n in numbers if launch.jobs[n]["wave"] == wave])
             cells: dict[Path, list[Future[Any]]] = {}
             for number, future in mine.items():
                 for folder in launch.folders(number):
@@ -162,10 +162,16 @@ class _Workers:
         self.mine = threading.local()
         self.processes: list[Any] = []
         self.gpus = _gpus()
+        used = self.gpus and any(container["compute"]["device"] != "cpu" for container in launch.containers)
+        self.together = launch.manifest["launcher"].get("together") or (TOGETHER if used else 1)
         self.stopped = False
 
-    def submit(self, number: int) -> Future[Any]:
-        return self.threads.submit(self._run, number)
+    def submit(self, numbers: Sequence[int]) -> dict[int, Future[Any]]:
+        """A future per job; those that run side by side go to one process."""
+        futures: dict[int, Future[Any]] = {number: Future() for number in numbers}
+        for group in companies(self.launch.jobs, numbers, self.together):
+            self.threads.submit(self._run, {number: futures[number] for number in group})
+        return futures
 
     def stop(self) -> None:
         """End at once: jobs that have not begun are dropped, those running are killed."""
@@ -174,21 +180,28 @@ class _Workers:
             process.terminate()
         self.threads.shutdown(cancel_futures=True)
 
-    def _run(self, number: int) -> list[str]:
-        if not hasattr(self.mine, "pipe"):
-            self._start()
+    def _run(self, futures: Mapping[int, Future[Any]]) -> None:
+        """Have jobs run by the process of this thread."""
+        left = dict(futures)
         try:
-            self.mine.pipe.send(number)
-            ids, sentence = self.mine.pipe.recv()
+            if not hasattr(self.mine, "pipe"):
+                self._start()
+            self.mine.pipe.send((list(futures), self.together))
+            while left:
+                number, ids, sentence = self.mine.pipe.recv()
+                future = left.pop(number)
+                future.set_result(ids) if sentence is None else future.set_exception(UserError(sentence))
         except (EOFError, OSError):
             error = UserError(f"its process was killed ({self._ended()}), which is what happens where memory does not suffice; finished "
                               "trainings are stored")
-            if not self.stopped:
-                fail(self.launch, number, error)
-            raise error from None
-        if sentence is not None:
-            raise UserError(sentence)
-        return ids
+            if len(left) > 1 and not self.stopped:  # one of them is to blame
+                for number, future in left.items():
+                    self.threads.submit(self._run, {number: future})
+                return
+            for number, future in left.items():
+                if not self.stopped:
+                    fail(self.launch, number, error)
+                future.set_exception(error)
 
     def _start(self) -> None:
         self.mine.pipe, theirs = self.context.Pipe()
@@ -223,16 +236,14 @@ def _serve(pipe: Connection, path: str, attempt: int, gpu: str | None, log: str 
         os.dup2(handle, 2)
     while True:
         try:
-            number = pipe.recv()
+            numbers, together = pipe.recv()
         except EOFError:
             return
-        try:
-            answer = (work(launch, number, wait=True), None)
-        except Exception as error:
-            if explain(error) is None:
-                traceback.print_exc()
-            answer = (None, message(error))
-        pipe.send(answer)
+        for number, end in work(launch, numbers, together):
+            failed = isinstance(end, Exception)
+            if failed and explain(end) is None:
+                traceback.print_exception(end)
+            pipe.send((number, None, message(end)) if failed else (number, end, None))
 
 
 def _die_with_parent() -> None:

@@ -12,6 +12,8 @@ from bfc.config import construct
 from bfc.errors import require
 
 KEY = "hydra.launcher"
+TOGETHER = 32
+"""Jobs side by side on a GPU, which a stack of one cell's trainings seldom fills."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +30,12 @@ class Options:
     """Confirm without being asked."""
     finalise: bool = True
     """Collect the tables and draw the report when everything has ended."""
+    together: int | None = None
+    """Jobs of one shape that a process runs side by side, in common stacks; null: :data:`TOGETHER` on a GPU, one on a CPU."""
 
     def __post_init__(self) -> None:
+        require(self.together is None or 1 <= self.together <= 4096, f"{KEY}.together", self.together,
+                f"null ({TOGETHER} on a GPU, 1 on a CPU) or an integer from 1 to 4096")
         require(self.ask_above is None or self.ask_above >= 0, f"{KEY}.ask_above", self.ask_above, "null or hours >= 0")
 
 

@@ -1,5 +1,5 @@
-"""What one SLURM task runs: the jobs of a pack one after another in one process, so that starting Python is paid once. It imports nothing
-heavy before the signal handlers are in place. Every job runs even if others fail; the exit status then tells SLURM the truth, and a
+"""What one SLURM task runs: the jobs of a pack in one process, so that starting Python is paid once. It imports nothing heavy before the
+signal handlers are in place. Every job runs even if others fail; the exit status then tells SLURM the truth, and a
 task that is run a second time skips what is done."""
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections import deque
 from dataclasses import dataclass
 
 from bfc import interrupt
@@ -25,6 +24,8 @@ class Pack:
     jobs: tuple[int, ...]
     max_requeues: int
     attempt: int = 0
+    together: int = 1
+    """Jobs of one shape that run side by side."""
 
     def __call__(self) -> None:
         interrupt.listen()
@@ -34,7 +35,7 @@ class Pack:
         if not todo:
             print("everything in this task is done", flush=True)
             return
-        failed = self._run(launch, todo)
+        failed = self._run(launch, todo, self.together)
         if interrupt.asked() is not None:
             self._leave(interrupt.asked())
         if failed:
@@ -42,27 +43,15 @@ class Pack:
             sys.exit(FAILED)
 
     @staticmethod
-    def _run(launch: Launch, numbers: list[int]) -> list[int]:
-        """Run these jobs; a cell that another process holds is left for last. Returns the jobs that failed."""
+    def _run(launch: Launch, numbers: list[int], together: int) -> list[int]:
+        """Run these jobs; returns those that failed."""
         from bfc.launch.work import message, work
-        from bfc.lease import Busy
 
         failed: list[int] = []
-        todo, busy = deque(numbers), 0
-        while todo and interrupt.asked() is None:
-            number = todo.popleft()
-            try:
-                work(launch, number, wait=busy > len(todo))
-                busy = 0
-            except Busy:
-                todo.append(number)
-                busy += 1
-            except interrupt.Stopped:
-                break
-            except Exception as error:
-                print(f"failed: {launch.jobs[number]['label']}: {message(error)}", file=sys.stderr, flush=True)
+        for number, end in work(launch, numbers, together):
+            if isinstance(end, Exception):
+                print(f"failed: {launch.jobs[number]['label']}: {message(end)}", file=sys.stderr, flush=True)
                 failed.append(number)
-                busy = 0
         return failed
 
     def _leave(self, number: int) -> None:

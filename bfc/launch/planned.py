@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,20 +34,61 @@ def planned(overrides: Sequence[str], container: Mapping[str, Any]) -> Planned:
 
 
 def describe(jobs: Sequence[Planned], stored: Sequence[bool], seconds: Sequence[float]) -> list[dict[str, Any]]:
-    """What a manifest says of every job: its cells, its wave and the jobs it starts from, its predicted ``seconds``."""
+    """What a manifest says of every job: its cells, its wave and the jobs it starts from, its predicted ``seconds``, its ``shape``."""
     loaded = [each.job for each in jobs]
     wave = {number: index for index, numbers in enumerate(waves(loaded)) for number in numbers}
     before = earlier(loaded)
-    labels = _labels(jobs)
+    labels, shapes = _labels(jobs), _shapes(jobs)
     return [{"overrides": list(each.overrides), "label": labels[i], "cells": [spec.cell_id for spec in each.cells],
              "methods": [spec.method for spec in each.cells], "d": each.job.target.d, "wave": wave[i], "earlier": before[i],
-             "stored": stored[i], "seconds": round(seconds[i], 3)} for i, each in enumerate(jobs)]
+             "stored": stored[i], "seconds": round(seconds[i], 3), "shape": shapes[i]} for i, each in enumerate(jobs)]
 
 
 def _labels(jobs: Sequence[Planned]) -> list[str]:
     """The overrides that tell a job from the others; all of them where it is the only one."""
     common = set.intersection(*(set(each.overrides) for each in jobs)) if len(jobs) > 1 else set()
     return [" ".join(text for text in each.overrides if text not in common) or "the only job" for each in jobs]
+
+
+def _shapes(jobs: Sequence[Planned]) -> list[int | None]:
+    """A number per job, equal where learners can share stacks (:mod:`bfc.engine.together`); None where nothing is trained."""
+    import torch
+
+    from bfc.engine.together import shape
+    from bfc.run import recipe_of
+
+    known: dict[Any, int] = {}
+    return [None if job.learner is None else known.setdefault((job.compute, shape(recipe_of(job, torch.device("meta")))), len(known))
+            for job in (each.job for each in jobs)]
+
+
+def company(jobs: Sequence[Mapping[str, Any]], numbers: Iterable[int], most: int) -> list[int]:
+    """The first of these jobs (of a manifest) and those after it that may run beside it, ``most`` in all: of its shape, and no two with a
+    cell in common."""
+    chosen: list[int] = []
+    cells: set[str] = set()
+    shape: int | None = None
+    for number in numbers:
+        own = jobs[number]
+        if not chosen:
+            shape = own.get("shape")
+        elif shape is None or own.get("shape") != shape or not cells.isdisjoint(own["cells"]):
+            continue
+        chosen.append(number)
+        cells.update(own["cells"])
+        if len(chosen) >= most:
+            break
+    return chosen
+
+
+def companies(jobs: Sequence[Mapping[str, Any]], numbers: Iterable[int], most: int) -> Iterator[list[int]]:
+    """Jobs divided into those that may run side by side (:func:`company`)."""
+    left = dict.fromkeys(numbers)
+    while left:
+        chosen = company(jobs, left, most)
+        yield chosen
+        for number in chosen:
+            del left[number]
 
 
 def pack(seconds: Mapping[int, float], most_seconds: float, most_cells: int | None = None,

@@ -21,9 +21,9 @@ from bfc.launch.cost import START
 from bfc.launch.finalise import Finalise
 from bfc.launch.folders import named
 from bfc.launch.manifest import Launch
-from bfc.launch.options import SlurmOptions, parse
+from bfc.launch.options import TOGETHER, SlurmOptions, parse
 from bfc.launch.pack import Pack
-from bfc.launch.planned import Planned, pack
+from bfc.launch.planned import Planned, companies, pack
 from bfc.launch.plugins import PlanLauncher
 from bfc.launch.prepare import Plan, completed, confirm, create, prepare, summary
 from bfc.store import Store
@@ -95,7 +95,7 @@ def submit(launch: Launch, numbers: Sequence[int], code: Mapping[str, Any] | Non
             now: list[str] = []
             for start in range(0, len(packs), most):
                 chunk = packs[start : start + most]
-                tasks = [Pack(str(launch.path), tuple(jobs), options.max_requeues, attempt) for jobs in chunk]
+                tasks = [Pack(str(launch.path), tuple(jobs), options.max_requeues, attempt, _together(options)) for jobs in chunk]
                 ids = _sbatch(launch, options, code, tasks, before)
                 launch.add_submission(kind="slurm", wave=wave, packs=chunk, ids=ids, code=code["hash"], attempt=attempt)
                 now += ids
@@ -126,7 +126,7 @@ def _submit_last(launch: Launch, options: SlurmOptions, code: Mapping[str, Any],
 
 
 def divide(about: Sequence[Mapping[str, Any]], seconds: Mapping[int, float], options: SlurmOptions) -> Iterator[tuple[int, list[int]]]:
-    """(wave, job numbers) of every pack."""
+    """(wave, job numbers) of every pack. Jobs that will run side by side stay in one."""
     waves: dict[int, dict[int, float]] = {}
     for number, predicted in seconds.items():
         waves.setdefault(about[number]["wave"], {})[number] = predicted
@@ -134,8 +134,21 @@ def divide(about: Sequence[Mapping[str, Any]], seconds: Mapping[int, float], opt
         raise UserError(f"hydra.launcher.max_submit={options.max_submit}: must be above {len(waves)}, the number of waves by d")
     for wave, mine in sorted(waves.items()):
         most = None if options.max_submit is None else max(1, (options.max_submit - len(waves)) * len(mine) // len(seconds))
-        for numbers in pack(mine, min(60 * options.task_minutes, 30 * options.time), options.cells_per_task, most):
-            yield wave, numbers
+        beside = min(_together(options), options.cells_per_task or len(mine))
+        groups = list(companies(about, mine, beside))
+        seconds_of = {i: sum(mine[number] for number in group) for i, group in enumerate(groups)}
+        cells = options.cells_per_task and max(1, options.cells_per_task // max(map(len, groups)))
+        for chosen in pack(seconds_of, min(60 * options.task_minutes, 30 * options.time), cells, most):
+            yield wave, sorted(number for i in chosen for number in groups[i])
+
+
+def _together(options: SlurmOptions) -> int:
+    return options.together or (TOGETHER if _gpus(options) else 1)
+
+
+def _gpus(options: SlurmOptions) -> bool:
+    """Whether tasks ask for a GPU."""
+    return bool(options.gpus or options.gres or any("gpu" in name or name == "gres" for name in options.flags))
 
 
 def _sbatch(launch: Launch, options: SlurmOptions, code: Mapping[str, Any], tasks: Sequence[Any], after: Sequence[str]) -> list[str]:
@@ -189,9 +202,8 @@ def _at_home(job: Planned, results: str | None) -> Planned:
 
 def _check_gpus(jobs: Sequence[Planned], options: SlurmOptions) -> None:
     """Refuse jobs that will want a GPU in tasks that ask for none."""
-    asks = options.gpus or options.gres or any("gpu" in name or name == "gres" for name in options.flags)
     wanting = [each.job.compute.device for each in jobs if each.job.compute.device.startswith("cuda")]
-    if wanting and not asks:
+    if wanting and not _gpus(options):
         raise UserError(f"compute.device={wanting[0]}: no task would be given a GPU; must be auto or cpu, or hydra.launcher.gpus=1 (or "
                         "gres) ask for one")
 

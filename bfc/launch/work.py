@@ -1,29 +1,58 @@
-"""One job of a launch in whichever process it fell to, a SLURM task or a local worker: give it its prior, run it, and note what became of
-it where `bfc status` finds it."""
+"""The jobs of a launch in whichever process they fell to, a SLURM task or a local worker: give each its prior, run it, and note what became
+of it where `bfc status` finds it. Jobs of one shape run side by side where the launcher says so, and share their stacks."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from bfc.interrupt import Stopped
+from bfc import interrupt
 from bfc.launch.manifest import Launch
+from bfc.launch.planned import company
+
+if TYPE_CHECKING:
+    from bfc.engine.together import Run
 
 
-def work(launch: Launch, number: int, wait: bool) -> list[str]:
+def work(launch: Launch, numbers: Sequence[int], most: int) -> Iterator[tuple[int, list[str] | Exception]]:
+    """Run jobs, up to ``most`` of one shape side by side, and tell of each when it ends: its cell ids, or what it failed with. A job one of
+    whose cells another process holds is left for last, and waited for only with nothing else in hand. A request to stop ends those
+    that run, and the rest is not begun."""
+    from bfc.engine.together import together
+    from bfc.lease import Busy
+
+    todo, busy = deque(numbers), 0
+    with suppress(interrupt.Stopped):
+        while todo and interrupt.asked() is None:
+            wait = busy >= len(todo)
+            batch = [todo[0]] if wait else company(launch.jobs, todo, most)
+            for number in batch:
+                todo.remove(number)
+            for number, end in zip(batch, together([_run(launch, number, wait) for number in batch]), strict=True):
+                if isinstance(end, Busy):
+                    todo.append(number)
+                    busy += 1
+                else:
+                    busy = 0
+                    yield number, end
+
+
+def _run(launch: Launch, number: int, wait: bool) -> Run[list[str]]:
     """Run job ``number`` and return its cell ids. Raises what the job raises, after noting it; a cell that another process is measuring
     is waited for, or raises :class:`bfc.lease.Busy`."""
     from bfc.lease import Busy
-    from bfc.train import run_job
+    from bfc.train import running
 
     launch.record(number, "started")
     try:
-        ids = run_job(_with_prior(launch, number), wait=wait)
+        ids = yield from running(_with_prior(launch, number), wait=wait)
     except Busy as busy:
         launch.record(number, "waiting", message=str(busy))
         raise
-    except Stopped as stopped:
+    except interrupt.Stopped as stopped:
         launch.record(number, "stopped", message=str(stopped))
         raise
     except Exception as error:

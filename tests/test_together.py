@@ -1,0 +1,269 @@
+"""Cells side by side: whatever shares a stack gets the numbers it would have got alone – every learner on every target it accepts, with
+other noise, coefficients and rates beside it – and only what has one shape shares one. A failure stays with its cell, and a request to
+stop is heard by all."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from commands import TINY, files, process, store
+
+from bfc import interrupt
+from bfc.engine import data
+from bfc.engine.joined import Joined
+from bfc.engine.loop import Recipe
+from bfc.engine.optimizers import SGD, Adam
+from bfc.engine.state import State, join
+from bfc.engine.together import Request, Run, Trained, alone, together
+from bfc.launch.planned import companies, company
+from bfc.learners.quadratic_densenet import QuadraticDenseNet
+from bfc.learners.schedules import Phase, Schedule
+from bfc.probes.feature_error import FeatureError
+from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
+from bfc.tasks.classification import Classification
+from bfc.tasks.regression import Regression
+from bfc.types import Training
+
+TARGET = Teacher(d=5, L=3, widths=(3, 2))
+STAGED = Schedule((Phase(("level{2..l}", "bias"), "level{l}", "level"),), "staged", steps=12, check_every=5)
+RECIPE = Recipe(TARGET, QuadraticDenseNet(), STAGED, Adam(lr=0.03, batch=16, warmup=3), "inside", 0.25, test=256, dtype=torch.float64)
+POOLED, FRESH = [Training(20, 0), Training(60, 1), Training(33, 0)], [Training(0, 0), Training(0, 7)]
+
+
+def nothing(state: State, done: int, seconds: float) -> None: ...
+
+
+def asking(recipe: Recipe, trainings: Sequence[Training], lr: float | None = None, most: int = 1000, on_chunk: Any = nothing,
+           resume: State | None = None) -> Run[Trained]:
+    rates = torch.full((len(trainings),), lr or recipe.optimizer.lr, dtype=torch.float64)
+    return (yield Request(recipe, trainings, rates, most, on_chunk, resume))
+
+
+def same(found: Any, want: Any) -> None:
+    """Records, however nested, are equal up to the rounding of sums."""
+    if isinstance(want, Trained):
+        same(found.records, want.records)
+    elif isinstance(want, dict):
+        assert found.keys() == want.keys()
+        for name in want:
+            same(found[name], want[name])
+    elif isinstance(want, (list, tuple)):
+        assert len(found) == len(want)
+        for one, other in zip(found, want, strict=True):
+            same(one, other)
+    else:
+        assert found == (pytest.approx(want, rel=1e-9, abs=1e-12, nan_ok=True) if isinstance(want, float) else want)
+
+
+def alike(*others: tuple[Recipe, Sequence[Training], float | None]) -> None:
+    """All of these share one stack, and each gets what it gets alone."""
+    ends = together([asking(*other) for other in others])
+    assert {end.stack for end in ends} == {sum(len(trainings) for _, trainings, _ in others)}, ends
+    for end, other in zip(ends, others, strict=True):
+        same(end, alone(asking(*other)))
+
+
+@pytest.mark.parametrize("trainings", [POOLED, FRESH], ids=["pooled", "fresh"])
+def test_a_training_is_the_one_it_would_be_alone(pair, trainings):
+    """Beside others of its target and of one that differs in its noise, at another rate."""
+    learner, target = pair
+    if trainings == FRESH and target.available is not None:
+        pytest.skip("this target has a finite number of rows")
+    phases = (Phase(tuple(group for group in learner.groups(target) if not group.startswith("readout"))),)
+    recipe = Recipe(target, learner, Schedule(phases, "all", steps=9, check_every=4), Adam(batch=16, lr=1e-3, warmup=2),
+                    "none" if trainings == FRESH else "inside", 0.25, test=64, dtype=torch.float64)
+    noisy = replace(recipe, target=Regression(noise=0.3).over(target)) if target.outputs == 1 else recipe
+    alike((recipe, trainings, None), (noisy, trainings, 3e-3), (recipe, [replace(trainings[0], seed=5)], 2e-3))
+
+
+@pytest.mark.parametrize("changes", [
+    {"probe": FeatureError(256, looks=4)}, {"validation": "free", "validation_size": 9}, {"validation": "none", "observe": (3, 20)},
+    {"optimizer": SGD(lr=0.01, momentum=0.5, batch=8, warmup=1, sampling="epochs")}, {"learner": QuadraticDenseNet(alpha="trained")}], ids=str)
+def test_targets_may_differ_in_their_coefficients(changes):
+    others = [replace(RECIPE, target=replace(TARGET, alpha=alpha), **changes) for alpha in ((1.0, 0.5), (1.0, 2.0), (0.1, 1.0))]
+    alike(*((recipe, POOLED, lr) for recipe, lr in zip(others, (None, 0.01, 0.003), strict=True)))
+
+
+def test_a_phase_that_ends_on_a_gap_ends_on_that_of_its_own_target():
+    schedule = Schedule((Phase(("level{l}", "bias"), "first", until="0.5 gap", each="2..2"), Phase(("level2", "level3", "bias"))), "gap", steps=60, check_every=5)
+    recipe = replace(RECIPE, schedule=schedule, validation="none")
+    others = [replace(recipe, target=replace(TARGET, alpha=(1.0, last))) for last in (2.0, 0.02)]
+    alike(*((each, [Training(200, 0), Training(200, 1)], None) for each in others))
+    steps = [{record["steps"] for record in alone(asking(each, [Training(200, 0), Training(200, 1)])).records} for each in others]
+    assert max(steps[0]) < min(steps[1]), "the wide gap ends no phase early"
+
+
+def test_rows_that_no_pool_can_hold_are_the_same(monkeypatch):
+    want = [alone(asking(replace(RECIPE, target=target), POOLED)) for target in (TARGET, replace(TARGET, alpha=(1.0, 2.0)))]
+    monkeypatch.setattr(data, "POOL_BYTES", 0)
+    ends = together([asking(replace(RECIPE, target=target), POOLED) for target in (TARGET, replace(TARGET, alpha=(1.0, 2.0)))])
+    for end, other in zip(ends, want, strict=True):
+        same(end, other)
+
+
+@pytest.mark.parametrize("changes", [
+    {"target": replace(TARGET, widths=(2, 2))}, {"target": replace(TARGET, d=6)}, {"schedule": replace(STAGED, steps=13)},
+    {"optimizer": replace(RECIPE.optimizer, batch=8)}, {"learner": QuadraticDenseNet(widths=(4, 4))}, {"dtype": torch.float32},
+    {"validation_size": 0.5}, {"longer": 2}, {"observe": (3,)}, {"probe": FeatureError(128)},
+    {"target": Classification().over(TARGET)}], ids=str)
+def test_what_has_another_shape_has_a_stack_of_its_own(changes):
+    ends = together([asking(RECIPE, POOLED), asking(replace(RECIPE, **changes), POOLED), asking(RECIPE, POOLED[:2])])
+    assert [end.stack for end in ends] == [5, 3, 5]
+
+
+def test_stacks_stay_within_what_the_device_holds():
+    ends = together([asking(RECIPE, POOLED, most=7) for _ in range(5)])
+    assert sorted(end.stack for end in ends) == [3, 6, 6, 6, 6]
+    assert [end.stack for end in together([asking(RECIPE, POOLED), asking(RECIPE, FRESH)])] == [3, 2]
+
+
+def test_seconds_are_shared_out():
+    ends = together([asking(RECIPE, POOLED[:1]), asking(RECIPE, POOLED)])
+    assert ends[1].seconds == pytest.approx(3 * ends[0].seconds, rel=0.2) and ends[0].seconds > 0
+
+
+def rounds(recipe: Recipe, count: int) -> Run[list[int]]:
+    """A run that asks again and again."""
+    stacks = []
+    for seed in range(count):
+        stacks.append((yield from asking(recipe, [Training(20, seed)])).stack)
+    return stacks
+
+
+def test_runs_of_many_rounds_keep_together_as_long_as_they_last():
+    assert together([rounds(RECIPE, 3), rounds(RECIPE, 1), rounds(replace(RECIPE, longer=2), 2)]) == [[2, 1, 1], [2], [1, 1]]
+    assert together([]) == []
+
+
+class Broken(Teacher):
+    """A target that cannot be drawn."""
+
+    def draw(self, seeds, dtype=torch.float32, device="cpu"):
+        if list(seeds) != [0]:
+            raise ValueError("no such rows")
+        return super().draw(seeds, dtype, device)
+
+
+def test_a_failure_stays_with_its_cell():
+    def full(state: State, done: int, seconds: float) -> None:
+        raise OSError("disk is full")
+
+    want = alone(asking(RECIPE, POOLED))
+    ends = together([asking(RECIPE, POOLED), asking(RECIPE, POOLED, on_chunk=full), asking(RECIPE, POOLED)])
+    assert isinstance(ends[1], OSError) and [end.stack for end in (ends[0], ends[2])] == [9, 9]
+    same(ends[0], want)
+    broken = replace(RECIPE, target=Broken(d=5, L=3, widths=(3, 2)))
+    ends = together([asking(broken, POOLED), asking(RECIPE, POOLED), asking(broken, POOLED, on_chunk=full)])
+    assert isinstance(ends[0], ValueError) and isinstance(ends[2], ValueError)
+    same(ends[1], want)
+    with pytest.raises(OSError, match="full"):
+        alone(asking(RECIPE, POOLED, on_chunk=full))
+    assert isinstance(together([asking(RECIPE, POOLED, on_chunk=full)] * 1)[0], OSError)
+
+
+def test_a_request_to_stop_is_heard_by_all_and_they_go_on():
+    """Each keeps its state when it is told to; resumed from states of different steps, they end as if nothing had been."""
+    targets = (TARGET, replace(TARGET, alpha=(1.0, 2.0)))
+    want = [alone(asking(replace(RECIPE, target=target), POOLED)) for target in targets]
+    for chunks in ((1, 1), (2, 4)):
+        kept: dict[int, State] = {}
+
+        def on_chunk(k: int, last: int, seen: list[int]) -> Any:
+            def keep(state: State, done: int, seconds: float) -> None:
+                seen.append(done)
+                if len(seen) <= last:
+                    kept[k] = State(**copy.deepcopy(state.tensors()))
+                if k == 1 and len(seen) == last:
+                    raise interrupt.Stopped("SIGTERM")
+
+            return keep
+
+        seen: list[list[int]] = [[], []]
+        with pytest.raises(interrupt.Stopped):
+            together([asking(replace(RECIPE, target=target), POOLED, on_chunk=on_chunk(k, chunks[k], seen[k]))
+                      for k, target in enumerate(targets)])
+        assert len(seen[0]) == len(seen[1]) == chunks[1] and seen[0] == sorted(seen[0])
+        ends = together([asking(replace(RECIPE, target=target), POOLED, resume=kept[k]) for k, target in enumerate(targets)])
+        assert [end.stack for end in ends] == [6, 6]
+        same(ends, want)
+
+
+def test_whoever_waits_is_told_to_stop_too():
+    ended = []
+
+    def watched(recipe: Recipe) -> Run[None]:
+        try:
+            yield from asking(recipe, POOLED, on_chunk=stop)
+        except interrupt.Stopped:
+            ended.append(recipe.longer)
+            raise
+
+    def stop(state: State, done: int, seconds: float) -> None:
+        raise interrupt.Stopped("SIGUSR1")
+
+    with pytest.raises(interrupt.Stopped):
+        together([watched(RECIPE), watched(replace(RECIPE, longer=2)), watched(RECIPE)])
+    assert sorted(ended) == [1, 1, 2]
+
+
+def test_a_state_is_that_of_its_parts():
+    found: list[State] = []
+    alone(asking(RECIPE, POOLED, on_chunk=lambda state, done, seconds: found.append(State(**copy.deepcopy(state.tensors())))))
+    for state in found:
+        again = join([state.part(slice(0, 1)), state.part(slice(1, 3))])
+        assert str(again.tensors()) == str(state.tensors())
+        parts = [state.part(slice(i, i + 1)).steps_done(RECIPE.stages()) for i in range(3)]
+        assert sum(parts) == state.steps_done(RECIPE.stages())
+
+
+def test_a_joined_draw_is_the_draws_one_after_the_other():
+    targets = (TARGET, replace(TARGET, alpha=(1.0, 2.0)))
+    draw = Joined(targets, ((0, 3), (0, 4), (1, 3))).draw([0, 1, 2]).select([2, 0, 1, 1])
+    assert draw.seeds == (3, 3, 4, 4) and draw.select([1]).seeds == (3,)
+    rows = torch.arange(8).view(4, 2)
+    x = draw.inputs("train", rows)
+    for i, (target, seed) in enumerate(((targets[1], 3), (targets[0], 3), (targets[0], 4), (targets[0], 4))):
+        own = target.draw([seed])
+        assert torch.equal(x[i], own.inputs("train", rows[i : i + 1])[0]) and torch.equal(draw.labels(x)[i], own.labels(x[i : i + 1])[0])
+        assert draw.variance[i] == own.variance[0] and torch.equal(draw.known["scale"][i], own.known["scale"][0])
+
+
+# ---- launches ----
+
+
+def jobs(*about: tuple[int | None, str]) -> list[dict[str, Any]]:
+    return [{"shape": shape, "cells": [cell]} for shape, cell in about]
+
+
+def test_companies():
+    every = jobs((0, "a"), (1, "b"), (0, "c"), (None, "d"), (0, "a"), (0, "e"), (None, "f"))
+    assert company(every, range(7), 9) == [0, 2, 5] and company(every, [3, 6], 9) == [3]
+    assert list(companies(every, range(7), 2)) == [[0, 2], [1], [3], [4, 5], [6]]
+    assert list(companies(every, [1, 4, 0], 1)) == [[1], [4], [0]]
+    assert company([{"cells": ["a"]}, {"cells": ["b"]}], [0, 1], 9) == [0], "a manifest from before shapes"
+
+
+SWEEP = (*TINY, "-m", "target.alpha=[1.0,0.5],[0.5,1.0],[1.0,0.25]", "task.noise=0,0.2", "schedule=staged,joint", "measure.seeds=3", "compute.stack=64")
+
+
+def test_a_sweep_side_by_side_gives_the_same_store(tmp_path):
+    """The stacks are larger, and nothing else is different."""
+    for folder, options in (("apart", ()), ("beside", ("hydra.launcher.together=32", "hydra.launcher.processes=1"))):
+        (tmp_path / folder).mkdir()
+        done = process(*SWEEP, *options, cwd=tmp_path / folder)
+        assert done.status == 0, done
+    want, found = store(tmp_path / "apart" / "results"), store(tmp_path / "beside" / "results")
+    assert len(want) == 12 and found.keys() == want.keys()
+    size = {row["stack"] for rows in want.values() for row in rows}
+    assert {row["stack"] for rows in found.values() for row in rows} == {6 * most for most in size}
+    for cell, rows in want.items():
+        assert [{**row, "stack": 0} for row in found[cell]] == pytest.approx([{**row, "stack": 0} for row in rows])
+    before = files(tmp_path / "beside" / "results")
+    assert process(*SWEEP, cwd=tmp_path / "beside").status == 0
+    tables = [name for name in before if name.endswith("trainings.parquet")]
+    assert len(tables) == 12 and all(files(tmp_path / "beside" / "results")[name] == before[name] for name in tables)
