@@ -12,8 +12,10 @@ import torch
 from bfc.engine.loop import Recipe, _Stack
 from bfc.engine.optimizers import SGD, Adam
 from bfc.engine.steps import TOGETHER
+from bfc.engine.together import Request, alone, together
 from bfc.learners.schedules import Phase, Schedule
 from bfc.targets.parity import Parity
+from bfc.tasks.regression import Regression
 from bfc.types import Training, sample
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
@@ -49,11 +51,11 @@ def test_recorded_steps_are_the_steps(build, monkeypatch, optimizer, dtype):
     """Bit for bit: with and without a recording, on rows, rates and clocks that change from step to step."""
     own = replace(recipe((build("learner", "mlp", widths=[16, 8]), Parity(d=6))), optimizer=optimizer, dtype=dtype, device=GPU)
     found = []
-    for together in (TOGETHER, 1):
-        monkeypatch.setattr("bfc.engine.steps.TOGETHER", together)
+    for block in (TOGETHER, 1):
+        monkeypatch.setattr("bfc.engine.steps.TOGETHER", block)
         stack = _Stack(own, POOLED, None, None)
         stack.run(None)
-        assert (stack.steps.recording is not None) == (together > 1)
+        assert (stack.steps.recording is not None) == (block > 1)
         found.append(stack.state.params)
     assert all(torch.equal(p, found[1][name]) for name, p in found[0].items())
 
@@ -89,3 +91,17 @@ def test_a_representation_is_that_of_the_cpu(build, node, every_representation):
     torch.testing.assert_close(found[1].cpu(), want[1], rtol=1e-6, atol=1e-7)
     products = [h @ h.mT for h in (want[0], found[0].cpu())]  # whitened features are unique up to a rotation
     torch.testing.assert_close(products[1], products[0], rtol=1e-5, atol=1e-6)
+
+
+def test_cells_in_one_stack_get_what_they_get_alone(pair):
+    """Beside one of other noise, with steps recorded."""
+    own = recipe(pair, device=GPU)
+    beside = replace(own, target=Regression(noise=0.3).over(own.target)) if own.target.outputs == 1 else own
+
+    def asking(each: Recipe):
+        return (yield Request(each, POOLED, torch.full((3,), 1e-3, dtype=torch.float64), 1024, lambda *_: None))
+
+    for end, each in zip(together([asking(own), asking(beside)]), (own, beside), strict=True):
+        assert end.stack == 6
+        for one, other in zip(end.records, alone(asking(each)).records, strict=True):
+            assert one["risk"] == pytest.approx(other["risk"], rel=1e-8)

@@ -83,14 +83,16 @@ def test_a_training_is_the_one_it_would_be_alone(pair, trainings):
 
 @pytest.mark.parametrize("changes", [
     {"probe": FeatureError(256, looks=4)}, {"validation": "free", "validation_size": 9}, {"validation": "none", "observe": (3, 20)},
-    {"optimizer": SGD(lr=0.01, momentum=0.5, batch=8, warmup=1, sampling="epochs")}, {"learner": QuadraticDenseNet(alpha="trained")}], ids=str)
+    {"optimizer": SGD(lr=0.01, momentum=0.5, batch=8, warmup=1, sampling="epochs")},
+    {"learner": QuadraticDenseNet(alpha="trained")}], ids=str)
 def test_targets_may_differ_in_their_coefficients(changes):
     others = [replace(RECIPE, target=replace(TARGET, alpha=alpha), **changes) for alpha in ((1.0, 0.5), (1.0, 2.0), (0.1, 1.0))]
     alike(*((recipe, POOLED, lr) for recipe, lr in zip(others, (None, 0.01, 0.003), strict=True)))
 
 
 def test_a_phase_that_ends_on_a_gap_ends_on_that_of_its_own_target():
-    schedule = Schedule((Phase(("level{l}", "bias"), "first", until="0.5 gap", each="2..2"), Phase(("level2", "level3", "bias"))), "gap", steps=60, check_every=5)
+    phases = (Phase(("level{l}", "bias"), "first", until="0.5 gap", each="2..2"), Phase(("level2", "level3", "bias")))
+    schedule = Schedule(phases, "gap", steps=60, check_every=5)
     recipe = replace(RECIPE, schedule=schedule, validation="none")
     others = [replace(recipe, target=replace(TARGET, alpha=(1.0, last))) for last in (2.0, 0.02)]
     alike(*((each, [Training(200, 0), Training(200, 1)], None) for each in others))
@@ -173,7 +175,7 @@ def test_a_request_to_stop_is_heard_by_all_and_they_go_on():
     for chunks in ((1, 1), (2, 4)):
         kept: dict[int, State] = {}
 
-        def on_chunk(k: int, last: int, seen: list[int]) -> Any:
+        def on_chunk(k: int, last: int, seen: list[int], kept: dict[int, State] = kept) -> Any:
             def keep(state: State, done: int, seconds: float) -> None:
                 seen.append(done)
                 if len(seen) <= last:
@@ -248,7 +250,8 @@ def test_companies():
     assert company([{"cells": ["a"]}, {"cells": ["b"]}], [0, 1], 9) == [0], "a manifest from before shapes"
 
 
-SWEEP = (*TINY, "-m", "target.alpha=[1.0,0.5],[0.5,1.0],[1.0,0.25]", "task.noise=0,0.2", "schedule=staged,joint", "measure.seeds=3", "compute.stack=64")
+SWEEP = (*TINY, "-m", "target.alpha=[1.0,0.5],[0.5,1.0],[1.0,0.25]", "task.noise=0,0.2", "schedule=staged,joint", "measure.seeds=3",
+         "compute.stack=64", "compute.dtype=float64")
 
 
 def test_a_sweep_side_by_side_gives_the_same_store(tmp_path):
@@ -262,7 +265,7 @@ def test_a_sweep_side_by_side_gives_the_same_store(tmp_path):
     size = {row["stack"] for rows in want.values() for row in rows}
     assert {row["stack"] for rows in found.values() for row in rows} == {6 * most for most in size}
     for cell, rows in want.items():
-        assert [{**row, "stack": 0} for row in found[cell]] == pytest.approx([{**row, "stack": 0} for row in rows])
+        same([{**row, "stack": 0} for row in found[cell]], [{**row, "stack": 0} for row in rows])
     before = files(tmp_path / "beside" / "results")
     assert process(*SWEEP, cwd=tmp_path / "beside").status == 0
     tables = [name for name in before if name.endswith("trainings.parquet")]
