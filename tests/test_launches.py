@@ -57,7 +57,7 @@ def test_short_jobs_share_a_task_and_long_ones_do_not() -> None:
 
 
 def test_waves_never_share_a_task_and_the_site_limit_holds() -> None:
-    about = [{"wave": n % 3} for n in range(30)]
+    about = [{"wave": n % 3, "cells": [str(n)]} for n in range(30)]
     for limit in (4, 7, 20):
         found = list(divide(about, dict.fromkeys(range(30), 900.0), SlurmOptions(max_submit=limit)))
         assert len(found) <= limit - 1 and all({about[n]["wave"] for n in numbers} == {wave} for wave, numbers in found)
