@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
 from bfc.types import Learner, Target
+
+if TYPE_CHECKING:
+    from bfc.engine.loop import Recipe
 
 T = TypeVar("T")
 Named = tuple[tuple[str, tuple[int, ...]], ...]
@@ -36,6 +39,15 @@ class Shapes:
     @property
     def parameters(self) -> int:
         return sum(prod(shape) for _, shape in self.params)
+
+
+def shape(recipe: Recipe) -> str:
+    """Equal for recipes whose trainings can share a stack: all that enters a step but the numbers of the target and the learning rate."""
+    target, learner = recipe.target, recipe.learner
+    own = [target for method, plain in ((target.loss, Target.loss), (target.error, Target.error))
+           if getattr(method, "__func__", None) is not plain]
+    return repr((replace(recipe, target=None, optimizer=replace(recipe.optimizer, lr=1.0)), own, target.d, target.input_width,
+                 target.outputs, learner.levels(target), learner.groups(target), learner.rates(target), shapes(learner, target)))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bfc.engine.loop import Recipe, _Stack
-from bfc.engine.shapes import without_values
+from bfc.engine.shapes import shape, without_values
 from bfc.types import Training
 
 SMALL = 1 << 20
@@ -24,6 +24,8 @@ MOST = 1024
 """Trainings to a stack on a GPU, which are enough to fill one."""
 SHARE = 0.5
 """Share of a GPU's free memory for what a step writes; the rest is for pools, evaluation and recordings."""
+
+_known: dict[tuple[str, bool], int] = {}
 
 
 class _Written(TorchDispatchMode):
@@ -42,8 +44,11 @@ class _Written(TorchDispatchMode):
 
 def step_bytes(recipe: Recipe, pooled: bool) -> int:
     """Bytes that one step of a replica writes in its largest phase, an upper bound of what it holds; its rows are drawn anew unless
-    ``pooled``."""
-    return without_values(lambda device: _step_bytes(replace(recipe, device=device), pooled), recipe.device)
+    ``pooled``. Asked once per shape."""
+    key = (shape(recipe), pooled)
+    if key not in _known:
+        _known[key] = without_values(lambda device: _step_bytes(replace(recipe, device=device), pooled), recipe.device)
+    return _known[key]
 
 
 def _step_bytes(recipe: Recipe, pooled: bool) -> int:

@@ -17,9 +17,9 @@ from torch import Tensor
 from bfc.engine.data import POOL_BYTES, pool_bytes
 from bfc.engine.joined import Joined
 from bfc.engine.loop import Recipe, train
-from bfc.engine.shapes import shapes
+from bfc.engine.shapes import shape
 from bfc.engine.state import State, join
-from bfc.types import Target, Training
+from bfc.types import Training
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +87,6 @@ def together(runs: Sequence[Run[T]]) -> list[T | Exception]:
                     runs[k].throw(stop)
         raise
     return [ends[k] for k in range(len(runs))]
-
-
-def shape(recipe: Recipe) -> str:
-    """Equal for recipes whose trainings can share a stack: all that enters a step but the numbers of the target and the learning rate."""
-    target, learner = recipe.target, recipe.learner
-    own = [target for method, plain in ((target.loss, Target.loss), (target.error, Target.error))
-           if getattr(method, "__func__", None) is not plain]
-    return repr((replace(recipe, target=None, optimizer=replace(recipe.optimizer, lr=1.0)), own, target.d, target.input_width,
-                 target.outputs, learner.levels(target), learner.groups(target), learner.rates(target), shapes(learner, target)))
 
 
 def _fullest(waiting: dict[int, Request]) -> list[int]:

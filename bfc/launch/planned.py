@@ -54,7 +54,7 @@ def _shapes(jobs: Sequence[Planned]) -> list[int | None]:
     """A number per job, equal where learners can share stacks (:mod:`bfc.engine.together`); None where nothing is trained."""
     import torch
 
-    from bfc.engine.together import shape
+    from bfc.engine.shapes import shape
     from bfc.run import recipe_of
 
     known: dict[Any, int] = {}
