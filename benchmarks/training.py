@@ -284,7 +284,7 @@ def jax_products(shapes: list[tuple[Tensor, Tensor]]) -> Iterator[int]:
     @jax.jit
     def chunk(pairs: Any) -> Any:
         def once(shift: Any, _: Any) -> Any:
-            return 1e-30 * sum((jnp.matmul(a + shift, b, precision="highest"))[0, 0, 0] for a, b in pairs), None
+            return 1e-30 * sum((jnp.matmul(a + shift, b, precision="highest")).ravel()[0] for a, b in pairs), None
 
         return jax.lax.scan(once, jnp.zeros(()), None, CHUNK)[0]
 

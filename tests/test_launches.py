@@ -163,15 +163,18 @@ def test_what_is_dear_is_asked_for_first(tmp_path) -> None:
 def test_a_pack_leaves_cells_that_others_hold_for_last_and_goes_on_after_failures(launch, monkeypatch) -> None:
     ran, free = [], []
 
-    def work(_: Launch, number: int, wait: bool) -> None:
+    def running(container: dict, wait: bool):
+        number = container["target"]["d"] - 4
         ran.append((number, wait))
         if number == 0 and not free:
             free.append(1)
             raise Busy("held")
         if number == 1:
             raise ValueError("broken")
+        return []
+        yield
 
-    monkeypatch.setattr("bfc.launch.work.work", work)
+    monkeypatch.setattr("bfc.train.running", running)
     monkeypatch.setattr(pack.interrupt, "listen", lambda: None)
     with pytest.raises(SystemExit) as stopped:
         pack.Pack(str(launch.path), (0, 1, 2), 3)()

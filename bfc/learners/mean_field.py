@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bfc import streams
 from bfc.errors import UserError, require
+from bfc.products import product
 from bfc.targets.radius_laws import sphere_constant
 from bfc.types import Draw, Learner, Params, Target
 
@@ -114,7 +115,7 @@ class MeanField(Learner):
     def feature(self, params: Params, x: Tensor) -> Tensor:
         """F(x), (R, B)."""
         v = params["w"] * params["w"].norm(dim=2, keepdim=True)
-        return torch.bmm(x, v.mT).relu_().mean(2)
+        return product(x, v.mT).relu_().mean(2)
 
     def top(self, params: Params, feature: Tensor) -> Tensor:
         """f as a function of the feature's values (R, B) → (R, B)."""
@@ -133,7 +134,7 @@ class MeanField(Learner):
         first layer, so it scales the rows of x and not the activations, which only become their own signs."""
         w, w2, a = params["w"], params["w2"], params.get("a")
         norm = w.norm(dim=2, keepdim=True)
-        first = torch.bmm(x, (norm * w).mT).relu_()
+        first = product(x, (norm * w).mT).relu_()
         feature = first.mean(2)
         second = torch.addcmul(params["b2"].unsqueeze(1), feature.unsqueeze(2), w2.unsqueeze(1)).relu_()
         out = (second if a is None else second * a.unsqueeze(1)).mean(2) - params["mean"]
@@ -146,7 +147,7 @@ class MeanField(Learner):
             if "w" in trained:
                 weight = w2 if a is None else w2 * a
                 below = share * (active * weight.unsqueeze(1)).sum(2) / self.m1
-                towards = torch.bmm(first.sign_().mT, below.unsqueeze(2) * x)
+                towards = product(first.sign_().mT, below.unsqueeze(2) * x)
                 grads["w"] = norm * towards + (w * towards).sum(2, keepdim=True) / norm * w
             return grads
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bfc import streams
 from bfc.errors import UserError, require
+from bfc.products import affine, product
 from bfc.types import Draw, Learner, Params, Target
 
 
@@ -86,7 +87,7 @@ class MLP(Learner):
             return params["bias"].expand(-1, x.shape[1])
         hidden = self._scaled(x)
         for level in range(2, top + 1):
-            z = torch.baddbmm(params[f"b{level}"].unsqueeze(1), hidden, params[f"W{level}"])
+            z = affine(params[f"b{level}"].unsqueeze(1), hidden, params[f"W{level}"])
             hidden = z.relu() if self.activation == "relu" else z.square()
         return (hidden * params[f"a{top}"].unsqueeze(1)).sum(2) + params["bias"]
 
@@ -95,7 +96,7 @@ class MLP(Learner):
         top, relu = _top(present), self.activation == "relu"
         hidden, z = [self._scaled(x)], []
         for level in range(2, top + 1):
-            z.append(torch.baddbmm(params[f"b{level}"].unsqueeze(1), hidden[-1], params[f"W{level}"]))
+            z.append(affine(params[f"b{level}"].unsqueeze(1), hidden[-1], params[f"W{level}"]))
             hidden.append(z[-1].relu_() if relu else z[-1].square())
         readout = params[f"a{top}"].unsqueeze(1) if top > 1 else None
         out = params["bias"].expand(-1, x.shape[1]) if readout is None else (hidden[-1] * readout).sum(2) + params["bias"]
@@ -110,10 +111,10 @@ class MLP(Learner):
             for level in range(top, lowest - 1, -1):
                 inner = z[level - 2]
                 delta = torch.ops.aten.threshold_backward(above, inner, 0) if relu else above.mul_(inner).mul_(2)
-                grads[f"W{level}"] = torch.bmm(hidden[level - 2].mT, delta)
+                grads[f"W{level}"] = product(hidden[level - 2].mT, delta)
                 grads[f"b{level}"] = delta.sum(1)
                 if level > lowest:
-                    above = torch.bmm(delta, params[f"W{level}"].mT)
+                    above = product(delta, params[f"W{level}"].mT)
             return grads
 
         return out, back

@@ -14,6 +14,7 @@ from torch import Tensor
 from bfc import streams
 from bfc.errors import UserError, require
 from bfc.learners.schedules import Stage
+from bfc.products import affine, product
 from bfc.types import Draw, Learner, Params, Target
 
 BEFORE = "before_"
@@ -94,14 +95,14 @@ class ResNet(Learner):
     def _stream(self, params: Params, x: Tensor, present: frozenset[str], statistics: Mapping[str, Tensor] | None
                 ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
         """Level → h_l (R, B, width), from 1 on; and the subtracted means, ``act l`` → (R, 1, inner)."""
-        h, means = {1: torch.bmm(x, params["E"])}, {}
+        h, means = {1: product(x, params["E"])}, {}
         for level in range(2, _top(present) + 1):
-            act = torch.baddbmm(params[f"b{level}"].unsqueeze(1), h[level - 1], params[f"W{level}"])
+            act = affine(params[f"b{level}"].unsqueeze(1), h[level - 1], params[f"W{level}"])
             act = act.relu() if self.activation == "relu" else act.square()
             if self.needs_reference:
                 means[f"act{level}"] = act.mean(1, keepdim=True) if statistics is None else statistics[f"act{level}"]
                 act = act - means[f"act{level}"]
-            h[level] = torch.baddbmm(h[level - 1], act, params[f"V{level}"])
+            h[level] = affine(h[level - 1], act, params[f"V{level}"])
         return h, means
 
     def hidden(self, params: Params, x: Tensor, present: frozenset[str],

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bfc import streams
 from bfc.errors import UserError, require
+from bfc.products import product
 from bfc.types import Draw, Learner, Params, Target
 
 Activation = Literal["square", "relu2", "relu3"]
@@ -93,7 +94,7 @@ class Taylor(Learner):
 
     def _along(self, params: Params, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """w_r·h and w⁰_r·h, (R, B, m)."""
-        return torch.bmm(x, params["W"].mT), torch.bmm(x, params["W0"].mT) if "W0" in params else None
+        return product(x, params["W"].mT), product(x, params["W0"].mT) if "W0" in params else None
 
     def _sum(self, params: Params, units: Tensor) -> Tensor:
         """m^{-1/2} Σ_r a_r units_r, (R, B, m) → (R, B)."""

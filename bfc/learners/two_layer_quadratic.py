@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bfc import streams
 from bfc.errors import require
+from bfc.products import product
 from bfc.types import Draw, Learner, Params, Target
 
 
@@ -69,4 +70,4 @@ class TwoLayerQuadratic(Learner):
     @staticmethod
     def _squares(params: Params, x: Tensor) -> Tensor:
         """(w_m·x)², (R, width, B)."""
-        return torch.bmm(params["W"], x.mT).square()
+        return product(params["W"], x.mT).square()
