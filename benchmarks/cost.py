@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from scipy.optimize import nnls
+from scipy.optimize import least_squares
 
 from benchmarks.record import RESULTS, Aim, finish
 from benchmarks.training import SCHEDULE
@@ -25,6 +25,7 @@ from bfc.baselines.kernels import NTK, Polynomial
 from bfc.engine.loop import Recipe, _Stack
 from bfc.engine.optimizers import Adam
 from bfc.engine.shapes import shapes
+from bfc.engine.size import stack_size
 from bfc.launch import cost
 from bfc.learners.mlp import MLP
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
@@ -43,10 +44,12 @@ TEST, CHUNK = 1024, 20
 
 
 def steps(seconds: float) -> list[dict[str, Any]]:
-    """CPU seconds per optimizer step of a stack."""
+    """CPU seconds per optimizer step of a stack, up to the size that a cell's stacks have."""
     rows = []
     for (name, (target, learner)), replicas, batch in itertools.product(NETWORKS.items(), REPLICAS, BATCHES):
         recipe = Recipe(target, learner, SCHEDULE, Adam(batch=batch), test=16)
+        if replicas > stack_size(recipe, True):
+            continue
         own = _Stack(recipe, [Training(512, seed) for seed in range(replicas)], None, None)
         index, done = list(range(replicas)), 0
         own._chunk(index, own.stages[0], CHUNK)
@@ -70,10 +73,10 @@ def curves() -> list[dict[str, Any]]:
 
 
 def relative_fit(columns: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients >= 0 of the columns that minimise the relative error, and predicted over measured per row."""
-    weighted = columns / seconds[:, None]
-    coefficients, _ = nnls(weighted, np.ones(len(seconds)))
-    return coefficients, weighted @ coefficients
+    """Coefficients > 0 of the columns that minimise the squared logarithm of predicted over measured, and that ratio per row."""
+    start = np.log(np.median(seconds[:, None] / columns, axis=0) / columns.shape[1])
+    found = least_squares(lambda log: np.log(columns @ np.exp(log) / seconds), start)
+    return np.exp(found.x), columns @ np.exp(found.x) / seconds
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -83,8 +86,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     trained, computed = steps(options.seconds), curves()
-    work = np.array([[1.0, r["replicas"] * r["parameters"] * r["batch"]] for r in trained])
-    (step, unit), trained_ratio = relative_fit(work, np.array([r["seconds"] for r in trained]))
+    work = np.array([[1.0, r["replicas"] * r["batch"], r["replicas"] * r["batch"] * r["parameters"]] for r in trained])
+    (step, of_row, unit), trained_ratio = relative_fit(work, np.array([r["seconds"] for r in trained]))
     size = np.array([[r["n"] ** 3, r["n"] * (r["n"] + TEST)] for r in computed], dtype=float)
     (cube, square), computed_ratio = relative_fit(size, np.array([r["seconds"] for r in computed]))
     table = Table("network", "R", "batch", "ms per step", "us per replica-step", "model / measured", title="Training")
@@ -98,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
         row["model_over_measured"] = float(ratio)
         table.add_row(row["baseline"], str(row["n"]), str(row["d"]), f"{row['seconds']:.2f}", f"{ratio:.2f}")
     Console().print(table)
-    fitted = {"STEP": step, "WORK": unit, "CUBE": cube, "SQUARE": square}
+    fitted = {"STEP": step, "ROW": of_row, "WORK": unit, "CUBE": cube, "SQUARE": square}
     print("fitted here: " + ", ".join(f"{name} {value:.2g} (built in {getattr(cost, name):.2g})" for name, value in fitted.items()))
     off = {name: float(np.exp(np.quantile(np.abs(np.log(ratios)), 0.9))) for name, ratios in
            (("training", trained_ratio), ("curve", computed_ratio))}

@@ -34,10 +34,11 @@ from torch import Tensor
 
 from benchmarks.networks import Array, Ops, mean_field, perceptron, quadratic
 from benchmarks.record import RESULTS, Aim, finish
-from benchmarks.walls import Work, clock, copy_rate, product_rate, products_alone
+from benchmarks.walls import clock, copy_rate, product_rate, products_alone
 from bfc import streams
 from bfc.engine.loop import Recipe, _Stack
 from bfc.engine.optimizers import SGD, Adam, Optimizer
+from bfc.engine.work import Work
 from bfc.learners.mean_field import MeanField
 from bfc.learners.mlp import MLP
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
@@ -315,7 +316,7 @@ def measure(case: Case, replicas: int, seconds: float, rounds: int, device: torc
              "eager": speeds.get("eager", speeds["stack"]), "products": replicas * products_alone(step.products, device, seconds / rounds)}
     if with_jax() and device.type == "cpu":
         found["jax_products"] = replicas * speed(jax_products(step.products), seconds / rounds, device)
-    return {"replicas": replicas, "flops": step.flops / replicas, "bytes": step.bytes / replicas, **found,
+    return {"replicas": replicas, "flops": step.flops / replicas, "bytes": step.moved / replicas, **found,
             **{f"stack_over_{rival}": found["stack"] / value for rival, value in found.items() if rival != "stack"}}
 
 

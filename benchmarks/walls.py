@@ -5,18 +5,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from bfc import products
-
-PRODUCTS = ("mm", "bmm", "addmm", "baddbmm")
-ONEDNN = "_linear_pointwise"
 
 
 def clock(device: torch.device) -> float:
@@ -56,32 +50,6 @@ def copy_rate(device: torch.device) -> float:
     source = torch.ones(1 << (26 if device.type == "cpu" else 29), device=device)
     target = torch.empty_like(source)
     return rate(lambda: target.copy_(source), 2 * source.nbytes, device)
-
-
-@dataclass
-class Work(TorchDispatchMode):
-    """What the operations inside do: ``bytes`` read and written if each goes through memory once (views are free), ``products`` the
-    operands of the matrix products and ``flops`` theirs."""
-
-    bytes: int = 0
-    flops: int = 0
-    products: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        aliases = [r.alias_info for r in func._schema.returns]
-        if any(a is not None and not a.is_write for a in aliases):
-            return out
-        self.bytes += sum(t.nbytes for t in tree_leaves((args, kwargs, out)) if isinstance(t, Tensor))
-        name = func.overloadpacket.__name__
-        if name in PRODUCTS or name == ONEDNN:
-            a, b = (args[0], args[1].mT) if name == ONEDNN else args[-2:]
-            self.products.append((a.detach(), b.detach()))
-            self.flops += 2 * a.numel() * b.shape[-1]
-        return out
 
 
 def products_alone(pairs: list[tuple[Tensor, Tensor]], device: torch.device, seconds: float) -> float:

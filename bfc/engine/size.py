@@ -5,15 +5,12 @@ reads shapes, never a clock, so that a cell is stacked alike each time it runs o
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from bfc.engine.loop import Recipe, _Stack
 from bfc.engine.shapes import shape, without_values
+from bfc.engine.work import Work
 from bfc.types import Training
 
 SMALL = 1 << 20
@@ -26,20 +23,6 @@ SHARE = 0.5
 """Share of a GPU's free memory for what a step writes; the rest is for pools, evaluation and recordings."""
 
 _known: dict[tuple[str, bool], int] = {}
-
-
-class _Written(TorchDispatchMode):
-    """Bytes of the new tensors that operations return."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if all(r.alias_info is None for r in func._schema.returns):
-            self.bytes += sum(t.nbytes for t in tree_leaves(out) if isinstance(t, Tensor))
-        return out
 
 
 def step_bytes(recipe: Recipe, pooled: bool) -> int:
@@ -56,9 +39,9 @@ def _step_bytes(recipe: Recipe, pooled: bool) -> int:
     start = torch.zeros(1, dtype=torch.int64, device=recipe.device)
     for stage in {(stage.present, stage.train): stage for stage in stack.stages}.values():
         steps = stack.working_copy([0], stage)
-        with _Written() as written:
+        with Work() as done:
             steps.run(start, start, 1)
-        most = max(most, written.bytes)
+        most = max(most, done.written)
     return most
 
 

@@ -1,6 +1,7 @@
 """What a job will take, before it runs. A learner's seconds are its replica-steps times (a share of the fixed cost of a step, plus the work
-per parameter and row of a batch); a kernel's are its factorisation and its kernel matrix. The coefficients were measured on one core and
-are scaled to this machine by what the store holds; the scatter of stored cells around the prediction is the stated uncertainty."""
+per row of a batch, and per parameter and row); a kernel's are its factorisation and its kernel matrix. The coefficients were measured
+on one core and are scaled to this machine by what the store holds; the scatter of stored cells around the prediction is the stated
+uncertainty."""
 
 from __future__ import annotations
 
@@ -16,10 +17,9 @@ from bfc.engine.shapes import shapes
 from bfc.errors import UserError
 from bfc.store import Cell, Store
 
-STEP = 4e-4
-"""Seconds of one optimizer step of a stack that do not depend on its size (benchmarks/cost.py)."""
-WORK = 1e-10
-"""Seconds per step, replica, parameter and row of a batch."""
+STEP, ROW, WORK = 3e-4, 6e-8, 1e-10
+"""Seconds of one optimizer step of a stack that do not depend on its size; those per replica and row of a batch; those per replica, row
+and parameter (benchmarks/cost.py)."""
 CUBE, SQUARE = 1.2e-11, 2.5e-8
 """Seconds of a baseline's seed per n_max^3 and per n_max (n_max + test): a kernel's elementwise passes, beside which d hardly counts."""
 START = 6.0
@@ -75,7 +75,7 @@ def _raw(job: Job, spec: CellSpec) -> float:
 
 
 def _training(steps: float, stack: float, batch: int, size: int) -> float:
-    return steps * (STEP / stack + WORK * batch * size)
+    return steps * (STEP / stack + batch * (ROW + WORK * size))
 
 
 def _curve(baseline: Any, test: int) -> float:
