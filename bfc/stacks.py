@@ -46,13 +46,13 @@ class Stacks:
     def run(self, recipe: Recipe, wanted: Sequence[Asked], keep: Keep) -> Run[None]:
         """Train ``wanted`` in order, the stack with a checkpoint first."""
         left, offset = list(wanted), 0
-        checkpoint = self.cell.load_checkpoint()
-        if checkpoint is not None and (begun := _begun(checkpoint)) and set(begun) <= set(left) and checkpoint["longer"] == recipe.longer:
-            offset = yield from self._stack(recipe, begun, len(begun), checkpoint, offset, keep)
-            left = [asked for asked in left if asked not in set(begun)]
         if not left:
             return
         size = stack_size(recipe, left[0].training.n > 0) if self.size == "auto" else self.size
+        checkpoint = self.cell.load_checkpoint()
+        if checkpoint is not None and (begun := _begun(checkpoint)) and set(begun) <= set(left) and checkpoint["longer"] == recipe.longer:
+            offset = yield from self._stack(recipe, begun, max(size, len(begun)), checkpoint, offset, keep)
+            left = [asked for asked in left if asked not in set(begun)]
         for start in range(0, len(left), size):
             offset = yield from self._stack(recipe, left[start : start + size], size, None, offset, keep)
 

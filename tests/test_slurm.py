@@ -282,13 +282,32 @@ def the_stock_launcher_still_works(folder: Path, _: dict) -> Scene:
     assert len(store(folder / "results")) == 2
 
 
+def jobs_side_by_side_are_stopped_together_and_go_on(folder: Path, _: dict) -> Scene:
+    """Two jobs of one shape in one task; each has its own checkpoint when the task is requeued."""
+    sweep = (*SLOW, "compute.dtype=float64", "target.alpha=[1.0,0.5],[1.0,2.0]")
+    launch = launched(folder, *sweep, "hydra.launcher.together=2", HELD)
+    yield lambda: True
+    assert launch.submissions()[0]["packs"] == [[0, 1]]
+    yield caught(launch)
+    subprocess.run(["scontrol", "requeue", launch.submissions()[0]["ids"][0]], check=True)
+    yield state(launch, "done")
+    assert [event["restarts"] for event in launch.events().values()] == [1, 1]
+    (folder / "apart").mkdir()
+    assert run("-m", *sweep, "hydra/launcher=basic", cwd=folder / "apart").status == 0
+    found, want = store(folder / "results"), store(folder / "apart" / "results")
+    assert found.keys() == want.keys() and len(found) == 2
+    for cell, rows in want.items():
+        assert [row["stack"] for row in found[cell]] == [8] * 4 and [row["stack"] for row in rows] == [4] * 4
+        assert [row["risk"] for row in found[cell]] == pytest.approx([row["risk"] for row in rows], rel=1e-5)
+
+
 SCENES = {scene.__name__: scene for scene in (
     at_the_time_limit_it_writes_a_checkpoint_and_goes_on, a_preempted_task_goes_on_when_there_is_room,
     a_task_whose_node_fails_goes_on_with_the_same_numbers,
     editing_code_and_configuration_after_submission_changes_nothing, a_failure_stays_with_its_job_and_sets_the_exit_status,
     a_killed_task_is_lost_and_can_be_retried, a_requeued_task_goes_on_with_the_same_numbers, a_cancelled_launch_can_be_taken_up_again,
     a_task_started_twice_computes_nothing_twice, larger_d_wait_for_smaller_ones, the_stock_launcher_still_works,
-    a_job_gets_the_gpu_it_was_given)}
+    a_job_gets_the_gpu_it_was_given, jobs_side_by_side_are_stopped_together_and_go_on)}
 """The slowest first."""
 
 

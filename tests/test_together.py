@@ -5,13 +5,18 @@ stop is heard by all."""
 from __future__ import annotations
 
 import copy
+import os
+import signal
+import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from commands import TINY, files, process, store
+from commands import TINY, command, environment, files, process, store
 
 from bfc import interrupt
 from bfc.engine import data
@@ -44,20 +49,20 @@ def asking(recipe: Recipe, trainings: Sequence[Training], lr: float | None = Non
     return (yield Request(recipe, trainings, rates, most, on_chunk, resume))
 
 
-def same(found: Any, want: Any) -> None:
-    """Records, however nested, are equal up to the rounding of sums."""
+def same(found: Any, want: Any, rel: float = 1e-9) -> None:
+    """Records, however nested, are equal up to the rounding of sums, which grows with the steps."""
     if isinstance(want, Trained):
-        same(found.records, want.records)
+        same(found.records, want.records, rel)
     elif isinstance(want, dict):
         assert found.keys() == want.keys()
         for name in want:
-            same(found[name], want[name])
+            same(found[name], want[name], rel)
     elif isinstance(want, (list, tuple)):
         assert len(found) == len(want)
         for one, other in zip(found, want, strict=True):
-            same(one, other)
+            same(one, other, rel)
     else:
-        assert found == (pytest.approx(want, rel=1e-9, abs=1e-12, nan_ok=True) if isinstance(want, float) else want)
+        assert found == (pytest.approx(want, rel=rel, abs=1e-12, nan_ok=True) if isinstance(want, float) else want)
 
 
 def alike(*others: tuple[Recipe, Sequence[Training], float | None]) -> None:
@@ -254,19 +259,44 @@ SWEEP = (*TINY, "-m", "target.alpha=[1.0,0.5],[0.5,1.0],[1.0,0.25]", "task.noise
          "compute.stack=64", "compute.dtype=float64")
 
 
+BESIDE = ("hydra.launcher.together=32", "hydra.launcher.processes=1")
+
+
+def alike_but_for_stacks(found: Path, want: Path, most: int, rel: float = 1e-9) -> None:
+    """The same cells and numbers; every stack was ``most`` times as large."""
+    one, other = store(want / "results"), store(found / "results")
+    assert one.keys() == other.keys() and {row["stack"] for rows in other.values() for row in rows} == \
+        {most * row["stack"] for rows in one.values() for row in rows}
+    same({cell: [{**row, "stack": 0} for row in rows] for cell, rows in other.items()},
+         {cell: [{**row, "stack": 0} for row in rows] for cell, rows in one.items()}, rel)
+
+
 def test_a_sweep_side_by_side_gives_the_same_store(tmp_path):
     """The stacks are larger, and nothing else is different."""
-    for folder, options in (("apart", ()), ("beside", ("hydra.launcher.together=32", "hydra.launcher.processes=1"))):
+    for folder, options in (("apart", ()), ("beside", BESIDE)):
         (tmp_path / folder).mkdir()
         done = process(*SWEEP, *options, cwd=tmp_path / folder)
         assert done.status == 0, done
-    want, found = store(tmp_path / "apart" / "results"), store(tmp_path / "beside" / "results")
-    assert len(want) == 12 and found.keys() == want.keys()
-    size = {row["stack"] for rows in want.values() for row in rows}
-    assert {row["stack"] for rows in found.values() for row in rows} == {6 * most for most in size}
-    for cell, rows in want.items():
-        same([{**row, "stack": 0} for row in found[cell]], [{**row, "stack": 0} for row in rows])
+    alike_but_for_stacks(tmp_path / "beside", tmp_path / "apart", 6)
     before = files(tmp_path / "beside" / "results")
     assert process(*SWEEP, cwd=tmp_path / "beside").status == 0
     tables = [name for name in before if name.endswith("trainings.parquet")]
     assert len(tables) == 12 and all(files(tmp_path / "beside" / "results")[name] == before[name] for name in tables)
+
+
+def test_a_kill_in_the_middle_costs_no_cell_its_numbers(tmp_path):
+    """Each has a checkpoint of its own, and they go on in one stack."""
+    sweep = (*SWEEP, "schedule=joint", "schedule.steps=2000", "compute.checkpoint_seconds=0", *BESIDE)
+    running = subprocess.Popen(command(*sweep), cwd=tmp_path, env=environment(), start_new_session=True, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while len(list(tmp_path.rglob("checkpoint.pt"))) < 6:
+        assert time.monotonic() < end and running.poll() is None
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    begun = [torch.load(path)["state"]["counters"]["step"] for path in tmp_path.rglob("checkpoint.pt")]
+    assert len(begun) == 6 and all(0 < int(steps.min()) < 2000 for steps in begun)
+    assert process(*sweep, cwd=tmp_path).status == 0 and not list(tmp_path.rglob("checkpoint.pt"))
+    (tmp_path / "apart").mkdir()
+    assert process(*sweep, "hydra.launcher.together=1", cwd=tmp_path / "apart").status == 0
+    alike_but_for_stacks(tmp_path, tmp_path / "apart", 6, rel=1e-5)
