@@ -1,7 +1,7 @@
 """Matrix products of a stack. On processors of AMD the library behind ``torch.bmm`` (MKL) stays on AVX2; oneDNN, which torch carries as
 well, uses AVX-512 there and has about twice the rate, one matrix at a time. So the products of wide networks go to oneDNN replica by
 replica, and everything else – small products, other processors, float64, GPUs – to ``torch.bmm``. Which of the two follows from
-shapes and the machine alone, and a replica's numbers do not depend on its company."""
+shapes and the machine alone."""
 
 from __future__ import annotations
 

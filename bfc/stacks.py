@@ -67,17 +67,24 @@ class Stacks:
             if interrupt.asked() or time.monotonic() - saved >= self.checkpoint_seconds:
                 self.cell.save_checkpoint({
                     "trainings": [(a.training.n, a.training.seed, a.training.kind, a.lr) for a in asked], "longer": recipe.longer,
-                    "seconds": spent + seconds, "state": state.tensors()})
+                    "seconds": spent + seconds, "state": state.copy().tensors()})
                 saved = time.monotonic()
             interrupt.check()
 
         own = recipe.optimizer.lr
         rates = torch.tensor([own if a.lr is None else a.lr for a in asked], dtype=torch.float64)
         resume = State(**checkpoint["state"]).to(self.device) if checkpoint else None
-        trained = yield Request(recipe, [a.training for a in asked], rates, most, on_chunk, resume)
+        trained = yield Request(recipe, [a.training for a in asked], rates, most, on_chunk, resume, lambda: self._kept(asked, recipe))
         keep(asked, trained.records, (spent + trained.seconds) / len(asked), trained.stack)
         self.cell.drop_checkpoint()
         return offset + sum(stage.steps for stage in recipe.stages()) * len(asked)
+
+    def _kept(self, asked: list[Asked], recipe: Recipe) -> State | None:
+        """The state of this stack's checkpoint, if it has one."""
+        checkpoint = self.cell.load_checkpoint()
+        if checkpoint is None or _begun(checkpoint) != asked or checkpoint["longer"] != recipe.longer:
+            return None
+        return State(**checkpoint["state"]).to(self.device)
 
     def drop_finished(self, stored: Callable[[Asked], bool]) -> None:
         """Remove the checkpoint of a stack that is stored, which a kill at the right moment leaves behind."""

@@ -395,7 +395,7 @@ def test_where_memory_does_not_suffice_it_says_what_to_make_smaller(error: Excep
     def full(*_, **__):
         raise error
 
-    monkeypatch.setattr("bfc.stacks.train", full)
+    monkeypatch.setattr("bfc.engine.together.train", full)
     sentence = run(*TINY, cwd=tmp_path).sentence
     assert sentence.startswith("memory does not suffice (") and "compute.stack" in sentence and "must be smaller" in sentence
     monkeypatch.undo()

@@ -111,7 +111,7 @@ BOTH = (*TINY, "baseline=polynomial", "baseline.n_max=64", "baseline.tuning_draw
 def test_the_same_command_again_does_nothing(tmp_path, monkeypatch) -> None:
     first = run(*BOTH, cwd=tmp_path)
     before = files(tmp_path)
-    monkeypatch.setattr("bfc.stacks.train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("bfc.engine.together.train", lambda *_, **__: pytest.fail("trained again"))
     monkeypatch.setattr("bfc.baselines.ridge.KernelRidge.tune", lambda *_, **__: pytest.fail("tuned again"))
     monkeypatch.setattr("bfc.baselines.ridge.KernelRidge.curve", lambda *_, **__: pytest.fail("computed again"))
     for again in (BOTH, ("-m", *BOTH, "hydra/launcher=basic"), (*BOTH, "measure.seeds=[1,0]"), (*BOTH, "compute.stack=1")):
@@ -271,7 +271,7 @@ def test_an_error_of_the_program_is_not_dressed_up(tmp_path, monkeypatch) -> Non
     def broken(*_, **__):
         raise ZeroDivisionError("a fault")
 
-    monkeypatch.setattr("bfc.stacks.train", broken)
+    monkeypatch.setattr("bfc.engine.together.train", broken)
     with pytest.raises(ZeroDivisionError, match="a fault"):
         run(*TINY, cwd=tmp_path)
     cell = next((tmp_path / "results").iterdir())
@@ -284,7 +284,7 @@ def test_an_interrupt_of_a_run_says_what_to_do(tmp_path, monkeypatch) -> None:
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bfc.stacks.train", interrupted)
+    monkeypatch.setattr("bfc.engine.together.train", interrupted)
     done = run(*TINY, cwd=tmp_path)
     assert done.status == 130 and done.err == \
         "bfc: interrupted: finished trainings are stored; the same command goes on where this one stopped\n"

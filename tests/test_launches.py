@@ -40,7 +40,7 @@ def test_every_job_is_in_exactly_one_pack_within_the_limits() -> None:
     for _ in range(300):
         seconds = {n: dice.choice([0.0, 1.0, 10.0, 1000.0]) * dice.random() for n in dice.sample(range(99), dice.randrange(1, 60))}
         most, cells, packs = dice.choice([1.0, 60.0, 1e6]), dice.choice([None, 1, 3, 100]), dice.choice([None, 1, 4])
-        found = packed(seconds, most, cells, packs)
+        found = packed([[n] for n in seconds], seconds, most, cells, packs)
         assert sorted(n for numbers in found for n in numbers) == sorted(seconds) and all(numbers == sorted(numbers) for numbers in found)
         assert packs is None or len(found) <= packs
         if packs is None and cells is not None:
@@ -48,12 +48,13 @@ def test_every_job_is_in_exactly_one_pack_within_the_limits() -> None:
         if packs is None and cells is None:
             loads = [sum(seconds[n] for n in numbers) for numbers in found]
             assert sum(sorted(loads)) <= most * len(found) + sum(s for s in seconds.values() if s >= most)
-    assert packed({}, 1.0) == []
+    assert packed([], {}, 1.0) == []
 
 
 def test_short_jobs_share_a_task_and_long_ones_do_not() -> None:
-    assert packed(dict.fromkeys(range(20), 0.1), 900.0) == [list(range(20))]
-    assert sorted(packed({0: 5000.0, 1: 5000.0, **dict.fromkeys(range(2, 10), 1.0)}, 900.0), key=len)[:2] == [[0], [1]]
+    assert packed([[n] for n in range(20)], dict.fromkeys(range(20), 0.1), 900.0) == [list(range(20))]
+    seconds = {0: 5000.0, 1: 5000.0, **dict.fromkeys(range(2, 10), 1.0)}
+    assert sorted(packed([[n] for n in seconds], seconds, 900.0), key=len)[:2] == [[0], [1]]
 
 
 def test_waves_never_share_a_task_and_the_site_limit_holds() -> None:
@@ -235,6 +236,7 @@ def test_cancel_ends_a_background_sweep_and_retry_goes_on(tmp_path) -> None:
     ("time=0", "hydra.launcher.time=0: must be an integer >= 1"), ("gpus=-1", "hydra.launcher.gpus=-1: must be an integer >= 0"),
     ("time=two", "hydra.launcher.time=two: must be an integer"), ("signal_seconds=9000", "at most half of the time limit, 7200 seconds"),
     ("partitoin=x", "no such key; did you mean partition?"), ("throttle=0", "null or an integer >= 1"),
+    ("together=0", "must be null (32 on a GPU, 1 on a CPU) or an integer from 1 to 4096"), ("together=x", "hydra.launcher.together=x: must be"),
     ("task_minutes=0", "must be minutes > 0"), ("setup=module", "must be a list of texts"), ("max_submit=1", "null or an integer >= 2"),
 ])
 def test_a_bad_option_is_a_sentence(given: str, said: str, tmp_path) -> None:

@@ -3,6 +3,7 @@ and broadcast ones; and only large float32 products on a CPU go there. Where thi
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -93,6 +94,8 @@ def test_a_training_is_the_same(pair, onednn, monkeypatch):
     recipe = Recipe(target, learner, Schedule(phases, "all", steps=6, check_every=3), Adam(batch=16, lr=1e-3, warmup=2), test=64)
     trainings = [Training(40, 0), Training(24, 1)]
     found = train(recipe, trainings)
+    modules = [sys.modules[base.__module__] for base in type(learner).__mro__]
+    assert bool(onednn) == any(hasattr(module, name) for module in modules for name in ("product", "affine"))
     monkeypatch.setattr(products, "faster", lambda: False)
     for record, other in zip(found, train(replace(recipe), trainings), strict=True):
         assert record["risk"] == pytest.approx(other["risk"], rel=1e-3)

@@ -38,7 +38,9 @@ def test_small_steps_stand_together_and_large_ones_by_few():
 def test_a_gpu_is_filled_but_not_beyond_its_memory(monkeypatch):
     own = replace(CASES["tiny"].stack(1).recipe, device=torch.device("cuda"))
     one = size.step_bytes(own, True)
-    for free, want in ((1 << 40, size.MOST), (one * 20, 10), (one, 1)):
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 7 * one)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 3 * one)
+    for free, want in ((1 << 40, size.MOST), (one * 16, 10), (0, 2)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 1 << 50))
         assert size.stack_size(own, True) == want
 

@@ -9,26 +9,35 @@ import os
 import signal
 import subprocess
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
-from commands import TINY, command, environment, files, process, store
+from commands import TINY, command, container, environment, files, process, store
 
 from bfc import interrupt
-from bfc.engine import data
+from bfc.engine import data, loop
 from bfc.engine.joined import Joined
 from bfc.engine.loop import Recipe
 from bfc.engine.optimizers import SGD, Adam
 from bfc.engine.state import State, join
-from bfc.engine.together import Request, Run, Trained, alone, together
-from bfc.launch.planned import companies, company
+from bfc.engine.together import Request, Run, Trained, alone, as_completed, together
+from bfc.errors import UserError
+from bfc.launch import local
+from bfc.launch.manifest import Launch
+from bfc.launch.options import SlurmOptions
+from bfc.launch.planned import companies, company, describe, planned
+from bfc.launch.slurm import divide
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
 from bfc.learners.schedules import Phase, Schedule
 from bfc.probes.feature_error import FeatureError
+from bfc.stacks import Asked, Stacks
+from bfc.store import Store
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 from bfc.tasks.classification import Classification
 from bfc.tasks.regression import Regression
@@ -156,21 +165,89 @@ class Broken(Teacher):
         return super().draw(seeds, dtype, device)
 
 
-def test_a_failure_stays_with_its_cell():
-    def full(state: State, done: int, seconds: float) -> None:
-        raise OSError("disk is full")
+BROKEN = replace(RECIPE, target=Broken(d=5, L=3, widths=(3, 2)))
 
+
+def full(state: State, done: int, seconds: float) -> None:
+    raise OSError("disk is full")
+
+
+def test_a_failure_stays_with_its_cell():
     want = alone(asking(RECIPE, POOLED))
     ends = together([asking(RECIPE, POOLED), asking(RECIPE, POOLED, on_chunk=full), asking(RECIPE, POOLED)])
     assert isinstance(ends[1], OSError) and [end.stack for end in (ends[0], ends[2])] == [9, 9]
     same(ends[0], want)
-    broken = replace(RECIPE, target=Broken(d=5, L=3, widths=(3, 2)))
-    ends = together([asking(broken, POOLED), asking(RECIPE, POOLED), asking(broken, POOLED, on_chunk=full)])
+    ends = together([asking(BROKEN, POOLED), asking(RECIPE, POOLED), asking(BROKEN, POOLED, on_chunk=full)])
     assert isinstance(ends[0], ValueError) and isinstance(ends[2], ValueError)
     same(ends[1], want)
     with pytest.raises(OSError, match="full"):
         alone(asking(RECIPE, POOLED, on_chunk=full))
-    assert isinstance(together([asking(RECIPE, POOLED, on_chunk=full)] * 1)[0], OSError)
+
+
+def test_where_a_common_stack_fails_late_each_goes_on_by_itself_from_what_it_kept(monkeypatch):
+    """As where memory gives out in a later phase: nothing of the failed stack is held any longer, and nothing is done twice."""
+    want, made = alone(asking(RECIPE, POOLED)), []
+
+    class Stack(loop._Stack):
+        def __init__(self, *given):
+            super().__init__(*given)
+            made.append(weakref.ref(self))
+
+        def _chunk(self, index, stage, length):
+            assert sum(stack() is not None for stack in made) == 1, "a failed stack is still there"
+            if len(self.trainings) > 3 and stage.name == "level3":
+                raise torch.OutOfMemoryError("out of memory")
+            super()._chunk(index, stage, length)
+
+    monkeypatch.setattr(loop, "_Stack", Stack)
+    kept: dict[int, State] = {}
+    heard: dict[int, list[int]] = {0: [], 1: []}
+
+    def keeping(k: int) -> Any:
+        def on_chunk(state: State, done: int, seconds: float) -> None:
+            heard[k].append(done)
+            kept[k] = state.copy()
+
+        return on_chunk
+
+    def run(k: int) -> Run[Trained]:
+        rates = torch.full((3,), RECIPE.optimizer.lr, dtype=torch.float64)
+        return (yield Request(RECIPE, POOLED, rates, 1000, keeping(k), None, lambda: kept[k]))
+
+    ends = together([run(0), run(1)])
+    assert [end.stack for end in ends] == [3, 3] and all(done == sorted(set(done)) for done in heard.values())
+    same(ends, [want, want])
+
+
+def test_a_stop_while_they_go_on_by_themselves_is_heard_by_all():
+    heard = []
+
+    def stop(state: State, done: int, seconds: float) -> None:
+        heard.append(len(state.records))
+        raise interrupt.Stopped("SIGTERM")
+
+    with pytest.raises(interrupt.Stopped):
+        together([asking(BROKEN, POOLED), *(asking(RECIPE, POOLED, on_chunk=stop) for _ in range(3))])
+    assert heard == [3], "others were still trained"
+
+
+def test_ends_are_told_as_they_come():
+    ends = as_completed([rounds(RECIPE, 3), rounds(RECIPE, 1), asking(BROKEN, POOLED)])
+    order = [k for k, _ in ends]
+    assert order.index(1) < order.index(0) and sorted(order) == [0, 1, 2]
+    left = []
+
+    def watched() -> Run[None]:
+        try:
+            yield from asking(RECIPE, POOLED[:1])
+            yield from asking(RECIPE, POOLED[:1])
+        finally:
+            left.append(1)
+
+    some = as_completed([rounds(RECIPE, 1), watched()])
+    assert next(some)[0] == 0
+    some.close()
+    assert left == [1], "who is not asked on is left open"
 
 
 def test_a_request_to_stop_is_heard_by_all_and_they_go_on():
@@ -247,12 +324,55 @@ def jobs(*about: tuple[int | None, str]) -> list[dict[str, Any]]:
     return [{"shape": shape, "cells": [cell]} for shape, cell in about]
 
 
+def test_a_checkpoint_is_as_large_as_its_own_cell(tmp_path):
+    """However large the stack that it was taken from."""
+    sizes = []
+    for most in (1, 8):
+        cells = [Store(tmp_path / str(most)).cell(f"{k:016x}") for k in range(most)]
+        runs = []
+        for cell in cells:
+            cell.path.mkdir(parents=True)
+            stacks = Stacks(cell, torch.device("cpu"), 1000, 0.0, lambda done: None)
+            runs.append(stacks.run(RECIPE, [Asked(training) for training in POOLED], lambda *_: None))
+        found = []
+        for run in runs:
+            request = next(run)
+            found.append(request)
+        state: list[State] = []
+        alone(asking(RECIPE, POOLED * most, on_chunk=lambda now, done, seconds, state=state: state.append(now.copy())))
+        for k, request in enumerate(found):
+            request.on_chunk(state[0].part(slice(3 * k, 3 * k + 3)), 1, 0.1)
+        sizes.append({(cell.path / "checkpoint.pt").stat().st_size for cell in cells})
+        again = found[-1].kept()
+        assert again is not None and str(again.tensors()) == str(state[0].part(slice(3 * most - 3, 3 * most)).tensors())
+    assert max(sizes[1]) < 1.1 * min(sizes[0])
+
+
 def test_companies():
     every = jobs((0, "a"), (1, "b"), (0, "c"), (None, "d"), (0, "a"), (0, "e"), (None, "f"))
     assert company(every, range(7), 9) == [0, 2, 5] and company(every, [3, 6], 9) == [3]
     assert list(companies(every, range(7), 2)) == [[0, 2], [1], [3], [4, 5], [6]]
     assert list(companies(every, [1, 4, 0], 1)) == [[1], [4], [0]]
     assert company([{"cells": ["a"]}, {"cells": ["b"]}], [0, 1], 9) == [0], "a manifest from before shapes"
+    assert company([{**each, "wave": i} for i, each in enumerate(every)], range(7), 9) == [0]
+    long = [{**each, "seconds": 10.0} for each in jobs(*((0, str(i)) for i in range(8)))]
+    assert [len(group) for group in companies(long, range(8), 32, most_seconds=35.0)] == [3, 3, 2]
+    assert [len(group) for group in companies(long, range(8), 32, processes=3)] == [3, 3, 2], "a process stands idle"
+    assert [len(group) for group in companies(long, range(8), 2, processes=3)] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("limits, most_tasks, most_jobs", [
+    ({}, 9, 92), ({"cells_per_task": 40}, 9, 40), ({"cells_per_task": 1}, 92, 1), ({"task_minutes": 20.0}, 5, 92),
+    ({"max_submit": 3}, 2, 92)], ids=str)
+def test_tasks_of_companies_and_single_jobs_keep_the_limits(limits, most_tasks, most_jobs):
+    """32 jobs of one shape and 60 that train nothing, a minute each, on GPUs."""
+    every = jobs(*((0 if i < 32 else None, str(i)) for i in range(92)))
+    about = [{**each, "wave": 0, "seconds": 60.0} for each in every]
+    found = [numbers for _, numbers in divide(about, dict.fromkeys(range(92), 60.0), SlurmOptions(gpus=1, **limits))]
+    assert sorted(number for numbers in found for number in numbers) == list(range(92))
+    assert len(found) <= most_tasks and max(map(len, found)) <= most_jobs
+    if "cells_per_task" not in limits and "max_submit" not in limits:
+        assert max(map(len, found)) <= 2 * limits.get("task_minutes", 15)
 
 
 SWEEP = (*TINY, "-m", "target.alpha=[1.0,0.5],[0.5,1.0],[1.0,0.25]", "task.noise=0,0.2", "schedule=staged,joint", "measure.seeds=3",
@@ -284,14 +404,55 @@ def test_a_sweep_side_by_side_gives_the_same_store(tmp_path):
     assert len(tables) == 12 and all(files(tmp_path / "beside" / "results")[name] == before[name] for name in tables)
 
 
+def test_a_killed_process_costs_its_company_nothing(tmp_path):
+    """As the kernel does where memory does not suffice: the jobs go on one by one."""
+    sweep = (*SWEEP, "schedule=joint", "schedule.steps=2000", "compute.checkpoint_seconds=0", *BESIDE)
+    running = subprocess.Popen(command(*sweep), cwd=tmp_path, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True)
+    until_six_have_begun(running, tmp_path)
+    (worker,) = [p for p in psutil.Process(running.pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+    worker.kill()
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == 0 and "6/6 cells" in err.splitlines()[-1], err
+    assert {row["stack"] for rows in store(tmp_path / "results").values() for row in rows} == {6}
+
+
+@pytest.mark.parametrize("broken", ["Pipe", "Process", "send"])
+def test_where_no_process_can_be_had_nobody_waits_for_ever(broken, monkeypatch, tmp_path):
+    class Context:
+        def __init__(self, plain):
+            self.plain = plain
+
+        def __getattr__(self, name):
+            if name == broken:
+                raise OSError(24, "Too many open files")
+            return getattr(self.plain, name)
+
+    results = tmp_path / "results"
+    both = [planned([f"target.d={d}"], {**container(*TINY, f"target.d={d}"), "results": str(results)}) for d in (4, 5)]
+    manifest = {"kind": "local", "jobs": describe(both, [False] * 2, [1.0] * 2), "launcher": {}}
+    launch = Launch.create(results, None, manifest, [each.container for each in both])
+    workers = local._Workers(launch, 2, 0, False)
+    workers.context = Context(workers.context)
+    if broken == "send":
+        monkeypatch.setattr(local._Workers, "_start", lambda self: setattr(self.mine, "pipe", object()))
+    for future in workers.submit([0, 1]).values():
+        assert isinstance(future.exception(timeout=60), (OSError, UserError, AttributeError))
+    workers.stop()
+    assert {event["state"] for event in launch.events().values()} == {"failed"}
+
+
+def until_six_have_begun(running: subprocess.Popen, folder: Path) -> None:
+    end = time.monotonic() + 60
+    while len(list(folder.rglob("checkpoint.pt"))) < 6:
+        assert time.monotonic() < end and running.poll() is None
+        time.sleep(0.02)
+
+
 def test_a_kill_in_the_middle_costs_no_cell_its_numbers(tmp_path):
     """Each has a checkpoint of its own, and they go on in one stack."""
     sweep = (*SWEEP, "schedule=joint", "schedule.steps=2000", "compute.checkpoint_seconds=0", *BESIDE)
     running = subprocess.Popen(command(*sweep), cwd=tmp_path, env=environment(), start_new_session=True, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
-    while len(list(tmp_path.rglob("checkpoint.pt"))) < 6:
-        assert time.monotonic() < end and running.poll() is None
-        time.sleep(0.02)
+    until_six_have_begun(running, tmp_path)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     begun = [torch.load(path)["state"]["counters"]["step"] for path in tmp_path.rglob("checkpoint.pt")]

@@ -50,4 +50,5 @@ def stack_size(recipe: Recipe, pooled: bool) -> int:
     needed = step_bytes(recipe, pooled)
     if recipe.device.type == "cpu":
         return MANY if needed <= SMALL else FEW
-    return max(1, min(MOST, int(SHARE * torch.cuda.mem_get_info(recipe.device)[0] / needed)))
+    kept = torch.cuda.memory_reserved(recipe.device) - torch.cuda.memory_allocated(recipe.device)  # by torch, for reuse
+    return max(1, min(MOST, int(SHARE * (torch.cuda.mem_get_info(recipe.device)[0] + kept) / needed)))

@@ -37,6 +37,10 @@ class State:
         """The state of some replicas; shares memory with this one."""
         return State(**_leaves(lambda value: value[rows], self.tensors()))
 
+    def copy(self) -> State:
+        """The same in memory of its own."""
+        return State(**_leaves(lambda value: value.clone() if isinstance(value, Tensor) else list(value), self.tensors()))
+
     def to(self, device: torch.device) -> State:
         """Parameters on the device; counters, risks and records stay on the CPU."""
         moved = {"params": self.params, "best": self.best, "optimizer": self.optimizer}

@@ -1,12 +1,12 @@
 """Cells that train side by side. What measures a cell is a coroutine that yields the trainings it needs and is sent their records, so it
 does not know in whose company they were trained. Alone, they are a stack; together with other cells, those of one shape – the same
 learner, schedule and optimizer on targets that differ only in numbers – fill one stack, which is what it takes to fill a GPU. Every
-training gets the numbers it would have got alone."""
+training gets the numbers it would have got alone, up to the rounding of sums."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -34,6 +34,10 @@ class Request:
     on_chunk: Callable[[State, int, float], None]
     """Called between chunks with their state, their replica-steps done and their share of the seconds."""
     resume: State | None = None
+    kept: Callable[[], State | None] = lambda: None
+    """The state that was kept of them last, from which they go on by themselves where a common stack failed."""
+    spent: float = 0.0
+    """Seconds that fell to them in a stack that failed."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,13 @@ class Trained:
     stack: int
 
 
+@dataclass(frozen=True)
+class _Failed:
+    """A common stack came to nothing after ``seconds`` of this request."""
+
+    seconds: float
+
+
 T = TypeVar("T")
 Run = Generator[Request, Trained, T]
 """Something that needs trainings on its way to a ``T``."""
@@ -52,41 +63,52 @@ Run = Generator[Request, Trained, T]
 
 def alone(run: Run[T]) -> T:
     """What a run comes to, by itself; raises what it raises."""
-    (end,) = together([run])
+    ((_, end),) = as_completed([run])
     if isinstance(end, Exception):
         raise end
     return end
 
 
 def together(runs: Sequence[Run[T]]) -> list[T | Exception]:
-    """What each run comes to, an exception where it fails, which leaves the others untouched. Whenever all wait, the fullest stack that
-    can be made of what they wait for is trained. Anything but an :class:`Exception`, such as a request to stop, ends them all,
-    each where it stands, and is raised."""
-    ends: dict[int, T | Exception] = {}
+    """What each run comes to, in their order (:func:`as_completed`)."""
+    return [end for _, end in sorted(as_completed(runs), key=lambda each: each[0])]
+
+
+def as_completed(runs: Sequence[Run[T]]) -> Iterator[tuple[int, T | Exception]]:
+    """The number of each run and what it comes to, an exception where it fails, as soon as it has ended. A failure leaves the other runs
+    untouched: where a common stack fails, each goes on by itself. Whenever all wait, the fullest stack that can be made of what they
+    wait for is trained. Anything but an :class:`Exception`, such as a request to stop, ends them all, each where it stands, and is
+    raised."""
+    live = dict(enumerate(runs))
     waiting: dict[int, Request] = {}
 
-    def go_on(k: int, answer: Trained | BaseException | None) -> None:
+    def go_on(k: int, answer: Trained | BaseException | None) -> Iterator[tuple[int, T | Exception]]:
         try:
-            waiting[k] = runs[k].throw(answer) if isinstance(answer, BaseException) else runs[k].send(answer)  # type: ignore[arg-type]
-        except StopIteration as end:
-            ends[k] = end.value
+            waiting[k] = live[k].throw(answer) if isinstance(answer, BaseException) else live[k].send(answer)  # type: ignore[arg-type]
+            return
+        except StopIteration as last:
+            end = last.value
         except Exception as error:
-            ends[k] = error
+            end = error
+        del live[k]
+        yield k, end
 
     try:
-        for k in range(len(runs)):
-            go_on(k, None)
+        for k in list(live):
+            yield from go_on(k, None)
         while waiting:
             group = _fullest(waiting)
-            for k, answer in zip(group, _train([waiting.pop(k) for k in group]), strict=True):
-                go_on(k, answer)
+            requests = [waiting.pop(k) for k in group]
+            for k, request, answer in zip(group, requests, _train(requests), strict=True):
+                if isinstance(answer, _Failed):
+                    waiting[k] = replace(request, most=0, resume=request.kept() or request.resume, spent=request.spent + answer.seconds)
+                else:
+                    yield from go_on(k, answer)
     except BaseException as stop:
-        for k in range(len(runs)):
-            if k not in ends:
-                with suppress(BaseException):  # each ends with the same, after it has noted that
-                    runs[k].throw(stop)
+        for run in live.values():
+            with suppress(BaseException):  # each ends with the same, after it has noted that
+                run.throw(stop)
         raise
-    return [ends[k] for k in range(len(runs))]
 
 
 def _fullest(waiting: dict[int, Request]) -> list[int]:
@@ -113,9 +135,9 @@ def _fits(requests: Sequence[Request]) -> bool:
         and pool_bytes(recipe.target, realisations, rows, recipe.dtype) <= POOL_BYTES
 
 
-def _train(requests: Sequence[Request]) -> list[Trained | BaseException]:
-    """Train what was asked for in one stack. What a run raises between chunks is the answer to itself alone; where the stack fails, each is
-    trained by itself, so that none fails for another's fault; a request to stop is the answer to all."""
+def _train(requests: Sequence[Request]) -> list[Trained | BaseException | _Failed]:
+    """Train what was asked for in one stack. What a run raises between chunks is the answer to itself alone, a request to stop the answer
+    to all."""
     began, start, rows = time.perf_counter(), 0, []
     for request in requests:
         rows.append(slice(start, start + len(request.trainings)))
@@ -124,7 +146,7 @@ def _train(requests: Sequence[Request]) -> list[Trained | BaseException]:
     lost: dict[int, Exception] = {}
 
     def seconds(request: Request) -> float:
-        return (time.perf_counter() - began) * len(request.trainings) / start
+        return request.spent + (time.perf_counter() - began) * len(request.trainings) / start
 
     def on_chunk(state: State, done: int, total: int) -> None:
         stop: BaseException | None = None
@@ -149,7 +171,7 @@ def _train(requests: Sequence[Request]) -> list[Trained | BaseException]:
     except Exception as error:
         if len(requests) == 1:
             return [error]
-        return [lost[k] if k in lost else _train([request])[0] for k, request in enumerate(requests)]
+        return [lost.get(k) or _Failed(seconds(request) - request.spent) for k, request in enumerate(requests)]
     except BaseException as stop:
         return [lost.get(k, stop) for k in range(len(requests))]
     return [lost.get(k) or Trained(records[rows[k]], seconds(request), start) for k, request in enumerate(requests)]

@@ -68,7 +68,7 @@ def predict(study: str, size: str, jobs: Sequence[Planned], cores: int, model: c
 
     left = [each for each in jobs if not all(is_stored(spec, each.job) for spec in each.cells)]
     seconds = {number: model.seconds(each.job, each.cells) for number, each in enumerate(left)}
-    packs = pack(seconds, max(1.0, sum(seconds.values()) / cores), most_packs=cores)
+    packs = pack([[number] for number in seconds], seconds, max(1.0, sum(seconds.values()) / cores), most_packs=cores)
     wall = max((sum(seconds[number] for number in numbers) for numbers in packs), default=-cost.START) + cost.START
     return Option(study, size, len(jobs), len(left), wall)
 

@@ -53,7 +53,7 @@ class LocalLauncher(PlanLauncher):
         plan, options = prepare(jobs), self.options
         processes = _processes(options, plan)
         if options.dry_run or options.detach:
-            print(_summary(plan, processes), flush=True)
+            print(_summary(plan, options, processes), flush=True)
         if options.dry_run or (options.detach and not plan.todo):
             return [completed(each) for each in jobs]
         if not plan.todo:
@@ -117,8 +117,16 @@ def main(path: str, attempt: int) -> None:
 
 
 def _processes(options: LocalOptions, plan: Plan) -> int:
-    gpus = _gpus() if any(each.job.compute.device != "cpu" for each in plan.jobs) else []
-    return options.processes or len(gpus) or cores()
+    return options.processes or len(_gpus_of([each.container for each in plan.jobs])) or cores()
+
+
+def _gpus_of(containers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The GPUs that these jobs will use."""
+    return _gpus() if any(container["compute"]["device"] != "cpu" for container in containers) else []
+
+
+def _together(asked: int | None, containers: Sequence[Mapping[str, Any]]) -> int:
+    return asked or (TOGETHER if _gpus_of(containers) else 1)
 
 
 def cores() -> int:
@@ -135,10 +143,11 @@ def _gpus() -> list[str]:
     return named[:count] if named else [str(i) for i in range(count)]
 
 
-def _summary(plan: Plan, processes: int) -> str:
-    longest = max(plan.seconds.values(), default=0.0)
-    return summary(plan, [[n] for n in plan.todo], "core time", max(longest, sum(plan.seconds.values()) / processes),
-                   f"with {processes} processes")
+def _summary(plan: Plan, options: LocalOptions, processes: int) -> str:
+    together = _together(options.together, [each.container for each in plan.jobs])
+    groups = list(companies(plan.about, plan.todo, together, processes))
+    longest = max((sum(plan.seconds[number] for number in group) for group in groups), default=0.0)
+    return summary(plan, groups, "core time", max(longest, sum(plan.seconds.values()) / processes), f"with {processes} processes")
 
 
 def _myself() -> dict[str, Any]:
@@ -158,18 +167,17 @@ class _Workers:
     def __init__(self, launch: Launch, count: int, attempt: int, logs: bool) -> None:
         self.launch, self.attempt, self.logs = launch, attempt, logs
         self.context = multiprocessing.get_context("spawn")
-        self.threads = ThreadPoolExecutor(count)
+        self.count, self.threads = count, ThreadPoolExecutor(count)
         self.mine = threading.local()
         self.processes: list[Any] = []
         self.gpus = _gpus()
-        used = self.gpus and any(container["compute"]["device"] != "cpu" for container in launch.containers)
-        self.together = launch.manifest["launcher"].get("together") or (TOGETHER if used else 1)
+        self.together = _together(launch.manifest["launcher"].get("together"), launch.containers)
         self.stopped = False
 
     def submit(self, numbers: Sequence[int]) -> dict[int, Future[Any]]:
         """A future per job; those that run side by side go to one process."""
         futures: dict[int, Future[Any]] = {number: Future() for number in numbers}
-        for group in companies(self.launch.jobs, numbers, self.together):
+        for group in companies(self.launch.jobs, numbers, self.together, self.count):
             self.threads.submit(self._run, {number: futures[number] for number in group})
         return futures
 
@@ -186,34 +194,40 @@ class _Workers:
         try:
             if not hasattr(self.mine, "pipe"):
                 self._start()
-            self.mine.pipe.send((list(futures), self.together))
-            while left:
-                number, ids, sentence = self.mine.pipe.recv()
-                future = left.pop(number)
-                future.set_result(ids) if sentence is None else future.set_exception(UserError(sentence))
-        except (EOFError, OSError):
-            error = UserError(f"its process was killed ({self._ended()}), which is what happens where memory does not suffice; finished "
-                              "trainings are stored")
-            if len(left) > 1 and not self.stopped:  # one of them is to blame
-                for number, future in left.items():
-                    self.threads.submit(self._run, {number: future})
-                return
+            try:
+                self.mine.pipe.send((list(futures), self.together))
+                while left:
+                    number, ids, sentence = self.mine.pipe.recv()
+                    future = left.pop(number)
+                    future.set_result(ids) if sentence is None else future.set_exception(UserError(sentence))
+            except (EOFError, OSError):
+                error = UserError(f"its process was killed ({self._ended()}), which is what happens where memory does not suffice; "
+                                  "finished trainings are stored")
+                if len(left) == 1 or self.stopped:
+                    raise error from None
+                for number in list(left):  # one of them is to blame
+                    self.threads.submit(self._run, {number: left.pop(number)})
+        except BaseException as error:  # of whatever kind: nobody may wait for these jobs for ever
             for number, future in left.items():
                 if not self.stopped:
                     fail(self.launch, number, error)
                 future.set_exception(error)
 
     def _start(self) -> None:
-        self.mine.pipe, theirs = self.context.Pipe()
+        pipe, theirs = self.context.Pipe()
         place = len(self.processes)
         gpu = self.gpus[place % len(self.gpus)] if self.gpus else None
         log = f"worker-{self.attempt}-{place}.log" if self.logs else None
-        self.mine.process = self.context.Process(target=_serve, args=(theirs, str(self.launch.path), self.attempt, gpu, log), daemon=True)
-        self.mine.process.start()
+        process = self.context.Process(target=_serve, args=(theirs, str(self.launch.path), self.attempt, gpu, log), daemon=True)
+        try:
+            process.start()
+        except OSError as error:
+            raise UserError(f"no process could be started for it ({error.strerror or error})") from error
         theirs.close()
-        self.processes.append(self.mine.process)
+        self.mine.pipe, self.mine.process = pipe, process
+        self.processes.append(process)
         if self.stopped:
-            self.mine.process.terminate()
+            process.terminate()
 
     def _ended(self) -> str:
         self.mine.process.join()

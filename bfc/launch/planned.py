@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,54 +64,59 @@ def _shapes(jobs: Sequence[Planned]) -> list[int | None]:
             for job in (each.job for each in jobs)]
 
 
-def company(jobs: Sequence[Mapping[str, Any]], numbers: Iterable[int], most: int) -> list[int]:
-    """The first of these jobs (of a manifest) and those after it that may run beside it, ``most`` in all: of its shape, and no two with a
-    cell in common."""
-    chosen: list[int] = []
-    cells: set[str] = set()
-    shape: int | None = None
-    for number in numbers:
-        own = jobs[number]
-        if not chosen:
-            shape = own.get("shape")
-        elif shape is None or own.get("shape") != shape or not cells.isdisjoint(own["cells"]):
-            continue
-        chosen.append(number)
-        cells.update(own["cells"])
+def company(jobs: Sequence[Mapping[str, Any]], numbers: Iterable[int], most: int, most_seconds: float = math.inf) -> list[int]:
+    """The first of these jobs (of a manifest) and those after it that may run beside it, ``most`` in all and within ``most_seconds`` of
+    predicted work: of its shape and wave, and no two with a cell in common."""
+    first, *others = numbers
+    cells, seconds, chosen = set(jobs[first]["cells"]), jobs[first].get("seconds", 0.0), [first]
+    if jobs[first].get("shape") is None:
+        return chosen
+    for number in others:
         if len(chosen) >= most:
             break
+        own = jobs[number]
+        alike = all(own.get(key) == jobs[first].get(key) for key in ("shape", "wave"))
+        if alike and cells.isdisjoint(own["cells"]) and seconds + own.get("seconds", 0.0) <= most_seconds:
+            chosen.append(number)
+            cells.update(own["cells"])
+            seconds += own.get("seconds", 0.0)
     return chosen
 
 
-def companies(jobs: Sequence[Mapping[str, Any]], numbers: Iterable[int], most: int) -> Iterator[list[int]]:
-    """Jobs divided into those that may run side by side (:func:`company`)."""
+def companies(jobs: Sequence[Mapping[str, Any]], numbers: Iterable[int], most: int, processes: int = 1,
+              most_seconds: float = math.inf) -> Iterator[list[int]]:
+    """Jobs divided into those that run side by side (:func:`company`), so that jobs of one shape occupy all ``processes``."""
     left = dict.fromkeys(numbers)
+    count = Counter(jobs[number].get("shape") for number in left)
     while left:
-        chosen = company(jobs, left, most)
+        shape = jobs[next(iter(left))].get("shape")
+        chosen = company(jobs, left, min(most, -(-count[shape] // processes)), most_seconds)
         yield chosen
         for number in chosen:
             del left[number]
 
 
-def pack(seconds: Mapping[int, float], most_seconds: float, most_cells: int | None = None,
+def pack(groups: Sequence[Sequence[int]], seconds: Mapping[int, float], most_seconds: float, most_cells: int | None = None,
          most_packs: int | None = None) -> list[list[int]]:
-    """Divide jobs (number → predicted seconds) into packs for one process each: longest first, each into the pack with least to do, with
-    the fewest packs that keep every pack within ``most_seconds`` on average (a longer job has its own) and within ``most_cells`` jobs.
-    A cap on the number of packs wins over both. Within a pack the order is that of the sweep."""
-    if not seconds:
+    """Divide groups of jobs (with their predicted seconds) into packs for one process each: longest first, each into the pack with least to
+    do, with the fewest packs that keep every pack within ``most_seconds`` on average (a longer group has its own) and within
+    ``most_cells`` jobs. A cap on the number of packs wins over both. Within a pack the order is that of the sweep."""
+    if not groups:
         return []
-    long = [number for number, predicted in seconds.items() if predicted >= most_seconds]
-    rest = sum(predicted for number, predicted in seconds.items() if predicted < most_seconds)
-    count = len(long) + -int(-rest // most_seconds)
+    own = [sum(seconds[number] for number in group) for group in groups]
+    rest = sum(predicted for predicted in own if predicted < most_seconds)
+    count = sum(predicted >= most_seconds for predicted in own) + -int(-rest // most_seconds)
     if most_cells is not None:
-        count = max(count, -(-len(seconds) // most_cells))
-    count = max(1, min(count, len(seconds), most_packs or len(seconds)))
-    room = max(most_cells or 0, -(-len(seconds) // count)) if most_cells is not None else len(seconds)
-    packs: list[list[int]] = [[] for _ in range(count)]
-    load = [0.0] * count
-    for number in sorted(seconds, key=lambda n: (-seconds[n], n)):
-        place = min((i for i in range(count) if len(packs[i]) < room), key=lambda i: (load[i], i))
-        packs[place].append(number)
-        load[place] += seconds[number]
+        count = max(count, -(-sum(map(len, groups)) // most_cells))
+    packs: list[list[int]] = [[] for _ in range(max(1, min(count, len(groups), most_packs or len(groups))))]
+    load = [0.0] * len(packs)
+    for i in sorted(range(len(groups)), key=lambda i: (-own[i], i)):
+        room = [p for p, numbers in enumerate(packs) if most_cells is None or len(numbers) + len(groups[i]) <= most_cells]
+        if not room and (most_packs is None or len(packs) < most_packs):
+            room = [len(packs)]
+            packs.append([])
+            load.append(0.0)
+        place = min(room or range(len(packs)), key=lambda p: (load[p], p))
+        packs[place] += groups[i]
+        load[place] += own[i]
     return [sorted(numbers) for numbers in packs if numbers]
-

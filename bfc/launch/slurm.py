@@ -134,12 +134,10 @@ def divide(about: Sequence[Mapping[str, Any]], seconds: Mapping[int, float], opt
         raise UserError(f"hydra.launcher.max_submit={options.max_submit}: must be above {len(waves)}, the number of waves by d")
     for wave, mine in sorted(waves.items()):
         most = None if options.max_submit is None else max(1, (options.max_submit - len(waves)) * len(mine) // len(seconds))
-        beside = min(_together(options), options.cells_per_task or len(mine))
-        groups = list(companies(about, mine, beside))
-        seconds_of = {i: sum(mine[number] for number in group) for i, group in enumerate(groups)}
-        cells = options.cells_per_task and max(1, options.cells_per_task // max(map(len, groups)))
-        for chosen in pack(seconds_of, min(60 * options.task_minutes, 30 * options.time), cells, most):
-            yield wave, sorted(number for i in chosen for number in groups[i])
+        limit = min(60 * options.task_minutes, 30 * options.time)
+        groups = list(companies(about, mine, min(_together(options), options.cells_per_task or len(mine)), most_seconds=limit))
+        for numbers in pack(groups, mine, limit, options.cells_per_task, most):
+            yield wave, numbers
 
 
 def _together(options: SlurmOptions) -> int:

@@ -21,7 +21,7 @@ def work(launch: Launch, numbers: Sequence[int], most: int) -> Iterator[tuple[in
     """Run jobs, up to ``most`` of one shape side by side, and tell of each when it ends: its cell ids, or what it failed with. A job one of
     whose cells another process holds is left for last, and waited for only with nothing else in hand. A request to stop ends those
     that run, and the rest is not begun."""
-    from bfc.engine.together import together
+    from bfc.engine.together import as_completed
     from bfc.lease import Busy
 
     todo, busy = deque(numbers), 0
@@ -31,13 +31,13 @@ def work(launch: Launch, numbers: Sequence[int], most: int) -> Iterator[tuple[in
             batch = [todo[0]] if wait else company(launch.jobs, todo, most)
             for number in batch:
                 todo.remove(number)
-            for number, end in zip(batch, together([_run(launch, number, wait) for number in batch]), strict=True):
+            for k, end in as_completed([_run(launch, number, wait) for number in batch]):
                 if isinstance(end, Busy):
-                    todo.append(number)
+                    todo.append(batch[k])
                     busy += 1
                 else:
                     busy = 0
-                    yield number, end
+                    yield batch[k], end
 
 
 def _run(launch: Launch, number: int, wait: bool) -> Run[list[str]]:
