@@ -236,7 +236,7 @@ def test_cancel_ends_a_background_sweep_and_retry_goes_on(tmp_path) -> None:
     ("time=0", "hydra.launcher.time=0: must be an integer >= 1"), ("gpus=-1", "hydra.launcher.gpus=-1: must be an integer >= 0"),
     ("time=two", "hydra.launcher.time=two: must be an integer"), ("signal_seconds=9000", "at most half of the time limit, 7200 seconds"),
     ("partitoin=x", "no such key; did you mean partition?"), ("throttle=0", "null or an integer >= 1"),
-    ("together=0", "must be null (32 on a GPU, 1 on a CPU) or an integer from 1 to 4096"), ("together=x", "hydra.launcher.together=x: must be"),
+    ("together=0", "must be null (32 on a GPU, 1 on a CPU) or an integer from 1 to 4096"), ("together=x", "together=x: must be"),
     ("task_minutes=0", "must be minutes > 0"), ("setup=module", "must be a list of texts"), ("max_submit=1", "null or an integer >= 2"),
 ])
 def test_a_bad_option_is_a_sentence(given: str, said: str, tmp_path) -> None:
