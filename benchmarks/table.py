@@ -64,8 +64,16 @@ def cost(figures: Mapping[str, Any]) -> Iterator[str]:
     yield from table(("kernel", "n", "d", "seconds of a curve", "model / measured"), rows)
 
 
+def stacks(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Rates against the size of a stack, and the size that is chosen."""
+    sizes = ("1", "2", "4", "8", "16", "32")
+    rows = [(row["network"], f"{row['bytes'] / 1e6:.2f}", *(f"{row['rates'][size]:,.0f}" for size in sizes), str(row["chosen"]),
+             f"{row['of_best']:.2f}") for row in figures["rows"]]
+    yield from table(("network", "MB a step writes", *(f"R = {size}" for size in sizes), "chosen", "of the best rate"), rows)
+
+
 PARTS = {"training": ("Replica-steps per second", steps), "curves": ("Learning curves in float64", curves),
-         "cost": ("What things cost", cost)}
+         "stacks": ("Replica-steps per CPU-second against the stack's size", stacks), "cost": ("What things cost", cost)}
 
 
 def page(folder: Path) -> Iterator[str]:

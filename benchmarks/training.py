@@ -361,9 +361,11 @@ def roofline(name: str, row: Mapping[str, float], peak: float, copies: float) ->
 
 
 def aims(figures: Mapping[str, Any], device: torch.device) -> list[Aim]:
-    """The aims that the measured cases speak of; each takes the best R."""
+    """The aims that the measured cases speak of."""
     def best(case: str, column: str) -> float:
-        return max(row[column] for row in figures[case]["rows"])
+        """Of a ratio ``a_over_b``: each side at the R that is best for it."""
+        mine, _, rival = column.partition("_over_")
+        return max(row[mine] for row in figures[case]["rows"]) / (max(row[rival] for row in figures[case]["rows"]) if rival else 1.0)
 
     found = []
     if device.type == "cuda":
@@ -377,7 +379,7 @@ def aims(figures: Mapping[str, Any], device: torch.device) -> list[Aim]:
         if with_jax():
             found += [Aim("tiny perceptron, stack / jax vmap+jit+scan", best("tiny", "stack_over_jax"), 0.65),
                       Aim("tiny perceptron, products of torch / products of jax (the wall of the line above)",
-                          max(row["products"] / row["jax_products"] for row in figures["tiny"]["rows"]), 1.0)]
+                          best("tiny", "products_over_jax_products"), 1.0)]
     if "wide" in figures:
         found += [Aim("width 512, share of the matrix-product peak", best("wide", "of_peak"), 0.7)]
     return found

@@ -55,6 +55,8 @@ def _differentiated(*tensors: Tensor) -> bool:
 
 
 def _one_by_one(a: Tensor, b: Tensor) -> Tensor:
+    if len(a) == 1:
+        return one(a[0], b[0]).unsqueeze(0)
     return torch.stack([one(x, y) for x, y in zip(a, b, strict=True)])
 
 

@@ -13,10 +13,10 @@ from bfc.engine.shapes import shape, without_values
 from bfc.engine.work import Work
 from bfc.types import Training
 
-SMALL = 1 << 20
-"""Bytes written by a step of one replica up to which a stack of many stays near the cache of a CPU core."""
-MANY, FEW = 32, 8
-"""Trainings to a stack on a CPU: of small steps and of large ones (benchmarks/training.py, the best of R = 1 … 64)."""
+CACHE = 5_500_000
+"""Bytes that a step of a whole stack may write before it falls out of the cache of a CPU core (benchmarks/stacks.py)."""
+MANY = 32
+"""Trainings to a stack on a CPU, beyond which more of the smallest steps gain nothing."""
 MOST = 1024
 """Trainings to a stack on a GPU, which are enough to fill one."""
 SHARE = 0.5
@@ -49,6 +49,6 @@ def stack_size(recipe: Recipe, pooled: bool) -> int:
     """Trainings to a stack of this recipe on its device."""
     needed = step_bytes(recipe, pooled)
     if recipe.device.type == "cpu":
-        return MANY if needed <= SMALL else FEW
+        return max(1, min(MANY, CACHE // needed))
     kept = torch.cuda.memory_reserved(recipe.device) - torch.cuda.memory_allocated(recipe.device)  # by torch, for reuse
     return max(1, min(MOST, int(SHARE * (torch.cuda.mem_get_info(recipe.device)[0] + kept) / needed)))
