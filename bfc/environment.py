@@ -1,4 +1,4 @@
-"""Where a number was made: versions, commit, uncommitted changes and hardware, stored beside every result."""
+"""Where a number is made: the device that is asked for; versions, commit, uncommitted changes and hardware, stored beside every result."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bfc.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +45,23 @@ def code_origin() -> dict[str, str | None]:
         return json.loads(copied.read_text())
     commit, diff = _git()
     return {"commit": commit, "diff": diff}
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device; refuses a GPU that torch cannot see, also where SLURM has granted one and ``auto`` would pass it over."""
+    import torch
+
+    granted = os.environ.get("CUDA_VISIBLE_DEVICES") if "SLURM_JOB_ID" in os.environ else None
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        if name.startswith("cuda:") and int(name[5:]) >= count:
+            raise UserError(f"compute.device={name}: must be below cuda:{count}, torch sees {count} GPU(s)")
+        return torch.device("cuda" if name == "auto" else name)
+    if name.startswith("cuda") or (name == "auto" and granted not in (None, "", "-1", "NoDevFiles")):
+        found = f"SLURM granted GPU {granted} but " if granted else ""
+        raise UserError(f"compute.device={name}: {found}torch {torch.__version__} sees no GPU; install a CUDA build of torch "
+                        "(README, GPU) or set compute.device=cpu")
+    return torch.device("cpu")
 
 
 @functools.cache

@@ -4,7 +4,6 @@ judge outcomes, store. It is safe to stop at any moment: finished stacks are sto
 from __future__ import annotations
 
 import json
-import os
 import time
 import traceback
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from bfc import interrupt
 from bfc.config import CellSpec, Job
 from bfc.engine.loop import Recipe
 from bfc.engine.together import Run, alone
-from bfc.environment import environment, hardware
+from bfc.environment import environment, hardware, resolve_device
 from bfc.errors import UserError
 from bfc.measure.outcomes import judge, learned_at, saturated, to_confirm
 from bfc.stacks import Asked, Stacks
@@ -27,7 +26,9 @@ from bfc.trackers.watch import Watch
 from bfc.types import Training
 
 CONFIRM_LONGER = 4
-STATUS_SECONDS = 1.0
+STATUS_SECONDS, STATUS_SHARE = 1.0, 0.002
+"""A cell tells how far it is this often, or more rarely where telling would take a larger share of the time: many cells may run side by
+side, on a file system that is slow."""
 Rows = list[dict[str, Any]]
 
 
@@ -147,21 +148,6 @@ def _to_confirm(job: Job, rows: Rows, eps: float) -> list[Training]:
     return [Training(0, seed, "probe") for seed in seeds if seed not in confirmed][: max(0, job.measure.confirm - len(confirmed))]
 
 
-def resolve_device(name: str) -> torch.device:
-    """The torch device; refuses a GPU that torch cannot see, also where SLURM has granted one and ``auto`` would pass it over."""
-    granted = os.environ.get("CUDA_VISIBLE_DEVICES") if "SLURM_JOB_ID" in os.environ else None
-    if torch.cuda.is_available():
-        count = torch.cuda.device_count()
-        if name.startswith("cuda:") and int(name[5:]) >= count:
-            raise UserError(f"compute.device={name}: must be below cuda:{count}, torch sees {count} GPU(s)")
-        return torch.device("cuda" if name == "auto" else name)
-    if name.startswith("cuda") or (name == "auto" and granted not in (None, "", "-1", "NoDevFiles")):
-        found = f"SLURM granted GPU {granted} but " if granted else ""
-        raise UserError(f"compute.device={name}: {found}torch {torch.__version__} sees no GPU; install a CUDA build of torch "
-                        "(README, GPU) or set compute.device=cpu")
-    return torch.device("cpu")
-
-
 def _wanted(spec: CellSpec, job: Job, rows: Rows) -> Sequence[Any]:
     """What is asked for and not stored: trainings of a learner, seeds of a baseline."""
     if spec.kind == "baseline":
@@ -190,7 +176,7 @@ class _Run:
     def __init__(self, spec: CellSpec, job: Job, cell: Cell, device: torch.device, watch: Watch) -> None:
         self.spec, self.job, self.cell, self.device, self.watch = spec, job, cell, device, watch
         self.done, self.total = 0, 1
-        self._told = 0.0
+        self._next = STATUS_SECONDS
 
     def learner(self) -> Run[None]:
         job, recipe = self.job, recipe_of(self.job, self.device)
@@ -314,8 +300,9 @@ class _Run:
         self.cell.write_rows([{**row, "outcome": outcome} for row, outcome in zip(rows, outcomes, strict=True)])
 
     def _tell(self, done: int, force: bool = False) -> None:
-        self.done = done
-        if force or time.monotonic() - self._told >= STATUS_SECONDS:
-            self._told = time.monotonic()
+        self.done, now = done, time.monotonic()
+        if force or now >= self._next:
             with suppress(UserError):  # a display only
                 self.cell.status("running", done=done, total=self.total, method=self.spec.method)
+            after = time.monotonic()
+            self._next = after + max(STATUS_SECONDS, (after - now) / STATUS_SHARE)

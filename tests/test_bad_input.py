@@ -14,8 +14,8 @@ from commands import TINY, container, environment, process, run
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from bfc import config
+from bfc.environment import resolve_device
 from bfc.errors import UserError
-from bfc.run import resolve_device
 
 # Overrides → what the sentence must say. These go through Hydra's parser and the checks, without a composition of their own each.
 VALUES = {

@@ -10,10 +10,12 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from commands import TINY, command, environment
 
+from bfc import run
 from bfc.launch import progress
 
 
@@ -85,3 +87,23 @@ def test_the_display_ends_with_what_it_shows(tmp_path) -> None:
     with pytest.raises(ZeroDivisionError), progress.shown([tmp_path]):
         raise ZeroDivisionError
     assert threading.active_count() == before and sys.stderr is not None
+
+
+def test_a_slow_file_system_is_told_more_rarely(monkeypatch):
+    """Telling never takes more than its share of the time; each force is told."""
+    clock, told = [1000.0], []
+
+    def status(*_: object, **__: object) -> None:
+        told.append(clock[0])
+        clock[0] += 0.05
+
+    cell_run = object.__new__(run._Run)
+    cell_run.done, cell_run.total, cell_run._next = 0, 1, run.STATUS_SECONDS
+    cell_run.cell, cell_run.spec = SimpleNamespace(status=status), SimpleNamespace(method="x")
+    monkeypatch.setattr(run.time, "monotonic", lambda: clock[0])
+    for _ in range(1000):
+        clock[0] += 0.1
+        cell_run._tell(1)
+    assert told == pytest.approx([1000.1 + 25.1 * k for k in range(4)], abs=0.2)
+    cell_run._tell(1, force=True)
+    assert len(told) == 5

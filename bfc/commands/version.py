@@ -9,7 +9,6 @@ def main() -> None:
     """Print the versions of this program, Python and torch, and the commit it runs from."""
     import json
 
-    from bfc.environment import environment
-    from bfc.run import resolve_device
+    from bfc.environment import environment, resolve_device
 
     print(json.dumps(environment(resolve_device("cpu")), indent=2))
