@@ -26,9 +26,9 @@ from bfc.trackers.watch import Watch
 from bfc.types import Training
 
 CONFIRM_LONGER = 4
-STATUS_SECONDS, STATUS_SHARE = 1.0, 0.002
-"""A cell tells how far it is this often, or more rarely where telling would take a larger share of the time: many cells may run side by
-side, on a file system that is slow."""
+STATUS_SECONDS, STATUS_MOST, STATUS_SHARE = 1.0, 60.0, 0.002
+"""A cell tells how far it is this often, and down to so rarely where telling would take a larger share of the time: many cells may run
+side by side, on a file system that is slow."""
 Rows = list[dict[str, Any]]
 
 
@@ -305,4 +305,4 @@ class _Run:
             with suppress(UserError):  # a display only
                 self.cell.status("running", done=done, total=self.total, method=self.spec.method)
             after = time.monotonic()
-            self._next = after + max(STATUS_SECONDS, (after - now) / STATUS_SHARE)
+            self._next = after + max(STATUS_SECONDS, min((after - now) / STATUS_SHARE, STATUS_MOST))

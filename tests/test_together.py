@@ -219,6 +219,58 @@ def test_where_a_common_stack_fails_late_each_goes_on_by_itself_from_what_it_kep
     same(ends, [want, want])
 
 
+def test_what_fails_alone_leaves_nothing_behind(monkeypatch, capsys):
+    """No stack outlives its failure, and a shape whose common stack failed is tried in smaller ones."""
+    made: list[Any] = []
+
+    class Stack(loop._Stack):
+        def __init__(self, *given):
+            super().__init__(*given)
+            assert not [each for each in made if each() is not None], "a failed stack is still there"
+            made.append(weakref.ref(self))
+
+        def _chunk(self, index, stage, length):
+            if len(self.trainings) > 4 or self.recipe.target.alpha[1] == 9.0:
+                raise torch.OutOfMemoryError("out of memory\nTried to allocate")
+            super()._chunk(index, stage, length)
+
+    monkeypatch.setattr(loop, "_Stack", Stack)
+    bad = replace(RECIPE, target=replace(TARGET, alpha=(1.0, 9.0)))
+    ends = together([asking(bad, POOLED[:2]), rounds(RECIPE, 3), asking(bad, POOLED[:2]), rounds(RECIPE, 2)])
+    assert [type(end).__name__ for end in ends] == ["OutOfMemoryError", "list", "OutOfMemoryError", "list"]
+    assert ends[1] == [1, 2, 1] and ends[3] == [1, 2]
+    said = capsys.readouterr().out
+    assert said == "a stack of 6 trainings of 4 cells failed (OutOfMemoryError: out of memory); each goes on by itself\n"
+
+
+def test_what_was_trained_is_stored_before_a_stop(monkeypatch):
+    """A run that is told to stop while it does other work does not cost the others the records that wait for them."""
+    stored = []
+
+    def keeping(k: int) -> Run[None]:
+        trained = yield from asking(RECIPE, POOLED)
+        if k == 0:
+            raise KeyboardInterrupt
+        stored.append((k, len(trained.records)))
+        yield from asking(RECIPE, POOLED)
+
+    with pytest.raises(KeyboardInterrupt):
+        together([keeping(k) for k in range(3)])
+    assert stored == [(1, 3), (2, 3)]
+
+
+def test_a_state_that_cannot_be_read_again_is_a_failure_of_its_cell():
+    def unreadable() -> State:
+        raise OSError("cannot be read")
+
+    def run() -> Run[Trained]:
+        rates = torch.full((3,), 0.01, dtype=torch.float64)
+        return (yield Request(RECIPE, POOLED, rates, 1000, nothing, None, unreadable))
+
+    ends = together([asking(BROKEN, POOLED), run(), asking(RECIPE, POOLED)])
+    assert [type(end).__name__ for end in ends] == ["ValueError", "OSError", "Trained"]
+
+
 def test_a_stop_while_they_go_on_by_themselves_is_heard_by_all():
     heard = []
 
@@ -359,6 +411,8 @@ def test_companies():
     assert [len(group) for group in companies(long, range(8), 32, most_seconds=35.0)] == [3, 3, 2]
     assert [len(group) for group in companies(long, range(8), 32, processes=3)] == [3, 3, 2], "a process stands idle"
     assert [len(group) for group in companies(long, range(8), 2, processes=3)] == [2, 2, 2, 2]
+    half = [{**each, "stored": i < 4} for i, each in enumerate(long)]
+    assert list(companies(half, range(8), 32, processes=2)) == [[0, 1], [2, 3], [4, 5], [6, 7]], "what is stored fills a process"
 
 
 @pytest.mark.parametrize("limits, most_tasks, most_jobs", [

@@ -6,6 +6,7 @@ training gets the numbers it would have got alone, up to the rounding of sums.""
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -81,14 +82,18 @@ def as_completed(runs: Sequence[Run[T]]) -> Iterator[tuple[int, T | Exception]]:
     raised."""
     live = dict(enumerate(runs))
     waiting: dict[int, Request] = {}
+    owed: dict[int, Trained | BaseException | _Failed] = {}
+    room: dict[str, int] = {}  # shape → trainings to a stack, where a larger one has failed
 
     def go_on(k: int, answer: Trained | BaseException | None) -> Iterator[tuple[int, T | Exception]]:
         try:
-            waiting[k] = live[k].throw(answer) if isinstance(answer, BaseException) else live[k].send(answer)  # type: ignore[arg-type]
+            asked = live[k].throw(answer) if isinstance(answer, BaseException) else live[k].send(answer)  # type: ignore[arg-type]
+            waiting[k] = replace(asked, most=min(asked.most, room.get(shape(asked.recipe), asked.most))) if room else asked
             return
         except StopIteration as last:
             end = last.value
         except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # which hold the stack that failed
             end = error
         del live[k]
         yield k, end
@@ -99,14 +104,22 @@ def as_completed(runs: Sequence[Run[T]]) -> Iterator[tuple[int, T | Exception]]:
         while waiting:
             group = _fullest(waiting)
             requests = [waiting.pop(k) for k in group]
-            for k, request, answer in zip(group, requests, _train(requests), strict=True):
+            owed = dict(zip(group, _train(requests), strict=True))
+            for k, request in zip(group, requests, strict=True):
+                answer = owed.pop(k)
                 if isinstance(answer, _Failed):
-                    waiting[k] = replace(request, most=0, resume=request.kept() or request.resume, spent=request.spent + answer.seconds)
-                else:
-                    yield from go_on(k, answer)
+                    room[shape(request.recipe)] = sum(len(each.trainings) for each in requests) // 2
+                    try:
+                        waiting[k] = replace(request, most=0, resume=request.kept() or request.resume, spent=request.spent + answer.seconds)
+                        continue
+                    except Exception as error:
+                        answer = error
+                yield from go_on(k, answer)
     except BaseException as stop:
-        for run in live.values():
-            with suppress(BaseException):  # each ends with the same, after it has noted that
+        for k, run in live.items():
+            with suppress(BaseException):  # each stores what it is owed and ends with the same, after it has noted that
+                if isinstance(owed.get(k), Trained) and not isinstance(stop, GeneratorExit):
+                    run.send(owed[k])  # type: ignore[arg-type]
                 run.throw(stop)
         raise
 
@@ -171,6 +184,8 @@ def _train(requests: Sequence[Request]) -> list[Trained | BaseException | _Faile
     except Exception as error:
         if len(requests) == 1:
             return [error]
+        print(f"a stack of {start} trainings of {len(requests)} cells failed ({type(error).__name__}: {str(error).partition(chr(10))[0]}); "
+              "each goes on by itself", flush=True)
         return [lost.get(k) or _Failed(seconds(request) - request.spent) for k, request in enumerate(requests)]
     except BaseException as stop:
         return [lost.get(k, stop) for k in range(len(requests))]

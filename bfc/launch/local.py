@@ -5,6 +5,7 @@ its own, from a copy of the code, and survives the terminal. (Submitit's local e
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -170,6 +171,7 @@ class _Workers:
         self.count, self.threads = count, ThreadPoolExecutor(count)
         self.mine = threading.local()
         self.processes: list[Any] = []
+        self.places = itertools.count()
         self.gpus = _gpus()
         self.together = _together(launch.manifest["launcher"].get("together"), launch.containers)
         self.stopped = False
@@ -208,14 +210,14 @@ class _Workers:
                 for number in list(left):  # one of them is to blame
                     self.threads.submit(self._run, {number: left.pop(number)})
         except BaseException as error:  # of whatever kind: nobody may wait for these jobs for ever
-            for number, future in left.items():
-                if not self.stopped:
-                    fail(self.launch, number, error)
+            for future in left.values():
                 future.set_exception(error)
+            for number in left if not self.stopped else ():
+                fail(self.launch, number, error)
 
     def _start(self) -> None:
         pipe, theirs = self.context.Pipe()
-        place = len(self.processes)
+        place = next(self.places)
         gpu = self.gpus[place % len(self.gpus)] if self.gpus else None
         log = f"worker-{self.attempt}-{place}.log" if self.logs else None
         process = self.context.Process(target=_serve, args=(theirs, str(self.launch.path), self.attempt, gpu, log), daemon=True)

@@ -15,6 +15,8 @@ from bfc.config import CellSpec, Job
 from bfc.launch.waves import earlier, waves
 from bfc.store import Store
 
+ALIKE = ("shape", "wave", "stored")
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -66,7 +68,7 @@ def _shapes(jobs: Sequence[Planned]) -> list[int | None]:
 
 def company(jobs: Sequence[Mapping[str, Any]], numbers: Iterable[int], most: int, most_seconds: float = math.inf) -> list[int]:
     """The first of these jobs (of a manifest) and those after it that may run beside it, ``most`` in all and within ``most_seconds`` of
-    predicted work: of its shape and wave, and no two with a cell in common."""
+    predicted work: of its shape and wave, stored as it is or not, and no two with a cell in common."""
     first, *others = numbers
     cells, seconds, chosen = set(jobs[first]["cells"]), jobs[first].get("seconds", 0.0), [first]
     if jobs[first].get("shape") is None:
@@ -75,7 +77,7 @@ def company(jobs: Sequence[Mapping[str, Any]], numbers: Iterable[int], most: int
         if len(chosen) >= most:
             break
         own = jobs[number]
-        alike = all(own.get(key) == jobs[first].get(key) for key in ("shape", "wave"))
+        alike = all(own.get(key) == jobs[first].get(key) for key in ALIKE)
         if alike and cells.isdisjoint(own["cells"]) and seconds + own.get("seconds", 0.0) <= most_seconds:
             chosen.append(number)
             cells.update(own["cells"])
@@ -87,10 +89,10 @@ def companies(jobs: Sequence[Mapping[str, Any]], numbers: Iterable[int], most: i
               most_seconds: float = math.inf) -> Iterator[list[int]]:
     """Jobs divided into those that run side by side (:func:`company`), so that jobs of one shape occupy all ``processes``."""
     left = dict.fromkeys(numbers)
-    count = Counter(jobs[number].get("shape") for number in left)
+    kind = {number: tuple(jobs[number].get(key) for key in ALIKE) for number in left}
+    count = Counter(kind.values())
     while left:
-        shape = jobs[next(iter(left))].get("shape")
-        chosen = company(jobs, left, min(most, -(-count[shape] // processes)), most_seconds)
+        chosen = company(jobs, left, min(most, -(-count[kind[next(iter(left))]] // processes)), most_seconds)
         yield chosen
         for number in chosen:
             del left[number]
