@@ -41,6 +41,7 @@ bench: $(VENV)/installed-bench .venv-peers/installed
 	$(BIN)/python -m benchmarks.sweep
 	$(BIN)/python -m benchmarks.beside
 	$(BIN)/python -m benchmarks.stacks
+	$(BIN)/python -m benchmarks.products
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.procedures --repeats 20 --json benchmarks/results

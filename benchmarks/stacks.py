@@ -17,7 +17,7 @@ from benchmarks.record import RESULTS, Aim, finish
 from benchmarks.training import CPU, SCHEDULE, N, fused, sgd, speed
 from bfc.engine.loop import Recipe, _Stack
 from bfc.engine.optimizers import Adam, Optimizer
-from bfc.engine.size import MANY, stack_size, step_bytes
+from bfc.engine.size import stack_size, step_bytes
 from bfc.learners.mean_field import MeanField
 from bfc.learners.mlp import MLP
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows = []
     for name, (target, learner, optimizer) in NETWORKS.items():
         recipe = Recipe(target, learner, SCHEDULE, optimizer, test=16)
-        chosen = min(stack_size(recipe, True), MANY)
+        chosen = stack_size(recipe, True)
         rates = {size: speed(fused(_Stack(recipe, [Training(N, seed) for seed in range(size)], None, None)), options.seconds, CPU)
                  for size in sorted({*SIZES, chosen})}
         rows.append({"network": name, "bytes": step_bytes(recipe, True), "rates": {str(size): rate for size, rate in rates.items()},

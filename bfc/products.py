@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 LARGE = 1 << 21
-"""Multiplications of one replica from which a call of its own pays: 1.4 times at 4 million, twice at 64 (tests/test_products.py has
-the parity, benchmarks/training.py the rates)."""
+"""Multiplications of one replica from which a call of its own pays (benchmarks/products.py)."""
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:

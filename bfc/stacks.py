@@ -49,8 +49,8 @@ class Stacks:
         if not left:
             return
         size = stack_size(recipe, left[0].training.n > 0) if self.size == "auto" else self.size
-        checkpoint = self.cell.load_checkpoint()
-        if checkpoint is not None and (begun := _begun(checkpoint)) and set(begun) <= set(left) and checkpoint["longer"] == recipe.longer:
+        begun, checkpoint = self._found(recipe)
+        if begun and set(begun) <= set(left):
             offset = yield from self._stack(recipe, begun, max(size, len(begun)), checkpoint, offset, keep)
             left = [asked for asked in left if asked not in set(begun)]
         for start in range(0, len(left), size):
@@ -74,17 +74,21 @@ class Stacks:
         own = recipe.optimizer.lr
         rates = torch.tensor([own if a.lr is None else a.lr for a in asked], dtype=torch.float64)
         resume = State(**checkpoint["state"]).to(self.device) if checkpoint else None
-        trained = yield Request(recipe, [a.training for a in asked], rates, most, on_chunk, resume, lambda: self._kept(asked, recipe))
+        trained = yield Request(recipe, [a.training for a in asked], rates, most, on_chunk, resume, lambda: self._kept(recipe, asked))
         keep(asked, trained.records, (spent + trained.seconds) / len(asked), trained.stack)
         self.cell.drop_checkpoint()
         return offset + sum(stage.steps for stage in recipe.stages()) * len(asked)
 
-    def _kept(self, asked: list[Asked], recipe: Recipe) -> State | None:
-        """The state of this stack's checkpoint, if it has one."""
+    def _found(self, recipe: Recipe) -> tuple[list[Asked], dict[str, Any]]:
+        """What the checkpoint's stack was asked for and the checkpoint; nothing where there is none of this recipe."""
         checkpoint = self.cell.load_checkpoint()
-        if checkpoint is None or _begun(checkpoint) != asked or checkpoint["longer"] != recipe.longer:
-            return None
-        return State(**checkpoint["state"]).to(self.device)
+        begun = _begun(checkpoint) if checkpoint is not None else []
+        return (begun, checkpoint) if begun and checkpoint["longer"] == recipe.longer else ([], {})
+
+    def _kept(self, recipe: Recipe, asked: list[Asked]) -> State | None:
+        """The state of this stack's checkpoint, if it has one."""
+        begun, checkpoint = self._found(recipe)
+        return State(**checkpoint["state"]).to(self.device) if begun == asked else None
 
     def drop_finished(self, stored: Callable[[Asked], bool]) -> None:
         """Remove the checkpoint of a stack that is stored, which a kill at the right moment leaves behind."""

@@ -10,14 +10,17 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pyarrow.parquet
+import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
+from bfc.engine.together import Trained
 from bfc.launch import plugins
 from bfc.launch.folders import CONF
 from bfc.train import main
@@ -121,3 +124,19 @@ def plan(*arguments: str) -> list[dict]:
         with mock.patch.object(plugins, "Composer", lambda *_: composer):
             sweeper.sweep(list(arguments))
         return [composer.job(o) for call in sweeper.launcher.launch.call_args_list for o in call.args[0]]
+
+
+def same(found: Any, want: Any, rel: float = 1e-9) -> None:
+    """Records, however nested, are equal up to the rounding of sums, which grows with the steps."""
+    if isinstance(want, Trained):
+        same(found.records, want.records, rel)
+    elif isinstance(want, dict):
+        assert found.keys() == want.keys()
+        for name in want:
+            same(found[name], want[name], rel)
+    elif isinstance(want, (list, tuple)):
+        assert len(found) == len(want)
+        for one, other in zip(found, want, strict=True):
+            same(one, other, rel)
+    else:
+        assert found == (pytest.approx(want, rel=rel, abs=1e-12, nan_ok=True) if isinstance(want, float) else want)

@@ -42,7 +42,7 @@ def describe(jobs: Sequence[Planned], stored: Sequence[bool], seconds: Sequence[
     loaded = [each.job for each in jobs]
     wave = {number: index for index, numbers in enumerate(waves(loaded)) for number in numbers}
     before = earlier(loaded)
-    labels, shapes = _labels(jobs), _shapes(jobs)
+    labels, shapes = _labels(jobs), _shapes(jobs, stored)
     return [{"overrides": list(each.overrides), "label": labels[i], "cells": [spec.cell_id for spec in each.cells],
              "methods": [spec.method for spec in each.cells], "d": each.job.target.d, "wave": wave[i], "earlier": before[i],
              "stored": stored[i], "seconds": round(seconds[i], 3), "shape": shapes[i]} for i, each in enumerate(jobs)]
@@ -54,16 +54,17 @@ def _labels(jobs: Sequence[Planned]) -> list[str]:
     return [" ".join(text for text in each.overrides if text not in common) or "the only job" for each in jobs]
 
 
-def _shapes(jobs: Sequence[Planned]) -> list[int | None]:
-    """A number per job, equal where learners can share stacks (:mod:`bfc.engine.together`); None where nothing is trained."""
+def _shapes(jobs: Sequence[Planned], stored: Sequence[bool]) -> list[int | None]:
+    """A number per job, equal where learners can share stacks (:mod:`bfc.engine.together`); None where nothing is left to train."""
     import torch
 
     from bfc.engine.shapes import shape
     from bfc.run import recipe_of
 
     known: dict[Any, int] = {}
-    return [None if job.learner is None else known.setdefault((job.compute, shape(recipe_of(job, torch.device("meta")))), len(known))
-            for job in (each.job for each in jobs)]
+    return [None if done or each.job.learner is None else
+            known.setdefault((each.job.compute, shape(recipe_of(each.job, torch.device("meta")))), len(known))
+            for each, done in zip(jobs, stored, strict=True)]
 
 
 def company(jobs: Sequence[Mapping[str, Any]], numbers: Iterable[int], most: int, most_seconds: float = math.inf) -> list[int]:
