@@ -1,5 +1,6 @@
-"""Backward feature correction in the stored probes: which columns say what about the lower levels after each phase, and their medians.
-The probes are stored with each training in columns ``<phase>/<probe>/<level>`` and ``<phase>/risk``."""
+"""Backward feature correction in the stored probes: which columns say what about the lower levels
+after each phase, and their medians. The probes are stored with each training in columns
+``<phase>/<probe>/<level>`` and ``<phase>/risk``."""
 
 from __future__ import annotations
 
@@ -17,11 +18,17 @@ def at_largest_n(trainings: pd.DataFrame) -> pd.DataFrame:
 
 
 def probe_columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """What the correction figure shows: panel title → phase → column, for Gram and subspace errors of the lowest
-    level, feature errors of the levels above, and the risk. Columns are named ``<phase>/<probe>/<level>`` and
-    ``<phase>/risk``."""
-    parts = [(name, *name.split("/")) for name in rows if name.count("/") == 2 and rows[name].notna().any()]
-    parts = [(name, phase, probe, int(level)) for name, phase, probe, level in parts if level.isdigit()]
+    """What the correction figure shows: panel title → phase → column, for Gram and subspace errors
+    of the lowest level, feature errors of the levels above, and the risk. Columns are named
+    ``<phase>/<probe>/<level>`` and ``<phase>/risk``."""
+    parts = [
+        (name, *name.split("/"))
+        for name in rows
+        if name.count("/") == 2 and rows[name].notna().any()
+    ]
+    parts = [
+        (name, phase, probe, int(level)) for name, phase, probe, level in parts if level.isdigit()
+    ]
     if not parts:
         return {}
     lowest = min(level for *_, level in parts)
@@ -33,7 +40,9 @@ def probe_columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
         }
     )
     shown = {
-        f"{PROBES[probe]}, level {level}": {phase: name for name, phase, p, l in parts if (p, l) == (probe, level)}
+        f"{PROBES[probe]}, level {level}": {
+            phase: name for name, phase, p, l in parts if (p, l) == (probe, level)
+        }
         for _, level, probe in wanted
     }
     risks = {
@@ -45,14 +54,20 @@ def probe_columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
 
 
 def phases_in_order(rows: pd.DataFrame, columns: Iterable[str]) -> list[str]:
-    """The phases of columns ``<phase>/...`` in the order of training, which is that in which the columns are stored."""
+    """The phases of columns ``<phase>/...`` in the order of training, which is that in which the
+    columns are stored."""
     wanted = {name.partition("/")[0] for name in columns}
-    return [phase for phase in dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name) if phase in wanted]
+    return [
+        phase
+        for phase in dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name)
+        if phase in wanted
+    ]
 
 
 def correction_table(trainings: pd.DataFrame) -> pd.DataFrame:
-    """Medians over seeds at each cell's largest n: one row per line, d, L, quantity and phase, columns ``method, d, L,
-    n, seeds, quantity, phase, median``; ``trainings`` has the column ``line``."""
+    """Medians over seeds at each cell's largest n: one row per line, d, L, quantity and phase,
+    columns ``method, d, L, n, seeds, quantity, phase, median``; ``trainings`` has the column
+    ``line``."""
     rows = []
     for (line, d, L), own in at_largest_n(trainings).groupby(["line", "d", "L"]):
         head = {"method": line, "d": d, "L": L, "n": own["n"].max(), "seeds": own["seed"].nunique()}
@@ -62,4 +77,6 @@ def correction_table(trainings: pd.DataFrame) -> pd.DataFrame:
                 for phase, name in names.items()
                 if own[name].notna().any()
             ]
-    return pd.DataFrame(rows, columns=["method", "d", "L", "n", "seeds", "quantity", "phase", "median"])
+    return pd.DataFrame(
+        rows, columns=["method", "d", "L", "n", "seeds", "quantity", "phase", "median"]
+    )

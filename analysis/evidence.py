@@ -1,5 +1,6 @@
-"""What a study's claims are judged from and its figures are drawn from: :class:`Evidence`, the tables of one study. Beside it the few
-steps that predicates share: picking rows, and turning a value with its interval into a verdict."""
+"""What a study's claims are judged from and its figures are drawn from: :class:`Evidence`, the
+tables of one study. Beside it the few steps that predicates share: picking rows, and turning a
+value with its interval into a verdict."""
 
 from __future__ import annotations
 
@@ -18,12 +19,14 @@ REPRODUCED, CONTRADICTED, UNDECIDED = "reproduced", "contradicted", "undecided"
 class Evidence:
     """The tables of one study.
 
-    ``nstar``: n* of every cell (columns :data:`analysis.scaling.NSTAR`); ``exponents`` of every line against d
-    (:data:`~analysis.scaling.EXPONENTS`); ``local`` exponents between neighbouring d (:data:`~analysis.scaling.LOCAL`); ``depth``: n*
-    where L varies (:data:`~analysis.scaling.DEPTH`). ``trainings``: every stored column of every training, the flattened configuration
-    as ``config.<key>``, and ``method, line, target, d, L, degree, cell_id``; probes (``kind`` = ``probe``) included.
-    ``traces``: what probes saw on the way, one row per look with ``cell_id, line, n, seed, step, stage`` and the probe's columns; empty
-    where no probe looked. ``looks``: line → its :class:`analysis.style.Look`; ``name``: of the study."""
+    ``nstar``: n* of every cell (columns :data:`analysis.nstar_tables.NSTAR`); ``exponents`` of
+    every line against d (:data:`~analysis.nstar_tables.EXPONENTS`); ``local`` exponents between
+    neighbouring d (:data:`~analysis.nstar_tables.LOCAL`); ``depth``: n* where L varies
+    (:data:`~analysis.nstar_tables.DEPTH`). ``trainings``: every stored column of every training,
+    the flattened configuration as ``config.<key>``, and ``method, line, target, d, L, degree,
+    cell_id``; probes (``kind`` = ``probe``) included. ``traces``: what probes saw on the way, one
+    row per look with ``cell_id, line, n, seed, step, stage`` and the probe's columns; empty where
+    no probe looked. ``looks``: line → its :class:`analysis.style.Look`; ``name``: of the study."""
 
     nstar: pd.DataFrame
     exponents: pd.DataFrame
@@ -37,8 +40,8 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was measured for a claim, its 95 % interval, the verdict, and in ``remark`` why there is no number where there is none, or
-    what else a reader should know."""
+    """What was measured for a claim, its 95 % interval, the verdict, and in ``remark`` why there is
+    no number where there is none, or what else a reader should know."""
 
     measured: float
     lo: float
@@ -47,9 +50,17 @@ class Finding:
     remark: str = ""
 
 
-def band(value: float, lo: float, hi: float, at_least: float = -math.inf, at_most: float = math.inf, remark: str = "") -> Finding:
-    """The finding for a value with its interval that is demanded to lie in [at_least, at_most]: reproduced where the whole interval does,
-    contradicted where none of it does, undecided otherwise and where an end is NaN."""
+def band(
+    value: float,
+    lo: float,
+    hi: float,
+    at_least: float = -math.inf,
+    at_most: float = math.inf,
+    remark: str = "",
+) -> Finding:
+    """The finding for a value with its interval that is demanded to lie in [at_least, at_most]:
+    reproduced where the whole interval does, contradicted where none of it does, undecided
+    otherwise and where an end is NaN."""
     if math.isnan(lo) or math.isnan(hi):
         verdict, remark = UNDECIDED, f"{remark}; no interval".strip("; ")
     elif at_least <= lo and hi <= at_most:
@@ -71,9 +82,10 @@ def cells_of(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
 
 
 def values_by_seed(evidence: Evidence, method: str, column: str) -> pd.Series:
-    """A column of a method's trainings at the largest d and there at the largest n, by seed; empty where there is none."""
+    """A column of a method's trainings at the largest d and there at the largest n, by seed; empty
+    where there is none."""
     rows = evidence.trainings
-    rows = rows[(rows["method"] == method) & (rows["kind"] != "probe")]
+    rows = rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
     if rows.empty or column not in rows:
         return pd.Series(dtype=float)
     rows = rows[rows["d"] == rows["d"].max()]

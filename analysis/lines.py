@@ -1,6 +1,6 @@
-"""Which cells form one line of a figure and one exponent. Cells that differ in anything are never merged: a line holds
-at most one cell per (d, L), and where a method was measured twice at the same place the key that differs splits it in
-two lines."""
+"""Which cells form one line of a figure and one exponent. Cells that differ in anything are never
+merged: a line holds at most one cell per (d, L), and where a method was measured twice at the same
+place the key that differs splits it in two lines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ METHOD = ("learner.", "baseline.")
 
 
 def varying_keys(cells: pd.DataFrame) -> list[str]:
-    """Configuration keys that take more than one value within some method and target of one study, in first-seen
-    order. The axes d and L and keys that the method's name implies are left out.
+    """Configuration keys that take more than one value within some method and target of one study,
+    in first-seen order. The axes d and L and keys that the method's name implies are left out.
 
     ``cells``: the rows of one study of :class:`analysis.collect.Collected`.
     """
@@ -27,10 +27,11 @@ def varying_keys(cells: pd.DataFrame) -> list[str]:
 
 
 def line_labels(cells: pd.DataFrame) -> pd.Series:
-    """The line of every cell of one study, as text: the method's name, and the keys that tell it from its doubles.
+    """The line of every cell of one study, as text: the method's name, and the keys that tell it
+    from its doubles.
 
-    Keys that follow d or L (widths, grid sizes) split no line. Within one target the labels of two cells at the same
-    (d, L) always differ."""
+    Keys that follow d or L (widths, grid sizes) split no line. Within one target the labels of two
+    cells at the same (d, L) always differ."""
     labels = pd.Series("", index=cells.index, dtype=object)
     for (_, method), group in cells.groupby(["target", "method"]):
         keys = _settings(group)
@@ -41,19 +42,25 @@ def line_labels(cells: pd.DataFrame) -> pd.Series:
         short = [key.rpartition(".")[2] for key in chosen]
         names = short if len(set(short)) == len(short) else chosen
         for row in group.index:
-            parts = [f"{name}={shown(values.at[row, key])}" for name, key in zip(names, chosen, strict=True)]
+            parts = [
+                f"{name}={shown(values.at[row, key])}"
+                for name, key in zip(names, chosen, strict=True)
+            ]
             labels[row] = ", ".join([method, *parts])
     return labels
 
 
 def _settings(table: pd.DataFrame) -> list[str]:
     """The columns that hold what was configured; ``facts`` follow from these."""
-    return [key for key in table if key not in HEAD and key not in AXES and not key.startswith("facts.")]
+    return [
+        key for key in table if key not in HEAD and key not in AXES and not key.startswith("facts.")
+    ]
 
 
 def _splitting(values: pd.DataFrame, places: pd.DataFrame) -> list[str] | None:
-    """The fewest keys, chosen greedily, that leave one cell per (d, L), those of the learner or baseline first (a network is told by its
-    width rather than by the steps that go with it); None if two cells agree in every key."""
+    """The fewest keys, chosen greedily, that leave one cell per (d, L), those of the learner or
+    baseline first (a network is told by its width rather than by the steps that go with it); None
+    if two cells agree in every key."""
     chosen: list[str] = []
 
     def distinct(keys: list[str]) -> int:
@@ -61,7 +68,15 @@ def _splitting(values: pd.DataFrame, places: pd.DataFrame) -> list[str] | None:
 
     candidates = [key for key in values if values[key].nunique() > 1]
     while distinct(chosen) < len(values):
-        best = max(candidates, key=lambda key: (distinct([*chosen, key]), -values[key].nunique(), key.startswith(METHOD)), default=None)
+        best = max(
+            candidates,
+            key=lambda key: (
+                distinct([*chosen, key]),
+                -values[key].nunique(),
+                key.startswith(METHOD),
+            ),
+            default=None,
+        )
         if best is None or distinct([*chosen, best]) == distinct(chosen):
             return None
         chosen.append(best)
@@ -77,7 +92,8 @@ def shown(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as text that is equal exactly for equal values (1 and 1.0 are equal, null is a value)."""
+    """A value as text that is equal exactly for equal values (1 and 1.0 are equal, null is a
+    value)."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,5 +1,6 @@
-"""The HTML page: one file that opens anywhere, asks nothing of a network and prints. This module turns records into tables and fills the
-template ``page.html``; everything that came from a results folder is escaped there."""
+"""The HTML page: one file that opens anywhere, asks nothing of a network and prints. This module
+turns records into tables and fills the template ``page.html``; everything that came from a results
+folder is escaped there."""
 
 from __future__ import annotations
 
@@ -30,14 +31,17 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """The sort key as the page's script reads it: a number, a text, or nothing where it is unknown."""
-        return {"nan": "", "inf": "Infinity", "-inf": "-Infinity"}.get(str(self.sort), str(self.sort))
+        """The sort key as the page's script reads it: a number, a text, or nothing where it is
+        unknown."""
+        return {"nan": "", "inf": "Infinity", "-inf": "-Infinity"}.get(
+            str(self.sort), str(self.sort)
+        )
 
 
 @dataclass(frozen=True)
 class View:
-    """A table as the template shows it; ``constant`` says what all rows share, ``empty`` stands for a table without
-    rows."""
+    """A table as the template shows it; ``constant`` says what all rows share, ``empty`` stands for
+    a table without rows."""
 
     columns: list[str]
     rows: list[list[Cell]] = field(default_factory=list)
@@ -50,32 +54,54 @@ class View:
 
 def render(**values: Any) -> str:
     """The page from the template's values: title, summary, downloads, problems, studies."""
-    page, tables, charts = (resources.files("analysis").joinpath(name).read_text(encoding="utf-8")
-                            for name in ("page.html", "page.js", "chart.js"))
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    page, tables, charts = (
+        resources.files("analysis").joinpath(name).read_text(encoding="utf-8")
+        for name in ("page.html", "page.js", "chart.js")
+    )
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
     colours = [(name.lstrip("#"), name, dark) for name, dark in zip(COLOURS, DARK, strict=True)]
     anchors = {study["name"]: f"study-{place}" for place, study in enumerate(values["studies"], 1)}
-    return environment.from_string(page).render(**values, anchors=anchors, script=markupsafe.Markup(charts + tables), colours=colours)
+    return environment.from_string(page).render(
+        **values, anchors=anchors, script=markupsafe.Markup(charts + tables), colours=colours
+    )
 
 
 def data_uri(path: Path, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def view(records: Sequence[Mapping[str, Any]], empty: str = "nothing to show", fold: Sequence[str] = ()) -> View:
-    """A table of records with equal keys; a value is shown as it is, a tuple as the parts of a :class:`Cell`. Columns named in
-    ``fold`` that hold one value in all rows are said once above the table."""
+def view(
+    records: Sequence[Mapping[str, Any]], empty: str = "nothing to show", fold: Sequence[str] = ()
+) -> View:
+    """A table of records with equal keys; a value is shown as it is, a tuple as the parts of a
+    :class:`Cell`. Columns named in ``fold`` that hold one value in all rows are said once above the
+    table."""
     if not records:
         return View([], empty=empty)
-    same = {name: records[0][name] for name in fold if name in records[0] and len({r[name] for r in records}) == 1}
+    same = {
+        name: records[0][name]
+        for name in fold
+        if name in records[0] and len({r[name] for r in records}) == 1
+    }
     columns = [name for name in records[0] if name not in same]
     cells = [[record[name] for name in columns] for record in records]
-    rows = [[Cell(*value) if isinstance(value, tuple) else Cell(plain(value), value) for value in row] for row in cells]
+    rows = [
+        [Cell(*value) if isinstance(value, tuple) else Cell(plain(value), value) for value in row]
+        for row in cells
+    ]
     numbers = [
-        c for i, c in enumerate(columns) if all(isinstance(row[i].sort, (int, float, np.number)) for row in rows)
+        c
+        for i, c in enumerate(columns)
+        if all(isinstance(row[i].sort, (int, float, np.number)) for row in rows)
     ]
     constant = ", ".join(f"{name}: {plain(value)}" for name, value in same.items() if value != "")
-    wide = [c for i, c in enumerate(columns) if c not in numbers and max(len(row[i].text) for row in rows) > PROSE]
+    wide = [
+        c
+        for i, c in enumerate(columns)
+        if c not in numbers and max(len(row[i].text) for row in rows) > PROSE
+    ]
     return View(columns, rows, frozenset(numbers), frozenset(wide), empty, constant)
 
 

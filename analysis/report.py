@@ -1,6 +1,6 @@
-"""``python -m analysis.report RESULTS -o OUT``: from a results folder to tables, exponents, figures and one page.
-Everything is made in a temporary folder beside OUT and moved there at the end, the page last, so a failed run leaves
-no half page."""
+"""``python -m analysis.report RESULTS -o OUT``: from a results folder to tables, exponents, figures
+and one page. Everything is made in a temporary folder beside OUT and moved there at the end, the
+page last, so a failed run leaves no half page."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from analysis import page, views
+from analysis import page
+from analysis import page_tables as views
 from analysis.chart import Sheet
-from analysis.claims import judge, study_node
+from analysis.claims import judge
 from analysis.collect import Collected
 from analysis.correction import correction_table
 from analysis.evidence import Evidence
-from analysis.gallery import Drawn, draw_study
-from analysis.gather import Gathered, gather
+from analysis.figures import Drawn, draw_study
+from analysis.load import Gathered, gather
 from analysis.risks import risk_table
 from bfc.errors import UserError
+from bfc.studies import study_node
 
 TITLE = "Sample complexity of hierarchical targets"
 Claims = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -51,13 +53,16 @@ class Report:
     problems: list[str]
 
 
-def report(results: str | Path, out: str | Path, study: str | None = None, claims: Claims | None = None) -> Report:
-    """Write ``trainings.parquet``, ``trainings.csv``, ``nstar.csv``, ``exponents.csv``, ``local.csv``, ``depth.csv``, ``risk.csv``,
-    ``claims.csv``, ``figures/`` (each figure as PNG, SVG, PDF and CSV) and ``index.html`` into ``out``; files of an earlier report there
-    are replaced, others are left.
+def report(
+    results: str | Path, out: str | Path, study: str | None = None, claims: Claims | None = None
+) -> Report:
+    """Write ``trainings.parquet``, ``trainings.csv``, ``nstar.csv``, ``exponents.csv``,
+    ``local.csv``, ``depth.csv``, ``risk.csv``, ``claims.csv``, ``figures/`` (each figure as PNG,
+    SVG, PDF and CSV) and ``index.html`` into ``out``; files of an earlier report there are
+    replaced, others are left.
 
-    ``study`` restricts to one study. ``claims``: study → its claims, as in the files under ``sweeps/``; None reads
-    them there. Raises :class:`UserError` where there is nothing to report.
+    ``study`` restricts to one study. ``claims``: study → its claims, as in the files under
+    ``sweeps/``; None reads them there. Raises :class:`UserError` where there is nothing to report.
     """
     whole = gather(results, study)
     target = Path(out)
@@ -69,17 +74,27 @@ def report(results: str | Path, out: str | Path, study: str | None = None, claim
     finally:
         shutil.rmtree(work, ignore_errors=True)
     figure = next(
-        (target / "figures" / path.name for made in drawn for path in made.files if path.suffix == ".png"), None
+        (
+            target / "figures" / path.name
+            for made in drawn
+            for path in made.files
+            if path.suffix == ".png"
+        ),
+        None,
     )
     return Report(target, target / "index.html", figure, **tables, problems=whole.found.problems)
 
 
-def _write(whole: Gathered, claims: Claims | None, work: Path, source: str) -> tuple[dict[str, pd.DataFrame], list[Drawn]]:
+def _write(
+    whole: Gathered, claims: Claims | None, work: Path, source: str
+) -> tuple[dict[str, pd.DataFrame], list[Drawn]]:
     """Everything of the report into the empty folder ``work``: the tables by name, and the figures."""
     (work / "figures").mkdir()
     found, sections, drawn, verdicts, risks = whole.found, [], [], [], []
     for name, evidence in whole.studies.items():
-        node = study_node(name) if re.fullmatch(r"[\w-]+", name) else {}  # a store may name a study in any way
+        node = (
+            study_node(name) if re.fullmatch(r"[\w-]+", name) else {}
+        )  # a store may name a study in any way
         stated = node.get("claims", []) if claims is None else claims.get(name, [])
         verdicts.append(judge(name, evidence, stated, found.sizes.get(name, ())))
         risks.append(risk_table(evidence.trainings, evidence.nstar))
@@ -90,20 +105,39 @@ def _write(whole: Gathered, claims: Claims | None, work: Path, source: str) -> t
     for name, table in {**tables, "trainings": found.trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
     found.trainings.to_parquet(work / "trainings.parquet", index=False)
-    links = [{"name": f"{name}.csv", "href": page.data_uri(work / f"{name}.csv", "text/csv")} for name in tables]
+    links = [
+        {"name": f"{name}.csv", "href": page.data_uri(work / f"{name}.csv", "text/csv")}
+        for name in tables
+    ]
     links += [{"name": name, "href": name} for name in ("trainings.csv", "trainings.parquet")]
     summary = f"{found.cells['cell_id'].nunique()} cells, {len(found.trainings):,} trainings, from {source}"
-    text = page.render(title=TITLE, summary=summary, downloads=links, problems=found.problems, studies=sections,
-                       claims=views.claim_view(tables["claims"]), verdicts=tables["claims"]["verdict"].value_counts().to_dict())
+    text = page.render(
+        title=TITLE,
+        summary=summary,
+        downloads=links,
+        problems=found.problems,
+        studies=sections,
+        claims=views.claim_view(tables["claims"]),
+        verdicts=tables["claims"]["verdict"].value_counts().to_dict(),
+    )
     (work / "index.html").write_text(text, encoding="utf-8")
     return tables, drawn
 
 
-def _section(part: Collected, evidence: Evidence, risks: pd.DataFrame, made: Sequence[Drawn], keys: Sequence[str],
-             work: Path) -> dict[str, Any]:
+def _section(
+    part: Collected,
+    evidence: Evidence,
+    risks: pd.DataFrame,
+    made: Sequence[Drawn],
+    keys: Sequence[str],
+    work: Path,
+) -> dict[str, Any]:
     """What the page shows of one study."""
     nstar, trainings = evidence.nstar, evidence.trainings
-    keys, lines = [key for key in keys if nstar[key].notna().any()], dict(zip(nstar["cell_id"], nstar["line"], strict=True))
+    keys, lines = (
+        [key for key in keys if nstar[key].notna().any()],
+        dict(zip(nstar["cell_id"], nstar["line"], strict=True)),
+    )
     return {
         "name": evidence.name,
         "free": sorted(nstar.loc[nstar["validation"].str.contains("free"), "line"].unique()),
@@ -130,9 +164,20 @@ def _embedded(figure: Drawn, work: Path) -> dict[str, Any]:
     """A figure as the template shows it: a chart as data, a sheet as a table, and its files."""
     exhibit, files = figure.exhibit, [path.relative_to(work).as_posix() for path in figure.files]
     if isinstance(exhibit, Sheet):
-        return {"name": figure.name, "caption": exhibit.caption, "files": files, "title": exhibit.title, "chart": None,
-                "table": page.view(exhibit.data.to_dict("records"))}
-    return {"name": figure.name, "caption": exhibit.caption, "files": files, "chart": exhibit.plain()}
+        return {
+            "name": figure.name,
+            "caption": exhibit.caption,
+            "files": files,
+            "title": exhibit.title,
+            "chart": None,
+            "table": page.view(exhibit.data.to_dict("records")),
+        }
+    return {
+        "name": figure.name,
+        "caption": exhibit.caption,
+        "files": files,
+        "chart": exhibit.plain(),
+    }
 
 
 def _publish(work: Path, target: Path) -> None:
@@ -145,19 +190,35 @@ def _publish(work: Path, target: Path) -> None:
 
 
 def show(made: Report, console: Console) -> None:
-    """Print the tables of n* or risks, of exponents and of claims, and where the figures and the page are."""
+    """Print the tables of n* or risks, of exponents and of claims, and where the figures and the
+    page are."""
     for name, own in made.nstar.groupby("study", sort=False):
         risks, slopes = (table[table["study"] == name] for table in (made.risk, made.exponents))
         if len(risks):
             _print(console, f"{name}: risk", views.risk_view(risks))
             continue
-        _print(console, f"{name}: n*", views.nstar_view(own, ()), ("method", "L", "d", "ε", "n*", "95 % interval", "at the largest n"))
+        _print(
+            console,
+            f"{name}: n*",
+            views.nstar_view(own, ()),
+            ("method", "L", "d", "ε", "n*", "95 % interval", "at the largest n"),
+        )
         if len(slopes):
-            _print(console, f"{name}: n* ∝ d^exponent", views.exponent_view(slopes), ("method", "L", "ε", "exponent"))
+            _print(
+                console,
+                f"{name}: n* ∝ d^exponent",
+                views.exponent_view(slopes),
+                ("method", "L", "ε", "exponent"),
+            )
             for line in views.growth_view(slopes):
                 console.print(f"  {line['head']}: {line['growth']}", markup=False, highlight=False)
     if len(made.claims):
-        _print(console, "claims", views.claim_view(made.claims), ("claim", "measured", "95 % interval", "verdict"))
+        _print(
+            console,
+            "claims",
+            views.claim_view(made.claims),
+            ("claim", "measured", "95 % interval", "verdict"),
+        )
     for problem in made.problems:
         console.print(f"problem: {problem}", soft_wrap=True, markup=False, highlight=False)
     if made.figure is not None:
@@ -167,10 +228,15 @@ def show(made: Report, console: Console) -> None:
 
 def _print(console: Console, title: str, shown: page.View, columns: Sequence[str] = ()) -> None:
     """Some columns of a table of the page in the terminal."""
-    places = [shown.columns.index(name) for name in columns if name in shown.columns] or range(len(shown.columns))
+    places = [shown.columns.index(name) for name in columns if name in shown.columns] or range(
+        len(shown.columns)
+    )
     table = Table(title=escape(title), title_justify="left")
     for place in places:
-        table.add_column(escape(shown.columns[place]), justify="right" if shown.columns[place] in shown.numbers else "left")
+        table.add_column(
+            escape(shown.columns[place]),
+            justify="right" if shown.columns[place] in shown.numbers else "left",
+        )
     for row in shown.rows:
         table.add_row(*(escape(row[place].text) for place in places))
     if shown.constant:
@@ -185,12 +251,16 @@ def terminal() -> Console:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; 0 on success, 2 with one sentence on standard error where there is nothing to report."""
+    """Entry point; 0 on success, 2 with one sentence on standard error where there is nothing to
+    report."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.report", description="Tables, exponents, figures and one page from a results folder."
+        prog="python -m analysis.report",
+        description="Tables, exponents, figures and one page from a results folder.",
     )
     parser.add_argument("results", help="the results folder")
-    parser.add_argument("-o", "--out", default="report", help="folder for the page and its files (default: report)")
+    parser.add_argument(
+        "-o", "--out", default="report", help="folder for the page and its files (default: report)"
+    )
     parser.add_argument("--study", help="only this study")
     options = parser.parse_args(argv)
     try:

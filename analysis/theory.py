@@ -1,5 +1,5 @@
-"""What a target's ``theory()`` predicts, beside what was measured: the bound itself where its constants make it say something, and a slope
-to compare with where they do not."""
+"""What a target's ``theory()`` predicts, beside what was measured: the bound itself where its
+constants make it say something, and a slope to compare with where they do not."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.chart import GUIDE, Series
-from bfc import config
 from bfc.errors import UserError
+from bfc.experiment.components import component
 
 KEY = "config.target."
 COLUMNS = ["d", "kind", "exponent", "bound", "source", "nstar"]
@@ -22,8 +22,8 @@ BELOW = 0.6
 
 
 def predictions(trainings: pd.DataFrame, target: str, L: int) -> pd.DataFrame:
-    """The :data:`COLUMNS`: what the stored targets say at every d, empty where they say nothing. A target
-    that this version cannot rebuild from its stored configuration says nothing."""
+    """The :data:`COLUMNS`: what the stored targets say at every d, empty where they say nothing. A
+    target that this version cannot rebuild from its stored configuration says nothing."""
     if trainings.empty:
         return pd.DataFrame(columns=COLUMNS)
     rows = trainings[(trainings["target"] == target) & (trainings["L"] == L)]
@@ -31,15 +31,27 @@ def predictions(trainings: pd.DataFrame, target: str, L: int) -> pd.DataFrame:
     found = []
     for d, own in rows.groupby("d"):
         stored = {name.removeprefix(KEY): _value(own[name].iloc[0]) for name in keys}
-        node = {name: value for name, value in stored.items() if value is not None}  # also the keys of other targets in the same store
-        found += [{"d": d, "kind": kind, "exponent": said.exponent, "bound": said.bound, "source": said.source, "nstar": said.nstar}
-                  for kind, said in _theory(node).items()]
+        node = {
+            name: value for name, value in stored.items() if value is not None
+        }  # also the keys of other targets in the same store
+        found += [
+            {
+                "d": d,
+                "kind": kind,
+                "exponent": said.exponent,
+                "bound": said.bound,
+                "source": said.source,
+                "nstar": said.nstar,
+            }
+            for kind, said in _theory(node).items()
+        ]
     return pd.DataFrame(found, columns=COLUMNS)
 
 
 def guides(theory: pd.DataFrame, nstar: pd.DataFrame) -> list[Series]:
-    """A grey line per kind of method, its source in the legend. The prediction is drawn at the d where it is at least the smallest n*
-    of ``nstar``; where it is nowhere, or has no constants, a slope of its exponent, as far as it stays within the n* shown."""
+    """A grey line per kind of method, its source in the legend. The prediction is drawn at the d
+    where it is at least the smallest n* of ``nstar``; where it is nowhere, or has no constants, a
+    slope of its exponent, as far as it stays within the n* shown."""
     measured = nstar["nstar"].dropna()
     if measured.empty:
         return []
@@ -63,13 +75,17 @@ def guides(theory: pd.DataFrame, nstar: pd.DataFrame) -> list[Series]:
 
 def _theory(node: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        return config.component("target", {name: value for name, value in node.items() if "." not in name and name != "numerics"}).theory()
+        return component(
+            "target",
+            {name: value for name, value in node.items() if "." not in name and name != "numerics"},
+        ).theory()
     except (UserError, TypeError, ValueError, ArithmeticError):
         return {}
 
 
 def _value(value: Any) -> Any:
-    """A flattened configuration value as it was: lists are JSON, integers may have become floats, nothing is NaN."""
+    """A flattened configuration value as it was: lists are JSON, integers may have become floats,
+    nothing is NaN."""
     if isinstance(value, str):
         try:
             return json.loads(value) if value.startswith("[") else value

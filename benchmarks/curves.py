@@ -1,8 +1,10 @@
-"""Whole learning curves of a kernel in float64 on one device, up to what its memory holds: seconds for the matrix, its factor and the
-curve at every n, the share of the measured float64 product rate that the N³/3 + T N² operations reach, peak memory against the formula,
-and, at the smallest size, direct solves at 12 values of n in the same run.
+"""Whole learning curves of a kernel in float64 on one device, up to what its memory holds: seconds
+for the matrix, its factor and the curve at every n, the share of the measured float64 product rate
+that the N³/3 + T N² operations reach, peak memory against the formula, and, at the smallest size,
+direct solves at 12 values of n in the same run.
 
-    python -m benchmarks.curves [--device cuda] [--n 10000 30000 60000] [--test 4096] [--d 30] [--json FOLDER]
+    python -m benchmarks.curves [--device cuda] [--n 10000 30000 60000] [--test 4096] [--d 30]
+    [--json FOLDER]
 """
 
 from __future__ import annotations
@@ -32,21 +34,32 @@ def timed(work: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
     return clock(device) - began, found
 
 
-def direct(kernel: torch.Tensor, cross: torch.Tensor, y: torch.Tensor, f: torch.Tensor, sizes: list[int]) -> list[float]:
+def direct(
+    kernel: torch.Tensor, cross: torch.Tensor, y: torch.Tensor, f: torch.Tensor, sizes: list[int]
+) -> list[float]:
     """Relative risks by one factorisation and solve per n."""
     risks = []
     for n in sizes:
-        factor = torch.linalg.cholesky(kernel[:n, :n] + RIDGE * torch.eye(n, dtype=kernel.dtype, device=kernel.device))
+        factor = torch.linalg.cholesky(
+            kernel[:n, :n] + RIDGE * torch.eye(n, dtype=kernel.dtype, device=kernel.device)
+        )
         predicted = cross[:, :n] @ torch.cholesky_solve(y[:n, None], factor).squeeze(1)
         risks.append(float((predicted - f).square().mean()))
     return risks
 
 
-def measure(n: int, d: int, test: int, device: torch.device, peak: float, with_direct: bool) -> dict[str, Any]:
+def measure(
+    n: int, d: int, test: int, device: torch.device, peak: float, with_direct: bool
+) -> dict[str, Any]:
     """One curve of ``n`` points, taken apart; the matrix is made again for what overwrites it."""
     draw = Parity(d=d).draw([0], torch.float64, device)
-    (x, y), (x_test, f) = ((a[0], b[0]) for a, b in (sample(draw, role, torch.arange(rows, device=device).unsqueeze(0))
-                                                     for role, rows in (("train", n), ("test", test))))
+    (x, y), (x_test, f) = (
+        (a[0], b[0])
+        for a, b in (
+            sample(draw, role, torch.arange(rows, device=device).unsqueeze(0))
+            for role, rows in (("train", n), ("test", test))
+        )
+    )
     gram = NTK().gram
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -54,8 +67,17 @@ def measure(n: int, d: int, test: int, device: torch.device, peak: float, with_d
         before = torch.cuda.memory_allocated(device)
     matrix_s, panels = timed(lambda: kernel_panels(gram, x), device)
     blocks = (gram_matrix(gram, rows, x) for rows in x_test.split(BLOCK))
-    curve_s, risks = timed(lambda: learning_curve(panels, blocks, y, f, 1.0, RIDGE, overwrite=True), device)
-    row: dict[str, Any] = {"n": n, "d": d, "test": test, "matrix_s": matrix_s, "curve_s": curve_s, "risk": float(risks[-1])}
+    curve_s, risks = timed(
+        lambda: learning_curve(panels, blocks, y, f, 1.0, RIDGE, overwrite=True), device
+    )
+    row: dict[str, Any] = {
+        "n": n,
+        "d": d,
+        "test": test,
+        "matrix_s": matrix_s,
+        "curve_s": curve_s,
+        "risk": float(risks[-1]),
+    }
     if device.type == "cuda":
         row["memory_share"] = (torch.cuda.max_memory_allocated(device) - before) / memory_bytes(n)
     panels.clear()
@@ -70,12 +92,17 @@ def measure(n: int, d: int, test: int, device: torch.device, peak: float, with_d
         direct(kernel, cross, y, f, sizes[:1])
         seconds, want = timed(lambda: direct(kernel, cross, y, f, sizes), device)
         found = risks[[m - 1 for m in sizes]].tolist()
-        row |= {"direct_s": seconds, "difference": max(abs(a / b - 1) for a, b in zip(found, want, strict=True))}
+        row |= {
+            "direct_s": seconds,
+            "difference": max(abs(a / b - 1) for a, b in zip(found, want, strict=True)),
+        }
     return row
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--n", type=int, nargs="+", default=[1000, 2000])
     parser.add_argument("--test", type=int, default=4096)
@@ -84,20 +111,36 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     peak = product_rate(options.device, torch.float64)
-    measure(min(options.n) // 4, options.d, options.test, options.device, peak, False)  # loads the libraries
+    measure(
+        min(options.n) // 4, options.d, options.test, options.device, peak, False
+    )  # loads the libraries
     rows = []
     for n in sorted(options.n):
         row = measure(n, options.d, options.test, options.device, peak, not rows)
-        memory = f", memory {row['memory_share']:.2f} of the formula" if "memory_share" in row else ""
-        print(f"n = {n}: matrix {row['matrix_s']:.2f} s, factor {row['factor_s']:.2f} s ({row['factor_of_peak']:.0%} of the float64 "
-              f"product rate, {peak / 1e12:.2g} TFLOP/s), the curve at every n with {row['test']} test rows {row['curve_s']:.2f} s "
-              f"({row['of_peak']:.0%}){memory}", flush=True)
+        memory = (
+            f", memory {row['memory_share']:.2f} of the formula" if "memory_share" in row else ""
+        )
+        print(
+            f"n = {n}: matrix {row['matrix_s']:.2f} s, factor {row['factor_s']:.2f} s ({row['factor_of_peak']:.0%} of the float64 "
+            f"product rate, {peak / 1e12:.2g} TFLOP/s), the curve at every n with {row['test']} test rows {row['curve_s']:.2f} s "
+            f"({row['of_peak']:.0%}){memory}",
+            flush=True,
+        )
         rows.append(row)
     first = rows[0]
-    aims = [Aim(f"direct solves at 12 n / one curve at every n <= {first['n']}", first["direct_s"] / first["curve_s"], 1.0),
-            Aim("largest relative difference between them", first["difference"], 1e-6, at_most=True),
-            *(Aim(f"memory at n = {row['n']} / its formula", row["memory_share"], 1.0, at_most=True)
-              for row in rows if "memory_share" in row)]
+    aims = [
+        Aim(
+            f"direct solves at 12 n / one curve at every n <= {first['n']}",
+            first["direct_s"] / first["curve_s"],
+            1.0,
+        ),
+        Aim("largest relative difference between them", first["difference"], 1e-6, at_most=True),
+        *(
+            Aim(f"memory at n = {row['n']} / its formula", row["memory_share"], 1.0, at_most=True)
+            for row in rows
+            if "memory_share" in row
+        ),
+    ]
     finish("curves", {"product_rate": peak, "rows": rows}, aims, options.json, str(options.device))
 
 

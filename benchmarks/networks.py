@@ -1,4 +1,5 @@
-"""The benchmarked networks as one would write them for a single replica, in operations that torch and jax share."""
+"""The benchmarked networks as one would write them for a single replica, in operations that torch
+and jax share."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def perceptron(p: Mapping[str, Array], x: Array, ops: Ops) -> Array:
 
 
 def quadratic(p: Mapping[str, Array], x: Array, ops: Ops) -> Array:
-    """:class:`bfc.learners.quadratic_densenet.QuadraticDenseNet` with links to the level below and to x, centred over the batch."""
+    """:class:`bfc.learners.quadratic_densenet.QuadraticDenseNet` with links to the level below and
+    to x, centred over the batch."""
     out, phi = p["bias"][0], None
     for level in range(2, max(int(name[5:]) for name in p if name.startswith("scale")) + 1):
         s = x @ p[f"K{level}_0"].T

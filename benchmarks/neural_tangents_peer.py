@@ -1,5 +1,6 @@
-"""The depth-3 NTK by neural-tangents under jit, run by an environment of its own (.venv-peers, see ``make bench``): reads the points from
-standard input (float64), prints JSON with the median CPU seconds and the matrix's first corner.
+"""The depth-3 NTK by neural-tangents under jit, run by an environment of its own (.venv-peers, see
+``make bench``): reads the points from standard input (float64), prints JSON with the median CPU
+seconds and the matrix's first corner.
 
     .venv-peers/bin/python benchmarks/neural_tangents_peer.py N D REPEATS < points
 """
@@ -21,7 +22,9 @@ from neural_tangents import stax  # noqa: E402
 
 n, d, repeats = map(int, sys.argv[1:4])
 x = np.frombuffer(sys.stdin.buffer.read(), dtype=np.float64).reshape(n, d)
-layers = [layer for _ in range(2) for layer in (stax.Dense(1, W_std=2**0.5, b_std=None), stax.Relu())]
+layers = [
+    layer for _ in range(2) for layer in (stax.Dense(1, W_std=2**0.5, b_std=None), stax.Relu())
+]
 _, _, kernel = stax.serial(*layers, stax.Dense(1, W_std=2**0.5, b_std=None))
 ntk = jax.jit(lambda x: kernel(x, None, "ntk"))
 taken = []
@@ -29,5 +32,13 @@ for _ in range(repeats + 1):
     began = time.process_time()
     matrix = ntk(x).block_until_ready()
     taken.append(time.process_time() - began)
-print(json.dumps({"seconds": statistics.median(taken[1:]), "jax": jax.__version__, "neural_tangents": nt.__version__,
-                  "corner": np.asarray(matrix[:8, :8]).tolist()}))
+print(
+    json.dumps(
+        {
+            "seconds": statistics.median(taken[1:]),
+            "jax": jax.__version__,
+            "neural_tangents": nt.__version__,
+            "corner": np.asarray(matrix[:8, :8]).tolist(),
+        }
+    )
+)

@@ -1,16 +1,19 @@
-"""How many trainings an exponent costs, by procedure: what peers do (a grid of n in factors of two walked up to the first n at which the
-median seed succeeds, then least squares), bisection, and rounds placed by the posterior with the likelihood at the end. Truth is
-simulated (n* = 1.6 d^2, d = 8 to 64, log n* spread by 0.35 over seeds), with and without scatter τ over d, and n is capped below n* of
-the largest d, so that this cell is censored: least squares loses it, the likelihood does not.
+"""How many trainings an exponent costs, by procedure: what peers do (a grid of n in factors of two
+walked up to the first n at which the median seed succeeds, then least squares), bisection, and
+rounds placed by the posterior with the likelihood at the end. Truth is simulated (n* = 1.6 d^2, d =
+8 to 64, log n* spread by 0.35 over seeds), with and without scatter τ over d, and n is capped below
+n* of the largest d, so that this cell is censored: least squares loses it, the likelihood does not.
 
     python -m benchmarks.procedures [--repeats 100] [--seed 0] [--out FOLDER]
 
-prints a table and what it comes to; FOLDER receives procedures.csv, procedures.json and procedures.png. Two things decide how well the grid
-does, so both are varied. Its count depends on where it starts: from n = 4 for every d, or from n = d. And on a grid in factors of
-two, with exponent 2 and d = 8, 11, 16 ... in factors of √2, n* of every d lies at the same place between two rungs; where that place
-is a good one (phase ``fixed``: no d is near a rung), rounding to rungs costs the slope nothing, a luck that no one can plan.
-With phase ``varied`` every sweep multiplies n* by a factor of its own between 0.7 and 1.4. The first d of an adaptive sweep starts
-knowing nothing but n = 4 to the cap."""
+prints a table and what it comes to; FOLDER receives procedures.csv, procedures.json and
+procedures.png. Two things decide how well the grid does, so both are varied. Its count depends on
+where it starts: from n = 4 for every d, or from n = d. And on a grid in factors of two, with
+exponent 2 and d = 8, 11, 16 ... in factors of √2, n* of every d lies at the same place between two
+rungs; where that place is a good one (phase ``fixed``: no d is near a rung), rounding to rungs
+costs the slope nothing, a luck that no one can plan. With phase ``varied`` every sweep multiplies
+n* by a factor of its own between 0.7 and 1.4. The first d of an adaptive sweep starts knowing
+nothing but n = 4 to the cap."""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ import pandas as pd
 from scipy import special
 
 from benchmarks.record import Aim, finish
-from bfc.measure.judged import judge_table
-from bfc.measure.likelihood import curve, split_cells
-from bfc.measure.planning import place, posterior_mu, predictive, wide
-from bfc.measure.scaling import posterior
-from bfc.measure.simulate import World
+from bfc.stats.design import place, posterior_mu, predictive, wide
+from bfc.stats.exponent_posterior import posterior
+from bfc.stats.likelihood import curve, split_cells
+from bfc.stats.simulation import World
+from bfc.stats.training_table import judge_table
 
 START = 4
 TAUS = (0.0, 0.15)
@@ -52,8 +55,11 @@ def cap(world: World) -> int:
     return int(2 ** np.floor(np.log2(world.prefactor * world.d[-1] ** world.exponent)))
 
 
-def grid(world: World, mu: np.ndarray, rng: np.random.Generator, seeds: int, from_d: bool = False) -> Answer:
-    """Walk n up in factors of two, ``seeds`` fresh trainings each, to the first n whose median succeeds; least squares."""
+def grid(
+    world: World, mu: np.ndarray, rng: np.random.Generator, seeds: int, from_d: bool = False
+) -> Answer:
+    """Walk n up in factors of two, ``seeds`` fresh trainings each, to the first n whose median
+    succeeds; least squares."""
     trainings, found = 0, {}
     for d, centre in zip(world.d, mu, strict=True):
         n = d if from_d else START
@@ -68,7 +74,8 @@ def grid(world: World, mu: np.ndarray, rng: np.random.Generator, seeds: int, fro
 
 
 def bisection(world: World, mu: np.ndarray, rng: np.random.Generator, steps: int = 6) -> Answer:
-    """One seed per d: its own threshold between the start and the cap, halving the range of log n; least squares."""
+    """One seed per d: its own threshold between the start and the cap, halving the range of log n;
+    least squares."""
     trainings, found = 0, {}
     for d, centre in zip(world.d, mu, strict=True):
         threshold = centre + world.sd * rng.standard_normal()
@@ -84,8 +91,11 @@ def bisection(world: World, mu: np.ndarray, rng: np.random.Generator, steps: int
     return trainings, *least_squares(found)
 
 
-def adaptive(world: World, mu: np.ndarray, rng: np.random.Generator, replicas: int, rounds: int) -> Answer:
-    """Every d in turn: rounds of ``replicas`` trainings spread over what is believed of its log n*, starting from the smaller d."""
+def adaptive(
+    world: World, mu: np.ndarray, rng: np.random.Generator, replicas: int, rounds: int
+) -> Answer:
+    """Every d in turn: rounds of ``replicas`` trainings spread over what is believed of its log n*,
+    starting from the smaller d."""
     tables: dict[float, pd.DataFrame] = {}
     for d, centre in zip(world.d, mu, strict=True):
         before = predictive(tables, d, world.eps) or wide(START, cap(world))
@@ -115,18 +125,37 @@ def least_squares(found: dict[int, float]) -> tuple[float, float, float]:
 
 
 PROCEDURES = (
-    *(Procedure(f"x2 grid, {seeds} seeds, first hit, OLS", "grid", partial(grid, seeds=seeds)) for seeds in (1, 3, 10, 30)),
-    Procedure("x2 grid from n = d, 3 seeds, first hit, OLS", "grid from d", partial(grid, seeds=3, from_d=True)),
-    Procedure("x2 grid from n = d, 10 seeds, first hit, OLS", "grid from d", partial(grid, seeds=10, from_d=True)),
+    *(
+        Procedure(f"x2 grid, {seeds} seeds, first hit, OLS", "grid", partial(grid, seeds=seeds))
+        for seeds in (1, 3, 10, 30)
+    ),
+    Procedure(
+        "x2 grid from n = d, 3 seeds, first hit, OLS",
+        "grid from d",
+        partial(grid, seeds=3, from_d=True),
+    ),
+    Procedure(
+        "x2 grid from n = d, 10 seeds, first hit, OLS",
+        "grid from d",
+        partial(grid, seeds=10, from_d=True),
+    ),
     Procedure("bisection, 1 seed, OLS", "bisection", bisection),
-    *(Procedure(f"adaptive {replicas}x{rounds} + likelihood", "adaptive", partial(adaptive, replicas=replicas, rounds=rounds))
-      for replicas, rounds in ((8, 1), (16, 1), (16, 2), (32, 2))),
+    *(
+        Procedure(
+            f"adaptive {replicas}x{rounds} + likelihood",
+            "adaptive",
+            partial(adaptive, replicas=replicas, rounds=rounds),
+        )
+        for replicas, rounds in ((8, 1), (16, 1), (16, 2), (32, 2))
+    ),
 )
 
 
-def study(repeats: int, seed: int = 0, procedures: tuple[Procedure, ...] = PROCEDURES) -> pd.DataFrame:
-    """One row per phase, τ and procedure: trainings (mean), rmse with its standard error, bias, coverage, open (sweeps without an
-    exponent, which are no part of rmse)."""
+def study(
+    repeats: int, seed: int = 0, procedures: tuple[Procedure, ...] = PROCEDURES
+) -> pd.DataFrame:
+    """One row per phase, τ and procedure: trainings (mean), rmse with its standard error, bias,
+    coverage, open (sweeps without an exponent, which are no part of rmse)."""
     rows = []
     for phase, tau, procedure in itertools.product(PHASES, TAUS, procedures):
         world = World(tau=tau)
@@ -138,11 +167,21 @@ def study(repeats: int, seed: int = 0, procedures: tuple[Procedure, ...] = PROCE
         trainings, found, lo, hi = np.array(answers).T
         error = (found - world.exponent)[np.isfinite(found)]
         rmse = np.sqrt(np.mean(error**2))
-        rows.append({
-            "phase": phase, "tau": tau, "procedure": procedure.name, "family": procedure.family, "trainings": trainings.mean(),
-            "rmse": rmse, "rmse_error": np.std(error**2) / np.sqrt(len(error)) / (2 * rmse), "bias": error.mean(),
-            "coverage": np.mean((lo <= world.exponent) & (world.exponent <= hi)), "open": int(repeats - len(error)), "repeats": repeats,
-        })
+        rows.append(
+            {
+                "phase": phase,
+                "tau": tau,
+                "procedure": procedure.name,
+                "family": procedure.family,
+                "trainings": trainings.mean(),
+                "rmse": rmse,
+                "rmse_error": np.std(error**2) / np.sqrt(len(error)) / (2 * rmse),
+                "bias": error.mean(),
+                "coverage": np.mean((lo <= world.exponent) & (world.exponent <= hi)),
+                "open": int(repeats - len(error)),
+                "repeats": repeats,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -152,8 +191,9 @@ def floor(tau: float) -> float:
 
 
 def equal_rmse(table: pd.DataFrame, phase: str, tau: float, family: str) -> pd.DataFrame:
-    """For every adaptive row the trainings that ``family`` needs for the same RMSE, interpolated between that family's rows in
-    (log RMSE, log trainings), and their ratio. Beyond its rows nothing is extrapolated: ``bound`` is then ``at least`` or ``at most``."""
+    """For every adaptive row the trainings that ``family`` needs for the same RMSE, interpolated
+    between that family's rows in (log RMSE, log trainings), and their ratio. Beyond its rows
+    nothing is extrapolated: ``bound`` is then ``at least`` or ``at most``."""
     here = table[(table["phase"] == phase) & (table["tau"] == tau)]
     peers = here[here["family"] == family].sort_values("trainings")
     best = np.minimum.accumulate(np.log(peers["rmse"].to_numpy()))[::-1]
@@ -161,7 +201,9 @@ def equal_rmse(table: pd.DataFrame, phase: str, tau: float, family: str) -> pd.D
     aim = np.log(ours["rmse"].to_numpy())
     needed = np.exp(np.interp(aim, best, np.log(peers["trainings"].to_numpy())[::-1]))
     bound = np.where(aim < best[0], "at least", np.where(aim > best[-1], "at most", "about"))
-    return ours[["procedure", "trainings", "rmse"]].assign(needed=needed, ratio=needed / ours["trainings"], bound=bound)
+    return ours[["procedure", "trainings", "rmse"]].assign(
+        needed=needed, ratio=needed / ours["trainings"], bound=bound
+    )
 
 
 def lines(table: pd.DataFrame) -> list[str]:
@@ -169,14 +211,20 @@ def lines(table: pd.DataFrame) -> list[str]:
     said = []
     for phase, family in itertools.product(PHASES, ("grid", "grid from d")):
         for row in equal_rmse(table, phase, 0.0, family).to_dict("records"):
-            said.append(f"tau = 0, phase {phase}: {row['procedure']} has RMSE {row['rmse']:.3f} from {row['trainings']:.0f} trainings; the "
-                        f"{family} needs {row['bound']} {row['needed']:.0f}, {row['ratio']:.1f} times as many")
+            said.append(
+                f"tau = 0, phase {phase}: {row['procedure']} has RMSE {row['rmse']:.3f} from {row['trainings']:.0f} trainings; the "
+                f"{family} needs {row['bound']} {row['needed']:.0f}, {row['ratio']:.1f} times as many"
+            )
     wall = floor(TAUS[-1])
-    for row in table[(table["tau"] == TAUS[-1]) & (table["family"] == "adaptive")].to_dict("records"):
+    for row in table[(table["tau"] == TAUS[-1]) & (table["family"] == "adaptive")].to_dict(
+        "records"
+    ):
         share = min(1.0, wall**2 / row["rmse"] ** 2)
-        said.append(f"tau = {TAUS[-1]}, phase {row['phase']}: {row['procedure']}, {row['trainings']:.0f} trainings: "
-                    f"RMSE {row['rmse']:.3f}, "
-                    f"{share:.0%} of its square is the wall tau / sqrt(sum (log d - mean)^2) = {wall:.3f}, which only more d move")
+        said.append(
+            f"tau = {TAUS[-1]}, phase {row['phase']}: {row['procedure']}, {row['trainings']:.0f} trainings: "
+            f"RMSE {row['rmse']:.3f}, "
+            f"{share:.0%} of its square is the wall tau / sqrt(sum (log d - mean)^2) = {wall:.3f}, which only more d move"
+        )
     return said
 
 
@@ -186,44 +234,93 @@ def figure(table: pd.DataFrame, path: Path) -> None:
     drawing = Figure(figsize=(8.5, 6.4), layout="constrained")
     panels = drawing.subplots(len(PHASES), len(TAUS), sharex=True, sharey=True)
     for (phase, tau), panel in zip(itertools.product(PHASES, TAUS), panels.flat, strict=True):
-        for family, own in table[(table["phase"] == phase) & (table["tau"] == tau)].groupby("family", sort=False):
+        for family, own in table[(table["phase"] == phase) & (table["tau"] == tau)].groupby(
+            "family", sort=False
+        ):
             own = own.sort_values("trainings")
-            panel.errorbar(own["trainings"], own["rmse"], own["rmse_error"], marker="o", markersize=4, linewidth=1, capsize=2, label=family)
+            panel.errorbar(
+                own["trainings"],
+                own["rmse"],
+                own["rmse_error"],
+                marker="o",
+                markersize=4,
+                linewidth=1,
+                capsize=2,
+                label=family,
+            )
             for row in own.to_dict("records"):
-                panel.annotate(f"{row['coverage']:.2f}", (row["trainings"], row["rmse"]), (5, 4), textcoords="offset points", fontsize=7)
+                panel.annotate(
+                    f"{row['coverage']:.2f}",
+                    (row["trainings"], row["rmse"]),
+                    (5, 4),
+                    textcoords="offset points",
+                    fontsize=7,
+                )
         if tau:
-            panel.axhline(floor(tau), color="0.5", linestyle="--", linewidth=1, label="wall: only more d help")
-        panel.set(xscale="log", yscale="log", yticks=(0.02, 0.05, 0.1, 0.2, 0.5), yticklabels=(0.02, 0.05, 0.1, 0.2, 0.5),
-                  title=f"scatter over d: τ = {tau:g}; grid phase {phase}")
+            panel.axhline(
+                floor(tau), color="0.5", linestyle="--", linewidth=1, label="wall: only more d help"
+            )
+        panel.set(
+            xscale="log",
+            yscale="log",
+            yticks=(0.02, 0.05, 0.1, 0.2, 0.5),
+            yticklabels=(0.02, 0.05, 0.1, 0.2, 0.5),
+            title=f"scatter over d: τ = {tau:g}; grid phase {phase}",
+        )
         panel.minorticks_off()
     for panel in panels[-1]:
         panel.set_xlabel("trainings")
     for panel in panels[:, 0]:
         panel.set_ylabel("RMSE of the exponent")
-    panels[0, -1].legend(frameon=False, fontsize=8, title="beside each point: coverage of 95 %", title_fontsize=8)
+    panels[0, -1].legend(
+        frameon=False, fontsize=8, title="beside each point: coverage of 95 %", title_fontsize=8
+    )
     drawing.savefig(path, dpi=150)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Trainings against the error of an exponent, by procedure.")
-    parser.add_argument("--repeats", type=int, default=100, help="simulated sweeps per procedure, phase and tau")
+    parser = argparse.ArgumentParser(
+        description="Trainings against the error of an exponent, by procedure."
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=100, help="simulated sweeps per procedure, phase and tau"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=None, help="folder for procedures.csv, .json and .png")
-    parser.add_argument("--json", type=Path, default=None, help="folder of the figures of all benchmarks")
+    parser.add_argument(
+        "--out", type=Path, default=None, help="folder for procedures.csv, .json and .png"
+    )
+    parser.add_argument(
+        "--json", type=Path, default=None, help="folder of the figures of all benchmarks"
+    )
     options = parser.parse_args(arguments)
     table = study(options.repeats, options.seed)
-    shown = table.assign(rmse=[f"{r:.3f} ± {e:.3f}" for r, e in zip(table["rmse"], table["rmse_error"], strict=True)])
-    print(shown.drop(columns=["family", "rmse_error", "repeats"]).to_string(index=False, float_format=lambda v: f"{v:.3g}"))
+    shown = table.assign(
+        rmse=[f"{r:.3f} ± {e:.3f}" for r, e in zip(table["rmse"], table["rmse_error"], strict=True)]
+    )
+    print(
+        shown.drop(columns=["family", "rmse_error", "repeats"]).to_string(
+            index=False, float_format=lambda v: f"{v:.3g}"
+        )
+    )
     said = lines(table)
     print("\n".join(said))
     if options.json is not None:
         best = equal_rmse(table, "varied", 0.0, "grid").iloc[-1]
-        aim = Aim(f"trainings of the grid in factors of two / {best['procedure']}, equal error, tau = 0", float(best["ratio"]), 2.0)
+        aim = Aim(
+            f"trainings of the grid in factors of two / {best['procedure']}, equal error, tau = 0",
+            float(best["ratio"]),
+            2.0,
+        )
         finish("procedures", {"rows": table.to_dict("records"), "lines": said}, [aim], options.json)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(options.out / "procedures.csv", index=False)
-        record = {"rows": table.to_dict("records"), "lines": said, "floor": floor(TAUS[-1]), "seed": options.seed}
+        record = {
+            "rows": table.to_dict("records"),
+            "lines": said,
+            "floor": floor(TAUS[-1]),
+            "seed": options.seed,
+        }
         (options.out / "procedures.json").write_text(json.dumps(record, indent=1) + "\n")
         figure(table, options.out / "procedures.png")
 

@@ -1,5 +1,6 @@
-"""What every benchmark ends with: the aims, each met or short, and one JSON file per machine that holds the figures of all benchmarks, so
-that figures of different machines can be laid side by side and never be mixed."""
+"""What every benchmark ends with: the aims, each met or short, and one JSON file per machine that
+holds the figures of all benchmarks, so that figures of different machines can be laid side by side
+and never be mixed."""
 
 from __future__ import annotations
 
@@ -40,16 +41,32 @@ class Aim:
 
 def machine(device: str = "cpu") -> dict[str, Any]:
     """What the figures depend on."""
-    return {"hardware": hardware(torch.device(device)), "cores": os.cpu_count(), "torch": torch.__version__,
-            "python": sys.version.split()[0], "capability": torch.backends.cpu.get_cpu_capability()}
+    return {
+        "hardware": hardware(torch.device(device)),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "python": sys.version.split()[0],
+        "capability": torch.backends.cpu.get_cpu_capability(),
+    }
 
 
-def finish(benchmark: str, figures: Any, aims: list[Aim], folder: Path | None = RESULTS, device: str = "cpu") -> Mapping[str, Any]:
-    """Print the aims and put the figures into ``<folder>/<hardware>.json`` under the benchmark's name (None: only print)."""
+def finish(
+    benchmark: str,
+    figures: Any,
+    aims: list[Aim],
+    folder: Path | None = RESULTS,
+    device: str = "cpu",
+) -> Mapping[str, Any]:
+    """Print the aims and put the figures into ``<folder>/<hardware>.json`` under the benchmark's
+    name (None: only print)."""
     for aim in aims:
         print(aim)
-    entry = {"machine": machine(device), "date": time.strftime("%Y-%m-%d"), "figures": figures,
-             "aims": [asdict(aim) | {"met": aim.met} for aim in aims]}
+    entry = {
+        "machine": machine(device),
+        "date": time.strftime("%Y-%m-%d"),
+        "figures": figures,
+        "aims": [asdict(aim) | {"met": aim.met} for aim in aims],
+    }
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^a-z0-9]+", "-", entry["machine"]["hardware"].lower()).strip("-")

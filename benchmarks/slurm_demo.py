@@ -1,6 +1,7 @@
-"""`make slurm-demo`: the whole cycle of a launch on a real SLURM of four virtual nodes on this machine, every command printed before it
-runs. Some cells are bound to fail (a singular kernel), so that failures, logs and retries are seen too. Needs root and Debian's
-slurm-wlm, which is installed if it is missing; nothing of it stays behind but the results folder."""
+"""`make slurm-demo`: the whole cycle of a launch on a real SLURM of four virtual nodes on this
+machine, every command printed before it runs. Some cells are bound to fail (a singular kernel), so
+that failures, logs and retries are seen too. Needs root and Debian's slurm-wlm, which is installed
+if it is missing; nothing of it stays behind but the results folder."""
 
 from __future__ import annotations
 
@@ -11,19 +12,36 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bfc.errors import UserError
-from bfc.launch import box
+import slurm_cluster as box
 
-SWEEP = ("hydra/launcher=slurm", "target.d=4,6,8", "schedule=staged,joint", "schedule.steps=400", "schedule.check_every=50",
-         "measure.n=[16,32,64,128,256,512]", "measure.seeds=8", "measure.test=1024", "measure.confirm=0", "compute.device=cpu",
-         "baseline=rbf", "baseline.n_max=256", "baseline.ridge=0,1e-6", "baseline.bandwidth=1e8", "hydra.launcher.mem=300M",
-         "hydra.launcher.cells_per_task=2")
+from bfc.errors import UserError
+
+SWEEP = (
+    "hydra/launcher=slurm",
+    "target.d=4,6,8",
+    "schedule=staged,joint",
+    "schedule.steps=400",
+    "schedule.check_every=50",
+    "measure.n=[16,32,64,128,256,512]",
+    "measure.seeds=8",
+    "measure.test=1024",
+    "measure.confirm=0",
+    "compute.device=cpu",
+    "baseline=rbf",
+    "baseline.n_max=256",
+    "baseline.ridge=0,1e-6",
+    "baseline.bandwidth=1e8",
+    "hydra.launcher.mem=300M",
+    "hydra.launcher.cells_per_task=2",
+)
 
 
 def bfc(folder: Path, *arguments: str) -> int:
     """Show a command and run it."""
     print(f"\n$ bfc {' '.join(arguments)}", flush=True)
-    return subprocess.run([sys.executable, "-m", "bfc.cli", *arguments], cwd=folder, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "bfc.cli", *arguments], cwd=folder, check=False
+    ).returncode
 
 
 def main() -> int:

@@ -1,5 +1,5 @@
-"""The committed figures as Markdown: per machine the aims of every benchmark, what a step and a curve cost there, and the roofline
-sentences, so that a page in the docs is printed and never typed.
+"""The committed figures as Markdown: per machine the aims of every benchmark, what a step and a
+curve cost there, and the roofline sentences, so that a page in the docs is printed and never typed.
 
     python -m benchmarks.table [--json FOLDER]
 """
@@ -29,16 +29,46 @@ def aims(found: Mapping[str, Any]) -> Iterator[str]:
     for benchmark, entry in sorted(found.items()):
         for aim in entry["aims"]:
             sign = "≤" if aim["at_most"] else "≥"
-            rows.append((benchmark, aim["name"], f"{aim['figure']:.3g}", f"{sign} {aim['aim']:g}", "met" if aim["met"] else "short"))
+            rows.append(
+                (
+                    benchmark,
+                    aim["name"],
+                    f"{aim['figure']:.3g}",
+                    f"{sign} {aim['aim']:g}",
+                    "met" if aim["met"] else "short",
+                )
+            )
     yield from table(("benchmark", "figure", "measured", "aim", ""), rows)
 
 
 def steps(figures: Mapping[str, Any]) -> Iterator[str]:
     """Replica-steps per second of every side."""
     sides = ("stack", "loop", "vmap", "jax", "eager", "products")
-    rows = [(case, str(row["replicas"]), *(f"{row[side]:,.0f}" for side in sides), f"{row['of_wall']:.0%}")
-            for case, values in figures.items() if isinstance(values, Mapping) for row in values["rows"]]
-    yield from table(("network", "R", "ours", "plain loop", "vmap", "JAX", "not recorded", "products alone", "of the unfused limit"), rows)
+    rows = [
+        (
+            case,
+            str(row["replicas"]),
+            *(f"{row[side]:,.0f}" for side in sides),
+            f"{row['of_wall']:.0%}",
+        )
+        for case, values in figures.items()
+        if isinstance(values, Mapping)
+        for row in values["rows"]
+    ]
+    yield from table(
+        (
+            "network",
+            "R",
+            "ours",
+            "plain loop",
+            "vmap",
+            "JAX",
+            "not recorded",
+            "products alone",
+            "of the unfused limit",
+        ),
+        rows,
+    )
     yield ""
     for case, values in figures.items():
         if isinstance(values, Mapping):
@@ -48,32 +78,101 @@ def steps(figures: Mapping[str, Any]) -> Iterator[str]:
 
 def curves(figures: Mapping[str, Any]) -> Iterator[str]:
     """Seconds of whole curves in float64."""
-    rows = [(str(row["n"]), f"{row['matrix_s']:.2f}", f"{row['factor_s']:.2f}", f"{row['factor_of_peak']:.0%}", f"{row['curve_s']:.2f}",
-             f"{row['of_peak']:.0%}") for row in figures["rows"]]
-    yield from table(("n", "matrix, s", "factor, s", "of the float64 product rate", "curve at every n, s", "of it"), rows)
+    rows = [
+        (
+            str(row["n"]),
+            f"{row['matrix_s']:.2f}",
+            f"{row['factor_s']:.2f}",
+            f"{row['factor_of_peak']:.0%}",
+            f"{row['curve_s']:.2f}",
+            f"{row['of_peak']:.0%}",
+        )
+        for row in figures["rows"]
+    ]
+    yield from table(
+        (
+            "n",
+            "matrix, s",
+            "factor, s",
+            "of the float64 product rate",
+            "curve at every n, s",
+            "of it",
+        ),
+        rows,
+    )
 
 
 def cost(figures: Mapping[str, Any]) -> Iterator[str]:
     """What ``bfc plan`` predicts with, beside what was measured."""
-    rows = [(row["network"], f"{row['parameters']:,.0f}", str(row["replicas"]), str(row["batch"]), f"{1e3 * row['seconds']:.2f}",
-             f"{1e6 * row['seconds'] / row['replicas']:.0f}", f"{row['model_over_measured']:.2f}") for row in figures["training"]]
-    yield from table(("network", "parameters", "R", "batch", "ms per step", "µs per replica-step", "model / measured"), rows)
+    rows = [
+        (
+            row["network"],
+            f"{row['parameters']:,.0f}",
+            str(row["replicas"]),
+            str(row["batch"]),
+            f"{1e3 * row['seconds']:.2f}",
+            f"{1e6 * row['seconds'] / row['replicas']:.0f}",
+            f"{row['model_over_measured']:.2f}",
+        )
+        for row in figures["training"]
+    ]
+    yield from table(
+        (
+            "network",
+            "parameters",
+            "R",
+            "batch",
+            "ms per step",
+            "µs per replica-step",
+            "model / measured",
+        ),
+        rows,
+    )
     yield ""
-    rows = [(row["baseline"], str(row["n"]), str(row["d"]), f"{row['seconds']:.2f}", f"{row['model_over_measured']:.2f}")
-            for row in figures["curves"]]
+    rows = [
+        (
+            row["baseline"],
+            str(row["n"]),
+            str(row["d"]),
+            f"{row['seconds']:.2f}",
+            f"{row['model_over_measured']:.2f}",
+        )
+        for row in figures["curves"]
+    ]
     yield from table(("kernel", "n", "d", "seconds of a curve", "model / measured"), rows)
 
 
 def stacks(figures: Mapping[str, Any]) -> Iterator[str]:
     """Rates against the size of a stack, and the size that is chosen."""
     sizes = ("1", "2", "4", "8", "16", "32")
-    rows = [(row["network"], f"{row['bytes'] / 1e6:.2f}", *(f"{row['rates'][size]:,.0f}" for size in sizes), str(row["chosen"]),
-             f"{row['of_best']:.2f}") for row in figures["rows"]]
-    yield from table(("network", "MB a step writes", *(f"R = {size}" for size in sizes), "chosen", "of the best rate"), rows)
+    rows = [
+        (
+            row["network"],
+            f"{row['bytes'] / 1e6:.2f}",
+            *(f"{row['rates'][size]:,.0f}" for size in sizes),
+            str(row["chosen"]),
+            f"{row['of_best']:.2f}",
+        )
+        for row in figures["rows"]
+    ]
+    yield from table(
+        (
+            "network",
+            "MB a step writes",
+            *(f"R = {size}" for size in sizes),
+            "chosen",
+            "of the best rate",
+        ),
+        rows,
+    )
 
 
-PARTS = {"training": ("Replica-steps per second", steps), "curves": ("Learning curves in float64", curves),
-         "stacks": ("Replica-steps per CPU-second against the stack's size", stacks), "cost": ("What things cost", cost)}
+PARTS = {
+    "training": ("Replica-steps per second", steps),
+    "curves": ("Learning curves in float64", curves),
+    "stacks": ("Replica-steps per CPU-second against the stack's size", stacks),
+    "cost": ("What things cost", cost),
+}
 
 
 def page(folder: Path) -> Iterator[str]:
@@ -86,12 +185,19 @@ def page(folder: Path) -> Iterator[str]:
         yield from aims(found)
         for benchmark, (title, part) in PARTS.items():
             if benchmark in found:
-                yield from ("", f"**{title}** (`python -m benchmarks.{benchmark}`)", "", *part(found[benchmark]["figures"]))
+                yield from (
+                    "",
+                    f"**{title}** (`python -m benchmarks.{benchmark}`)",
+                    "",
+                    *part(found[benchmark]["figures"]),
+                )
         yield ""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, help="folder of the figures")
     print("\n".join(page(parser.parse_args(arguments).json)))
 

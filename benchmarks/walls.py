@@ -1,5 +1,6 @@
-"""What no program on this machine can pass: the measured rate of a large matrix product and of a large copy, and what one optimizer step of
-a network must do of either, so that every figure can be read as a share of a wall and the wall be named."""
+"""What no program on this machine can pass: the measured rate of a large matrix product and of a
+large copy, and what one optimizer step of a network must do of either, so that every figure can be
+read as a share of a wall and the wall be named."""
 
 from __future__ import annotations
 
@@ -10,19 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bfc import products
+from bfc import matmul as products
 
 
 def clock(device: torch.device) -> float:
-    """Seconds: of the process on a CPU, so that another program does not enter; of the wall on a GPU, when its work is done."""
+    """Seconds: of the process on a CPU, so that another program does not enter; of the wall on a
+    GPU, when its work is done."""
     if device.type == "cpu":
         return time.process_time()
     torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
-def rate(work: Callable[[], Any], amount: float, device: torch.device, seconds: float = 0.5) -> float:
-    """Amount per second of ``work`` repeated, after a warm-up; several calls to one reading of the clock."""
+def rate(
+    work: Callable[[], Any], amount: float, device: torch.device, seconds: float = 0.5
+) -> float:
+    """Amount per second of ``work`` repeated, after a warm-up; several calls to one reading of the
+    clock."""
     for budget in (seconds / 5, seconds):
         done, calls, began = 0, 1, clock(device)
         while (taken := clock(device) - began) < budget:
@@ -34,8 +39,8 @@ def rate(work: Callable[[], Any], amount: float, device: torch.device, seconds: 
 
 
 def product_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
-    """Floating-point operations per second of a large matrix product, by the fastest library that the stack uses (one thread on a CPU; TF32
-    is off in torch unless asked for)."""
+    """Floating-point operations per second of a large matrix product, by the fastest library that
+    the stack uses (one thread on a CPU; TF32 is off in torch unless asked for)."""
     size = 1024 if device.type == "cpu" else 8192
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     out = torch.empty_like(a)
@@ -52,8 +57,11 @@ def copy_rate(device: torch.device) -> float:
     return rate(lambda: target.copy_(source), 2 * source.nbytes, device)
 
 
-def products_alone(pairs: list[tuple[Tensor, Tensor]], device: torch.device, seconds: float) -> float:
-    """Rounds per second of nothing but these products, single matrices on a CPU by oneDNN, from which they were recorded."""
+def products_alone(
+    pairs: list[tuple[Tensor, Tensor]], device: torch.device, seconds: float
+) -> float:
+    """Rounds per second of nothing but these products, single matrices on a CPU by oneDNN, from
+    which they were recorded."""
     outs = [a @ b for a, b in pairs]
 
     def work() -> None:

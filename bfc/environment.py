@@ -1,4 +1,5 @@
-"""Where a number is made: the device that is asked for; versions, commit, uncommitted changes and hardware, stored beside every result."""
+"""Where a number is made: the device that is asked for; versions, commit, uncommitted changes and
+hardware, stored beside every result."""
 
 from __future__ import annotations
 
@@ -18,10 +19,21 @@ from bfc.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "submitit", "wandb", "pandas", "pyarrow", "matplotlib")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "hydra-core",
+    "omegaconf",
+    "submitit",
+    "wandb",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+)
 MOST_DIFF = 200_000
 ORIGIN = "origin.json"
-"""Beside a copy of the package (:mod:`bfc.launch.snapshot`): the commit and changes it was made from."""
+"""Beside a copy of the package (:mod:`bfc.launch.code_copy`): the commit and changes it was made
+from."""
 SLURM = ("JOB_ID", "ARRAY_JOB_ID", "ARRAY_TASK_ID", "RESTART_COUNT", "JOB_PARTITION", "JOB_NAME")
 SECRET = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD)$")
 
@@ -30,16 +42,26 @@ def environment(device: torch.device) -> dict[str, Any]:
     """A mapping of plain values."""
     import torch
 
-    return {"python": sys.version.split()[0], "platform": platform.platform(), "hardware": hardware(device), "cores": os.cpu_count(),
-            "torch_threads": torch.get_num_threads(), "packages": {name: version for name in PACKAGES if (version := _version(name))},
-            **code_origin(), "slurm": {name.lower(): value for name in SLURM if (value := os.environ.get(f"SLURM_{name}"))},
-            "node": os.environ.get("SLURMD_NODENAME") or platform.node(), "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "hardware": hardware(device),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        **code_origin(),
+        "slurm": {
+            name.lower(): value for name in SLURM if (value := os.environ.get(f"SLURM_{name}"))
+        },
+        "node": os.environ.get("SLURMD_NODENAME") or platform.node(),
+        "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+    }
 
 
 @functools.cache
 def code_origin() -> dict[str, str | None]:
-    """``commit`` and uncommitted ``diff`` that the running code comes from, None where it is no checkout. Asked once, since what a
-    process has loaded does not change with its files."""
+    """``commit`` and uncommitted ``diff`` that the running code comes from, None where it is no
+    checkout. Asked once, since what a process has loaded does not change with its files."""
     copied = Path(__file__).parents[1] / ORIGIN
     if copied.is_file():
         return json.loads(copied.read_text())
@@ -48,19 +70,26 @@ def code_origin() -> dict[str, str | None]:
 
 
 def resolve_device(name: str) -> torch.device:
-    """The torch device; refuses a GPU that torch cannot see, also where SLURM has granted one and ``auto`` would pass it over."""
+    """The torch device; refuses a GPU that torch cannot see, also where SLURM has granted one and
+    ``auto`` would pass it over."""
     import torch
 
     granted = os.environ.get("CUDA_VISIBLE_DEVICES") if "SLURM_JOB_ID" in os.environ else None
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
         if name.startswith("cuda:") and int(name[5:]) >= count:
-            raise UserError(f"compute.device={name}: must be below cuda:{count}, torch sees {count} GPU(s)")
+            raise UserError(
+                f"compute.device={name}: must be below cuda:{count}, torch sees {count} GPU(s)"
+            )
         return torch.device("cuda" if name == "auto" else name)
-    if name.startswith("cuda") or (name == "auto" and granted not in (None, "", "-1", "NoDevFiles")):
+    if name.startswith("cuda") or (
+        name == "auto" and granted not in (None, "", "-1", "NoDevFiles")
+    ):
         found = f"SLURM granted GPU {granted} but " if granted else ""
-        raise UserError(f"compute.device={name}: {found}torch {torch.__version__} sees no GPU; install a CUDA build of torch "
-                        "(README, GPU) or set compute.device=cpu")
+        raise UserError(
+            f"compute.device={name}: {found}torch {torch.__version__} sees no GPU; install a CUDA build of torch "
+            "(README, GPU) or set compute.device=cpu"
+        )
     return torch.device("cpu")
 
 
@@ -73,7 +102,9 @@ def hardware(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.partition(":")[2].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
@@ -91,7 +122,13 @@ def _git() -> tuple[str | None, str | None]:
 
     def git(*arguments: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10, check=False)
+            done = subprocess.run(
+                ["git", "-C", str(here), *arguments],
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=False,
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
@@ -102,8 +139,8 @@ def _git() -> tuple[str | None, str | None]:
 
 
 def scrub(text: str) -> str:
-    """``text`` without the value of any variable of the environment that is named as a secret, so that a key which stands in a changed
-    file or in an error is neither stored nor shown."""
+    """``text`` without the value of any variable of the environment that is named as a secret, so
+    that a key which stands in a changed file or in an error is neither stored nor shown."""
     for name, value in os.environ.items():
         if len(value) >= 8 and SECRET.search(name):
             text = text.replace(value, f"<{name}>")

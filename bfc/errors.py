@@ -1,15 +1,20 @@
-"""The one error a user's mistake raises: a single sentence that says what is wrong, what is allowed and the
-nearest valid name, so that every entry point can print it and leave with a non-zero status, never a traceback."""
+"""The one error a user's mistake raises: a single sentence that says what is wrong, what is allowed
+and the nearest valid name, so that every entry point can print it and leave with a non-zero status,
+never a traceback."""
 
 from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
+
+_OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory", re.I)
 
 
 class UserError(ValueError):
-    """A mistake in what was asked for; its message is one sentence meant to be read by the person who asked."""
+    """A mistake in what was asked for; its message is one sentence meant to be read by the person
+    who asked."""
 
 
 def require(condition: bool, key: str, value: object, allowed: str) -> None:
@@ -36,3 +41,18 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 def similar(name: str, allowed: Iterable[str]) -> str | None:
     """The one valid name that ``name`` looks like, if any."""
     return next(iter(difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)), None)
+
+
+def describe_error(error: BaseException) -> str | None:
+    """The sentence for an error that the reader can do something about; None for a fault of this
+    program."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'input/output'}: {error.strerror or error}"
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
+    ):
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"memory does not suffice ({first}); compute.stack, optimizer.batch, measure.test, probe.rows or target.d must be smaller"
+    return None

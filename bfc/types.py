@@ -1,51 +1,67 @@
-"""Every contract of the library in one file: what a target, a learner, a probe, a baseline, a measure and a tracker must
-offer. Read this once and you can add any of them as one Python file and one YAML, with no registry to edit.
+"""Every contract of the library in one file.
 
-Shapes: R replicas (trainings fused in one stack, one seed each), B rows, d input coordinates, L the depth.
-Every component is a frozen dataclass: its fields are its YAML keys, its ``__post_init__`` refuses bad values with
-a :class:`bfc.errors.UserError`, and its class attribute ``numerics`` (an integer) is raised when a fix changes results.
+What a target, a task, a representation, a learner, a schedule, an optimizer, a probe, a baseline, a
+measure, an observer and a tracker must offer. Read this once and you can add any of them as one
+Python file and one YAML, with no registry to edit.
+
+Shapes: R replicas (trainings fused in one stack, one seed each), B rows, d input coordinates, L the
+depth. Every component is a frozen dataclass: its fields are its YAML keys, its ``__post_init__``
+refuses invalid values with a :class:`bfc.errors.UserError`. Its class attributes are
+``identity_name``, the name under which it enters the hash of a cell whatever it is called or
+wherever it lives later, and ``version``, an integer that is raised when a fix changes results.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from bfc.snapshot import Snapshot
+
 Params = dict[str, Tensor]
 """Stacked parameters: name → tensor of shape (R, ...)."""
+Row = Mapping[str, Any]
+"""One stored training: column → value."""
 
 
 @dataclass(frozen=True)
 class Theory:
-    """A predicted scaling of n* for one kind of method: n* grows as d^exponent; ``source`` cites where this is said,
-    ``bound`` is ``upper``, ``lower`` or ``rate``; ``nstar`` is the predicted n* at the target's own d, where the source gives its
-    constants, too."""
+    """A predicted scaling of n* for one kind of method: n* grows as d^exponent."""
 
     exponent: float
     bound: str
+    """``upper``, ``lower`` or ``rate``."""
     source: str
+    """Where this is said."""
     nstar: float | None = None
+    """The predicted n* at the target's own d, where the source gives its constants."""
 
 
 class Draw(Protocol):
-    """R realisations of (target, training pool, test set), one per seed, each a function of its seed alone. Methods with a body are
-    inherited by deriving from this class."""
+    """R realisations of (target, training pool, test set), one per seed, each a function of its
+    seed.
+
+    Methods with a body are inherited by deriving from this class.
+    """
 
     seeds: tuple[int, ...]
     variance: Tensor
     """Population variance of f*, shape (R,), float64."""
     variance_error: Tensor
     """Standard error of ``variance``, shape (R,); zero where it is exact."""
-    known: dict[str, Tensor]
-    """What a learner may be told about the target (for instance its coefficients), name → (R, ...)."""
+    revealed: dict[str, Tensor]
+    """What a learner may use of the target (for instance its coefficients), name → (R, ...)."""
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        """Inputs of the given row numbers (R, B) → (R, B, d). ``role`` names the stream (``train``, ``test``,
-        ``validation``, ``reference``); row i never depends on how many rows are asked for."""
+        """Inputs of the given row numbers (R, B) → (R, B, d).
+
+        ``role`` names the stream (``train``, ``test``, ``validation``, ``reference``); row i never
+        depends on how many rows are asked for.
+        """
         ...
 
     def labels(self, x: Tensor) -> Tensor:
@@ -53,17 +69,19 @@ class Draw(Protocol):
         ...
 
     def encode(self, x: Tensor) -> Tensor:
-        """What a method is given of the inputs, (R, B, d) → (R, B, input_width); x itself without a representation."""
+        """The inputs as a method sees them, (R, B, d) → (R, B, input_width)."""
         return x
 
     def observe(self, role: str, rows: Tensor, x: Tensor) -> Tensor:
-        """The labels a method is given for these rows, (R, B); with role ``test`` the truth it is judged against. Label noise depends
-        on (seed, role, row) only."""
+        """The labels as a method sees them, (R, B); with role ``test`` the truth it is judged by.
+
+        Label noise depends on (seed, role, row) only.
+        """
         return self.labels(x)
 
     @property
     def chance(self) -> Tensor:
-        """Error of the best constant predictor, shape (R,), float64: what a relative risk of 1 is."""
+        """Error of the best constant predictor, (R,), float64: what a relative risk of 1 is."""
         return self.variance
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
@@ -76,16 +94,19 @@ class Draw(Protocol):
 
 
 def sample(draw: Draw, role: str, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """What a method sees of the given rows (R, B): encoded inputs (R, B, input_width) and observed labels (R, B)."""
+    """Encoded inputs (R, B, input_width) and observed labels (R, B) of the given rows (R, B)."""
     x = draw.inputs(role, rows)
     return draw.encode(x), draw.observe(role, rows, x)
 
 
 class Target(Protocol):
-    """A family of functions f*: R^d → R with its input law, redrawn for every seed. Methods with a body are inherited by deriving
-    from this class."""
+    """A family of functions f*: R^d → R with its input law, redrawn for every seed.
 
-    numerics: ClassVar[int]
+    Methods with a body are inherited by deriving from this class.
+    """
+
+    identity_name: ClassVar[str]
+    version: ClassVar[int]
     d: int
 
     @property
@@ -100,24 +121,30 @@ class Target(Protocol):
 
     @property
     def outputs(self) -> int:
-        """Numbers a method answers a row with: 1, out of shape (R, B), or a score per class, (R, B, outputs), with labels (R, B) that are
-        class numbers."""
+        """Numbers a method answers a row with.
+
+        1: answers of shape (R, B). More: a score per class, (R, B, outputs), with labels (R, B)
+        that are class numbers.
+        """
         return 1
 
     @property
-    def available(self) -> int | None:
+    def n_available(self) -> int | None:
         """Training rows there are; None: any number."""
         return None
 
     @property
     def gaps(self) -> Mapping[int, float]:
-        """Level → what the level above adds to the label, alpha_{l+1}^2, 0 at the top: the information gap by which a schedule can end
-        a phase. Empty where a target has no such coefficients."""
+        """Level → the information gap by which a schedule can end a phase.
+
+        The gap of level l is what the level above adds to the label, alpha_{l+1}^2, 0 at the top.
+        Empty where a target has no such coefficients.
+        """
         return {}
 
     @property
     def input_width(self) -> int:
-        """Number of coordinates that a method is given: d, or the width of a representation."""
+        """Coordinates that a method is given: d, or the width of a representation."""
         return self.d
 
     def loss(self, out: Tensor, y: Tensor) -> Tensor:
@@ -125,14 +152,24 @@ class Target(Protocol):
         return (out - y).square()
 
     def error(self, out: Tensor, y: Tensor) -> Tensor:
-        """Error per row, of the shape of ``out``: its mean over fresh rows, divided by ``Draw.chance``, is the relative risk."""
+        """Error per row, of the shape of ``out``.
+
+        Its mean over fresh rows, divided by ``Draw.chance``, is the relative risk.
+        """
         return (out - y).square()
 
-    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Draw: ...
+    def draw(
+        self,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Draw: ...
 
     def facts(self) -> Mapping[str, Any]:
-        """Plain values that follow from the fields and that a reader of a stored configuration should see, such as the harmonic
-        decomposition; no part of the identity."""
+        """Plain values that follow from the fields, for readers of a stored configuration.
+
+        For instance the harmonic decomposition; no part of the identity.
+        """
         return {}
 
     def theory(self) -> Mapping[str, Theory]:
@@ -140,65 +177,106 @@ class Target(Protocol):
         return {}
 
 
-class Lens(Protocol):
-    """Something laid over a target: a task (which labels are seen, which loss trains, which error is judged) or a representation
-    (which features of x a method is given)."""
+class TargetWrapper(Protocol):
+    """Something laid over a target: a task or a representation.
 
-    numerics: ClassVar[int]
+    A task says which labels are seen, which loss trains and which error is judged; a
+    representation says which features of x a method is given.
+    """
 
-    def over(self, target: Target) -> Target:
-        """The target as methods see it; refuses one it does not fit (:class:`bfc.errors.UserError`). See
-        :class:`bfc.targets.wrapped.Wrapped`."""
+    identity_name: ClassVar[str]
+    version: ClassVar[int]
+
+    def wrap(self, target: Target) -> Target:
+        """The target as methods see it (see :class:`bfc.targets.wrapped.Wrapped`).
+
+        Raises :class:`bfc.errors.UserError` for a target it does not fit.
+        """
         ...
 
 
-class Learner(Protocol):
-    """An architecture as pure functions over stacked parameters, written once for R replicas (R = 1 is not special). Methods with a
-    body are optional parts, inherited by deriving from this class."""
+@dataclass(frozen=True)
+class Stage:
+    """A phase of a schedule made concrete for a learner's groups and levels."""
 
-    numerics: ClassVar[int]
+    name: str
+    train: tuple[str, ...]
+    """The groups that train."""
+    present: frozenset[str]
+    """The groups that exist in the network."""
+    steps: int
+    until: float | None = None
+    """The phase also ends once the training loss is at most this multiple of ``gap`` or chance."""
+    penalties: Mapping[str, float] = field(default_factory=dict)
+    gap: int | None = None
+    """The level whose information gap ``until`` is a multiple of; None: of chance."""
+    added: frozenset[str] = frozenset()
+    """The groups that no earlier stage had in the network."""
+
+
+class Learner(Protocol):
+    """An architecture as pure functions over stacked parameters (R = 1 is not special).
+
+    Methods with a body are optional parts, inherited by deriving from this class.
+    """
+
+    identity_name: ClassVar[str]
+    version: ClassVar[int]
     needs_reference: ClassVar[bool]
     """Whether ``statistics`` wants unlabelled reference inputs."""
-    many_outputs: ClassVar[bool] = False
-    """Whether targets with several outputs will do."""
+    supports_multi_output: ClassVar[bool] = False
+    supports_multi_output: ClassVar[bool] = False
+    """Whether it can be trained on targets with several outputs."""
 
     def check(self, target: Target) -> None:
         """Refuse a target this learner cannot be trained on (:class:`bfc.errors.UserError`)."""
         ...
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
-        """Refuse a set of groups that makes no network, such as a level without the one it reads."""
+        """Refuse groups that make no network, such as a level without the one it reads."""
         ...
 
-    def pullback(self, params: Params, x: Tensor, present: frozenset[str],
-                 trained: frozenset[str]) -> tuple[Tensor, Callable[[Tensor], Params]] | None:
-        """The outputs of :meth:`forward` in training and its reverse pass written by hand: from the gradient with respect to the
-        outputs (R, B) to those of the parameters named in ``trained`` that the outputs depend on. None: automatic differentiation."""
+    def vjp(
+        self, params: Params, x: Tensor, present: frozenset[str], trained: frozenset[str]
+    ) -> tuple[Tensor, Callable[[Tensor], Params]] | None:
+        """The outputs of :meth:`forward` in training, and its reverse pass written by hand.
+
+        The reverse pass maps the gradient with respect to the outputs (R, B) to those of the
+        parameters in ``trained`` that the outputs depend on. None: automatic differentiation.
+        """
         return None
 
     def levels(self, target: Target) -> tuple[int, ...]:
-        """The levels that a schedule's ``{l}`` runs over; the target's own, unless the architecture has its own depth."""
+        """The levels that a schedule's ``{l}`` runs over; by default those of the target."""
         return target.levels
 
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
-        """Parameter group → parameter names. Level groups are called ``level2`` ... ``levelL``; schedules use these names.
-        Parameters in no group are constants of the training."""
+        """Parameter group → parameter names.
+
+        Level groups are called ``level2`` ... ``levelL``; schedules use these names. Parameters in
+        no group are constants of the training.
+        """
         ...
 
     def rates(self, target: Target) -> Mapping[str, float]:
-        """Parameter name → multiplier of the learning rate, where it is not 1 (mean-field parametrisations)."""
+        """Parameter name → multiplier of the learning rate, where it is not 1."""
         return {}
 
     def penalties(self, target: Target) -> tuple[str, ...]:
         """Names of the regularisers that a phase of a schedule may switch on."""
         return ()
 
-    def penalty(self, params: Params, present: frozenset[str], weights: Mapping[str, float]) -> Tensor | None:
-        """Regulariser (R,) added to the mean training loss; ``weights`` are the coefficients of the phase. None: nothing to add."""
+    def penalty(
+        self, params: Params, present: frozenset[str], weights: Mapping[str, float]
+    ) -> Tensor | None:
+        """Regulariser (R,) added to the mean training loss; None: nothing to add.
+
+        ``weights`` are the coefficients of the phase.
+        """
         return None
 
-    def begin(self, params: Params, draw: Draw, stage: Any) -> Params:
-        """Parameters (R, ...) that are set anew when a phase begins, for instance one level from another; only those that change."""
+    def on_phase_start(self, params: Params, draw: Draw, stage: Stage) -> Params:
+        """Parameters (R, ...) that are set anew when a phase begins; only those that change."""
         return {}
 
     def project(self, params: Params) -> None:
@@ -209,139 +287,325 @@ class Learner(Protocol):
         ...
 
     def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        """Centring constants measured on unlabelled reference inputs (R, B, d); empty if the learner has none."""
+        """Centring constants measured on unlabelled reference inputs (R, B, d); may be empty."""
         ...
 
-    def forward(self, params: Params, x: Tensor, present: frozenset[str],
-                statistics: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Outputs (R, B) for inputs (R, B, d). Groups not in ``present`` are absent from the network. Without
-        ``statistics`` the batch itself is used to centre (training); with them the output of a row is a
-        function of that row (evaluation)."""
+    def forward(
+        self,
+        params: Params,
+        x: Tensor,
+        present: frozenset[str],
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Outputs (R, B) for inputs (R, B, d); groups not in ``present`` are absent.
+
+        Without ``statistics`` the batch itself is used to centre (training); with them the output
+        of a row is a function of that row (evaluation).
+        """
         ...
 
 
 class Probe(Protocol):
-    """Something measured about a trained learner at the end of every phase, and at ``looks`` steps on the way if it has any."""
+    """A measurement on a trained learner at the end of every phase, and on the way."""
 
-    numerics: ClassVar[int]
-    looks: int = 0
-    """Number of looks during a training, about evenly spaced in log steps, from step 0 on; kept in the cell's trace."""
+    identity_name: ClassVar[str]
+    version: ClassVar[int]
+    num_evals: int = 0
+    """Evaluations during a training, about evenly spaced in log steps, from step 0 on.
+
+    They are kept in the cell's table ``trace``."""
 
     def check(self, target: Target, learner: Learner) -> None:
-        """Refuse a target or learner that does not offer what is measured here (:class:`bfc.errors.UserError`)."""
+        """Refuse a target or learner that does not offer what is measured here."""
         ...
 
-    def measure(self, target: Target, draw: Draw, learner: Learner, params: Params,
-                present: frozenset[str]) -> dict[str, Tensor]:
+    def measure(
+        self,
+        target: Target,
+        draw: Draw,
+        learner: Learner,
+        params: Params,
+        present: frozenset[str],
+    ) -> dict[str, Tensor]:
         """Name → value per replica, shape (R,); NaN where it does not apply."""
         ...
 
 
 class Schedule(Protocol):
-    """When which parameter groups train; knows group names, nothing of a learner's inside (:mod:`bfc.learners.schedules`)."""
+    """When which parameter groups train; knows group names only (:mod:`bfc.schedules`)."""
 
-    numerics: ClassVar[int]
-    name: str
-    check_every: int
-    patience: int | None
+    identity_name: ClassVar[str]
+    version: ClassVar[int]
 
-    def stages(self, groups: Iterable[str], levels: Sequence[int], longer: int = 1) -> tuple[Any, ...]:
-        """The phases made concrete for a learner's groups and levels, ``longer`` times as long."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def check_every(self) -> int:
+        """Steps between two evaluations of validation and train risk."""
+        ...
+
+    @property
+    def patience(self) -> int | None:
+        """Checks without a better validation risk after which a phase ends early; None: never."""
+        ...
+
+    def stages(
+        self, groups: Iterable[str], levels: Sequence[int], longer: int = 1
+    ) -> tuple[Stage, ...]:
+        """The phases made concrete for a learner, ``longer`` times as long."""
         ...
 
 
 class Optimizer(Protocol):
-    """One step for a stack, with a learning rate and a clock per replica (:mod:`bfc.engine.optimizers`)."""
+    """One step for a stack, with a learning rate and a clock per replica (:mod:`bfc.optimizers`)."""
 
-    numerics: ClassVar[int]
+    identity_name: ClassVar[str]
+    version: ClassVar[int]
     state_names: ClassVar[tuple[str, ...]]
-    lr: float
-    batch: int
+    """Names of the buffers that it keeps, each of the shape of the parameters."""
+
+    @property
+    def lr(self) -> float: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def sampling(self) -> str:
+        """``replacement`` or ``epochs``."""
+        ...
+
+    @property
+    def warmup(self) -> int: ...
+
+    @property
+    def decay(self) -> str: ...
 
     def rate(self, clock: Tensor, steps: int) -> Tensor:
         """Multiplier of ``lr`` at step ``clock`` of a phase of ``steps`` steps."""
         ...
 
-    def step(self, flat: Tensor, grad: Tensor, state: dict[str, Tensor], lr: Tensor, clock: Tensor) -> None:
+    def step(
+        self, flat: Tensor, grad: Tensor, state: dict[str, Tensor], lr: Tensor, clock: Tensor
+    ) -> None:
         """Update ``flat`` (R, P) in place from ``grad`` (R, P); ``lr`` and ``clock`` (R, 1)."""
         ...
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A whole learning curve of one seed: risk at every n of ``n`` from nested training sets."""
+class LearningCurve:
+    """A whole learning curve of one seed: risk at every n of ``n``, on nested training sets."""
 
     n: list[int]
     risk: list[float]
 
 
 class Baseline(Protocol):
-    """A method that does not learn the hierarchy and yields a whole learning curve per seed."""
+    """A method that yields a whole learning curve per seed."""
 
-    numerics: ClassVar[int]
+    identity_name: ClassVar[str]
+    version: ClassVar[int]
+    supports_multi_output: ClassVar[bool] = False
+    supports_multi_output: ClassVar[bool] = False
+    """Whether it answers targets with several outputs."""
+
+    @property
+    def n_max(self) -> int:
+        """The largest n of its grid."""
+        ...
 
     @property
     def label(self) -> str:
-        """Short human name with what distinguishes it, for instance ``polynomial kernel (degree 4)``."""
+        """Short human name with what distinguishes it: ``polynomial kernel (degree 4)``."""
         ...
 
     def check(self, target: Target) -> None: ...
 
     def tune(self, target: Target, test: int, device: torch.device | str = "cpu") -> dict[str, Any]:
-        """Choose hyper-parameters on tuning draws (seeds never measured on); returns what was chosen and tried, as
-        plain JSON values; this dictionary is stored and passed to ``curve``."""
+        """Choose hyper-parameters on tuning draws (seeds that are never measured on).
+
+        Returns what was chosen and tried, as plain JSON values; this is stored and passed to
+        :meth:`curve`.
+        """
         ...
 
-    def curve(self, target: Target, seed: int, test: int, tuned: Mapping[str, Any],
-              device: torch.device | str = "cpu") -> Curve:
-        """Relative risk E(f - f*)^2 / Var f* on ``test`` fresh rows for every n of the baseline's grid."""
+    def curve(
+        self,
+        target: Target,
+        seed: int,
+        test: int,
+        tuned: Mapping[str, Any],
+        device: torch.device | str = "cpu",
+    ) -> LearningCurve:
+        """Relative risk E(f - f*)^2 / Var f* on ``test`` fresh rows for every n of the grid."""
         ...
 
 
 @dataclass(frozen=True)
 class Training:
-    """One fit that is asked for: ``n`` labels (0: fresh samples at every step) and a seed; ``kind`` is ``training`` or
-    ``probe`` (a longer run on fresh data that tells a plateau from a lack of data)."""
+    """One fit that is asked for: ``n`` labels (0: fresh samples at every step) and a seed."""
 
     n: int
     seed: int
     kind: str = "training"
+    """``training``, or ``confirmation``: a longer run on fresh data that tells a plateau from a
+    lack of data."""
+
+
+class Tuning(Protocol):
+    """How a learning rate is chosen before anything is measured (:mod:`bfc.measure.tuning`)."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it trains on fresh samples at every step."""
+        ...
+
+    def trainings(self) -> list[tuple[Training, float]]:
+        """Every (training, learning rate) that is tried."""
+        ...
+
+    def choose(self, risks: Mapping[tuple[float, int, int], float]) -> dict[str, Any]:
+        """What was chosen (``lr``) and tried, from (rate, n, seed) → risk."""
+        ...
+
+    def risk(self, record: Mapping[str, Any]) -> float:
+        """The risk of a finished training by which rates are compared."""
+        ...
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """How a measure goes on in a cell that already holds rows."""
+
+    measure: Measure
+    """The measure as it goes on."""
+    plan: dict[str, Any] | None
+    """What is kept with the cell (plan.json); None: nothing."""
+    request: Measure
+    """The measure as it was asked for, with what the cell keeps from earlier in its place."""
+    note: str | None = None
+    """What a user should know about what is kept."""
 
 
 class Measure(Protocol):
-    """Which trainings are asked for, given what is stored (:mod:`bfc.measure.base`)."""
+    """Which trainings are run, given what is stored (:mod:`bfc.measure.base`)."""
 
-    numerics: ClassVar[int]
-    eps: tuple[float, ...]
-    seeds: tuple[int, ...]
+    identity_name: ClassVar[str]
+    version: ClassVar[int]
+    needs_constant_rate: ClassVar[bool]
+    """Whether the learning rate must not depend on the number of steps."""
+    at_top: ClassVar[int]
+    """Fewest trainings that count as those of the largest n."""
 
-    def next_round(self, rows: Sequence[Mapping[str, Any]]) -> list[Training]:
+    @property
+    def eps(self) -> tuple[float, ...]:
+        """The relative risks at which n* is asked for."""
+        ...
+
+    @property
+    def seeds(self) -> tuple[int, ...]: ...
+
+    @property
+    def confirm(self) -> int:
+        """Confirming runs where nothing fits at the largest n."""
+        ...
+
+    @property
+    def validation(self) -> str:
+        """``inside``, ``free`` or ``none``."""
+        ...
+
+    @property
+    def validation_size(self) -> float: ...
+
+    @property
+    def test(self) -> int:
+        """Fresh test rows per seed."""
+        ...
+
+    @property
+    def tune(self) -> Tuning | None: ...
+
+    @property
+    def largest_n(self) -> int:
+        """The largest number of labels that a training may be given."""
+        ...
+
+    @property
+    def max_trainings(self) -> int:
+        """How many trainings are run at most, tuning and confirming runs not counted."""
+        ...
+
+    @property
+    def waits_for_smaller_d(self) -> bool:
+        """Whether, in a sweep, it starts from what smaller d have shown."""
+        ...
+
+    def trainings(self) -> list[Training]:
+        """Every training that is known beforehand."""
+        ...
+
+    def next_round(self, rows: Sequence[Row]) -> list[Training]:
         """Trainings to run next, a function of the stored rows alone; empty when done."""
+        ...
+
+    def is_round_complete(self, rows: Sequence[Row]) -> bool:
+        """Whether a round is complete, which is when confirming runs are considered."""
+        ...
+
+    def observe(self, batch: int, steps: int) -> tuple[int, ...]:
+        """Total steps at which the test risk is taken during a training of ``steps`` steps."""
+        ...
+
+    def resume(self, plan: Mapping[str, Any] | None, rows: Sequence[Row]) -> Resumption:
+        """The measure as it goes on in a cell that holds ``rows`` and ``plan`` (None: a new one)."""
+        ...
+
+
+class Observer(Protocol):
+    """Hears how a cell gets on; whatever it does costs the view only, never a number."""
+
+    def started(self) -> None:
+        """The cell is about to train."""
+        ...
+
+    def stored(self) -> None:
+        """New rows are stored."""
+        ...
+
+    def ended(self, error: BaseException | None) -> None:
+        """The cell has ended, with ``error`` if it failed or was stopped."""
         ...
 
 
 class Tracker(Protocol):
-    """Shows cells and studies somewhere, each from a :class:`bfc.trackers.view.View` that was made from the store. Trackers never own
-    results, run in a process of their own (:mod:`bfc.trackers.service`), and take no keys: those are their libraries' to find."""
+    """Shows cells and studies somewhere, each from a finished :class:`bfc.snapshot.Snapshot`.
+
+    Trackers never own results, run in a process of their own
+    (:mod:`bfc.application.tracker_service`), and take no keys: their libraries find those.
+    """
 
     live: bool
     """Whether a cell is also shown while it runs."""
     patience: float
-    """Seconds that a job waits for a view."""
+    """Seconds that a job waits for a snapshot to be shown."""
 
     def check(self) -> None:
-        """Refuse where what this tracker needs is not installed (:class:`bfc.errors.UserError`)."""
+        """Refuse where what this tracker needs is not installed."""
         ...
 
     def destination(self, study: str | None) -> str | None:
-        """Where the views of a study go, as a name; None where nothing is to be shown."""
+        """Where the runs of a study go, as a name; None where nothing is to be shown."""
         ...
 
-    def show(self, view: Any) -> str | None:
-        """Bring one run up to its view, however much of it was shown before, and end it unless the cell still runs. Returns an
-        address or a path. Whatever it raises costs the view only."""
+    def show(self, snapshot: Snapshot) -> str | None:
+        """Bring one run up to its snapshot, and end it unless the cell still runs.
+
+        Returns an address or a path. Whatever it raises costs the view only.
+        """
         ...
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """End the runs of cells that will not be shown any more."""
         ...

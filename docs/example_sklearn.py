@@ -1,5 +1,6 @@
-"""Makes docs/example_sklearn.csv, the table of another program that docs/measurement.md fits: scikit-learn's kernel ridge regression learns
-random quadratic forms, 8 fresh runs at each of 5 sample sizes for 6 dimensions.
+"""Makes docs/example_sklearn.csv, the table of another program that docs/measurement.md fits:
+scikit-learn's kernel ridge regression learns random quadratic forms, 8 fresh runs at each of 5
+sample sizes for 6 dimensions.
 
     python docs/example_sklearn.py"""
 
@@ -20,9 +21,19 @@ def main() -> None:
                 form = rng.standard_normal((dim, dim))
                 x = rng.standard_normal((samples + 1000, dim))
                 y = np.einsum("ni,ij,nj->n", x, form, x) - np.trace(form)
-                model = KernelRidge(kernel="poly", degree=2, gamma=1 / dim, alpha=1e-3).fit(x[:samples], y[:samples])
+                model = KernelRidge(kernel="poly", degree=2, gamma=1 / dim, alpha=1e-3).fit(
+                    x[:samples], y[:samples]
+                )
                 mse = np.mean((model.predict(x[samples:]) - y[samples:]) ** 2)
-                rows.append({"dim": dim, "samples": samples, "run": run, "test_mse": mse, "label_variance": np.var(y[samples:])})
+                rows.append(
+                    {
+                        "dim": dim,
+                        "samples": samples,
+                        "run": run,
+                        "test_mse": mse,
+                        "label_variance": np.var(y[samples:]),
+                    }
+                )
     pd.DataFrame(rows).to_csv(Path(__file__).with_suffix(".csv"), index=False, float_format="%.5g")
 
 

@@ -1,8 +1,9 @@
 """Shared by all tests: every YAML of a group of ``conf/`` becomes a case by existing.
 
-A test that takes an argument ``every_<group>`` (``every_target``, ``every_schedule`` ...) runs once per option of that group and
-receives its name; ``every_pair`` gives (learner, target) names where the learner accepts the target, ``every_fit`` (learner, target,
-schedule) names: every schedule that fits a learner on the first target it accepts, and the first such schedule on its other targets.
+A test that takes an argument ``every_<group>`` (``every_target``, ``every_schedule`` ...) runs once
+per option of that group and receives its name; ``every_pair`` gives (learner, target) names where
+the learner accepts the target, ``every_fit`` (learner, target, schedule) names: every schedule that
+fits a learner on the first target it accepts, and the first such schedule on its other targets.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import torch
 import yaml
 from torch import Tensor
 
-from bfc.config import GROUPS, check_outputs, component
 from bfc.errors import UserError
+from bfc.experiment.components import GROUPS, component
+from bfc.experiment.job import check_outputs
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -34,7 +36,11 @@ def _build(group: str, name: str, /, **changes: Any) -> Any:
 
 def _options(group: str) -> list[str]:
     """Options of a group that stand for a component."""
-    return [path.stem for path in sorted((CONF / group).glob("*.yaml")) if _node(group, path.stem).get("_target_")]
+    return [
+        path.stem
+        for path in sorted((CONF / group).glob("*.yaml"))
+        if _node(group, path.stem).get("_target_")
+    ]
 
 
 def _pairs() -> list[tuple[str, str]]:
@@ -59,13 +65,35 @@ def _fits() -> list[tuple[str, str, str]]:
             try:
                 for stage in _build("schedule", schedule).stages(own.groups(on), own.levels(on)):
                     own.check_present(on, stage.present)
-                    if not (set(stage.penalties) <= set(own.penalties(on)) and stage.gap in (None, *on.gaps)):
-                        raise UserError(f"{schedule} asks for what {learner} on {target} does not have")
+                    if not (
+                        set(stage.penalties) <= set(own.penalties(on))
+                        and stage.gap in (None, *on.gaps)
+                    ):
+                        raise UserError(
+                            f"{schedule} asks for what {learner} on {target} does not have"
+                        )
             except UserError:
                 continue
             every.append((learner, target, schedule))
         fits += every[:1] if any(fit[0] == learner for fit in fits) else every
     return fits
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--exhaustive",
+        action="store_true",
+        help="also run what is only sampled, or left out, by default",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that are marked as exhaustive unless asked for them."""
+    if config.getoption("--exhaustive"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -80,45 +108,74 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def build() -> Callable[..., Any]:
-    """``build("target", "quadratic_densenet", d=8)``: a component from its YAML with some keys changed."""
+    """``build("target", "quadratic_densenet", d=8)``: a component from its YAML with some keys
+    changed."""
     return _build
 
 
 @pytest.fixture(scope="session")
 def node() -> Callable[[str, str], Mapping[str, Any]]:
-    """``node("target", "quadratic_densenet")``: the YAML itself, for tests that change keys one by one."""
+    """``node("target", "quadratic_densenet")``: the YAML itself, for tests that change keys one by
+    one."""
     return _node
 
 
 @pytest.fixture
-def pair(build: Callable[..., Any], node: Callable[..., Any], every_pair: tuple[str, str]) -> tuple[Any, Any]:
+def pair(
+    build: Callable[..., Any], node: Callable[..., Any], every_pair: tuple[str, str]
+) -> tuple[Any, Any]:
     """A learner, not wide, and a target of few dimensions that it accepts."""
     learner, target = every_pair
     keys = node("learner", learner)
-    small = {"blocks": 2, "width": 8, "inner": 8} if "inner" in keys else {"width": 32} if "width" in keys else {}
+    small = (
+        {"blocks": 2, "width": 8, "inner": 8}
+        if "inner" in keys
+        else {"width": 32}
+        if "width" in keys
+        else {}
+    )
     small |= {"widths": [2, 2, 3]} if learner == "conv_resnet" else {}
-    return build("learner", learner, **small), build("target", target, **({"d": 6} if "d" in node("target", target) else {}))
+    return build("learner", learner, **small), build(
+        "target", target, **({"d": 6} if "d" in node("target", target) else {})
+    )
 
 
 @pytest.fixture
 def small_baseline(build: Callable[..., Any], node: Callable[..., Any], every_baseline: str) -> Any:
     """The baseline with little to do."""
-    grid = {"ridge_grid": [1e-2, 1.0], "regularisation_grid": [1e-2, 1.0], "width": 32, "number": 64, "tuning_draws": 1, "n_max": 48}
-    return build("baseline", every_baseline, **{key: value for key, value in grid.items() if key in node("baseline", every_baseline)})
+    grid = {
+        "ridge_grid": [1e-2, 1.0],
+        "regularisation_grid": [1e-2, 1.0],
+        "width": 32,
+        "number": 64,
+        "tuning_draws": 1,
+        "n_max": 48,
+    }
+    return build(
+        "baseline",
+        every_baseline,
+        **{key: value for key, value in grid.items() if key in node("baseline", every_baseline)},
+    )
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
-    """Sums are split over threads in an order that depends on their number; one thread makes bit-for-bit comparisons meaningful."""
+    """Sums are split over threads in an order that depends on their number; one thread makes
+    bit-for-bit comparisons meaningful."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def perfect() -> Callable[..., tuple[dict[str, Tensor], dict[str, Tensor]]]:
-    """``perfect(target, draw, learner)``: parameters and centring constants with which the quadratic network is its teacher. Units
-    beyond the teacher's are zero."""
-    def build_perfect(target: Any, draw: Any, learner: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        params = {name: torch.zeros_like(p) for name, p in learner.init_params(target, draw).items()}
+    """``perfect(target, draw, learner)``: parameters and centring constants with which the
+    quadratic network is its teacher. Units beyond the teacher's are zero."""
+
+    def build_perfect(
+        target: Any, draw: Any, learner: Any
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        params = {
+            name: torch.zeros_like(p) for name, p in learner.init_params(target, draw).items()
+        }
         centre = {}
         for i, (level, parts) in enumerate(draw.weights.items()):
             for j, w in parts.items():
@@ -136,8 +193,13 @@ def perfect() -> Callable[..., tuple[dict[str, Tensor], dict[str, Tensor]]]:
         return params, centre
 
     def _squares(draw: Any, learner: Any, level: int) -> list[int]:
-        """Where s_1 s_1, s_2 s_2 ... stand among the products s_i s_j, i <= j, in the order (1,1), (1,2) ... (2,2) ..."""
+        """Where s_1 s_1, s_2 s_2 ... stand among the products s_i s_j, i <= j, in the order (1,1),
+        (1,2) ... (2,2) ..."""
         p = draw.target.width(level) if learner.widths is None else learner.widths[level - 2]
-        return [place for place, (i, j) in enumerate((i, j) for i in range(p) for j in range(i, p)) if i == j]
+        return [
+            place
+            for place, (i, j) in enumerate((i, j) for i in range(p) for j in range(i, p))
+            if i == j
+        ]
 
     return build_perfect

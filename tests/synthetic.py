@@ -1,4 +1,5 @@
-"""A results folder written cell by cell, as the program writes it, with known n*: what the tests of ``analysis`` read."""
+"""A results folder written cell by cell, as the program writes it, with known n*: what the tests of
+``analysis`` read."""
 
 import json
 
@@ -38,7 +39,9 @@ def write_cell(
                 0.01 * (n / centre) ** -1.6 * np.exp(shift + generator.normal(0, 0.15)),
                 floor * np.exp(0.05 * generator.normal()),
             )
-            outcome = "success" if risk <= min(eps) else "plateau" if floor > min(eps) else "data_limited"
+            outcome = (
+                "success" if risk <= min(eps) else "plateau" if floor > min(eps) else "data_limited"
+            )
             row = {
                 "kind": kind,
                 "n": int(n),
@@ -70,7 +73,14 @@ def write_cell(
             rows.append(row)
     if floor:
         rows += [
-            {**rows[0], "kind": "probe", "n": 3_072_000, "seed": seed, "risk": floor, "fresh": True}
+            {
+                **rows[0],
+                "kind": "confirmation",
+                "n": 3_072_000,
+                "seed": seed,
+                "risk": floor,
+                "fresh": True,
+            }
             for seed in range(2)
         ]
     learner = kind == "training"
@@ -81,8 +91,16 @@ def write_cell(
         "d": d,
         "L": L,
         "degree": 2 ** (L - 1),
-        "target": {"_target_": "bfc.targets.quadratic_densenet.QuadraticDenseNet", "d": d, "L": L, "widths": [4, 2]},
-        "learner": {"_target_": "bfc.learners.quadratic_densenet.QuadraticDenseNet", "widths": [4, 4]}
+        "target": {
+            "_target_": "bfc.targets.quadratic_densenet.QuadraticDenseNet",
+            "d": d,
+            "L": L,
+            "widths": [4, 2],
+        },
+        "learner": {
+            "_target_": "bfc.learners.quadratic_densenet.QuadraticDenseNet",
+            "widths": [4, 4],
+        }
         if learner
         else None,
         "optimizer": {"lr": 0.01} if learner else None,
@@ -113,16 +131,30 @@ def write_cell(
 
 
 def write_sweep(root, largest=32):
-    """The measured figures of the notes as a store: staged, refit, strict layer-wise and a kernel, at several d up to ``largest``, and
-    depth."""
-    for d, staged, refit in ((8, 144, 278), (12, 172, 470), (16, 202, 691), (24, 285, 1180), (32, 360, 1711)):
+    """The measured figures of the notes as a store: staged, refit, strict layer-wise and a kernel,
+    at several d up to ``largest``, and depth."""
+    for d, staged, refit in (
+        (8, 144, 278),
+        (12, 172, 470),
+        (16, 202, 691),
+        (24, 285, 1180),
+        (32, 360, 1711),
+    ):
         if d > largest:
             continue
         write_cell(root, f"staged{d}", d=d, centre=staged, probes=True)
         write_cell(
-            root, f"refit{d}", method="refit quadratic_densenet", d=d, centre=refit, probes=True, validation="free"
+            root,
+            f"refit{d}",
+            method="refit quadratic_densenet",
+            d=d,
+            centre=refit,
+            probes=True,
+            validation="free",
         )
-        write_cell(root, f"layer{d}", method="layerwise quadratic_densenet", d=d, centre=400, floor=0.033)
+        write_cell(
+            root, f"layer{d}", method="layerwise quadratic_densenet", d=d, centre=400, floor=0.033
+        )
     for d in (6, 8, 10, 12, 14, 16)[: 2 + largest // 8]:
         write_cell(
             root,
@@ -145,7 +177,15 @@ def write_sweep(root, largest=32):
             study="depth",
             config={"target.widths": [4, 3, 2, 2][: L - 1]},
         )
-        write_cell(root, f"deep-refit{L}", method="refit quadratic_densenet", L=L, d=16, centre=refit, study="depth")
+        write_cell(
+            root,
+            f"deep-refit{L}",
+            method="refit quadratic_densenet",
+            L=L,
+            d=16,
+            centre=refit,
+            study="depth",
+        )
         write_cell(
             root,
             f"deep-layer{L}",

@@ -1,5 +1,6 @@
-"""From a results folder to a page: a synthetic store is written cell by cell, as the program writes it, and read back
-through the whole of ``analysis``. Broken folders, censored cells and unlike cells are part of it."""
+"""From a results folder to a page: a synthetic store is written cell by cell, as the program writes
+it, and read back through the whole of ``analysis``. Broken folders, censored cells and unlike cells
+are part of it."""
 
 import json
 import re
@@ -11,9 +12,9 @@ from synthetic import write_cell, write_sweep
 
 from analysis.collect import collect
 from analysis.lines import line_labels, varying_keys
+from analysis.nstar_tables import exponents, line_fits, nstar_table
+from analysis.page_tables import growth_view
 from analysis.report import main, report
-from analysis.scaling import exponents, line_fits, nstar_table
-from analysis.views import growth_view
 
 
 @pytest.fixture(scope="module")
@@ -25,29 +26,50 @@ def sweep(tmp_path_factory):
 
 
 def test_trainings_table_has_a_row_per_training_with_the_flattened_configuration(tmp_path):
-    write_cell(tmp_path, "a", config={"optimizer.schedule": {"warmup": 3}, "target.alpha": [1.0, 0.5]})
+    write_cell(
+        tmp_path, "a", config={"optimizer.schedule": {"warmup": 3}, "target.alpha": [1.0, 0.5]}
+    )
     write_cell(tmp_path, "b", method="kernel", kind="curve", validation="none")
     found = collect(tmp_path)
     assert len(found.trainings) == 2 * 9 * 8 and found.problems == []
     row = found.trainings.iloc[0]
-    assert (row["cell_id"], row["kind"], row["seed"], row["studies"]) == ("a", "training", 0, "synthetic")
-    assert row["config.optimizer.schedule.warmup"] == 3 and row["config.target.alpha"] == "[1.0, 0.5]"
+    assert (row["cell_id"], row["kind"], row["seed"], row["studies"]) == (
+        "a",
+        "training",
+        0,
+        "synthetic",
+    )
+    assert (
+        row["config.optimizer.schedule.warmup"] == 3 and row["config.target.alpha"] == "[1.0, 0.5]"
+    )
     baseline = found.trainings[found.trainings["cell_id"] == "b"]
-    assert baseline["config.optimizer.lr"].isna().all() and baseline["config.baseline.n_max"].notna().all()
+    assert (
+        baseline["config.optimizer.lr"].isna().all()
+        and baseline["config.baseline.n_max"].notna().all()
+    )
 
 
 def test_broken_and_foreign_folders_are_reported_and_skipped(tmp_path):
     write_cell(tmp_path, "good")
     for name in ("config.yaml", "requests.json", "status.json", "trainings.parquet"):
         write_cell(tmp_path, f"without-{name}", drop=(name,))
-    damage = {"config.yaml": "a: [", "requests.json": "{}", "status.json": "\xff", "trainings.parquet": "nonsense"}
+    damage = {
+        "config.yaml": "a: [",
+        "requests.json": "{}",
+        "status.json": "\xff",
+        "trainings.parquet": "nonsense",
+    }
     for name, text in damage.items():
         (write_cell(tmp_path, f"damaged-{name}") / name).write_text(text, encoding="latin-1")
-    (write_cell(tmp_path, "object") / "config.yaml").write_text("!!python/object/apply:os.system ['touch owned']")
+    (write_cell(tmp_path, "object") / "config.yaml").write_text(
+        "!!python/object/apply:os.system ['touch owned']"
+    )
     (write_cell(tmp_path, "endless") / "config.yaml").write_text(
         "method: m\ntarget_name: t\nd: 1\nL: 1\ndegree: 1\nx: &a {b: *a}\n"
     )
-    bomb = "\n".join(f"l{i}: &l{i} [{', '.join(['*l' + str(i - 1) if i else 'x'] * 9)}]" for i in range(12))
+    bomb = "\n".join(
+        f"l{i}: &l{i} [{', '.join(['*l' + str(i - 1) if i else 'x'] * 9)}]" for i in range(12)
+    )
     (write_cell(tmp_path, "bomb") / "config.yaml").write_text(
         f"method: m\ntarget_name: t\nd: 1\nL: 1\ndegree: 1\n{bomb}\n"
     )
@@ -62,9 +84,10 @@ def test_broken_and_foreign_folders_are_reported_and_skipped(tmp_path):
     found = collect(tmp_path)
     assert list(found.cells["cell_id"]) == ["good"]
     skipped = {problem.partition(":")[0] for problem in found.problems}
-    assert skipped == {p.name for p in tmp_path.iterdir() if p.is_dir()} - {"good", ".hidden"} and len(
-        found.problems
-    ) == len(skipped)
+    assert skipped == {p.name for p in tmp_path.iterdir() if p.is_dir()} - {
+        "good",
+        ".hidden",
+    } and len(found.problems) == len(skipped)
     assert not (tmp_path / "owned").exists()
 
 
@@ -87,23 +110,35 @@ def test_cells_that_differ_are_different_lines(tmp_path):
                 tmp_path,
                 f"{d}-{lr}",
                 d=d,
-                config={"optimizer.lr": lr, "target.widths": [d // 2], "measure.test": int(1000 * d * lr)},
+                config={
+                    "optimizer.lr": lr,
+                    "target.widths": [d // 2],
+                    "measure.test": int(1000 * d * lr),
+                },
             )
     cells = collect(tmp_path).cells
     assert {"optimizer.lr", "target.widths", "measure.test"} <= set(varying_keys(cells))
     labels = line_labels(cells)
-    assert sorted(set(labels)) == ["staged quadratic_densenet, lr=0.01", "staged quadratic_densenet, lr=0.03"]
+    assert sorted(set(labels)) == [
+        "staged quadratic_densenet, lr=0.01",
+        "staged quadratic_densenet, lr=0.03",
+    ]
     found = collect(tmp_path)
     nstar, keys = nstar_table(found)
     assert not nstar.duplicated(["line", "d", "L", "eps"]).any() and "optimizer.lr" in keys
-    assert sorted(exponents(nstar, keys, line_fits(found, nstar))["optimizer.lr"].unique()) == [0.01, 0.03]
+    assert sorted(exponents(nstar, keys, line_fits(found, nstar))["optimizer.lr"].unique()) == [
+        0.01,
+        0.03,
+    ]
 
 
 def test_keys_that_follow_d_split_no_line(tmp_path):
     for d in (8, 16, 32):
         write_cell(tmp_path, f"{d}", d=d, config={"target.widths": [d // 2], "learner.widths": [d]})
     cells = collect(tmp_path).cells
-    assert set(line_labels(cells)) == {"staged quadratic_densenet"} and "target.widths" in varying_keys(cells)
+    assert set(line_labels(cells)) == {
+        "staged quadratic_densenet"
+    } and "target.widths" in varying_keys(cells)
     found = collect(tmp_path)
     nstar, keys = nstar_table(found)
     assert set(exponents(nstar, keys, line_fits(found, nstar))["target.widths"]) == {"varies"}
@@ -111,9 +146,19 @@ def test_keys_that_follow_d_split_no_line(tmp_path):
 
 def test_networks_are_told_by_their_own_keys_and_not_by_what_goes_with_them(tmp_path):
     for width, outer in ((64, 5.0), (512, 6.0)):
-        write_cell(tmp_path, f"{width}", config={"target.outer": outer, "learner.widths": [width], "optimizer.batch": width // 8})
+        write_cell(
+            tmp_path,
+            f"{width}",
+            config={
+                "target.outer": outer,
+                "learner.widths": [width],
+                "optimizer.batch": width // 8,
+            },
+        )
     assert sorted(set(line_labels(collect(tmp_path).cells))) == [
-        "staged quadratic_densenet, widths=[512]", "staged quadratic_densenet, widths=[64]"]
+        "staged quadratic_densenet, widths=[512]",
+        "staged quadratic_densenet, widths=[64]",
+    ]
 
 
 def test_a_copied_cell_is_its_own_line(tmp_path):
@@ -149,19 +194,37 @@ def test_report_writes_tables_with_their_columns(sweep):
     assert list(nstar.columns[: len(wanted)]) == wanted
     assert len(nstar) == 2 * (5 * 3 + 6 + 12)
     slopes = pd.read_csv(out / "exponents.csv")
-    assert list(slopes.columns[:11]) == "study method target L eps exponent lo hi n_d censored_d reason".split()
-    staged = slopes[(slopes["method"] == "staged quadratic_densenet") & (slopes["eps"] == 0.01)].iloc[0]
+    assert (
+        list(slopes.columns[:11])
+        == "study method target L eps exponent lo hi n_d censored_d reason".split()
+    )
+    staged = slopes[
+        (slopes["method"] == "staged quadratic_densenet") & (slopes["eps"] == 0.01)
+    ].iloc[0]
     assert staged["lo"] < 0.7 and 0.5 < staged["exponent"] < 1.1 and staged["n_d"] == 5
     added = "growth tau glm_exponent glm_lo glm_hi smooth_exponent power_score rival rival_score power_aicc power_bic best_model excluded"
-    assert set(added.split()) <= set(slopes) and "polynomial with exponent" in staged["growth"] and staged["glm_lo"] < staged["glm_hi"]
-    layer = slopes[(slopes["method"] == "layerwise quadratic_densenet") & (slopes["eps"] == 0.01)].iloc[0]
+    assert (
+        set(added.split()) <= set(slopes)
+        and "polynomial with exponent" in staged["growth"]
+        and staged["glm_lo"] < staged["glm_hi"]
+    )
+    layer = slopes[
+        (slopes["method"] == "layerwise quadratic_densenet") & (slopes["eps"] == 0.01)
+    ].iloc[0]
     assert np.isnan(layer["exponent"]) and layer["censored_d"] == 5 and "never" in layer["reason"]
     local = pd.read_csv(out / "local.csv")
-    assert len(local[(local["method"] == "staged quadratic_densenet") & (local["eps"] == 0.01)]) == 4
+    assert (
+        len(local[(local["method"] == "staged quadratic_densenet") & (local["eps"] == 0.01)]) == 4
+    )
     depth = pd.read_csv(out / "depth.csv")
-    assert list(depth.columns[:11]) == "study method target d L degree eps nstar lo hi censored".split()
+    assert (
+        list(depth.columns[:11])
+        == "study method target d L degree eps nstar lo hi censored".split()
+    )
     assert set(depth["study"]) == {"depth"} and sorted(depth["L"].unique()) == [2, 3, 4, 5]
-    assert len(pd.read_parquet(out / "trainings.parquet")) == len(pd.read_csv(out / "trainings.csv"))
+    assert len(pd.read_parquet(out / "trainings.parquet")) == len(
+        pd.read_csv(out / "trainings.csv")
+    )
 
 
 def test_report_draws_every_figure_in_three_formats(sweep):
@@ -183,7 +246,9 @@ def test_report_draws_every_figure_in_three_formats(sweep):
 def test_page_asks_nothing_of_a_network_and_shows_what_matters(sweep):
     _, out, _ = sweep
     text = (out / "index.html").read_text()
-    bare = re.sub(r"data:[a-z/+]+;base64,[A-Za-z0-9+/=]+", "", text).replace("http://www.w3.org/2000/svg", "")  # a name, never asked for
+    bare = re.sub(r"data:[a-z/+]+;base64,[A-Za-z0-9+/=]+", "", text).replace(
+        "http://www.w3.org/2000/svg", ""
+    )  # a name, never asked for
     assert (
         "http:" not in bare
         and "https:" not in bare
@@ -213,7 +278,9 @@ def test_page_asks_nothing_of_a_network_and_shows_what_matters(sweep):
 
 def test_what_a_folder_says_is_escaped(tmp_path):
     write_cell(tmp_path / "r", "a", method="<script>alert(1)</script> $x$ [bold]", study="../<b>&")
-    write_cell(tmp_path / "r", "b", d=16, method="<script>alert(1)</script> $x$ [bold]", study="../<b>&")
+    write_cell(
+        tmp_path / "r", "b", d=16, method="<script>alert(1)</script> $x$ [bold]", study="../<b>&"
+    )
     made = report(tmp_path / "r", tmp_path / "out")
     text = made.page.read_text()
     assert "<script>alert" not in text and "<b>" not in text
@@ -232,9 +299,15 @@ def test_claims_are_judged_and_shown_with_their_study(tmp_path):
     }
     made = report(tmp_path / "r", tmp_path / "out", claims={"synthetic": [claim]})
     assert list(made.claims["verdict"]) == ["reproduced"]
-    assert list(pd.read_csv(tmp_path / "out" / "claims.csv")["claim"]) == ["staged needs few labels"]
+    assert list(pd.read_csv(tmp_path / "out" / "claims.csv")["claim"]) == [
+        "staged needs few labels"
+    ]
     text = made.page.read_text()
-    assert text.index("reproduced</td>") < text.index("staged needs few labels") < text.index("Exponents")
+    assert (
+        text.index("reproduced</td>")
+        < text.index("staged needs few labels")
+        < text.index("Exponents")
+    )
 
 
 @pytest.mark.parametrize(
@@ -271,15 +344,28 @@ def test_a_study_of_a_single_n_shows_risks_instead_of_bounds(tmp_path, capsys):
     assert main([str(tmp_path / "r"), "-o", str(tmp_path / "out")]) == 0
     printed, text = capsys.readouterr().out, (tmp_path / "out" / "index.html").read_text()
     assert "chain: risk" in printed and "chain: n*" not in printed and "synthetic: n*" in printed
-    assert text.count("Median relative test risk</h3>") == 1 and text.count("Sample complexity n*(d, ε)</h3>") == 1
+    assert (
+        text.count("Median relative test risk</h3>") == 1
+        and text.count("Sample complexity n*(d, ε)</h3>") == 1
+    )
     risk = pd.read_csv(tmp_path / "out" / "risk.csv")
-    assert set(risk["cell_id"]) == {"staged", "layer"} and set(risk["n"]) == {400} and (risk["lo"] <= risk["median"]).all()
+    assert (
+        set(risk["cell_id"]) == {"staged", "layer"}
+        and set(risk["n"]) == {400}
+        and (risk["lo"] <= risk["median"]).all()
+    )
     assert len(pd.read_csv(tmp_path / "out" / "nstar.csv")) == 6
 
 
 def test_where_the_estimators_disagree_the_page_says_so():
-    row = {"line": "m", "target": "t", "L": 3, "eps": 0.01, "growth": "polynomial with exponent 1.0 (0.9–1.1)",
-           "warnings": "the likelihood's exponent and that of the probit regression differ; d=8: something"}
+    row = {
+        "line": "m",
+        "target": "t",
+        "L": 3,
+        "eps": 0.01,
+        "growth": "polynomial with exponent 1.0 (0.9–1.1)",
+        "warnings": "the likelihood's exponent and that of the probit regression differ; d=8: something",
+    }
     (line,) = growth_view(pd.DataFrame([row]))
     assert line["head"] == "m, ε = 0.01" and line["warnings"] == row["warnings"].split("; ")
     both = growth_view(pd.DataFrame([row, {**row, "L": 4, "warnings": ""}]))
@@ -304,7 +390,14 @@ def test_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path, m
 def test_main_prints_the_tables_and_the_paths(tmp_path, capsys):
     for d in (8, 16):
         write_cell(tmp_path / "r", f"staged{d}", d=d)
-        write_cell(tmp_path / "r", f"layer{d}", d=d, method="layerwise quadratic_densenet", centre=400, floor=0.033)
+        write_cell(
+            tmp_path / "r",
+            f"layer{d}",
+            d=d,
+            method="layerwise quadratic_densenet",
+            centre=400,
+            floor=0.033,
+        )
     write_cell(tmp_path / "r", "other", study="depth")
     assert main([str(tmp_path / "r"), "-o", str(tmp_path / "out"), "--study", "synthetic"]) == 0
     printed = capsys.readouterr().out

@@ -1,5 +1,6 @@
-"""Whatever is asked for wrongly costs one sentence on standard error that names the key, the value and what is allowed, a non-zero exit
-status, and nothing else: no traceback, no line of Hydra's, no file."""
+"""Whatever is asked for wrongly costs one sentence on standard error that names the key, the value
+and what is allowed, a non-zero exit status, and nothing else: no traceback, no line of Hydra's, no
+file."""
 
 import dataclasses
 import os
@@ -13,11 +14,13 @@ import torch
 from commands import TINY, container, environment, process, run
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from bfc import config
 from bfc.environment import resolve_device
 from bfc.errors import UserError
+from bfc.experiment.components import GROUPS, component
+from bfc.experiment.job import Job, load_job
 
-# Overrides → what the sentence must say. These go through Hydra's parser and the checks, without a composition of their own each.
+# Overrides → what the sentence must say. These go through Hydra's parser and the checks, without a
+# composition of their own each.
 VALUES = {
     "target.d=abc": "target.d=abc: must be an integer",
     "target.d=1.5": "target.d=1.5: must be an integer",
@@ -84,8 +87,7 @@ VALUES = {
     "schedule.phases=[3]": "schedule.phases[0]=3: must be a phase",
     "schedule.phases=[{name:a}]": "schedule.phases[0].train: is missing; it must be a list of texts",
     "schedule.phases=[{trin:[bias]}]": "schedule.phases[0].trin: no such key; did you mean train?",
-    "schedule.phases=[{train:[bias]},{train:[bias],foo:1}]":
-        "schedule.phases[1].foo: no such key; allowed: each, frozen, name, penalties, times, train, until",
+    "schedule.phases=[{train:[bias]},{train:[bias],foo:1}]": "schedule.phases[1].foo: no such key; allowed: each, frozen, name, penalties, times, train, until",
     "schedule.phases=[{train:[bias],times:2}]": "schedule.phases[0].times=2: must be a text",
     "schedule.phases=[{train:[bias],each:lvel}]": "schedule.phases.each=lvel: must be null, level, or a range of levels",
     "schedule.phases=[{train:[]}]": "must be at least one group",
@@ -212,12 +214,12 @@ VALUES = {
     "target._target_=bfc.environment.subprocess": "is no target class of this package; allowed: bfc.targets",
     "target._target_=bfc.environment.environment": "is no target class of this package",
     "target._target_=bfc.errors.UserError": "is no target class of this package",
-    "target._target_=bfc.run._Run": "is no target class of this package",
-    "target._target_=bfc.config.Compute": "is no target class of this package",
+    "target._target_=bfc.experiment.cell_runner.CellResult": "is no target class of this package",
+    "target._target_=bfc.experiment.job.Compute": "is no target class of this package",
     "target._target_=bfc.targets.quadratic_densenet.QuadraticDraw": "is no target class of this package",
     "target._target_=bfc.learners.quadratic_densenet.QuadraticDenseNet": "is no target class of this package",
     "measure._target_=bfc.measure.base.Measure": "is no measure class of this package",
-    "optimizer._target_=bfc.engine.optimizers.Optimizer": "is no optimizer class of this package",
+    "optimizer._target_=bfc.optimizers.base.Optimizer": "is no optimizer class of this package",
     "baseline=rbf baseline._target_=bfc.baselines.ridge.KernelRidge": "is no baseline class of this package",
 }
 
@@ -269,10 +271,14 @@ LINES = {
 }
 
 
-def load(line: str) -> config.Job:
-    """What ``config.load`` says to overrides applied to the composed job."""
+def load(line: str) -> Job:
+    """What ``load_job`` says to overrides applied to the composed job."""
     overrides = OverridesParser.create().parse_overrides(line.split())
-    groups = [o for o in overrides if o.key_or_group in config.GROUPS and isinstance(o.value(), str) and not o.is_delete()]
+    groups = [
+        o
+        for o in overrides
+        if o.key_or_group in GROUPS and isinstance(o.value(), str) and not o.is_delete()
+    ]
     values = container(*(f"{o.key_or_group}={o.value()}" for o in groups))
     for override in overrides:
         if override in groups:
@@ -285,7 +291,7 @@ def load(line: str) -> config.Job:
             del node[last]
         else:
             node[last] = override.value()
-    return config.load(values)
+    return load_job(values)
 
 
 @pytest.mark.parametrize("line", VALUES)
@@ -308,13 +314,41 @@ def test_the_composed_job_itself_is_accepted() -> None:
     assert load("baseline=polynomial").baseline.degree == 4
 
 
-GARBAGE = [float("nan"), float("inf"), float("-inf"), -1, 0, 1, 1.5, 10**30, -(10**30), 1e308, "", " ", "abc", "../..", None, True, [], {},
-           [None], [[]], [[[1]]], {"a": 1}, [1, "a"], [float("nan")], [-1], ["é\n"], list(range(100))]
+GARBAGE = [
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    -1,
+    0,
+    1,
+    1.5,
+    10**30,
+    -(10**30),
+    1e308,
+    "",
+    " ",
+    "abc",
+    "../..",
+    None,
+    True,
+    [],
+    {},
+    [None],
+    [[]],
+    [[[1]]],
+    {"a": 1},
+    [1, "a"],
+    [float("nan")],
+    [-1],
+    ["é\n"],
+    list(range(100)),
+]
 
 
-@pytest.mark.parametrize("group", config.GROUPS)
+@pytest.mark.parametrize("group", GROUPS)
 def test_every_key_of_every_component_takes_any_garbage_without_a_fault(group: str, node) -> None:
-    """A key may like a value or not, but only in one sentence that names the group; a component added later is tried as well."""
+    """A key may like a value or not, but only in one sentence that names the group; a component
+    added later is tried as well."""
     options = [name for name in node_names(group) if node(group, name).get("_target_")]
     refusals = 0
     for option in options:
@@ -323,36 +357,38 @@ def test_every_key_of_every_component_takes_any_garbage_without_a_fault(group: s
             for value in GARBAGE:
                 trial = {**whole[group], key: value}
                 try:
-                    if config.component(group, trial) is not None:
-                        config.load({**whole, group: trial})
+                    if component(group, trial) is not None:
+                        load_job({**whole, group: trial})
                 except UserError as error:
                     refusals += 1
                     assert len(str(error)) < 2500
-                    assert any(name in str(error) for name in (group, "learner=", "schedule", "optimizer.")), (option, key, value, error)
+                    assert any(
+                        name in str(error) for name in (group, "learner=", "schedule", "optimizer.")
+                    ), (option, key, value, error)
     assert refusals > 10 or not options
 
 
 def node_names(group: str) -> list[str]:
-    from bfc.launch.compat import options
+    from bfc.hydra_plugins.hydra_errors import options
 
     return sorted(options(group))
 
 
 def test_every_numeric_key_refuses_a_text_a_list_and_not_a_number(node) -> None:
     tried = 0
-    for group in config.GROUPS:
+    for group in GROUPS:
         for option in node_names(group):
             path = node(group, option).get("_target_")
             if not path:
                 continue
-            cls = type(config.component(group, node(group, option)))
+            cls = type(component(group, node(group, option)))
             hints = typing.get_type_hints(cls)
             for field in dataclasses.fields(cls):
                 if hints[field.name] not in (int, float, int | None, float | None):
                     continue
                 for value in ("text", [1], float("nan"), float("inf"), {}):
                     with pytest.raises(UserError, match=rf"{group}\.{field.name}="):
-                        config.component(group, {**node(group, option), field.name: value})
+                        component(group, {**node(group, option), field.name: value})
                         pytest.fail(f"{group}={option}: {field.name}={value} was accepted")
                     tried += 1
     assert tried > 100
@@ -361,8 +397,14 @@ def test_every_numeric_key_refuses_a_text_a_list_and_not_a_number(node) -> None:
 def test_a_gpu_that_torch_does_not_see_is_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     sentence = run(*TINY, "compute.device=cuda", cwd=tmp_path).sentence
-    assert "compute.device=cuda: torch" in sentence and "sees no GPU" in sentence and "compute.device=cpu" in sentence
-    assert "compute.device=cuda:1: torch" in run(*TINY, "compute.device=cuda:1", cwd=tmp_path).sentence
+    assert (
+        "compute.device=cuda: torch" in sentence
+        and "sees no GPU" in sentence
+        and "compute.device=cpu" in sentence
+    )
+    assert (
+        "compute.device=cuda:1: torch" in run(*TINY, "compute.device=cuda:1", cwd=tmp_path).sentence
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -387,17 +429,29 @@ def test_a_gpu_beyond_those_there_are_is_refused(monkeypatch) -> None:
     assert str(resolve_device("cuda:1")) == "cuda:1" and str(resolve_device("auto")) == "cuda"
 
 
-@pytest.mark.parametrize("error", [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nMore advice"), MemoryError(),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
-])
-def test_where_memory_does_not_suffice_it_says_what_to_make_smaller(error: Exception, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nMore advice"),
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"
+        ),
+    ],
+)
+def test_where_memory_does_not_suffice_it_says_what_to_make_smaller(
+    error: Exception, tmp_path, monkeypatch
+) -> None:
     def full(*_, **__):
         raise error
 
-    monkeypatch.setattr("bfc.engine.together.train", full)
+    monkeypatch.setattr("bfc.engine.stack_request.train", full)
     sentence = run(*TINY, cwd=tmp_path).sentence
-    assert sentence.startswith("memory does not suffice (") and "compute.stack" in sentence and "must be smaller" in sentence
+    assert (
+        sentence.startswith("memory does not suffice (")
+        and "compute.stack" in sentence
+        and "must be smaller" in sentence
+    )
     monkeypatch.undo()
     assert "4 rows stored, 4 new" in run(*TINY, cwd=tmp_path).out
 
@@ -405,18 +459,29 @@ def test_where_memory_does_not_suffice_it_says_what_to_make_smaller(error: Excep
 def test_results_must_be_a_folder(tmp_path) -> None:
     (tmp_path / "taken").write_text("mine")
     for arguments in (["results=taken"], ["results=taken/below"], ["-m", "results=taken"]):
-        assert "must be a folder, and taken is none" in run(*TINY, *arguments, cwd=tmp_path).sentence
+        assert (
+            "must be a folder, and taken is none" in run(*TINY, *arguments, cwd=tmp_path).sentence
+        )
     (tmp_path / "dangling").symlink_to("nowhere")
-    assert "results=dangling: must be a folder" in run(*TINY, "results=dangling", cwd=tmp_path).sentence
-    assert {path.name for path in tmp_path.iterdir()} == {"taken", "dangling"} and (tmp_path / "taken").read_text() == "mine"
+    assert (
+        "results=dangling: must be a folder"
+        in run(*TINY, "results=dangling", cwd=tmp_path).sentence
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"taken", "dangling"} and (
+        tmp_path / "taken"
+    ).read_text() == "mine"
 
 
 def test_results_that_cannot_be_written_are_refused(tmp_path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir()
     if os.getuid() == 0:
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(locked)], capture_output=True).returncode:
-            pytest.skip("root writes everywhere, and mounting a read-only file system is not allowed here")
+        if subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(locked)], capture_output=True
+        ).returncode:
+            pytest.skip(
+                "root writes everywhere, and mounting a read-only file system is not allowed here"
+            )
     else:
         locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:
@@ -437,11 +502,17 @@ def test_one_bad_cell_of_a_sweep_stops_all_of_it_before_anything_is_trained(tmp_
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("arguments, expected", [
-    (["target.d=abc"], "target.d=abc: must be an integer"),
-    (["target.d=${foo}"], "target.d: Interpolation key 'foo' not found"),
-    (["hydra.launcher.x=1"], "hydra.launcher.x: no such key; allowed: ask_above, confirmed, detach, dry_run"),
-])
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["target.d=abc"], "target.d=abc: must be an integer"),
+        (["target.d=${foo}"], "target.d: Interpolation key 'foo' not found"),
+        (
+            ["hydra.launcher.x=1"],
+            "hydra.launcher.x: no such key; allowed: ask_above, confirmed, detach, dry_run",
+        ),
+    ],
+)
 def test_a_real_process_says_it_too(arguments: list[str], expected: str, tmp_path) -> None:
     done = process(*arguments, cwd=tmp_path, HYDRA_FULL_ERROR="0")
     assert expected in done.sentence
@@ -452,15 +523,25 @@ def test_a_hostile_class_in_a_stored_configuration_is_never_run(tmp_path) -> Non
     """A stored config.yaml is never instantiated; whoever runs one as a configuration is refused."""
     hostile = tmp_path / "results" / "0123"
     hostile.mkdir(parents=True)
-    (hostile / "config.yaml").write_text("target: {_target_: os.system, command: touch pwned}\nlearner: {_target_: builtins.eval}\n")
-    (hostile / "object.yaml").write_text("target: !!python/object/apply:os.system ['touch pwned']\n")
+    (hostile / "config.yaml").write_text(
+        "target: {_target_: os.system, command: touch pwned}\nlearner: {_target_: builtins.eval}\n"
+    )
+    (hostile / "object.yaml").write_text(
+        "target: !!python/object/apply:os.system ['touch pwned']\n"
+    )
     mine = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none")
-    sentences = [run("--config-path", str(hostile), *mine, cwd=tmp_path).sentence,
-                 run("--config-path", str(hostile), "--config-name", "object", cwd=tmp_path).sentence,
-                 run("--config-dir", str(hostile), "--config-name", "object", cwd=tmp_path).sentence]
+    sentences = [
+        run("--config-path", str(hostile), *mine, cwd=tmp_path).sentence,
+        run("--config-path", str(hostile), "--config-name", "object", cwd=tmp_path).sentence,
+        run("--config-dir", str(hostile), "--config-name", "object", cwd=tmp_path).sentence,
+    ]
     assert "target._target_=os.system: must be a target class of this package" in sentences[0]
-    assert all("object.yaml" in sentence or "python/object" in sentence for sentence in sentences[1:])
-    assert {path.name for path in tmp_path.iterdir()} == {"results"} and len(list(hostile.iterdir())) == 2
+    assert all(
+        "object.yaml" in sentence or "python/object" in sentence for sentence in sentences[1:]
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"results"} and len(
+        list(hostile.iterdir())
+    ) == 2
 
 
 def test_the_environment_of_the_processes_holds_no_key() -> None:

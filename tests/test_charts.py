@@ -1,5 +1,5 @@
-"""Figures as data: every figure kind draws what a store holds, on paper and as JSON for the page, with the same values in its CSV;
-guides of theory; what a study asks for; and refusals."""
+"""Figures as data: every figure kind draws what a store holds, on paper and as JSON for the page,
+with the same values in its CSV; guides of theory; what a study asks for; and refusals."""
 
 import json
 import math
@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from synthetic import write_cell
 
-from analysis import discover, gallery
+from analysis import figures as gallery
+from analysis import registry as discover
 from analysis.chart import Axis, Chart, Panel, Series, Sheet
 from analysis.evidence import Evidence
-from analysis.gather import gather
+from analysis.load import gather
 from analysis.paper import COLUMN, STYLE, draw, save
 from analysis.style import COLOURS, DARK, Look, looks
 from analysis.theory import guides, predictions
@@ -29,19 +30,33 @@ LOOK = Look("#0072B2", "o", "-")
 def evidence(tmp_path_factory):
     root = tmp_path_factory.mktemp("charts")
     for d in (8, 16):
-        write_cell(root, f"s{d}", d=d, probes=True, config={"target.alpha": [1.0, 0.5], "target.numerics": 1})
-        write_cell(root, f"l{d}", d=d, method="layerwise quadratic_densenet", centre=400, floor=0.033)
+        write_cell(
+            root,
+            f"s{d}",
+            d=d,
+            probes=True,
+            config={"target.alpha": [1.0, 0.5], "target.numerics": 1},
+        )
+        write_cell(
+            root, f"l{d}", d=d, method="layerwise quadratic_densenet", centre=400, floor=0.033
+        )
     write_cell(root, "deep", d=16, L=4, centre=300)
     (found,) = gather(root).studies.values()
     return found
 
 
 def chart(*series, **panel):
-    return Chart("c", "caption", [[Panel(series, panel.pop("x", Axis("x")), panel.pop("y", Axis("y")), **panel)]])
+    return Chart(
+        "c",
+        "caption",
+        [[Panel(series, panel.pop("x", Axis("x")), panel.pop("y", Axis("y")), **panel)]],
+    )
 
 
 @pytest.mark.parametrize("name", discover.names("plots"))
-def test_every_figure_kind_is_a_documented_function_that_draws_or_has_nothing_to_show(evidence, name):
+def test_every_figure_kind_is_a_documented_function_that_draws_or_has_nothing_to_show(
+    evidence, name
+):
     function = discover.part("plots", name, "test")
     assert function.__doc__
     if any(discover.options(function).values()):
@@ -58,19 +73,34 @@ def test_every_figure_kind_is_a_documented_function_that_draws_or_has_nothing_to
 
 def test_the_main_figures_come_first_and_hold_what_the_tables_say(evidence):
     names = [exhibit.name for exhibit in gallery.exhibits(evidence)]
-    assert names[:5] == ["nstar-quadratic_densenet-L3", "depth-quadratic_densenet", "risk-quadratic_densenet-L3",
-                         "risk-quadratic_densenet-L4", "correction-quadratic_densenet-L3"]
+    assert names[:5] == [
+        "nstar-quadratic_densenet-L3",
+        "depth-quadratic_densenet",
+        "risk-quadratic_densenet-L3",
+        "risk-quadratic_densenet-L4",
+        "correction-quadratic_densenet-L3",
+    ]
     drawn = next(iter(gallery.exhibits(evidence))).table()
     for row in evidence.nstar[evidence.nstar["L"] == 3].itertuples():
-        same = drawn[(drawn["series"] == row.line) & (drawn["d"] == row.d) & drawn["panel"].str.startswith(f"ε = {row.eps:g},")]
-        assert list(same["y"]) == pytest.approx([row.nstar]) and list(same["mark"]) == ["up" if row.censored == "right" else ""]
+        same = drawn[
+            (drawn["series"] == row.line)
+            & (drawn["d"] == row.d)
+            & drawn["panel"].str.startswith(f"ε = {row.eps:g},")
+        ]
+        assert list(same["y"]) == pytest.approx([row.nstar]) and list(same["mark"]) == [
+            "up" if row.censored == "right" else ""
+        ]
 
 
-@pytest.mark.parametrize("asked, sentence", [
-    ([{"figure": "nstar_agianst_d"}], "no such plot; did you mean nstar_against_d?"),
-    ([{"figure": "nstar_against_d", "color": 1}], "nstar_against_d has no option color"),
-    ([{}], "must be a list of mappings, each with a key figure"), (["text"], "must be a list of mappings"),
-])
+@pytest.mark.parametrize(
+    "asked, sentence",
+    [
+        ([{"figure": "nstar_agianst_d"}], "no such plot; did you mean nstar_against_d?"),
+        ([{"figure": "nstar_against_d", "color": 1}], "nstar_against_d has no option color"),
+        ([{}], "must be a list of mappings, each with a key figure"),
+        (["text"], "must be a list of mappings"),
+    ],
+)
 def test_what_a_study_cannot_ask_for_is_refused(evidence, asked, sentence):
     with pytest.raises(UserError, match=sentence):
         list(gallery.exhibits(evidence, asked))
@@ -78,7 +108,9 @@ def test_what_a_study_cannot_ask_for_is_refused(evidence, asked, sentence):
 
 def test_a_figure_asked_for_is_not_drawn_twice(evidence):
     once = [exhibit.name for exhibit in gallery.exhibits(evidence)]
-    assert sorted(exhibit.name for exhibit in gallery.exhibits(evidence, [{"figure": "nstar_against_d"}])) == sorted(once)
+    assert sorted(
+        exhibit.name for exhibit in gallery.exhibits(evidence, [{"figure": "nstar_against_d"}])
+    ) == sorted(once)
 
 
 def test_a_sheet_is_written_as_csv_and_equal_names_do_not_collide(evidence, monkeypatch, tmp_path):
@@ -93,36 +125,71 @@ def test_a_sheet_is_written_as_csv_and_equal_names_do_not_collide(evidence, monk
 @pytest.mark.parametrize("form", ["points", "line", "curve", "band", "ring"])
 def test_every_form_is_drawn_with_and_without_intervals(form):
     data = pd.DataFrame({"x": [1.0, 2, 3], "y": [3.0, 2, 5]})
-    full = data.assign(lo=[1.0, 1, np.nan], hi=[4.0, math.inf, 6], left=[0.5, 1, 2], right=[1.5, 3, 4], mark=["", "up", "down"],
-                       part=["a", "a", "b"])
-    for own in ([full] if form == "band" else [data, full, data.iloc[:0]]):
+    full = data.assign(
+        lo=[1.0, 1, np.nan],
+        hi=[4.0, math.inf, 6],
+        left=[0.5, 1, 2],
+        right=[1.5, 3, 4],
+        mark=["", "up", "down"],
+        part=["a", "a", "b"],
+    )
+    for own in [full] if form == "band" else [data, full, data.iloc[:0]]:
         for log in (True, False):
-            plt.close(draw(chart(Series("s", LOOK, own, form, "s"), x=Axis("x", log), y=Axis("y", log))))
+            plt.close(
+                draw(chart(Series("s", LOOK, own, form, "s"), x=Axis("x", log), y=Axis("y", log)))
+            )
 
 
 def test_the_table_and_the_json_hold_every_series_once_and_infinite_ends_are_null():
-    data = pd.DataFrame({"x": [1.0, 2], "y": [3.0, 4], "lo": [2.0, np.nan], "hi": [math.inf, 5], "note": ["a", None]})
-    made = chart(Series("s", LOOK, data), Series("t", LOOK, data[["x", "y"]], "line"), Series("none", LOOK, data.iloc[:0]), title="T")
+    data = pd.DataFrame(
+        {
+            "x": [1.0, 2],
+            "y": [3.0, 4],
+            "lo": [2.0, np.nan],
+            "hi": [math.inf, 5],
+            "note": ["a", None],
+        }
+    )
+    made = chart(
+        Series("s", LOOK, data),
+        Series("t", LOOK, data[["x", "y"]], "line"),
+        Series("none", LOOK, data.iloc[:0]),
+        title="T",
+    )
     table = made.table()
-    assert list(table.columns[:5]) == ["panel", "series", "form", "x", "y"] and list(table["series"]) == ["s", "s", "t", "t"]
+    assert list(table.columns[:5]) == ["panel", "series", "form", "x", "y"] and list(
+        table["series"]
+    ) == ["s", "s", "t", "t"]
     assert set(table["panel"]) == {"T, y"}
     series = made.plain()["columns"][0][0]["series"]
     assert [each["name"] for each in series] == ["s", "t"]
-    assert series[0]["data"]["hi"] == [None, 5] and series[0]["data"]["lo"] == [2, None] and series[0]["data"]["note"] == ["a", None]
+    assert (
+        series[0]["data"]["hi"] == [None, 5]
+        and series[0]["data"]["lo"] == [2, None]
+        and series[0]["data"]["note"] == ["a", None]
+    )
     assert chart().table().empty
 
 
 def test_equal_charts_give_equal_files_and_text_stays_out_of_math_mode(tmp_path):
-    made = chart(Series("$s^2$ [x]", LOOK, pd.DataFrame({"x": [1.0, 2], "y": [3.0, 4]}), "curve", "$s^2$"))
+    made = chart(
+        Series("$s^2$ [x]", LOOK, pd.DataFrame({"x": [1.0, 2], "y": [3.0, 4]}), "curve", "$s^2$")
+    )
     one, two = (save(made, tmp_path / name) for name in ("a", "b"))
     assert [path.suffix for path in one] == [".png", ".svg", ".pdf", ".csv"]
-    assert all(mine.read_bytes() == other.read_bytes() for mine, other in zip(one, two, strict=True))
+    assert all(
+        mine.read_bytes() == other.read_bytes() for mine, other in zip(one, two, strict=True)
+    )
     assert "text.usetex: False" in Path(STYLE).read_text()
 
 
 def test_a_legend_says_each_text_once_and_notes_last():
     data = pd.DataFrame({"x": [1.0], "y": [1.0]})
-    series = Series("a", LOOK, data, legend="A"), Series("b", LOOK, data, "line", "A"), Series("c", LOOK, data)
+    series = (
+        Series("a", LOOK, data, legend="A"),
+        Series("b", LOOK, data, "line", "A"),
+        Series("c", LOOK, data),
+    )
     made = replace(chart(*series), notes=("† n",))
     (legend,) = draw(made).legends
     assert [text.get_text() for text in legend.get_texts()] == ["A", "† n"]
@@ -132,10 +199,19 @@ def test_a_legend_says_each_text_once_and_notes_last():
 def test_in_one_column_panels_stand_below_each_other_and_long_legends_are_broken(evidence):
     figure = draw(next(gallery.exhibits(evidence)), width=COLUMN)
     tops = [axis for axis in figure.axes if axis.get_title()]
-    assert figure.get_figwidth() == COLUMN and len({round(axis.get_position().x0, 2) for axis in tops}) == 1 and len(tops) == 2
+    assert (
+        figure.get_figwidth() == COLUMN
+        and len({round(axis.get_position().x0, 2) for axis in tops}) == 1
+        and len(tops) == 2
+    )
     figure.canvas.draw()
-    longest = max(len(line) for axis in figure.axes if axis.get_legend() for text in axis.get_legend().get_texts()
-                  for line in text.get_text().splitlines())
+    longest = max(
+        len(line)
+        for axis in figure.axes
+        if axis.get_legend()
+        for text in axis.get_legend().get_texts()
+        for line in text.get_text().splitlines()
+    )
     assert longest <= 17 * COLUMN
     plt.close(figure)
 
@@ -144,39 +220,66 @@ def test_methods_keep_their_colour_over_studies_and_lines_of_one_method_differ_i
     rows = pd.DataFrame({"method": ["m", "m", "k"], "line": ["m, lr=1", "m, lr=2", "k"]})
     found = looks(rows)
     assert found["m, lr=1"].colour == found["m, lr=2"].colour != found["k"].colour
-    assert found["m, lr=1"].dash != found["m, lr=2"].dash and len(COLOURS) == len(DARK) == len(set(COLOURS)) == len(set(DARK))
+    assert found["m, lr=1"].dash != found["m, lr=2"].dash and len(COLOURS) == len(DARK) == len(
+        set(COLOURS)
+    ) == len(set(DARK))
     assert found["m"].colour == found["m, lr=1"].colour, "a figure may also ask by method"
 
 
 def test_methods_of_one_study_differ_in_colour_whatever_other_studies_are_on_the_page():
-    """Forty methods in ten studies, one of them in all: five and one methods a study, so there are colours enough for each study."""
+    """Forty methods in ten studies, one of them in all: five and one methods a study, so there are
+    colours enough for each study."""
     names = [f"method {number}" for number in range(40)]
-    rows = pd.DataFrame({"method": [*names, *["common"] * 10], "study": [*(i % 10 for i in range(40)), *range(10)]})
+    rows = pd.DataFrame(
+        {"method": [*names, *["common"] * 10], "study": [*(i % 10 for i in range(40)), *range(10)]}
+    )
     found = looks(rows.assign(line=rows["method"]))
     for _, own in rows.groupby("study"):
         assert len({found[method].colour for method in own["method"]}) == len(own)
     crowd = looks(pd.DataFrame({"method": names, "line": names}))
     assert len({(look.colour, look.marker) for look in crowd.values()}) == len(names)
-    assert looks(rows[:1].assign(line=names[:1]))[names[0]].colour == found[names[0]].colour, "mostly the same on another page"
+    assert looks(rows[:1].assign(line=names[:1]))[names[0]].colour == found[names[0]].colour, (
+        "mostly the same on another page"
+    )
 
 
 def theory(**changes):
-    rows = [{"d": d, "kind": "kernel", "exponent": 4.0, "bound": "lower", "source": "a paper", "nstar": math.comb(d, 4) / 1000}
-            for d in (8, 16, 64, 128)]
+    rows = [
+        {
+            "d": d,
+            "kind": "kernel",
+            "exponent": 4.0,
+            "bound": "lower",
+            "source": "a paper",
+            "nstar": math.comb(d, 4) / 1000,
+        }
+        for d in (8, 16, 64, 128)
+    ]
     return pd.DataFrame(rows).assign(**changes)
 
 
 def test_a_bound_is_drawn_where_it_reaches_what_was_measured():
-    (line,) = guides(theory(), pd.DataFrame({"d": [8, 16, 64, 128], "nstar": [100.0, 200, 300, 400]}))
-    assert list(line.data["x"]) == [64, 128] and list(line.data["y"]) == [math.comb(64, 4) / 1000, math.comb(128, 4) / 1000]
+    (line,) = guides(
+        theory(), pd.DataFrame({"d": [8, 16, 64, 128], "nstar": [100.0, 200, 300, 400]})
+    )
+    assert list(line.data["x"]) == [64, 128] and list(line.data["y"]) == [
+        math.comb(64, 4) / 1000,
+        math.comb(128, 4) / 1000,
+    ]
     assert line.legend == "kernel, lower: a paper"
 
 
 @pytest.mark.parametrize("changes", [{}, {"nstar": None}])
 def test_a_bound_that_says_nothing_becomes_a_slope_within_what_is_shown(changes):
-    (line,) = guides(theory(**changes).iloc[:2], pd.DataFrame({"d": [8, 16], "nstar": [100.0, 200]}))
+    (line,) = guides(
+        theory(**changes).iloc[:2], pd.DataFrame({"d": [8, 16], "nstar": [100.0, 200]})
+    )
     x, y = line.data["x"].to_numpy(), line.data["y"].to_numpy()
-    assert np.log(y[1] / y[0]) / np.log(x[1] / x[0]) == pytest.approx(4) and y[0] < 100 and y[1] == pytest.approx(200)
+    assert (
+        np.log(y[1] / y[0]) / np.log(x[1] / x[0]) == pytest.approx(4)
+        and y[0] < 100
+        and y[1] == pytest.approx(200)
+    )
     assert line.legend.startswith("slope d^4: kernel, lower: a paper") and x[1] < 16
     assert guides(theory(), pd.DataFrame({"d": [8], "nstar": [np.nan]})) == []
 
@@ -191,15 +294,29 @@ def test_theory_is_that_of_the_stored_target_and_nothing_where_it_cannot_be_rebu
 
 
 def test_studies_of_different_targets_and_probes_in_one_store_do_not_disturb_each_other(tmp_path):
-    """Columns that only the other study has stay empty: theory is still said, and figures of looks are drawn where there are looks."""
+    """Columns that only the other study has stay empty: theory is still said, and figures of looks
+    are drawn where there are looks."""
     for d in (8, 16):
-        write_cell(tmp_path, f"a{d}", d=d, config={"target.alpha": [1.0, 0.5], "target.numerics": 1})
-        looked = write_cell(tmp_path, f"b{d}", d=d, study="another", config={"target._target_": "elsewhere", "target.profile": "hinge"})
-        pd.DataFrame({"n": [64], "seed": [0], "step": [1], "stage": ["all"], "profile/0.5": [0.1]}).to_parquet(looked / "trace.parquet")
+        write_cell(
+            tmp_path, f"a{d}", d=d, config={"target.alpha": [1.0, 0.5], "target.numerics": 1}
+        )
+        looked = write_cell(
+            tmp_path,
+            f"b{d}",
+            d=d,
+            study="another",
+            config={"target._target_": "elsewhere", "target.profile": "hinge"},
+        )
+        pd.DataFrame(
+            {"n": [64], "seed": [0], "step": [1], "stage": ["all"], "profile/0.5": [0.1]}
+        ).to_parquet(looked / "trace.parquet")
     studies = gather(tmp_path).studies
     assert len(studies["another"].traces) == 2 and studies["synthetic"].traces.empty
     names = [exhibit.name for exhibit in gallery.exhibits(studies["synthetic"])]
-    assert names[0] == "nstar-quadratic_densenet-L3" and not predictions(studies["synthetic"].trainings, "quadratic_densenet", 3).empty
+    assert (
+        names[0] == "nstar-quadratic_densenet-L3"
+        and not predictions(studies["synthetic"].trainings, "quadratic_densenet", 3).empty
+    )
 
 
 def test_evidence_can_be_made_of_three_tables():

@@ -1,4 +1,5 @@
-"""The ``bfc`` command finds every file of bfc/commands, explains it, and refuses a wrong name in words."""
+"""The ``bfc`` command finds every file of bfc/commands, explains it, and refuses a wrong name in
+words."""
 
 import json
 import subprocess
@@ -11,7 +12,11 @@ from commands import ROOT, environment
 from bfc import cli
 from bfc.errors import UserError
 
-NAMES = sorted(path.stem.replace("_", "-") for path in (ROOT / "bfc" / "commands").glob("*.py") if path.stem != "__init__")
+NAMES = sorted(
+    path.stem.replace("_", "-")
+    for path in (ROOT / "bfc" / "commands").glob("*.py")
+    if path.stem != "__init__"
+)
 RUNNER = typer.testing.CliRunner()
 
 
@@ -32,7 +37,9 @@ def test_version_prints_what_results_are_stamped_with() -> None:
     assert set(json.loads(done.output)) >= {"python", "packages", "commit", "hardware"}
 
 
-def test_a_mistake_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def refuse() -> typer.Typer:
         raise UserError("x=1: must be 2")
 
@@ -44,5 +51,12 @@ def test_a_mistake_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 def test_help_does_not_load_the_heavy_packages() -> None:
     probe = "import sys; from bfc import cli; cli.application(); print(*{'torch', 'pandas', 'matplotlib', 'wandb'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, env=environment(), cwd=ROOT, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", probe],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=ROOT,
+        check=True,
+    )
     assert done.stdout.strip() == ""

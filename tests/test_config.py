@@ -1,4 +1,5 @@
-"""Every YAML under conf/ and sweeps/ is a job that composes and runs, and a cell's identity holds exactly what changes its numbers."""
+"""Every YAML under conf/ and sweeps/ is a job that composes and runs, and a cell's identity holds
+exactly what changes its numbers."""
 
 import copy
 import dataclasses
@@ -11,37 +12,63 @@ import pytest
 import yaml
 from commands import container, plan, store
 
-from bfc import config
 from bfc.baselines.kernels import Polynomial
 from bfc.errors import UserError
-from bfc.launch.folders import CONF, SWEEPS
-from bfc.measure.outcomes import OUTCOMES
+from bfc.experiment import cell_spec
+from bfc.experiment.cell_spec import SCHEMA, cell_specs
+from bfc.experiment.components import GROUPS, component
+from bfc.experiment.job import load_job
+from bfc.experiment.run_job import run_job
+from bfc.paths import CONF, SWEEPS
+from bfc.stats.outcomes import OUTCOMES
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
-from bfc.train import run_job
 
-OPTIONS = [f"{path.parent.relative_to(CONF)}={path.stem}" for path in sorted(CONF.rglob("*.yaml")) if path.parent != CONF]
+OPTIONS = [
+    f"{path.parent.relative_to(CONF)}={path.stem}"
+    for path in sorted(CONF.rglob("*.yaml"))
+    if path.parent != CONF
+]
 STUDIES = sorted(SWEEPS.glob("*.yaml"))
-COMPANY = ((), ("optimizer.decay=constant",), ("target=radial", "learner=mean_field", "schedule=joint", "probe=none"),
-           ("learner=quadratic_taylor", "schedule=all", "probe=none"), ("learner=resnet", "schedule=joint", "probe=none"),
-           ("learner=resnet", "learner.remember=true", "schedule=joint", "probe=none"), ("learner=untied_quadratic", "probe=none"),
-           ("learner=none", "baseline=polynomial"), ("baseline=polynomial",))
-"""What an option may need beside it to make a job: fresh samples need a constant rate, some targets no learner, some learners and
-probes a target of their own."""
-NOT_IDENTITY = ("measure.eps", "measure.seeds", "measure.confirm", "measure.n", "compute.device", "compute.stack", "compute.threads",
-                "compute.checkpoint_seconds")
+COMPANY = (
+    (),
+    ("optimizer.decay=constant",),
+    ("target=radial", "learner=mean_field", "schedule=joint", "probe=none"),
+    ("learner=quadratic_taylor", "schedule=all", "probe=none"),
+    ("learner=resnet", "schedule=joint", "probe=none"),
+    ("learner=resnet", "learner.remember=true", "schedule=joint", "probe=none"),
+    ("learner=untied_quadratic", "probe=none"),
+    ("learner=none", "baseline=polynomial"),
+    ("baseline=polynomial",),
+)
+"""What an option may need beside it to make a job: fresh samples need a constant rate, some targets
+no learner, some learners and probes a target of their own."""
+NOT_IDENTITY = (
+    "measure.eps",
+    "measure.seeds",
+    "measure.confirm",
+    "measure.n",
+    "compute.device",
+    "compute.stack",
+    "compute.threads",
+    "compute.checkpoint_seconds",
+)
 DERIVED = ("fresh",)
 """Set by a measure itself, so in no YAML."""
 
 
 def companies(choice: str) -> list[tuple[str, ...]]:
-    """What to try beside ``choice``; its own group is left to it, except that a learner may be left out."""
+    """What to try beside ``choice``; its own group is left to it, except that a learner may be left
+    out."""
     group = choice.partition("=")[0]
     own = (f"{group}=", f"{group}.")
-    return [tuple(part for part in company if part == "learner=none" or not part.startswith(own)) for company in COMPANY]
+    return [
+        tuple(part for part in company if part == "learner=none" or not part.startswith(own))
+        for company in COMPANY
+    ]
 
 
 def ids(values: dict) -> list[str]:
-    return [spec.cell_id for spec in config.cells(config.load(values))]
+    return [spec.cell_id for spec in cell_specs(load_job(values))]
 
 
 def changed(values: dict, **changes: object) -> dict:
@@ -56,13 +83,14 @@ def changed(values: dict, **changes: object) -> dict:
     return values
 
 
-# --- what composes -------------------------------------------------------------------------------------------------------------------
+# --- what composes ------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("choice", OPTIONS)
 def test_every_option_of_every_group_makes_a_job(choice: str) -> None:
     for company in companies(choice):
         try:
-            cells = config.cells(config.load(container(choice, *company)))
+            cells = cell_specs(load_job(container(choice, *company)))
         except UserError as error:
             reason = error
             continue
@@ -73,35 +101,71 @@ def test_every_option_of_every_group_makes_a_job(choice: str) -> None:
     pytest.fail(f"{choice}: no job with it is accepted: {reason}")
 
 
-@pytest.mark.parametrize("choice", [choice for choice in OPTIONS if not choice.startswith("hydra/")])
+@pytest.mark.parametrize(
+    "choice", [choice for choice in OPTIONS if not choice.startswith("hydra/")]
+)
 def test_a_yaml_is_the_constructor_of_its_class_key_by_key(choice: str) -> None:
     group, _, name = choice.partition("=")
     node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
-    part = config.component(group, node)
+    part = component(group, node)
     if part is None:
         assert set(node) <= {"_target_"}
         return
     left_out = {f.name for f in dataclasses.fields(part) if f.init} - set(node)
     assert set(node) - {"_target_"} <= {f.name for f in dataclasses.fields(part)}
-    assert left_out <= {*DERIVED, *(("validation", "validation_size") if part == dataclasses.replace(part, validation="none") else ())} \
-        if group == "measure" else not left_out
-    assert config.component(group, {"_target_": node["_target_"], **{k: node[k] for k in node if k != "_target_"}}) == part
+    assert (
+        left_out
+        <= {
+            *DERIVED,
+            *(
+                ("validation", "validation_size")
+                if part == dataclasses.replace(part, validation="none")
+                else ()
+            ),
+        }
+        if group == "measure"
+        else not left_out
+    )
+    assert (
+        component(
+            group, {"_target_": node["_target_"], **{k: node[k] for k in node if k != "_target_"}}
+        )
+        == part
+    )
 
 
 def test_the_default_job_is_a_learner_on_a_ladder() -> None:
-    cells = config.cells(config.load(container()))
-    assert [cell.kind for cell in cells] == ["learner"] and cells[0].method == "staged quadratic_densenet"
-    assert cells[0].config["target_name"] == "quadratic_densenet" and cells[0].config["d"] == 16 and cells[0].config["degree"] == 4
+    cells = cell_specs(load_job(container()))
+    assert [cell.kind for cell in cells] == ["learner"] and cells[
+        0
+    ].method == "staged quadratic_densenet"
+    assert (
+        cells[0].config["target_name"] == "quadratic_densenet"
+        and cells[0].config["d"] == 16
+        and cells[0].config["degree"] == 4
+    )
 
 
 def tiny(values: dict) -> dict:
     """A job of a study made as small as its structure allows."""
     small = copy.deepcopy(values)
-    shrink = {"target": {"d": 6, "quadrature": 1 << 16}, "schedule": {"steps": 4, "check_every": 2}, "probe": {"rows": 64},
-              "optimizer": {"batch": 8, "warmup": 1}, "learner": {"m1": 16, "m2": 8, "width": 64, "n": 1},
-              "compute": {"device": "cpu"}, "measure": {"seeds": 1, "test": 64, "confirm": 1},
-              "baseline": {"n_max": 32, "n_min": 8, "tuning_draws": 1, "n_ratio": 1.5, "ridge_grid": [0.1, 1.0]},
-              "representation": {"n0": 4000, "multiple": 2.0, "labels": 64, "steps": 4, "units": 16}}
+    shrink = {
+        "target": {"d": 6, "quadrature": 1 << 16},
+        "schedule": {"steps": 4, "check_every": 2},
+        "probe": {"rows": 64},
+        "optimizer": {"batch": 8, "warmup": 1},
+        "learner": {"m1": 16, "m2": 8, "width": 64, "n": 1},
+        "compute": {"device": "cpu"},
+        "measure": {"seeds": 1, "test": 64, "confirm": 1},
+        "baseline": {
+            "n_max": 32,
+            "n_min": 8,
+            "tuning_draws": 1,
+            "n_ratio": 1.5,
+            "ridge_grid": [0.1, 1.0],
+        },
+        "representation": {"n0": 4000, "multiple": 2.0, "labels": 64, "steps": 4, "units": 16},
+    }
     for group, changes in shrink.items():
         small[group].update({key: value for key, value in changes.items() if key in small[group]})
     if "d" in small["target"]:
@@ -118,24 +182,34 @@ def tiny(values: dict) -> dict:
 def test_every_study_composes_in_every_size_and_all_of_its_jobs_run(study: str, tmp_path) -> None:
     """In one test per study, since composing is what costs here."""
     small = {}
-    for size, blocks in yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"].items():
+    for size, blocks in yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"][
+        "sizes"
+    ].items():
         jobs = plan(f"+sweeps={study}", f"study.size={size}")
-        assert jobs and all(values["study"]["name"] == study and values["study"]["size"] == size for values in jobs)
-        assert len({tuple(ids(values)) for values in jobs}) == len(jobs), "two jobs of a study ask for the same cells"
-        assert composed_in_full(study, size, random.Random(f"{study} {size}").choice(blocks)) in jobs
+        assert jobs and all(
+            values["study"]["name"] == study and values["study"]["size"] == size for values in jobs
+        )
+        assert len({tuple(ids(values)) for values in jobs}) == len(jobs), (
+            "two jobs of a study ask for the same cells"
+        )
+        assert (
+            composed_in_full(study, size, random.Random(f"{study} {size}").choice(blocks)) in jobs
+        )
         small |= {json.dumps(tiny(values), sort_keys=True): None for values in jobs}
     wanted = set()
     for text in small:
         values = {**json.loads(text), "results": str(tmp_path / "results")}
         wanted |= set(ids(values))
-        assert run_job(values) == ids(values)
+        assert run_job(load_job(values)) == ids(values)
     stored = store(tmp_path / "results")
     assert set(stored) == wanted and all(stored.values())
     assert {row["outcome"] for rows in stored.values() for row in rows} <= set(OUTCOMES)
 
 
 def composed_in_full(study: str, size: str, block: dict) -> dict:
-    """The first job of a block, composed by Hydra and not from a composition that the sweeper shares among jobs."""
+    """The first job of a block, composed by Hydra and not from a composition that the sweeper
+    shares among jobs."""
+
     def head(value: object) -> object:
         """The first of several values; lists and dictionaries are told apart by their brackets."""
         if not isinstance(value, str):
@@ -148,7 +222,8 @@ def composed_in_full(study: str, size: str, block: dict) -> dict:
     return container(f"+sweeps={study}", f"study.size={size}", *first)
 
 
-# --- identity ------------------------------------------------------------------------------------------------------------------------
+# --- identity -----------------------------------------------------------------------------------
+
 
 def variants(hint: typing.Any, value: typing.Any) -> list[typing.Any]:
     """Values to try in the place of ``value``; the checks choose the first one that is allowed."""
@@ -159,25 +234,43 @@ def variants(hint: typing.Any, value: typing.Any) -> list[typing.Any]:
     if isinstance(value, float):
         return [v for v in (value / 2, value * 1.5, value + 1, value + 0.5) if v != value]
     if isinstance(value, str):
-        names = [name for part in (hint, *typing.get_args(hint)) for name in typing.get_args(part) if isinstance(name, str)]
+        names = [
+            name
+            for part in (hint, *typing.get_args(hint))
+            for name in typing.get_args(part)
+            if isinstance(name, str)
+        ]
         return [name for name in (*names, 0.5, 3, "cpu", value + "x") if name != value]
     if isinstance(value, list):
         inner = variants(None, value[0]) if value and not isinstance(value[0], dict) else []
-        return [[inner[0], *value[1:]] if inner else [*value, {"name": "more", "train": ["bias"]}], value[:-1]]
+        return [
+            [inner[0], *value[1:]] if inner else [*value, {"name": "more", "train": ["bias"]}],
+            value[:-1],
+        ]
     return [[4, 2], [1.0, 0.3], 3, 0.7, "x"]
 
 
 def every_key(*choices: str) -> list[tuple[str, str]]:
     values = container(*choices)
-    return [(group, key) for group in config.GROUPS for key in (values[group] or {}) if key != "_target_"]
+    return [(group, key) for group in GROUPS for key in (values[group] or {}) if key != "_target_"]
 
 
-KEYS = [(("baseline=polynomial",), group, key) for group, key in every_key("baseline=polynomial") if group != "baseline"] \
-    + [(("measure=online", "optimizer.decay=constant"), "measure", "ratio"), (("optimizer=sgd",), "optimizer", "momentum")]
+KEYS = [
+    (("baseline=polynomial",), group, key)
+    for group, key in every_key("baseline=polynomial")
+    if group != "baseline"
+] + [
+    (("measure=online", "optimizer.decay=constant"), "measure", "ratio"),
+    (("optimizer=sgd",), "optimizer", "momentum"),
+]
 
 
-@pytest.mark.parametrize("choices, group, key", KEYS, ids=lambda part: part if isinstance(part, str) else "")
-def test_each_key_of_a_learners_job_is_or_is_not_part_of_its_identity(choices: tuple[str, ...], group: str, key: str) -> None:
+@pytest.mark.parametrize(
+    "choices, group, key", KEYS, ids=lambda part: part if isinstance(part, str) else ""
+)
+def test_each_key_of_a_learners_job_is_or_is_not_part_of_its_identity(
+    choices: tuple[str, ...], group: str, key: str
+) -> None:
     values = container(*choices)
     if (group, key) == ("measure", "validation_size"):
         candidates = [0.3]
@@ -187,7 +280,7 @@ def test_each_key_of_a_learners_job_is_or_is_not_part_of_its_identity(choices: t
         candidates = [{"lr": [0.01, 0.03], "n": 64}]
     else:
         path = values[group]["_target_"]
-        hints = typing.get_type_hints(type(config.component(group, values[group])))
+        hints = typing.get_type_hints(type(component(group, values[group])))
         assert path and key in hints
         candidates = variants(hints[key], values[group][key])
     for candidate in candidates:
@@ -203,14 +296,20 @@ def test_each_key_of_a_learners_job_is_or_is_not_part_of_its_identity(choices: t
     aside = f"{group}.{key}" in NOT_IDENTITY or group in ("tracker", "baseline")
     assert (new[0] == old[0]) == aside
     if len(old) == 2:
-        assert (new[1] == old[1]) == (group not in ("target", "task", "representation", "baseline") and (group, key) != ("measure", "test"))
+        assert (new[1] == old[1]) == (
+            group not in ("target", "task", "representation", "baseline")
+            and (group, key) != ("measure", "test")
+        )
 
 
-@pytest.mark.parametrize("option", sorted(path.stem for path in (CONF / "baseline").glob("*.yaml") if path.stem != "none"))
+@pytest.mark.parametrize(
+    "option",
+    sorted(path.stem for path in (CONF / "baseline").glob("*.yaml") if path.stem != "none"),
+)
 def test_each_key_of_a_baseline_is_part_of_its_identity(option: str) -> None:
     values = container("learner=none", f"baseline={option}")
     old, seen = ids(values), {ids(values)[0]}
-    hints = typing.get_type_hints(type(config.component("baseline", values["baseline"])))
+    hints = typing.get_type_hints(type(component("baseline", values["baseline"])))
     for key, value in values["baseline"].items():
         if key == "_target_":
             continue
@@ -227,10 +326,13 @@ def test_each_key_of_a_baseline_is_part_of_its_identity(option: str) -> None:
     assert len(seen) == len(values["baseline"]) and len(old) == 1
 
 
-@pytest.mark.parametrize("group", ["target", "learner", "schedule", "optimizer", "probe", "baseline", "measure"])
+@pytest.mark.parametrize(
+    "group", ["target", "learner", "schedule", "optimizer", "probe", "baseline", "measure"]
+)
 def test_each_option_of_a_group_is_another_cell(group: str) -> None:
-    """Two options may only share a cell where their trainings are the same: a ladder and an adaptive choice of n. What only a learner
-    has is tried beside a learner, since a baseline's cell is the same whatever it is."""
+    """Two options may only share a cell where their trainings are the same: a ladder and an
+    adaptive choice of n. What only a learner has is tried beside a learner, since a baseline's cell
+    is the same whatever it is."""
     found, of_learners = {}, group in ("schedule", "optimizer", "probe")
     choices = [choice for choice in OPTIONS if choice.startswith(f"{group}=")]
     for choice in choices:
@@ -245,15 +347,28 @@ def test_each_option_of_a_group_is_another_cell(group: str) -> None:
     if group == "measure":
         assert found.pop("measure=adaptive") == found["measure=ladder"]
     assert len(set(found.values())) == len(found) > 1 or group == "learner"
-    assert not of_learners or set(found) == set(choices), "COMPANY has no learner that suits the others"
+    assert not of_learners or set(found) == set(choices), (
+        "COMPANY has no learner that suits the others"
+    )
 
 
 def test_what_is_asked_for_and_where_it_runs_is_no_part_of_the_identity() -> None:
     values = container("baseline=polynomial")
     wandb = yaml.safe_load((CONF / "tracker" / "wandb.yaml").read_text())
-    for change in ({"results": "elsewhere"}, {"study": {"name": "s", "size": "demo"}}, {"tracker": wandb}, {"measure__seeds": [5, 3]},
-                   {"measure__n": [2, 4, 8]}, {"measure__n": 64}, {"measure__eps": 0.3}, {"measure__confirm": 0},
-                   {"compute__device": "cuda"}, {"compute__stack": 4}, {"compute__threads": 2}, {"compute__checkpoint_seconds": 0}):
+    for change in (
+        {"results": "elsewhere"},
+        {"study": {"name": "s", "size": "demo"}},
+        {"tracker": wandb},
+        {"measure__seeds": [5, 3]},
+        {"measure__n": [2, 4, 8]},
+        {"measure__n": 64},
+        {"measure__eps": 0.3},
+        {"measure__confirm": 0},
+        {"compute__device": "cuda"},
+        {"compute__stack": 4},
+        {"compute__threads": 2},
+        {"compute__checkpoint_seconds": 0},
+    ):
         assert ids(changed(values, **change)) == ids(values), change
 
 
@@ -262,16 +377,28 @@ def test_the_order_of_keys_is_no_part_of_the_identity() -> None:
     shuffled = {}
     for group in random.Random(1).sample(list(values), len(values)):
         node = values[group]
-        shuffled[group] = {k: node[k] for k in random.Random(2).sample(list(node), len(node))} if isinstance(node, dict) else node
+        shuffled[group] = (
+            {k: node[k] for k in random.Random(2).sample(list(node), len(node))}
+            if isinstance(node, dict)
+            else node
+        )
     assert list(shuffled) != list(values) and ids(shuffled) == ids(values)
 
 
 def test_a_gap_and_the_coefficients_it_stands_for_are_one_cell() -> None:
     values = container("target.L=4")
     explicit = changed(values, target__alpha=[1, 0.5, 0.25], target__gamma=None)
-    assert ids(explicit) == ids(changed(values, target__gamma=0.5)) != ids(changed(values, target__gamma=0.25))
-    assert ids(changed(explicit, target__gamma=0.9)) == ids(explicit), "gamma is not used where alpha is given"
-    assert ids(changed(values, target__widths=[4, 3, 2])) == ids(values), "the default widths, written out"
+    assert (
+        ids(explicit)
+        == ids(changed(values, target__gamma=0.5))
+        != ids(changed(values, target__gamma=0.25))
+    )
+    assert ids(changed(explicit, target__gamma=0.9)) == ids(explicit), (
+        "gamma is not used where alpha is given"
+    )
+    assert ids(changed(values, target__widths=[4, 3, 2])) == ids(values), (
+        "the default widths, written out"
+    )
 
 
 def test_an_integer_stands_for_the_same_number() -> None:
@@ -287,17 +414,25 @@ def test_a_single_n_and_a_ladder_share_a_cell_and_fresh_samples_do_not() -> None
 
 
 def test_seed_zero_is_a_seed() -> None:
-    measure = config.load(changed(container(), measure__seeds=[0])).measure
+    measure = load_job(changed(container(), measure__seeds=[0])).measure
     assert measure.seeds == (0,) and {t.seed for t in measure.trainings()} == {0}
-    assert config.load(changed(container(), measure__seeds=1)).measure.seeds == (0,)
-    assert config.load(changed(container(), measure__seeds=0 + 3)).measure.seeds == (0, 1, 2)
+    assert load_job(changed(container(), measure__seeds=1)).measure.seeds == (0,)
+    assert load_job(changed(container(), measure__seeds=0 + 3)).measure.seeds == (0, 1, 2)
 
 
 def test_a_baseline_is_one_cell_whatever_learner_is_beside_it() -> None:
     alone = ids(container("learner=none", "baseline=polynomial"))
     assert len(alone) == 1
-    for beside in ((), ("schedule=joint",), ("optimizer=sgd",), ("learner.widths=[6,4]",), ("probe=none",), ("compute.dtype=float64",),
-                   ("measure=single", "measure.n=32"), ("measure=online", "optimizer.decay=constant")):
+    for beside in (
+        (),
+        ("schedule=joint",),
+        ("optimizer=sgd",),
+        ("learner.widths=[6,4]",),
+        ("probe=none",),
+        ("compute.dtype=float64",),
+        ("measure=single", "measure.n=32"),
+        ("measure=online", "optimizer.decay=constant"),
+    ):
         both = ids(container("baseline=polynomial", *beside))
         assert len(both) == 2 and both[1] == alone[0] and both[0] != alone[0]
 
@@ -305,12 +440,12 @@ def test_a_baseline_is_one_cell_whatever_learner_is_beside_it() -> None:
 def test_a_fix_that_changes_results_makes_new_cells(monkeypatch) -> None:
     values = container("baseline=polynomial")
     before = ids(values)
-    monkeypatch.setattr(Polynomial, "numerics", Polynomial.numerics + 1)
+    monkeypatch.setattr(Polynomial, "version", Polynomial.version + 1)
     after = ids(values)
     assert after[0] == before[0] and after[1] != before[1]
-    monkeypatch.setattr(QuadraticDenseNet, "numerics", QuadraticDenseNet.numerics + 1)
+    monkeypatch.setattr(QuadraticDenseNet, "version", QuadraticDenseNet.version + 1)
     assert ids(values)[0] != before[0]
-    monkeypatch.setattr(config, "SCHEMA", config.SCHEMA + 1)
+    monkeypatch.setattr(cell_spec, "SCHEMA", SCHEMA + 1)
     assert not set(ids(values)) & {*before, *after}
 
 
@@ -318,7 +453,7 @@ def test_the_id_is_the_hash_of_the_stored_configuration() -> None:
     """So that a folder can be checked against its name."""
     import hashlib
 
-    for cell in config.cells(config.load(container("baseline=polynomial"))):
+    for cell in cell_specs(load_job(container("baseline=polynomial"))):
         stored = yaml.safe_load(yaml.safe_dump(dict(cell.config)))
         identity = {key: stored[key] for key in cell.identity}
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
@@ -326,10 +461,16 @@ def test_the_id_is_the_hash_of_the_stored_configuration() -> None:
 
 
 def test_display_names_say_what_distinguishes_a_cell() -> None:
-    learner, baseline = config.cells(config.load(container("baseline=polynomial", "baseline.degree=3", "target.base=x_squared")))
+    learner, baseline = cell_specs(
+        load_job(container("baseline=polynomial", "baseline.degree=3", "target.base=x_squared"))
+    )
     assert learner.config["kind"] == "learner" and baseline.config["kind"] == "baseline"
-    assert "degree 3" in baseline.method and learner.config["degree"] == baseline.config["degree"] == 8
-    assert baseline.config["optimizer"] is None and baseline.config["measure"] == {"test": learner.config["measure"]["test"]}
+    assert (
+        "degree 3" in baseline.method and learner.config["degree"] == baseline.config["degree"] == 8
+    )
+    assert baseline.config["optimizer"] is None and baseline.config["measure"] == {
+        "test": learner.config["measure"]["test"]
+    }
 
 
 def test_folders_of_configuration_are_found() -> None:

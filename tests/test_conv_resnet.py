@@ -1,4 +1,5 @@
-"""The residual network for images against torch.nn modules of one replica; depth, shapes and refusals."""
+"""The residual network for images against torch.nn modules of one replica; depth, shapes and
+refusals."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bfc.engine.loop import Recipe, train
-from bfc.engine.optimizers import Adam
+from bfc.engine.recipe import Recipe
+from bfc.engine.trainer import train
 from bfc.errors import UserError
 from bfc.learners.conv_resnet import ConvResNet
+from bfc.optimizers.base import Adam
 from bfc.targets.images import Images
 from bfc.targets.parity import Parity
 from bfc.types import Training
@@ -20,14 +22,19 @@ TARGET = Images()
 class Block(nn.Module):
     def __init__(self, into: int, out: int, stride: int, quadratic: bool) -> None:
         super().__init__()
-        self.first, self.second = nn.Conv2d(into, out, 3, stride, 1, bias=False), nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.first, self.second = (
+            nn.Conv2d(into, out, 3, stride, 1, bias=False),
+            nn.Conv2d(out, out, 3, 1, 1, bias=False),
+        )
         self.norms = nn.ModuleList([nn.BatchNorm2d(out), nn.BatchNorm2d(out)])
         self.quadratic, self.stride, self.more = quadratic, stride, out - into
 
     def forward(self, h: Tensor) -> Tensor:
         inner = self.norms[0](self.first(h))
         branch = self.norms[1](self.second(inner**2 if self.quadratic else inner.relu()))
-        short = nn.functional.pad(nn.functional.avg_pool2d(h, 1, self.stride), (0, 0, 0, 0, 0, self.more))
+        short = nn.functional.pad(
+            nn.functional.avg_pool2d(h, 1, self.stride), (0, 0, 0, 0, 0, self.more)
+        )
         return short + branch if self.quadratic else (short + branch).relu()
 
 
@@ -36,9 +43,16 @@ class Network(nn.Module):
 
     def __init__(self, n: int, widths: tuple[int, ...], quadratic: bool, top: int) -> None:
         super().__init__()
-        self.stem, self.norm, self.quadratic = nn.Conv2d(1, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), quadratic
+        self.stem, self.norm, self.quadratic = (
+            nn.Conv2d(1, widths[0], 3, 1, 1, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            quadratic,
+        )
         ends = [widths[0], *(widths[k // n] for k in range(3 * n))]
-        self.blocks = nn.ModuleList(Block(ends[k], ends[k + 1], 2 if k and k % n == 0 else 1, quadratic) for k in range(top - 1))
+        self.blocks = nn.ModuleList(
+            Block(ends[k], ends[k + 1], 2 if k and k % n == 0 else 1, quadratic)
+            for k in range(top - 1)
+        )
         self.readout = nn.Linear(ends[top - 1], 10)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,11 +63,17 @@ class Network(nn.Module):
         return self.readout(h.mean((2, 3)))
 
 
-def filled(n: int, widths: tuple[int, ...], quadratic: bool, top: int, params: dict[str, Tensor], r: int) -> Network:
+def filled(
+    n: int, widths: tuple[int, ...], quadratic: bool, top: int, params: dict[str, Tensor], r: int
+) -> Network:
     network = Network(n, widths, quadratic, top).double()
 
     def put(convolution: nn.Conv2d, norm: nn.BatchNorm2d, name: str) -> None:
-        for place, key in ((convolution.weight, name), (norm.weight, f"{name}_scale"), (norm.bias, f"{name}_shift")):
+        for place, key in (
+            (convolution.weight, name),
+            (norm.weight, f"{name}_scale"),
+            (norm.bias, f"{name}_shift"),
+        ):
             place.copy_(params[key][r])
 
     with torch.no_grad():
@@ -69,17 +89,28 @@ def filled(n: int, widths: tuple[int, ...], quadratic: bool, top: int, params: d
 @pytest.mark.parametrize("activation", ["relu", "quadratic"])
 @pytest.mark.parametrize("n, top", [(1, 2), (1, 4), (2, 5), (2, 7)])
 def test_outputs_and_gradients_equal_those_of_modules(activation, n, top):
-    """In training (batch statistics) and in evaluation, where BatchNorm2d is given the statistics of the reference rows."""
+    """In training (batch statistics) and in evaluation, where BatchNorm2d is given the statistics
+    of the reference rows."""
     widths, quadratic = (3, 4, 6), activation == "quadratic"
     learner = ConvResNet(n=n, widths=widths, activation=activation)
     draw = TARGET.draw([3, 8], torch.float64)
-    params = {name: p + 0.1 * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(i))
-              for i, (name, p) in enumerate(learner.init_params(TARGET, draw).items())}
+    params = {
+        name: p
+        + 0.1 * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(i))
+        for i, (name, p) in enumerate(learner.init_params(TARGET, draw).items())
+    }
     params = {name: p.requires_grad_() for name, p in params.items()}
-    x, reference = (draw.inputs(role, torch.arange(12).expand(2, -1)) for role in ("train", "reference"))
-    y, present = draw.labels(x), frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))})
+    x, reference = (
+        draw.inputs(role, torch.arange(12).expand(2, -1)) for role in ("train", "reference")
+    )
+    y, present = (
+        draw.labels(x),
+        frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))}),
+    )
     out = learner.forward(params, x, present)
-    found = torch.autograd.grad(TARGET.loss(out, y).mean(1).sum(), list(params.values()), allow_unused=True)
+    found = torch.autograd.grad(
+        TARGET.loss(out, y).mean(1).sum(), list(params.values()), allow_unused=True
+    )
     grads = dict(zip(params, found, strict=True))
     evaluated = learner.forward(params, x, present, learner.statistics(params, reference, present))
     for r in range(2):
@@ -87,20 +118,30 @@ def test_outputs_and_gradients_equal_those_of_modules(activation, n, top):
         want = network(x[r])
         torch.testing.assert_close(out[r], want, rtol=1e-9, atol=1e-9)
         TARGET.loss(want, y[r]).mean().backward()
-        for name, p in ((f"U{top}", network.blocks[-1].first.weight), ("stem", network.stem.weight), ("stem_scale", network.norm.weight),
-                        (f"V{top}_shift", network.blocks[-1].norms[1].bias), ("bias", network.readout.bias)):
+        for name, p in (
+            (f"U{top}", network.blocks[-1].first.weight),
+            ("stem", network.stem.weight),
+            ("stem_scale", network.norm.weight),
+            (f"V{top}_shift", network.blocks[-1].norms[1].bias),
+            ("bias", network.readout.bias),
+        ):
             torch.testing.assert_close(grads[name][r], p.grad, rtol=1e-8, atol=1e-10)
-        torch.testing.assert_close(evaluated[r], with_statistics_of(network, reference[r])(x[r]), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(
+            evaluated[r], with_statistics_of(network, reference[r])(x[r]), rtol=1e-9, atol=1e-9
+        )
 
 
 def with_statistics_of(network: Network, x: Tensor) -> Network:
-    """The network in evaluation with mean and (biased) variance of these rows at every normalisation."""
+    """The network in evaluation with mean and (biased) variance of these rows at every
+    normalisation."""
     found: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
     def keep(norm: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
         found[norm] = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), correction=0)
 
-    hooks = [m.register_forward_hook(keep) for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    hooks = [
+        m.register_forward_hook(keep) for m in network.modules() if isinstance(m, nn.BatchNorm2d)
+    ]
     with torch.no_grad():
         network(x)
         for norm, (mean, variance) in found.items():
@@ -114,7 +155,12 @@ def with_statistics_of(network: Network, x: Tensor) -> Network:
 def test_n_18_has_110_layers_of_which_every_block_is_a_level():
     learner = ConvResNet(n=18)
     groups = learner.groups(TARGET)
-    convolutions = [name for names in groups.values() for name in names if name == "stem" or (name[0] in "UV" and name[1:].isdigit())]
+    convolutions = [
+        name
+        for names in groups.values()
+        for name in names
+        if name == "stem" or (name[0] in "UV" and name[1:].isdigit())
+    ]
     assert len(convolutions) + 1 == 110 and learner.levels(TARGET) == tuple(range(2, 56))
     draw = Images().draw([0])
     small = ConvResNet(n=18, widths=(2, 2, 2))
@@ -124,16 +170,28 @@ def test_n_18_has_110_layers_of_which_every_block_is_a_level():
 
 
 def test_it_learns_the_digits(build):
-    recipe = Recipe(TARGET, ConvResNet(widths=(8, 8, 16)), build("schedule", "joint", steps=60, check_every=60),
-                    Adam(lr=0.01, batch=64, warmup=20), "inside", 0.2, test=449)
+    recipe = Recipe(
+        TARGET,
+        ConvResNet(widths=(8, 8, 16)),
+        build("schedule", "joint", steps=60, check_every=60),
+        Adam(lr=0.01, batch=64, warmup=20),
+        "inside",
+        0.2,
+        test=449,
+    )
     (record,) = train(recipe, [Training(800, 0)])
     assert record["risk"] < 0.1
 
 
-@pytest.mark.parametrize("changes, target, words", [
-    ({}, Parity(d=64), "needs a target of images, not Parity"), ({"n": 0}, TARGET, "learner.n=0: must be an integer from 1 to 1024"),
-    ({"widths": [4, 2, 8]}, TARGET, "learner.widths=[4, 2, 8]: must be three integers"), ({"widths": [4, 8]}, TARGET, "learner.widths"),
-])
+@pytest.mark.parametrize(
+    "changes, target, words",
+    [
+        ({}, Parity(d=64), "needs a target of images, not Parity"),
+        ({"n": 0}, TARGET, "learner.n=0: must be an integer from 1 to 1024"),
+        ({"widths": [4, 2, 8]}, TARGET, "learner.widths=[4, 2, 8]: must be three integers"),
+        ({"widths": [4, 8]}, TARGET, "learner.widths"),
+    ],
+)
 def test_bad_values_cost_one_sentence(build, changes, target, words):
     with pytest.raises(UserError) as caught:
         build("learner", "conv_resnet", **changes).check(target)

@@ -1,5 +1,5 @@
-"""The certified two-layer floor: its atoms against Monte-Carlo and quadrature, its optimum against LARS, its certificate against networks
-that exist and against a finer grid."""
+"""The certified two-layer floor: its atoms against Monte-Carlo and quadrature, its optimum against
+LARS, its certificate against networks that exist and against a finer grid."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from scipy import integrate
 from sklearn.linear_model import lars_path
 
 from bfc import cli
+from bfc.bounds.two_layer import (
+    Certificate,
+    certificates,
+    error_floor,
+    norm_needed,
+    problem,
+    ridge_averages,
+)
 from bfc.errors import UserError
-from bfc.floors.two_layer import Certificate, certificates, error_floor, norm_needed, problem, ridge_averages
 from bfc.targets.radial import Radial
 from bfc.targets.radius_laws import sphere_constant
 
@@ -34,7 +41,9 @@ def test_ridge_averages_equal_an_integral(d):
         excess = lambda a: weight(a) * max(radius * math.cos(a) - offset, 0)  # noqa: E731
         return integrate.quad(excess, 0, math.pi / 2, limit=400, epsabs=1e-13)[0] / total
 
-    want = math.sqrt(2 * math.pi * d) * np.array([[mean(radius, offset) for offset in b] for radius in r])
+    want = math.sqrt(2 * math.pi * d) * np.array(
+        [[mean(radius, offset) for offset in b] for radius in r]
+    )
     np.testing.assert_allclose(ridge_averages(r, b, d), want, atol=1e-7)
 
 
@@ -43,22 +52,33 @@ def test_ridge_averages_have_the_gaussian_limit():
     near = ridge_averages(r, b / math.sqrt(1024), 1024)
     np.testing.assert_allclose(near, ridge_averages(r, b, math.inf), atol=5e-3)
     np.testing.assert_allclose(ridge_averages(r, np.zeros(1), math.inf)[:, 0], r)
-    np.testing.assert_allclose(ridge_averages(r, np.zeros(1), 9)[:, 0], math.sqrt(18 * math.pi) * sphere_constant(9) * r)
+    np.testing.assert_allclose(
+        ridge_averages(r, np.zeros(1), 9)[:, 0], math.sqrt(18 * math.pi) * sphere_constant(9) * r
+    )
 
 
 def network(d: int, seed: int, width: int = 30):
     generator = np.random.default_rng(seed)
-    return generator.normal(size=(width, d)), generator.normal(size=width), generator.normal(size=width), generator
+    return (
+        generator.normal(size=(width, d)),
+        generator.normal(size=width),
+        generator.normal(size=width),
+        generator,
+    )
 
 
 def test_the_rotation_average_of_a_network_is_a_combination_of_the_atoms_with_its_norm():
-    """Monte-Carlo over directions against Σ a ‖w‖ / √(2πd) h_{|b|/‖w‖}(r) and the constant that a positive bias leaves."""
+    """Monte-Carlo over directions against Σ a ‖w‖ / √(2πd) h_{|b|/‖w‖}(r) and the constant that a
+    positive bias leaves."""
     d, (w, b, a, generator) = 6, network(6, 0)
     norms = np.linalg.norm(w, axis=1)
     r = np.array([0.5, 1.0, 3.0])
     u = generator.normal(size=(400_000, d))
     u /= np.linalg.norm(u, axis=1, keepdims=True)
-    average = ridge_averages(r, np.abs(b) / norms, d) @ (a * norms) / math.sqrt(2 * math.pi * d) + (a * np.maximum(b, 0)).sum()
+    average = (
+        ridge_averages(r, np.abs(b) / norms, d) @ (a * norms) / math.sqrt(2 * math.pi * d)
+        + (a * np.maximum(b, 0)).sum()
+    )
     for i, radius in enumerate(r):
         out = np.maximum(radius * u @ w.T + b, 0) @ a
         assert abs(out.mean() - average[i]) < 4.5 * out.std() / math.sqrt(len(out))
@@ -71,9 +91,14 @@ def test_both_sides_agree_with_lars(d, eps):
     p = hinge(d)
     floor = norm_needed(p, eps)
     _, _, path = lars_path(p.atoms[:, :: len(p.b) // 100], p.y, method="lasso")
-    between = np.linspace(0, path.shape[1] - 1, 100 * path.shape[1])  # coefficients are linear between knots
+    between = np.linspace(
+        0, path.shape[1] - 1, 100 * path.shape[1]
+    )  # coefficients are linear between knots
     path = np.array([np.interp(between, np.arange(path.shape[1]), own) for own in path])
-    norms, errors = np.abs(path).sum(0), ((p.y[:, None] - p.atoms[:, :: len(p.b) // 100] @ path) ** 2).sum(0) / p.total
+    norms, errors = (
+        np.abs(path).sum(0),
+        ((p.y[:, None] - p.atoms[:, :: len(p.b) // 100] @ path) ** 2).sum(0) / p.total,
+    )
     lars = norms[np.argmax(errors <= eps)]
     assert 0 < floor.lower <= floor.upper <= 1.012 * floor.lower
     assert lars == pytest.approx(floor.upper, rel=0.03) and lars > 0.995 * floor.lower
@@ -95,15 +120,23 @@ def test_a_certificate_is_checked_on_enough_offsets():
 
 def test_it_grows_with_the_accuracy_and_saturates_in_d():
     problems = {d: hinge(2, limit=True) if d == 0 else hinge(d) for d in (2, 8, 64, 0)}
-    rows = {(d, eps): norm_needed(p, eps).lower for d, p in problems.items() for eps in (0.1, 0.01, 0.001)}
+    rows = {
+        (d, eps): norm_needed(p, eps).lower
+        for d, p in problems.items()
+        for eps in (0.1, 0.01, 0.001)
+    }
     for d in (2, 8, 64, 0):
         assert rows[d, 0.1] < rows[d, 0.01] < rows[d, 0.001]
-    assert rows[64, 0.01] == pytest.approx(rows[0, 0.01], rel=0.05) and rows[64, 0.001] > 5 * rows[2, 0.001]
+    assert (
+        rows[64, 0.01] == pytest.approx(rows[0, 0.01], rel=0.05)
+        and rows[64, 0.001] > 5 * rows[2, 0.001]
+    )
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_no_network_is_below_the_floor_of_its_norm():
-    """Random ones, and one that solves the LASSO itself, at many norms; on the law that the certificate is about."""
+    """Random ones, and one that solves the LASSO itself, at many norms; on the law that the
+    certificate is about."""
     d = 8
     p = hinge(d)
     found = certificates(p, (0.5, 0.1, 0.01, 0.001))
@@ -111,7 +144,9 @@ def test_no_network_is_below_the_floor_of_its_norm():
         w, b, a, _ = network(d, seed)
         norms = np.linalg.norm(w, axis=1)
         norm = np.abs(a) @ norms / math.sqrt(2 * math.pi * d)
-        average = ridge_averages(p.r, np.abs(b) / norms, d) @ (a * norms) / math.sqrt(2 * math.pi * d)
+        average = (
+            ridge_averages(p.r, np.abs(b) / norms, d) @ (a * norms) / math.sqrt(2 * math.pi * d)
+        )
         average -= average.mean()
         best = float(average @ p.y / (average @ average))
         error = ((p.y - best * average) ** 2).sum() / p.total
@@ -129,7 +164,12 @@ def test_any_direction_is_a_certificate():
     for seed in range(20):
         rho = p.y + 0.1 * np.random.default_rng(seed).normal(size=len(p.y))
         rho -= rho.mean()
-        own = Certificate(float(rho @ p.y), float(np.linalg.norm(rho)), float(np.abs(rho @ p.atoms).max()), p.total)
+        own = Certificate(
+            float(rho @ p.y),
+            float(np.linalg.norm(rho)),
+            float(np.abs(rho @ p.atoms).max()),
+            p.total,
+        )
         assert own.norm(0.05) <= truth
 
 
@@ -138,25 +178,39 @@ def test_it_is_deterministic():
 
 
 def test_a_trained_network_lies_above_its_floor(build):
-    from bfc.engine.loop import Recipe, train
+    from bfc.engine.recipe import Recipe
+    from bfc.engine.trainer import train
     from bfc.types import Training
 
     target = Radial(d=8)
     learner = build("learner", "mlp", widths=[64], input_scale="sqrt_d", weight_sd=1.0, bias_sd=1.0)
-    recipe = Recipe(target, learner, build("schedule", "joint", steps=200), build("optimizer", "adam", batch=128, warmup=10),
-                    probe=build("probe", "radial", rows=512), test=4096)
+    recipe = Recipe(
+        target,
+        learner,
+        build("schedule", "joint", steps=200),
+        build("optimizer", "adam", batch=128, warmup=10),
+        probe=build("probe", "radial", rows=512),
+        test=4096,
+    )
     found = certificates(problem(target, 120, 800), (0.3, 0.1, 0.03, 0.01))
     for record in train(recipe, [Training(0, seed) for seed in range(3)]):
         floor = error_floor(record["all/norm"], found)
         assert record["risk"] > floor and record["all/norm"] > 0.5
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: norm_needed(hinge(4), 0.0), "eps=0.0: must be a number between 0 and 1"),
-    (lambda: norm_needed(hinge(4), 1.0), "eps=1.0"),
-    (lambda: problem(Radial(d=4), 3, 800), "radii=3"), (lambda: problem(Radial(d=4), 100, 10), "checks=10"),
-    (lambda: problem(Radial(d=4), limit=True), "law=bessel: must be limit or uniform with d=inf"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: norm_needed(hinge(4), 0.0), "eps=0.0: must be a number between 0 and 1"),
+        (lambda: norm_needed(hinge(4), 1.0), "eps=1.0"),
+        (lambda: problem(Radial(d=4), 3, 800), "radii=3"),
+        (lambda: problem(Radial(d=4), 100, 10), "checks=10"),
+        (
+            lambda: problem(Radial(d=4), limit=True),
+            "law=bessel: must be limit or uniform with d=inf",
+        ),
+    ],
+)
 def test_bad_values_cost_one_sentence(call, words):
     with pytest.raises(UserError) as caught:
         call()
@@ -168,12 +222,26 @@ def floor_command(*arguments: str) -> typer.testing.Result:
 
 
 def test_the_command_prints_and_writes_what_the_library_computes(tmp_path):
-    done = floor_command("--d", "4,inf", "--eps", "0.1,0.05", "--radii", "60", "--checks", "300", "--out", str(tmp_path / "floor.csv"))
+    done = floor_command(
+        "--d",
+        "4,inf",
+        "--eps",
+        "0.1,0.05",
+        "--radii",
+        "60",
+        "--checks",
+        "300",
+        "--out",
+        str(tmp_path / "floor.csv"),
+    )
     assert done.exit_code == 0, done.output
     rows = (tmp_path / "floor.csv").read_text().splitlines()
     assert rows[0] == "d,eps,lower,upper,gap" and len(rows) == 5 and rows[3].startswith("inf,0.1,")
     want = norm_needed(problem(Radial(d=4, law="limit"), 60, 300), 0.05)
-    assert float(rows[2].split(",")[2]) == pytest.approx(want.lower, rel=1e-5) and f"{want.upper:.5g}" in done.output
+    assert (
+        float(rows[2].split(",")[2]) == pytest.approx(want.lower, rel=1e-5)
+        and f"{want.upper:.5g}" in done.output
+    )
 
 
 def test_the_command_takes_every_law(tmp_path):
@@ -181,20 +249,34 @@ def test_the_command_takes_every_law(tmp_path):
     small = ("--d", "8", "--eps", "0.1", "--radii", "60", "--checks", "300")
     shell = norm_needed(problem(Radial(d=8, law="uniform", inner=0.7, outer=1.3), 60, 300), 0.1)
     narrow = norm_needed(problem(Radial(d=8, law="limit", edge_ratio=3.0), 60, 300), 0.1)
-    for floor, options in ((shell, ("--law", "uniform", "--inner", "0.7", "--outer", "1.3")), (narrow, ("--edge-ratio", "3"))):
+    for floor, options in (
+        (shell, ("--law", "uniform", "--inner", "0.7", "--outer", "1.3")),
+        (narrow, ("--edge-ratio", "3")),
+    ):
         done = floor_command(*small, *options)
         assert done.exit_code == 0 and f"{floor.lower:.5g}" in done.output, done.output
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("--d", "1"), "target.d=1: must be an integer from 2 to 1024"), (("--d", "2.5"), "--d=2.5"), (("--d", "two"), "--d=two"),
-    (("--eps", "0"), "--eps=0.0"), (("--eps", "x"), "--eps=x"), (("--law", "cauchy"), "target.law=cauchy"), (("--radii", "1"), "radii=1"),
-    (("--inner", "0.5"), "target.inner=0.5"), (("--edge-ratio", "0"), "target.edge_ratio=0"),
-    (("--out", "/nowhere/at/all.csv"), "--out=/nowhere/at/all.csv"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("--d", "1"), "target.d=1: must be an integer from 2 to 1024"),
+        (("--d", "2.5"), "--d=2.5"),
+        (("--d", "two"), "--d=two"),
+        (("--eps", "0"), "--eps=0.0"),
+        (("--eps", "x"), "--eps=x"),
+        (("--law", "cauchy"), "target.law=cauchy"),
+        (("--radii", "1"), "radii=1"),
+        (("--inner", "0.5"), "target.inner=0.5"),
+        (("--edge-ratio", "0"), "target.edge_ratio=0"),
+        (("--out", "/nowhere/at/all.csv"), "--out=/nowhere/at/all.csv"),
+    ],
+)
 def test_the_command_refuses_in_a_sentence(arguments, words):
     done = floor_command(*arguments)
-    assert isinstance(done.exception, UserError) and words in str(done.exception) and not done.output
+    assert (
+        isinstance(done.exception, UserError) and words in str(done.exception) and not done.output
+    )
 
 
 def test_quantiles_carry_the_law():

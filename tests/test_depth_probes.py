@@ -27,14 +27,29 @@ def setup(d: int = 8, **changes):
 
 def solved(params: dict[str, torch.Tensor], alpha: float) -> dict[str, torch.Tensor]:
     """The hinge's own second layer."""
-    return {**params, "w2": torch.full_like(params["w2"], -1 / alpha), "b2": torch.ones_like(params["b2"])}
+    return {
+        **params,
+        "w2": torch.full_like(params["w2"], -1 / alpha),
+        "b2": torch.ones_like(params["b2"]),
+    }
 
 
 def test_a_perfect_second_layer_leaves_the_discretisation_alone():
     target, learner, draw, params = setup()
     found = MeanFieldProbe().measure(target, draw, learner, solved(params, 0.5), NOTHING)
-    for name, want in {"alpha": 0.5, "perfect": 0.0, "cross": 0.0, "slope": 1.0, "kink": 1.0, "w2": -2.0, "w2_sd": 0.0, "b2": 1.0}.items():
-        torch.testing.assert_close(found[name], torch.full((3,), want, dtype=torch.float64), rtol=0, atol=1e-6)
+    for name, want in {
+        "alpha": 0.5,
+        "perfect": 0.0,
+        "cross": 0.0,
+        "slope": 1.0,
+        "kink": 1.0,
+        "w2": -2.0,
+        "w2_sd": 0.0,
+        "b2": 1.0,
+    }.items():
+        torch.testing.assert_close(
+            found[name], torch.full((3,), want, dtype=torch.float64), rtol=0, atol=1e-6
+        )
     assert bool((found["discretisation"] > 1e-3).all()) and bool((found["norm_sd"] > 0.02).all())
     torch.testing.assert_close(found["loss"], found["discretisation"], rtol=1e-4, atol=1e-9)
 
@@ -43,7 +58,9 @@ def test_the_parts_of_the_loss_add_up_and_are_those_of_the_rows():
     target, learner, draw, params = setup()
     params = {**params, "w2": params["w2"] - 0.7, "b2": params["b2"] + 0.6}
     found = MeanFieldProbe(rows=1000).measure(target, draw, learner, params, NOTHING)
-    torch.testing.assert_close(found["perfect"] + found["discretisation"] + found["cross"], found["loss"])
+    torch.testing.assert_close(
+        found["perfect"] + found["discretisation"] + found["cross"], found["loss"]
+    )
     assert float(found["cross"].abs().min()) > 1e-5
     x = draw.inputs("probe", torch.arange(1000).expand(3, -1))
     loss = (learner.forward(params, x, NOTHING) - draw.labels(x)).square().mean(1) / draw.variance
@@ -59,7 +76,9 @@ def test_with_output_signs_there_is_no_slope_and_neurons_are_kept_where_asked():
     target, learner, draw, params = setup(signed=True)
     found = MeanFieldProbe(rows=64, neurons=5).measure(target, draw, learner, params, NOTHING)
     assert bool(found["slope"].isnan().all()) and bool(found["kink"].isnan().all())
-    assert {name for name in found if name.startswith("neuron/")} == {f"neuron/{j}/{k}" for j in range(5) for k in ("w2", "b2")}
+    assert {name for name in found if name.startswith("neuron/")} == {
+        f"neuron/{j}/{k}" for j in range(5) for k in ("w2", "b2")
+    }
     torch.testing.assert_close(found["neuron/3/b2"], params["b2"][:, 3])
 
 
@@ -71,12 +90,21 @@ def test_radial_error_and_scatter_add_up_to_the_risk_and_find_the_rotation_avera
     x = draw.inputs("test", torch.arange(1 << 16).expand(3, -1))
     risk = (learner.forward(params, x, NOTHING) - draw.labels(x)).square().mean(1) / draw.variance
     torch.testing.assert_close(found["radial"] + found["scatter"], risk, rtol=0.05, atol=0)
-    u = torch.nn.functional.normalize(torch.randn(3, 4096, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=2)
+    u = torch.nn.functional.normalize(
+        torch.randn(3, 4096, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)),
+        dim=2,
+    )
     r = draw.inputs("validation", torch.arange(256).expand(3, -1)).norm(dim=2)
-    outs = torch.stack([learner.forward(params, radius.view(3, 1, 1) * u, NOTHING) for radius in r.T], 2)
-    truth = target.value(r).unsqueeze(1) - draw.known["mean"].unsqueeze(1)
-    average = ((outs.mean(1, keepdim=True) - truth).square().mean(2) / draw.variance.unsqueeze(1)).squeeze(1)
-    torch.testing.assert_close(found["scatter"], outs.var(1).mean(1) / draw.variance, rtol=0.25, atol=0)
+    outs = torch.stack(
+        [learner.forward(params, radius.view(3, 1, 1) * u, NOTHING) for radius in r.T], 2
+    )
+    truth = target.value(r).unsqueeze(1) - draw.revealed["mean"].unsqueeze(1)
+    average = (
+        (outs.mean(1, keepdim=True) - truth).square().mean(2) / draw.variance.unsqueeze(1)
+    ).squeeze(1)
+    torch.testing.assert_close(
+        found["scatter"], outs.var(1).mean(1) / draw.variance, rtol=0.25, atol=0
+    )
     torch.testing.assert_close(found["radial"], average, rtol=0.25, atol=0)
 
 
@@ -88,11 +116,21 @@ def test_a_function_of_the_radius_has_no_scatter():
 
 def test_the_profile_is_the_learned_function_of_the_radius():
     target, learner, draw, params = setup(m1=4096)
-    found = RadialProbe(rows=64, profile=5, reach=2.0).measure(target, draw, learner, solved(params, 0.5), NOTHING)
+    found = RadialProbe(rows=64, profile=5, reach=2.0).measure(
+        target, draw, learner, solved(params, 0.5), NOTHING
+    )
     profile = {name: value for name, value in found.items() if name.startswith("profile/")}
-    assert list(profile) == ["profile/0.000", "profile/0.500", "profile/1.000", "profile/1.500", "profile/2.000"]
+    assert list(profile) == [
+        "profile/0.000",
+        "profile/0.500",
+        "profile/1.000",
+        "profile/1.500",
+        "profile/2.000",
+    ]
     for name, want in zip(profile, (1.0, 0.5, 0.0, 0.0, 0.0), strict=True):
-        torch.testing.assert_close(profile[name], torch.full((3,), want, dtype=torch.float64), rtol=0, atol=0.02)
+        torch.testing.assert_close(
+            profile[name], torch.full((3,), want, dtype=torch.float64), rtol=0, atol=0.02
+        )
 
 
 def test_path_norm_of_two_layer_networks_only():
@@ -101,11 +139,26 @@ def test_path_norm_of_two_layer_networks_only():
     for scale, factor in ((1.0, 1.0), ("sqrt_d", 6**0.5)):
         learner = MLP(widths=(10,), input_scale=scale)
         params = learner.init_params(target, draw)
-        want = sum(params["a2"][:, j].abs() * params["W2"][:, :, j].norm(dim=1) for j in range(10)) * factor / math.sqrt(12 * math.pi)
-        torch.testing.assert_close(RadialProbe(rows=64).measure(target, draw, learner, params, frozenset({"level2", "bias"}))["norm"], want)
-    for other in (MLP(widths=(10, 10)), MLP(widths=(10,), activation="quadratic"), MeanField(m1=8, m2=4)):
+        want = (
+            sum(params["a2"][:, j].abs() * params["W2"][:, :, j].norm(dim=1) for j in range(10))
+            * factor
+            / math.sqrt(12 * math.pi)
+        )
+        torch.testing.assert_close(
+            RadialProbe(rows=64).measure(
+                target, draw, learner, params, frozenset({"level2", "bias"})
+            )["norm"],
+            want,
+        )
+    for other in (
+        MLP(widths=(10, 10)),
+        MLP(widths=(10,), activation="quadratic"),
+        MeanField(m1=8, m2=4),
+    ):
         params, present = other.init_params(target, draw), frozenset(other.groups(target))
-        assert bool(RadialProbe(rows=64).measure(target, draw, other, params, present)["norm"].isnan().all())
+        assert bool(
+            RadialProbe(rows=64).measure(target, draw, other, params, present)["norm"].isnan().all()
+        )
 
 
 def test_replicas_are_measured_alone():
@@ -113,18 +166,29 @@ def test_replicas_are_measured_alone():
     probe = MeanFieldProbe(rows=256, profile=3, neurons=2)
     whole = probe.measure(target, draw, learner, params, NOTHING)
     for index in ([1], [2, 0, 2]):
-        some = probe.measure(target, draw.select(index), learner, {name: p[index] for name, p in params.items()}, NOTHING)
+        some = probe.measure(
+            target,
+            draw.select(index),
+            learner,
+            {name: p[index] for name, p in params.items()},
+            NOTHING,
+        )
         for name, value in some.items():
             torch.testing.assert_close(value, whole[name][index], equal_nan=True)
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: RadialProbe(rows=1), "probe.rows=1"), (lambda: RadialProbe(profile=1), "probe.profile=1"),
-    (lambda: RadialProbe(reach=0.0), "probe.reach=0.0"), (lambda: RadialProbe(looks=-1), "probe.looks=-1"),
-    (lambda: MeanFieldProbe(neurons=-1), "probe.neurons=-1"),
-    (lambda: RadialProbe().check(Parity(d=4), MLP()), "needs a radial target, not Parity"),
-    (lambda: MeanFieldProbe().check(Radial(d=4), MLP()), "needs learner=mean_field, not MLP"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: RadialProbe(rows=1), "probe.rows=1"),
+        (lambda: RadialProbe(profile=1), "probe.profile=1"),
+        (lambda: RadialProbe(reach=0.0), "probe.reach=0.0"),
+        (lambda: RadialProbe(num_evals=-1), "probe.num_evals=-1"),
+        (lambda: MeanFieldProbe(neurons=-1), "probe.neurons=-1"),
+        (lambda: RadialProbe().check(Parity(d=4), MLP()), "needs a radial target, not Parity"),
+        (lambda: MeanFieldProbe().check(Radial(d=4), MLP()), "needs learner=mean_field, not MLP"),
+    ],
+)
 def test_bad_values_cost_one_sentence(call, words):
     with pytest.raises(UserError) as caught:
         call()

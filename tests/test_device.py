@@ -1,6 +1,8 @@
-"""Code for a GPU, checked where there is none: on torch's ``meta`` device tensors have shapes and no values, so a number that would have
-to come to the host is an error; and no operation may mix tensors of two devices (index tensors on the host and numbers apart, which
-CUDA takes). What is tested is what a step and a kernel matrix are made of; tests/test_engine.py compares numbers where there is a GPU."""
+"""Code for a GPU, checked where there is none: on torch's ``meta`` device tensors have shapes and
+no values, so a number that would have to come to the host is an error; and no operation may mix
+tensors of two devices (index tensors on the host and numbers apart, which CUDA takes). What is
+tested is what a step and a kernel matrix are made of; tests/test_engine.py compares numbers where
+there is a GPU."""
 
 from __future__ import annotations
 
@@ -15,15 +17,24 @@ from torch.utils._pytree import tree_leaves
 from bfc.baselines.refit import Refit
 from bfc.baselines.ridge import KernelRidge
 from bfc.engine import data
-from bfc.engine.loop import Recipe, _Stack
-from bfc.engine.optimizers import Adam
-from bfc.representations.lens import Representation
+from bfc.engine.recipe import Recipe
+from bfc.engine.trainer import Trainer
+from bfc.optimizers.base import Adam
+from bfc.representations.base import Representation
 from bfc.targets.low_rank import LowRank
 from bfc.tasks.regression import Regression
 from bfc.types import Training, sample
 
 META = torch.device("meta")
-MAY_MIX = ("_to_copy", "copy_", "index.Tensor", "index_put", "_index_put_impl_", "lift_fresh", "set_")
+MAY_MIX = (
+    "_to_copy",
+    "copy_",
+    "index.Tensor",
+    "index_put",
+    "_index_put_impl_",
+    "lift_fresh",
+    "set_",
+)
 SMALL: dict[str, Any] = {"n0": 200, "multiple": 2.0, "labels": 30, "steps": 3, "units": 6}
 
 
@@ -50,7 +61,9 @@ def test_the_watch_sees_what_it_looks_for():
 def test_a_target_stays_on_its_device(build, every_target):
     if every_target == "images":
         pytest.skip("images lie on the host and are sent row by row")
-    draw = Regression(noise=0.1).over(build("target", every_target)).draw([0, 1], torch.float32, META)
+    draw = (
+        Regression(noise=0.1).wrap(build("target", every_target)).draw([0, 1], torch.float32, META)
+    )
     with OneDevice():
         x, y = sample(draw, "train", torch.arange(5, device=META).expand(2, -1))
     assert x.device == y.device == META
@@ -58,27 +71,37 @@ def test_a_target_stays_on_its_device(build, every_target):
 
 def small(build, node, name: str) -> Representation:
     own = node("representation", name)
-    return build("representation", name, **{key: value for key, value in SMALL.items() if key in own})
+    return build(
+        "representation", name, **{key: value for key, value in SMALL.items() if key in own}
+    )
 
 
 @pytest.mark.parametrize("target", ["low_rank", "quadratic_feature"])
 def test_a_representation_stays_on_its_device(build, node, every_representation, target):
     lens = small(build, node, every_representation)
     with OneDevice():
-        draw = lens.over(build("target", target, d=6)).draw([0, 1], torch.float32, META)
+        draw = lens.wrap(build("target", target, d=6)).draw([0, 1], torch.float32, META)
         h, y = sample(draw, "train", torch.arange(5, device=META).expand(2, -1))
     assert h.device == y.device == META and all(part.device == META for part in draw.parts.values())
 
 
 @pytest.mark.parametrize("learner", ["quadratic_taylor", "ntk_model", "coupled_network", "mlp"])
 @pytest.mark.parametrize("pooled", [True, False])
-def test_a_step_stays_on_its_device(build, node, monkeypatch, learner, every_representation, pooled):
+def test_a_step_stays_on_its_device(
+    build, node, monkeypatch, learner, every_representation, pooled
+):
     if not pooled:
         monkeypatch.setattr(data, "POOL_BYTES", 0)
-    target = small(build, node, every_representation).over(build("target", "low_rank", d=6))
-    recipe = Recipe(target, build("learner", learner), build("schedule", "all"), Adam(lr=0.01, batch=8, sampling="epochs"), test=16,
-                    device=META)
-    stack = _Stack(recipe, [Training(20, 0), Training(12, 1)], None, None)
+    target = small(build, node, every_representation).wrap(build("target", "low_rank", d=6))
+    recipe = Recipe(
+        target,
+        build("learner", learner),
+        build("schedule", "all"),
+        Adam(lr=0.01, batch=8, sampling="epochs"),
+        test=16,
+        device=META,
+    )
+    stack = Trainer(recipe, [Training(20, 0), Training(12, 1)], None, None)
     with OneDevice():
         for stage in stack.stages:
             stack._chunk([0, 1], stage, 2)
@@ -88,7 +111,9 @@ def test_a_step_stays_on_its_device(build, node, monkeypatch, learner, every_rep
 def test_a_kernel_stays_on_its_device(build, every_baseline):
     baseline = build("baseline", every_baseline)
     if not isinstance(baseline, KernelRidge):
-        assert isinstance(baseline, Refit), "fitted anew at every n, in steps that ask the host how far they are"
+        assert isinstance(baseline, Refit), (
+            "fitted anew at every n, in steps that ask the host how far they are"
+        )
         return
     with OneDevice():
         panels, cross, (y, f_test, _) = baseline._problem(LowRank(d=6), 0, 10, META)

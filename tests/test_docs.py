@@ -1,6 +1,6 @@
-"""README and docs do what they say: every command in a code block is run (made small), or is on the list docs/not_run.yaml with the reason
-and the test that stands in; Python blocks run; the worked example of a target is added to a copy of the program; links and names in
-prose exist."""
+"""README and docs do what they say: every command in a code block is run (made small), or is on the
+list docs/not_run.yaml with the reason and the test that stands in; Python blocks run; the worked
+example of a target is added to a copy of the program; links and names in prose exist."""
 
 from __future__ import annotations
 
@@ -20,19 +20,33 @@ import yaml
 from commands import ROOT, environment, run
 from synthetic import write_cell
 
-from analysis import discover
+from analysis import registry as discover
 from analysis.chart import Chart
 from analysis.evidence import Finding
-from analysis.gather import gather
+from analysis.load import gather
 from analysis.report import main as report_main
 from bfc import cli
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLE = ROOT / "docs" / "add_a_target.md"
 NOT_RUN = yaml.safe_load((ROOT / "docs" / "not_run.yaml").read_text())
-SMALL = ("schedule.steps=12", "schedule.check_every=4", "optimizer.warmup=2", "optimizer.batch=8", "measure.test=64", "measure.confirm=0",
-         "measure.seeds=2", "compute.device=cpu")
-SMALL_BASELINE = ("measure.test=64", "measure.seeds=2", "baseline.n_max=64", "baseline.tuning_draws=1", "compute.device=cpu")
+SMALL = (
+    "schedule.steps=12",
+    "schedule.check_every=4",
+    "optimizer.warmup=2",
+    "optimizer.batch=8",
+    "measure.test=64",
+    "measure.confirm=0",
+    "measure.seeds=2",
+    "compute.device=cpu",
+)
+SMALL_BASELINE = (
+    "measure.test=64",
+    "measure.seeds=2",
+    "baseline.n_max=64",
+    "baseline.tuning_draws=1",
+    "compute.device=cpu",
+)
 
 
 def blocks(page: Path, *kinds: str) -> list[str]:
@@ -42,9 +56,18 @@ def blocks(page: Path, *kinds: str) -> list[str]:
 
 
 def commands_of(page: Path) -> list[str]:
-    """The commands of a page: lines of blocks without a language (or of a shell), continued lines joined, comments left out."""
-    lines = [line for text in blocks(page, "", "sh", "bash", "console") for line in text.replace("\\\n", " ").splitlines()]
-    return [" ".join(shlex.split(line, comments=True)) for line in lines if shlex.split(line, comments=True)]
+    """The commands of a page: lines of blocks without a language (or of a shell), continued lines
+    joined, comments left out."""
+    lines = [
+        line
+        for text in blocks(page, "", "sh", "bash", "console")
+        for line in text.replace("\\\n", " ").splitlines()
+    ]
+    return [
+        " ".join(shlex.split(line, comments=True))
+        for line in lines
+        if shlex.split(line, comments=True)
+    ]
 
 
 def listed(command: str) -> bool:
@@ -54,7 +77,11 @@ def listed(command: str) -> bool:
 def small(words: list[str]) -> list[str]:
     """Words of a training command with overrides that make it small; a sweep runs in this process."""
     kernel = any(word.startswith("baseline=") for word in words) and "learner=none" in words
-    here = ["hydra/launcher=basic"] if "-m" in words and not any(word.startswith("hydra/launcher") for word in words) else []
+    here = (
+        ["hydra/launcher=basic"]
+        if "-m" in words and not any(word.startswith("hydra/launcher") for word in words)
+        else []
+    )
     return [*words, *(SMALL_BASELINE if kernel else SMALL), *here]
 
 
@@ -72,7 +99,9 @@ def perform(command: str, cwd: Path) -> None:
             result = typer.testing.CliRunner().invoke(cli.application(), words[1:])
         assert result.exit_code == 0, (command, result.output, result.exception)
     else:
-        pytest.fail(f"{command}: is neither a command this test can run nor listed in docs/not_run.yaml")
+        pytest.fail(
+            f"{command}: is neither a command this test can run nor listed in docs/not_run.yaml"
+        )
 
 
 @pytest.fixture
@@ -82,8 +111,11 @@ def workplace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != EXAMPLE and (commands_of(page) or blocks(page, "python"))],
-                         ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page != EXAMPLE and (commands_of(page) or blocks(page, "python"))],
+    ids=lambda page: page.name,
+)
 def test_every_command_and_python_block_runs(page, workplace):
     for command in commands_of(page):
         if not listed(command):
@@ -100,7 +132,9 @@ def test_the_list_of_what_is_not_run_has_no_dead_entry_and_names_tests():
     every = [command for page in PAGES for command in commands_of(page)]
     for entry in NOT_RUN:
         assert any(re.fullmatch(entry["command"], command) for command in every), entry
-        assert len(entry["why"]) > 20 and (entry["tested"] is None or (ROOT / entry["tested"]).is_file()), entry
+        assert len(entry["why"]) > 20 and (
+            entry["tested"] is None or (ROOT / entry["tested"]).is_file()
+        ), entry
 
 
 def test_the_worked_example_of_a_target_passes_the_tests_of_targets(tmp_path):
@@ -110,19 +144,42 @@ def test_the_worked_example_of_a_target_passes_the_tests_of_targets(tmp_path):
     text = EXAMPLE.read_text()
     for kind in ("python", "yaml"):
         (block,) = blocks(EXAMPLE, kind)
-        (place,) = set(re.findall(r"`((?:bfc|conf)/target\w*/\w+\.(?:py|yaml))`", text.partition(block)[0])) - {
-            path for path in re.findall(r"`((?:bfc|conf)/target\w*/\w+\.(?:py|yaml))`", text) if path.endswith("py") != (kind == "python")}
+        (place,) = set(
+            re.findall(r"`((?:bfc|conf)/target\w*/\w+\.(?:py|yaml))`", text.partition(block)[0])
+        ) - {
+            path
+            for path in re.findall(r"`((?:bfc|conf)/target\w*/\w+\.(?:py|yaml))`", text)
+            if path.endswith("py") != (kind == "python")
+        }
         (tmp_path / place).write_text(block)
     surroundings = environment(PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
     for command in commands_of(EXAMPLE):
         words = shlex.split(command)
         words = ["python", "-m", "bfc.cli", *words[1:]] if words[0] == "bfc" else words
-        words = small(words) if "bfc.train" in words else [*words, "-n", "0", "-p", "no:cacheprovider"] if "pytest" in words else words
-        done = subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, env=surroundings, capture_output=True, text=True, timeout=300,
-                              stdin=subprocess.DEVNULL)
+        words = (
+            small(words)
+            if "bfc.train" in words
+            else [*words, "-n", "0", "-p", "no:cacheprovider"]
+            if "pytest" in words
+            else words
+        )
+        done = subprocess.run(
+            [sys.executable, *words[1:]],
+            cwd=tmp_path,
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            stdin=subprocess.DEVNULL,
+        )
         assert done.returncode == 0, (command, done.stdout[-3000:], done.stderr[-3000:])
-    assert "passed" in done.stdout or "." in done.stdout.splitlines()[0], "the last command ran the tests of targets"
-    assert len(list((tmp_path / "results").iterdir())) == 3 and (tmp_path / "report" / "index.html").is_file()
+    assert "passed" in done.stdout or "." in done.stdout.splitlines()[0], (
+        "the last command ran the tests of targets"
+    )
+    assert (
+        len(list((tmp_path / "results").iterdir())) == 3
+        and (tmp_path / "report" / "index.html").is_file()
+    )
 
 
 def test_the_claim_figure_and_predicate_of_the_concepts_are_what_the_program_takes(tmp_path):
@@ -136,9 +193,13 @@ def test_the_claim_figure_and_predicate_of_the_concepts_are_what_the_program_tak
     assert isinstance(found, Finding) and (found.measured, found.verdict) == (3000, "reproduced")
     (chart,) = names["train_risk_against_n"](evidence)
     assert isinstance(chart, Chart) and len(chart.table()) == 9
-    node = {key: value for text in blocks(page, "yaml") for key, value in yaml.safe_load(text).items()}
+    node = {
+        key: value for text in blocks(page, "yaml") for key, value in yaml.safe_load(text).items()
+    }
     for claim in node["claims"]:
-        assert set(claim["thresholds"]) <= set(discover.options(discover.part("predicates", claim["predicate"], "docs")))
+        assert set(claim["thresholds"]) <= set(
+            discover.options(discover.part("predicates", claim["predicate"], "docs"))
+        )
     for figure in node["figures"]:
         assert discover.part("plots", figure["figure"], "docs")
 
@@ -163,7 +224,9 @@ def test_links_and_the_commands_in_prose_exist(page):
             assert re.search(rf"^{words[0]}:", makefile, flags=re.M), command
         else:
             path = ROOT / Path(*words[1].split("."))
-            assert path.with_suffix(".py").is_file() or path.is_dir() or words[1] in ("pip", "pytest"), command
+            assert (
+                path.with_suffix(".py").is_file() or path.is_dir() or words[1] in ("pip", "pytest")
+            ), command
 
 
 def test_the_notebook_runs_on_a_store(tmp_path):
@@ -172,12 +235,22 @@ def test_the_notebook_runs_on_a_store(tmp_path):
         pytest.importorskip(name, reason=f"{name} is not installed (extra: test)")
     for d in (8, 16):
         write_cell(tmp_path / "results", f"a{d}", d=d, study="bfc_sample_complexity")
-    script = ("import nbformat, sys; from nbclient import NotebookClient; nb = nbformat.read(sys.argv[1], 4); "
-              "NotebookClient(nb, timeout=240, kernel_name='python3').execute(); nbformat.write(nb, sys.argv[2])")
+    script = (
+        "import nbformat, sys; from nbclient import NotebookClient; nb = nbformat.read(sys.argv[1], 4); "
+        "NotebookClient(nb, timeout=240, kernel_name='python3').execute(); nbformat.write(nb, sys.argv[2])"
+    )
     out = tmp_path / "done.ipynb"
-    done = subprocess.run([sys.executable, "-c", script, str(ROOT / "docs" / "explore.ipynb"), str(out)], cwd=tmp_path, text=True,
-                          env={**environment(BFC_RESULTS=str(tmp_path / "results")), "HOME": os.environ.get("HOME", str(tmp_path))},
-                          capture_output=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(ROOT / "docs" / "explore.ipynb"), str(out)],
+        cwd=tmp_path,
+        text=True,
+        env={
+            **environment(BFC_RESULTS=str(tmp_path / "results")),
+            "HOME": os.environ.get("HOME", str(tmp_path)),
+        },
+        capture_output=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     text = out.read_text()
     assert '"image/png"' in text and "staged quadratic_densenet" in text and "undecided" in text

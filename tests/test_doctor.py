@@ -1,4 +1,5 @@
-"""``bfc doctor``: says what works, fails where this program cannot run, reads no key and leaves nothing behind."""
+"""``bfc doctor``: says what works, fails where this program cannot run, reads no key and leaves
+nothing behind."""
 
 import sys
 from importlib import metadata
@@ -6,7 +7,8 @@ from importlib import metadata
 import pytest
 import typer.testing
 
-from bfc import cli, doctor
+from bfc import cli
+from bfc.application import doctor
 
 
 def states(results):
@@ -18,9 +20,22 @@ def test_a_working_machine_has_no_failure_and_nothing_is_left(tmp_path, monkeypa
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.setattr("bfc.trackers.wandb.answers", lambda: True)
     found = states(tmp_path / "deep" / "results")
-    assert {"Python", "packages", "source", "processor", "memory", "disk", "GPU", "SLURM", "W&B", "training"} == set(found)
+    assert {
+        "Python",
+        "packages",
+        "source",
+        "processor",
+        "memory",
+        "disk",
+        "GPU",
+        "SLURM",
+        "W&B",
+        "training",
+    } == set(found)
     assert [check for check in found.values() if check.state == doctor.FAILS] == []
-    assert "online (a key, and the server answers)" in found["W&B"].text and all("secret" not in check.text for check in found.values())
+    assert "online (a key, and the server answers)" in found["W&B"].text and all(
+        "secret" not in check.text for check in found.values()
+    )
     assert str(tmp_path) in found["disk"].text and list(tmp_path.iterdir()) == []
 
 
@@ -33,14 +48,24 @@ def test_a_key_without_a_network_is_said(tmp_path, monkeypatch):
 
 
 def test_missing_and_unfit_packages_and_a_broken_check_are_failures(monkeypatch, tmp_path):
-    monkeypatch.setattr(metadata, "requires", lambda _: ["numpy>=99", "surely-not-installed>=1", "pytest>=99; extra == 'test'"])
+    monkeypatch.setattr(
+        metadata,
+        "requires",
+        lambda _: ["numpy>=99", "surely-not-installed>=1", "pytest>=99; extra == 'test'"],
+    )
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: 1 / 0)
     monkeypatch.setattr(doctor, "_training", lambda: iter(()))
     found = states(tmp_path)
     assert found["packages"].state == doctor.FAILS
-    assert "numpy" in found["packages"].text and "surely-not-installed is missing" in found["packages"].text
+    assert (
+        "numpy" in found["packages"].text
+        and "surely-not-installed is missing" in found["packages"].text
+    )
     assert "pytest" not in found["packages"].text
-    assert any(check.state == doctor.FAILS and "ZeroDivisionError" in check.text for check in found.values())
+    assert any(
+        check.state == doctor.FAILS and "ZeroDivisionError" in check.text
+        for check in found.values()
+    )
 
 
 def test_an_old_python_fails(monkeypatch):
@@ -50,7 +75,10 @@ def test_an_old_python_fails(monkeypatch):
 
 @pytest.mark.parametrize("failing, status", [(False, 0), (True, 1)])
 def test_the_exit_status_says_whether_it_works(monkeypatch, failing, status):
-    checks = [doctor.Check("a", doctor.OK, "fine [bold]"), *([doctor.Check("b", doctor.FAILS, "not")] if failing else [])]
+    checks = [
+        doctor.Check("a", doctor.OK, "fine [bold]"),
+        *([doctor.Check("b", doctor.FAILS, "not")] if failing else []),
+    ]
     monkeypatch.setattr(doctor, "examine", lambda _: checks)
     done = typer.testing.CliRunner().invoke(cli.application(), ["doctor"])
     assert done.exit_code == status and "fine [bold]" in done.output

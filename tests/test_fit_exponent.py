@@ -1,5 +1,6 @@
-"""The one call for anyone's table: an oracle whose exponent is known, the example of the documentation, and every kind of bad table, each
-of which must give a sentence and neither an exception nor a number without support."""
+"""The one call for anyone's table: an oracle whose exponent is known, the example of the
+documentation, and every kind of bad table, each of which must give a sentence and neither an
+exception nor a number without support."""
 
 import re
 import subprocess
@@ -15,9 +16,9 @@ import torch
 import bfc.measure
 from bfc.baselines.kernels import Polynomial
 from bfc.errors import UserError
-from bfc.measure.fit import NSTAR, fit_exponent
-from bfc.measure.growth import LOCAL, MODELS
-from bfc.measure.simulate import World
+from bfc.stats.exponent_fit import NSTAR, fit_exponent
+from bfc.stats.model_comparison import LOCAL, MODELS
+from bfc.stats.simulation import World
 from bfc.targets.parity import Parity
 
 EPS = 0.1
@@ -26,32 +27,61 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def sweep(seed=0, world=None, per=16):
     rng, world = np.random.default_rng(seed), world or World()
-    return pd.concat([world.train(rng, d, mu, np.rint(np.exp(np.log(1.6) + 2 * np.log(d) + np.linspace(-0.8, 0.8, per))))
-                      for d, mu in zip(world.d, world.draw(rng), strict=True)], ignore_index=True)
+    return pd.concat(
+        [
+            world.train(
+                rng,
+                d,
+                mu,
+                np.rint(np.exp(np.log(1.6) + 2 * np.log(d) + np.linspace(-0.8, 0.8, per))),
+            )
+            for d, mu in zip(world.d, world.draw(rng), strict=True)
+        ],
+        ignore_index=True,
+    )
 
 
 def test_oracle_parity_of_degree_two():
-    """Kernel (1 + x·z/d)⁴ and products of two signs: n* tends to a constant times C(d, 2), so the exponent is 2; the design measured
-    1.98 to 2.01 and 1.63. Eight seeds: sd(log n*) is .03 at d ≥ 16, and finite-d scatter of .1 makes the interval ±.24."""
+    """Kernel (1 + x·z/d)⁴ and products of two signs: n* tends to a constant times C(d, 2), so the
+    exponent is 2; the design measured 1.98 to 2.01 and 1.63. Eight seeds: sd(log n*) is .03 at d ≥
+    16, and finite-d scatter of .1 makes the interval ±.24."""
     torch.set_num_threads(1)
     rows = []
     for d in (8, 11, 16, 23, 32):
         kernel = Polynomial(degree=4, ridge=1e-6, n_max=int(1.6 * d * d))
         for seed in range(8):
             curve = kernel.curve(Parity(d=d), seed, 512, {"ridge": 1e-6})
-            rows.append(pd.DataFrame({"d": d, "n": curve.n, "seed": seed, "risk": curve.risk, "kind": "curve", "train_risk": None}))
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "d": d,
+                        "n": curve.n,
+                        "seed": seed,
+                        "risk": curve.risk,
+                        "kind": "curve",
+                        "train_risk": None,
+                    }
+                )
+            )
     found = fit_exponent(pd.concat(rows, ignore_index=True), eps=0.25)
     assert 1.9 <= found.exponent <= 2.1 and found.lo < 2 < found.hi < found.lo + 0.7
     assert 1.9 <= found.glm.exponent <= 2.1 and 1.9 <= found.smooth.exponent <= 2.1
     ratio = found.nstar["nstar"] / [comb(d, 2) for d in found.nstar["d"]]
     np.testing.assert_allclose(ratio[2:], 1.63, rtol=0.1)
-    assert found.growth.startswith("polynomial with exponent") and not found.warnings and (found.nstar["censored"] == "").all()
+    assert (
+        found.growth.startswith("polynomial with exponent")
+        and not found.warnings
+        and (found.nstar["censored"] == "").all()
+    )
 
 
 def test_the_documented_example_runs_and_prints_what_is_documented(capsys, monkeypatch):
-    """On a table made by scikit-learn; (d + 1)(d + 2)/2 coefficients: n* lies between 0.8 and 1.1 of them."""
+    """On a table made by scikit-learn; (d + 1)(d + 2)/2 coefficients: n* lies between 0.8 and 1.1
+    of them."""
     monkeypatch.chdir(DOCS.parent)
-    code, output = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)\n```", (DOCS / "measurement.md").read_text(), re.S).groups()
+    code, output = re.search(
+        r"```python\n(.*?)```\n\n```text\n(.*?)\n```", (DOCS / "measurement.md").read_text(), re.S
+    ).groups()
     space = {}
     exec(code, space)
     assert capsys.readouterr().out.strip() == output.strip()
@@ -61,8 +91,16 @@ def test_the_documented_example_runs_and_prints_what_is_documented(capsys, monke
 
 def test_a_good_table():
     found = fit_exponent(sweep(), EPS)
-    assert found.reason == "" and found.lo < 2 < found.hi and found.growth.startswith("polynomial with exponent")
-    assert (list(found.nstar), list(found.models), list(found.local)) == (list(NSTAR), list(MODELS), list(LOCAL))
+    assert (
+        found.reason == ""
+        and found.lo < 2 < found.hi
+        and found.growth.startswith("polynomial with exponent")
+    )
+    assert (list(found.nstar), list(found.models), list(found.local)) == (
+        list(NSTAR),
+        list(MODELS),
+        list(LOCAL),
+    )
     assert list(found.nstar["d"]) == list(World.d) and found.nstar["d"].dtype.kind == "i"
     assert found.counts["used"] == found.counts["trainings"] == 7 * 16
     assert found.growth in str(found) and "nstar" in str(found)
@@ -72,8 +110,8 @@ def test_a_good_table():
 
 
 def test_the_line_that_was_fitted_can_be_drawn():
-    """The line runs through the exponent and the prefactor, its band holds the truth and is narrowest among the cells; without an exponent
-    there is none."""
+    """The line runs through the exponent and the prefactor, its band holds the truth and is
+    narrowest among the cells; without an exponent there is none."""
     found = fit_exponent(sweep(), EPS)
     d = np.geomspace(4, 256, 13)
     line = found.line(d)
@@ -84,21 +122,32 @@ def test_the_line_that_was_fitted_can_be_drawn():
     slope = np.log(found.line([8.0, 64.0])["nstar"]).diff()[1] / np.log(8)
     assert slope == pytest.approx(found.exponent, abs=0.01)
     nothing = fit_exponent(sweep().assign(risk=1.0), EPS)
-    assert np.isnan(nothing.prefactor) and nothing.line(d)[["nstar", "lo", "hi"]].isna().to_numpy().all()
+    assert (
+        np.isnan(nothing.prefactor)
+        and nothing.line(d)[["nstar", "lo", "hi"]].isna().to_numpy().all()
+    )
 
 
 def test_the_answer_does_not_depend_on_order_labels_or_units():
     rows = sweep()
     found = fit_exponent(rows, EPS)
-    for same in (rows.sample(frac=1, random_state=1), rows.assign(seed=[f"run {s}" for s in rows["seed"]]), rows.assign(n=rows["n"] * 50),
-                 rows.assign(d=rows["d"] * 3), rows.astype(str)):
+    for same in (
+        rows.sample(frac=1, random_state=1),
+        rows.assign(seed=[f"run {s}" for s in rows["seed"]]),
+        rows.assign(n=rows["n"] * 50),
+        rows.assign(d=rows["d"] * 3),
+        rows.astype(str),
+    ):
         other = fit_exponent(same, EPS)
-        np.testing.assert_allclose([other.exponent, other.lo, other.hi], [found.exponent, found.lo, found.hi], atol=2e-3)
+        np.testing.assert_allclose(
+            [other.exponent, other.lo, other.hi], [found.exponent, found.lo, found.hi], atol=2e-3
+        )
 
 
 def test_several_eps_from_the_same_trainings():
-    """Log risk falls by 3 per log n in the simulated sweeps, so log n* at ε/3 is log(3)/3 larger; the exponent stays. The standard error of
-    log n* is about .12 for a cell and .06 for the mean of seven differences."""
+    """Log risk falls by 3 per log n in the simulated sweeps, so log n* at ε/3 is log(3)/3 larger;
+    the exponent stays. The standard error of log n* is about .12 for a cell and .06 for the mean of
+    seven differences."""
     rows = sweep(per=40)
     rows["n"] *= 2
     loose, strict = (fit_exponent(rows, eps) for eps in (EPS, EPS / 3))
@@ -110,8 +159,16 @@ BAD = {
     "no columns": (lambda t: pd.DataFrame(), "no trainings", 0),
     "no rows": (lambda t: t.iloc[:0], "no trainings", 0),
     "all fail": (lambda t: t.assign(risk=1.0), "no training reaches eps at any d", 7),
-    "all plateau": (lambda t: t.assign(risk=1.0, outcome="plateau"), "no training reaches eps at any d (plateau)", 7),
-    "all unfinished": (lambda t: t.assign(risk=1.0, outcome="optimisation_limited"), "all 112 trainings are optimisation-limited", 7),
+    "all plateau": (
+        lambda t: t.assign(risk=1.0, outcome="plateau"),
+        "no training reaches eps at any d (plateau)",
+        7,
+    ),
+    "all unfinished": (
+        lambda t: t.assign(risk=1.0, outcome="optimisation_limited"),
+        "all 112 trainings are optimisation-limited",
+        7,
+    ),
     "all succeed": (lambda t: t.assign(risk=0.0), "every training reaches eps", 7),
     "no risk": (lambda t: t.assign(risk=np.nan), "no training reaches eps at any d (diverged)", 7),
     "one d": (lambda t: t[t["d"] == 8], "one d", 1),
@@ -122,8 +179,12 @@ BAD = {
     "no seed": (lambda t: t.assign(seed=None), "no trainings", 0),
     "words": (lambda t: t.assign(n="many"), "no trainings", 0),
     "infinite n": (lambda t: t.assign(n=np.inf), "no trainings", 0),
-    "only probes": (lambda t: t.assign(kind="probe"), "no trainings", 0),
-    "n far too small but at one d": (lambda t: t.assign(risk=t["risk"].where(t["d"] == 8, 1.0)), "one side only: it is above", 7),
+    "only probes": (lambda t: t.assign(kind="confirmation"), "no trainings", 0),
+    "n far too small but at one d": (
+        lambda t: t.assign(risk=t["risk"].where(t["d"] == 8, 1.0)),
+        "one side only: it is above",
+        7,
+    ),
     "one training": (lambda t: t.iloc[:1], "no exponent", 1),
     "one training per d": (lambda t: t.drop_duplicates("d"), "no exponent", 7),
 }
@@ -133,29 +194,60 @@ BAD = {
 def test_a_table_that_supports_no_number_gives_a_sentence(name):
     change, reason, rows = BAD[name]
     found = fit_exponent(change(sweep()), EPS)
-    assert np.isnan(found.exponent) and reason in found.reason and found.growth.endswith(found.reason)
+    assert (
+        np.isnan(found.exponent) and reason in found.reason and found.growth.endswith(found.reason)
+    )
     assert not (np.isfinite(found.lo) and np.isfinite(found.hi))
-    assert len(found.nstar) == rows and (list(found.models), list(found.local)) == (list(MODELS), list(LOCAL))
+    assert len(found.nstar) == rows and (list(found.models), list(found.local)) == (
+        list(MODELS),
+        list(LOCAL),
+    )
     assert np.isnan(found.glm.exponent) or name.startswith("n far")
     assert np.isnan(found.smooth.exponent) and str(found)
     open_ended = found.nstar["censored"] != ""
-    assert (found.nstar.loc[open_ended, "lo"].eq(0) | found.nstar.loc[open_ended, "hi"].eq(np.inf)).all()
+    assert (
+        found.nstar.loc[open_ended, "lo"].eq(0) | found.nstar.loc[open_ended, "hi"].eq(np.inf)
+    ).all()
 
 
 def test_random_tables_never_raise_and_never_give_half_a_number():
     """40 small tables of odd values and optional columns."""
     rng = np.random.default_rng(0)
-    optional = {"outcome": ["success", "plateau", "data_limited", "optimisation_limited", "diverged", "odd", None],
-                "kind": ["training", "probe", "curve", "online"], "train_risk": [0, 0.05, 0.3, np.nan], "fresh": [True, False, None],
-                "diverged": [True, False, None]}
+    optional = {
+        "outcome": [
+            "success",
+            "plateau",
+            "data_limited",
+            "optimisation_limited",
+            "diverged",
+            "odd",
+            None,
+        ],
+        "kind": ["training", "probe", "curve", "online"],
+        "train_risk": [0, 0.05, 0.3, np.nan],
+        "fresh": [True, False, None],
+        "diverged": [True, False, None],
+    }
     known = 0
     for _ in range(40):
         size = int(rng.integers(1, 60))
-        rows = pd.DataFrame({"d": rng.choice([1, 2, 3, 4, 8, 16, 32, 1e6, 0.5], size),
-                             "seed": rng.integers(0, rng.choice([2, 10, 99]), size),
-                             "n": rng.choice([1, 2, 3, 10, 20, 50, 100, 1e5, 1e12, -1, 0, np.nan, 7.5], size),
-                             "risk": rng.choice([0, 0.01, 0.05, 0.0999, 0.1, 0.2, 0.9, 1, 50, np.nan, np.inf, -0.1], size)})
-        rows = rows.assign(**{name: rng.choice(values, size) for name, values in optional.items() if rng.random() < 0.3})
+        rows = pd.DataFrame(
+            {
+                "d": rng.choice([1, 2, 3, 4, 8, 16, 32, 1e6, 0.5], size),
+                "seed": rng.integers(0, rng.choice([2, 10, 99]), size),
+                "n": rng.choice([1, 2, 3, 10, 20, 50, 100, 1e5, 1e12, -1, 0, np.nan, 7.5], size),
+                "risk": rng.choice(
+                    [0, 0.01, 0.05, 0.0999, 0.1, 0.2, 0.9, 1, 50, np.nan, np.inf, -0.1], size
+                ),
+            }
+        )
+        rows = rows.assign(
+            **{
+                name: rng.choice(values, size)
+                for name, values in optional.items()
+                if rng.random() < 0.3
+            }
+        )
         found = fit_exponent(rows, EPS)
         known += np.isfinite(found.exponent)
         assert str(found) and np.isfinite(found.exponent) == (found.reason == "")
@@ -163,21 +255,56 @@ def test_random_tables_never_raise_and_never_give_half_a_number():
     assert 0 < known < 38
 
 
-@pytest.mark.parametrize(("change", "sentence"), [
-    (lambda t: pd.concat([t, t]), "112 rows repeated (the last of equal d, n, seed counts)"),
-    (lambda t: pd.concat([t, t.iloc[:3].assign(n=-5)]), "3 rows with n <= 0, left out"),
-    (lambda t: pd.concat([t, t.iloc[:2].assign(seed=[900, 901], risk=np.nan)]), "2 rows without risk, counted as failures"),
-    (lambda t: pd.concat([t, t.iloc[:2].assign(seed=[900, 901], diverged=True)]), "2 diverged trainings count as failures"),
-    (lambda t: pd.concat([t, t.iloc[:2].assign(seed=[900, 901], risk=1.0, outcome="optimisation_limited")]),
-     "2 trainings are optimisation-limited"),
-    (lambda t: t.assign(risk=t["risk"].where(t["d"] < 64, 1.0), outcome=np.where(t["d"] < 64, "data_limited", "optimisation_limited")),
-     "16 optimisation-limited trainings left out"),
-    (lambda t: t.assign(risk=t["risk"].where(t["d"] < 64, 1.0)), "d=64: n* is above the largest n"),
-    (lambda t: t.assign(risk=t["risk"].where(t["d"] > 8, 0.0)), "d=8: n* is below the smallest n"),
-    (lambda t: t.assign(risk=t["risk"].where(t["d"] < 45, 1.0), outcome="plateau"), "d=45, 64: never by this method (plateau)"),
-    (lambda t: t.assign(risk=t["risk"].where(t["d"] != 23, np.nan)), "d=23: no success and no sign of a lack of data (diverged)"),
-    (lambda t: pd.concat([t, t.assign(n=50 * t["n"], seed=t["seed"] + 900, risk=np.tile([1.0, 0.0], 56))]), "more than the lapses"),
-])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda t: pd.concat([t, t]), "112 rows repeated (the last of equal d, n, seed counts)"),
+        (lambda t: pd.concat([t, t.iloc[:3].assign(n=-5)]), "3 rows with n <= 0, left out"),
+        (
+            lambda t: pd.concat([t, t.iloc[:2].assign(seed=[900, 901], risk=np.nan)]),
+            "2 rows without risk, counted as failures",
+        ),
+        (
+            lambda t: pd.concat([t, t.iloc[:2].assign(seed=[900, 901], diverged=True)]),
+            "2 diverged trainings count as failures",
+        ),
+        (
+            lambda t: pd.concat(
+                [t, t.iloc[:2].assign(seed=[900, 901], risk=1.0, outcome="optimisation_limited")]
+            ),
+            "2 trainings are optimisation-limited",
+        ),
+        (
+            lambda t: t.assign(
+                risk=t["risk"].where(t["d"] < 64, 1.0),
+                outcome=np.where(t["d"] < 64, "data_limited", "optimisation_limited"),
+            ),
+            "16 optimisation-limited trainings left out",
+        ),
+        (
+            lambda t: t.assign(risk=t["risk"].where(t["d"] < 64, 1.0)),
+            "d=64: n* is above the largest n",
+        ),
+        (
+            lambda t: t.assign(risk=t["risk"].where(t["d"] > 8, 0.0)),
+            "d=8: n* is below the smallest n",
+        ),
+        (
+            lambda t: t.assign(risk=t["risk"].where(t["d"] < 45, 1.0), outcome="plateau"),
+            "d=45, 64: never by this method (plateau)",
+        ),
+        (
+            lambda t: t.assign(risk=t["risk"].where(t["d"] != 23, np.nan)),
+            "d=23: no success and no sign of a lack of data (diverged)",
+        ),
+        (
+            lambda t: pd.concat(
+                [t, t.assign(n=50 * t["n"], seed=t["seed"] + 900, risk=np.tile([1.0, 0.0], 56))]
+            ),
+            "more than the lapses",
+        ),
+    ],
+)
 def test_what_is_odd_about_a_usable_table_is_said(change, sentence):
     """And the exponent survives, since each of these leaves five good d at least."""
     found = fit_exponent(change(sweep()), EPS)
@@ -188,7 +315,8 @@ def test_what_is_odd_about_a_usable_table_is_said(change, sentence):
 
 
 def test_disagreeing_estimates_warn():
-    """Risk that jumps (successes far below eps, failures just above) is not smooth in n: the mean log risk crosses eps elsewhere."""
+    """Risk that jumps (successes far below eps, failures just above) is not smooth in n: the mean
+    log risk crosses eps elsewhere."""
     rows = sweep(per=40)
     rows["risk"] = np.where(rows["risk"] <= EPS, 1e-4, 0.11)
     found = fit_exponent(rows, EPS)
@@ -199,30 +327,50 @@ def test_plateaus_far_beyond_do_not_bend_the_exponent():
     """Where the method never gets there, tested at 20 times n*, the other cells keep their say."""
     rows = sweep()
     stuck = rows[rows["d"] >= 45].assign(risk=0.6, outcome="plateau", n=lambda t: 20 * t["n"])
-    found = fit_exponent(pd.concat([rows[rows["d"] < 45].assign(outcome="data_limited"), stuck]), EPS)
+    found = fit_exponent(
+        pd.concat([rows[rows["d"] < 45].assign(outcome="data_limited"), stuck]), EPS
+    )
     assert found.lo < 2 < found.hi and list(found.nstar["outcome"].iloc[-2:]) == ["plateau"] * 2
 
 
 def test_leaving_out_the_random_effect():
-    full, fixed = (fit_exponent(sweep(world=World(tau=0.15)), EPS, random_effect=effect) for effect in (True, False))
-    assert fixed.hi - fixed.lo < full.hi - full.lo and fixed.tau == (0, 0, 0) and fixed.growth != full.growth
+    full, fixed = (
+        fit_exponent(sweep(world=World(tau=0.15)), EPS, random_effect=effect)
+        for effect in (True, False)
+    )
+    assert (
+        fixed.hi - fixed.lo < full.hi - full.lo
+        and fixed.tau == (0, 0, 0)
+        and fixed.growth != full.growth
+    )
 
 
-@pytest.mark.parametrize(("trainings", "eps", "message"), [
-    (sweep().drop(columns="d"), EPS, "no column d"), (sweep().drop(columns="risk"), EPS, "no column risk"),
-    (sweep(), 0, "eps=0"), (sweep(), None, "eps=None"), ([1, 2], EPS, "trainings=list"), (sweep(), np.inf, "eps=inf"),
-    (sweep(), [EPS, 0.2], "eps=.*one at a call"), (pd.concat([sweep(), sweep()[["d"]]], axis=1), EPS, "more than one column d"),
-    (sweep().assign(seed=[[0]] * 112), EPS, "column seed holds values"), (sweep().assign(risk=1j), EPS, "column risk is of type complex"),
-    (sweep().assign(n=pd.Timestamp("2020-01-01")), EPS, "column n is of type datetime"),
-])
+@pytest.mark.parametrize(
+    ("trainings", "eps", "message"),
+    [
+        (sweep().drop(columns="d"), EPS, "no column d"),
+        (sweep().drop(columns="risk"), EPS, "no column risk"),
+        (sweep(), 0, "eps=0"),
+        (sweep(), None, "eps=None"),
+        ([1, 2], EPS, "trainings=list"),
+        (sweep(), np.inf, "eps=inf"),
+        (sweep(), [EPS, 0.2], "eps=.*one at a call"),
+        (pd.concat([sweep(), sweep()[["d"]]], axis=1), EPS, "more than one column d"),
+        (sweep().assign(seed=[[0]] * 112), EPS, "column seed holds values"),
+        (sweep().assign(risk=1j), EPS, "column risk is of type complex"),
+        (sweep().assign(n=pd.Timestamp("2020-01-01")), EPS, "column n is of type datetime"),
+    ],
+)
 def test_unusable_arguments_are_refused_in_a_sentence(trainings, eps, message):
     with pytest.raises(UserError, match=message):
         fit_exponent(trainings, eps)
 
 
 def test_the_library_call_is_where_the_documentation_says_and_costs_nothing_until_used() -> None:
-    code = ("import sys, bfc.measure, bfc.measure.ladder; assert 'pandas' not in sys.modules; "
-            "from bfc.measure import fit_exponent; assert 'pandas' in sys.modules and fit_exponent.__module__ == 'bfc.measure.fit'")
+    code = (
+        "import sys, bfc.measure, bfc.measure.ladder; assert 'pandas' not in sys.modules; "
+        "from bfc.measure import fit_exponent; assert 'pandas' in sys.modules and fit_exponent.__module__ == 'bfc.stats.exponent_fit'"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="has no attribute 'fit_exponents'"):
         bfc.measure.fit_exponents  # noqa: B018

@@ -1,5 +1,6 @@
-"""Stores that were copied half, mixed up, linked elsewhere or are shared by users: random damage to a finished store, after which the
-same command either ends with the right rows or says in a sentence what is wrong, and what it was told to leave alone is untouched."""
+"""Stores that were copied half, mixed up, linked elsewhere or are shared by users: random damage to
+a finished store, after which the same command either ends with the right rows or says in a sentence
+what is wrong, and what it was told to leave alone is untouched."""
 
 import os
 import random
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 from commands import TINY, container, table
 
-from bfc import config, lease
-from bfc.launch.compat import explain
-from bfc.store import Store
-from bfc.train import run_job
+from bfc.experiment.cell_spec import cell_specs
+from bfc.experiment.job import load_job
+from bfc.experiment.run_job import run_job
+from bfc.hydra_plugins.hydra_errors import explain
+from bfc.store import lease
+from bfc.store.cells import Store
 
 DAMAGES = 150
 JOB = container(*TINY, "measure.n=16", "measure.seeds=2")
@@ -24,18 +27,35 @@ def whole(tmp_path_factory) -> Path:
     """A finished cell and another one, whose files may be mixed in."""
     folder = tmp_path_factory.mktemp("whole")
     for d in (4, 5):
-        run_job({**JOB, "target": {**JOB["target"], "d": d}, "results": str(folder / "results")})
+        run_job(
+            load_job(
+                {**JOB, "target": {**JOB["target"], "d": d}, "results": str(folder / "results")}
+            )
+        )
     return folder
 
 
 def cell_of(results: Path) -> Path:
-    return results / config.cells(config.load(JOB))[0].cell_id
+    return results / cell_specs(load_job(JOB))[0].cell_id
 
 
 def damage(own: Path, other: Path, outside: Path, dice: random.Random) -> str:
     """Do one bad thing to a cell's folder; what it was."""
     names = sorted(p.name for p in own.iterdir())
-    kind = dice.choice(["cut", "gone", "other's", "link", "dangling", "folder", "foreign", "flipped", "half", "old claim"])
+    kind = dice.choice(
+        [
+            "cut",
+            "gone",
+            "other's",
+            "link",
+            "dangling",
+            "folder",
+            "foreign",
+            "flipped",
+            "half",
+            "old claim",
+        ]
+    )
     name = dice.choice(names)
     path = own / name
     data = path.read_bytes()
@@ -55,10 +75,12 @@ def damage(own: Path, other: Path, outside: Path, dice: random.Random) -> str:
         path.unlink()
         path.mkdir()
     elif kind == "foreign":
-        (own / dice.choice(["notes.txt", "trainings.parquet.bak", ".DS_Store", "checkpoint.pt"])).write_bytes(data[:50])
+        (
+            own / dice.choice(["notes.txt", "trainings.parquet.bak", ".DS_Store", "checkpoint.pt"])
+        ).write_bytes(data[:50])
     elif kind == "flipped":
         at = dice.randrange(len(data))
-        path.write_bytes(data[:at] + bytes([data[at] ^ 1 << dice.randrange(8)]) + data[at + 1:])
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1 << dice.randrange(8)]) + data[at + 1 :])
     elif kind == "half":
         for each in dice.sample(names, len(names) // 2):
             (own / each).unlink()
@@ -78,30 +100,46 @@ def test_random_damage_ends_with_the_right_rows_or_a_sentence(whole, tmp_path, c
         own = cell_of(here / "results")
         (other,) = (p for p in (here / "results").iterdir() if p != own)
         done = damage(own, other, here / "outside", dice)
-        before = (own / "trainings.parquet").read_bytes() if (own / "trainings.parquet").is_file() else None
+        before = (
+            (own / "trainings.parquet").read_bytes()
+            if (own / "trainings.parquet").is_file()
+            else None
+        )
         try:
-            run_job({**JOB, "results": str(here / "results")})
+            run_job(load_job({**JOB, "results": str(here / "results")}))
         except Exception as error:
             assert (sentence := explain(error)) is not None, (done, error)
             assert len(sentence.splitlines()) == 1, (done, sentence)
-            after = (own / "trainings.parquet").read_bytes() if (own / "trainings.parquet").is_file() else None
+            after = (
+                (own / "trainings.parquet").read_bytes()
+                if (own / "trainings.parquet").is_file()
+                else None
+            )
             assert after == before, done
             came["refused"] += 1
         else:
-            assert [{**row, "hardware": ""} for row in table(own)] == [{**row, "hardware": ""} for row in right], done
+            assert [{**row, "hardware": ""} for row in table(own)] == [
+                {**row, "hardware": ""} for row in right
+            ], done
             came["right"] += 1
         shutil.rmtree(here)
     with capsys.disabled():
-        print(f"\n{DAMAGES} damaged stores: {came['right']} ended with the right rows, {came['refused']} were refused in a sentence")
+        print(
+            f"\n{DAMAGES} damaged stores: {came['right']} ended with the right rows, {came['refused']} were refused in a sentence"
+        )
     assert min(came.values()) >= 20
 
 
-@pytest.mark.parametrize("jump", [-10.0**7, 10.0**7])
-def test_a_host_whose_clock_jumps_measures_the_same(jump: float, whole, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("jump", [-(10.0**7), 10.0**7])
+def test_a_host_whose_clock_jumps_measures_the_same(
+    jump: float, whole, tmp_path, monkeypatch
+) -> None:
     plain, calls = time.time, iter(range(10**9))
     monkeypatch.setattr(time, "time", lambda: plain() + (jump if next(calls) % 3 else 0.0))
-    run_job({**JOB, "results": str(tmp_path)})
-    assert table(cell_of(tmp_path)) == table(cell_of(whole / "results")) and not list(tmp_path.rglob(lease.NAME))
+    run_job(load_job({**JOB, "results": str(tmp_path)}))
+    assert table(cell_of(tmp_path)) == table(cell_of(whole / "results")) and not list(
+        tmp_path.rglob(lease.NAME)
+    )
 
 
 def test_a_claim_from_the_future_does_not_last_until_then(tmp_path, monkeypatch, capsys) -> None:
@@ -109,7 +147,9 @@ def test_a_claim_from_the_future_does_not_last_until_then(tmp_path, monkeypatch,
     cell = Store(tmp_path).cell("0123")
     cell.path.mkdir()
     claim = cell.path / lease.NAME
-    claim.write_text('{"host": "elsewhere", "space": "", "pid": 1, "started": "1.00", "token": "theirs"}')
+    claim.write_text(
+        '{"host": "elsewhere", "space": "", "pid": 1, "started": "1.00", "token": "theirs"}'
+    )
     os.utime(claim, (time.time() + 86400,) * 2)
     with pytest.raises(lease.Busy), cell.claim():
         pytest.fail("taken at once")
@@ -123,11 +163,12 @@ def test_a_claim_from_the_future_does_not_last_until_then(tmp_path, monkeypatch,
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 @pytest.mark.parametrize("writable", [True, False])
 def test_two_users_share_a_store(writable: bool, whole, tmp_path) -> None:
-    """The second user asks for more of the first one's cell: it is measured where the folder allows it, refused in a sentence elsewhere.
-    The same is done once before, so that all code is loaded: the second user may not be allowed to read it."""
+    """The second user asks for more of the first one's cell: it is measured where the folder allows
+    it, refused in a sentence elsewhere. The same is done once before, so that all code is loaded:
+    the second user may not be allowed to read it."""
     more = {**JOB, "measure": {**JOB["measure"], "seeds": 3}}
     shutil.copytree(whole / "results", tmp_path / "before")
-    run_job({**more, "results": str(tmp_path / "before")})
+    run_job(load_job({**more, "results": str(tmp_path / "before")}))
     shared = Path(f"/tmp/bfc-shared-{os.getpid()}-{writable}")
     shutil.copytree(whole / "results", shared)
     own = cell_of(shared)
@@ -139,7 +180,7 @@ def test_two_users_share_a_store(writable: bool, whole, tmp_path) -> None:
         if not child:
             try:
                 os.setuid(65534)
-                run_job({**more, "results": str(shared)})
+                run_job(load_job({**more, "results": str(shared)}))
                 text = "done"
             except BaseException as error:
                 text = explain(error) or repr(error)
@@ -152,7 +193,10 @@ def test_two_users_share_a_store(writable: bool, whole, tmp_path) -> None:
             assert len(table(own)) == 3 and table(own) == table(cell_of(tmp_path / "before"))
             assert table(own)[:2] == table(cell_of(whole / "results"))
         else:
-            assert "cannot be written (Permission denied)" in text and (own / "trainings.parquet").read_bytes() == before
+            assert (
+                "cannot be written (Permission denied)" in text
+                and (own / "trainings.parquet").read_bytes() == before
+            )
     finally:
         shutil.rmtree(shared)
         shared.with_suffix(".said").unlink(missing_ok=True)

@@ -1,4 +1,5 @@
-"""Images: the digits against scikit-learn itself, a CIFAR from generated files of the true format, and what is refused."""
+"""Images: the digits against scikit-learn itself, a CIFAR from generated files of the true format,
+and what is refused."""
 
 from __future__ import annotations
 
@@ -10,14 +11,15 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from bfc.config import load
-from bfc.engine.loop import Recipe, train
-from bfc.engine.optimizers import Adam
+from bfc.engine.recipe import Recipe
+from bfc.engine.trainer import train
 from bfc.errors import UserError
+from bfc.experiment.job import load_job
 from bfc.learners.conv_resnet import ConvResNet
 from bfc.learners.resnet import ResNet
-from bfc.learners.schedules import Phase, Schedule
+from bfc.optimizers.base import Adam
 from bfc.probes.feature_change import FeatureChange
+from bfc.schedules import Phase, Schedule
 from bfc.targets.images import CIFAR, Images
 from bfc.types import Training
 
@@ -39,13 +41,17 @@ def test_the_digits_are_those_of_scikit_learn_each_once_with_its_class():
     target = Images()
     draw = target.draw([5], torch.float64)
     pixels, classes = load_digits(return_X_y=True)
-    truth = {tuple(row): label for row, label in zip(pixels.astype(int).tolist(), classes, strict=True)}
-    parts = {"train": target.available, "test": 449, "validation": 135}
+    truth = {
+        tuple(row): label for row, label in zip(pixels.astype(int).tolist(), classes, strict=True)
+    }
+    parts = {"train": target.n_available, "test": 449, "validation": 135}
     assert sum(parts.values()) == 1797
     seen: list[tuple] = []
     for role, count in parts.items():
         own = as_pixels(draw, role, count)
-        assert draw.labels(draw.inputs(role, rows(count)))[0].tolist() == [truth[row] for row in own]
+        assert draw.labels(draw.inputs(role, rows(count)))[0].tolist() == [
+            truth[row] for row in own
+        ]
         seen += own
     assert sorted(seen) == sorted(tuple(row) for row in pixels.astype(int).tolist())
 
@@ -53,9 +59,11 @@ def test_the_digits_are_those_of_scikit_learn_each_once_with_its_class():
 def test_orders_differ_by_seed_and_begin_anew_after_the_last_row():
     target = Images()
     draw = target.draw([0, 1])
-    many = target.available
+    many = target.n_available
     x = draw.inputs("train", rows(many, 2))
-    assert not torch.equal(x[0], x[1]) and torch.equal(draw.inputs("train", rows(3, 2, many)), x[:, :3])
+    assert not torch.equal(x[0], x[1]) and torch.equal(
+        draw.inputs("train", rows(3, 2, many)), x[:, :3]
+    )
     assert torch.equal(x[0].sort(0).values, x[1].sort(0).values)
     test = [as_pixels(target.draw([seed]), "test", 449) for seed in (0, 1)]
     assert sorted(test[0]) == sorted(test[1]) and test[0] != test[1]
@@ -70,63 +78,106 @@ def test_losses_and_errors_are_those_of_torch_and_chance_is_the_best_constant(lo
     y = draw.labels(draw.inputs("test", rows(449)))[0]
     out = torch.randn(449, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     one_hot = torch.nn.functional.one_hot(y.long(), 10).double()
-    wanted = torch.nn.functional.cross_entropy(out, y.long(), reduction="none") if loss_by == "cross_entropy" \
+    wanted = (
+        torch.nn.functional.cross_entropy(out, y.long(), reduction="none")
+        if loss_by == "cross_entropy"
         else ((out - one_hot) ** 2).sum(1)
+    )
     torch.testing.assert_close(target.loss(out, y), wanted)
     wrong = (out.argmax(1) != y).double() if judged == "zero_one" else ((out - one_hot) ** 2).sum(1)
     torch.testing.assert_close(target.error(out, y), wrong)
-    constants = torch.eye(10, dtype=torch.float64) if judged == "zero_one" else one_hot.mean(0, keepdim=True)
+    constants = (
+        torch.eye(10, dtype=torch.float64)
+        if judged == "zero_one"
+        else one_hot.mean(0, keepdim=True)
+    )
     best = min(float(target.error(c.expand(449, -1), y).mean()) for c in constants)
     assert float(draw.chance[0]) == pytest.approx(best)
 
 
 @pytest.mark.parametrize("activation", ["relu", "quadratic"])
 def test_a_residual_network_learns_the_digits(build, activation):
-    """With every schedule's kind of phases: layer-wise and joint; the last phase is better than a third of chance by far."""
-    recipe = Recipe(Images(), ResNet(blocks=2, width=32, inner=32, activation=activation),
-                    build("schedule", "layerwise_then_joint", steps=120, check_every=40),
-                    Adam(lr=0.005, batch=64, warmup=20), "inside", 0.2, test=449)
+    """With every schedule's kind of phases: layer-wise and joint; the last phase is better than a
+    third of chance by far."""
+    recipe = Recipe(
+        Images(),
+        ResNet(blocks=2, width=32, inner=32, activation=activation),
+        build("schedule", "layerwise_then_joint", steps=120, check_every=40),
+        Adam(lr=0.005, batch=64, warmup=20),
+        "inside",
+        0.2,
+        test=449,
+    )
     for record in train(recipe, [Training(800, 0), Training(200, 1)]):
         assert record["joint/risk"] < 0.2 and not record["diverged"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A tiny CIFAR-10 and CIFAR-100 in the format of their authors: pickled dictionaries, protocol 2, from an old numpy."""
+    """A tiny CIFAR-10 and CIFAR-100 in the format of their authors: pickled dictionaries, protocol
+    2, from an old numpy."""
     root = tmp_path_factory.mktemp("cifar")
     generator = np.random.default_rng(0)
     for data, (name, training, test, key, classes) in CIFAR.items():
         (root / name).mkdir()
-        for file, count in ((*((file, 20) for file in training), (test, 10))):
-            pixels, labels = generator.integers(0, 256, (count, 3072), dtype=np.uint8), generator.integers(0, classes, count).tolist()
-            batch = {b"data": pixels, key: labels, b"batch_label": b"x", b"filenames": [b"y"] * count}
-            old = pickle.dumps(batch, protocol=2).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+        for file, count in (*((file, 20) for file in training), (test, 10)):
+            pixels, labels = (
+                generator.integers(0, 256, (count, 3072), dtype=np.uint8),
+                generator.integers(0, classes, count).tolist(),
+            )
+            batch = {
+                b"data": pixels,
+                key: labels,
+                b"batch_label": b"x",
+                b"filenames": [b"y"] * count,
+            }
+            old = pickle.dumps(batch, protocol=2).replace(
+                b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"
+            )
             (root / name / file).write_bytes(old)
         assert data in CIFAR
     return root
 
 
 def read(path):
-    return pickle.loads(path.read_bytes().replace(b"cnumpy.core.multiarray\n", b"cnumpy._core.multiarray\n"), encoding="bytes")
+    return pickle.loads(
+        path.read_bytes().replace(b"cnumpy.core.multiarray\n", b"cnumpy._core.multiarray\n"),
+        encoding="bytes",
+    )
 
 
 @pytest.mark.parametrize("data, count, classes", [("cifar10", 100, 10), ("cifar100", 20, 100)])
 def test_a_cifar_is_read_from_its_files(folder, data, count, classes):
     target = Images(data=data, folder=str(folder))
     draw = target.draw([0], torch.float64)
-    assert target.d == 3072 and target.outputs == classes and target.available == count - round(0.1 * count)
+    assert (
+        target.d == 3072
+        and target.outputs == classes
+        and target.n_available == count - round(0.1 * count)
+    )
     name, training, test, key, _ = CIFAR[data]
     batches = [read(folder / name / file) for file in training]
-    truth = {bytes(row): label for batch in batches for row, label in zip(batch[b"data"], batch[key], strict=True)}
+    truth = {
+        bytes(row): label
+        for batch in batches
+        for row, label in zip(batch[b"data"], batch[key], strict=True)
+    }
     held = read(folder / name / test)
     stored = np.concatenate([batch[b"data"] for batch in batches]).astype(float)
-    for role, size in (("train", target.available), ("validation", round(0.1 * count))):
+    for role, size in (("train", target.n_available), ("validation", round(0.1 * count))):
         x = draw.inputs(role, rows(size))[0]
-        matches = [next(i for i, row in enumerate(stored) if np.corrcoef(row, image)[0, 1] > 0.9999) for image in x.numpy()]
+        matches = [
+            next(i for i, row in enumerate(stored) if np.corrcoef(row, image)[0, 1] > 0.9999)
+            for image in x.numpy()
+        ]
         assert len(set(matches)) == size
         labels = draw.labels(x.unsqueeze(0))[0]
-        assert [int(v) for v in labels] == [truth[bytes(stored[i].astype(np.uint8))] for i in matches]
-    assert sorted(int(v) for v in draw.labels(draw.inputs("test", rows(10)))[0]) == sorted(held[key])
+        assert [int(v) for v in labels] == [
+            truth[bytes(stored[i].astype(np.uint8))] for i in matches
+        ]
+    assert sorted(int(v) for v in draw.labels(draw.inputs("test", rows(10)))[0]) == sorted(
+        held[key]
+    )
 
 
 def test_files_that_are_no_data_set_are_refused_and_run_nothing(folder, tmp_path):
@@ -136,37 +187,70 @@ def test_files_that_are_no_data_set_are_refused_and_run_nothing(folder, tmp_path
 
     shutil.copytree(folder, tmp_path / "copy")
     path = tmp_path / "copy" / "cifar-10-batches-py" / "data_batch_3"
-    for content in (pickle.dumps(Evil()), b"", b"junk", pickle.dumps({b"data": [1]}),
-                    pickle.dumps({b"data": np.zeros((2, 5), np.uint8), b"labels": [0, 1]})):
+    for content in (
+        pickle.dumps(Evil()),
+        b"",
+        b"junk",
+        pickle.dumps({b"data": [1]}),
+        pickle.dumps({b"data": np.zeros((2, 5), np.uint8), b"labels": [0, 1]}),
+    ):
         path.write_bytes(content)
         with pytest.raises(UserError, match="data_batch_3"):
             Images(data="cifar10", folder=str(tmp_path / "copy")).draw([0])
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"target": {"data": "cifar10", "folder": "/nowhere"}}, "target.folder=/nowhere: must be a folder that holds cifar-10-batches-py"),
-    ({"target": {"data": "mnist"}}, "target.data=mnist: must be digits, cifar10 or cifar100"),
-    ({"measure": {"n": [5000]}}, "measure.n=5000: must be at most 1213, the training rows of images"),
-    ({"learner": "mlp"}, "mlp: answers with one number, and the target has 10 classes; allowed: learner=resnet, conv_resnet"),
-    ({"learner": "none", "baseline": "rbf"}, "kernels: answers with one number"),
-    ({"task": "classification"}, "task=classification: changes labels that are numbers"),
-])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (
+            {"target": {"data": "cifar10", "folder": "/nowhere"}},
+            "target.folder=/nowhere: must be a folder that holds cifar-10-batches-py",
+        ),
+        ({"target": {"data": "mnist"}}, "target.data=mnist: must be digits, cifar10 or cifar100"),
+        (
+            {"measure": {"n": [5000]}},
+            "measure.n=5000: must be at most 1213, the training rows of images",
+        ),
+        (
+            {"learner": "mlp"},
+            "mlp: answers with one number, and the target has 10 classes; allowed: learner=resnet, conv_resnet",
+        ),
+        ({"learner": "none", "baseline": "rbf"}, "kernels: answers with one number"),
+        ({"task": "classification"}, "task=classification: changes labels that are numbers"),
+    ],
+)
 def test_bad_values_cost_one_sentence(node, changes, words):
-    job = {"target": {**node("target", "images"), **changes.pop("target", {})}, "learner": node("learner", "resnet"),
-           "schedule": node("schedule", "joint"), "optimizer": node("optimizer", "adam"), "measure": {**node("measure", "ladder"),
-           "n": [100, 200], **changes.pop("measure", {})}, "compute": node("compute", "default"), "task": node("task", "regression")}
+    job = {
+        "target": {**node("target", "images"), **changes.pop("target", {})},
+        "learner": node("learner", "resnet"),
+        "schedule": node("schedule", "joint"),
+        "optimizer": node("optimizer", "adam"),
+        "measure": {**node("measure", "ladder"), "n": [100, 200], **changes.pop("measure", {})},
+        "compute": node("compute", "default"),
+        "task": node("task", "regression"),
+    }
     job |= {group: node(group, name) for group, name in changes.items()}
     with pytest.raises(UserError) as caught:
-        load(job)
+        load_job(job)
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_network_of_110_layers_trains_on_a_cifar(folder):
-    """Joint training of n = 18 on files of the true format: every block moves, and every block's change is measured."""
-    recipe = Recipe(Images("cifar10", str(folder)), ConvResNet(n=18, widths=(2, 2, 2), remember=True),
-                    Schedule((Phase(("level{2..L}", "bias")),), steps=2, check_every=2), Adam(lr=0.003, batch=4, warmup=1), test=10,
-                    probe=FeatureChange(64))
+    """Joint training of n = 18 on files of the true format: every block moves, and every block's
+    change is measured."""
+    recipe = Recipe(
+        Images("cifar10", str(folder)),
+        ConvResNet(n=18, widths=(2, 2, 2), remember=True),
+        Schedule((Phase(("level{2..L}", "bias")),), steps=2, check_every=2),
+        Adam(lr=0.003, batch=4, warmup=1),
+        test=10,
+        probe=FeatureChange(64),
+    )
     (record,) = train(recipe, [Training(20, 0)])
     changes = [record[f"all/correlation/{level}"] for level in range(2, 56)]
-    assert all(0 < change < 1 for change in changes) and record["steps"] == 2 and not record["diverged"]
+    assert (
+        all(0 < change < 1 for change in changes)
+        and record["steps"] == 2
+        and not record["diverged"]
+    )

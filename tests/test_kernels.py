@@ -1,6 +1,6 @@
-"""Kernels against everything that pins them down: one battery over every YAML of conf/baseline (a new kernel joins by
-existing), direct formulas, Monte-Carlo over finite wide networks, and a committed table of the peer library
-neural-tangents."""
+"""Kernels against everything that pins them down: one battery over every YAML of conf/baseline (a
+new kernel joins by existing), direct formulas, Monte-Carlo over finite wide networks, and a
+committed table of the peer library neural-tangents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ from bfc.errors import UserError
 
 @pytest.fixture
 def kernel(every_baseline, build, node) -> KernelRidge:
-    baseline = build("baseline", every_baseline, **({"width": 64} if "width" in node("baseline", every_baseline) else {}))
+    baseline = build(
+        "baseline",
+        every_baseline,
+        **({"width": 64} if "width" in node("baseline", every_baseline) else {}),
+    )
     if not isinstance(baseline, KernelRidge):
         pytest.skip("not a kernel")
     return baseline
@@ -38,12 +42,13 @@ def points(d: int) -> Tensor:
     return x
 
 
-# --- one battery over conf/baseline -----------------------------------------------------------------------------------
+# --- one battery over conf/baseline -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("d", [1, 2, 7, 40])
 def test_kernel_is_a_kernel(kernel, d):
-    """The angle of (anti)parallel inputs, which the tangent kernel reads, has half of the digits: 1e-8."""
+    """The angle of (anti)parallel inputs, which the tangent kernel reads, has half of the digits:
+    1e-8."""
     x = points(d)
     before = x.clone()
     k = kernel.gram(x, x)
@@ -66,8 +71,12 @@ def test_kernel_is_one_on_typical_inputs(kernel):
         return
     x = gaussian(200, 30)
     on_sphere = x * math.sqrt(30) / x.norm(dim=1, keepdim=True)
-    torch.testing.assert_close(kernel.gram(on_sphere, on_sphere).diagonal(), torch.ones(200, dtype=torch.float64),
-                               rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        kernel.gram(on_sphere, on_sphere).diagonal(),
+        torch.ones(200, dtype=torch.float64),
+        rtol=0,
+        atol=1e-12,
+    )
     assert 0.8 < kernel.gram(x, x).diagonal().median() < 1.25
 
 
@@ -75,12 +84,14 @@ def test_kernel_does_not_depend_on_blocks(kernel):
     x, z = gaussian(37, 9), gaussian(23, 9, seed=1)
     whole = kernel.gram(x, z)
     for rows in (1, 5, 16):
-        blocks = torch.cat([torch.cat([kernel.gram(a, b) for b in z.split(rows)], 1) for a in x.split(rows)])
+        blocks = torch.cat(
+            [torch.cat([kernel.gram(a, b) for b in z.split(rows)], 1) for a in x.split(rows)]
+        )
         torch.testing.assert_close(blocks, whole, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(kernel.gram(z, x).T, whole, rtol=1e-12, atol=1e-13)
 
 
-# --- direct formulas --------------------------------------------------------------------------------------------------
+# --- direct formulas ----------------------------------------------------------------------------
 
 
 def test_closed_forms_entry_by_entry():
@@ -97,28 +108,37 @@ def test_closed_forms_entry_by_entry():
 
 
 def test_two_layer_network_kernels():
-    """Depth 2 without biases, where the arc-cosine formulas can be written down at once (Cho & Saul 2009)."""
+    """Depth 2 without biases, where the arc-cosine formulas can be written down at once (Cho & Saul
+    2009)."""
     d, x, z = 5, gaussian(6, 5), gaussian(7, 5, seed=1)
     norms = x.norm(dim=1)[:, None] * z.norm(dim=1)
     angle = torch.acos(x @ z.T / norms)
     first = norms / d * (angle.sin() + (math.pi - angle) * angle.cos()) / math.pi
     zeroth = x @ z.T / d * (math.pi - angle) / math.pi
     torch.testing.assert_close(NNGP(depth=2, bias=0.0).gram(x, z), first, rtol=1e-12, atol=1e-14)
-    torch.testing.assert_close(NTK(depth=2, bias=0.0).gram(x, z), (first + zeroth) / 2, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(
+        NTK(depth=2, bias=0.0).gram(x, z), (first + zeroth) / 2, rtol=1e-12, atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("kind", [NTK, NNGP])
 def test_networks_without_biases_are_homogeneous(kind):
     x, z = gaussian(6, 5), gaussian(7, 5, seed=1)
-    torch.testing.assert_close(kind(depth=4, bias=0.0).gram(3 * x, z), 3 * kind(depth=4, bias=0.0).gram(x, z))
+    torch.testing.assert_close(
+        kind(depth=4, bias=0.0).gram(3 * x, z), 3 * kind(depth=4, bias=0.0).gram(x, z)
+    )
 
 
-# --- finite networks --------------------------------------------------------------------------------------------------
+# --- finite networks ----------------------------------------------------------------------------
 
 
-def finite_network(x: Tensor, width: int, depth: int, bias: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Empirical conjugate and tangent kernels, on the rows of ``x``, of one random network as NTK's docstring has it.
-    The gradient of a weight matrix is (gradient of its pre-activations) ⊗ (its inputs), and so their inner product."""
+def finite_network(
+    x: Tensor, width: int, depth: int, bias: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Empirical conjugate and tangent kernels, on the rows of ``x``, of one random network as NTK's
+    docstring has it. The gradient of a weight matrix is (gradient of its pre-activations) ⊗ (its
+    inputs), and so their inner product."""
+
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, dtype=x.dtype, generator=generator)
 
@@ -126,7 +146,9 @@ def finite_network(x: Tensor, width: int, depth: int, bias: float, generator: to
     hidden = x
     for size in (*[width] * (depth - 1), 1):
         hidden = hidden * math.sqrt(2 / hidden.shape[1])
-        output = (hidden @ normal(hidden.shape[1], size) + math.sqrt(bias) * normal(size)).requires_grad_()
+        output = (
+            hidden @ normal(hidden.shape[1], size) + math.sqrt(bias) * normal(size)
+        ).requires_grad_()
         inputs.append(hidden.detach())
         outputs.append(output)
         hidden = output.relu()
@@ -135,18 +157,22 @@ def finite_network(x: Tensor, width: int, depth: int, bias: float, generator: to
     return inputs[-1] @ inputs[-1].T + bias, tangent
 
 
-@pytest.mark.parametrize(("depth", "bias", "width"), [(2, 0.0, 30000), (2, 0.5, 30000), (3, 0.0, 1500), (3, 0.5, 1500),
-                                                      (4, 0.0, 1500)])
+@pytest.mark.parametrize(
+    ("depth", "bias", "width"),
+    [(2, 0.0, 30000), (2, 0.5, 30000), (3, 0.0, 1500), (3, 0.5, 1500), (4, 0.0, 1500)],
+)
 def test_closed_forms_are_limits_of_finite_networks(depth, bias, width):
-    """Mean over 32 wide networks, within 5 standard errors of that mean, plus the bias of order (depth − 2) / width
-    that a finite width has beyond two layers."""
+    """Mean over 32 wide networks, within 5 standard errors of that mean, plus the bias of order
+    (depth − 2) / width that a finite width has beyond two layers."""
     networks = 32
     x = gaussian(4, 4)
     x[1] = -x[0]
     generator = torch.Generator().manual_seed(depth)
     samples = [finite_network(x, width, depth, bias, generator) for _ in range(networks)]
-    for name, kernel, scale in (("nngp", NNGP(depth=depth, bias=bias), 2 + depth * bias),
-                                ("ntk", NTK(depth=depth, bias=bias), 2 * depth + bias * depth * (depth + 1) / 2)):
+    for name, kernel, scale in (
+        ("nngp", NNGP(depth=depth, bias=bias), 2 + depth * bias),
+        ("ntk", NTK(depth=depth, bias=bias), 2 * depth + bias * depth * (depth + 1) / 2),
+    ):
         empirical = torch.stack([sample[name == "ntk"] for sample in samples]) / scale
         closed = kernel.gram(x, x)
         size = (closed.diagonal()[:, None] * closed.diagonal()).sqrt()
@@ -156,15 +182,16 @@ def test_closed_forms_are_limits_of_finite_networks(depth, bias, width):
         assert allowed.max() < 0.1, "too few networks to tell"
 
 
-# --- the peer library -------------------------------------------------------------------------------------------------
+# --- the peer library ---------------------------------------------------------------------------
 
 PEER = json.loads((Path(__file__).parent / "data" / "neural_tangents.json").read_text())
 
 
 @pytest.mark.parametrize("case", PEER["cases"], ids=lambda case: f"d={len(case['x'][0])}")
 def test_closed_forms_equal_neural_tangents(case):
-    """Relative to |x||z|/d: 1e-11 for the conjugate kernel; for the tangent kernel 1e-9, but 5e-8 where the inputs are
-    aligned, since there the peer's angle carries the square root of its rounding error."""
+    """Relative to |x||z|/d: 1e-11 for the conjugate kernel; for the tangent kernel 1e-9, but 5e-8
+    where the inputs are aligned, since there the peer's angle carries the square root of its
+    rounding error."""
     x = torch.tensor(case["x"], dtype=torch.float64)
     norms = x.norm(dim=1)
     cosine = x @ x.T / (norms[:, None] * norms)
@@ -172,8 +199,10 @@ def test_closed_forms_equal_neural_tangents(case):
     aligned = (cosine.abs() > 1 - 1e-12)[rows, columns]
     for values in case["values"]:
         depth, bias = values["depth"], values["bias"]
-        for name, kernel, scale in (("nngp", NNGP(depth=depth, bias=bias), 2 + depth * bias),
-                                    ("ntk", NTK(depth=depth, bias=bias), 2 * depth + bias * depth * (depth + 1) / 2)):
+        for name, kernel, scale in (
+            ("nngp", NNGP(depth=depth, bias=bias), 2 + depth * bias),
+            ("ntk", NTK(depth=depth, bias=bias), 2 * depth + bias * depth * (depth + 1) / 2),
+        ):
             peer = torch.tensor(values[name], dtype=torch.float64) / scale
             error = (kernel.gram(x, x)[rows, columns] - peer).abs()
             error /= ((norms[:, None] * norms)[rows, columns] / x.shape[1] + bias).clamp(max=1e3)
@@ -182,27 +211,54 @@ def test_closed_forms_equal_neural_tangents(case):
             assert error[aligned].max() < parallel, (name, depth, bias)
 
 
-@pytest.mark.parametrize(("kind", "name", "label"), [
-    (RBF, "bandwidth", "RBF kernel (bandwidth tuned)"), (Laplace, "bandwidth", "Laplace kernel (bandwidth tuned)"),
-    (Polynomial, "degree", "polynomial kernel (degree tuned)"), (NTK, "depth", "ReLU NTK (depth tuned)"),
-    (NNGP, "bias", "ReLU NNGP (depth 3, bias tuned)"),
-])
+@pytest.mark.parametrize(
+    ("kind", "name", "label"),
+    [
+        (RBF, "bandwidth", "RBF kernel (bandwidth tuned)"),
+        (Laplace, "bandwidth", "Laplace kernel (bandwidth tuned)"),
+        (Polynomial, "degree", "polynomial kernel (degree tuned)"),
+        (NTK, "depth", "ReLU NTK (depth tuned)"),
+        (NNGP, "bias", "ReLU NNGP (depth 3, bias tuned)"),
+    ],
+)
 def test_a_tuned_parameter_has_a_label_that_does_not_change_with_the_cell(kind, name, label):
     kernel = kind(**{name: "auto", f"{name}_grid": (2, 3)})
-    assert kernel.label == label and kernel.tuned_parameters == {name: (2, 3)} and kind().tuned_parameters == {}
+    assert (
+        kernel.label == label
+        and kernel.tuned_parameters == {name: (2, 3)}
+        and kind().tuned_parameters == {}
+    )
 
 
-# --- bad values -------------------------------------------------------------------------------------------------------
+# --- bad values ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "field", "value"), [
-    (Polynomial, "degree", 0), (Polynomial, "degree", 2.5), (Polynomial, "degree", True), (Polynomial, "offset", -1),
-    (Polynomial, "offset", "one"), (RBF, "bandwidth", 0), (RBF, "bandwidth", math.inf), (Laplace, "bandwidth", -1.0),
-    (NTK, "depth", 1), (NTK, "depth", "three"), (NTK, "bias", -0.1), (NNGP, "depth", 2.0), (NNGP, "bias", math.nan),
-    (RBF, "bandwidth", "wide"), (RBF, "bandwidth_grid", ()), (RBF, "bandwidth_grid", (1.0, 1.0)), (RBF, "bandwidth_grid", "auto"),
-    (Polynomial, "degree_grid", (2, 2.5)), (Polynomial, "offset_grid", (-1.0,)), (NTK, "depth_grid", (1, 2)),
-    (NTK, "bias_grid", (math.inf,)),
-])
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (Polynomial, "degree", 0),
+        (Polynomial, "degree", 2.5),
+        (Polynomial, "degree", True),
+        (Polynomial, "offset", -1),
+        (Polynomial, "offset", "one"),
+        (RBF, "bandwidth", 0),
+        (RBF, "bandwidth", math.inf),
+        (Laplace, "bandwidth", -1.0),
+        (NTK, "depth", 1),
+        (NTK, "depth", "three"),
+        (NTK, "bias", -0.1),
+        (NNGP, "depth", 2.0),
+        (NNGP, "bias", math.nan),
+        (RBF, "bandwidth", "wide"),
+        (RBF, "bandwidth_grid", ()),
+        (RBF, "bandwidth_grid", (1.0, 1.0)),
+        (RBF, "bandwidth_grid", "auto"),
+        (Polynomial, "degree_grid", (2, 2.5)),
+        (Polynomial, "offset_grid", (-1.0,)),
+        (NTK, "depth_grid", (1, 2)),
+        (NTK, "bias_grid", (math.inf,)),
+    ],
+)
 def test_bad_values_are_refused_with_a_sentence(kind, field, value):
     with pytest.raises(UserError, match=rf"^baseline\.{field}=.*: must be "):
         kind(**{field: value})

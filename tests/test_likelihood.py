@@ -1,6 +1,7 @@
-"""The likelihood of one cell: what becomes an interval, how every outcome counts, and the curve against brute force, psignifit (a fitter of
-psychometric functions), lifelines (interval censoring) and isotonic regression. Random numbers have fixed seeds; each tolerance
-says how many standard errors it is."""
+"""The likelihood of one cell: what becomes an interval, how every outcome counts, and the curve
+against brute force, psignifit (a fitter of psychometric functions), lifelines (interval censoring)
+and isotonic regression. Random numbers have fixed seeds; each tolerance says how many standard
+errors it is."""
 
 import json
 import warnings
@@ -13,9 +14,8 @@ from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
 from bfc.errors import UserError
-from bfc.measure import outcomes
-from bfc.measure.judged import judge_table
-from bfc.measure.likelihood import (
+from bfc.stats import outcomes
+from bfc.stats.likelihood import (
     COLUMNS,
     GUESS,
     LAPSES,
@@ -28,7 +28,8 @@ from bfc.measure.likelihood import (
     quantiles,
     split_cells,
 )
-from bfc.measure.simulate import World
+from bfc.stats.simulation import World
+from bfc.stats.training_table import judge_table
 
 INF = float("inf")
 EPS = 0.1
@@ -43,7 +44,9 @@ def table(*rows, **columns):
 
 def ladder(letters, seed=0):
     """One seed at n = 2, 4, 8 ...: S succeeds, F fails."""
-    return [(2 ** (i + 1), seed, 0.01 if letter == "S" else 0.5) for i, letter in enumerate(letters)]
+    return [
+        (2 ** (i + 1), seed, 0.01 if letter == "S" else 0.5) for i, letter in enumerate(letters)
+    ]
 
 
 def only_cell(trainings, eps=EPS):
@@ -54,47 +57,99 @@ def only_cell(trainings, eps=EPS):
 def intervals(trainings, eps=EPS):
     """Intervals as powers of two."""
     cell = only_cell(trainings, eps)
-    return [tuple(round(float(end) / np.log(2), 9) for end in pair) for pair in zip(cell.lo, cell.hi, strict=True)]
+    return [
+        tuple(round(float(end) / np.log(2), 9) for end in pair)
+        for pair in zip(cell.lo, cell.hi, strict=True)
+    ]
 
 
-@pytest.mark.parametrize(("letters", "want"), [
-    ("S", (-INF, 1)), ("F", (1, INF)),
-    ("FFSS", (2, 3)), ("SSSS", (-INF, 1)), ("FFFF", (4, INF)),
-    ("FFSF", (2, INF)), ("FFSFS", (2, 5)), ("FSFSS", (1, 4)), ("FFSFF", (5, INF)), ("SFSSS", (-INF, 3)), ("SFFF", (4, INF)),
-])
+@pytest.mark.parametrize(
+    ("letters", "want"),
+    [
+        ("S", (-INF, 1)),
+        ("F", (1, INF)),
+        ("FFSS", (2, 3)),
+        ("SSSS", (-INF, 1)),
+        ("FFFF", (4, INF)),
+        ("FFSF", (2, INF)),
+        ("FFSFS", (2, 5)),
+        ("FSFSS", (1, 4)),
+        ("FFSFF", (5, INF)),
+        ("SFSSS", (-INF, 3)),
+        ("SFFF", (4, INF)),
+    ],
+)
 def test_one_seed_gives_one_interval_at_the_split_with_the_fewest_errors(letters, want):
     assert intervals(table(*ladder(letters))) == [want]
 
 
-@pytest.mark.parametrize(("letters", "want"), [
-    ("FFSS", (2, 3)), ("FSFSS", (3, 4)), ("FSFF", (4, INF)), ("FFFS", (3, INF)), ("SSFF", (-INF, 1)), ("FFFF", (4, INF)),
-])
+@pytest.mark.parametrize(
+    ("letters", "want"),
+    [
+        ("FFSS", (2, 3)),
+        ("FSFSS", (3, 4)),
+        ("FSFF", (4, INF)),
+        ("FFFS", (3, INF)),
+        ("SSFF", (-INF, 1)),
+        ("FFFF", (4, INF)),
+    ],
+)
 def test_an_online_run_passes_where_two_looks_agree(letters, want):
     for columns in ({"kind": "online"}, {"kind": "curve", "fresh": True}):
         assert intervals(table(*ladder(letters), **columns)) == [want]
-    stuck = table(*ladder(letters), kind="curve", fresh=True, outcome="optimisation_limited", train_risk=0.5)
+    stuck = table(
+        *ladder(letters), kind="curve", fresh=True, outcome="optimisation_limited", train_risk=0.5
+    )
     assert intervals(stuck) == [want], "looks on the way are never left out"
 
 
 def test_a_seed_that_says_nothing_is_dropped_and_seeds_keep_apart():
     assert intervals(table(*ladder("SF"))) == []  # equally well never and always
-    assert intervals(table((2, 0, 0.5), (4, 1, 0.01), (8, 2, 0.5))) == [(1, INF), (-INF, 2), (3, INF)]
+    assert intervals(table((2, 0, 0.5), (4, 1, 0.01), (8, 2, 0.5))) == [
+        (1, INF),
+        (-INF, 2),
+        (3, INF),
+    ]
 
 
 def test_failures_are_judged_as_outcomes_judges_them():
-    """Random small cells, with and without confirming runs, at three eps: the vectorised rules equal bfc.measure.outcomes."""
+    """Random small cells, with and without confirming runs, at three eps: the vectorised rules
+    equal bfc.stats.outcomes."""
     rng = np.random.default_rng(0)
     for _ in range(100):
-        rows = [{"kind": "training", "n": int(rng.choice([8, 16, 32, 64])), "seed": i, "train_risk": rng.choice([0.01, 0.05, 0.2, 0.6]),
-                 "risk": rng.choice([0.01, 0.05, 0.2, 0.6, np.nan]), "diverged": bool(rng.random() < 0.1)}
-                for i in range(rng.integers(1, 20))]
-        rows += [{"kind": "probe", "n": 999, "seed": i, "risk": rng.choice([0.01, 0.6]), "train_risk": 0.1, "diverged": False}
-                 for i in range(rng.integers(0, 4))]
+        rows = [
+            {
+                "kind": "training",
+                "n": int(rng.choice([8, 16, 32, 64])),
+                "seed": i,
+                "train_risk": rng.choice([0.01, 0.05, 0.2, 0.6]),
+                "risk": rng.choice([0.01, 0.05, 0.2, 0.6, np.nan]),
+                "diverged": bool(rng.random() < 0.1),
+            }
+            for i in range(rng.integers(1, 20))
+        ]
+        rows += [
+            {
+                "kind": "confirmation",
+                "n": 999,
+                "seed": i,
+                "risk": rng.choice([0.01, 0.6]),
+                "train_risk": 0.1,
+                "diverged": False,
+            }
+            for i in range(rng.integers(0, 4))
+        ]
         for eps in (0.02, 0.1, 0.3):
-            confirming = [row["risk"] for row in rows if row["kind"] == "probe"]
+            confirming = [row["risk"] for row in rows if row["kind"] == "confirmation"]
             begins = outcomes.learned_at(rows, eps)
-            want = [outcomes.judge(row, eps, confirming, begins) for row in rows if row["kind"] != "probe"]
-            assert [name or "success" for name in judge_table(pd.DataFrame(rows), eps).failure] == want
+            want = [
+                outcomes.judge(row, eps, confirming, begins)
+                for row in rows
+                if row["kind"] != "confirmation"
+            ]
+            assert [
+                name or "success" for name in judge_table(pd.DataFrame(rows), eps).failure
+            ] == want
 
 
 def test_every_outcome_counts_as_it_should():
@@ -106,9 +161,17 @@ def test_every_outcome_counts_as_it_should():
     assert failures(rows, EPS) == {"diverged": 1} and not cell.bears
     learned = pd.concat([rows, table((64, 5, 0.01), (64, 6, 0.01), outcome="success")])
     cell = only_cell(learned)
-    assert (cell.succeeded, cell.failed, cell.excluded) == (3, 4, 0) and cell.bears, "where others succeed, it is a failure too"
+    assert (cell.succeeded, cell.failed, cell.excluded) == (3, 4, 0) and cell.bears, (
+        "where others succeed, it is a failure too"
+    )
     assert intervals(learned) == [(3, INF), (4, INF), (5, INF), (6, INF), *[(-INF, 6)] * 3]
-    assert intervals(rows.assign(risk=0.2, outcome="success"), 0.3) == [(-INF, 3), (-INF, 4), (-INF, 5), (-INF, 6), (-INF, 6)]
+    assert intervals(rows.assign(risk=0.2, outcome="success"), 0.3) == [
+        (-INF, 3),
+        (-INF, 4),
+        (-INF, 5),
+        (-INF, 6),
+        (-INF, 6),
+    ]
 
 
 def test_the_stored_outcome_is_no_verdict_at_another_eps():
@@ -120,24 +183,38 @@ def test_the_stored_outcome_is_no_verdict_at_another_eps():
     assert only_cell(fitted, 0.1).failed == 2, "the train risk is below this eps: data-limited"
 
 
-@pytest.mark.parametrize(("names", "bears"), [
-    (["plateau", "plateau"], False), (["diverged", "plateau"], False), (["plateau", "data_limited"], True), (["unjudged"], True),
-])
+@pytest.mark.parametrize(
+    ("names", "bears"),
+    [
+        (["plateau", "plateau"], False),
+        (["diverged", "plateau"], False),
+        (["plateau", "data_limited"], True),
+        (["unjudged"], True),
+    ],
+)
 def test_cells_without_success_bear_on_data_only_if_a_failure_may_be_a_lack_of_data(names, bears):
     cell = only_cell(table(*[(64, i, 0.5) for i in range(len(names))], outcome=names))
     assert cell.bears is bears
     assert not only_cell(table((64, 0, 0.5), (64, 1, 0.01), outcome="plateau")).bears, "a lucky one"
-    assert only_cell(table((64, 0, 0.5), *[(64, i, 0.01) for i in (1, 2, 3)], outcome="plateau")).bears
+    assert only_cell(
+        table((64, 0, 0.5), *[(64, i, 0.01) for i in (1, 2, 3)], outcome="plateau")
+    ).bears
 
 
 def test_a_lucky_training_brackets_nothing_beyond_the_grid():
-    """One success in 32, at the largest n but one: n* lies above the largest n, from where on the data say nothing, whatever the failures
-    are; among plateaus such a cell does not bear on the exponent."""
+    """One success in 32, at the largest n but one: n* lies above the largest n, from where on the
+    data say nothing, whatever the failures are; among plateaus such a cell does not bear on the
+    exponent."""
     n = np.repeat(np.geomspace(32, 512, 8).round(), 4)
     rows = table(*[(x, i, 0.01 if i == 27 else 0.5) for i, x in enumerate(n)])
     for outcome, bears in (("data_limited", True), ("plateau", False)):
         (row,) = estimate(rows.assign(outcome=outcome), [EPS]).to_dict("records")
-        assert (row["nstar"], row["hi"], row["censored"], row["outcome"]) == (512, INF, "right", outcome) and 200 < row["lo"] <= 512
+        assert (row["nstar"], row["hi"], row["censored"], row["outcome"]) == (
+            512,
+            INF,
+            "right",
+            outcome,
+        ) and 200 < row["lo"] <= 512
         assert only_cell(rows.assign(outcome=outcome)).bears is bears
     (row,) = estimate(rows.assign(risk=0.51 - rows["risk"]), [EPS]).to_dict("records")
     assert (row["nstar"], row["lo"], row["censored"]) == (32, 0, "left") and 32 <= row["hi"] < 100
@@ -145,8 +222,9 @@ def test_a_lucky_training_brackets_nothing_beyond_the_grid():
 
 @pytest.mark.parametrize("beyond", [0.0, 0.35, 0.7, 1.05])
 def test_the_interval_of_a_cell_whose_grid_ends_too_early_covers(beyond):
-    """100 cells of 24 trainings up to n = n* e^-beyond, 0 to 3 spreads below n*: at least 0.90 (2.3 standard errors below 0.95), and at
-    most a twentieth claim a bracketed n* where it is two spreads away."""
+    """100 cells of 24 trainings up to n = n* e^-beyond, 0 to 3 spreads below n*: at least 0.90 (2.3
+    standard errors below 0.95), and at most a twentieth claim a bracketed n* where it is two
+    spreads away."""
     rng = np.random.default_rng(7)
     n = np.rint(np.exp(MU - beyond + np.linspace(-1.6, 0, 24)))
     found = [estimate(one_cell(rng, n), [EPS]).to_dict("records")[0] for _ in range(100)]
@@ -157,12 +235,16 @@ def test_the_interval_of_a_cell_whose_grid_ends_too_early_covers(beyond):
 @pytest.mark.parametrize("design", ["rounds", "ladder"])
 @pytest.mark.parametrize("stuck", [0.0, 0.15, 0.3])
 def test_optimisation_limited_trainings_do_not_move_nstar(design, stuck):
-    """100 cells where a share of the seeds is stuck whatever n, and no failure fits its rows, so that lack of data and stuck trainings
-    look alike: coverage of at least 0.90 and a bias below half a spread over seeds. Leaving out the failures above n* instead covers
-    0.60 (rounds 0.67) of the time without any stuck seed, and puts n* a third of a spread too low."""
+    """100 cells where a share of the seeds is stuck whatever n, and no failure fits its rows, so that
+    lack of data and stuck trainings look alike: coverage of at least 0.90 and a bias below half a
+    spread over seeds. Leaving out the failures above n* instead covers 0.60 (rounds 0.67) of the
+    time without any stuck seed, and puts n* a third of a spread too low."""
     rng = np.random.default_rng(8)
     if design == "rounds":
-        u, seed = np.concatenate([np.linspace(-2.5, 2.5, 16), *[np.linspace(-0.45, 0.45, 16)] * 2]), np.arange(48)
+        u, seed = (
+            np.concatenate([np.linspace(-2.5, 2.5, 16), *[np.linspace(-0.45, 0.45, 16)] * 2]),
+            np.arange(48),
+        )
     else:
         u, seed = np.tile(np.linspace(-1.4, 1.4, 9), 16), np.repeat(np.arange(16), 9)
     found = []
@@ -175,8 +257,11 @@ def test_optimisation_limited_trainings_do_not_move_nstar(design, stuck):
 
 
 def test_the_curve_is_the_sum_of_log_probabilities():
-    """Against scipy.stats, at every node and a few places, far tails included: one-sided and two-sided data together."""
-    cell = Cell(np.array([-INF, 4.0, 4.5, 4.5]), np.array([5.0, INF, 5.0, 5.0]), (55.0, 148.0), 1, 3, 0, {})
+    """Against scipy.stats, at every node and a few places, far tails included: one-sided and
+    two-sided data together."""
+    cell = Cell(
+        np.array([-INF, 4.0, 4.5, 4.5]), np.array([5.0, INF, 5.0, 5.0]), (55.0, 148.0), 1, 3, 0, {}
+    )
     found = curve(cell)
     values = found.values.reshape(len(found.mu), len(SPREADS), len(LAPSES))
     for i in range(0, len(found.mu), 40):
@@ -184,15 +269,28 @@ def test_the_curve_is_the_sum_of_log_probabilities():
             for k, lapse in enumerate(LAPSES):
                 law = stats.norm(found.mu[i], s)
                 rest = 1 - GUESS - lapse
-                between = law.cdf(5.0) - law.cdf(4.5) if found.mu[i] > 4.75 else law.sf(4.5) - law.sf(5.0)
-                want = [GUESS + rest * law.cdf(5.0), lapse + rest * law.sf(4.0), rest * between, rest * between]
-                np.testing.assert_allclose(values[i, j, k], np.log(np.maximum(want, 1e-12)).sum(), rtol=1e-9, atol=1e-9)
+                between = (
+                    law.cdf(5.0) - law.cdf(4.5) if found.mu[i] > 4.75 else law.sf(4.5) - law.sf(5.0)
+                )
+                want = [
+                    GUESS + rest * law.cdf(5.0),
+                    lapse + rest * law.sf(4.0),
+                    rest * between,
+                    rest * between,
+                ]
+                np.testing.assert_allclose(
+                    values[i, j, k], np.log(np.maximum(want, 1e-12)).sum(), rtol=1e-9, atol=1e-9
+                )
 
 
 def test_cells_that_never_or_always_succeed_are_monotone_curves():
     n = np.geomspace(32, 512, 9)
-    never, always = (curve(only_cell(table(*[(x, i, risk) for i, x in enumerate(n)]))) for risk in (0.5, 0.01))
-    assert (np.diff(never.values, axis=0) >= -1e-9).all() and (np.diff(always.values, axis=0) <= 1e-9).all()
+    never, always = (
+        curve(only_cell(table(*[(x, i, risk) for i, x in enumerate(n)]))) for risk in (0.5, 0.01)
+    )
+    assert (np.diff(never.values, axis=0) >= -1e-9).all() and (
+        np.diff(always.values, axis=0) <= 1e-9
+    ).all()
     assert never.bounded == (True, False) and always.bounded == (False, True)
 
 
@@ -201,18 +299,25 @@ def one_cell(rng, n, world=WORLD, seed=None, first=0):
 
 
 def test_against_psignifit():
-    """Five n, 40 trainings each, 2 % lapses: the same threshold within 0.2 standard errors and the same width of interval within 15 %;
-    the priors of the spread differ and here lapses are averaged over 0 to 5 %, so they need not agree better."""
+    """Five n, 40 trainings each, 2 % lapses: the same threshold within 0.2 standard errors and the
+    same width of interval within 15 %; the priors of the spread differ and here lapses are averaged
+    over 0 to 5 %, so they need not agree better."""
     import psignifit
 
     rng = np.random.default_rng(1)
     levels = np.rint(np.exp(MU + np.array([-0.6, -0.3, 0.0, 0.3, 0.6])))
     rows = one_cell(rng, np.repeat(levels, 40))
-    counts = [[np.log(n), int((own["risk"] <= EPS).sum()), len(own)] for n, own in rows.groupby("n")]
+    counts = [
+        [np.log(n), int((own["risk"] <= EPS).sum()), len(own)] for n, own in rows.groupby("n")
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        peer = psignifit.psignifit(np.array(counts, float), experiment_type="yes/no", sigmoid="norm",
-                                   fixed_parameters={"gamma": GUESS, "eta": 1e-8, "lambda": 0.02})
+        peer = psignifit.psignifit(
+            np.array(counts, float),
+            experiment_type="yes/no",
+            sigmoid="norm",
+            fixed_parameters={"gamma": GUESS, "eta": 1e-8, "lambda": 0.02},
+        )
         lo, hi = peer.confidence_intervals["threshold"]["0.95"]
         threshold = peer.parameter_estimate["threshold"]
     (row,) = estimate(rows, [EPS]).to_dict("records")
@@ -223,10 +328,16 @@ def test_against_psignifit():
 
 @pytest.mark.parametrize("case", range(3))
 def test_against_lifelines(case):
-    """Intervals of all kinds: the same place of the maximum within 0.1 standard errors and the same largest log likelihood; what remains is
-    γ, the grid of s (a quadratic through its three best nodes) and of μ."""
-    stored = json.loads((Path(__file__).parent / "data" / "lifelines.json").read_text())["cases"][case]
-    lo, hi = (np.array([sign * INF if x is None else x for x in stored[end]]) for end, sign in (("lo", -1), ("hi", 1)))
+    """Intervals of all kinds: the same place of the maximum within 0.1 standard errors and the same
+    largest log likelihood; what remains is γ, the grid of s (a quadratic through its three best
+    nodes) and of μ."""
+    stored = json.loads((Path(__file__).parent / "data" / "lifelines.json").read_text())["cases"][
+        case
+    ]
+    lo, hi = (
+        np.array([sign * INF if x is None else x for x in stored[end]])
+        for end, sign in (("lo", -1), ("hi", 1))
+    )
     found = curve(Cell(lo, hi, (1.0, 1000.0), 1, 1, 0, {}))
     values = found.values.reshape(len(found.mu), len(SPREADS), len(LAPSES))[:, :, 0]
     near = np.abs(np.log(SPREADS / stored["sigma"])).argmin()
@@ -237,8 +348,8 @@ def test_against_lifelines(case):
 
 
 def test_the_shape_agrees_with_isotonic_regression():
-    """Nine n, 60 trainings each: the fitted psychometric function stays within 3 standard errors (0.5/√60 = 0.065) of the best
-    monotone one, which assumes no shape."""
+    """Nine n, 60 trainings each: the fitted psychometric function stays within 3 standard errors
+    (0.5/√60 = 0.065) of the best monotone one, which assumes no shape."""
     rng = np.random.default_rng(2)
     u = np.repeat(MU + np.linspace(-0.9, 0.9, 9), 60)
     rows = one_cell(rng, np.rint(np.exp(u)))
@@ -247,18 +358,25 @@ def test_the_shape_agrees_with_isotonic_regression():
     s, lapse = SPREADS[node // len(LAPSES)], LAPSES[node % len(LAPSES)]
     levels = np.log(np.unique(rows["n"]))
     model = GUESS + (1 - GUESS - lapse) * stats.norm.cdf((levels - found.mu[at]) / s)
-    free = IsotonicRegression(y_min=0, y_max=1).fit(np.log(rows["n"]), rows["risk"] <= EPS).predict(levels)
+    free = (
+        IsotonicRegression(y_min=0, y_max=1)
+        .fit(np.log(rows["n"]), rows["risk"] <= EPS)
+        .predict(levels)
+    )
     assert np.abs(model - free).max() < 3 * 0.065
 
 
 def covered(rows):
     (row,) = estimate(rows, [EPS]).to_dict("records")
-    return row["lo"] <= np.exp(MU) <= row["hi"], np.log(row["hi"] / row["lo"]) if row["censored"] == "" else np.nan
+    return row["lo"] <= np.exp(MU) <= row["hi"], np.log(row["hi"] / row["lo"]) if row[
+        "censored"
+    ] == "" else np.nan
 
 
 def test_interval_of_one_cell_covers_and_shared_seeds_are_not_independent():
-    """200 cells of 8 n × 8 shared seeds: coverage of nominal 95 % is at least 0.92 (2 standard errors below), and treating the 64
-    trainings as independent, which they are not, gives intervals that are a fifth too short at least, and less coverage."""
+    """200 cells of 8 n × 8 shared seeds: coverage of nominal 95 % is at least 0.92 (2 standard
+    errors below), and treating the 64 trainings as independent, which they are not, gives intervals
+    that are a fifth too short at least, and less coverage."""
     rng = np.random.default_rng(3)
     n = np.tile(np.rint(np.exp(MU + np.linspace(-1.2, 1.2, 8))), 8)
     right, wrong = [], []
@@ -271,16 +389,23 @@ def test_interval_of_one_cell_covers_and_shared_seeds_are_not_independent():
     assert naive < coverage and short < 0.8 * width
 
 
-@pytest.mark.parametrize("world", [WORLD, World(d=(16,), lapse=0.05), World(d=(16,), heavy=True)], ids=["plain", "lapses", "heavy"])
+@pytest.mark.parametrize(
+    "world",
+    [WORLD, World(d=(16,), lapse=0.05), World(d=(16,), heavy=True)],
+    ids=["plain", "lapses", "heavy"],
+)
 def test_interval_of_one_cell_covers(world):
-    """200 cells of 24 fresh trainings: at least 0.92; the median n* is right within 5 standard errors of its mean over cells and 0.02. With
-    heavy tails it is 0.07 too low, a fifth of s: lapses explain late failures and nothing explains early successes."""
+    """200 cells of 24 fresh trainings: at least 0.92; the median n* is right within 5 standard
+    errors of its mean over cells and 0.02. With heavy tails it is 0.07 too low, a fifth of s:
+    lapses explain late failures and nothing explains early successes."""
     rng = np.random.default_rng(4)
     n = np.rint(np.exp(MU + np.linspace(-0.8, 0.8, 24)))
     tables = [one_cell(rng, n, world) for _ in range(200)]
     assert np.mean([covered(rows)[0] for rows in tables]) >= 0.92
     found = np.log([estimate(rows, [EPS])["nstar"][0] for rows in tables])
-    assert abs(found.mean() - MU) < (0.25 * world.sd if world.heavy else 5 * found.std() / np.sqrt(200) + 0.02)
+    assert abs(found.mean() - MU) < (
+        0.25 * world.sd if world.heavy else 5 * found.std() / np.sqrt(200) + 0.02
+    )
 
 
 def test_estimate_has_the_contract_of_a_seam():
@@ -289,13 +414,25 @@ def test_estimate_has_the_contract_of_a_seam():
     found = estimate(rows, [0.5, EPS, 1e-9])
     assert list(found.columns) == list(COLUMNS) and list(found["eps"]) == [0.5, EPS, 1e-9]
     assert list(found["censored"]) == ["", "", "right"] and found["nstar"].is_monotonic_increasing
-    assert found["nstar"][2] == rows["n"].max() and found["hi"][2] == INF and found["lo"][2] <= found["nstar"][2]
+    assert (
+        found["nstar"][2] == rows["n"].max()
+        and found["hi"][2] == INF
+        and found["lo"][2] <= found["nstar"][2]
+    )
     (left,) = estimate(rows.assign(risk=0.0), [EPS]).to_dict("records")
-    assert left["censored"] == "left" and left["nstar"] == rows["n"].min() and left["lo"] == 0 and left["outcome"] == "success"
-    for nothing in (rows.iloc[:0], rows.assign(kind="probe"), rows.assign(n=0)):
+    assert (
+        left["censored"] == "left"
+        and left["nstar"] == rows["n"].min()
+        and left["lo"] == 0
+        and left["outcome"] == "success"
+    )
+    for nothing in (rows.iloc[:0], rows.assign(kind="confirmation"), rows.assign(n=0)):
         (row,) = estimate(nothing, [EPS]).to_dict("records")
         assert np.isnan(row["nstar"]) and row["outcome"] == "unmeasured" and row["censored"] == ""
-    assert estimate(rows.assign(risk=0.9, outcome="optimisation_limited"), [EPS])["outcome"][0] == "optimisation_limited"
+    assert (
+        estimate(rows.assign(risk=0.9, outcome="optimisation_limited"), [EPS])["outcome"][0]
+        == "optimisation_limited"
+    )
     assert estimate(rows.assign(risk=0.9, outcome="plateau"), [EPS])["outcome"][0] == "plateau"
 
 
@@ -304,13 +441,26 @@ def test_estimate_does_not_depend_on_the_order_of_rows_and_scales_with_n():
     rows = one_cell(rng, np.rint(np.exp(MU + np.linspace(-0.8, 0.8, 24))))
     found = estimate(rows, [EPS])
     pd.testing.assert_frame_equal(estimate(rows.sample(frac=1, random_state=0), [EPS]), found)
-    pd.testing.assert_frame_equal(estimate(pd.concat([rows.assign(risk=0.9), rows]), [EPS]), found)  # of equal rows the last counts
+    pd.testing.assert_frame_equal(
+        estimate(pd.concat([rows.assign(risk=0.9), rows]), [EPS]), found
+    )  # of equal rows the last counts
     scaled = estimate(rows.assign(n=rows["n"] * 1000), [EPS])
-    np.testing.assert_allclose(scaled[["nstar", "lo", "hi"]] / 1000, found[["nstar", "lo", "hi"]], rtol=1e-9)
+    np.testing.assert_allclose(
+        scaled[["nstar", "lo", "hi"]] / 1000, found[["nstar", "lo", "hi"]], rtol=1e-9
+    )
 
 
-@pytest.mark.parametrize("change", [{"eps": [0.0]}, {"eps": [-1]}, {"eps": [float("nan")]}, {"eps": ["a"]}, {"drop": "risk"},
-                                    {"drop": "n"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"eps": [0.0]},
+        {"eps": [-1]},
+        {"eps": [float("nan")]},
+        {"eps": ["a"]},
+        {"drop": "risk"},
+        {"drop": "n"},
+    ],
+)
 def test_a_table_that_cannot_be_read_is_refused_in_a_sentence(change):
     rows = table((8, 0, 0.5)).drop(columns=change.get("drop", []))
     with pytest.raises(UserError, match=r"eps=|has no column"):
@@ -320,4 +470,8 @@ def test_a_table_that_cannot_be_read_is_refused_in_a_sentence(change):
 def test_quantiles_of_a_normal_density():
     """On 400 points over ±8: within 1e-3 of the exact ones."""
     x = np.linspace(-8, 8, 400)
-    np.testing.assert_allclose(quantiles(x, 3 * np.exp(-0.5 * x * x), [0.025, 0.5, 0.975]), [-1.95996, 0, 1.95996], atol=1e-3)
+    np.testing.assert_allclose(
+        quantiles(x, 3 * np.exp(-0.5 * x * x), [0.025, 0.5, 0.975]),
+        [-1.95996, 0, 1.95996],
+        atol=1e-3,
+    )

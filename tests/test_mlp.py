@@ -1,4 +1,5 @@
-"""The multilayer perceptron against torch.nn.Module of one replica, and its hand-written gradient against automatic differentiation."""
+"""The multilayer perceptron against torch.nn.Module of one replica, and its hand-written gradient
+against automatic differentiation."""
 
 from __future__ import annotations
 
@@ -8,12 +9,16 @@ from torch import nn
 
 from bfc.errors import UserError
 from bfc.learners.mlp import MLP
-from bfc.learners.schedules import Phase, Schedule
+from bfc.schedules import Phase, Schedule
 from bfc.targets.parity import Parity
 
 TARGET, SEEDS = Parity(d=5, degree=2), [3, 1, 4]
-LEARNERS = [MLP(widths=(7,), bias_sd=1.0), MLP(widths=(6, 4, 3), bias_sd=0.5), MLP(widths=(6, 4), activation="quadratic", bias_sd=0.3),
-            MLP(widths=(4, 3), input_scale="sqrt_d", weight_sd=1.0, readout_sd=0.5, bias_sd=1.0)]
+LEARNERS = [
+    MLP(widths=(7,), bias_sd=1.0),
+    MLP(widths=(6, 4, 3), bias_sd=0.5),
+    MLP(widths=(6, 4), activation="quadratic", bias_sd=0.3),
+    MLP(widths=(4, 3), input_scale="sqrt_d", weight_sd=1.0, readout_sd=0.5, bias_sd=1.0),
+]
 
 
 class Square(nn.Module):
@@ -30,7 +35,10 @@ def module(learner: MLP, params: dict[str, torch.Tensor], r: int, top: int) -> n
         linear.weight.data, linear.bias.data = w.T.clone(), b.clone()
         layers += [linear, Square() if learner.activation == "quadratic" else nn.ReLU()]
     out = nn.Linear(len(params[f"a{top}"][r]), 1, dtype=w.dtype)
-    out.weight.data, out.bias.data = params[f"a{top}"][r].unsqueeze(0).clone(), params["bias"][r].clone()
+    out.weight.data, out.bias.data = (
+        params[f"a{top}"][r].unsqueeze(0).clone(),
+        params["bias"][r].clone(),
+    )
     return nn.Sequential(*layers, out)
 
 
@@ -43,8 +51,18 @@ def test_outputs_and_gradients_equal_a_module_of_one_replica(learner: MLP) -> No
         present = frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))})
         params = {name: p.requires_grad_() for name, p in learner.init_params(TARGET, draw).items()}
         out = learner.forward(params, x, present)
-        used = ["bias", f"a{top}", *(f"{name}{level}" for level in range(2, top + 1) for name in "Wb")]
-        grads = dict(zip(used, torch.autograd.grad(out.sin().sum(), [params[name] for name in used]), strict=True))
+        used = [
+            "bias",
+            f"a{top}",
+            *(f"{name}{level}" for level in range(2, top + 1) for name in "Wb"),
+        ]
+        grads = dict(
+            zip(
+                used,
+                torch.autograd.grad(out.sin().sum(), [params[name] for name in used]),
+                strict=True,
+            )
+        )
         for r in range(3):
             one = module(learner, {name: p.detach() for name, p in params.items()}, r, top)
             want = one(scale * x[r]).squeeze(1)
@@ -52,25 +70,44 @@ def test_outputs_and_gradients_equal_a_module_of_one_replica(learner: MLP) -> No
             want.sin().sum().backward()
             *hidden, last = (layer for layer in one if isinstance(layer, nn.Linear))
             for level, layer in enumerate(hidden, 2):
-                torch.testing.assert_close(grads[f"W{level}"][r], layer.weight.grad.T, rtol=1e-10, atol=1e-12)
-                torch.testing.assert_close(grads[f"b{level}"][r], layer.bias.grad, rtol=1e-10, atol=1e-12)
-            torch.testing.assert_close(grads[f"a{top}"][r], last.weight.grad[0], rtol=1e-10, atol=1e-12)
+                torch.testing.assert_close(
+                    grads[f"W{level}"][r], layer.weight.grad.T, rtol=1e-10, atol=1e-12
+                )
+                torch.testing.assert_close(
+                    grads[f"b{level}"][r], layer.bias.grad, rtol=1e-10, atol=1e-12
+                )
+            torch.testing.assert_close(
+                grads[f"a{top}"][r], last.weight.grad[0], rtol=1e-10, atol=1e-12
+            )
             torch.testing.assert_close(grads["bias"][r], last.bias.grad, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("trained", [("W2", "b2", "a2"), ("W3", "b3", "a3", "bias"), ("bias",), ("W2", "W3", "b2", "b3", "a3", "bias")],
-                         ids="-".join)
+@pytest.mark.parametrize(
+    "trained",
+    [
+        ("W2", "b2", "a2"),
+        ("W3", "b3", "a3", "bias"),
+        ("bias",),
+        ("W2", "W3", "b2", "b3", "a3", "bias"),
+    ],
+    ids="-".join,
+)
 @pytest.mark.parametrize("activation", ["relu", "quadratic"])
 @pytest.mark.parametrize("top", [1, 2, 3])
-def test_the_reverse_pass_equals_automatic_differentiation(trained: tuple[str, ...], activation: str, top: int) -> None:
+def test_the_reverse_pass_equals_automatic_differentiation(
+    trained: tuple[str, ...], activation: str, top: int
+) -> None:
     learner = MLP(widths=(4, 3), activation=activation, bias_sd=1.0, input_scale=0.7)
-    draw, present = TARGET.draw(SEEDS, torch.float64), frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))})
+    draw, present = (
+        TARGET.draw(SEEDS, torch.float64),
+        frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))}),
+    )
     params = {name: p.requires_grad_() for name, p in learner.init_params(TARGET, draw).items()}
     x, slope = torch.randn(3, 6, 5, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
     out = learner.forward(params, x, present)
     want = torch.autograd.grad(out, [params[name] for name in trained], slope, allow_unused=True)
     with torch.no_grad():
-        again, back = learner.pullback(params, x, present, frozenset(trained))
+        again, back = learner.vjp(params, x, present, frozenset(trained))
         grads = back(slope.clone())
     torch.testing.assert_close(again, out.detach(), rtol=1e-12, atol=1e-12)
     for name, gradient in zip(trained, want, strict=True):
@@ -84,7 +121,13 @@ def test_initial_values_have_the_spread_they_are_given() -> None:
     learner = MLP(widths=(300, 200), weight_sd=1.0, bias_sd=2.0, readout_sd=0.5)
     target = Parity(d=64, degree=2)
     params = learner.init_params(target, target.draw(range(4)))
-    for name, sd in (("W2", 64**-0.5), ("W3", 300**-0.5), ("b2", 2.0), ("a2", 0.5 * 300**-0.5), ("a3", 0.5 * 200**-0.5)):
+    for name, sd in (
+        ("W2", 64**-0.5),
+        ("W3", 300**-0.5),
+        ("b2", 2.0),
+        ("a2", 0.5 * 300**-0.5),
+        ("a3", 0.5 * 200**-0.5),
+    ):
         assert float(params[name].std()) == pytest.approx(sd, rel=0.08)
     assert not params["b3"].any() and not params["bias"].any()
 
@@ -95,6 +138,8 @@ def test_a_level_cannot_skip_the_one_it_reads() -> None:
     (stage,) = skipping.stages(learner.groups(TARGET), learner.levels(TARGET))
     with pytest.raises(UserError, match="level3 is trained before level2"):
         learner.check_present(TARGET, stage.present)
-    (stage,) = Schedule((Phase(("level3", "bias"), frozen=("level2",)),)).stages(learner.groups(TARGET), learner.levels(TARGET))
+    (stage,) = Schedule((Phase(("level3", "bias"), frozen=("level2",)),)).stages(
+        learner.groups(TARGET), learner.levels(TARGET)
+    )
     learner.check_present(TARGET, stage.present)
     assert stage.train == ("level3", "bias") and stage.present == {"level2", "level3", "bias"}

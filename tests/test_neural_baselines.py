@@ -1,5 +1,5 @@
-"""The convex oracle against training and against its own optimality conditions, the layer-wise three-layer network by hand, and the
-probe of the movement."""
+"""The convex oracle against training and against its own optimality conditions, the layer-wise
+three-layer network by hand, and the probe of the movement."""
 
 from __future__ import annotations
 
@@ -30,22 +30,25 @@ def data(target, seed: int, n: int, role: str = "train") -> tuple[torch.Tensor, 
 
 @pytest.fixture(scope="module")
 def problem() -> tuple[torch.Tensor, torch.Tensor]:
-    return data(Degree2().over(LowRank(d=4)), 1, 60)
+    return data(Degree2().wrap(LowRank(d=4)), 1, 60)
 
 
 @pytest.mark.parametrize("decay", [1e-3, 1e-2])
 def test_factorised_training_finds_the_convex_solution(decay, problem):
-    """Objective to 1e-5, matrix to 1 %, and ‖W‖_{2,4}⁴ = 4 (‖M‖_*² + (tr M)²): the equivalence, trace term included."""
+    """Objective to 1e-5, matrix to 1 %, and ‖W‖_{2,4}⁴ = 4 (‖M‖_*² + (tr M)²): the equivalence,
+    trace term included."""
     x, y = problem
     best = solve(x, y, decay, 4000, 1e-8)
-    target, learner = Degree2().over(LowRank(d=4)), QuadraticTaylor(width=32, decay=decay)
+    target, learner = Degree2().wrap(LowRank(d=4)), QuadraticTaylor(width=32, decay=decay)
     params = learner.init_params(target, target.draw([1], torch.float64))
     w = params["W"].requires_grad_()
     optimizer = torch.optim.Adam([w], lr=0.02, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2500)
     for _ in range(2500):
         optimizer.zero_grad()
-        loss = (learner.forward(params, x.unsqueeze(0), PRESENT)[0] - y).square().mean() + learner.penalty(params, PRESENT, {})[0]
+        loss = (
+            learner.forward(params, x.unsqueeze(0), PRESENT)[0] - y
+        ).square().mean() + learner.penalty(params, PRESENT, {})[0]
         loss.backward()
         optimizer.step()
         schedule.step()
@@ -53,14 +56,20 @@ def test_factorised_training_finds_the_convex_solution(decay, problem):
     trained = learner.matrix(params)[0]
     assert float(loss.detach()) == pytest.approx(objective(x, y, best, decay), rel=1e-5)
     assert float((trained - best).norm() / best.norm()) < 0.01
-    measured = Movement(rows=64).measure(target, target.draw([1], torch.float64), learner, params, PRESENT)
-    assert float(measured["norm/ratio"]) == pytest.approx(1, abs=1e-3) and 1 <= float(measured["norm/nuclear"]) < 1.05
+    measured = Movement(rows=64).measure(
+        target, target.draw([1], torch.float64), learner, params, PRESENT
+    )
+    assert (
+        float(measured["norm/ratio"]) == pytest.approx(1, abs=1e-3)
+        and 1 <= float(measured["norm/nuclear"]) < 1.05
+    )
     convex = 4 * float(torch.linalg.eigvalsh(best).abs().sum() ** 2 + best.trace() ** 2)
     assert float(norm24(w.detach())[0]) == pytest.approx(convex, rel=1e-3)
 
 
 def test_the_solution_is_optimal(problem):
-    """The stated duality gap bounds the distance from the optimum: no perturbation does better by more, and a loose one is larger."""
+    """The stated duality gap bounds the distance from the optimum: no perturbation does better by
+    more, and a loose one is larger."""
     x, y = problem
     m = solve(x, y, 1e-3, 4000, 1e-7)
     gap = _gap(x, y, m, 1e-3) * float(y.square().mean())
@@ -71,7 +80,11 @@ def test_the_solution_is_optimal(problem):
             e = torch.randn(m.shape, dtype=m.dtype, generator=generator)
             assert objective(x, y, m + size * (e + e.mT), 1e-3) >= objective(x, y, m, 1e-3) - gap
     loose = solve(x, y, 1e-3, 5, 1e-7)
-    assert _gap(x, y, loose, 1e-3) * float(y.square().mean()) >= objective(x, y, loose, 1e-3) - objective(x, y, m, 1e-3) > 1e-4
+    assert (
+        _gap(x, y, loose, 1e-3) * float(y.square().mean())
+        >= objective(x, y, loose, 1e-3) - objective(x, y, m, 1e-3)
+        > 1e-4
+    )
 
 
 def test_shrinkage_minimises_its_objective():
@@ -79,11 +92,16 @@ def test_shrinkage_minimises_its_objective():
     m = m + m.mT
     for strength in (0.01, 0.3, 5.0):
         z = _shrink(m, strength)
-        of = lambda z, c=strength: 0.5 * float((z - m).square().sum()) + c * float(torch.linalg.eigvalsh(z).abs().sum()) ** 2  # noqa: E731
+        of = lambda z, c=strength: (
+            0.5 * float((z - m).square().sum())
+            + c * float(torch.linalg.eigvalsh(z).abs().sum()) ** 2
+        )  # noqa: E731
         values, vectors = torch.linalg.eigh(m)
         shrunk = torch.linalg.eigvalsh(z)
         theta = 2 * strength * float(shrunk.abs().sum())
-        torch.testing.assert_close(z, (vectors * (values.sign() * (values.abs() - theta).clamp(min=0))) @ vectors.mT)
+        torch.testing.assert_close(
+            z, (vectors * (values.sign() * (values.abs() - theta).clamp(min=0))) @ vectors.mT
+        )
         generator = torch.Generator().manual_seed(2)
         for _ in range(20):
             e = 0.01 * torch.randn(6, 6, dtype=torch.float64, generator=generator)
@@ -91,8 +109,12 @@ def test_shrinkage_minimises_its_objective():
 
 
 def test_the_oracle_learns_where_forms_do():
-    """A form of rank 2 from fewer samples than a form has parameters (the kernel (h·h')² cannot), and the grid begins at n_min."""
-    target, baseline = QuadraticFeature(d=12, alpha=(1.0,), rank=2), NuclearNorm(n_min=50, n_max=60, n_ratio=1.2)
+    """A form of rank 2 from fewer samples than a form has parameters (the kernel (h·h')² cannot),
+    and the grid begins at n_min."""
+    target, baseline = (
+        QuadraticFeature(d=12, alpha=(1.0,), rank=2),
+        NuclearNorm(n_min=50, n_max=60, n_ratio=1.2),
+    )
     assert baseline.grid == [n for n in baseline.grid if n >= 50] and baseline.grid[-1] == 60
     curve = baseline.curve(target, 0, 2000, {"regularisation": 1e-4})
     assert curve.n == baseline.grid and curve.risk[-1] < 0.1 and 60 < 78
@@ -103,18 +125,22 @@ def test_the_oracle_learns_where_forms_do():
 
 @pytest.mark.parametrize("stage", ["one_step", "least_squares"])
 def test_layer_wise_training_by_hand(stage):
-    target = Degree2().over(QuadraticFeature(d=6))
+    target = Degree2().wrap(QuadraticFeature(d=6))
     x, y = data(target, 0, 400)
     t, f = data(target, 0, 1000, "test")
     baseline = ThreeLayer(stage_one=stage, units=30)
     got = baseline.predict(x, y, t, [1e-4, 1e-2])
     h, first = x.numpy(), 280
-    w = h[:first].T @ y.numpy()[:first] / first if stage == "one_step" else np.linalg.lstsq(h[:first], y.numpy()[:first], rcond=None)[0]
+    w = (
+        h[:first].T @ y.numpy()[:first] / first
+        if stage == "one_step"
+        else np.linalg.lstsq(h[:first], y.numpy()[:first], rcond=None)[0]
+    )
     z = h @ w
     centre, size = z[first:].mean(), z[first:].std()
-    from bfc import streams
+    from bfc import random
 
-    knots = streams.normal([0], "baseline/three_layer", (30,), torch.float64)[0].numpy()
+    knots = random.normal([0], "baseline/three_layer", (30,), torch.float64)[0].numpy()
     relu = lambda z: np.maximum(np.outer((z - centre) / size, np.tile([1.0, -1.0], 15)) - knots, 0)  # noqa: E731
     phi = relu(z[first:])
     middle, mean = phi.mean(0), y.numpy()[first:].mean()
@@ -122,31 +148,45 @@ def test_layer_wise_training_by_hand(stage):
     for row, strength in zip(got, (1e-4, 1e-2), strict=True):
         gram = phi.T @ phi + strength * (phi**2).mean() * len(phi) * np.eye(30)
         c = np.linalg.solve(gram, phi.T @ (y.numpy()[first:] - mean))
-        np.testing.assert_allclose(row.numpy(), (relu(t.numpy() @ w) - middle) @ c + mean, rtol=1e-7, atol=1e-8)
+        np.testing.assert_allclose(
+            row.numpy(), (relu(t.numpy() @ w) - middle) @ c + mean, rtol=1e-7, atol=1e-8
+        )
     assert float((got[0] - f).square().mean()) < 1.2
 
 
 def test_layer_wise_training_learns_a_function_of_one_feature():
-    target = Degree2().over(QuadraticFeature(d=8))
+    target = Degree2().wrap(QuadraticFeature(d=8))
     for stage, most in (("one_step", 0.4), ("least_squares", 0.2)):
-        curve = ThreeLayer(stage_one=stage, n_max=1500, n_ratio=10.0).curve(target, 3, 2000, {"regularisation": 1e-2})
+        curve = ThreeLayer(stage_one=stage, n_max=1500, n_ratio=10.0).curve(
+            target, 3, 2000, {"regularisation": 1e-2}
+        )
         assert curve.risk[-1] < most < curve.risk[0]
 
 
 @pytest.mark.parametrize("activation", ["relu2", "relu3"])
 def test_the_coupling_is_measured_as_defined(activation):
-    """Against the learners themselves, with their own sign draw; and the linear term at m → 4m at fixed ‖W‖_{2,4} falls as m^{-1/4}."""
+    """Against the learners themselves, with their own sign draw; and the linear term at m → 4m at
+    fixed ‖W‖_{2,4} falls as m^{-1/4}."""
     target = LowRank(d=5)
     draw = target.draw([0, 1], torch.float64)
     learner = QuadraticTaylor(width=64, activation=activation)
-    params = {name: 4 * p if name == "W" else p for name, p in learner.init_params(target, draw).items()}
+    params = {
+        name: 4 * p if name == "W" else p for name, p in learner.init_params(target, draw).items()
+    }
     found = Movement(rows=200, draws=1).measure(target, draw, learner, params, PRESENT)
     x = draw.inputs("probe", torch.arange(200).expand(2, -1))
     s = signs(draw, 64, 0).double()
-    network = CoupledNetwork(width=64, activation=activation).forward({**params, "s": s}, x, PRESENT)
-    linear = NTKModel(width=64, activation=activation).forward({**params, "W": params["W"] * s.unsqueeze(2)}, x, PRESENT)
+    network = CoupledNetwork(width=64, activation=activation).forward(
+        {**params, "s": s}, x, PRESENT
+    )
+    linear = NTKModel(width=64, activation=activation).forward(
+        {**params, "W": params["W"] * s.unsqueeze(2)}, x, PRESENT
+    )
     torch.testing.assert_close(found["coupling/linear"], linear.square().mean(1).sqrt())
-    torch.testing.assert_close(found["coupling/rest"], (network - learner.forward(params, x, PRESENT)).square().mean(1).sqrt())
+    torch.testing.assert_close(
+        found["coupling/rest"],
+        (network - learner.forward(params, x, PRESENT)).square().mean(1).sqrt(),
+    )
 
 
 def test_the_linear_term_cancels_as_the_width_grows():
@@ -154,20 +194,27 @@ def test_the_linear_term_cancels_as_the_width_grows():
     draw = target.draw(range(4), torch.float64)
     for width in (64, 512, 4096):
         learner = QuadraticTaylor(width=width, activation="relu3", init=0.3 * width**-0.25)
-        measured = Movement(rows=256, draws=4).measure(target, draw, learner, learner.init_params(target, draw), PRESENT)
+        measured = Movement(rows=256, draws=4).measure(
+            target, draw, learner, learner.init_params(target, draw), PRESENT
+        )
         sizes.append(float(measured["coupling/linear"].square().mean().sqrt()))
     slope = np.polyfit(np.log([64, 512, 4096]), np.log(sizes), 1)[0]
     assert -0.28 < slope < -0.22, sizes
 
 
-@pytest.mark.parametrize("group, name, changes, words", [
-    ("baseline", "nuclear_norm", {"n_min": 1}, "baseline.n_min=1: must be an integer from 2"),
-    ("baseline", "nuclear_norm", {"tolerance": 0.0}, "baseline.tolerance=0.0"),
-    ("baseline", "nuclear_norm", {"iterations": 0}, "baseline.iterations=0"),
-    ("baseline", "three_layer", {"share": 1.0}, "baseline.share=1.0"), ("baseline", "three_layer", {"stage_one": "two"}, "one_step or"),
-    ("baseline", "three_layer", {"units": 0}, "baseline.units=0"), ("probe", "movement", {"rows": 10}, "probe.rows=10"),
-    ("probe", "movement", {"draws": 0}, "probe.draws=0: must be an integer from 1 to 1024"),
-])
+@pytest.mark.parametrize(
+    "group, name, changes, words",
+    [
+        ("baseline", "nuclear_norm", {"n_min": 1}, "baseline.n_min=1: must be an integer from 2"),
+        ("baseline", "nuclear_norm", {"tolerance": 0.0}, "baseline.tolerance=0.0"),
+        ("baseline", "nuclear_norm", {"iterations": 0}, "baseline.iterations=0"),
+        ("baseline", "three_layer", {"share": 1.0}, "baseline.share=1.0"),
+        ("baseline", "three_layer", {"stage_one": "two"}, "one_step or"),
+        ("baseline", "three_layer", {"units": 0}, "baseline.units=0"),
+        ("probe", "movement", {"rows": 10}, "probe.rows=10"),
+        ("probe", "movement", {"draws": 0}, "probe.draws=0: must be an integer from 1 to 1024"),
+    ],
+)
 def test_bad_values_cost_one_sentence(build, group, name, changes, words):
     with pytest.raises(UserError) as caught:
         build(group, name, **changes)
@@ -176,6 +223,8 @@ def test_bad_values_cost_one_sentence(build, group, name, changes, words):
 
 def test_misfits_cost_one_sentence():
     with pytest.raises(UserError, match="baseline=nuclear_norm, whose unknown is a square matrix"):
-        NuclearNorm().check(Degree2().over(LowRank(d=100)))
-    with pytest.raises(UserError, match="probe=movement: needs learner=quadratic_taylor, not NTKModel"):
+        NuclearNorm().check(Degree2().wrap(LowRank(d=100)))
+    with pytest.raises(
+        UserError, match="probe=movement: needs learner=quadratic_taylor, not NTKModel"
+    ):
         Movement().check(LowRank(d=4), NTKModel())

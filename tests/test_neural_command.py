@@ -20,16 +20,28 @@ def lines(*arguments: str) -> list[list[str]]:
 def test_a_fourth_power_is_seen_to_be_mostly_quadratic():
     head, *rows = lines("low_rank", "basis=power", "--d", "8,24")
     assert head == ["d", "degree", "dimension", "share", "risk", "left"]
-    assert rows == [["8", "2", "35", "0.8537", "0.1463"], ["8", "4", "294", "0.1463", "0.0000"],
-                    ["24", "2", "299", "0.7959", "0.2041"], ["24", "4", "17250", "0.2041", "0.0000"]]
-    assert lines("quadratic_feature", "alpha=[0, 1]", "--d", "8")[1:] == [["8", "4", "294", "1.0000", "0.0000"]]
+    assert rows == [
+        ["8", "2", "35", "0.8537", "0.1463"],
+        ["8", "4", "294", "0.1463", "0.0000"],
+        ["24", "2", "299", "0.7959", "0.2041"],
+        ["24", "4", "17250", "0.2041", "0.0000"],
+    ]
+    assert lines("quadratic_feature", "alpha=[0, 1]", "--d", "8")[1:] == [
+        ["8", "4", "294", "1.0000", "0.0000"]
+    ]
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("low_rnk",), "target=low_rnk: no such target; did you mean low_rank?"), (("parity",), "target=parity: has no exact decomposition"),
-    (("low_rank", "basis"), "basis: must be key=value"), (("low_rank", "--d", "x"), "--d=x: must be integers"),
-    (("low_rank", "bass=power"), "target.bass: no such key; did you mean basis?"), (("low_rank", "degrees=[0]"), "target.degrees=[0]"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("low_rnk",), "target=low_rnk: no such target; did you mean low_rank?"),
+        (("parity",), "target=parity: has no exact decomposition"),
+        (("low_rank", "basis"), "basis: must be key=value"),
+        (("low_rank", "--d", "x"), "--d=x: must be integers"),
+        (("low_rank", "bass=power"), "target.bass: no such key; did you mean basis?"),
+        (("low_rank", "degrees=[0]"), "target.degrees=[0]"),
+    ],
+)
 def test_a_mistake_costs_one_sentence(arguments, words):
     done = RUNNER.invoke(cli.application(), ["harmonics", *arguments])
     assert isinstance(done.exception, UserError) and words in str(done.exception)
@@ -38,6 +50,20 @@ def test_a_mistake_costs_one_sentence(arguments, words):
 def test_a_job_says_what_its_target_is_made_of(tmp_path):
     from commands import run
 
-    done = run("target=low_rank", "target.d=8", "target.basis=power", "learner=none", "baseline=polynomial", "baseline.ridge=1e-3",
-               "baseline.n_max=20", "measure.test=64", "measure.seeds=1", cwd=tmp_path)
-    assert done.status == 0 and "target at d=8: degree 2: 0.8537 of the variance, dimension 35; degree 4: 0.1463 of the" in done.out, done
+    done = run(
+        "target=low_rank",
+        "target.d=8",
+        "target.basis=power",
+        "learner=none",
+        "baseline=polynomial",
+        "baseline.ridge=1e-3",
+        "baseline.n_max=20",
+        "measure.test=64",
+        "measure.seeds=1",
+        cwd=tmp_path,
+    )
+    assert (
+        done.status == 0
+        and "target at d=8: degree 2: 0.8537 of the variance, dimension 35; degree 4: 0.1463 of the"
+        in done.out
+    ), done

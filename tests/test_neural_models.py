@@ -1,5 +1,5 @@
-"""The models around initialisation against the network they expand, and the tangent kernel against Monte-Carlo, quadrature and finite
-width; the parity traps of the paper notes as tests."""
+"""The models around initialisation against the network they expand, and the tangent kernel against
+Monte-Carlo, quadrature and finite width; the parity traps of the paper notes as tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ TARGET = LowRank(d=6)
 
 def setup(learner, seeds=(0, 1, 2), rows: int = 20) -> tuple[dict[str, Tensor], Tensor]:
     draw = TARGET.draw(seeds, torch.float64)
-    return learner.init_params(TARGET, draw), draw.inputs("train", torch.arange(rows).expand(len(seeds), -1))
+    return learner.init_params(TARGET, draw), draw.inputs(
+        "train", torch.arange(rows).expand(len(seeds), -1)
+    )
 
 
 @pytest.mark.parametrize("activation", ["square", "relu2", "relu3"])
@@ -38,8 +40,12 @@ def test_the_models_are_the_taylor_terms_of_the_network(activation):
     moved = params["W"] * 10
     of = lambda t: network.forward({**params, "W": t * moved}, x, PRESENT)  # noqa: E731
     first, second = (of(1e-4) - of(-1e-4)) / 2e-4, (of(1e-4) + of(-1e-4)) / 1e-8
-    linear = NTKModel(width=24, activation=activation).forward({**params, "W": params["s"].unsqueeze(2) * moved}, x, PRESENT)
-    quadratic = QuadraticTaylor(width=24, activation=activation).forward({**params, "W": moved}, x, PRESENT)
+    linear = NTKModel(width=24, activation=activation).forward(
+        {**params, "W": params["s"].unsqueeze(2) * moved}, x, PRESENT
+    )
+    quadratic = QuadraticTaylor(width=24, activation=activation).forward(
+        {**params, "W": moved}, x, PRESENT
+    )
     torch.testing.assert_close(first, linear, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(second / 2, quadratic, rtol=1e-4, atol=1e-4)
     assert float(quadratic.abs().max()) > 0.1
@@ -49,9 +55,15 @@ def test_the_models_are_the_taylor_terms_of_the_network(activation):
 def test_derivatives_by_finite_differences(activation, degree):
     z = torch.tensor([-2.0, -0.7, -0.1, 0.3, 1.1, 2.5], dtype=torch.float64)
     for order in (0, 1):
-        difference = (derivative(activation, order, z + 1e-6) - derivative(activation, order, z - 1e-6)) / 2e-6
-        torch.testing.assert_close(derivative(activation, order + 1, z), difference, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(derivative(activation, 0, 3 * z), 3**degree * derivative(activation, 0, z))
+        difference = (
+            derivative(activation, order, z + 1e-6) - derivative(activation, order, z - 1e-6)
+        ) / 2e-6
+        torch.testing.assert_close(
+            derivative(activation, order + 1, z), difference, rtol=1e-6, atol=1e-6
+        )
+    torch.testing.assert_close(
+        derivative(activation, 0, 3 * z), 3**degree * derivative(activation, 0, z)
+    )
 
 
 @pytest.mark.parametrize("kind", [QuadraticTaylor, NTKModel, CoupledNetwork])
@@ -64,7 +76,9 @@ def test_the_training_gradient_by_finite_differences(kind, activation):
 
     def loss(w: Tensor) -> Tensor:
         own = {**params, "W": w}
-        return (learner.forward(own, x, PRESENT) - y).square().mean(1) + learner.penalty(own, PRESENT, {})
+        return (learner.forward(own, x, PRESENT) - y).square().mean(1) + learner.penalty(
+            own, PRESENT, {}
+        )
 
     assert torch.autograd.gradcheck(loss, params["W"].requires_grad_(), eps=1e-6, atol=1e-6)
 
@@ -73,7 +87,9 @@ def test_without_gates_the_model_is_its_matrix():
     learner = QuadraticTaylor(width=10, init=1.0)
     params, x = setup(learner)
     m = learner.matrix(params)
-    torch.testing.assert_close(learner.forward(params, x, PRESENT), torch.einsum("rbi,rij,rbj->rb", x, m, x))
+    torch.testing.assert_close(
+        learner.forward(params, x, PRESENT), torch.einsum("rbi,rij,rbj->rb", x, m, x)
+    )
     by_hand = torch.stack([(w.norm(dim=1) ** 4).sum() for w in params["W"]])
     torch.testing.assert_close(norm24(params["W"]), by_hand)
     torch.testing.assert_close(learner.penalty(params, PRESENT, {}), 0.001 * by_hand)
@@ -83,7 +99,9 @@ def test_without_gates_the_model_is_its_matrix():
 def test_signs_are_balanced_and_independent():
     draw = TARGET.draw((0, 1))
     s = signs(draw, 20_000, 0)
-    assert set(s.unique().tolist()) == {-1.0, 1.0} and float(s.mean(1).abs().max()) < 5 / 20_000**0.5
+    assert (
+        set(s.unique().tolist()) == {-1.0, 1.0} and float(s.mean(1).abs().max()) < 5 / 20_000**0.5
+    )
     assert not torch.equal(s[0], s[1]) and not torch.equal(s, signs(draw, 20_000, 1))
     assert torch.equal(s[1:], signs(draw.select([1]), 20_000, 0))
     a = setup(QuadraticTaylor(width=6))[0]["a"]
@@ -91,7 +109,8 @@ def test_signs_are_balanced_and_independent():
 
 
 def test_an_indicator_gate_has_no_degree_4():
-    """The even part of 1{w⁰·x ≥ 0}(w·x)² is (w·x)²/2: parity trap of the paper notes. With ReLU gates it is not."""
+    """The even part of 1{w⁰·x ≥ 0}(w·x)² is (w·x)²/2: parity trap of the paper notes. With ReLU
+    gates it is not."""
     for activation, quadratic in (("relu2", True), ("relu3", False)):
         learner = QuadraticTaylor(width=40, activation=activation, init=1.0)
         params, x = setup(learner)
@@ -100,7 +119,7 @@ def test_an_indicator_gate_has_no_degree_4():
         assert torch.allclose(even, torch.einsum("rbi,rij,rbj->rb", x, form, x)) == quadratic
 
 
-# ---- the kernel ----
+# ---- the kernel --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("power", [1, 2, 3])
@@ -116,45 +135,82 @@ def test_the_kernel_is_the_mean_over_finite_networks(power):
     inner = x @ x.T / scale
     error = inner.abs() * products.std(2) / (1 << 10)
     got = ReLUPowerNTK(power=power).gram(x, x)
-    assert bool(((got - inner * products.mean(2)).abs() < 4.5 * error + 1e-12).all()) and float((error / got.abs()).max()) < 0.05
+    assert (
+        bool(((got - inner * products.mean(2)).abs() < 4.5 * error + 1e-12).all())
+        and float((error / got.abs()).max()) < 0.05
+    )
 
 
 def test_the_finite_model_approaches_the_kernel():
     """Gradient features of the NTK model at m = 2^17: their inner products over the kernel's scale."""
     learner = NTKModel(width=1 << 17)
     params, x = setup(learner, (0,), 8)
-    features = (derivative("relu3", 1, x[0] @ params["W0"][0].T).unsqueeze(2) * x[0].unsqueeze(1)).flatten(1) / learner.width**0.5
+    features = (
+        derivative("relu3", 1, x[0] @ params["W0"][0].T).unsqueeze(2) * x[0].unsqueeze(1)
+    ).flatten(1) / learner.width**0.5
     empirical = features @ features.T / (0.375 * TARGET.d)
     assert float((empirical - ReLUPowerNTK().gram(x[0], x[0])).abs().max()) < 0.05
 
 
-@pytest.mark.parametrize("power, degree, present", [(1, 4, True), (1, 3, False), (2, 4, False), (2, 2, True), (2, 3, True), (3, 4, True),
-                                                    (3, 3, True), (3, 5, False), (3, 1, True), (2, 1, True)])
+@pytest.mark.parametrize(
+    "power, degree, present",
+    [
+        (1, 4, True),
+        (1, 3, False),
+        (2, 4, False),
+        (2, 2, True),
+        (2, 3, True),
+        (3, 4, True),
+        (3, 3, True),
+        (3, 5, False),
+        (3, 1, True),
+        (2, 1, True),
+    ],
+)
 def test_which_degrees_the_kernel_sees(power, degree, present):
-    """Parity: on the sphere the eigenvalue of degree k is the Gegenbauer coefficient of u ↦ K; ReLU²/2 has none of degree 4."""
+    """Parity: on the sphere the eigenvalue of degree k is the Gegenbauer coefficient of u ↦ K;
+    ReLU²/2 has none of degree 4."""
     d = 8
     u, w = roots_gegenbauer(4000, (d - 2) / 2)
     e, x = torch.eye(d, dtype=torch.float64)[:1] * d**0.5, torch.zeros(4000, d, dtype=torch.float64)
     x[:, 0], x[:, 1] = torch.tensor(u), torch.tensor(np.sqrt(1 - u**2))
     k = ReLUPowerNTK(power=power).gram(x * d**0.5, e)[:, 0].numpy()
-    h = harmonics.evaluate("sphere", d, [0.0] * degree + [1.0], torch.tensor(u * math.sqrt(d))).numpy()
+    h = harmonics.evaluate(
+        "sphere", d, [0.0] * degree + [1.0], torch.tensor(u * math.sqrt(d))
+    ).numpy()
     value = (w / w.sum()) @ (k * h)
     assert (value > 1e-4) == present and (present or abs(value) < 1e-8)
 
 
-@pytest.mark.parametrize("power, label", [(1, "NTK of ReLU (two layers, no bias)"), (3, "NTK of ReLU^3 (two layers, no bias)")])
+@pytest.mark.parametrize(
+    "power, label",
+    [(1, "NTK of ReLU (two layers, no bias)"), (3, "NTK of ReLU^3 (two layers, no bias)")],
+)
 def test_labels(power, label):
     assert ReLUPowerNTK(power=power).label == label
     assert Polynomial(degree=2, offset=0).label == "polynomial kernel (degree 2, offset 0)"
 
 
-@pytest.mark.parametrize("kind, name, changes, words", [
-    ("baseline", "relu_power_ntk", {"power": 4}, "baseline.power=4: must be 1, 2 or 3"),
-    ("learner", "quadratic_taylor", {"width": 3}, "learner.width=3: must be an even integer"),
-    ("learner", "quadratic_taylor", {"init": 0.0}, "learner.init=0.0: must be a number > 0 and < 1000 (0 is a saddle)"),
-    ("learner", "ntk_model", {"decay": -1.0}, "learner.decay=-1.0"),
-    ("learner", "coupled_network", {"activation": "gelu"}, "learner.activation=gelu: must be square, relu2 or relu3"),
-])
+@pytest.mark.parametrize(
+    "kind, name, changes, words",
+    [
+        ("baseline", "relu_power_ntk", {"power": 4}, "baseline.power=4: must be 1, 2 or 3"),
+        ("learner", "quadratic_taylor", {"width": 3}, "learner.width=3: must be an even integer"),
+        (
+            "learner",
+            "quadratic_taylor",
+            {"init": 0.0},
+            "learner.init=0.0: must be a number > 0 and < 1000 (0 is a saddle)",
+        ),
+        ("learner", "ntk_model", {"decay": -1.0}, "learner.decay=-1.0"),
+        (
+            "learner",
+            "coupled_network",
+            {"activation": "gelu"},
+            "learner.activation=gelu: must be square, relu2 or relu3",
+        ),
+    ],
+)
 def test_bad_values_cost_one_sentence(build, kind, name, changes, words):
     with pytest.raises(UserError) as caught:
         build(kind, name, **changes)

@@ -1,4 +1,5 @@
-"""The harmonic decomposition of the neural-representation targets against quadrature and linear algebra that share nothing with it."""
+"""The harmonic decomposition of the neural-representation targets against quadrature and linear
+algebra that share nothing with it."""
 
 from __future__ import annotations
 
@@ -31,24 +32,33 @@ def projection_law(law: str, d: int, count: int) -> tuple[np.ndarray, np.ndarray
     return nodes, weights / weights.sum()
 
 
-@pytest.mark.parametrize("law, d", [("sphere", 2), ("sphere", 3), ("sphere", 8), ("sphere", 50), ("gaussian", 5)])
+@pytest.mark.parametrize(
+    "law, d", [("sphere", 2), ("sphere", 3), ("sphere", 8), ("sphere", 50), ("gaussian", 5)]
+)
 def test_the_recurrence_gives_orthonormal_polynomials(law, d):
     t, w = projection_law(law, d, 12)
-    values = np.stack([harmonics.evaluate(law, d, [0.0] * k + [1.0], torch.tensor(t)).numpy() for k in range(9)])
+    values = np.stack(
+        [harmonics.evaluate(law, d, [0.0] * k + [1.0], torch.tensor(t)).numpy() for k in range(9)]
+    )
     np.testing.assert_allclose((values * w) @ values.T, np.eye(9), atol=1e-10)
     for p in (1, 4, 7):
-        np.testing.assert_allclose(harmonics.power(law, d, p), (values[: p + 1] * w) @ t**p, atol=1e-9 * np.abs(t**p).max())
+        np.testing.assert_allclose(
+            harmonics.power(law, d, p), (values[: p + 1] * w) @ t**p, atol=1e-9 * np.abs(t**p).max()
+        )
 
 
 @pytest.mark.parametrize("d", [2, 3, 5])
 def test_dimensions_are_ranks_of_monomials(d):
-    """Monomials of degree ≤ k restricted to the sphere span N_0 + ... + N_k dimensions; on Gaussian inputs C(d + k, k)."""
+    """Monomials of degree ≤ k restricted to the sphere span N_0 + ... + N_k dimensions; on Gaussian
+    inputs C(d + k, k)."""
     x = np.random.default_rng(d).normal(size=(400, d))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     for k in range(5):
         exponents = [e for e in itertools.product(range(k + 1), repeat=d) if sum(e) <= k]
         monomials = np.stack([np.prod(x ** np.array(e), axis=1) for e in exponents], 1)
-        assert np.linalg.matrix_rank(monomials, tol=1e-8) == sum(harmonics.dimension("sphere", d, j) for j in range(k + 1))
+        assert np.linalg.matrix_rank(monomials, tol=1e-8) == sum(
+            harmonics.dimension("sphere", d, j) for j in range(k + 1)
+        )
         assert len(exponents) == sum(harmonics.dimension("gaussian", d, j) for j in range(k + 1))
 
 
@@ -71,15 +81,20 @@ def gaussian_grid(d: int, count: int) -> tuple[Tensor, Tensor]:
 
 
 SPHERE = {
-    "power": LowRank(d=3, degrees=(4,), basis="power"), "two powers": LowRank(d=3, degrees=(4, 3), alpha=(1.0, -0.7), basis="power"),
-    "oblique": LowRank(d=3, degrees=(4, 4, 2), cosine=0.6), "oblique powers": LowRank(d=3, degrees=(5, 4), cosine=0.3, basis="power"),
+    "power": LowRank(d=3, degrees=(4,), basis="power"),
+    "two powers": LowRank(d=3, degrees=(4, 3), alpha=(1.0, -0.7), basis="power"),
+    "oblique": LowRank(d=3, degrees=(4, 4, 2), cosine=0.6),
+    "oblique powers": LowRank(d=3, degrees=(5, 4), cosine=0.3, basis="power"),
     "quadratic": QuadraticFeature(d=3, alpha=(0.5, 1.0, -0.3)),
 }
 GAUSSIAN = {
-    "power": LowRank(d=3, degrees=(4,), basis="power", law="gaussian"), "oblique": LowRank(d=3, degrees=(4, 3), cosine=0.5, law="gaussian"),
+    "power": LowRank(d=3, degrees=(4,), basis="power", law="gaussian"),
+    "oblique": LowRank(d=3, degrees=(4, 3), cosine=0.5, law="gaussian"),
     "oblique powers": LowRank(d=3, degrees=(4, 2), cosine=0.5, basis="power", law="gaussian"),
     "quadratic": QuadraticFeature(d=3, alpha=(0.5, 1.0), law="gaussian"),
-    "two features": QuadraticFeature(d=4, alpha=(0.5, 0.8), features=2, product=1.5, law="gaussian"),
+    "two features": QuadraticFeature(
+        d=4, alpha=(0.5, 0.8), features=2, product=1.5, law="gaussian"
+    ),
 }
 
 
@@ -104,11 +119,16 @@ def test_shares_under_gaussian_inputs_equal_a_hermite_expansion(target):
     d, top = target.d, target.degree
     x, w = gaussian_grid(d, top + 1)
     f = (target.draw([3], torch.float64).labels(x.unsqueeze(0))[0] * w).numpy()
-    he = [np.polynomial.hermite_e.hermeval(x.numpy(), [0] * k + [1]) / math.sqrt(math.factorial(k)) for k in range(top + 1)]
+    he = [
+        np.polynomial.hermite_e.hermeval(x.numpy(), [0] * k + [1]) / math.sqrt(math.factorial(k))
+        for k in range(top + 1)
+    ]
     shares = dict.fromkeys(range(top + 1), 0.0)
     for e in itertools.product(range(top + 1), repeat=d):
         if sum(e) <= top:
-            shares[sum(e)] += float(f @ np.prod([he[k][:, i] for i, k in enumerate(e)], axis=0)) ** 2
+            shares[sum(e)] += (
+                float(f @ np.prod([he[k][:, i] for i, k in enumerate(e)], axis=0)) ** 2
+            )
     stated = {part.degree: part for part in target.harmonics()}
     for k in range(1, top + 1):
         assert shares[k] == pytest.approx(stated[k].share if k in stated else 0.0, abs=1e-9), k
@@ -120,7 +140,11 @@ def test_a_fourth_power_is_mostly_of_degree_2_and_the_gegenbauer_is_pure():
         last = LowRank(d=d, degrees=(4,), basis="power").harmonics()[-1]
         assert last.degree == 4 and last.share == pytest.approx(share, abs=5e-5)
         (pure,) = LowRank(d=d, degrees=(4,)).harmonics()
-        assert pure.degree == 4 and pure.share == pytest.approx(1) and pure.dimension == harmonics.dimension("sphere", d, 4)
+        assert (
+            pure.degree == 4
+            and pure.share == pytest.approx(1)
+            and pure.dimension == harmonics.dimension("sphere", d, 4)
+        )
     assert str(pure) == "degree 4: 1 of the variance, dimension 17250"
 
 
@@ -153,18 +177,30 @@ def test_directions_have_the_stated_cosines():
     torch.testing.assert_close(frame @ frame.mT, torch.eye(8, dtype=torch.float64).expand(2, 8, 8))
 
 
-@pytest.mark.parametrize("kind, changes, words", [
-    ("low_rank", {"degrees": [0]}, "target.degrees=[0]: must be integers from 1"), ("low_rank", {"degrees": []}, "target.degrees=[]"),
-    ("low_rank", {"degrees": [33]}, "from 1 to 32"), ("low_rank", {"d": 2, "degrees": [1, 1, 1]}, "a list of 1 to target.d = 2"),
-    ("low_rank", {"d": 1}, "target.d=1: must be at least 2 with target.law=sphere"),
-    ("low_rank", {"alpha": [1.0, 1.0]}, "target.alpha=[1.0, 1.0]: must be a list of 1 numbers"),
-    ("low_rank", {"alpha": [0.0]}, "other than 0"), ("low_rank", {"cosine": 1.0}, "target.cosine=1.0"),
-    ("quadratic_feature", {"features": 9}, "target.features=9: must be an integer from 1 to 4"),
-    ("quadratic_feature", {"rank": 3}, "target.rank=3: must be an even integer from 2 to 16"),
-    ("quadratic_feature", {"product": 1.0}, "target.product=1.0: must be 0 with target.features=1"),
-    ("quadratic_feature", {"alpha": [0.0]}, "not all 0"), ("quadratic_feature", {"alpha": []}, "1 to 6 numbers"),
-    ("quadratic_feature", {"d": 1}, "target.d=1"), ("quadratic_feature", {"law": "cube"}, "target.law=cube: must be sphere or gaussian"),
-])
+@pytest.mark.parametrize(
+    "kind, changes, words",
+    [
+        ("low_rank", {"degrees": [0]}, "target.degrees=[0]: must be integers from 1"),
+        ("low_rank", {"degrees": []}, "target.degrees=[]"),
+        ("low_rank", {"degrees": [33]}, "from 1 to 32"),
+        ("low_rank", {"d": 2, "degrees": [1, 1, 1]}, "a list of 1 to target.d = 2"),
+        ("low_rank", {"d": 1}, "target.d=1: must be at least 2 with target.law=sphere"),
+        ("low_rank", {"alpha": [1.0, 1.0]}, "target.alpha=[1.0, 1.0]: must be a list of 1 numbers"),
+        ("low_rank", {"alpha": [0.0]}, "other than 0"),
+        ("low_rank", {"cosine": 1.0}, "target.cosine=1.0"),
+        ("quadratic_feature", {"features": 9}, "target.features=9: must be an integer from 1 to 4"),
+        ("quadratic_feature", {"rank": 3}, "target.rank=3: must be an even integer from 2 to 16"),
+        (
+            "quadratic_feature",
+            {"product": 1.0},
+            "target.product=1.0: must be 0 with target.features=1",
+        ),
+        ("quadratic_feature", {"alpha": [0.0]}, "not all 0"),
+        ("quadratic_feature", {"alpha": []}, "1 to 6 numbers"),
+        ("quadratic_feature", {"d": 1}, "target.d=1"),
+        ("quadratic_feature", {"law": "cube"}, "target.law=cube: must be sphere or gaussian"),
+    ],
+)
 def test_bad_values_cost_one_sentence(build, kind, changes, words):
     with pytest.raises(UserError) as caught:
         build("target", kind, **changes)

@@ -5,34 +5,55 @@ from __future__ import annotations
 import pytest
 
 from bfc.errors import UserError
-from bfc.measure.outcomes import OUTCOMES, judge, learned_at, learns, to_confirm
+from bfc.stats.outcomes import OUTCOMES, judge, learned_at, learns, to_confirm
 
 NAN, INF = float("nan"), float("inf")
 
 
-@pytest.mark.parametrize("risk, train_risk, diverged, confirming, outcome", [
-    (0.04, 0.03, False, [], "success"),
-    (0.05, 0.05, False, [], "success"),  # at eps
-    (0.05, NAN, False, [9.0], "success"),
-    (0.04, 20.0, True, [], "diverged"),  # a success that blew up is not one
-    (NAN, NAN, False, [], "diverged"), (NAN, 0.01, False, [0.01], "diverged"), (None, None, False, [], "diverged"),
-    (0.0501, 0.0499, False, [0.9], "data_limited"),  # fits its rows: more rows would help, whatever the confirming runs say
-    (0.5, 0.05, False, [], "data_limited"),
-    (0.5, None, False, [], "data_limited"),  # a baseline, which has no train risk
-    (0.5, 0.051, False, [], "optimisation_limited"),  # nobody looked whether it would get there
-    (0.5, 0.4, False, [0.3], "plateau"), (0.5, 0.4, False, [0.05], "optimisation_limited"),
-    (0.5, 0.4, False, [0.01, 0.3, 0.3], "plateau"), (0.5, 0.4, False, [0.01, 0.01, 0.3], "optimisation_limited"),
-    (0.5, 0.4, False, [NAN, NAN, 0.01], "plateau"), (0.5, 0.4, False, [None, 0.01, 0.01], "optimisation_limited"),
-    (0.5, NAN, False, [], "optimisation_limited"), (0.5, INF, False, [INF], "plateau"),
-])
+@pytest.mark.parametrize(
+    "risk, train_risk, diverged, confirming, outcome",
+    [
+        (0.04, 0.03, False, [], "success"),
+        (0.05, 0.05, False, [], "success"),  # at eps
+        (0.05, NAN, False, [9.0], "success"),
+        (0.04, 20.0, True, [], "diverged"),  # a success that blew up is not one
+        (NAN, NAN, False, [], "diverged"),
+        (NAN, 0.01, False, [0.01], "diverged"),
+        (None, None, False, [], "diverged"),
+        (
+            0.0501,
+            0.0499,
+            False,
+            [0.9],
+            "data_limited",
+        ),  # fits its rows: more rows would help, whatever the confirming runs say
+        (0.5, 0.05, False, [], "data_limited"),
+        (0.5, None, False, [], "data_limited"),  # a baseline, which has no train risk
+        (0.5, 0.051, False, [], "optimisation_limited"),  # nobody looked whether it would get there
+        (0.5, 0.4, False, [0.3], "plateau"),
+        (0.5, 0.4, False, [0.05], "optimisation_limited"),
+        (0.5, 0.4, False, [0.01, 0.3, 0.3], "plateau"),
+        (0.5, 0.4, False, [0.01, 0.01, 0.3], "optimisation_limited"),
+        (0.5, 0.4, False, [NAN, NAN, 0.01], "plateau"),
+        (0.5, 0.4, False, [None, 0.01, 0.01], "optimisation_limited"),
+        (0.5, NAN, False, [], "optimisation_limited"),
+        (0.5, INF, False, [INF], "plateau"),
+    ],
+)
 def test_verdicts_at_eps_one_twentieth(risk, train_risk, diverged, confirming, outcome):
     assert outcome in OUTCOMES
-    assert judge({"risk": risk, "train_risk": train_risk, "diverged": diverged}, 0.05, confirming) == outcome
+    assert (
+        judge({"risk": risk, "train_risk": train_risk, "diverged": diverged}, 0.05, confirming)
+        == outcome
+    )
 
 
 def test_a_flat_curve_is_a_plateau_where_it_lies_above_eps():
     row = {"n": 64, "risk": 0.5, "train_risk": None, "diverged": False, "flat": True}
-    assert judge(row, 0.05, []) == judge(row, 0.05, [], INF) == "plateau" and judge(row, 0.6, []) == "success"
+    assert (
+        judge(row, 0.05, []) == judge(row, 0.05, [], INF) == "plateau"
+        and judge(row, 0.6, []) == "success"
+    )
     assert judge(row, 0.05, [], 128) == "data_limited", "more data helped others of its kind"
     assert judge({**row, "flat": False}, 0.05, []) == "data_limited"
 
@@ -44,53 +65,123 @@ def test_sample_sizes_that_no_stream_can_draw_from_are_refused(build, n):
         build("measure", "ladder", n=n)
 
 
-GOOD, STUCK, HUNGRY, LOST = (0.01, 0.01, False), (0.5, 0.5, False), (0.5, 0.01, False), (NAN, NAN, True)
+GOOD, STUCK, HUNGRY, LOST = (
+    (0.01, 0.01, False),
+    (0.5, 0.5, False),
+    (0.5, 0.01, False),
+    (NAN, NAN, True),
+)
 
 
-@pytest.mark.parametrize("at_largest, seeds, want", [
-    ([STUCK] * 4, 4, [0, 1, 2, 3]), ([STUCK] * 4, 2, [0, 1]), ([STUCK] * 4, 0, []),
-    ([STUCK, STUCK, STUCK, GOOD], 4, []),  # one got there
-    ([STUCK, HUNGRY, STUCK, STUCK], 4, [0, 2, 3]), ([HUNGRY, HUNGRY, STUCK, STUCK], 4, []), ([HUNGRY] * 4, 4, []),
-    ([LOST, LOST, STUCK, STUCK], 4, []), ([LOST, STUCK, STUCK], 4, [1, 2]), ([], 4, []),
-])
+@pytest.mark.parametrize(
+    "at_largest, seeds, want",
+    [
+        ([STUCK] * 4, 4, [0, 1, 2, 3]),
+        ([STUCK] * 4, 2, [0, 1]),
+        ([STUCK] * 4, 0, []),
+        ([STUCK, STUCK, STUCK, GOOD], 4, []),  # one got there
+        ([STUCK, HUNGRY, STUCK, STUCK], 4, [0, 2, 3]),
+        ([HUNGRY, HUNGRY, STUCK, STUCK], 4, []),
+        ([HUNGRY] * 4, 4, []),
+        ([LOST, LOST, STUCK, STUCK], 4, []),
+        ([LOST, STUCK, STUCK], 4, [1, 2]),
+        ([], 4, []),
+    ],
+)
 def test_which_seeds_confirm(at_largest, seeds, want):
     """Only the largest n counts, only trainings count, the first seeds are taken."""
-    def row(kind, n, seed, values):
-        return {"kind": kind, "n": n, "seed": seed, **dict(zip(("risk", "train_risk", "diverged"), values, strict=True))}
 
-    rows = [row("training", 64, seed, values) for seed, values in reversed(list(enumerate(at_largest)))]
-    others = [row("training", 32, seed, GOOD) for seed in range(3)] + [row("training", 16, 9, STUCK)] if rows else []
-    probes = [row("probe", 10**6, 5, GOOD), row("curve", 10**7, 6, GOOD)]
+    def row(kind, n, seed, values):
+        return {
+            "kind": kind,
+            "n": n,
+            "seed": seed,
+            **dict(zip(("risk", "train_risk", "diverged"), values, strict=True)),
+        }
+
+    rows = [
+        row("training", 64, seed, values) for seed, values in reversed(list(enumerate(at_largest)))
+    ]
+    others = (
+        [row("training", 32, seed, GOOD) for seed in range(3)] + [row("training", 16, 9, STUCK)]
+        if rows
+        else []
+    )
+    probes = [row("confirmation", 10**6, 5, GOOD), row("curve", 10**7, 6, GOOD)]
     assert to_confirm([*others, *rows, *probes], 0.05, seeds) == want
 
 
 def test_few_trainings_per_size_are_judged_together():
     """Where every n is measured once, the largest few stand for the largest."""
-    rows = [{"kind": "training", "n": n, "seed": n, "risk": 0.5, "train_risk": 0.5, "diverged": False} for n in (8, 16, 32, 64)]
+    rows = [
+        {"kind": "training", "n": n, "seed": n, "risk": 0.5, "train_risk": 0.5, "diverged": False}
+        for n in (8, 16, 32, 64)
+    ]
     assert to_confirm(rows, 0.05, 9) == [64]
-    assert to_confirm(rows, 0.05, 9, at_top=3) == [16, 32, 64] and to_confirm(rows, 0.05, 9, at_top=99) == [8, 16, 32, 64]
+    assert to_confirm(rows, 0.05, 9, at_top=3) == [16, 32, 64] and to_confirm(
+        rows, 0.05, 9, at_top=99
+    ) == [8, 16, 32, 64]
     rows[1]["risk"] = 0.01
-    assert to_confirm(rows, 0.05, 9, at_top=3) == [] and to_confirm(rows, 0.05, 9, at_top=2) == [32, 64]
+    assert to_confirm(rows, 0.05, 9, at_top=3) == [] and to_confirm(rows, 0.05, 9, at_top=2) == [
+        32,
+        64,
+    ]
 
 
 def test_failures_below_a_learned_size_are_data_limited():
-    """Where most trainings of a larger n succeed in the same steps, a smaller n lacked data; at and above it, steps."""
-    def row(n, risk, kind="training"):
-        return {"kind": kind, "n": n, "seed": 0, "risk": risk, "train_risk": risk, "diverged": False}
+    """Where most trainings of a larger n succeed in the same steps, a smaller n lacked data; at and
+    above it, steps."""
 
-    rows = [row(16, 0.4), row(32, 0.4), row(32, 0.01), row(64, 0.01), row(64, 0.4), row(64, 0.01), row(8, 0.01, "probe")]
+    def row(n, risk, kind="training"):
+        return {
+            "kind": kind,
+            "n": n,
+            "seed": 0,
+            "risk": risk,
+            "train_risk": risk,
+            "diverged": False,
+        }
+
+    rows = [
+        row(16, 0.4),
+        row(32, 0.4),
+        row(32, 0.01),
+        row(64, 0.01),
+        row(64, 0.4),
+        row(64, 0.01),
+        row(8, 0.01, "confirmation"),
+    ]
     assert learned_at(rows, 0.05) == 64
     assert learned_at([*rows, row(32, 0.01)], 0.05) == 32
     assert learned_at(rows[:1], 0.05) == INF and learned_at([], 0.05) == INF
     verdicts = [judge(r, 0.05, [], 64) for r in rows]
-    assert verdicts == ["data_limited", "data_limited", "success", "success", "optimisation_limited", "success", "success"]
+    assert verdicts == [
+        "data_limited",
+        "data_limited",
+        "success",
+        "success",
+        "optimisation_limited",
+        "success",
+        "success",
+    ]
     assert judge(row(16, 0.4), 0.05, [], INF) == "optimisation_limited"
 
 
-@pytest.mark.parametrize("successes, errors, trainings, learning", [
-    (1, 0, 10, False), (2, 0, 99, True), (2, 1, 99, False), (3, 1, 99, True), (2, 2, 4, False), (3, 3, 20, True), (3, 3, 21, False),
-    (15, 40, 100, True), (14, 40, 100, False), (0, 0, 5, False),
-])
+@pytest.mark.parametrize(
+    "successes, errors, trainings, learning",
+    [
+        (1, 0, 10, False),
+        (2, 0, 99, True),
+        (2, 1, 99, False),
+        (3, 1, 99, True),
+        (2, 2, 4, False),
+        (3, 3, 20, True),
+        (3, 3, 21, False),
+        (15, 40, 100, True),
+        (14, 40, 100, False),
+        (0, 0, 5, False),
+    ],
+)
 def test_luck_is_no_learning(successes, errors, trainings, learning):
     """Two successes more than errors, or 15 % of the trainings and at least three."""
     assert learns(successes, errors, trainings) is learning

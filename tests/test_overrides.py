@@ -1,5 +1,6 @@
-"""Whatever a sweep is given: generated sets of overrides, valid and not, each of which runs or is refused in a sentence. Values are drawn
-to lie on both sides of every check; sizes are kept small enough that what is accepted can be run."""
+"""Whatever a sweep is given: generated sets of overrides, valid and not, each of which runs or is
+refused in a sentence. Values are drawn to lie on both sides of every check; sizes are kept small
+enough that what is accepted can be run."""
 
 import itertools
 import json
@@ -12,15 +13,33 @@ from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bfc import config
-from bfc.launch import plugins
-from bfc.launch.compat import explain
-from bfc.launch.folders import CONF
-from bfc.train import run_job
+from bfc.experiment.job import load_job
+from bfc.experiment.run_job import run_job
+from bfc.hydra_plugins.composer import Composer
+from bfc.hydra_plugins.hydra_errors import explain
+from bfc.hydra_plugins.registration import register
+from bfc.paths import CONF
 
 CASES = 320
-ODD = st.sampled_from([
-    "null", "true", "-1", "0", "1.5", "nan", "inf", "abc", "[]", "[1,2]", "{a: 1}", "''", "1e999", "'${x}'", "${target.d}"])
+ODD = st.sampled_from(
+    [
+        "null",
+        "true",
+        "-1",
+        "0",
+        "1.5",
+        "nan",
+        "inf",
+        "abc",
+        "[]",
+        "[1,2]",
+        "{a: 1}",
+        "''",
+        "1e999",
+        "'${x}'",
+        "${target.d}",
+    ]
+)
 
 
 def among(*good: str) -> st.SearchStrategy[str]:
@@ -30,7 +49,10 @@ def among(*good: str) -> st.SearchStrategy[str]:
 
 def options(group: str, *usual: str) -> st.SearchStrategy[str]:
     """One of the usual choices, which fit together, or any that there is in ``conf/``."""
-    return st.one_of(st.sampled_from(usual), st.sampled_from(sorted(path.stem for path in (CONF / group).glob("*.yaml"))))
+    return st.one_of(
+        st.sampled_from(usual),
+        st.sampled_from(sorted(path.stem for path in (CONF / group).glob("*.yaml"))),
+    )
 
 
 VALUES = {
@@ -41,7 +63,9 @@ VALUES = {
     "target.k": among("1", "2"),
     "learner": options("learner", "quadratic_densenet", "none", "mlp", "mpl"),
     "learner.widths": among("null", "[2]", "[2,2]"),
-    "schedule": options("schedule", "staged", "joint", "layerwise", "refit", "level2_only", "stagd"),
+    "schedule": options(
+        "schedule", "staged", "joint", "layerwise", "refit", "level2_only", "stagd"
+    ),
     "schedule.steps": among("10", "20"),
     "schedule.patience": among("null", "1"),
     "schedule.check_every": among("5", "10"),
@@ -71,32 +95,59 @@ VALUES = {
     "tracker": st.sampled_from(["none", "wanb"]),
     "nothing.of.the.kind": st.just("1"),
 }
-SMALL = ("baseline.n_max=32", "baseline.tuning_draws=1", "baseline.width=32", "baseline.number=64", "baseline.units=16", "measure.rounds=1",
-         "measure.replicas=2", "measure.n_min=8", "measure.n_max=16", "learner.m1=16", "learner.m2=8", "learner.width=32", "learner.n=1",
-         "representation.n0=2000", "representation.multiple=2", "representation.labels=64", "representation.units=16",
-         "representation.steps=5", "probe.rows=64", "probe.draws=1024")
+SMALL = (
+    "baseline.n_max=32",
+    "baseline.tuning_draws=1",
+    "baseline.width=32",
+    "baseline.number=64",
+    "baseline.units=16",
+    "measure.rounds=1",
+    "measure.replicas=2",
+    "measure.n_min=8",
+    "measure.n_max=16",
+    "learner.m1=16",
+    "learner.m2=8",
+    "learner.width=32",
+    "learner.n=1",
+    "representation.n0=2000",
+    "representation.multiple=2",
+    "representation.labels=64",
+    "representation.units=16",
+    "representation.steps=5",
+    "probe.rows=64",
+    "probe.draws=1024",
+)
 """Added where the chosen option has the key, so that nothing large is run."""
 SETS = st.dictionaries(st.sampled_from(sorted(VALUES)), st.none(), max_size=4).flatmap(
-    lambda keys: st.fixed_dictionaries({key: VALUES[key] for key in keys}))
+    lambda keys: st.fixed_dictionaries({key: VALUES[key] for key in keys})
+)
 numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
 def composer():
-    plugins.register()
+    register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         chosen = compose("config", [], return_hydra_config=True)
-        yield plugins.Composer(GlobalHydra.instance().config_loader(), chosen)
+        yield Composer(GlobalHydra.instance().config_loader(), chosen)
 
 
 def written(key: str, value: str) -> str:
     return key if key.startswith("~") else f"{key}={value}"
 
 
-def test_every_set_of_overrides_runs_or_is_refused_in_a_sentence(composer, tmp_path, capsys) -> None:
+def test_every_set_of_overrides_runs_or_is_refused_in_a_sentence(
+    composer, tmp_path, capsys
+) -> None:
     came: dict[str, int] = {"ran": 0, "refused": 0}
 
-    @settings(max_examples=CASES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=CASES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(SETS)
     def holds(chosen: dict[str, str]) -> None:
         tiny = {text.partition("=")[0]: text.partition("=")[2] for text in TINY}
@@ -104,7 +155,7 @@ def test_every_set_of_overrides_runs_or_is_refused_in_a_sentence(composer, tmp_p
         results = tmp_path / str(next(numbers))
         try:
             job = {**_kept_small(composer, overrides), "results": str(results)}
-            config.load(job)
+            load_job(job)
         except Exception as error:
             sentence = explain(error)
             assert sentence is not None, (overrides, error)
@@ -113,7 +164,7 @@ def test_every_set_of_overrides_runs_or_is_refused_in_a_sentence(composer, tmp_p
             came["refused"] += 1
             return
         try:
-            ids = run_job(job)
+            ids = run_job(load_job(job))
         except Exception as error:
             sentence = explain(error)
             assert sentence is not None, (overrides, error)
@@ -128,11 +179,13 @@ def test_every_set_of_overrides_runs_or_is_refused_in_a_sentence(composer, tmp_p
     holds()
     capsys.readouterr()
     with capsys.disabled():
-        print(f"\n{sum(came.values())} sets of overrides: {came['ran']} ran, {came['refused']} were refused in a sentence")
+        print(
+            f"\n{sum(came.values())} sets of overrides: {came['ran']} ran, {came['refused']} were refused in a sentence"
+        )
     assert sum(came.values()) >= 300 and min(came.values()) >= 60, came
 
 
-def _kept_small(composer: plugins.Composer, overrides: list[str]) -> dict:
+def _kept_small(composer: Composer, overrides: list[str]) -> dict:
     """The job, with whatever would make it large made small where nobody asked for it."""
     job = composer.job(overrides)
     given_keys = {text.partition("=")[0] for text in overrides}
@@ -145,5 +198,6 @@ def _kept_small(composer: plugins.Composer, overrides: list[str]) -> dict:
 
 
 def _is_a_sentence(text: str) -> None:
-    assert text.strip() and "Traceback" not in text and len(text.splitlines()) == 1 and len(text) < 600, text
-
+    assert (
+        text.strip() and "Traceback" not in text and len(text.splitlines()) == 1 and len(text) < 600
+    ), text

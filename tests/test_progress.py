@@ -1,4 +1,5 @@
-"""Progress on standard error: a bar on a terminal, a line now and then in a log, nothing for what is over soon."""
+"""Progress on standard error: a bar on a terminal, a line now and then in a log, nothing for what
+is over soon."""
 
 import json
 import os
@@ -15,15 +16,23 @@ from types import SimpleNamespace
 import pytest
 from commands import TINY, command, environment
 
-from bfc import run
-from bfc.launch import progress
+from bfc.experiment import cell_progress
+from bfc.experiment.cell_progress import CellProgress
+from bfc.launch import progress_bar as progress
 
 
 def on_a_terminal(arguments: list[str], cwd: Path) -> tuple[int, str, str]:
     """Status, standard output and what a terminal on standard error was sent."""
     ours, theirs = pty.openpty()
-    worker = subprocess.Popen(arguments, cwd=cwd, env=environment(TERM="xterm", COLUMNS="120"), stdout=subprocess.PIPE, stderr=theirs,
-                              stdin=subprocess.DEVNULL, text=True)
+    worker = subprocess.Popen(
+        arguments,
+        cwd=cwd,
+        env=environment(TERM="xterm", COLUMNS="120"),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
     os.close(theirs)
     parts = []
 
@@ -61,7 +70,9 @@ def write(folder: Path, **values: object) -> None:
 
 
 @pytest.mark.parametrize("brief, lines", [(True, 0), (False, 1)])
-def test_what_is_over_soon_says_nothing_or_how_it_ended(brief: bool, lines: int, tmp_path, capsys) -> None:
+def test_what_is_over_soon_says_nothing_or_how_it_ended(
+    brief: bool, lines: int, tmp_path, capsys
+) -> None:
     write(tmp_path / "a", state="done", done=10, total=10, trainings=4)
     done: Future = Future()
     done.set_result(None)
@@ -79,7 +90,12 @@ def test_a_log_has_a_line_now_and_then_with_the_time_left(tmp_path, capsys, monk
     with progress.shown([tmp_path / "a", tmp_path / "b"]):
         time.sleep(1.3)
     first, *rest = capsys.readouterr().err.splitlines()
-    assert re.fullmatch(r"0/2 cells, 0 trainings stored, 12 % after 0:01 min, about 0:0\d min left", first) and len(rest) <= 1
+    assert (
+        re.fullmatch(
+            r"0/2 cells, 0 trainings stored, 12 % after 0:01 min, about 0:0\d min left", first
+        )
+        and len(rest) <= 1
+    )
 
 
 def test_the_display_ends_with_what_it_shows(tmp_path) -> None:
@@ -97,13 +113,11 @@ def test_a_slow_file_system_is_told_more_rarely(monkeypatch):
         told.append(clock[0])
         clock[0] += 0.05
 
-    cell_run = object.__new__(run._Run)
-    cell_run.done, cell_run.total, cell_run._next = 0, 1, run.STATUS_SECONDS
-    cell_run.cell, cell_run.spec = SimpleNamespace(status=status), SimpleNamespace(method="x")
-    monkeypatch.setattr(run.time, "monotonic", lambda: clock[0])
+    cell = CellProgress(SimpleNamespace(status=status), "x")
+    monkeypatch.setattr(cell_progress.time, "monotonic", lambda: clock[0])
     for _ in range(1000):
         clock[0] += 0.1
-        cell_run._tell(1)
+        cell.update(1)
     assert told == pytest.approx([1000.1 + 25.1 * k for k in range(4)], abs=0.2)
-    cell_run._tell(1, force=True)
+    cell.update(1, force=True)
     assert len(told) == 5

@@ -1,4 +1,5 @@
-"""Residual networks against a torch.nn.Module of one replica, and their refusals; the batteries of test_learners.py hold for them too."""
+"""Residual networks against a torch.nn.Module of one replica, and their refusals; the batteries of
+test_learners.py hold for them too."""
 
 from __future__ import annotations
 
@@ -17,7 +18,11 @@ TARGET = Teacher(d=5, L=2, widths=(2,))
 class Block(nn.Module):
     def __init__(self, width: int, inner: int, quadratic: bool) -> None:
         super().__init__()
-        self.inside, self.outside, self.quadratic = nn.Linear(width, inner), nn.Linear(inner, width, bias=False), quadratic
+        self.inside, self.outside, self.quadratic = (
+            nn.Linear(width, inner),
+            nn.Linear(inner, width, bias=False),
+            quadratic,
+        )
 
     def forward(self, h: Tensor) -> Tensor:
         z = self.inside(h)
@@ -36,11 +41,20 @@ def test_outputs_and_gradients_equal_those_of_a_module(activation, target):
     for top in (2, 3, 4):
         present = frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))})
         out = learner.forward(params, x, present)
-        grads = dict(zip(params, torch.autograd.grad(target.loss(out, y).mean(1).sum(), list(params.values()), allow_unused=True),
-                         strict=True))
+        grads = dict(
+            zip(
+                params,
+                torch.autograd.grad(
+                    target.loss(out, y).mean(1).sum(), list(params.values()), allow_unused=True
+                ),
+                strict=True,
+            )
+        )
         for r in range(2):
             blocks = [Block(7, 6, activation == "quadratic") for _ in range(2, top + 1)]
-            network = nn.Sequential(nn.Linear(target.d, 7, bias=False), *blocks, nn.Linear(7, target.outputs)).double()
+            network = nn.Sequential(
+                nn.Linear(target.d, 7, bias=False), *blocks, nn.Linear(7, target.outputs)
+            ).double()
             with torch.no_grad():
                 network[0].weight.copy_(params["E"][r].T)
                 for level, block in enumerate(blocks, 2):
@@ -53,11 +67,21 @@ def test_outputs_and_gradients_equal_those_of_a_module(activation, target):
             want = want.squeeze(1) if target.outputs == 1 else want
             torch.testing.assert_close(out[r], want, rtol=1e-10, atol=1e-10)
             target.loss(want, y[r]).mean().backward()
-            torch.testing.assert_close(grads["E"][r], network[0].weight.grad.T, rtol=1e-9, atol=1e-11)
-            torch.testing.assert_close(grads[f"W{top}"][r], blocks[-1].inside.weight.grad.T, rtol=1e-9, atol=1e-11)
-            torch.testing.assert_close(grads["V2"][r], blocks[0].outside.weight.grad.T, rtol=1e-9, atol=1e-11)
-            torch.testing.assert_close(grads["bias"][r], network[-1].bias.grad, rtol=1e-9, atol=1e-11)
-    assert set(learner.hidden(params, x, present)) == {2, 3, 4} and out.shape == ((2, 11) if target.outputs == 1 else (2, 11, 10))
+            torch.testing.assert_close(
+                grads["E"][r], network[0].weight.grad.T, rtol=1e-9, atol=1e-11
+            )
+            torch.testing.assert_close(
+                grads[f"W{top}"][r], blocks[-1].inside.weight.grad.T, rtol=1e-9, atol=1e-11
+            )
+            torch.testing.assert_close(
+                grads["V2"][r], blocks[0].outside.weight.grad.T, rtol=1e-9, atol=1e-11
+            )
+            torch.testing.assert_close(
+                grads["bias"][r], network[-1].bias.grad, rtol=1e-9, atol=1e-11
+            )
+    assert set(learner.hidden(params, x, present)) == {2, 3, 4} and out.shape == (
+        (2, 11) if target.outputs == 1 else (2, 11, 10)
+    )
 
 
 def test_initial_sizes():
@@ -80,10 +104,16 @@ def test_a_block_before_the_one_it_reads_is_refused():
         ResNet().check_present(TARGET, frozenset({"bias", "level2", "level4"}))
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"blocks": 0}, "learner.blocks=0: must be an integer from 1"), ({"width": 0}, "learner.width=0"), ({"inner": 0}, "learner.inner=0"),
-    ({"branch": 0.0}, "learner.branch=0.0: must be a number > 0"), ({"activation": "tanh"}, "must be relu or quadratic"),
-])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"blocks": 0}, "learner.blocks=0: must be an integer from 1"),
+        ({"width": 0}, "learner.width=0"),
+        ({"inner": 0}, "learner.inner=0"),
+        ({"branch": 0.0}, "learner.branch=0.0: must be a number > 0"),
+        ({"activation": "tanh"}, "must be relu or quadratic"),
+    ],
+)
 def test_bad_values_cost_one_sentence(build, changes, words):
     with pytest.raises(UserError) as caught:
         build("learner", "resnet", **changes)

@@ -1,5 +1,6 @@
-"""Exact ridge learning curves: the cumulative sum against direct solves, what must not change a curve, the choice of λ
-against brute force, refusals, and the degree-2 parity oracle for the exponent."""
+"""Exact ridge learning curves: the cumulative sum against direct solves, what must not change a
+curve, the choice of λ against brute force, refusals, and the degree-2 parity oracle for the
+exponent."""
 
 from __future__ import annotations
 
@@ -22,14 +23,14 @@ from bfc.baselines.linearised import Linearised
 from bfc.baselines.panels import cholesky, gram_matrix, held, kernel_panels
 from bfc.baselines.ridge import crossing, geometric_grid, learning_curve, memory_bytes
 from bfc.errors import UserError
-from bfc.measure.outcomes import saturated
+from bfc.stats.outcomes import saturated
 from bfc.targets.parity import Parity, ParityDraw
 
 
 @dataclass(frozen=True)
 class Spoiled(Parity):
-    """Parity of two signs plus half of a parity of five: noise to a kernel of degree below 5, so that the best λ is not
-    the smallest."""
+    """Parity of two signs plus half of a parity of five: noise to a kernel of degree below 5, so
+    that the best λ is not the smallest."""
 
     def draw(self, seeds, dtype=torch.float32, device="cpu") -> SpoiledDraw:
         return SpoiledDraw(self, tuple(seeds), torch.arange(5).expand(len(seeds), 5), dtype)
@@ -48,14 +49,16 @@ def problem(n: int = 120, test: int = 70, d: int = 7) -> tuple[Tensor, Tensor, T
     return kernel.gram(x[:n], x[:n]), kernel.gram(x[n:], x[:n]), y[:n], y[n:]
 
 
-def direct(kernel: Tensor, cross: Tensor, y: Tensor, f_test: Tensor, variance: float, ridge: float, n: int) -> float:
+def direct(
+    kernel: Tensor, cross: Tensor, y: Tensor, f_test: Tensor, variance: float, ridge: float, n: int
+) -> float:
     """The textbook estimator, refitted on the first n points."""
     shifted = kernel[:n, :n] + ridge * torch.eye(n, dtype=kernel.dtype)
     prediction = cross[:, :n] @ torch.linalg.solve(shifted, y[:n])
     return ((prediction - f_test).square().mean() / variance).item()
 
 
-# --- the pure functions -----------------------------------------------------------------------------------------------
+# --- the pure functions -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ridge", [1e-6, 1e-2, 3.0])
@@ -63,7 +66,9 @@ def test_curve_equals_direct_solves_at_every_n(ridge):
     kernel, cross, y, f_test = problem()
     curve = learning_curve(kernel, cross, y, f_test, 1.09, ridge)
     expected = [direct(kernel, cross, y, f_test, 1.09, ridge, n) for n in range(1, 121)]
-    torch.testing.assert_close(curve, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=0)
+    torch.testing.assert_close(
+        curve, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=0
+    )
 
 
 def test_grid_picks_from_the_whole_curve():
@@ -86,16 +91,21 @@ def test_curve_does_not_depend_on_blocks(block):
     kernel, cross, y, f_test = problem()
     before = kernel.clone(), cross.clone()
     whole = learning_curve(kernel, cross, y, f_test, 1.0, 1e-3)
-    torch.testing.assert_close(learning_curve(kernel, cross.split(block), y, f_test, 1.0, 1e-3), whole,
-                               rtol=1e-12, atol=0)
-    assert torch.equal(kernel, before[0]) and torch.equal(cross, before[1]), "arguments were changed"
+    torch.testing.assert_close(
+        learning_curve(kernel, cross.split(block), y, f_test, 1.0, 1e-3), whole, rtol=1e-12, atol=0
+    )
+    assert torch.equal(kernel, before[0]) and torch.equal(cross, before[1]), (
+        "arguments were changed"
+    )
 
 
 def test_baseline_curve_does_not_depend_on_blocks(monkeypatch):
     baseline, target = RBF(n_max=90), Parity(5)
     whole = baseline.curve(target, 3, 64, {"ridge": 1e-4})
     monkeypatch.setattr(ridge_module, "BLOCK", 17)
-    assert baseline.curve(target, 3, 64, {"ridge": 1e-4}).risk == pytest.approx(whole.risk, rel=1e-10)
+    assert baseline.curve(target, 3, 64, {"ridge": 1e-4}).risk == pytest.approx(
+        whole.risk, rel=1e-10
+    )
 
 
 @pytest.mark.parametrize("kernel", [NTK(), RBF(), Polynomial()], ids=lambda k: type(k).__name__)
@@ -103,8 +113,12 @@ def test_baseline_curve_does_not_depend_on_blocks(monkeypatch):
 def test_kernel_matrices_by_tiles_equal_whole_ones(kernel, tile, monkeypatch):
     monkeypatch.setattr(panels_module, "TILE", tile)
     x, z = torch.randn(30, 5, dtype=torch.float64), torch.randn(17, 5, dtype=torch.float64)
-    torch.testing.assert_close(gram_matrix(kernel.gram, x), kernel.gram(x, x), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(gram_matrix(kernel.gram, x, z), kernel.gram(x, z), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        gram_matrix(kernel.gram, x), kernel.gram(x, x), rtol=1e-12, atol=1e-12
+    )
+    torch.testing.assert_close(
+        gram_matrix(kernel.gram, x, z), kernel.gram(x, z), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_mismatched_shapes_are_refused():
@@ -119,7 +133,9 @@ def test_mismatched_shapes_are_refused():
 def test_factor_is_that_of_the_shifted_kernel():
     kernel = problem()[0]
     ((factor, below),) = cholesky(kernel, 0.5).parts
-    torch.testing.assert_close(factor @ factor.T, kernel + 0.5 * torch.eye(120, dtype=torch.float64))
+    torch.testing.assert_close(
+        factor @ factor.T, kernel + 0.5 * torch.eye(120, dtype=torch.float64)
+    )
     assert torch.equal(factor, factor.tril()) and not len(below)
 
 
@@ -131,26 +147,41 @@ def test_panels_give_the_curve_of_the_whole_matrix(width, monkeypatch):
     monkeypatch.setattr(panels_module, "PANEL", width)
     x = torch.randn(30, 7, dtype=torch.float64)
     for panel, first in zip(kernel_panels(NTK().gram, x), range(0, 30, width), strict=True):
-        torch.testing.assert_close(panel, NTK().gram(x[first:], x[first : first + width]), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(
+            panel, NTK().gram(x[first:], x[first : first + width]), rtol=1e-12, atol=1e-12
+        )
     before, parts = kernel.clone(), panels_module.split(kernel.clone())
-    torch.testing.assert_close(learning_curve(kernel, cross, y, f_test, 1.0, 1e-3), whole, rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        learning_curve(kernel, cross, y, f_test, 1.0, 1e-3), whole, rtol=1e-9, atol=0
+    )
     assert torch.equal(kernel, before)
-    torch.testing.assert_close(learning_curve(parts, cross, y, f_test, 1.0, 1e-3, overwrite=True), whole, rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        learning_curve(parts, cross, y, f_test, 1.0, 1e-3, overwrite=True), whole, rtol=1e-9, atol=0
+    )
     assert not torch.equal(parts[0], before[:, :width])
-    with pytest.raises(UserError, match=r"^baseline\.ridge=1e-18: too small for this kernel at n=120"):
+    with pytest.raises(
+        UserError, match=r"^baseline\.ridge=1e-18: too small for this kernel at n=120"
+    ):
         cholesky(Polynomial(degree=2).gram(x.repeat(4, 1), x.repeat(4, 1)), 1e-18)
     assert held(120) == sum(part.numel() for part in parts) and held(40) <= 40**2
 
 
-@pytest.mark.parametrize("baseline", [NTK(n_max=90), RandomFeatures(number=50, n_max=90), Linearised(width=20, n_max=90)],
-                         ids=lambda baseline: baseline.label)
+@pytest.mark.parametrize(
+    "baseline",
+    [NTK(n_max=90), RandomFeatures(number=50, n_max=90), Linearised(width=20, n_max=90)],
+    ids=lambda baseline: baseline.label,
+)
 def test_a_baseline_by_panels_has_the_same_curve(baseline, monkeypatch):
     whole = baseline.curve(Parity(5), 3, 64, {"ridge": 1e-3})
     tuned = baseline.tune(Parity(5), 64)
     monkeypatch.setattr(panels_module, "PANEL", 16)
-    assert baseline.curve(Parity(5), 3, 64, {"ridge": 1e-3}).risk == pytest.approx(whole.risk, rel=1e-9)
+    assert baseline.curve(Parity(5), 3, 64, {"ridge": 1e-3}).risk == pytest.approx(
+        whole.risk, rel=1e-9
+    )
     again = baseline.tune(Parity(5), 64)
-    assert [e["risk"] for e in again["tried"]] == pytest.approx([e["risk"] for e in tuned["tried"]], rel=1e-4)
+    assert [e["risk"] for e in again["tried"]] == pytest.approx(
+        [e["risk"] for e in tuned["tried"]], rel=1e-4
+    )
 
 
 def test_numerically_singular_kernels_are_refused_without_jitter():
@@ -164,7 +195,9 @@ def test_numerically_singular_kernels_are_refused_without_jitter():
     assert cholesky(kernel, 1e-10).parts[0][0].isfinite().all()
 
 
-@pytest.mark.parametrize(("n_max", "ratio"), [(9, 1.1), (64, 2.0), (100, 1.1), (4096, 1.1), (4096, 1.001), (10, 50.0)])
+@pytest.mark.parametrize(
+    ("n_max", "ratio"), [(9, 1.1), (64, 2.0), (100, 1.1), (4096, 1.1), (4096, 1.001), (10, 50.0)]
+)
 def test_grid_is_geometric_and_ends_exactly(n_max, ratio):
     grid = geometric_grid(n_max, ratio)
     assert grid[0] == 8 and grid[-1] == n_max and all(isinstance(n, int) for n in grid)
@@ -180,7 +213,7 @@ def test_crossing_interpolates_in_logarithms():
     assert 10 < crossing(n, [1.0, 0.0, 0.0, 0.0], 0.2) < 20
 
 
-# --- the baseline -----------------------------------------------------------------------------------------------------
+# --- the baseline -------------------------------------------------------------------------------
 
 
 def test_curve_is_a_function_of_its_seed_on_nested_sets():
@@ -191,17 +224,30 @@ def test_curve_is_a_function_of_its_seed_on_nested_sets():
     assert long.curve(target, 0, 50, {"ridge": 1e-3}) == curve
     assert long.curve(target, 1, 50, {"ridge": 1e-3}).risk != curve.risk
     common = len(short.grid) - 1
-    assert short.curve(target, 0, 50, {"ridge": 1e-3}).risk[:common] == pytest.approx(curve.risk[:common], rel=1e-11)
+    assert short.curve(target, 0, 50, {"ridge": 1e-3}).risk[:common] == pytest.approx(
+        curve.risk[:common], rel=1e-11
+    )
 
 
-def brute_force(baseline: Polynomial, target: Parity, test: int, seeds: list[int], ridge: float) -> tuple[float, float]:
-    """n* (inf if not reached) and risk at n_max by refitting at every n of the grid, and an own interpolation."""
+def brute_force(
+    baseline: Polynomial, target: Parity, test: int, seeds: list[int], ridge: float
+) -> tuple[float, float]:
+    """n* (inf if not reached) and risk at n_max by refitting at every n of the grid, and an own
+    interpolation."""
     risks = []
     for seed in seeds:
         draw = target.draw([seed], dtype=torch.float64)
-        x, x_test = (draw.inputs(role, torch.arange(rows)[None])[0] for role, rows in
-                     (("train", baseline.n_max), ("test", test)))
-        data = (baseline.gram(x, x), baseline.gram(x_test, x), draw.labels(x), draw.labels(x_test), 1.0)
+        x, x_test = (
+            draw.inputs(role, torch.arange(rows)[None])[0]
+            for role, rows in (("train", baseline.n_max), ("test", test))
+        )
+        data = (
+            baseline.gram(x, x),
+            baseline.gram(x_test, x),
+            draw.labels(x),
+            draw.labels(x_test),
+            1.0,
+        )
         risks.append([direct(*data, ridge, n) for n in baseline.grid])
     median = np.median(risks, axis=0)
     if median.min() > baseline.tuning_eps:
@@ -213,13 +259,15 @@ def brute_force(baseline: Polynomial, target: Parity, test: int, seeds: list[int
 
 @pytest.mark.parametrize(("eps", "best"), [(0.5, 0.1), (0.3, 0.3), (0.05, 0.3)])
 def test_tune_minimises_nstar(eps, best):
-    """Against refits by brute force. λ = 0.3 has the lowest risk at n_max, yet 0.1 reaches a risk of 0.5 sooner; none
-    reaches 0.05, where the lowest risk at n_max decides."""
+    """Against refits by brute force. λ = 0.3 has the lowest risk at n_max, yet 0.1 reaches a risk
+    of 0.5 sooner; none reaches 0.05, where the lowest risk at n_max decides."""
     target, grid = Spoiled(8), (1e-4, 0.1, 0.3, 1.0, 3.0)
     baseline = Polynomial(degree=3, ridge_grid=grid, n_max=250, tuning_draws=3, tuning_eps=eps)
     tuned = baseline.tune(target, 200)
     assert json.loads(json.dumps(tuned)) == tuned
-    assert tuned["seeds"] == [-1, -2, -3] and tuned["reached"] == (eps > 0.1) and tuned["eps"] == eps
+    assert (
+        tuned["seeds"] == [-1, -2, -3] and tuned["reached"] == (eps > 0.1) and tuned["eps"] == eps
+    )
     expected = [brute_force(baseline, target, 200, tuned["seeds"], ridge) for ridge in grid]
     for entry, (nstar, risk) in zip(tuned["tried"], expected, strict=True):
         assert entry["nstar"] == (None if nstar == math.inf else pytest.approx(nstar, rel=1e-9))
@@ -234,13 +282,24 @@ def test_tune_says_when_the_grid_ends_too_early():
 
 def test_a_given_ridge_is_not_tuned():
     tuned = RBF(ridge=1, n_max=40).tune(Parity(5), 10)
-    assert tuned["ridge"] == 1.0 and tuned["tried"] == [] and tuned["seeds"] == [] and tuned["trainings"] == 0
+    assert (
+        tuned["ridge"] == 1.0
+        and tuned["tried"] == []
+        and tuned["seeds"] == []
+        and tuned["trainings"] == 0
+    )
 
 
 def test_kernel_and_ridge_are_chosen_together():
-    """Against every combination by itself: the one with the smallest n*, on the same draws; the curve is that of what was chosen."""
-    target, options = Spoiled(8), {"n_max": 120, "tuning_draws": 2, "tuning_eps": 0.5, "ridge_grid": (1e-3, 0.1, 1.0)}
-    baseline = Polynomial(degree="auto", degree_grid=(2, 3, 5), offset="auto", offset_grid=(0.5, 1.0), **options)
+    """Against every combination by itself: the one with the smallest n*, on the same draws; the
+    curve is that of what was chosen."""
+    target, options = (
+        Spoiled(8),
+        {"n_max": 120, "tuning_draws": 2, "tuning_eps": 0.5, "ridge_grid": (1e-3, 0.1, 1.0)},
+    )
+    baseline = Polynomial(
+        degree="auto", degree_grid=(2, 3, 5), offset="auto", offset_grid=(0.5, 1.0), **options
+    )
     assert baseline.label == "polynomial kernel (degree tuned, offset tuned)"
     tuned = baseline.tune(target, 100)
     assert json.loads(json.dumps(tuned)) == tuned
@@ -248,45 +307,69 @@ def test_kernel_and_ridge_are_chosen_together():
     alone = {}
     for degree in (2, 3, 5):
         for offset in (0.5, 1.0):
-            for entry in Polynomial(degree=degree, offset=offset, **options).tune(target, 100)["tried"]:
+            for entry in Polynomial(degree=degree, offset=offset, **options).tune(target, 100)[
+                "tried"
+            ]:
                 alone[degree, offset, entry["ridge"]] = entry["nstar"], entry["risk"]
     for entry in tuned["tried"]:
-        assert (entry["nstar"], entry["risk"]) == alone[entry["degree"], entry["offset"], entry["ridge"]]
+        assert (entry["nstar"], entry["risk"]) == alone[
+            entry["degree"], entry["offset"], entry["ridge"]
+        ]
     best = min(alone, key=lambda key: (alone[key][0] or math.inf, alone[key][1]))
     assert (tuned["degree"], tuned["offset"], tuned["ridge"]) == best
-    assert set(tuned["edges"]) == {name for name, value, grid in zip(("degree", "offset", "ridge"), best, ((2, 5), (0.5, 1.0), (1e-3, 1.0)),
-                                                                     strict=True) if value in grid}
+    assert set(tuned["edges"]) == {
+        name
+        for name, value, grid in zip(
+            ("degree", "offset", "ridge"), best, ((2, 5), (0.5, 1.0), (1e-3, 1.0)), strict=True
+        )
+        if value in grid
+    }
     chosen = Polynomial(degree=best[0], offset=best[1], **options)
     assert baseline.curve(target, 3, 50, tuned) == chosen.curve(target, 3, 50, {"ridge": best[2]})
     assert tuned["rank"] == math.comb(target.input_width + best[0], best[0])
 
 
 def test_a_curve_is_flat_only_with_more_samples_than_features():
-    """Degree 2 cannot learn a parity of degree 3: with 36 features the risk is flat at 144 samples. Degree 4 on the way is not."""
-    low, high = Polynomial(degree=2, ridge=1e-3, n_max=400), Polynomial(degree=4, ridge=1e-3, n_max=400)
+    """Degree 2 cannot learn a parity of degree 3: with 36 features the risk is flat at 144 samples.
+    Degree 4 on the way is not."""
+    low, high = (
+        Polynomial(degree=2, ridge=1e-3, n_max=400),
+        Polynomial(degree=4, ridge=1e-3, n_max=400),
+    )
     target = Parity(7, degree=3)
     for kernel, expected in ((low, True), (high, False)):
         tuned = kernel.tune(target, 400)
         curve = kernel.curve(target, 0, 400, tuned)
         flat = saturated(curve.n, curve.risk, tuned["rank"])
-        assert flat[-1] is expected and not any(still for n, still in zip(curve.n, flat, strict=True) if n < 144)
+        assert flat[-1] is expected and not any(
+            still for n, still in zip(curve.n, flat, strict=True) if n < 144
+        )
     assert low.tune(target, 50)["rank"] == 36 and RBF(ridge=1e-3).tune(target, 50)["rank"] is None
     assert Polynomial(degree=2, offset=0).rank(7) == 28
     n, level = [100, 200, 400], [0.5] * 3
-    assert saturated(n, level, None) == [False] * 3 and saturated(n, level, 50) == [False, True, True]
+    assert saturated(n, level, None) == [False] * 3 and saturated(n, level, 50) == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_tune_records_singular_lambdas_and_refuses_when_all_are():
     options = {"degree": 1, "n_max": 60, "tuning_eps": 0.5}
     tuned = Polynomial(ridge_grid=(1e-18, 1e-2), **options).tune(Parity(5), 50)
-    assert tuned["tried"][0] == {"ridge": 1e-18, "nstar": None, "risk": None} and tuned["ridge"] == 1e-2
+    assert (
+        tuned["tried"][0] == {"ridge": 1e-18, "nstar": None, "risk": None}
+        and tuned["ridge"] == 1e-2
+    )
     with pytest.raises(UserError, match=r"^baseline\.ridge_grid=.*singular at n=60"):
         Polynomial(ridge_grid=(1e-18,), **options).tune(Parity(5), 50)
 
 
 def test_memory_is_refused_before_it_is_used(monkeypatch):
     assert memory_bytes(4096) == 8 * (4096**2 + 6 * ridge_module.BLOCK * 4096)
-    assert memory_bytes(100, 50) - memory_bytes(100) == 8 * (50 * 100 + 100**2), "the matrix stays while λ is tuned"
+    assert memory_bytes(100, 50) - memory_bytes(100) == 8 * (50 * 100 + 100**2), (
+        "the matrix stays while λ is tuned"
+    )
     assert memory_bytes(100_000) == pytest.approx(8 * 100_000**2 / 2, rel=0.2), "half of a square"
     assert 0 < ridge_module.available_memory() < 2**50
     baseline = RBF(n_max=64)
@@ -296,12 +379,27 @@ def test_memory_is_refused_before_it_is_used(monkeypatch):
         baseline.tune(Parity(4), 20)
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("ridge", "fast"), ("ridge", -1.0), ("ridge", math.nan), ("ridge", True), ("ridge_grid", ()),
-    ("ridge_grid", "auto"), ("ridge_grid", (1e-3, 0.0)), ("ridge_grid", ("small",)), ("ridge_grid", 0.1),
-    ("n_max", 8), ("n_max", 100.0), ("n_ratio", 1.0), ("n_ratio", "x"), ("tuning_draws", 0), ("tuning_eps", 0),
-    ("tuning_eps", 1.0),
-])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ridge", "fast"),
+        ("ridge", -1.0),
+        ("ridge", math.nan),
+        ("ridge", True),
+        ("ridge_grid", ()),
+        ("ridge_grid", "auto"),
+        ("ridge_grid", (1e-3, 0.0)),
+        ("ridge_grid", ("small",)),
+        ("ridge_grid", 0.1),
+        ("n_max", 8),
+        ("n_max", 100.0),
+        ("n_ratio", 1.0),
+        ("n_ratio", "x"),
+        ("tuning_draws", 0),
+        ("tuning_eps", 0),
+        ("tuning_eps", 1.0),
+    ],
+)
 def test_bad_values_are_refused_with_a_sentence(field, value):
     with pytest.raises(UserError, match=rf"^baseline\.{field}=.*: must be "):
         RBF(**{field: value})
@@ -314,17 +412,24 @@ def test_baselines_are_frozen_and_take_lists():
         baseline.n_max = 3
 
 
-# --- the oracle -------------------------------------------------------------------------------------------------------
+# --- the oracle ---------------------------------------------------------------------------------
 
 
 def test_degree_2_parity_has_exponent_2():
-    """A polynomial kernel needs n of order d² for a degree-2 parity. Figure of the design notes: exponent 1.98–2.01,
-    n* ≈ 1.63 C(d, 2) for the kernel (1 + x·z/d)⁴, d = 8 … 48; here n* is where the median over 6 seeds meets 0.25."""
+    """A polynomial kernel needs n of order d² for a degree-2 parity. Figure of the design notes:
+    exponent 1.98–2.01, n* ≈ 1.63 C(d, 2) for the kernel (1 + x·z/d)⁴, d = 8 … 48; here n* is where
+    the median over 6 seeds meets 0.25."""
     dimensions, nstar = (8, 12, 16, 24, 32, 48), []
     for d in dimensions:
         baseline = Polynomial(degree=4, ridge=0.01, n_max=math.comb(d, 2) * 2 + 10, n_ratio=1.03)
-        curves = [baseline.curve(Parity(d), seed, 500, baseline.tune(Parity(d), 500)) for seed in range(6)]
-        nstar.append(crossing(baseline.grid, np.median([curve.risk for curve in curves], axis=0).tolist(), 0.25))
+        curves = [
+            baseline.curve(Parity(d), seed, 500, baseline.tune(Parity(d), 500)) for seed in range(6)
+        ]
+        nstar.append(
+            crossing(
+                baseline.grid, np.median([curve.risk for curve in curves], axis=0).tolist(), 0.25
+            )
+        )
     exponent = np.polyfit(np.log(dimensions), np.log(nstar), 1)[0]
     assert 1.9 < exponent < 2.1, (exponent, nstar)
     ratios = [n / math.comb(d, 2) for n, d in zip(nstar, dimensions, strict=True)]

@@ -1,23 +1,24 @@
-"""n* of a cell at the likelihood's seam, and the tables of exponents over cells: exact where a made-up sweep leaves no choice, equal to the
-library call on the same trainings, and outspoken where there is nothing to fit. That intervals cover is tested with the likelihood."""
+"""n* of a cell at the likelihood's seam, and the tables of exponents over cells: exact where a
+made-up sweep leaves no choice, equal to the library call on the same trainings, and outspoken where
+there is nothing to fit. That intervals cover is tested with the likelihood."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import scaling
+from analysis import nstar_tables as scaling
 from analysis.collect import Collected
 from analysis.evidence import Evidence
+from analysis.nstar_tables import EXPONENTS, LOCAL, exponents, line_fits, local_table, nstar_table
 from analysis.paper import draw
 from analysis.plots.nstar_against_d import nstar_against_d
 from analysis.risks import RISKS, risk_table
-from analysis.scaling import EXPONENTS, LOCAL, exponents, line_fits, local_table, nstar_table
 from analysis.series import slope_text
 from analysis.style import looks
 from bfc.errors import UserError
-from bfc.measure.fit import fit_exponent
-from bfc.measure.likelihood import estimate, failures
-from bfc.measure.simulate import World
+from bfc.stats.exponent_fit import fit_exponent
+from bfc.stats.likelihood import estimate, failures
+from bfc.stats.simulation import World
 
 EPS = 0.01
 SPREAD = (0.4, 0.6, 0.8, 1.0, 1.0, 1.25, 1.6, 2.5)
@@ -37,7 +38,9 @@ def trainings(risk_by_n, outcome="data_limited", kind="training"):
 
 def falling(centre, grid, spread=SPREAD):
     """Trainings whose median risk crosses EPS at ``centre``."""
-    return trainings({int(n): [EPS * (centre / n) ** 2 * factor for factor in spread] for n in grid})
+    return trainings(
+        {int(n): [EPS * (centre / n) ** 2 * factor for factor in spread] for n in grid}
+    )
 
 
 def one(frame, eps=EPS):
@@ -46,7 +49,9 @@ def one(frame, eps=EPS):
 
 def test_a_crossing_is_found_with_its_interval():
     got = one(falling(150, (64, 91, 128, 181, 256, 362)))
-    assert got.nstar == pytest.approx(150, rel=0.1) and got.censored == "" and got.outcome == "success"
+    assert (
+        got.nstar == pytest.approx(150, rel=0.1) and got.censored == "" and got.outcome == "success"
+    )
     assert 100 < got.lo < 150 < got.hi < 220
 
 
@@ -59,7 +64,12 @@ def test_one_row_per_eps_in_the_order_given():
 def test_never_reached_is_right_censored_and_says_why():
     rows = trainings({100: [0.05] * 4, 1000: [0.033] * 4}, outcome="plateau")
     got = one(rows)
-    assert (got.nstar, got.hi, got.censored, got.outcome) == (1000, np.inf, "right", "plateau") and got.lo <= 1000
+    assert (got.nstar, got.hi, got.censored, got.outcome) == (
+        1000,
+        np.inf,
+        "right",
+        "plateau",
+    ) and got.lo <= 1000
     assert failures(rows, EPS) == {"plateau": 4} and failures(rows, 0.04) == {}
     rows.loc[7, "outcome"] = "data_limited"
     assert one(rows).outcome == "mixed"
@@ -67,62 +77,109 @@ def test_never_reached_is_right_censored_and_says_why():
 
 def test_reached_at_the_smallest_n_is_left_censored():
     got = one(trainings({100: [0.001] * 4, 200: [0.0005] * 4}))
-    assert (got.nstar, got.lo, got.censored, got.outcome) == (100, 0, "left", "success") and got.hi >= 100
+    assert (got.nstar, got.lo, got.censored, got.outcome) == (
+        100,
+        0,
+        "left",
+        "success",
+    ) and got.hi >= 100
 
 
 def test_diverged_and_missing_risks_are_failures():
     assert one(trainings({100: [0.1] * 4, 200: [np.nan] * 4})).censored == "right"
-    assert one(trainings({100: [None] * 3, 200: [None] * 3}, outcome="diverged")).outcome == "diverged"
+    assert (
+        one(trainings({100: [None] * 3, 200: [None] * 3}, outcome="diverged")).outcome == "diverged"
+    )
     good = falling(150, (64, 128, 256, 512))
     assert one(good.assign(diverged=True)).censored == "right"
-    assert one(good.assign(diverged=np.where(good["n"] > 400, "True", "False"))).nstar > one(good).nstar
+    assert (
+        one(good.assign(diverged=np.where(good["n"] > 400, "True", "False"))).nstar
+        > one(good).nstar
+    )
 
 
 def test_a_lucky_dip_is_not_the_crossing_and_a_late_relapse_is_not_its_end():
     high, low = [0.05] * 5, [0.001] * 5
-    assert one(trainings({100: high, 200: [0.009] * 3 + [0.05] * 2, 300: high, 400: high, 500: low})).nstar > 300
-    assert one(trainings({100: high, 200: low, 300: low, 400: [0.02] * 3 + [0.001] * 2, 500: low})).nstar < 250
+    assert (
+        one(
+            trainings({100: high, 200: [0.009] * 3 + [0.05] * 2, 300: high, 400: high, 500: low})
+        ).nstar
+        > 300
+    )
+    assert (
+        one(
+            trainings({100: high, 200: low, 300: low, 400: [0.02] * 3 + [0.001] * 2, 500: low})
+        ).nstar
+        < 250
+    )
 
 
 def test_every_n_may_have_its_own_seed_and_one_seed_is_enough_for_an_interval():
     n = np.round(np.geomspace(40, 600, 32)).astype(int)
     noise = np.exp(np.random.default_rng(3).normal(0, 0.6, 32))
-    frame = pd.DataFrame({"n": n, "seed": range(32), "outcome": "data_limited", "risk": EPS * (150 / n) ** 2 * noise})
+    frame = pd.DataFrame(
+        {"n": n, "seed": range(32), "outcome": "data_limited", "risk": EPS * (150 / n) ** 2 * noise}
+    )
     got = one(frame)
     assert got.lo < 150 < got.hi < 400 and got.censored == ""
     alone = one(falling(150, (64, 128, 256), spread=(1.0,)))
-    assert alone.censored == "" and alone.lo < 128 and alone.hi > 256, "one seed leaves the spread over seeds open"
+    assert alone.censored == "" and alone.lo < 128 and alone.hi > 256, (
+        "one seed leaves the spread over seeds open"
+    )
     assert alone.hi / alone.lo > 1.5 * got.hi / got.lo
 
 
 def test_a_seed_counts_once_however_fine_its_grid():
     """Sixty n of the same seeds know each seed's threshold better, not that of more seeds."""
-    coarse, fine = one(falling(150, (64, 128, 256, 512))), one(falling(150, np.geomspace(64, 512, 60).astype(int)))
+    coarse, fine = (
+        one(falling(150, (64, 128, 256, 512))),
+        one(falling(150, np.geomspace(64, 512, 60).astype(int))),
+    )
     assert np.log(fine.hi / fine.lo) > 0.5 * np.log(coarse.hi / coarse.lo)
 
 
 def test_probes_fresh_rows_without_n_and_repeated_rows_do_not_count():
     rows = falling(150, (64, 128, 256, 512))
     stale = rows.assign(risk=0.5)
-    extra = pd.concat([stale, trainings({10**6: [0.5] * 3}, kind="probe"), trainings({0: [1.0] * 3}), rows])
+    extra = pd.concat(
+        [stale, trainings({10**6: [0.5] * 3}, kind="confirmation"), trainings({0: [1.0] * 3}), rows]
+    )
     pd.testing.assert_frame_equal(estimate(extra, [EPS]), estimate(rows, [EPS]))
 
 
 def test_nothing_measured_and_bad_eps():
     got = one(trainings({100: [0.1]}).iloc[:0])
-    assert np.isnan(got.nstar) and got.outcome == "unmeasured" and failures(trainings({100: [0.1]}).iloc[:0], 0.1) == {}
+    assert (
+        np.isnan(got.nstar)
+        and got.outcome == "unmeasured"
+        and failures(trainings({100: [0.1]}).iloc[:0], 0.1) == {}
+    )
     with pytest.raises(UserError, match="positive"):
         estimate(trainings({100: [0.1]}), [0.0])
 
 
 def collected(*cells):
-    """A results folder as tables from cells, each a mapping with d, rows and whatever differs from the defaults."""
+    """A results folder as tables from cells, each a mapping with d, rows and whatever differs from
+    the defaults."""
     heads, tables = [], []
     for number, cell in enumerate(cells):
-        head = {"study": "s", "cell_id": f"c{number}", "method": "m", "target": "t", "L": 3, "degree": 4, "eps": (EPS,), "state": "done",
-                "optimizer.lr": 0.1} | {key: value for key, value in cell.items() if key != "rows"}
+        head = {
+            "study": "s",
+            "cell_id": f"c{number}",
+            "method": "m",
+            "target": "t",
+            "L": 3,
+            "degree": 4,
+            "eps": (EPS,),
+            "state": "done",
+            "optimizer.lr": 0.1,
+        } | {key: value for key, value in cell.items() if key != "rows"}
         heads.append(head)
-        tables.append(cell["rows"].assign(cell_id=head["cell_id"], d=head["d"], validation="inside", fresh=False))
+        tables.append(
+            cell["rows"].assign(
+                cell_id=head["cell_id"], d=head["d"], validation="inside", fresh=False
+            )
+        )
     unique = {head["cell_id"]: table for head, table in zip(heads, tables, strict=True)}
     return Collected(pd.DataFrame(heads), pd.concat(unique.values(), ignore_index=True))
 
@@ -142,39 +199,80 @@ def tables(found):
 def test_a_power_law_is_recovered_with_its_line_and_level_local_exponents():
     nstar, table, fits = tables(collected(*(power(d, 1.7) for d in (8, 12, 16, 24, 32))))
     (row,) = table.to_dict("records")
-    assert row["exponent"] == pytest.approx(1.7, abs=0.03) and 1.3 < row["lo"] < 1.7 < row["hi"] < 2.1
+    assert (
+        row["exponent"] == pytest.approx(1.7, abs=0.03) and 1.3 < row["lo"] < 1.7 < row["hi"] < 2.1
+    )
     assert (row["n_d"], row["censored_d"], row["excluded"], row["reason"]) == (5, 0, 0, "")
     assert row["prefactor"] * 16**1.7 == pytest.approx(20 * 16**1.7, rel=0.1)
     drawn = np.log(row["prefactor"]) + row["exponent"] * np.log(nstar["d"])
     np.testing.assert_allclose(np.log(nstar["nstar"]), drawn, atol=0.03)
     local = local_table(nstar, fits)
-    assert list(local) == list(LOCAL) and local[["d_lo", "d_hi"]].to_numpy().tolist() == [[8, 12], [12, 16], [16, 24], [24, 32]]
+    assert list(local) == list(LOCAL) and local[["d_lo", "d_hi"]].to_numpy().tolist() == [
+        [8, 12],
+        [12, 16],
+        [16, 24],
+        [24, 32],
+    ]
     np.testing.assert_allclose(local["exponent"], 1.7, atol=0.15)
     assert (local["lo"] < 1.7).all() and (local["hi"] > 1.7).all()
 
 
 def test_the_table_says_what_the_library_call_says():
     world, rng = World(d=(8, 11, 16, 23, 32, 45), eps=EPS), np.random.default_rng(0)
-    rows = {d: world.train(rng, d, mu, np.exp(mu + np.linspace(-1, 1, 20))) for d, mu in zip(world.d, world.draw(rng), strict=True)}
-    _, table, _ = tables(collected(*({"d": d, "rows": own.assign(kind="training", outcome="unjudged")} for d, own in rows.items())))
+    rows = {
+        d: world.train(rng, d, mu, np.exp(mu + np.linspace(-1, 1, 20)))
+        for d, mu in zip(world.d, world.draw(rng), strict=True)
+    }
+    _, table, _ = tables(
+        collected(
+            *(
+                {"d": d, "rows": own.assign(kind="training", outcome="unjudged")}
+                for d, own in rows.items()
+            )
+        )
+    )
     want = fit_exponent(pd.concat(rows.values()), EPS)
     (row,) = table.to_dict("records")
     models = want.models.set_index("model")
     rivals = models.drop("power")
-    assert [row[k] for k in ("exponent", "lo", "hi", "growth")] == [want.exponent, want.lo, want.hi, want.growth]
+    assert [row[k] for k in ("exponent", "lo", "hi", "growth")] == [
+        want.exponent,
+        want.lo,
+        want.hi,
+        want.growth,
+    ]
     assert [row[k] for k in ("tau_lo", "tau", "tau_hi")] == list(want.tau)
     for prefix, other in (("glm", want.glm), ("smooth", want.smooth)):
-        assert [row[f"{prefix}_{k}"] for k in ("exponent", "lo", "hi")] == [other.exponent, other.lo, other.hi]
+        assert [row[f"{prefix}_{k}"] for k in ("exponent", "lo", "hi")] == [
+            other.exponent,
+            other.lo,
+            other.hi,
+        ]
     assert row["rival"] == rivals["score"].idxmax() and row["rival_score"] == rivals["score"].max()
-    assert row["best_model"] == models["score"].idxmax() and row["power_bic"] == models.loc["power", "bic"]
+    assert (
+        row["best_model"] == models["score"].idxmax()
+        and row["power_bic"] == models.loc["power", "bic"]
+    )
     assert row["rival_aicc"] == models.loc[row["rival"], "aicc"]
     assert np.isfinite(row["glm_exponent"]) and row["warnings"] == "; ".join(want.warnings)
 
 
 def test_the_best_rival_needs_no_score_and_the_best_model_does():
-    models = pd.DataFrame({"model": ["hinge", "power", "mixed"], "score": np.nan, "aicc": [1.0, 2, 3], "bic": [9.0, 8, 7]})
+    models = pd.DataFrame(
+        {
+            "model": ["hinge", "power", "mixed"],
+            "score": np.nan,
+            "aicc": [1.0, 2, 3],
+            "bic": [9.0, 8, 7],
+        }
+    )
     row = scaling._compared(models)
-    assert (row["rival"], row["best_model"], row["power_bic"], row["rival_bic"]) == ("mixed", "", 8, 7)
+    assert (row["rival"], row["best_model"], row["power_bic"], row["rival_bic"]) == (
+        "mixed",
+        "",
+        8,
+        7,
+    )
     row = scaling._compared(models.assign(score=[-3.0, -1, np.nan]))
     assert (row["rival"], row["best_model"]) == ("hinge", "power")
     assert scaling._compared(models.assign(score=[-1.0, -3, np.nan]))["best_model"] == "hinge"
@@ -182,24 +280,46 @@ def test_the_best_rival_needs_no_score_and_the_best_model_does():
 
 
 def test_a_censored_cell_informs_the_exponent_and_is_counted():
-    """n* at d = 64 is known only to lie above three times what the others predict: the exponent moves up."""
+    """n* at d = 64 is known only to lie above three times what the others predict: the exponent
+    moves up."""
     near = [power(d) for d in (8, 12, 16)]
     far = {"d": 64, "rows": trainings({n: [0.5] * 8 for n in (1000, 2000, 4000)})}
     (alone,) = tables(collected(*near))[1].to_dict("records")
     nstar, table, _ = tables(collected(*near, far))
     (row,) = table.to_dict("records")
-    assert (row["n_d"], row["censored_d"]) == (3, 1) and nstar["censored"].tolist() == ["", "", "", "right"]
-    assert row["lo"] > alone["lo"] + 0.1 and row["exponent"] > alone["exponent"] + 0.1 and "d=64" in row["warnings"]
+    assert (row["n_d"], row["censored_d"]) == (3, 1) and nstar["censored"].tolist() == [
+        "",
+        "",
+        "",
+        "right",
+    ]
+    assert (
+        row["lo"] > alone["lo"] + 0.1
+        and row["exponent"] > alone["exponent"] + 0.1
+        and "d=64" in row["warnings"]
+    )
 
 
 def test_where_nothing_is_reached_the_reason_is_a_sentence_and_the_figure_stands():
     def line(method, values, outcome, d=(8, 16), **columns):
-        return [{"d": value, "method": method, "rows": trainings({n: [risk] * 4 for n, risk in values}, outcome).assign(**columns)}
-                for value in d]
+        return [
+            {
+                "d": value,
+                "method": method,
+                "rows": trainings({n: [risk] * 4 for n, risk in values}, outcome).assign(**columns),
+            }
+            for value in d
+        ]
 
     never, always = [(500, 0.5), (1000, 0.4)], [(50, 0.001), (100, 0.001)]
-    found = collected(*line("k", never, "plateau"), *line("q", never, "data_limited"), *line("z", always, "success"),
-                      *line("o", never, "optimisation_limited"), *line("y", never, "plateau")[:1], *line("y", never, "data_limited")[1:])
+    found = collected(
+        *line("k", never, "plateau"),
+        *line("q", never, "data_limited"),
+        *line("z", always, "success"),
+        *line("o", never, "optimisation_limited"),
+        *line("y", never, "plateau")[:1],
+        *line("y", never, "data_limited")[1:],
+    )
     nstar, table, fits = tables(found)
     got = table.set_index("method")
     assert got["exponent"].isna().all() and not set(EXPONENTS) - {"method"} - set(got)
@@ -207,25 +327,57 @@ def test_where_nothing_is_reached_the_reason_is_a_sentence_and_the_figure_stands
     assert got.loc["q", "reason"] == "not reached at any d (data limited at the largest n)"
     assert "mixed" in got.loc["y", "reason"] and "never" not in got.loc["y", "reason"]
     assert got.loc["z", "reason"] == "below the grid at every d"
-    assert "optimisation-limited" in got.loc["o", "reason"] and got.loc["o", "excluded"] == 16 and got.loc["o", "n_d"] == 0
-    assert [slope_text(got.loc[[m]]) for m in "kqzo"] == ["never (plateau)", "not reached", "below the grid", "no exponent"]
+    assert (
+        "optimisation-limited" in got.loc["o", "reason"]
+        and got.loc["o", "excluded"] == 16
+        and got.loc["o", "n_d"] == 0
+    )
+    assert [slope_text(got.loc[[m]]) for m in "kqzo"] == [
+        "never (plateau)",
+        "not reached",
+        "below the grid",
+        "no exponent",
+    ]
     stuck = nstar[nstar["method"] == "o"]
-    assert stuck["nstar"].isna().all() and set(stuck["outcome"]) == {"optimisation_limited"} and (stuck["excluded"] == 8).all()
-    (chart,) = nstar_against_d(Evidence(nstar, table, pd.DataFrame(), local_table(nstar, fits), looks=looks(nstar)))
+    assert (
+        stuck["nstar"].isna().all()
+        and set(stuck["outcome"]) == {"optimisation_limited"}
+        and (stuck["excluded"] == 8).all()
+    )
+    (chart,) = nstar_against_d(
+        Evidence(nstar, table, pd.DataFrame(), local_table(nstar, fits), looks=looks(nstar))
+    )
     draw(chart)
 
 
-@pytest.mark.parametrize(("row", "want"), [
-    ((1.234, 1.0, 1.5), "1.23 [1.00, 1.50]"), ((-0.5, -1.0, 0.1), "−0.50 [−1.00, 0.10]"), ((np.nan, 1.0, np.inf), "above 1.00"),
-    ((np.nan, -np.inf, 2.0), "below 2.00"), ((np.nan, 1.0, 2.0), "1.00 to 2.00"), ((np.nan, -np.inf, np.inf), "no exponent"),
-])
+@pytest.mark.parametrize(
+    ("row", "want"),
+    [
+        ((1.234, 1.0, 1.5), "1.23 [1.00, 1.50]"),
+        ((-0.5, -1.0, 0.1), "−0.50 [−1.00, 0.10]"),
+        ((np.nan, 1.0, np.inf), "above 1.00"),
+        ((np.nan, -np.inf, 2.0), "below 2.00"),
+        ((np.nan, 1.0, 2.0), "1.00 to 2.00"),
+        ((np.nan, -np.inf, np.inf), "no exponent"),
+    ],
+)
 def test_an_exponent_is_shown_with_all_that_bounds_it(row, want):
-    assert slope_text(pd.DataFrame([(*row, "the data bound it")], columns=["exponent", "lo", "hi", "reason"])) == want
+    assert (
+        slope_text(
+            pd.DataFrame([(*row, "the data bound it")], columns=["exponent", "lo", "hi", "reason"])
+        )
+        == want
+    )
 
 
 def test_keys_that_follow_d_vary_and_constant_ones_are_kept():
-    found = collected(*({**power(d), "optimizer.lr": 0.1 * (d > 9), "optimizer.batch": batch, "method": name}
-                        for d in (8, 16) for name, batch in (("m", 32), ("q", 64))))
+    found = collected(
+        *(
+            {**power(d), "optimizer.lr": 0.1 * (d > 9), "optimizer.batch": batch, "method": name}
+            for d in (8, 16)
+            for name, batch in (("m", 32), ("q", 64))
+        )
+    )
     table = tables(found)[1].set_index("method")
     assert set(table["optimizer.lr"]) == {"varies"}
 
@@ -236,26 +388,52 @@ def test_no_exponents_without_a_range_of_d():
 
 
 def test_one_d_of_a_line_among_others_is_said_to_be_one():
-    table = tables(collected(power(8), power(16), {**power(8), "method": "q"}))[1].set_index("method")
-    assert table.loc["q", "reason"] == "no exponent: one d" and np.isfinite(table.loc["m", "exponent"])
+    table = tables(collected(power(8), power(16), {**power(8), "method": "q"}))[1].set_index(
+        "method"
+    )
+    assert table.loc["q", "reason"] == "no exponent: one d" and np.isfinite(
+        table.loc["m", "exponent"]
+    )
 
 
 def test_cells_of_two_studies_are_fitted_once(monkeypatch):
     calls = []
-    monkeypatch.setattr(scaling, "fit_exponent", lambda rows, eps: calls.append((len(rows), eps)) or fit_exponent(rows, eps))
+    monkeypatch.setattr(
+        scaling,
+        "fit_exponent",
+        lambda rows, eps: calls.append((len(rows), eps)) or fit_exponent(rows, eps),
+    )
     cells = [{**power(d), "cell_id": f"c{d}"} for d in (8, 16)]
     other = [{**cell, "study": "other"} for cell in cells]
-    _, table, _ = tables(collected(*cells, *other, {**power(8), "study": "other", "method": "q", "eps": (EPS,)}))
-    assert len(table) == 3 and [eps for _, eps in calls] == [EPS, EPS] and calls[0][0] > 1.9 * calls[1][0]
+    _, table, _ = tables(
+        collected(*cells, *other, {**power(8), "study": "other", "method": "q", "eps": (EPS,)})
+    )
+    assert (
+        len(table) == 3
+        and [eps for _, eps in calls] == [EPS, EPS]
+        and calls[0][0] > 1.9 * calls[1][0]
+    )
 
 
 def test_studies_of_a_single_n_show_risks():
     rows = trainings({500: [0.001 * (i + 1) for i in range(20)] + [np.nan]})
-    found = collected({"d": 8, "rows": rows, "eps": (0.1, 0.011)}, {"d": 8, "method": "q", "rows": rows.iloc[:3], "eps": (0.1,)})
+    found = collected(
+        {"d": 8, "rows": rows, "eps": (0.1, 0.011)},
+        {"d": 8, "method": "q", "rows": rows.iloc[:3], "eps": (0.1,)},
+    )
     nstar, _ = nstar_table(found)
     table = risk_table(found.trainings.assign(line="m"), nstar)
-    assert list(table) == list(RISKS) and table["n"].tolist() == [500, 500] and table["seeds"].tolist() == [21, 3]
-    assert table["median"].tolist() == [0.011, 0.002] and table["reached"][0] == "20/21 at 0.1, 11/21 at 0.011"
+    assert (
+        list(table) == list(RISKS)
+        and table["n"].tolist() == [500, 500]
+        and table["seeds"].tolist() == [21, 3]
+    )
+    assert (
+        table["median"].tolist() == [0.011, 0.002]
+        and table["reached"][0] == "20/21 at 0.1, 11/21 at 0.011"
+    )
     assert table["lo"][0] == pytest.approx(0.006) and table["hi"][0] == pytest.approx(0.016)
     two = trainings({500: [0.1] * 3, 1000: [0.001] * 3})
-    assert risk_table(collected({"d": 8, "rows": two}, {"d": 8, "method": "q", "rows": rows}).trainings, nstar).empty
+    assert risk_table(
+        collected({"d": 8, "rows": two}, {"d": 8, "method": "q", "rows": rows}).trainings, nstar
+    ).empty

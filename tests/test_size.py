@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from benchmarks.training import CASES
-from bfc.engine import evaluate, size
-from bfc.engine.loop import Recipe, _Stack
-from bfc.engine.optimizers import Adam
+from bfc.engine import evaluation as evaluate
+from bfc.engine import stack_size as size
+from bfc.engine.recipe import Recipe
+from bfc.engine.trainer import Trainer
+from bfc.optimizers.base import Adam
 from bfc.types import Training
 
 
@@ -32,9 +34,16 @@ def test_a_step_writes_alike_with_and_without_values(pair, build):
 
 def test_small_steps_stand_together_and_large_ones_by_few():
     sizes = {name: size.stack_size(case.stack(1).recipe, True) for name, case in CASES.items()}
-    assert sizes["quadratic"] == size.MANY and 16 <= sizes["tiny"] <= size.MANY and sizes["mean_field"] == sizes["wide"] == 1
+    assert (
+        sizes["quadratic"] == size.MANY
+        and 16 <= sizes["tiny"] <= size.MANY
+        and sizes["mean_field"] == sizes["wide"] == 1
+    )
     own = CASES["tiny"].stack(1).recipe
-    known = [size.stack_size(replace(own, optimizer=replace(own.optimizer, batch=batch)), True) for batch in (8, 64, 256, 1024, 4096)]
+    known = [
+        size.stack_size(replace(own, optimizer=replace(own.optimizer, batch=batch)), True)
+        for batch in (8, 64, 256, 1024, 4096)
+    ]
     assert known == sorted(known, reverse=True) and known[0] == size.MANY and known[-1] < 4
 
 
@@ -50,7 +59,7 @@ def test_a_gpu_is_filled_but_not_beyond_its_memory(monkeypatch):
 
 def test_replicas_evaluated_few_at_a_time(pair, build, monkeypatch):
     own = replace(recipe(pair, build), dtype=torch.float64)
-    stack = _Stack(own, [Training(12, seed) for seed in (0, 1, 1, 2, 2)], None, None)
+    stack = Trainer(own, [Training(12, seed) for seed in (0, 1, 1, 2, 2)], None, None)
     index = list(range(5))
     whole = stack._evaluate(index, stack.stages[-1], None)
     monkeypatch.setattr(evaluate, "ROWS", 2 * own.test)

@@ -1,6 +1,7 @@
-"""A real SLURM of six nodes on loopback: what a cluster does to a launch, and what is left of it. Every scene is a generator that yields
-the condition it waits for, so that all of them run at the same time: waiting is most of what a cluster does. Needs root and Debian's
-SLURM, which is installed if it can be; otherwise everything here is skipped with the reason."""
+"""A real SLURM of six nodes on loopback: what a cluster does to a launch, and what is left of it.
+Every scene is a generator that yields the condition it waits for, so that all of them run at the
+same time: waiting is most of what a cluster does. Needs root and Debian's SLURM, which is installed
+if it can be; otherwise everything here is skipped with the reason."""
 
 import contextlib
 import json
@@ -18,34 +19,58 @@ from typing import Any
 
 import psutil
 import pytest
+import slurm_cluster as box
 from commands import TINY, environment, run, store, table
 
 from bfc.errors import UserError
-from bfc.launch import box, cluster, slurm
 from bfc.launch.finalise import Finalise
 from bfc.launch.manifest import Launch, find
-from bfc.launch.watch import states, wait
+from bfc.launch.slurm import client as cluster
+from bfc.launch.slurm import submission as slurm
+from bfc.launch.status import states, wait
+from bfc.paths import PACKAGE
 
 pytestmark = pytest.mark.xdist_group("slurm")
 OWN = {"preempted": "node4", "failing": "node5", "gpus": "node6"}
 """Nodes of the scenes that do something to a whole node; the others keep away from them."""
 AWAY = f"'{','.join(OWN.values())}'"
 SLURM = ("-m", "hydra/launcher=slurm", "hydra.launcher.finalise=false", "hydra.launcher.mem=200M")
-SLOW = (*TINY, "measure.n=64", "measure.seeds=4", "schedule.steps=1000", "compute.checkpoint_seconds=0")
+SLOW = (
+    *TINY,
+    "measure.n=64",
+    "measure.seeds=4",
+    "schedule.steps=1000",
+    "compute.checkpoint_seconds=0",
+)
 """Seconds of training with a checkpoint after every chunk."""
 HELD = "+hydra.launcher.flags.hold=true"
 KERNEL = ("learner=none", "baseline=rbf", "baseline.n_max=48", "baseline.bandwidth=1e8")
-ADAPTIVE = (*(t for t in TINY if not t.startswith(("measure.seeds", "measure.n="))), "target.L=2", "target.widths=[1]",
-            "target.alpha=[1.0]", "learner.widths=[1]", "schedule.steps=300", "optimizer.lr=0.02", "measure=adaptive", "measure.rounds=1",
-            "measure.replicas=8", "measure.n_min=4", "measure.n_max=512", "measure.eps=[0.1]")
-"""At d = 4, n = 4 and 5 fail and n >= 27 succeed, both by a factor above 5: n* lies between, so the next d has something to start from."""
+ADAPTIVE = (
+    *(t for t in TINY if not t.startswith(("measure.seeds", "measure.n="))),
+    "target.L=2",
+    "target.widths=[1]",
+    "target.alpha=[1.0]",
+    "learner.widths=[1]",
+    "schedule.steps=300",
+    "optimizer.lr=0.02",
+    "measure=adaptive",
+    "measure.rounds=1",
+    "measure.replicas=8",
+    "measure.n_min=4",
+    "measure.n_max=512",
+    "measure.eps=[0.1]",
+)
+"""At d = 4, n = 4 and 5 fail and n >= 27 succeed, both by a factor above 5: n* lies between, so the
+next d has something to start from."""
 LIMIT, MOST = 4, 400.0
 Scene = Iterator[Callable[[], object]]
 
 
 def launched(folder: Path, *arguments: str, on: str | None = None) -> Launch:
     """Launch in this process, on a node of one's own or on those that nothing happens to."""
-    nodes = f"+hydra.launcher.flags.nodelist={on}" if on else f"+hydra.launcher.flags.exclude={AWAY}"
+    nodes = (
+        f"+hydra.launcher.flags.nodelist={on}" if on else f"+hydra.launcher.flags.exclude={AWAY}"
+    )
     done = run(*SLURM, *arguments, nodes, cwd=folder)
     assert done.status == 0 and "launched" in done.out, done
     return find(folder / "results")
@@ -63,8 +88,9 @@ def scheduler(launch: Launch) -> dict[str, str]:
 
 
 def caught(launch: Launch, by: str = "checkpoint.pt") -> Callable[[], bool]:
-    """Let SLURM start what was submitted with :data:`HELD`, and stop its process as soon as its cell has this file; whether that has
-    happened. A thread of its own looks, since the other scenes may be busy for longer than the cell takes; SLURM wakes what it ends."""
+    """Let SLURM start what was submitted with :data:`HELD`, and stop its process as soon as its
+    cell has this file; whether that has happened. A thread of its own looks, since the other scenes
+    may be busy for longer than the cell takes; SLURM wakes what it ends."""
     stopped = threading.Event()
 
     def look() -> None:
@@ -85,7 +111,12 @@ def release(launch: Launch) -> None:
 
 def sbatch(*flags: str) -> str:
     """Submit a job that is no launch's; its id."""
-    done = subprocess.run(["sbatch", "--parsable", "-o", "/dev/null", *flags], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["sbatch", "--parsable", "-o", "/dev/null", *flags],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout.strip()
 
 
@@ -97,18 +128,29 @@ def log(launch: Launch) -> str:
     return "".join(path.read_text() for path in sorted(launch.logs.glob("*.out")))
 
 
-# --- scenes --------------------------------------------------------------------------------------------------------------------------
+# --- scenes -------------------------------------------------------------------------------------
+
 
 def at_the_time_limit_it_writes_a_checkpoint_and_goes_on(folder: Path, whole: dict) -> Scene:
-    """SLURM's own signal before a limit of a minute; limits are looked at every 30 s, so it comes up to so much early."""
-    launch = launched(folder, *SLOW, "hydra.launcher.time=1", "hydra.launcher.signal_seconds=10", "compute.checkpoint_seconds=1000",
-                      HELD)
+    """SLURM's own signal before a limit of a minute; limits are looked at every 30 s, so it comes
+    up to so much early."""
+    launch = launched(
+        folder,
+        *SLOW,
+        "hydra.launcher.time=1",
+        "hydra.launcher.signal_seconds=10",
+        "compute.checkpoint_seconds=1000",
+        HELD,
+    )
     yield lambda: True
     yield caught(launch, by="status.json")
     yield lambda: "requeued as" in log(launch)
     assert (launch.folders(0)[0] / "checkpoint.pt").exists()
     yield state(launch, "done")
-    assert log(launch).count("SIGUSR2: stops at the next checkpoint") == 1 and launch.events()[0]["restarts"] == 1
+    assert (
+        log(launch).count("SIGUSR2: stops at the next checkpoint") == 1
+        and launch.events()[0]["restarts"] == 1
+    )
     assert store(folder / "results") == whole
 
 
@@ -119,7 +161,9 @@ def a_preempted_task_goes_on_when_there_is_room(folder: Path, whole: dict) -> Sc
     urgent = sbatch("-p", "urgent", "-w", OWN["preempted"], "--exclusive", "--wrap", "sleep 3")
     yield lambda: cluster.tasks([urgent])[urgent].state == "COMPLETED"
     yield state(launch, "done")
-    assert launch.events()[0]["restarts"] == 1 and "SIGTERM: stops at the next checkpoint" in log(launch)
+    assert launch.events()[0]["restarts"] == 1 and "SIGTERM: stops at the next checkpoint" in log(
+        launch
+    )
     assert store(folder / "results") == whole
 
 
@@ -133,17 +177,24 @@ def a_requeued_task_goes_on_with_the_same_numbers(folder: Path, whole: dict) -> 
 
 
 def a_task_whose_node_fails_goes_on_with_the_same_numbers(folder: Path, whole: dict) -> Scene:
-    """Everything on the node dies at once, SLURM's daemon too; SLURM is told so, and later the node comes back."""
+    """Everything on the node dies at once, SLURM's daemon too; SLURM is told so, and later the node
+    comes back."""
     launch, node = launched(folder, *SLOW, HELD, on=OWN["failing"]), OWN["failing"]
     yield lambda: True
     yield caught(launch)
     (task,) = scheduler(launch)
     conf = Path(os.environ["SLURM_CONF"])
     daemon = int((conf.parents[1] / "run" / f"slurmd.{node}.pid").read_text())
-    steps = [each.pid for each in psutil.process_iter(["cmdline"]) if f"slurmstepd: [{task}." in " ".join(each.info["cmdline"] or ())]
+    steps = [
+        each.pid
+        for each in psutil.process_iter(["cmdline"])
+        if f"slurmstepd: [{task}." in " ".join(each.info["cmdline"] or ())
+    ]
     for number in (daemon, *steps, pid(launch)):
         os.kill(number, signal.SIGKILL)
-    subprocess.run(["scontrol", "update", f"nodename={node}", "state=down", "reason=test"], check=True)
+    subprocess.run(
+        ["scontrol", "update", f"nodename={node}", "state=down", "reason=test"], check=True
+    )
     yield lambda: scheduler(launch)[task] == "PENDING"
     assert steps and [row.state for row in states(launch)] == ["queued"]
     subprocess.run(["slurmd", "-N", node, "-f", str(conf)], check=True, capture_output=True)
@@ -185,7 +236,12 @@ def a_task_started_twice_computes_nothing_twice(folder: Path, whole: dict) -> Sc
     """The same pack as two SLURM jobs at once, and a third time when all is done."""
     launch = launched(folder, *SLOW)
     slurm.submit(launch, [0])
-    yield lambda: state(launch, "done")() and not any(task.active for task in cluster.tasks(list(scheduler(launch))).values())
+    yield (
+        lambda: (
+            state(launch, "done")()
+            and not any(task.active for task in cluster.tasks(list(scheduler(launch))).values())
+        )
+    )
     text = log(launch)
     assert set(scheduler(launch).values()) == {"COMPLETED"} and store(folder / "results") == whole
     assert text.count("4 rows stored, 4 new") == 1
@@ -197,19 +253,46 @@ def a_task_started_twice_computes_nothing_twice(folder: Path, whole: dict) -> Sc
 
 
 def a_failure_stays_with_its_job_and_sets_the_exit_status(folder: Path, _: dict) -> Scene:
-    """Five jobs over an array limit of four, one to a task; then the same in one task. Two of them are singular kernels."""
+    """Five jobs over an array limit of four, one to a task; then the same in one task. Two of them
+    are singular kernels."""
     ridges = "baseline.ridge=0.1,0,0.2,0.3,0.4"
-    single = launched(folder / "single", *TINY, *KERNEL, ridges, "hydra.launcher.cells_per_task=1", "hydra.launcher.finalise=true")
+    single = launched(
+        folder / "single",
+        *TINY,
+        *KERNEL,
+        ridges,
+        "hydra.launcher.cells_per_task=1",
+        "hydra.launcher.finalise=true",
+    )
     packed = launched(folder / "packed", *TINY, *KERNEL, ridges)
     tasks = [task for each in single.submissions() for task in each["ids"]]
-    assert len(tasks) == 5 and len({task.partition("_")[0] for task in tasks}) == 2, "MaxArraySize is four"
+    assert len(tasks) == 5 and len({task.partition("_")[0] for task in tasks}) == 2, (
+        "MaxArraySize is four"
+    )
     assert len([task for each in packed.submissions() for task in each["ids"]]) == 1
     yield state(single, "done", "failed")
     yield state(packed, "done", "failed")
-    yield lambda: not any(task.active for task in cluster.tasks(tasks + list(scheduler(packed))).values())
-    well, ill = (sbatch("-d", f"afterok:{task}", "--wrap", "true") for task in (tasks[0], *scheduler(packed)))
-    yield lambda: cluster.tasks([well])[well].state == "COMPLETED" and cluster.tasks([ill])[ill].reason == "DependencyNeverSatisfied"
-    assert [scheduler(single)[task] for task in tasks] == ["COMPLETED", "FAILED", "COMPLETED", "COMPLETED", "COMPLETED"]
+    yield (
+        lambda: (
+            not any(task.active for task in cluster.tasks(tasks + list(scheduler(packed))).values())
+        )
+    )
+    well, ill = (
+        sbatch("-d", f"afterok:{task}", "--wrap", "true") for task in (tasks[0], *scheduler(packed))
+    )
+    yield (
+        lambda: (
+            cluster.tasks([well])[well].state == "COMPLETED"
+            and cluster.tasks([ill])[ill].reason == "DependencyNeverSatisfied"
+        )
+    )
+    assert [scheduler(single)[task] for task in tasks] == [
+        "COMPLETED",
+        "FAILED",
+        "COMPLETED",
+        "COMPLETED",
+        "COMPLETED",
+    ]
     assert list(scheduler(packed).values()) == ["FAILED"]
     for launch in (single, packed):
         assert [row.state for row in states(launch)] == ["done", "failed", "done", "done", "done"]
@@ -220,7 +303,13 @@ def a_failure_stays_with_its_job_and_sets_the_exit_status(folder: Path, _: dict)
         assert told["state"] == "failed" and "Traceback" in told["traceback"]
     assert len(list((packed.path / "events").iterdir())) == 1, "one process ran all five"
     status, out = bfc("status", cwd=folder / "packed")
-    assert status == 1 and "4 done, 1 failed" in out and "failed: " in out and "UserError" in out and ".out)" in out
+    assert (
+        status == 1
+        and "4 done, 1 failed" in out
+        and "failed: " in out
+        and "UserError" in out
+        and ".out)" in out
+    )
     assert "positive definite" in bfc("logs", "--failed", cwd=folder / "packed")[1]
     assert {k: v for k, v in good(folder / "single").items()} == good(folder / "packed")
     yield (single.path / "report" / "index.html").exists
@@ -230,13 +319,22 @@ def a_failure_stays_with_its_job_and_sets_the_exit_status(folder: Path, _: dict)
 
 def a_job_gets_the_gpu_it_was_given(folder: Path, _: dict) -> Scene:
     """Two tasks that share a node see different GPUs."""
-    launch = launched(folder, *SLOW, "target.d=4,5", "hydra.launcher.cells_per_task=1", "hydra.launcher.gpus=1", HELD,
-                      on=OWN["gpus"])
+    launch = launched(
+        folder,
+        *SLOW,
+        "target.d=4,5",
+        "hydra.launcher.cells_per_task=1",
+        "hydra.launcher.gpus=1",
+        HELD,
+        on=OWN["gpus"],
+    )
     yield lambda: True
     release(launch)
     yield state(launch, "done")
     seen = [json.loads((launch.folders(n)[0] / "environment.json").read_text()) for n in (0, 1)]
-    assert sorted(each["visible_gpus"] for each in seen) == ["0", "1"] and {each["node"] for each in seen} == {OWN["gpus"]}
+    assert sorted(each["visible_gpus"] for each in seen) == ["0", "1"] and {
+        each["node"] for each in seen
+    } == {OWN["gpus"]}
     assert {each["slurm"]["job_partition"] for each in seen} == {"main"}
 
 
@@ -244,23 +342,47 @@ def larger_d_wait_for_smaller_ones(folder: Path, _: dict) -> Scene:
     launch = launched(folder, *ADAPTIVE, "target.d=6,4")
     assert [about["wave"] for about in launch.jobs] == [1, 0] and launch.jobs[0]["earlier"] == [1]
     yield state(launch, "done")
-    assert run("-m", *ADAPTIVE, "target.d=6,4", "hydra/launcher=basic", "results=local", cwd=folder).status == 0
+    assert (
+        run(
+            "-m", *ADAPTIVE, "target.d=6,4", "hydra/launcher=basic", "results=local", cwd=folder
+        ).status
+        == 0
+    )
     assert store(folder / "results") == store(folder / "local")
     plans = [json.loads((launch.folders(n)[0] / "plan.json").read_text())["prior"] for n in (0, 1)]
     assert plans[1] == "auto" and len(plans[0]) == 2
 
 
-def editing_code_and_configuration_after_submission_changes_nothing(folder: Path, whole: dict) -> Scene:
+def editing_code_and_configuration_after_submission_changes_nothing(
+    folder: Path, whole: dict
+) -> Scene:
     """Launched from a checkout of its own, which is broken before SLURM may start the job."""
     checkout = folder / "checkout"
-    shutil.copytree(Path(slurm.__file__).parents[2], checkout,
-                    ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", "tests", "docs", "shared"))
-    done = subprocess.run([sys.executable, "-m", "bfc.train", *SLURM, *SLOW, HELD, f"+hydra.launcher.flags.exclude={AWAY}"], cwd=folder,
-                          env=environment(PYTHONPATH=str(checkout), PYTHONSAFEPATH="1", SLURM_CONF=os.environ["SLURM_CONF"]),
-                          capture_output=True, text=True)
+    shutil.copytree(
+        PACKAGE.parent,
+        checkout,
+        ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", "tests", "docs", "shared"),
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "bfc.train",
+            *SLURM,
+            *SLOW,
+            HELD,
+            f"+hydra.launcher.flags.exclude={AWAY}",
+        ],
+        cwd=folder,
+        env=environment(
+            PYTHONPATH=str(checkout), PYTHONSAFEPATH="1", SLURM_CONF=os.environ["SLURM_CONF"]
+        ),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done
     launch = find(folder / "results")
-    (checkout / "bfc" / "run.py").write_text("raise SystemExit('drifted')")
+    (checkout / "bfc" / "train.py").write_text("raise SystemExit('drifted')")
     (checkout / "conf" / "schedule" / "staged.yaml").write_text("drifted")
     shutil.rmtree(checkout / "analysis")
     release(launch)
@@ -272,10 +394,23 @@ def editing_code_and_configuration_after_submission_changes_nothing(folder: Path
 
 
 def the_stock_launcher_still_works(folder: Path, _: dict) -> Scene:
-    process = subprocess.Popen([sys.executable, "-m", "bfc.train", "-m", *TINY, "schedule=staged,joint", "hydra/launcher=submitit_slurm",
-                                f"hydra.launcher.exclude={AWAY}"],
-                               cwd=folder, env=environment(SLURM_CONF=os.environ["SLURM_CONF"]),
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "bfc.train",
+            "-m",
+            *TINY,
+            "schedule=staged,joint",
+            "hydra/launcher=submitit_slurm",
+            f"hydra.launcher.exclude={AWAY}",
+        ],
+        cwd=folder,
+        env=environment(SLURM_CONF=os.environ["SLURM_CONF"]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     yield lambda: process.poll() is not None
     out, err = process.communicate()
     assert process.returncode == 0, (out, err)
@@ -297,17 +432,32 @@ def jobs_side_by_side_are_stopped_together_and_go_on(folder: Path, _: dict) -> S
     found, want = store(folder / "results"), store(folder / "apart" / "results")
     assert found.keys() == want.keys() and len(found) == 2
     for cell, rows in want.items():
-        assert [row["stack"] for row in found[cell]] == [8] * 4 and [row["stack"] for row in rows] == [4] * 4
-        assert [row["risk"] for row in found[cell]] == pytest.approx([row["risk"] for row in rows], rel=1e-5)
+        assert [row["stack"] for row in found[cell]] == [8] * 4 and [
+            row["stack"] for row in rows
+        ] == [4] * 4
+        assert [row["risk"] for row in found[cell]] == pytest.approx(
+            [row["risk"] for row in rows], rel=1e-5
+        )
 
 
-SCENES = {scene.__name__: scene for scene in (
-    at_the_time_limit_it_writes_a_checkpoint_and_goes_on, a_preempted_task_goes_on_when_there_is_room,
-    a_task_whose_node_fails_goes_on_with_the_same_numbers,
-    editing_code_and_configuration_after_submission_changes_nothing, a_failure_stays_with_its_job_and_sets_the_exit_status,
-    a_killed_task_is_lost_and_can_be_retried, a_requeued_task_goes_on_with_the_same_numbers, a_cancelled_launch_can_be_taken_up_again,
-    a_task_started_twice_computes_nothing_twice, larger_d_wait_for_smaller_ones, the_stock_launcher_still_works,
-    a_job_gets_the_gpu_it_was_given, jobs_side_by_side_are_stopped_together_and_go_on)}
+SCENES = {
+    scene.__name__: scene
+    for scene in (
+        at_the_time_limit_it_writes_a_checkpoint_and_goes_on,
+        a_preempted_task_goes_on_when_there_is_room,
+        a_task_whose_node_fails_goes_on_with_the_same_numbers,
+        editing_code_and_configuration_after_submission_changes_nothing,
+        a_failure_stays_with_its_job_and_sets_the_exit_status,
+        a_killed_task_is_lost_and_can_be_retried,
+        a_requeued_task_goes_on_with_the_same_numbers,
+        a_cancelled_launch_can_be_taken_up_again,
+        a_task_started_twice_computes_nothing_twice,
+        larger_d_wait_for_smaller_ones,
+        the_stock_launcher_still_works,
+        a_job_gets_the_gpu_it_was_given,
+        jobs_side_by_side_are_stopped_together_and_go_on,
+    )
+}
 """The slowest first."""
 
 
@@ -328,7 +478,11 @@ def bfc(*arguments: str, cwd: Path) -> tuple[int, str]:
 
 
 def good(folder: Path) -> dict:
-    return {p.name: table(p) for p in sorted((folder / "results").iterdir()) if (p / "trainings.parquet").exists()}
+    return {
+        p.name: table(p)
+        for p in sorted((folder / "results").iterdir())
+        if (p / "trainings.parquet").exists()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -338,7 +492,10 @@ def cluster_folder() -> Iterator[Path]:
     if reason is not None:
         pytest.skip(f"no SLURM here: {reason}")
     folder = Path(tempfile.mkdtemp(prefix="bfc-slurm-"))
-    with pytest.MonkeyPatch.context() as patch, box.running(folder / "box", nodes=3 + len(OWN), max_array=LIMIT) as variables:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        box.running(folder / "box", nodes=3 + len(OWN), max_array=LIMIT) as variables,
+    ):
         for name, value in variables.items():
             patch.setenv(name, value)
         yield folder
@@ -387,9 +544,20 @@ def test_on_a_real_cluster(scene: str, played: dict[str, BaseException | None]) 
 def test_a_refused_submission_is_a_sentence_and_leaves_no_job(cluster_folder: Path) -> None:
     folder = cluster_folder / "refused"
     done = run(*SLURM, *TINY, "hydra.launcher.partition=nowhere", cwd=folder)
-    assert done.status == 2 and "bfc: SLURM refuses the jobs: " in done.err and "invalid partition" in done.err, done
+    assert (
+        done.status == 2
+        and "bfc: SLURM refuses the jobs: " in done.err
+        and "invalid partition" in done.err
+    ), done
     assert len(done.err.splitlines()) == 1 and not list(folder.iterdir())
-    done = run(*SLURM, *TINY, "hydra.launcher.max_array=9", "target.d=range(4,10)", "hydra.launcher.cells_per_task=1", cwd=folder)
+    done = run(
+        *SLURM,
+        *TINY,
+        "hydra.launcher.max_array=9",
+        "target.d=range(4,10)",
+        "hydra.launcher.cells_per_task=1",
+        cwd=folder,
+    )
     assert done.status == 2 and "Invalid job array specification" in done.err, done
     with pytest.raises(UserError, match="holds no launch"):
         find(folder / "results")
@@ -406,11 +574,17 @@ def test_a_refused_last_job_leaves_the_others(cluster_folder: Path, monkeypatch)
 
     monkeypatch.setattr(slurm, "_sbatch", picky)
     done = run(*SLURM, *TINY, HELD, "hydra.launcher.finalise=true", cwd=folder)
-    assert done.status == 0 and "SLURM refuses the jobs: no GPU: that is the one which draws the report; `bfc collect" in done.err, done
+    assert (
+        done.status == 0
+        and "SLURM refuses the jobs: no GPU: that is the one which draws the report; `bfc collect"
+        in done.err
+    ), done
     assert bfc("cancel", cwd=folder)[0] == 0
 
 
-def test_a_scheduler_that_does_not_answer_is_no_news_about_its_jobs(cluster_folder: Path, monkeypatch, capsys) -> None:
+def test_a_scheduler_that_does_not_answer_is_no_news_about_its_jobs(
+    cluster_folder: Path, monkeypatch, capsys
+) -> None:
     """Neither the end of a wait, nor a job that was lost."""
     folder = cluster_folder / "silent"
     launch = launched(folder, *TINY, HELD)
@@ -419,29 +593,49 @@ def test_a_scheduler_that_does_not_answer_is_no_news_about_its_jobs(cluster_fold
     def silent(*command: str) -> subprocess.CompletedProcess[str]:
         asked.append(command[0])
         if len(asked) < 4:
-            return subprocess.CompletedProcess(command, 1, "", "slurm_load_jobs error: Unable to contact slurm controller")
+            return subprocess.CompletedProcess(
+                command, 1, "", "slurm_load_jobs error: Unable to contact slurm controller"
+            )
         return real(*command)
 
     monkeypatch.setattr(cluster, "ask", silent)
-    with pytest.raises(cluster.Silent, match=r"Unable to contact slurm controller.*try again later"):
+    with pytest.raises(
+        cluster.Silent, match=r"Unable to contact slurm controller.*try again later"
+    ):
         states(launch)
     release(launch)
     rows = wait(launch, poll=0.2)
-    assert [row.state for row in rows] == ["done"] and capsys.readouterr().err.count("waiting") == 1 and len(asked) >= 4
+    assert (
+        [row.state for row in rows] == ["done"]
+        and capsys.readouterr().err.count("waiting") == 1
+        and len(asked) >= 4
+    )
     asked.clear()
-    assert [row.state for row in states(launch)] == ["done"] and not asked, "what is known to be done needs no scheduler"
+    assert [row.state for row in states(launch)] == ["done"] and not asked, (
+        "what is known to be done needs no scheduler"
+    )
 
 
 def test_plan_says_what_would_start_and_writes_nothing(cluster_folder: Path) -> None:
     folder = cluster_folder / "planned"
     folder.mkdir()
     status, out = bfc_process("plan", "hydra/launcher=slurm", *TINY, "target.d=4,5", cwd=folder)
-    assert status == 0 and "to run    2 jobs in 1 task" in out and "to start at" in out and not list(folder.iterdir())
+    assert (
+        status == 0
+        and "to run    2 jobs in 1 task" in out
+        and "to start at" in out
+        and not list(folder.iterdir())
+    )
 
 
 def bfc_process(*arguments: str, cwd: Path) -> tuple[int, str]:
-    done = subprocess.run([sys.executable, "-m", "bfc.cli", *arguments], cwd=cwd, capture_output=True, text=True,
-                          env=environment(SLURM_CONF=os.environ["SLURM_CONF"]))
+    done = subprocess.run(
+        [sys.executable, "-m", "bfc.cli", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=environment(SLURM_CONF=os.environ["SLURM_CONF"]),
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -455,7 +649,12 @@ def test_everything_is_torn_down_by_number() -> None:
         assert Path(variables["SLURM_CONF"]).is_file()
         numbers = [int(path.read_text()) for path in (folder / "run").glob("*.pid")]
         assert len(numbers) == 4 and all(map(psutil.pid_exists, numbers))
-        heard = {c.laddr.ip for n in numbers for c in psutil.Process(n).net_connections() if c.status == psutil.CONN_LISTEN}
+        heard = {
+            c.laddr.ip
+            for n in numbers
+            for c in psutil.Process(n).net_connections()
+            if c.status == psutil.CONN_LISTEN
+        }
         assert heard == {"127.0.0.1"}
     assert not any(map(psutil.pid_exists, numbers)) and not list((folder / "run").glob("*.pid"))
     shutil.rmtree(folder)

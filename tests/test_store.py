@@ -1,5 +1,6 @@
-"""The store under failure: interrupted writes, damaged and hostile files, claims and races, a full disk, a folder that cannot be written.
-An old result is never lost, and nothing that lies in a folder is ever executed."""
+"""The store under failure: interrupted writes, damaged and hostile files, claims and races, a full
+disk, a folder that cannot be written. An old result is never lost, and nothing that lies in a
+folder is ever executed."""
 
 import contextlib
 import errno
@@ -21,13 +22,24 @@ import torch
 import yaml
 from commands import TINY, container, environment, files, run, table
 
-from bfc import config, lease
 from bfc.errors import UserError
-from bfc.run import run_cell
-from bfc.store import Cell, Store
+from bfc.experiment.cell_runner import run_cell
+from bfc.experiment.cell_spec import cell_specs
+from bfc.experiment.checkpointed_training import TrainingRequest, _parse_checkpoint
+from bfc.experiment.job import load_job
+from bfc.store import lease
+from bfc.store.cells import Cell, Store
 from bfc.types import Training
 
-ROW = {"kind": "training", "n": 16, "seed": 0, "risk": 0.5, "fresh": False, "diverged": False, "train_risk": 0.25}
+ROW = {
+    "kind": "training",
+    "n": 16,
+    "seed": 0,
+    "risk": 0.5,
+    "fresh": False,
+    "diverged": False,
+    "train_risk": 0.25,
+}
 
 
 @pytest.fixture
@@ -39,25 +51,42 @@ def cell(tmp_path) -> Cell:
 def small_disk(folder: Path, kilobytes: int, monkeypatch: pytest.MonkeyPatch):
     """A file system of its own, or a skip where none can be mounted."""
     folder.mkdir()
-    monkeypatch.setattr("bfc.environment.code_origin", dict)  # an uncommitted diff may be larger than the disk
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)], capture_output=True).returncode:
-        pytest.skip("a full disk needs a file system of its own, and mounting one is not allowed here")
+    monkeypatch.setattr(
+        "bfc.environment.code_origin", dict
+    )  # an uncommitted diff may be larger than the disk
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)],
+        capture_output=True,
+    ).returncode:
+        pytest.skip(
+            "a full disk needs a file system of its own, and mounting one is not allowed here"
+        )
     try:
         yield
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-# --- writing and reading -------------------------------------------------------------------------------------------------------------
+# --- writing and reading ------------------------------------------------------------------------
+
 
 def test_reading_creates_nothing(cell) -> None:
-    assert cell.rows() == [] and cell.requests() == [] and cell.read_json("status.json", {}) == {} and cell.load_checkpoint() is None
+    assert (
+        cell.rows() == []
+        and cell.requests() == []
+        and cell.read_json("status.json", {}) == {}
+        and cell.load_checkpoint() is None
+    )
     assert not cell.check_config({"a": 1})
     assert not cell.path.parent.exists()
 
 
 def test_rows_come_back_as_they_went_in(cell) -> None:
-    rows = [ROW, {**ROW, "seed": 1, "risk": float("inf"), "level2/risk": 0.125}, {**ROW, "seed": 2**61, "train_risk": None}]
+    rows = [
+        ROW,
+        {**ROW, "seed": 1, "risk": float("inf"), "level2/risk": 0.125},
+        {**ROW, "seed": 2**61, "train_risk": None},
+    ]
     cell.write_rows(rows)
     columns = {**dict.fromkeys(ROW), "level2/risk": None}
     assert cell.rows() == [columns | row for row in rows]
@@ -80,15 +109,24 @@ def full_disk(*_, **__):
 
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("moment", ["open", "halfway", "sync", "rename"])
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(name: str, moment: str, cell, monkeypatch, capsys) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(
+    name: str, moment: str, cell, monkeypatch, capsys
+) -> None:
     WRITERS[name](cell, 1)
     before = files(cell.path)
     assert set(before) == {name}
     if moment == "open":
         plain = Path.open
-        monkeypatch.setattr(Path, "open", lambda path, mode="r", *a, **k: full_disk() if "w" in mode else plain(path, mode, *a, **k))
+        monkeypatch.setattr(
+            Path,
+            "open",
+            lambda path, mode="r", *a, **k: (
+                full_disk() if "w" in mode else plain(path, mode, *a, **k)
+            ),
+        )
         monkeypatch.setattr(pyarrow.parquet, "write_table", full_disk)
     elif moment == "halfway":
+
         def half(path, *_, **__):
             with open(path, "wb") as file:
                 file.write(b"half of a file")
@@ -103,7 +141,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(name: str, moment: 
         WRITERS[name](cell, 2)
         assert "No space left on device" in capsys.readouterr().out
     else:
-        with pytest.raises(UserError, match=rf"{name}: cannot be written \(No space left on device\); what was stored before is untouched"):
+        with pytest.raises(
+            UserError,
+            match=rf"{name}: cannot be written \(No space left on device\); what was stored before is untouched",
+        ):
             WRITERS[name](cell, 2)
     monkeypatch.undo()
     assert files(cell.path) == before
@@ -112,7 +153,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(name: str, moment: 
 
 
 def test_a_file_is_complete_at_every_moment(cell, monkeypatch) -> None:
-    """Whoever reads while it is rewritten sees the old or the new one: the name never points to a file that is being written."""
+    """Whoever reads while it is rewritten sees the old or the new one: the name never points to a
+    file that is being written."""
     cell.write_rows([ROW])
     plain, seen = os.replace, []
 
@@ -126,7 +168,10 @@ def test_a_file_is_complete_at_every_moment(cell, monkeypatch) -> None:
 
 
 def test_reading_while_another_process_writes_gives_one_state_or_the_other(cell) -> None:
-    many = [[{**ROW, "seed": seed, "risk": float(kind)} for seed in range(kind * 400)] for kind in (1, 2)]
+    many = [
+        [{**ROW, "seed": seed, "risk": float(kind)} for seed in range(kind * 400)]
+        for kind in (1, 2)
+    ]
     cell.write_rows(many[0])
     stop, writer = threading.Event(), Cell(cell.path)
 
@@ -165,9 +210,16 @@ def test_the_configuration_is_written_once_and_never_changed(cell) -> None:
         cell.check_config({"target": {"d": 5}})
 
 
-# --- damaged files -------------------------------------------------------------------------------------------------------------------
+# --- damaged files ------------------------------------------------------------------------------
 
-BOTH = (*TINY, "baseline=polynomial", "baseline.n_max=64", "baseline.tuning_draws=1", "measure.n=16", "measure.seeds=1")
+BOTH = (
+    *TINY,
+    "baseline=polynomial",
+    "baseline.n_max=64",
+    "baseline.tuning_draws=1",
+    "measure.n=16",
+    "measure.seeds=1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -180,12 +232,15 @@ def measured(tmp_path_factory) -> Path:
 def copy_of(folder: Path, to: Path) -> dict[str, Path]:
     """A copy of a folder's results; kind → cell folder."""
     subprocess.run(["cp", "-a", str(folder / "results"), str(to)], check=True)
-    return {yaml.safe_load((p / "config.yaml").read_text())["kind"]: p for p in (to / "results").iterdir()}
+    return {
+        yaml.safe_load((p / "config.yaml").read_text())["kind"]: p
+        for p in (to / "results").iterdir()
+    }
 
 
 def flipped(data: bytes, place: float) -> bytes:
     at = int(place * len(data))
-    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1:]
+    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
 
 
 DAMAGES = {
@@ -198,13 +253,21 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("name", ["trainings.parquet", "status.json", "requests.json", "config.yaml", "tuned.json"])
+@pytest.mark.parametrize(
+    "name", ["trainings.parquet", "status.json", "requests.json", "config.yaml", "tuned.json"]
+)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_is_a_sentence_and_stays_as_it_is(name: str, damage: str, measured, tmp_path) -> None:
+def test_a_damaged_file_is_a_sentence_and_stays_as_it_is(
+    name: str, damage: str, measured, tmp_path
+) -> None:
     folders = copy_of(measured, tmp_path)
     path = folders["baseline" if name == "tuned.json" else "learner"] / name
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    if name == "config.yaml" and damage == "cut at the end" and isinstance(yaml.safe_load(path.read_bytes()), dict):
+    if (
+        name == "config.yaml"
+        and damage == "cut at the end"
+        and isinstance(yaml.safe_load(path.read_bytes()), dict)
+    ):
         path.write_bytes(path.read_bytes()[:-30])
     before = files(tmp_path)
     for more in ((), ("measure.seeds=2",)):
@@ -212,11 +275,19 @@ def test_a_damaged_file_is_a_sentence_and_stays_as_it_is(name: str, damage: str,
             continue
         said = run(*BOTH, *more, cwd=tmp_path)
         assert said.status == 2 and len(said.err.splitlines()) == 1, said
-        assert str(path.relative_to(tmp_path)) in said.err and ("move it away" in said.err or "cannot be read" in said.err)
+        assert str(path.relative_to(tmp_path)) in said.err and (
+            "move it away" in said.err or "cannot be read" in said.err
+        )
     after = files(tmp_path)
-    assert all(after[key] == value for key, value in before.items() if path.parent.name in key and path.name in key)
-    assert after[str((path.parent / "trainings.parquet").relative_to(tmp_path))] == \
-        before[str((path.parent / "trainings.parquet").relative_to(tmp_path))]
+    assert all(
+        after[key] == value
+        for key, value in before.items()
+        if path.parent.name in key and path.name in key
+    )
+    assert (
+        after[str((path.parent / "trainings.parquet").relative_to(tmp_path))]
+        == before[str((path.parent / "trainings.parquet").relative_to(tmp_path))]
+    )
     assert not list(tmp_path.rglob("claim.json")) and not list(tmp_path.rglob(".*"))
 
 
@@ -230,23 +301,35 @@ def test_a_flipped_bit_in_the_results_is_found_or_harmless(measured, tmp_path) -
         try:
             read = cell.rows()
         except UserError as error:
-            assert "cannot be read as a results table" in str(error) or "is not a results table" in str(error)
+            assert "cannot be read as a results table" in str(
+                error
+            ) or "is not a results table" in str(error)
             found += 1
             continue
-        assert [row["risk"] for row in read] == [row["risk"] for row in rows] if "risk" in read[0] else True, place
+        assert (
+            [row["risk"] for row in read] == [row["risk"] for row in rows]
+            if "risk" in read[0]
+            else True
+        ), place
     assert found > len(places) / 3
 
 
 def test_a_table_of_something_else_is_not_taken_for_results(measured, tmp_path) -> None:
     path = copy_of(measured, tmp_path)["learner"] / "trainings.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), path)
-    assert "trainings.parquet: is not a results table, it has no kind, n, seed, risk" in run(*BOTH, cwd=tmp_path).sentence
+    assert (
+        "trainings.parquet: is not a results table, it has no kind, n, seed, risk"
+        in run(*BOTH, cwd=tmp_path).sentence
+    )
 
 
 def test_a_changed_configuration_is_noticed(measured, tmp_path) -> None:
     path = copy_of(measured, tmp_path)["learner"] / "config.yaml"
     path.write_text(path.read_text().replace("  d: 4", "  d: 5"))
-    assert "config.yaml: does not describe this cell, so it was changed; move it away" in run(*BOTH, cwd=tmp_path).sentence
+    assert (
+        "config.yaml: does not describe this cell, so it was changed; move it away"
+        in run(*BOTH, cwd=tmp_path).sentence
+    )
 
 
 def test_a_hostile_stored_configuration_is_not_executed(measured, tmp_path) -> None:
@@ -259,7 +342,8 @@ def test_a_hostile_stored_configuration_is_not_executed(measured, tmp_path) -> N
     assert not (tmp_path / "pwned").exists()
 
 
-# --- checkpoints ---------------------------------------------------------------------------------------------------------------------
+# --- checkpoints --------------------------------------------------------------------------------
+
 
 class Hostile:
     def __init__(self, path: Path) -> None:
@@ -271,8 +355,14 @@ class Hostile:
 
 def good_checkpoint(**changes) -> dict:
     stack = 4
-    state = {"params": {"bias": torch.zeros(stack, 1)}, "best": {"bias": torch.zeros(stack, 1)}, "optimizer": {},
-             "counters": {"phase": torch.zeros(stack, dtype=torch.int64)}, "risks": {"train": torch.zeros(stack)}, "records": [{}] * stack}
+    state = {
+        "params": {"bias": torch.zeros(stack, 1)},
+        "best": {"bias": torch.zeros(stack, 1)},
+        "optimizer": {},
+        "counters": {"phase": torch.zeros(stack, dtype=torch.int64)},
+        "risks": {"train": torch.zeros(stack)},
+        "records": [{}] * stack,
+    }
     trainings = [(n, seed, "training", None) for seed in (0, 1) for n in (16, 32)]
     return {"trainings": trainings, "longer": 1, "seconds": 0.0, "state": state, **changes}
 
@@ -307,9 +397,11 @@ CHECKPOINTS = {
 
 
 def test_what_the_damaged_checkpoints_are_made_of_is_accepted_when_whole() -> None:
-    from bfc.stacks import Asked, _begun
-
-    assert _begun(torch.load(io.BytesIO(zipped()), weights_only=True)) == [Asked(Training(n, seed)) for seed in (0, 1) for n in (16, 32)]
+    checkpoint = _parse_checkpoint(torch.load(io.BytesIO(zipped()), weights_only=True))
+    assert checkpoint is not None
+    assert checkpoint.requests == [
+        TrainingRequest(Training(n, seed)) for seed in (0, 1) for n in (16, 32)
+    ]
 
 
 @pytest.mark.parametrize("damage", CHECKPOINTS)
@@ -318,7 +410,11 @@ def test_a_damaged_checkpoint_costs_its_work_only(damage: str, measured, tmp_pat
     (folder / "checkpoint.pt").write_bytes(CHECKPOINTS[damage])
     before = table(folder, drop=())
     done = run(*BOTH, "measure.seeds=2", cwd=tmp_path)
-    assert done.status == 0 and "2 rows stored, 1 new" in done.out and "its stack starts again" in done.out, done
+    assert (
+        done.status == 0
+        and "2 rows stored, 1 new" in done.out
+        and "its stack starts again" in done.out
+    ), done
     assert table(folder, drop=())[:1] == before and not (folder / "checkpoint.pt").exists()
 
 
@@ -326,29 +422,51 @@ def test_a_damaged_checkpoint_costs_its_work_only(damage: str, measured, tmp_pat
 def test_a_hostile_checkpoint_is_not_executed(form: str, measured, tmp_path) -> None:
     folder = copy_of(measured, tmp_path)["learner"]
     hostile = {"trainings": Hostile(tmp_path / "pwned")}
-    (folder / "checkpoint.pt").write_bytes(saved(hostile) if form == "torch" else pickle.dumps(hostile))
+    (folder / "checkpoint.pt").write_bytes(
+        saved(hostile) if form == "torch" else pickle.dumps(hostile)
+    )
     pickle.loads(pickle.dumps(Hostile(tmp_path / "proof")))
     assert (tmp_path / "proof").exists(), "the attack itself works"
     done = run(*BOTH, "measure.seeds=2", cwd=tmp_path)
-    assert done.status == 0 and "its stack starts again" in done.out and "2 rows stored, 1 new" in done.out
+    assert (
+        done.status == 0
+        and "its stack starts again" in done.out
+        and "2 rows stored, 1 new" in done.out
+    )
     assert not (tmp_path / "pwned").exists()
 
 
-def test_a_checkpoint_that_cannot_be_written_does_not_stop_the_training(tmp_path, monkeypatch) -> None:
+def test_a_checkpoint_that_cannot_be_written_does_not_stop_the_training(
+    tmp_path, monkeypatch
+) -> None:
     plain = Path.write_bytes
-    monkeypatch.setattr(Path, "write_bytes", lambda path, data: full_disk() if "checkpoint" in path.name else plain(path, data))
+    monkeypatch.setattr(
+        Path,
+        "write_bytes",
+        lambda path, data: full_disk() if "checkpoint" in path.name else plain(path, data),
+    )
     done = run(*TINY, "compute.checkpoint_seconds=0", cwd=tmp_path)
-    assert done.status == 0 and "training goes on without a checkpoint" in done.out and "4 rows stored, 4 new" in done.out
+    assert (
+        done.status == 0
+        and "training goes on without a checkpoint" in done.out
+        and "4 rows stored, 4 new" in done.out
+    )
 
 
-# --- claims --------------------------------------------------------------------------------------------------------------------------
+# --- claims -------------------------------------------------------------------------------------
+
 
 def claim_by(cell: Cell, age: float = 0.0, **changes) -> Path:
     """A claim as another process would have left it."""
     cell.path.mkdir(parents=True, exist_ok=True)
     path = cell.path / "claim.json"
-    mine = {"host": socket.gethostname(), "space": lease.process_space(), "pid": os.getpid(), "started": lease.start_of(os.getpid()),
-            "token": "theirs"}
+    mine = {
+        "host": socket.gethostname(),
+        "space": lease.process_space(),
+        "pid": os.getpid(),
+        "started": lease.start_of(os.getpid()),
+        "token": "theirs",
+    }
     path.write_text(json.dumps({**mine, **changes}))
     os.utime(path, (time.time() - age, time.time() - age))
     return path
@@ -357,8 +475,13 @@ def claim_by(cell: Cell, age: float = 0.0, **changes) -> Path:
 def test_a_claim_is_held_and_given_back(cell) -> None:
     with cell.claim():
         assert json.loads((cell.path / "claim.json").read_text())["pid"] == os.getpid()
-        with pytest.raises(UserError, match=rf"is being measured by process {os.getpid()} on .*; wait for it or stop it"), \
-                Cell(cell.path).claim():
+        with (
+            pytest.raises(
+                UserError,
+                match=rf"is being measured by process {os.getpid()} on .*; wait for it or stop it",
+            ),
+            Cell(cell.path).claim(),
+        ):
             pytest.fail("two hold it")
     assert not (cell.path / "claim.json").exists()
     with pytest.raises(ZeroDivisionError), cell.claim():
@@ -367,13 +490,21 @@ def test_a_claim_is_held_and_given_back(cell) -> None:
 
 
 def test_a_second_process_is_refused_with_a_sentence(tmp_path) -> None:
-    spec = config.cells(config.load(container(*TINY)))[0]
+    spec = cell_specs(load_job(container(*TINY)))[0]
     cell = Store(tmp_path / "results").cell(spec.cell_id)
-    other = subprocess.Popen([sys.executable, "-c", HOLD, str(cell.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(cell.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert other.stdout.readline() == "held\n"
         sentence = run(*TINY, cwd=tmp_path).sentence
-        assert f"results/{spec.cell_id}: is being measured by process {other.pid} on {socket.gethostname()}; wait for it" in sentence
+        assert (
+            f"results/{spec.cell_id}: is being measured by process {other.pid} on {socket.gethostname()}; wait for it"
+            in sentence
+        )
         assert set(files(tmp_path)) == {f"results/{spec.cell_id}/claim.json"}
     finally:
         other.kill()
@@ -388,7 +519,7 @@ def test_a_second_process_is_refused_with_a_sentence(tmp_path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from bfc.store import Cell
+from bfc.store.cells import Cell
 with Cell(Path(sys.argv[1])).claim():
     print("held", flush=True)
     sys.stdin.read()
@@ -417,8 +548,17 @@ def test_a_claim_of_a_zombie_is_taken_over(cell) -> None:
     zombie.wait()
 
 
-@pytest.mark.parametrize("changes", [{"host": "elsewhere"}, {"space": "another boot or container"}, {"host": "elsewhere", "pid": 1}])
-def test_a_claim_of_another_host_is_respected_until_its_heartbeat_is_old(changes: dict, cell) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host": "elsewhere"},
+        {"space": "another boot or container"},
+        {"host": "elsewhere", "pid": 1},
+    ],
+)
+def test_a_claim_of_another_host_is_respected_until_its_heartbeat_is_old(
+    changes: dict, cell
+) -> None:
     for age in (0.0, lease.HEARTBEAT, lease.LEASE - 20):
         claim_by(cell, age, **changes)
         with pytest.raises(UserError, match="is being measured by process"), cell.claim():
@@ -429,7 +569,9 @@ def test_a_claim_of_another_host_is_respected_until_its_heartbeat_is_old(changes
         assert "theirs" not in (cell.path / "claim.json").read_text()
 
 
-@pytest.mark.parametrize("text", ["", "not json", "[]", "{}", '{"host": 1}', '{"host": "x", "pid": "y"}'])
+@pytest.mark.parametrize(
+    "text", ["", "not json", "[]", "{}", '{"host": 1}', '{"host": "x", "pid": "y"}']
+)
 def test_a_claim_that_cannot_be_read_is_respected_for_a_while(text: str, cell) -> None:
     for age, held in ((0.0, True), (lease.LEASE + 20, False)):
         path = claim_by(cell)
@@ -456,19 +598,24 @@ def test_a_heart_beats_while_a_claim_is_held(cell, monkeypatch) -> None:
 
 
 def test_results_are_not_written_under_a_claim_that_was_lost(cell) -> None:
-    """A process that stood still (suspended, a stalled file system) for longer than the lease has lost its cell to another."""
+    """A process that stood still (suspended, a stalled file system) for longer than the lease has
+    lost its cell to another."""
     with cell.claim():
         cell.write_rows([ROW])
         claim_by(cell)
         for write in (lambda: cell.write_rows([]), lambda: cell.save_checkpoint({})):
             with pytest.raises(UserError, match="another process has taken over this cell"):
                 write()
-    assert len(cell.rows()) == 1 and "theirs" in (cell.path / "claim.json").read_text(), "the other's claim is left alone"
+    assert len(cell.rows()) == 1 and "theirs" in (cell.path / "claim.json").read_text(), (
+        "the other's claim is left alone"
+    )
 
 
-def test_a_job_of_a_sweep_waits_for_a_cell_that_another_measures(tmp_path, monkeypatch, capsys) -> None:
-    job = config.load({**container(*TINY), "results": str(tmp_path / "results")})
-    spec = config.cells(job)[0]
+def test_a_job_of_a_sweep_waits_for_a_cell_that_another_measures(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    job = load_job({**container(*TINY), "results": str(tmp_path / "results")})
+    spec = cell_specs(job)[0]
     cell = Store(job.results).cell(spec.cell_id)
     path, looks = claim_by(cell, pid=1, started=lease.start_of(1)), []
 
@@ -483,8 +630,8 @@ def test_a_job_of_a_sweep_waits_for_a_cell_that_another_measures(tmp_path, monke
 
 
 def test_a_job_that_waited_finds_the_work_done(tmp_path, monkeypatch) -> None:
-    job = config.load({**container(*TINY), "results": str(tmp_path / "results")})
-    spec = config.cells(job)[0]
+    job = load_job({**container(*TINY), "results": str(tmp_path / "results")})
+    spec = cell_specs(job)[0]
     run_cell(spec, job)
     cell = Store(job.results).cell(spec.cell_id)
     whole = (cell.path / "status.json").read_text()
@@ -496,7 +643,9 @@ def test_a_job_that_waited_finds_the_work_done(tmp_path, monkeypatch) -> None:
         path.unlink()
 
     monkeypatch.setattr(lease.time, "sleep", sleep)
-    monkeypatch.setattr("bfc.run._Run", lambda *_: pytest.fail("ran again"))
+    monkeypatch.setattr(
+        "bfc.experiment.cell_runner.LearnerRun", lambda *_: pytest.fail("ran again")
+    )
     assert run_cell(spec, job, wait=True).computed == 0
 
 
@@ -504,7 +653,7 @@ RACE = """
 import contextlib, sys, time
 from pathlib import Path
 from bfc.errors import UserError
-from bfc.store import Cell
+from bfc.store.cells import Cell
 import psutil
 root, start = Path(sys.argv[1]), float(sys.argv[2])
 with contextlib.ExitStack() as held:
@@ -523,7 +672,8 @@ with contextlib.ExitStack() as held:
 
 
 def test_of_eight_processes_exactly_one_gets_a_claim(tmp_path) -> None:
-    """Sixty cells at once, a third free, a third with the claim of a dead process and a third with an old one of another host."""
+    """Sixty cells at once, a third free, a third with the claim of a dead process and a third with
+    an old one of another host."""
     root = tmp_path / "results"
     for i in range(60):
         cell = Store(root).cell(f"{i:03d}")
@@ -533,8 +683,16 @@ def test_of_eight_processes_exactly_one_gets_a_claim(tmp_path) -> None:
         elif i % 3 == 2:
             claim_by(cell, lease.LEASE + 20, host="elsewhere")
     start = str(time.time() + 3.0)
-    racers = [subprocess.Popen([sys.executable, "-c", RACE, str(root), start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                               env=environment()) for _ in range(8)]
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, str(root), start],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        for _ in range(8)
+    ]
     try:
         won = [racer.stdout.readline().split() for racer in racers]
     finally:
@@ -544,11 +702,14 @@ def test_of_eight_processes_exactly_one_gets_a_claim(tmp_path) -> None:
             racer.stdout.close()
     assert sorted(name for names in won for name in names) == [f"{i:03d}" for i in range(60)]
     assert sum(map(bool, won)) > 1, "there was no race"
-    assert not list(root.rglob("*.json")) and not list(root.rglob(".*")), "all claims are given back"
+    assert not list(root.rglob("*.json")) and not list(root.rglob(".*")), (
+        "all claims are given back"
+    )
 
 
 def test_two_that_find_the_same_dead_claim_do_not_both_take_it(cell, monkeypatch) -> None:
-    """The narrowest moment of the race, held open: the first is about to move the dead claim away when the second comes along."""
+    """The narrowest moment of the race, held open: the first is about to move the dead claim away
+    when the second comes along."""
     claim_by(cell, started="1.00")
     won, plain = [], os.replace
 
@@ -584,7 +745,8 @@ def test_what_a_killed_process_left_half_written_is_swept_up(cell) -> None:
         assert not old.exists() and fresh.exists()
 
 
-# --- disks ---------------------------------------------------------------------------------------------------------------------------
+# --- disks --------------------------------------------------------------------------------------
+
 
 def fill(disk: Path) -> None:
     with contextlib.suppress(OSError), open(disk / "ballast", "ab") as file:
@@ -600,12 +762,17 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(measured, tmp_path, monkeyp
         fill(disk)
         before = files(disk / "results")
         said = run(*BOTH, "results=disk/results", "measure.n=[16,32]", cwd=tmp_path)
-        assert said.status == 2 and said.err.count("\n") == 1 and "No space left on device" in said.err, said
+        assert (
+            said.status == 2 and said.err.count("\n") == 1 and "No space left on device" in said.err
+        ), said
         after = files(disk / "results")
         assert {name: value for name, value in after.items() if name in before} == before
         assert not [name for name in after if "claim" in name or "/." in name]
         (disk / "ballast").unlink()
-        assert "2 rows stored, 1 new" in run(*BOTH, "results=disk/results", "measure.n=[16,32]", cwd=tmp_path).out
+        assert (
+            "2 rows stored, 1 new"
+            in run(*BOTH, "results=disk/results", "measure.n=[16,32]", cwd=tmp_path).out
+        )
         cells = {p.name: table(p) for p in (disk / "results").iterdir()}
     for name in cells:
         reference = table(measured / "results" / name)
@@ -613,9 +780,17 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(measured, tmp_path, monkeyp
 
 
 def test_a_disk_that_fills_during_training_loses_only_the_stack(tmp_path, monkeypatch) -> None:
-    """It fills when the second of four stacks is stored; nothing can be written from then on, checkpoints included."""
+    """It fills when the second of four stacks is stored; nothing can be written from then on,
+    checkpoints included."""
     disk, stored = tmp_path / "disk", []
-    many = (*TINY, "results=disk/results", "measure.seeds=40", "measure.n=16", "compute.stack=10", "compute.checkpoint_seconds=0")
+    many = (
+        *TINY,
+        "results=disk/results",
+        "measure.seeds=40",
+        "measure.n=16",
+        "compute.stack=10",
+        "compute.checkpoint_seconds=0",
+    )
     plain = Cell.drop_checkpoint
 
     def drop(cell: Cell) -> None:
@@ -628,8 +803,14 @@ def test_a_disk_that_fills_during_training_loses_only_the_stack(tmp_path, monkey
         monkeypatch.setattr(Cell, "drop_checkpoint", drop)
         said = run(*many, cwd=tmp_path)
         assert said.status == 2 and said.err.count("\n") == 1, said
-        assert "trainings.parquet: cannot be written (No space left on device); what was stored before is untouched" in said.err
-        assert "checkpoint.pt: cannot be written" in said.out and "training goes on without a checkpoint" in said.out
+        assert (
+            "trainings.parquet: cannot be written (No space left on device); what was stored before is untouched"
+            in said.err
+        )
+        assert (
+            "checkpoint.pt: cannot be written" in said.out
+            and "training goes on without a checkpoint" in said.out
+        )
         monkeypatch.setattr(Cell, "drop_checkpoint", plain)
         cell = next((disk / "results").iterdir())
         assert stored == [10, 20] and len(Cell(cell).rows()) == 20
@@ -649,5 +830,8 @@ def test_a_store_that_can_only_be_read_serves_what_it_has(tmp_path, monkeypatch)
         assert "4 rows stored, 0 new" in run(*TINY, "results=disk/results", cwd=tmp_path).out
         for more in ("measure.seeds=3", "target.d=5", "measure.seeds=[1]"):
             sentence = run(*TINY, "results=disk/results", more, cwd=tmp_path).sentence
-            assert "disk/results/" in sentence and "cannot be written (Read-only file system)" in sentence
+            assert (
+                "disk/results/" in sentence
+                and "cannot be written (Read-only file system)" in sentence
+            )
         assert files(disk) == before

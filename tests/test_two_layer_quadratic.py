@@ -1,4 +1,5 @@
-"""The two-layer quadratic network against its formula by scalars, against least squares on the monomials it can represent."""
+"""The two-layer quadratic network against its formula by scalars, against least squares on the
+monomials it can represent."""
 
 from __future__ import annotations
 
@@ -8,15 +9,20 @@ import pytest
 import torch
 
 from bfc.baselines.monomials import products
-from bfc.engine.loop import Recipe, train
-from bfc.engine.optimizers import Adam
+from bfc.engine.recipe import Recipe
+from bfc.engine.trainer import train
 from bfc.errors import UserError
-from bfc.learners.schedules import Phase, Schedule
 from bfc.learners.two_layer_quadratic import TwoLayerQuadratic
+from bfc.optimizers.base import Adam
+from bfc.schedules import Phase, Schedule
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
 from bfc.types import Training
 
-SCHEDULE = Schedule(phases=(Phase(train=("level{2..l}", "bias"), name="level{l}", each="level"),), steps=600, check_every=100)
+SCHEDULE = Schedule(
+    phases=(Phase(train=("level{2..l}", "bias"), name="level{l}", each="level"),),
+    steps=600,
+    check_every=100,
+)
 
 
 def test_outputs_by_scalars():
@@ -26,20 +32,38 @@ def test_outputs_by_scalars():
     x = draw.inputs("train", torch.arange(7).expand(2, -1))
     found = learner.forward(params, x, frozenset(learner.groups(target)))
     for r in range(2):
-        square = [[sum(float(params["W"][r, m, i] * x[r, b, i]) for i in range(3)) ** 2 for b in range(7)] for m in range(4)]
+        square = [
+            [sum(float(params["W"][r, m, i] * x[r, b, i]) for i in range(3)) ** 2 for b in range(7)]
+            for m in range(4)
+        ]
         for b in range(7):
-            want = float(params["bias"][r]) + sum(float(params["v"][r, i] * x[r, b, i]) for i in range(3))
-            want += sum(float(params["a"][r, m]) * (square[m][b] - sum(square[m]) / 7) for m in range(4))
+            want = float(params["bias"][r]) + sum(
+                float(params["v"][r, i] * x[r, b, i]) for i in range(3)
+            )
+            want += sum(
+                float(params["a"][r, m]) * (square[m][b] - sum(square[m]) / 7) for m in range(4)
+            )
             assert float(found[r, b]) == pytest.approx(want, rel=1e-9)
-    assert torch.equal(learner.forward(params, x, frozenset({"bias"})), params["bias"].expand(-1, 7))
+    assert torch.equal(
+        learner.forward(params, x, frozenset({"bias"})), params["bias"].expand(-1, 7)
+    )
 
 
 @pytest.mark.parametrize("L", [2, 3])
 def test_it_learns_degree_2_and_ends_at_the_share_above(L):
-    """On fresh data, the risk of least squares on all monomials of degree 2: none for a target of degree 2."""
+    """On fresh data, the risk of least squares on all monomials of degree 2: none for a target of
+    degree 2."""
     target = QuadraticDenseNet(d=5, L=L, widths=(2,) * (L - 1))
-    records = train(Recipe(target, TwoLayerQuadratic(width=16), SCHEDULE, Adam(lr=0.02, batch=256, warmup=50), test=8192),
-                    [Training(0, seed) for seed in range(3)])
+    records = train(
+        Recipe(
+            target,
+            TwoLayerQuadratic(width=16),
+            SCHEDULE,
+            Adam(lr=0.02, batch=256, warmup=50),
+            test=8192,
+        ),
+        [Training(0, seed) for seed in range(3)],
+    )
     draw = target.draw([0, 1, 2], torch.float64)
     x = draw.inputs("test", torch.arange(1 << 17).expand(3, -1))
     for r, record in enumerate(records):
@@ -47,7 +71,10 @@ def test_it_learns_degree_2_and_ends_at_the_share_above(L):
         residual = y - phi @ torch.linalg.lstsq(phi, y.unsqueeze(1)).solution.squeeze(1)
         floor = float(residual.square().mean() / draw.variance[r])
         assert (floor < 1e-20) == (L == 2)
-        assert record["risk"] == pytest.approx(floor, abs=0.005 if L == 2 else 0.05), (record["risk"], floor)
+        assert record["risk"] == pytest.approx(floor, abs=0.005 if L == 2 else 0.05), (
+            record["risk"],
+            floor,
+        )
 
 
 @pytest.mark.parametrize(("field", "value"), [("width", 0), ("init", 0.0), ("init", math.inf)])

@@ -9,8 +9,8 @@ BLOCK, HEADER = 32768, 7
 
 
 def records(path: Path) -> list:
-    """The records of an offline run: a LevelDB log (blocks of 32 KiB; chunks of crc, length, type) of protocol buffers; a torn
-    record at the end, of a run that is being written, is left out."""
+    """The records of an offline run: a LevelDB log (blocks of 32 KiB; chunks of crc, length, type)
+    of protocol buffers; a torn record at the end, of a run that is being written, is left out."""
     from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record
 
@@ -48,7 +48,11 @@ def runs(folder: Path) -> dict[str, list[Path]]:
 
 def history(path: Path) -> list[dict]:
     """The logged records, in order, without those that hold no row."""
-    told = [plain(record.history.item) | {"_step": record.history.step.num} for record in records(path) if record.HasField("history")]
+    told = [
+        plain(record.history.item) | {"_step": record.history.step.num}
+        for record in records(path)
+        if record.HasField("history")
+    ]
     return [row for row in told if "risk" in row]
 
 

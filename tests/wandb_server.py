@@ -1,6 +1,7 @@
-"""A W&B server on loopback, as far as a run needs one: runs with their configuration and history (which is what resuming reads), files,
-artifacts, and the hand-out of trials to an agent. It can be slow, refuse, or ask to be left alone for a while. What it does not know
-it answers with nothing, as the client allows for."""
+"""A W&B server on loopback, as far as a run needs one: runs with their configuration and history
+(which is what resuming reads), files, artifacts, and the hand-out of trials to an agent. It can be
+slow, refuse, or ask to be left alone for a while. What it does not know it answers with nothing, as
+the client allows for."""
 
 import base64
 import gzip
@@ -14,7 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class State:
-    """What was sent, run by run: ``runs[(project, id)]`` holds ``history`` (a mapping per line), ``summary``, ``config`` ..."""
+    """What was sent, run by run: ``runs[(project, id)]`` holds ``history`` (a mapping per line),
+    ``summary``, ``config`` ..."""
 
     def __init__(self) -> None:
         self.runs: dict[tuple[str, str], dict] = {}
@@ -34,7 +36,10 @@ class State:
         return sum(name == operation for _, name in self.requests)
 
     def run(self, project: str, name: str) -> dict:
-        return self.runs.setdefault((project, name), {"lines": {}, "history": {}, "starts": 0, "summary": {}, "config": {}, "exit": None})
+        return self.runs.setdefault(
+            (project, name),
+            {"lines": {}, "history": {}, "starts": 0, "summary": {}, "config": {}, "exit": None},
+        )
 
     def graphql(self, query: str, told: dict) -> dict:
         operation = (re.search(r"(?:query|mutation)\s+(\w+)", query) or [None, ""])[1]
@@ -43,34 +48,79 @@ class State:
         return {"data": answer(told)}
 
     def on_Viewer(self, _: dict) -> dict:
-        return {"viewer": {"id": "u", "entity": "me", "username": "me", "name": "me", "email": "", "admin": False, "flags": "{}",
-                           "deletedAt": None, "apiKeys": {"edges": []}, "teams": {"edges": []}}}
+        return {
+            "viewer": {
+                "id": "u",
+                "entity": "me",
+                "username": "me",
+                "name": "me",
+                "email": "",
+                "admin": False,
+                "flags": "{}",
+                "deletedAt": None,
+                "apiKeys": {"edges": []},
+                "teams": {"edges": []},
+            }
+        }
 
     on_GetDefaultEntity = on_Viewer
 
     def _bucket(self, project: str, name: str) -> dict:
         run = self.run(project, name)
         lines = [json.dumps(run["history"][i]) for i in sorted(run["history"])]
-        return {"id": f"{project}/{name}", "name": name, "displayName": run.get("displayName"), "description": None, "sweepName": None,
-                "project": {"id": project, "name": project, "entity": {"id": "me", "name": "me"}},
-                "config": json.dumps(run["config"]), "summaryMetrics": json.dumps(run["summary"]), "historyLineCount": len(lines),
-                "historyTail": json.dumps(lines[-1:]), "eventsLineCount": 0, "eventsTail": "[]", "logLineCount": 0, "tags": run.get("tags"),
-                "notes": None, "wandbConfig": json.dumps({"t": {"1": []}}) if run["config"] else None}
+        return {
+            "id": f"{project}/{name}",
+            "name": name,
+            "displayName": run.get("displayName"),
+            "description": None,
+            "sweepName": None,
+            "project": {"id": project, "name": project, "entity": {"id": "me", "name": "me"}},
+            "config": json.dumps(run["config"]),
+            "summaryMetrics": json.dumps(run["summary"]),
+            "historyLineCount": len(lines),
+            "historyTail": json.dumps(lines[-1:]),
+            "eventsLineCount": 0,
+            "eventsTail": "[]",
+            "logLineCount": 0,
+            "tags": run.get("tags"),
+            "notes": None,
+            "wandbConfig": json.dumps({"t": {"1": []}}) if run["config"] else None,
+        }
 
     def on_RunResumeStatus(self, told: dict) -> dict:
         known = (told["project"], told["name"]) in self.runs
         bucket = self._bucket(told["project"], told["name"]) if known else None
-        return {"model": {"id": told["project"], "name": told["project"], "entity": {"id": "me", "name": "me"}, "bucket": bucket}}
+        return {
+            "model": {
+                "id": told["project"],
+                "name": told["project"],
+                "entity": {"id": "me", "name": "me"},
+                "bucket": bucket,
+            }
+        }
 
     def on_UpsertBucket(self, told: dict) -> dict:
         run = self.run(told["project"], told["name"])
         run["starts"] += 1
-        run.update({key: value for key, value in told.items() if value is not None and key != "config"})
+        run.update(
+            {key: value for key, value in told.items() if value is not None and key != "config"}
+        )
         run["config"] = json.loads(told.get("config") or "{}")
-        return {"upsertBucket": {"bucket": self._bucket(told["project"], told["name"]), "inserted": run["starts"] == 1}}
+        return {
+            "upsertBucket": {
+                "bucket": self._bucket(told["project"], told["name"]),
+                "inserted": run["starts"] == 1,
+            }
+        }
 
     def on_CreateRunFiles(self, told: dict) -> dict:
-        files = [{"name": name, "uploadUrl": f"{self.address}/storage/{told['project']}/{told['run']}/{name}"} for name in told["files"]]
+        files = [
+            {
+                "name": name,
+                "uploadUrl": f"{self.address}/storage/{told['project']}/{told['run']}/{name}",
+            }
+            for name in told["files"]
+        ]
         return {"createRunFiles": {"runID": told["run"], "uploadHeaders": [], "files": files}}
 
     def on_ArtifactType(self, told: dict) -> dict:
@@ -78,11 +128,20 @@ class State:
         return {"project": {"artifact": {"artifactType": {"name": kind}}}}
 
     def on_CreateArtifact(self, told: dict) -> dict:
-        return {"createArtifact": {"artifact": {"id": uuid.uuid4().hex, "state": "COMMITTED", "artifactSequence": {
-            "id": "s", "latestArtifact": None}}}}
+        return {
+            "createArtifact": {
+                "artifact": {
+                    "id": uuid.uuid4().hex,
+                    "state": "COMMITTED",
+                    "artifactSequence": {"id": "s", "latestArtifact": None},
+                }
+            }
+        }
 
     def on_UpsertView2(self, told: dict) -> dict:
-        view = self.views.setdefault(told.get("id") or base64.b64encode(f"View:{len(self.views)}".encode()).decode(), {})
+        view = self.views.setdefault(
+            told.get("id") or base64.b64encode(f"View:{len(self.views)}".encode()).decode(), {}
+        )
         view.update({key: value for key, value in told.items() if value is not None})
         view["id"] = next(key for key, other in self.views.items() if other is view)
         return {"upsertView": {"view": self._view(view), "inserted": True}}
@@ -90,33 +149,80 @@ class State:
     on_upsertView = on_UpsertView2
 
     def _view(self, view: dict) -> dict:
-        project = {"id": view["projectName"], "name": view["projectName"], "entityName": view["entityName"]}
-        return {**view, "project": project, "createdAt": "2026-01-01T00:00:00", "updatedAt": "2026-01-01T00:00:00"}
+        project = {
+            "id": view["projectName"],
+            "name": view["projectName"],
+            "entityName": view["entityName"],
+        }
+        return {
+            **view,
+            "project": project,
+            "createdAt": "2026-01-01T00:00:00",
+            "updatedAt": "2026-01-01T00:00:00",
+        }
 
     def on_View(self, told: dict) -> dict:
-        nodes = [{"node": self._view(view)} for view in self.views.values() if view["name"] == told["viewName"]]
+        nodes = [
+            {"node": self._view(view)}
+            for view in self.views.values()
+            if view["name"] == told["viewName"]
+        ]
         return {"project": {"allViews": {"edges": nodes}}}
 
     def on_SpecificReport(self, told: dict) -> dict:
-        view = next((view for key, view in self.views.items() if key.strip("=") == told["reportId"].strip("=")), None)
+        view = next(
+            (
+                view
+                for key, view in self.views.items()
+                if key.strip("=") == told["reportId"].strip("=")
+            ),
+            None,
+        )
         return {"view": view and self._view(view)}
 
     def on_SweepWithRuns(self, told: dict) -> dict:
-        return {"project": {"sweep": {"id": "s", "name": told["sweep"], "method": "random", "state": "RUNNING", "description": None,
-                                      "config": self.sweep, "createdAt": "2026-01-01T00:00:00", "heartbeatAt": None, "updatedAt": None,
-                                      "earlyStopJobRunning": False, "bestLoss": None, "controller": None, "scheduler": None,
-                                      "runs": {"edges": []}}}}
+        return {
+            "project": {
+                "sweep": {
+                    "id": "s",
+                    "name": told["sweep"],
+                    "method": "random",
+                    "state": "RUNNING",
+                    "description": None,
+                    "config": self.sweep,
+                    "createdAt": "2026-01-01T00:00:00",
+                    "heartbeatAt": None,
+                    "updatedAt": None,
+                    "earlyStopJobRunning": False,
+                    "bestLoss": None,
+                    "controller": None,
+                    "scheduler": None,
+                    "runs": {"edges": []},
+                }
+            }
+        }
 
     def on_CreateAgent(self, _: dict) -> dict:
         return {"createAgent": {"agent": {"id": "agent"}}}
 
     def on_Heartbeat(self, told: dict) -> dict:
         running = json.loads(told.get("runState") or "{}")
-        commands = [self.trials.pop(0)] if self.trials and not running else [] if running else [{"type": "exit"}]
+        commands = (
+            [self.trials.pop(0)]
+            if self.trials and not running
+            else []
+            if running
+            else [{"type": "exit"}]
+        )
         return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(commands)}}
 
     def on_GetProjects(self, _: dict) -> dict:
-        return {"models": {"pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}, "edges": []}}
+        return {
+            "models": {
+                "pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False},
+                "edges": [],
+            }
+        }
 
     def stream(self, project: str, name: str, body: dict) -> dict:
         run = self.run(project, name)

@@ -11,13 +11,18 @@ from analysis.evidence import Evidence
 from analysis.style import COLOURS, MARKERS, Look
 
 ORDER = 22
-PARTS = {"loss": "risk", "perfect": "perfect first layer", "discretisation": "discretisation", "cross": "|cross term|",
-         "norm_sd": "sd(F/‖x‖)/mean"}
+PARTS = {
+    "loss": "risk",
+    "perfect": "perfect first layer",
+    "discretisation": "discretisation",
+    "cross": "|cross term|",
+    "norm_sd": "sd(F/‖x‖)/mean",
+}
 
 
 def loss_decomposition(evidence: Evidence) -> Iterator[Chart]:
-    """Medians over seeds against the step of the risk and its three parts, and of the relative spread of F/‖x‖; a panel per line at its
-    largest d. Drawn where the mean-field probe looked."""
+    """Medians over seeds against the step of the risk and its three parts, and of the relative
+    spread of F/‖x‖; a panel per line at its largest d. Drawn where the mean-field probe looked."""
     looks = evidence.traces
     if any(name not in looks for name in PARTS):
         return
@@ -29,8 +34,19 @@ def loss_decomposition(evidence: Evidence) -> Iterator[Chart]:
         for k, (name, text) in enumerate(PARTS.items()):
             data = pd.DataFrame({"x": medians.index, "y": medians[name].to_numpy()})
             series.append(Series(text, Look(COLOURS[k], MARKERS[k], "-"), data, "curve", text))
-        columns.append([Panel(series, Axis("step"), Axis("error over Var f*"), f"{line}, d = {own['d'].iloc[0]}")])
+        columns.append(
+            [
+                Panel(
+                    series,
+                    Axis("step"),
+                    Axis("error over Var f*"),
+                    f"{line}, d = {own['d'].iloc[0]}",
+                )
+            ]
+        )
     if columns:
-        caption = ("The risk E(f − f*)²/Var f* and its parts during training (medians over seeds): that of the same network with a perfect "
-                   "first layer, the discretisation error of the first layer, and the size of their cross term.")
+        caption = (
+            "The risk E(f − f*)²/Var f* and its parts during training (medians over seeds): that of the same network with a perfect "
+            "first layer, the discretisation error of the first layer, and the size of their cross term."
+        )
         yield Chart("loss-decomposition", caption, columns, (2.8,))

@@ -12,8 +12,8 @@ ORDER = 21
 
 
 def risk_against_depth(evidence: Evidence) -> Iterator[Chart]:
-    """Median risk with quartiles over seeds against the depth L, a panel per d, of trainings on fresh samples, where a study measured more
-    than one L at that d."""
+    """Median risk with quartiles over seeds against the depth L, a panel per d, of trainings on
+    fresh samples, where a study measured more than one L at that d."""
     rows = evidence.trainings
     if rows.empty or "fresh" not in rows:
         return
@@ -28,9 +28,16 @@ def risk_against_depth(evidence: Evidence) -> Iterator[Chart]:
             series = []
             for line, part in cell.groupby("line"):
                 bands = median_band(part, "L", "risk")
-                series += [Series(line, evidence.looks[line], bands, "line"),
-                           Series(line, evidence.looks[line], bands, "points", line)]
-            axis = Axis("depth L (polynomial degree)", log=False, ticks=ticks, range=(min(ticks) - 0.3, max(ticks) + 0.3))
+                series += [
+                    Series(line, evidence.looks[line], bands, "line"),
+                    Series(line, evidence.looks[line], bands, "points", line),
+                ]
+            axis = Axis(
+                "depth L (polynomial degree)",
+                log=False,
+                ticks=ticks,
+                range=(min(ticks) - 0.3, max(ticks) + 0.3),
+            )
             columns.append([Panel(series, axis, Axis("relative test risk"), f"d = {d}")])
         if columns:
             caption = f"What is left at each depth, fresh samples, {target}. Medians with quartiles over seeds."

@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.chosen import chosen
 from analysis.evidence import Evidence, Finding, band, nothing
-from analysis.norms import norm_column, over_floor
+from analysis.filters import chosen
+from analysis.path_norm import norm_column, over_floor
 
 QUANTITY = "smallest risk over the certified floor of its norm"
 
 
-def above_floor(evidence: Evidence, method: str, where: Mapping[str, Any] | None = None, at_least: float = 1.0) -> Finding:
-    """The risk of every training over the certified floor of its own path norm, under the law it was trained on; the smallest ratio is
-    judged. The floor is a theorem about the quantile law, so a ratio below 1 would mean a fault, or a test set that is too small."""
+def above_floor(
+    evidence: Evidence, method: str, where: Mapping[str, Any] | None = None, at_least: float = 1.0
+) -> Finding:
+    """The risk of every training over the certified floor of its own path norm, under the law it
+    was trained on; the smallest ratio is judged. The floor is a theorem about the quantile law, so
+    a ratio below 1 would mean a fault, or a test set that is too small."""
     rows = chosen(evidence, method, where)
     name = norm_column(rows)
     rows = rows[rows[name].notna() & rows["risk"].notna()] if name else rows.iloc[:0]
     if rows.empty:
         return nothing(f"no path norm of {method}")
     ratio = over_floor(rows, name)
-    return band(ratio.min(), ratio.min(), ratio.min(), at_least, float("inf"), f"smallest of {len(ratio)} trainings")
+    return band(
+        ratio.min(),
+        ratio.min(),
+        ratio.min(),
+        at_least,
+        float("inf"),
+        f"smallest of {len(ratio)} trainings",
+    )

@@ -12,14 +12,25 @@ QUANTITY = "median risk over its bound, at most 1"
 
 
 def agnostic_bound(evidence: Evidence, method: str, gamma: float, eps: float) -> Finding:
-    """The median over seeds of the relative risk, over the bound (1 + γ) OPT + ε², is at most one; OPT is that of the cell's task."""
+    """The median over seeds of the relative risk, over the bound (1 + γ) OPT + ε², is at most one;
+    OPT is that of the cell's task."""
     rows = evidence.trainings
     if "config.task.size" not in rows:
         return nothing("no cell with task=agnostic")
     rows = rows[(rows["method"] == method) & (rows["config.task.judge"] == "total")]
     sizes = rows["config.task.size"].dropna().unique()
     if len(sizes) != 1:
-        return nothing(f"{len(sizes)} sizes of the function outside the class of {method}; one is needed")
+        return nothing(
+            f"{len(sizes)} sizes of the function outside the class of {method}; one is needed"
+        )
     task = Agnostic(size=float(sizes[0]))
-    values = values_by_seed(Evidence(evidence.nstar, evidence.exponents, rows), method, "risk").dropna().to_numpy()
-    return band(*(np.array(median_interval(values)) / task.bound(gamma, eps)), at_most=1.0, remark=f"OPT = {task.opt:.4g} of Var y")
+    values = (
+        values_by_seed(Evidence(evidence.nstar, evidence.exponents, rows), method, "risk")
+        .dropna()
+        .to_numpy()
+    )
+    return band(
+        *(np.array(median_interval(values)) / task.bound(gamma, eps)),
+        at_most=1.0,
+        remark=f"OPT = {task.opt:.4g} of Var y",
+    )

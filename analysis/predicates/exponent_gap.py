@@ -8,20 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from analysis.chosen import restricted
 from analysis.evidence import Evidence, Finding, band, nothing
+from analysis.filters import restricted
 
 QUANTITY = "difference of exponents in d"
 
 
-def exponent_gap(evidence: Evidence, over: str, under: str, eps: float, at_least: float, over_where: Mapping[str, Any] | None = None,
-                 under_where: Mapping[str, Any] | None = None) -> Finding:
-    """The difference of the fitted exponents, over − under; interval: half widths added in quadrature, each side by itself.
-    ``..._where``: values of the configuration that pick the line of a method which has several (:mod:`analysis.chosen`)."""
+def exponent_gap(
+    evidence: Evidence,
+    over: str,
+    under: str,
+    eps: float,
+    at_least: float,
+    over_where: Mapping[str, Any] | None = None,
+    under_where: Mapping[str, Any] | None = None,
+) -> Finding:
+    """The difference of the fitted exponents, over − under; interval: half widths added in
+    quadrature, each side by itself. ``..._where``: values of the configuration that pick the line
+    of a method which has several (:mod:`analysis.filters`)."""
     found = []
     for method, where in ((over, over_where), (under, under_where)):
         table = restricted(evidence.exponents, evidence, method, where)
-        rows = table[(table["method"] == method) & np.isclose(table["eps"], eps) & table["exponent"].notna()]
+        rows = table[
+            (table["method"] == method) & np.isclose(table["eps"], eps) & table["exponent"].notna()
+        ]
         if len(rows) != 1:
             return nothing(f"{len(rows)} fitted lines of {method} at eps {eps}")
         found.append(rows.iloc[0])
@@ -29,4 +39,11 @@ def exponent_gap(evidence: Evidence, over: str, under: str, eps: float, at_least
     gap = a["exponent"] - b["exponent"]
     below = math.hypot(a["exponent"] - a["lo"], b["hi"] - b["exponent"])
     above = math.hypot(a["hi"] - a["exponent"], b["exponent"] - b["lo"])
-    return band(gap, gap - below, gap + above, at_least, math.inf, f"{a['exponent']:.2f} − {b['exponent']:.2f}")
+    return band(
+        gap,
+        gap - below,
+        gap + above,
+        at_least,
+        math.inf,
+        f"{a['exponent']:.2f} − {b['exponent']:.2f}",
+    )

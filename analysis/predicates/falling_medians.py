@@ -12,9 +12,15 @@ from analysis.risks import median_interval
 QUANTITY = "smallest fall from one method to the next, over its factor, at least 1"
 
 
-def falling_medians(evidence: Evidence, methods: Sequence[str], column: str = "risk", factors: Sequence[float] | None = None) -> Finding:
-    """From each of ``methods`` to the next, a column falls by its factor (1: strictly) in the median over seeds of the ratio; the step with
-    the least room is judged: measured is its ratio over its factor."""
+def falling_medians(
+    evidence: Evidence,
+    methods: Sequence[str],
+    column: str = "risk",
+    factors: Sequence[float] | None = None,
+) -> Finding:
+    """From each of ``methods`` to the next, a column falls by its factor (1: strictly) in the
+    median over seeds of the ratio; the step with the least room is judged: measured is its ratio
+    over its factor."""
     factors = list(factors or [1.0] * (len(methods) - 1))
     values = [values_by_seed(evidence, method, column) for method in methods]
     worst, medians = None, ", ".join(f"{v.median():.2g}" for v in values)
@@ -24,4 +30,8 @@ def falling_medians(evidence: Evidence, methods: Sequence[str], column: str = "r
             return nothing(f"no seed with {column} of {name} and the method before it")
         found = median_interval((pair.iloc[:, 0] / pair.iloc[:, 1] / factor).to_numpy())
         worst = found if worst is None or found[0] < worst[0] else worst
-    return band(*worst, at_least=1.0, remark=f"medians {medians}") if worst else nothing("fewer than two methods")
+    return (
+        band(*worst, at_least=1.0, remark=f"medians {medians}")
+        if worst
+        else nothing("fewer than two methods")
+    )

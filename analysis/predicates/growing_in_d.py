@@ -6,20 +6,37 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.chosen import chosen, medians
 from analysis.evidence import Evidence, Finding, band, nothing
+from analysis.filters import chosen, medians
 
 QUANTITY = "smallest factor of the median from one d to the next"
 
 
-def growing_in_d(evidence: Evidence, method: str, where: Mapping[str, Any] | None = None, column: str = "risk", from_d: int = 1,
-                 to_d: int = 1 << 20, at_least: float = 1.0) -> Finding:
-    """The median of a column grows by a factor from each measured d to the next; the smallest factor is judged, its interval from those
-    of both medians."""
+def growing_in_d(
+    evidence: Evidence,
+    method: str,
+    where: Mapping[str, Any] | None = None,
+    column: str = "risk",
+    from_d: int = 1,
+    to_d: int = 1 << 20,
+    at_least: float = 1.0,
+) -> Finding:
+    """The median of a column grows by a factor from each measured d to the next; the smallest
+    factor is judged, its interval from those of both medians."""
     table = medians(chosen(evidence, method, where), column, from_d, to_d)
     if len(table) < 2:
         return nothing(f"fewer than two d with {column} of {method}")
     factor = table["median"].shift(-1) / table["median"]
     worst = factor.idxmin()
-    lo, hi = table["lo"][worst + 1] / table["hi"][worst], table["hi"][worst + 1] / table["lo"][worst]
-    return band(factor[worst], lo, hi, at_least, math.inf, f"smallest from d = {table['d'][worst]} to {table['d'][worst + 1]}")
+    lo, hi = (
+        table["lo"][worst + 1] / table["hi"][worst],
+        table["hi"][worst + 1] / table["lo"][worst],
+    )
+    return band(
+        factor[worst],
+        lo,
+        hi,
+        at_least,
+        math.inf,
+        f"smallest from d = {table['d'][worst]} to {table['d'][worst + 1]}",
+    )

@@ -9,19 +9,31 @@ from analysis.evidence import Evidence, Finding, band, nothing
 QUANTITY = "slope of logarithms"
 
 
-def log_slope(evidence: Evidence, method: str, column: str, against: str, at_least: float, at_most: float) -> Finding:
-    """The slope of log ``column`` against log of the configuration key ``against``, least squares over all trainings of the method;
-    interval: 95 % of the slope over 2000 resamplings of the seeds, which every value of the key shares."""
+def log_slope(
+    evidence: Evidence, method: str, column: str, against: str, at_least: float, at_most: float
+) -> Finding:
+    """The slope of log ``column`` against log of the configuration key ``against``, least squares
+    over all trainings of the method; interval: 95 % of the slope over 2000 resamplings of the
+    seeds, which every value of the key shares."""
     rows, key = evidence.trainings, f"config.{against}"
     if column not in rows or key not in rows:
         return nothing(f"no column {column} or key {against}")
-    rows = rows[(rows["method"] == method) & (rows["kind"] != "probe")]
+    rows = rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
     table = rows.pivot_table(index="seed", columns=key, values=column).dropna()
     if table.shape[0] < 2 or table.shape[1] < 2:
-        return nothing(f"{column} of {method} at {table.shape[1]} values of {against} and {table.shape[0]} seeds")
+        return nothing(
+            f"{column} of {method} at {table.shape[1]} values of {against} and {table.shape[0]} seeds"
+        )
     x = np.log(table.columns.to_numpy(float))
     values, x = np.log(table.to_numpy(float)), x - x.mean()
     slopes = values @ x / (x @ x)
     drawn = slopes[np.random.default_rng(0).integers(0, len(slopes), (2000, len(slopes)))].mean(1)
     lo, hi = np.quantile(drawn, [0.025, 0.975])
-    return band(slopes.mean(), lo, hi, at_least, at_most, f"{against} from {table.columns.min():g} to {table.columns.max():g}")
+    return band(
+        slopes.mean(),
+        lo,
+        hi,
+        at_least,
+        at_most,
+        f"{against} from {table.columns.min():g} to {table.columns.max():g}",
+    )

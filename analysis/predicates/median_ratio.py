@@ -12,10 +12,24 @@ from analysis.risks import median_interval
 QUANTITY = "median ratio, seed by seed"
 
 
-def median_ratio(evidence: Evidence, over: str, under: str, column: str = "risk", under_column: str | None = None,
-                 at_least: float = 0.0, at_most: float = math.inf) -> Finding:
-    """The median over seeds of a column of one method over one of another, seed by seed, lies in a band."""
-    pair = pd.concat([values_by_seed(evidence, over, column), values_by_seed(evidence, under, under_column or column)], axis=1).dropna()
+def median_ratio(
+    evidence: Evidence,
+    over: str,
+    under: str,
+    column: str = "risk",
+    under_column: str | None = None,
+    at_least: float = 0.0,
+    at_most: float = math.inf,
+) -> Finding:
+    """The median over seeds of a column of one method over one of another, seed by seed, lies in a
+    band."""
+    pair = pd.concat(
+        [
+            values_by_seed(evidence, over, column),
+            values_by_seed(evidence, under, under_column or column),
+        ],
+        axis=1,
+    ).dropna()
     if pair.empty:
         return nothing(f"no seed with {column} of both {over} and {under}")
     return band(*median_interval((pair.iloc[:, 0] / pair.iloc[:, 1]).to_numpy()), at_least, at_most)

@@ -10,7 +10,17 @@ from analysis.risks import median_interval
 QUANTITY = "median"
 
 
-def median_value(evidence: Evidence, method: str, column: str = "risk", at_least: float = 0.0, at_most: float = math.inf) -> Finding:
+def median_value(
+    evidence: Evidence,
+    method: str,
+    column: str = "risk",
+    at_least: float = 0.0,
+    at_most: float = math.inf,
+) -> Finding:
     """The median over seeds of a stored column, at the largest d and n, lies in a band."""
     values = values_by_seed(evidence, method, column).dropna()
-    return band(*median_interval(values.to_numpy()), at_least, at_most) if len(values) else nothing(f"no {column} of {method}")
+    return (
+        band(*median_interval(values.to_numpy()), at_least, at_most)
+        if len(values)
+        else nothing(f"no {column} of {method}")
+    )

@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.crossings import crossings
 from analysis.evidence import Evidence, Finding, band, nothing
+from analysis.per_seed_nstar import crossings
 
 QUANTITY = "slope of log n*"
 
 
-def nstar_slope(evidence: Evidence, method: str, eps: float, against: str, at_least: float, at_most: float) -> Finding:
-    """Slope of log n* (medians over seeds, :func:`analysis.crossings.crossings`) against log of the configuration key ``against``, one
-    intercept per d; a list counts by its length (``target.degrees``: the rank). Interval: 95 %, from the scatter about the line."""
+def nstar_slope(
+    evidence: Evidence, method: str, eps: float, against: str, at_least: float, at_most: float
+) -> Finding:
+    """Slope of log n* (medians over seeds, :func:`analysis.per_seed_nstar.crossings`) against log
+    of the configuration key ``against``, one intercept per d; a list counts by its length
+    (``target.degrees``: the rank). Interval: 95 %, from the scatter about the line."""
     rows, key = evidence.trainings, f"config.{against}"
     if key not in rows:
         return nothing(f"no key {against}")
@@ -24,7 +27,10 @@ def nstar_slope(evidence: Evidence, method: str, eps: float, against: str, at_le
     for value, part in rows[rows["method"] == method].groupby(key):
         cells = crossings(Evidence(evidence.nstar, evidence.exponents, part), method, eps)
         whole = cells[cells["reached"] == cells["seeds"]]
-        points += [(d, np.log(_size(value)), np.log(n)) for d, n in zip(whole["d"], whole["median"], strict=True)]
+        points += [
+            (d, np.log(_size(value)), np.log(n))
+            for d, n in zip(whole["d"], whole["median"], strict=True)
+        ]
     table = pd.DataFrame(points, columns=["d", "x", "y"])
     table = table[table.groupby("d")["x"].transform("nunique") > 1]
     free = len(table) - table["d"].nunique() - 1

@@ -14,15 +14,27 @@ from analysis.risks import median_interval
 QUANTITY = "exponent of a column in alpha_upper / alpha_lower"
 
 
-def power_law(evidence: Evidence, method: str, column: str, ratio: Sequence[int], L: int | None = None, at_least: float = -math.inf,
-              at_most: float = math.inf) -> Finding:
-    """The exponent with which a stored column grows with alpha_upper / alpha_lower (``ratio``: [upper, lower]) lies in a band: the slope of
-    log against log by least squares, per seed over the cells, at the largest d; median over seeds with its interval."""
+def power_law(
+    evidence: Evidence,
+    method: str,
+    column: str,
+    ratio: Sequence[int],
+    L: int | None = None,
+    at_least: float = -math.inf,
+    at_most: float = math.inf,
+) -> Finding:
+    """The exponent with which a stored column grows with alpha_upper / alpha_lower (``ratio``:
+    [upper, lower]) lies in a band: the slope of log against log by least squares, per seed over the
+    cells, at the largest d; median over seeds with its interval."""
     rows = rows_of(evidence, method, L)
     if rows.empty or column not in rows:
         return nothing(f"no {column} of {method}")
     rows = rows[rows["d"] == rows["d"].max()]
-    table = rows.assign(x=alpha_ratio(rows, ratio)).pivot_table(index="seed", columns="x", values=column).dropna()
+    table = (
+        rows.assign(x=alpha_ratio(rows, ratio))
+        .pivot_table(index="seed", columns="x", values=column)
+        .dropna()
+    )
     if table.shape[1] < 3 or table.empty:
         return nothing(f"fewer than three ratios alpha_{ratio[0]} / alpha_{ratio[1]}")
     slopes = np.polyfit(np.log(table.columns.to_numpy(float)), np.log(table.to_numpy().T), 1)[0]

@@ -6,18 +6,34 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.chosen import chosen, medians
 from analysis.evidence import Evidence, Finding, band, nothing
+from analysis.filters import chosen, medians
 
 QUANTITY = "median at the worst d"
 
 
-def risk_at_every_d(evidence: Evidence, method: str, where: Mapping[str, Any] | None = None, column: str = "risk", n: int | None = None,
-                    from_d: int = 1, to_d: int = 1 << 20, at_least: float = 0.0, at_most: float = math.inf) -> Finding:
-    """The median over seeds of a column lies in a band at every d of a range; the worst d is judged (the largest value where there is an
-    upper end, else the smallest)."""
+def risk_at_every_d(
+    evidence: Evidence,
+    method: str,
+    where: Mapping[str, Any] | None = None,
+    column: str = "risk",
+    n: int | None = None,
+    from_d: int = 1,
+    to_d: int = 1 << 20,
+    at_least: float = 0.0,
+    at_most: float = math.inf,
+) -> Finding:
+    """The median over seeds of a column lies in a band at every d of a range; the worst d is judged
+    (the largest value where there is an upper end, else the smallest)."""
     table = medians(chosen(evidence, method, where, n), column, from_d, to_d)
     if table.empty:
         return nothing(f"no {column} of {method}")
     worst = table.loc[table["median"].idxmax() if at_most < math.inf else table["median"].idxmin()]
-    return band(worst["median"], worst["lo"], worst["hi"], at_least, at_most, f"worst at d = {int(worst['d'])}, of {len(table)}")
+    return band(
+        worst["median"],
+        worst["lo"],
+        worst["hi"],
+        at_least,
+        at_most,
+        f"worst at d = {int(worst['d'])}, of {len(table)}",
+    )

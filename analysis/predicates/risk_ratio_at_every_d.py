@@ -6,22 +6,41 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.chosen import chosen, medians
 from analysis.evidence import Evidence, Finding, band, nothing
+from analysis.filters import chosen, medians
 
 QUANTITY = "smallest ratio of medians over d"
 
 
-def risk_ratio_at_every_d(evidence: Evidence, over: str, under: str, over_where: Mapping[str, Any] | None = None,
-                          under_where: Mapping[str, Any] | None = None, column: str = "risk", n: int | None = None, from_d: int = 1,
-                          to_d: int = 1 << 20, at_least: float = 0.0) -> Finding:
-    """The median of a column of one method over that of another, at every d where both were measured; the smallest ratio is judged, its
-    interval from those of both medians."""
+def risk_ratio_at_every_d(
+    evidence: Evidence,
+    over: str,
+    under: str,
+    over_where: Mapping[str, Any] | None = None,
+    under_where: Mapping[str, Any] | None = None,
+    column: str = "risk",
+    n: int | None = None,
+    from_d: int = 1,
+    to_d: int = 1 << 20,
+    at_least: float = 0.0,
+) -> Finding:
+    """The median of a column of one method over that of another, at every d where both were
+    measured; the smallest ratio is judged, its interval from those of both medians."""
     both = medians(chosen(evidence, over, over_where, n), column, from_d, to_d).merge(
-        medians(chosen(evidence, under, under_where, n), column, from_d, to_d), on="d", suffixes=("", "_under"))
+        medians(chosen(evidence, under, under_where, n), column, from_d, to_d),
+        on="d",
+        suffixes=("", "_under"),
+    )
     if both.empty:
         return nothing(f"no d with {column} of both {over} and {under}")
     both["ratio"] = both["median"] / both["median_under"]
     worst = both.loc[both["ratio"].idxmin()]
     remark = f"smallest at d = {int(worst['d'])}, of {len(both)}"
-    return band(worst["ratio"], worst["lo"] / worst["hi_under"], worst["hi"] / worst["lo_under"], at_least, math.inf, remark)
+    return band(
+        worst["ratio"],
+        worst["lo"] / worst["hi_under"],
+        worst["hi"] / worst["lo_under"],
+        at_least,
+        math.inf,
+        remark,
+    )

@@ -8,16 +8,32 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.evidence import CONTRADICTED, REPRODUCED, UNDECIDED, Evidence, Finding, nothing, values_by_seed
+from analysis.evidence import (
+    CONTRADICTED,
+    REPRODUCED,
+    UNDECIDED,
+    Evidence,
+    Finding,
+    nothing,
+    values_by_seed,
+)
 
 QUANTITY = "share of seeds in which all fall"
 
 
-def share_falling(evidence: Evidence, method: str, columns: Sequence[str], at_least: float,
-                  factors: Sequence[float] | None = None) -> Finding:
-    """The share of seeds in which each of ``columns`` is below the one before it, by its factor (1: strictly). Reproduced where the share
-    is reached, contradicted where its whole interval (Wilson) lies below."""
-    table = pd.concat([values_by_seed(evidence, method, column) for column in columns], axis=1).dropna()
+def share_falling(
+    evidence: Evidence,
+    method: str,
+    columns: Sequence[str],
+    at_least: float,
+    factors: Sequence[float] | None = None,
+) -> Finding:
+    """The share of seeds in which each of ``columns`` is below the one before it, by its factor (1:
+    strictly). Reproduced where the share is reached, contradicted where its whole interval (Wilson)
+    lies below."""
+    table = pd.concat(
+        [values_by_seed(evidence, method, column) for column in columns], axis=1
+    ).dropna()
     if table.empty:
         return nothing(f"no {columns[0]} of {method}")
     values = table.to_numpy()
@@ -25,5 +41,13 @@ def share_falling(evidence: Evidence, method: str, columns: Sequence[str], at_le
     good, count = int(fall.all(axis=1).sum()), len(values)
     interval = stats.binomtest(good, count).proportion_ci(0.95, "wilson")
     share = good / count
-    verdict = REPRODUCED if share >= at_least else CONTRADICTED if interval.high < at_least else UNDECIDED
-    return Finding(share, interval.low, interval.high, verdict, f"{good} of {count} seeds; judged by the share itself")
+    verdict = (
+        REPRODUCED if share >= at_least else CONTRADICTED if interval.high < at_least else UNDECIDED
+    )
+    return Finding(
+        share,
+        interval.low,
+        interval.high,
+        verdict,
+        f"{good} of {count} seeds; judged by the share itself",
+    )

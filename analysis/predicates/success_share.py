@@ -13,10 +13,18 @@ from analysis.evidence import Evidence, Finding, band, nothing
 QUANTITY = "share of successes"
 
 
-def success_share(evidence: Evidence, method: str, risk: float, alpha: Sequence[float] | None = None, widths: Sequence[int] | None = None,
-                  at_least: float = -math.inf, at_most: float = math.inf) -> Finding:
-    """The share of trainings that end at or below ``risk`` lies in a band (Wilson interval); of cells with these ``target.alpha`` and
-    ``learner.widths`` where given. A diverged training is no success."""
+def success_share(
+    evidence: Evidence,
+    method: str,
+    risk: float,
+    alpha: Sequence[float] | None = None,
+    widths: Sequence[int] | None = None,
+    at_least: float = -math.inf,
+    at_most: float = math.inf,
+) -> Finding:
+    """The share of trainings that end at or below ``risk`` lies in a band (Wilson interval); of
+    cells with these ``target.alpha`` and ``learner.widths`` where given. A diverged training is no
+    success."""
     rows = rows_of(evidence, method)
     for column, wanted in (("config.target.alpha", alpha), ("config.learner.widths", widths)):
         if wanted is not None and len(rows):
@@ -25,4 +33,6 @@ def success_share(evidence: Evidence, method: str, risk: float, alpha: Sequence[
         return nothing(f"{method} was not measured there")
     good, count = int((rows["risk"] <= risk).sum()), len(rows)
     interval = stats.binomtest(good, count).proportion_ci(0.95, "wilson")
-    return band(good / count, interval.low, interval.high, at_least, at_most, f"{good} of {count} trainings")
+    return band(
+        good / count, interval.low, interval.high, at_least, at_most, f"{good} of {count} trainings"
+    )

@@ -1,6 +1,7 @@
-"""Ridge regression on explicit features, among them random ones: methods whose features do not depend on the labels. Their kernel is
-Φ(x)·Φ(z), so the exact learning curve of :mod:`bfc.baselines.ridge` serves them as it is; a random feature map is redrawn for every
-seed and held while that seed is measured."""
+"""Ridge regression on explicit features, among them random ones: methods whose features do not
+depend on the labels. Their kernel is Φ(x)·Φ(z), so the exact learning curve of
+:mod:`bfc.baselines.ridge` serves them as it is; a random feature map is redrawn for every seed and
+held while that seed is measured."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.baselines.panels import starts
 from bfc.baselines.ridge import BLOCK, KernelRidge, is_integer, is_number
 from bfc.errors import require
@@ -21,7 +22,8 @@ from bfc.types import Target
 
 @dataclass(frozen=True)
 class FeatureRidge(KernelRidge):
-    """Ridge regression on :meth:`features`, |Φ(x)|² ≈ 1 for typical inputs, whose number is :meth:`count`."""
+    """Ridge regression on :meth:`features`, |Φ(x)|² ≈ 1 for typical inputs, whose number is
+    :meth:`count`."""
 
     @abstractmethod
     def features(self, x: Tensor, seed: int) -> Tensor:
@@ -39,7 +41,9 @@ class FeatureRidge(KernelRidge):
         """Φ(x)·Φ(z) for ``x`` (N, d), ``z`` (M, d) → (N, M)."""
         return self.features(x, seed) @ self.features(z, seed).mT
 
-    def _matrices(self, x: Tensor, x_test: Tensor, seed: int) -> tuple[Sequence[Tensor], Iterator[Tensor]]:
+    def _matrices(
+        self, x: Tensor, x_test: Tensor, seed: int
+    ) -> tuple[Sequence[Tensor], Iterator[Tensor]]:
         phi = self.features(x, seed)
         panels = [phi[first:] @ phi[first:last].mT for first, last in starts(len(phi))]
         return panels, (self.features(rows, seed) @ phi.mT for rows in x_test.split(BLOCK))
@@ -50,9 +54,12 @@ class FeatureRidge(KernelRidge):
 
 @dataclass(frozen=True)
 class RandomFeatures(FeatureRidge):
-    """Ridge regression on σ(w·x/√d + √β b), w and b standard normal and drawn once per seed, β = ``bias``; σ is the ReLU or a power
-    (Rahimi & Recht 2007): a two-layer network whose first layer is never trained. Features are divided by the root of F E σ² at
-    |x|² = d. Raises :class:`bfc.errors.UserError` on bad values."""
+    """Ridge regression on σ(w·x/√d + √β b), w and b standard normal and drawn once per seed, β =
+    ``bias``; σ is the ReLU or a power (Rahimi & Recht 2007): a two-layer network whose first layer
+    is never trained. Features are divided by the root of F E σ² at |x|² = d. Raises
+    :class:`bfc.errors.UserError` on bad values."""
+
+    identity_name: ClassVar[str] = "bfc.baselines.features.RandomFeatures"
 
     number: int = 4096
     """F, the number of features."""
@@ -62,10 +69,22 @@ class RandomFeatures(FeatureRidge):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(is_integer(self.number) and self.number >= 1, "baseline.number", self.number, "an integer >= 1")
+        require(
+            is_integer(self.number) and self.number >= 1,
+            "baseline.number",
+            self.number,
+            "an integer >= 1",
+        )
         power = is_integer(self.activation) and 1 <= self.activation <= 16
-        require(self.activation == "relu" or power, "baseline.activation", self.activation, "relu or a power, an integer from 1 to 16")
-        require(is_number(self.bias) and self.bias >= 0, "baseline.bias", self.bias, "a number >= 0")
+        require(
+            self.activation == "relu" or power,
+            "baseline.activation",
+            self.activation,
+            "relu or a power, an integer from 1 to 16",
+        )
+        require(
+            is_number(self.bias) and self.bias >= 0, "baseline.bias", self.bias, "a number >= 0"
+        )
 
     @property
     def label(self) -> str:
@@ -78,9 +97,13 @@ class RandomFeatures(FeatureRidge):
     def features(self, x: Tensor, seed: int) -> Tensor:
         cast = {"dtype": x.dtype, "device": x.device}
         d = x.shape[1]
-        w, b = (streams.normal([seed], f"baseline/random_features/{part}/{d}", shape, **cast)[0]
-                for part, shape in (("w", (d, self.number)), ("b", (self.number,))))
+        w, b = (
+            random.normal([seed], f"baseline/random_features/{part}/{d}", shape, **cast)[0]
+            for part, shape in (("w", (d, self.number)), ("b", (self.number,)))
+        )
         z = (x @ w).div_(math.sqrt(d)).add_(math.sqrt(self.bias) * b).div_(math.sqrt(1 + self.bias))
         if self.activation == "relu":
             return z.relu_().mul_(math.sqrt(2 / self.number))
-        return z.pow_(self.activation).div_(math.sqrt(math.prod(range(2 * self.activation - 1, 0, -2)) * self.number))
+        return z.pow_(self.activation).div_(
+            math.sqrt(math.prod(range(2 * self.activation - 1, 0, -2)) * self.number)
+        )

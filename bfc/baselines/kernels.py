@@ -1,13 +1,14 @@
-"""Closed-form kernels, one frozen dataclass each: the methods that the lower bounds on hierarchical targets speak of
-(inner-product and distance kernels, infinitely wide networks). Each gives only ``gram`` and ``label``; the learning
-curve comes from :class:`bfc.baselines.ridge.KernelRidge`. All are normalised so that K(x, x) = 1 where |x|² = d, which
-is typical of the inputs, and work in place, since a kernel matrix is the largest thing in memory."""
+"""Closed-form kernels, one frozen dataclass each: the methods that the lower bounds on hierarchical
+targets speak of (inner-product and distance kernels, infinitely wide networks). Each gives only
+``gram`` and ``label``; the learning curve comes from :class:`bfc.baselines.ridge.KernelRidge`. All
+are normalised so that K(x, x) = 1 where |x|² = d, which is typical of the inputs, and work in
+place, since a kernel matrix is the largest thing in memory."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -17,7 +18,10 @@ from bfc.baselines.ridge import KernelRidge, check_parameter, is_integer, is_num
 
 @dataclass(frozen=True)
 class Polynomial(KernelRidge):
-    """((offset + x·z/d) / (offset + 1))^degree. Raises :class:`bfc.errors.UserError` unless degree ≥ 1, offset ≥ 0."""
+    """((offset + x·z/d) / (offset + 1))^degree. Raises :class:`bfc.errors.UserError` unless degree
+    ≥ 1, offset ≥ 0."""
+
+    identity_name: ClassVar[str] = "bfc.baselines.kernels.Polynomial"
 
     degree: int | Literal["auto"] = 4
     degree_grid: tuple[int, ...] = (2, 3, 4, 6, 8)
@@ -26,8 +30,12 @@ class Polynomial(KernelRidge):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_parameter(self, "degree", lambda value: is_integer(value) and value >= 1, "an integer >= 1")
-        check_parameter(self, "offset", lambda value: is_number(value) and value >= 0, "a number >= 0")
+        check_parameter(
+            self, "degree", lambda value: is_integer(value) and value >= 1, "an integer >= 1"
+        )
+        check_parameter(
+            self, "offset", lambda value: is_number(value) and value >= 0, "a number >= 0"
+        )
 
     @property
     def label(self) -> str:
@@ -51,10 +59,13 @@ class _Distance(KernelRidge):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_parameter(self, "bandwidth", lambda value: is_number(value) and value > 0, "a number > 0")
+        check_parameter(
+            self, "bandwidth", lambda value: is_number(value) and value > 0, "a number > 0"
+        )
 
     def _distance(self, x: Tensor, z: Tensor) -> Tensor:
-        """|x − z| / (bandwidth √d), (N, M). Not through |x|² + |z|² − 2x·z, which loses half of the digits at x ≈ z."""
+        """|x − z| / (bandwidth √d), (N, M). Not through |x|² + |z|² − 2x·z, which loses half of the
+        digits at x ≈ z."""
         distance = torch.cdist(x, z, compute_mode="donot_use_mm_for_euclid_dist")
         return distance.div_(self.bandwidth * math.sqrt(x.shape[1]))
 
@@ -62,6 +73,8 @@ class _Distance(KernelRidge):
 @dataclass(frozen=True)
 class RBF(_Distance):
     """exp(−|x − z|² / (2 bandwidth² d)). Raises :class:`bfc.errors.UserError` unless bandwidth > 0."""
+
+    identity_name: ClassVar[str] = "bfc.baselines.kernels.RBF"
 
     @property
     def label(self) -> str:
@@ -76,6 +89,8 @@ class RBF(_Distance):
 class Laplace(_Distance):
     """exp(−|x − z| / (bandwidth √d)). Raises :class:`bfc.errors.UserError` unless bandwidth > 0."""
 
+    identity_name: ClassVar[str] = "bfc.baselines.kernels.Laplace"
+
     @property
     def label(self) -> str:
         return f"Laplace kernel (bandwidth {shown(self.bandwidth)})"
@@ -87,10 +102,10 @@ class Laplace(_Distance):
 
 @dataclass(frozen=True)
 class _InfiniteReLU(KernelRidge):
-    """Infinitely wide ReLU networks with ``depth`` = L weight layers (L − 1 hidden ones): h₁ = √(2/d) W₁x + √β b₁,
-    h_{l+1} = √(2/m) W_{l+1} φ(h_l) + √β b_{l+1}, f = h_L, all W and b standard normal. That is weights of variance
-    2/fan_in (He) and biases of variance β = ``bias``. Without any, f(tx) = t f(x), which would flatter every claim
-    that kernels fail on polynomials."""
+    """Infinitely wide ReLU networks with ``depth`` = L weight layers (L − 1 hidden ones): h₁ =
+    √(2/d) W₁x + √β b₁, h_{l+1} = √(2/m) W_{l+1} φ(h_l) + √β b_{l+1}, f = h_L, all W and b standard
+    normal. That is weights of variance 2/fan_in (He) and biases of variance β = ``bias``. Without
+    any, f(tx) = t f(x), which would flatter every claim that kernels fail on polynomials."""
 
     depth: int | Literal["auto"] = 3
     depth_grid: tuple[int, ...] = (2, 3, 5)
@@ -99,8 +114,12 @@ class _InfiniteReLU(KernelRidge):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_parameter(self, "depth", lambda value: is_integer(value) and value >= 2, "an integer >= 2")
-        check_parameter(self, "bias", lambda value: is_number(value) and value >= 0, "a number >= 0")
+        check_parameter(
+            self, "depth", lambda value: is_integer(value) and value >= 2, "an integer >= 2"
+        )
+        check_parameter(
+            self, "bias", lambda value: is_number(value) and value >= 0, "a number >= 0"
+        )
 
     @property
     def _architecture(self) -> str:
@@ -110,11 +129,12 @@ class _InfiniteReLU(KernelRidge):
     def _covariance(self, x: Tensor, z: Tensor, tangent: bool) -> Tensor:
         """Σ_L, or Θ_L if ``tangent``, of the rows of ``x`` (N, d) and ``z`` (M, d) → (N, M).
 
-        Σ₁ = 2 x·z/d + β and Θ₁ = Σ₁; with v_l(x) = Σ_l(x, x) and the correlation c = cos θ = Σ_l / √(v_l(x) v_l(z)):
-        Σ_{l+1} = √(v_l(x) v_l(z)) κ₁(c) + β, Θ_{l+1} = Σ_{l+1} + κ₀(c) Θ_l, v_{l+1} = v_l + β, where
-        κ₁(c) = (sin θ + (π − θ) cos θ)/π and κ₀(c) = (π − θ)/π are the arc-cosine kernels of degree 1 and 0, that is
-        2 E φ(u)φ(v) and 2 E φ'(u)φ'(v) for unit Gaussians of correlation c (Cho & Saul 2009, eqs. 3–6). Correlations
-        within 1e-14 of one, which is their rounding error, become one: the angle has a square-root singularity there,
+        Σ₁ = 2 x·z/d + β and Θ₁ = Σ₁; with v_l(x) = Σ_l(x, x) and the correlation c = cos θ = Σ_l /
+        √(v_l(x) v_l(z)): Σ_{l+1} = √(v_l(x) v_l(z)) κ₁(c) + β, Θ_{l+1} = Σ_{l+1} + κ₀(c) Θ_l,
+        v_{l+1} = v_l + β, where κ₁(c) = (sin θ + (π − θ) cos θ)/π and κ₀(c) = (π − θ)/π are the
+        arc-cosine kernels of degree 1 and 0, that is 2 E φ(u)φ(v) and 2 E φ'(u)φ'(v) for unit
+        Gaussians of correlation c (Cho & Saul 2009, eqs. 3–6). Correlations within 1e-14 of one,
+        which is their rounding error, become one: the angle has a square-root singularity there,
         and K(x, x) should not feel it."""
         sigma, *variances = (x @ z.mT, x.square().sum(1, keepdim=True), z.square().sum(1))
         for part in (sigma, *variances):
@@ -122,7 +142,10 @@ class _InfiniteReLU(KernelRidge):
         theta = sigma.clone() if tangent else None
         tail, sine = torch.empty_like(sigma), torch.empty_like(sigma)
         for layer in range(self.depth - 1):
-            deviations = [v.add(layer * self.bias).sqrt_().clamp_min_(torch.finfo(v.dtype).tiny) for v in variances]
+            deviations = [
+                v.add(layer * self.bias).sqrt_().clamp_min_(torch.finfo(v.dtype).tiny)
+                for v in variances
+            ]
             for deviation in deviations:
                 sigma.div_(deviation)
             sigma.masked_fill_(sigma > 1 - 1e-14, 1.0).clamp_(min=-1.0)
@@ -139,10 +162,12 @@ class _InfiniteReLU(KernelRidge):
 
 @dataclass(frozen=True)
 class NNGP(_InfiniteReLU):
-    """Conjugate kernel Σ_L / (2 + Lβ) of a ReLU network of infinite width: only its last layer is trained, or it is a
-    Gaussian process (Lee et al. 2018, eqs. 4–5). The network: ``depth`` = L weight layers, weights N(0, 2/fan_in),
-    biases N(0, β) with β = ``bias``; the recursion is in ``_covariance``.
-    Raises :class:`bfc.errors.UserError` unless depth ≥ 2 and bias ≥ 0."""
+    """Conjugate kernel Σ_L / (2 + Lβ) of a ReLU network of infinite width: only its last layer is
+    trained, or it is a Gaussian process (Lee et al. 2018, eqs. 4–5). The network: ``depth`` = L
+    weight layers, weights N(0, 2/fan_in), biases N(0, β) with β = ``bias``; the recursion is in
+    ``_covariance``. Raises :class:`bfc.errors.UserError` unless depth ≥ 2 and bias ≥ 0."""
+
+    identity_name: ClassVar[str] = "bfc.baselines.kernels.NNGP"
 
     @property
     def label(self) -> str:
@@ -155,10 +180,13 @@ class NNGP(_InfiniteReLU):
 
 @dataclass(frozen=True)
 class NTK(_InfiniteReLU):
-    """Neural tangent kernel Θ_L / (2L + β L(L+1)/2) of a ReLU network of infinite width, every layer trained (Jacot et
-    al. 2018, theorem 1). The network: ``depth`` = L weight layers in the NTK parametrisation (√(2/fan_in) and √β stand
-    outside the standard normal weights and biases that are trained), β = ``bias``; the recursion
-    is in ``_covariance``. Raises :class:`bfc.errors.UserError` unless depth ≥ 2 and bias ≥ 0."""
+    """Neural tangent kernel Θ_L / (2L + β L(L+1)/2) of a ReLU network of infinite width, every
+    layer trained (Jacot et al. 2018, theorem 1). The network: ``depth`` = L weight layers in the
+    NTK parametrisation (√(2/fan_in) and √β stand outside the standard normal weights and biases
+    that are trained), β = ``bias``; the recursion is in ``_covariance``. Raises
+    :class:`bfc.errors.UserError` unless depth ≥ 2 and bias ≥ 0."""
+
+    identity_name: ClassVar[str] = "bfc.baselines.kernels.NTK"
 
     @property
     def label(self) -> str:
@@ -167,4 +195,6 @@ class NTK(_InfiniteReLU):
     def gram(self, x: Tensor, z: Tensor) -> Tensor:
         """``x`` (N, d), ``z`` (M, d) → (N, M)."""
         depth = self.depth
-        return self._covariance(x, z, tangent=True).div_(2 * depth + self.bias * depth * (depth + 1) / 2)
+        return self._covariance(x, z, tangent=True).div_(
+            2 * depth + self.bias * depth * (depth + 1) / 2
+        )

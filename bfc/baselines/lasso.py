@@ -1,5 +1,6 @@
-"""Sparse regression on monomials: what a hierarchy would be to someone who hopes that its expansion is short. It finds a function of few
-monomials from few samples (a parity, for instance); a composition of quadratics in rotated coordinates is not one."""
+"""Sparse regression on monomials: what a hierarchy would be to someone who hopes that its expansion
+is short. It finds a function of few monomials from few samples (a parity, for instance); a
+composition of quadratics in rotated coordinates is not one."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,10 +24,14 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Lasso(Refit):
-    """min_w |y − ȳ − (Φ − Φ̄)w|² / 2n + α |w|₁ with Φ all monomials of degree ≤ ``degree`` (:func:`bfc.baselines.monomials.products`) and
-    α = ``regularisation`` · sd(y) · √(2 ln F / n), the universal penalty (Bickel, Ritov & Tsybakov 2009) for noise as large as the
-    labels; by coordinate descent (scikit-learn), down the grid of α. A fit that has not converged after 1000 sweeps is used as it is.
-    Raises :class:`bfc.errors.UserError` where the monomials are too many."""
+    """min_w |y − ȳ − (Φ − Φ̄)w|² / 2n + α |w|₁ with Φ all monomials of degree ≤ ``degree``
+    (:func:`bfc.baselines.monomials.products`) and α = ``regularisation`` · sd(y) · √(2 ln F / n),
+    the universal penalty (Bickel, Ritov & Tsybakov 2009) for noise as large as the labels; by
+    coordinate descent (scikit-learn), down the grid of α. A fit that has not converged after 1000
+    sweeps is used as it is. Raises :class:`bfc.errors.UserError` where the monomials are too many.
+    """
+
+    identity_name: ClassVar[str] = "bfc.baselines.lasso.Lasso"
 
     regularisation_grid: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
     n_max: int = 1024
@@ -56,8 +62,13 @@ class Lasso(Refit):
         order = sorted(range(len(strengths)), key=lambda i: -strengths[i])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            _, found, _ = lasso_path((phi - mean).cpu().numpy(), (y - centre).cpu().numpy(), alphas=[strengths[i] * unit for i in order],
-                                     max_iter=MOST_SWEEPS, tol=TOLERANCE)
+            _, found, _ = lasso_path(
+                (phi - mean).cpu().numpy(),
+                (y - centre).cpu().numpy(),
+                alphas=[strengths[i] * unit for i in order],
+                max_iter=MOST_SWEEPS,
+                tol=TOLERANCE,
+            )
         weights = torch.empty(len(strengths), phi.shape[1], dtype=x.dtype, device=x.device)
         weights[order] = torch.as_tensor(found.T.copy(), dtype=x.dtype, device=x.device)
         blocks = (products(rows, self.degree, self.basis)[:, 1:] for rows in x_test.split(len(x)))

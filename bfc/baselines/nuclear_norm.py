@@ -1,12 +1,15 @@
-"""The convex problem that training the quadratic Taylor model with φ'' = 1 solves (derived; numbers in docs/neural_representations.md):
-min over symmetric M of (1/n) Σ (h_iᵀM h_i − y_i)² + 4λ (‖M‖_*² + (tr M)²). It is the oracle of that learner, free of its optimizer, width
-and initialisation; the same class with the Euclidean norm of M is the kernel (h·h')², an exact curve from ``baseline=polynomial``."""
+"""The convex problem that training the quadratic Taylor model with φ'' = 1 solves (derived; numbers
+in docs/neural_representations.md): min over symmetric M of (1/n) Σ (h_iᵀM h_i − y_i)² + 4λ (‖M‖_*²
++ (tr M)²). It is the oracle of that learner, free of its optimizer, width and initialisation; the
+same class with the Euclidean norm of M is the kernel (h·h')², an exact curve from
+``baseline=polynomial``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,9 +24,12 @@ MOST_WIDTH = 2048
 
 @dataclass(frozen=True)
 class NuclearNorm(Refit):
-    """Quadratic forms in h with the regulariser that ‖W‖_{2,4}⁴ becomes; ``regularisation`` is λ. Accelerated proximal gradient (FISTA,
-    Beck & Teboulle 2009) with restarts (O'Donoghue & Candès 2015), until the relative duality gap is below ``tolerance`` or after
-    ``iterations`` steps. Raises :class:`bfc.errors.UserError` on bad values."""
+    """Quadratic forms in h with the regulariser that ‖W‖_{2,4}⁴ becomes; ``regularisation`` is λ.
+    Accelerated proximal gradient (FISTA, Beck & Teboulle 2009) with restarts (O'Donoghue & Candès
+    2015), until the relative duality gap is below ``tolerance`` or after ``iterations`` steps.
+    Raises :class:`bfc.errors.UserError` on bad values."""
+
+    identity_name: ClassVar[str] = "bfc.baselines.nuclear_norm.NuclearNorm"
 
     regularisation_grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     n_ratio: float = 1.2
@@ -34,10 +40,24 @@ class NuclearNorm(Refit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(is_integer(self.n_min) and 2 <= self.n_min < self.n_max, "baseline.n_min", self.n_min,
-                f"an integer from 2 to below baseline.n_max = {self.n_max}")
-        require(is_integer(self.iterations) and self.iterations >= 1, "baseline.iterations", self.iterations, "an integer >= 1")
-        require(is_number(self.tolerance) and 0 < self.tolerance < 1, "baseline.tolerance", self.tolerance, "a number in (0, 1)")
+        require(
+            is_integer(self.n_min) and 2 <= self.n_min < self.n_max,
+            "baseline.n_min",
+            self.n_min,
+            f"an integer from 2 to below baseline.n_max = {self.n_max}",
+        )
+        require(
+            is_integer(self.iterations) and self.iterations >= 1,
+            "baseline.iterations",
+            self.iterations,
+            "an integer >= 1",
+        )
+        require(
+            is_number(self.tolerance) and 0 < self.tolerance < 1,
+            "baseline.tolerance",
+            self.tolerance,
+            "a number in (0, 1)",
+        )
 
     @property
     def label(self) -> str:
@@ -49,11 +69,20 @@ class NuclearNorm(Refit):
         return [n for n in super().grid if n >= self.n_min]
 
     def check(self, target: Target) -> None:
-        require(target.input_width <= MOST_WIDTH, "representation", target.input_width,
-                f"of at most {MOST_WIDTH} features with baseline=nuclear_norm, whose unknown is a square matrix of that width")
+        require(
+            target.input_width <= MOST_WIDTH,
+            "representation",
+            target.input_width,
+            f"of at most {MOST_WIDTH} features with baseline=nuclear_norm, whose unknown is a square matrix of that width",
+        )
 
     def predict(self, x: Tensor, y: Tensor, x_test: Tensor, strengths: Sequence[float]) -> Tensor:
-        return torch.stack([forms(x_test, solve(x, y, decay, self.iterations, self.tolerance)) for decay in strengths])
+        return torch.stack(
+            [
+                forms(x_test, solve(x, y, decay, self.iterations, self.tolerance))
+                for decay in strengths
+            ]
+        )
 
 
 def forms(x: Tensor, m: Tensor) -> Tensor:
@@ -67,10 +96,13 @@ def objective(x: Tensor, y: Tensor, m: Tensor, decay: float) -> float:
     return float((forms(x, m) - y).square().mean() + 4 * decay * (nuclear**2 + m.trace() ** 2))
 
 
-def solve(x: Tensor, y: Tensor, decay: float, iterations: int = 2000, tolerance: float = 1e-5) -> Tensor:
+def solve(
+    x: Tensor, y: Tensor, decay: float, iterations: int = 2000, tolerance: float = 1e-5
+) -> Tensor:
     """The minimiser M (D, D) of :func:`objective` for ``x`` (n, D), ``y`` (n,), float64.
 
-    Ends at a duality gap below ``tolerance`` times the mean square of y (:func:`_gap`), or after ``iterations`` steps.
+    Ends at a duality gap below ``tolerance`` times the mean square of y (:func:`_gap`), or after
+    ``iterations`` steps.
     """
     n = len(x)
     step = 1 / _smoothness(x, decay)
@@ -93,7 +125,8 @@ def solve(x: Tensor, y: Tensor, decay: float, iterations: int = 2000, tolerance:
 
 
 def _smoothness(x: Tensor, decay: float) -> float:
-    """Lipschitz constant of the smooth part's gradient: 2 λ_max(A*A)/n + 8 decay D, by power iteration, with 2 % added."""
+    """Lipschitz constant of the smooth part's gradient: 2 λ_max(A*A)/n + 8 decay D, by power
+    iteration, with 2 % added."""
     m = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     size = 1.0
     for _ in range(30):
@@ -106,7 +139,8 @@ def _smoothness(x: Tensor, decay: float) -> float:
 
 
 def _shrink(m: Tensor, strength: float) -> Tensor:
-    """argmin ½‖Z − M‖_F² + strength ‖Z‖_*²: eigenvalues shrunk by 2 · strength · ‖Z‖_*, found from the sorted ones."""
+    """argmin ½‖Z − M‖_F² + strength ‖Z‖_*²: eigenvalues shrunk by 2 · strength · ‖Z‖_*, found from
+    the sorted ones."""
     values, vectors = torch.linalg.eigh(m)
     sizes = values.abs().sort(descending=True).values
     count = torch.arange(1, len(sizes) + 1, dtype=m.dtype, device=m.device)
@@ -117,9 +151,10 @@ def _shrink(m: Tensor, strength: float) -> Tensor:
 
 
 def _gap(x: Tensor, y: Tensor, m: Tensor, decay: float) -> float:
-    """Duality gap relative to the mean square of y. With p and q the masses of M's positive and negative part the regulariser is
-    8 decay (p² + q²), so the dual value of u (n,) is yᵀu − (n/4)|u|² − (g₊² + g₋²)/(32 decay), g± the ends of the spectrum of
-    Σ u_i h_i h_iᵀ; taken at u = 2r/n, r the residuals, times the best factor."""
+    """Duality gap relative to the mean square of y. With p and q the masses of M's positive and
+    negative part the regulariser is 8 decay (p² + q²), so the dual value of u (n,) is yᵀu −
+    (n/4)|u|² − (g₊² + g₋²)/(32 decay), g± the ends of the spectrum of Σ u_i h_i h_iᵀ; taken at u =
+    2r/n, r the residuals, times the best factor."""
     n = len(x)
     residual = y - forms(x, m)
     u = 2 / n * residual

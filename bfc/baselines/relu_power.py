@@ -1,11 +1,13 @@
-"""The exact tangent kernel of the first layer of an infinitely wide two-layer network with φ = ReLU^p/p!, the activations of the papers
-on quadratic models. It exists beside :class:`bfc.baselines.kernels.NTK` because a fair linear opponent must see the degree of the
-target: without biases the tangent kernel of ReLU²/2 has no component of degree 4 at all."""
+"""The exact tangent kernel of the first layer of an infinitely wide two-layer network with φ =
+ReLU^p/p!, the activations of the papers on quadratic models. It exists beside
+:class:`bfc.baselines.kernels.NTK` because a fair linear opponent must see the degree of the target:
+without biases the tangent kernel of ReLU²/2 has no component of degree 4 at all."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,16 +18,24 @@ from bfc.errors import require
 
 @dataclass(frozen=True)
 class ReLUPowerNTK(KernelRidge):
-    """K(h, h') = h·h' E_w φ'(w·h) φ'(w·h'), w ~ N(0, I), only the first layer trained, scaled to 1 at h = h' with |h|² = D. With
-    u = cos θ between h and h' and φ' = ReLU^{p−1}/(p−1)!, K = (|h||h'|/D)^p u J(u)/J(1), J the arc-cosine kernel of degree p − 1 (Cho &
-    Saul 2009, eq. 4): J_0 ∝ π − θ, J_1 ∝ sin θ + (π − θ) cos θ, J_2 ∝ 3 sin θ cos θ + (π − θ)(1 + 2 cos² θ).
-    Raises :class:`bfc.errors.UserError` unless p is 1, 2 or 3."""
+    """K(h, h') = h·h' E_w φ'(w·h) φ'(w·h'), w ~ N(0, I), only the first layer trained, scaled to 1
+    at h = h' with |h|² = D. With u = cos θ between h and h' and φ' = ReLU^{p−1}/(p−1)!, K =
+    (|h||h'|/D)^p u J(u)/J(1), J the arc-cosine kernel of degree p − 1 (Cho & Saul 2009, eq. 4): J_0
+    ∝ π − θ, J_1 ∝ sin θ + (π − θ) cos θ, J_2 ∝ 3 sin θ cos θ + (π − θ)(1 + 2 cos² θ). Raises
+    :class:`bfc.errors.UserError` unless p is 1, 2 or 3."""
+
+    identity_name: ClassVar[str] = "bfc.baselines.relu_power.ReLUPowerNTK"
 
     power: int = 3
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(is_integer(self.power) and 1 <= self.power <= 3, "baseline.power", self.power, "1, 2 or 3")
+        require(
+            is_integer(self.power) and 1 <= self.power <= 3,
+            "baseline.power",
+            self.power,
+            "1, 2 or 3",
+        )
 
     @property
     def label(self) -> str:
@@ -40,5 +50,13 @@ class ReLUPowerNTK(KernelRidge):
         rest = torch.acos(u).neg_().add_(math.pi)
         if self.power > 1:
             sine = (1 - u * u).sqrt_()
-            rest = rest.mul_(u).add_(sine) if self.power == 2 else rest.mul_(1 + 2 * u * u).add_(sine.mul_(u).mul_(3))
-        return rest.mul_(u).mul_(sizes.pow_(self.power)).div_(3 * math.pi if self.power == 3 else math.pi)
+            rest = (
+                rest.mul_(u).add_(sine)
+                if self.power == 2
+                else rest.mul_(1 + 2 * u * u).add_(sine.mul_(u).mul_(3))
+            )
+        return (
+            rest.mul_(u)
+            .mul_(sizes.pow_(self.power))
+            .div_(3 * math.pi if self.power == 3 else math.pi)
+        )

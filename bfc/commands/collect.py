@@ -7,18 +7,24 @@ from typing import Annotated
 
 import typer
 
-from bfc.launch.entry import Name, Results
+from bfc.application.sweep_entry import Name, Results
 
 PANEL = "Results"
 
 
-def main(results: Results, launch: Name = None,
-         out: Annotated[str, typer.Option("--out", "-o", help="folder for the page and the tables")] = "report") -> None:
-    """Collect the tables and draw the report of what a launch has stored so far, also where some of it failed."""
-    from bfc.launch import show
+def main(
+    results: Results,
+    launch: Name = None,
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="folder for the page and the tables")
+    ] = "report",
+) -> None:
+    """Collect the tables and draw the report of what a launch has stored so far, also where some of
+    it failed."""
+    from bfc.launch import status_table as show
     from bfc.launch.finalise import collect
     from bfc.launch.manifest import find
-    from bfc.launch.watch import states
+    from bfc.launch.status import states
 
     chosen = find(results, launch)
     print(show.counts(states(chosen)))

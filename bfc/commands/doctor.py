@@ -9,13 +9,18 @@ import typer
 PANEL = "This machine"
 
 
-def main(results: Annotated[str, typer.Option("--results", "-r", help="where results would be written")] = "results") -> None:
-    """Check Python, packages, disk, GPU, SLURM, W&B and a tiny training; exits with 1 if this program cannot run like this."""
+def main(
+    results: Annotated[
+        str, typer.Option("--results", "-r", help="where results would be written")
+    ] = "results",
+) -> None:
+    """Check Python, packages, disk, GPU, SLURM, W&B and a tiny training; exits with 1 if this
+    program cannot run like this."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from bfc.doctor import FAILS, OK, examine
+    from bfc.application.doctor import FAILS, OK, examine
 
     found = list(examine(results))
     table = Table(box=None, show_header=False, pad_edge=False)

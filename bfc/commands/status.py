@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bfc.launch.entry import Name, Results
+from bfc.application.sweep_entry import Name, Results
 
 WIDE = 200
 """Columns where the output is no terminal."""
@@ -15,18 +15,28 @@ WIDE = 200
 PANEL = "Watch a launch"
 
 
-def main(results: Results, launch: Name = None,
-         watch: Annotated[bool, typer.Option("--watch", "-w", help="keep the table up to date until everything has ended")] = False,
-         every: Annotated[bool, typer.Option("--all", "-a", help="every cell, also where there are many")] = False,
-         listing: Annotated[bool, typer.Option("--list", "-l", help="the launches of this store")] = False) -> None:
-    """Show cells, states, progress, n* so far, nodes and last lines; failures with their class, message and log. Exit status 1 if
-    something failed."""
+def main(
+    results: Results,
+    launch: Name = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", "-w", help="keep the table up to date until everything has ended"),
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", "-a", help="every cell, also where there are many")
+    ] = False,
+    listing: Annotated[
+        bool, typer.Option("--list", "-l", help="the launches of this store")
+    ] = False,
+) -> None:
+    """Show cells, states, progress, n* so far, nodes and last lines; failures with their class,
+    message and log. Exit status 1 if something failed."""
     from rich.console import Console
     from rich.live import Live
 
-    from bfc.launch import show
+    from bfc.launch import status_table as show
     from bfc.launch.manifest import find, launches
-    from bfc.launch.watch import states, wait
+    from bfc.launch.status import states, wait
 
     console = Console() if sys.stdout.isatty() else Console(width=WIDE)
     if listing:

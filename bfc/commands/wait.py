@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from bfc.launch.entry import Name, Results
+from bfc.application.sweep_entry import Name, Results
 
 PANEL = "Watch a launch"
 
 
 def main(results: Results, launch: Name = None) -> None:
-    """Return when every cell has ended; exit status 1 if something failed, was lost or cancelled. Ctrl-C ends nothing."""
-    from bfc.launch import show
+    """Return when every cell has ended; exit status 1 if something failed, was lost or cancelled.
+    Ctrl-C ends nothing."""
+    from bfc.launch import status_table as show
     from bfc.launch.manifest import find
-    from bfc.launch.watch import wait
+    from bfc.launch.status import wait
 
     chosen = find(results, launch)
     rows = wait(chosen)

@@ -1,29 +1,28 @@
-"""The gradient of a stack's training loss, by the learner's own reverse pass where it has one and by automatic differentiation where it
-has not: small products are bound by the number of passes over memory, of which automatic differentiation makes more."""
+"""The gradient of a stack's training loss, by the learner's own reverse pass where it has one and
+by automatic differentiation where it has not: small products are bound by the number of passes over
+memory, of which automatic differentiation makes more."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from bfc.learners.schedules import Stage
-from bfc.types import Learner, Params, Target
-
-if TYPE_CHECKING:
-    from bfc.engine.loop import Recipe
+from bfc.engine.recipe import Recipe
+from bfc.types import Learner, Params, Stage, Target
 
 Gradient = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]
-"""A batch (R, B, input_width), (R, B) → training loss (R,) without regularisers, and a gradient per trained parameter."""
+"""A batch (R, B, input_width), (R, B) → training loss (R,) without regularisers, and a gradient per
+trained parameter."""
 
 
 def gradient_of(recipe: Recipe, params: Params, trained: Sequence[str], stage: Stage) -> Gradient:
-    """The gradient with respect to the ``trained`` ones of ``params``, which are read anew for every batch (and are marked for automatic
-    differentiation where that is used). A learner's reverse pass serves where nothing but its outputs depends on the parameters."""
+    """The gradient with respect to the ``trained`` ones of ``params``, which are read anew for
+    every batch (and are marked for automatic differentiation where that is used). A learner's
+    reverse pass serves where nothing but its outputs depends on the parameters."""
     kind = type(recipe.learner)
-    if kind.pullback is not Learner.pullback and kind.penalty is Learner.penalty:
+    if kind.vjp is not Learner.vjp and kind.penalty is Learner.penalty:
         return _reverse(recipe, params, trained, stage)
     for name in trained:
         params[name].requires_grad_()
@@ -36,7 +35,7 @@ def _reverse(recipe: Recipe, params: Params, trained: Sequence[str], stage: Stag
 
     def gradient(x: Tensor, y: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         with torch.no_grad():
-            out, back = learner.pullback(params, x, stage.present, names)
+            out, back = learner.vjp(params, x, stage.present, names)
         if squared:
             error = out - y
             slope, loss = error * (2 / y.shape[1]), error.square().mean(1)
@@ -46,7 +45,9 @@ def _reverse(recipe: Recipe, params: Params, trained: Sequence[str], stage: Stag
             (slope,) = torch.autograd.grad(loss.sum(), out)
         with torch.no_grad():
             grads = back(slope)
-        return loss.detach(), [grads[name] if name in grads else torch.zeros_like(params[name]) for name in trained]
+        return loss.detach(), [
+            grads[name] if name in grads else torch.zeros_like(params[name]) for name in trained
+        ]
 
     return gradient
 
@@ -58,7 +59,12 @@ def _automatic(recipe: Recipe, params: Params, trained: Sequence[str], stage: St
         loss = target.loss(learner.forward(params, x, stage.present), y).mean(1)
         penalty = learner.penalty(params, stage.present, stage.penalties)
         total = loss if penalty is None else loss + penalty
-        grads = torch.autograd.grad(total.sum(), [params[name] for name in trained], allow_unused=True, materialize_grads=True)
+        grads = torch.autograd.grad(
+            total.sum(),
+            [params[name] for name in trained],
+            allow_unused=True,
+            materialize_grads=True,
+        )
         return loss.detach(), grads
 
     return gradient

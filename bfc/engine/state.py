@@ -1,5 +1,6 @@
-"""All that changes while a stack trains, as plain tensors and numbers, so that a checkpoint is a picture of it. The stack's R comes first
-in every tensor: the state of several trainings is that of each, one after the other, and can be taken apart and put together again."""
+"""All that changes while a stack trains, as plain tensors and numbers, so that a checkpoint is a
+picture of it. The stack's R comes first in every tensor: the state of several trainings is that of
+each, one after the other, and can be taken apart and put together again."""
 
 from __future__ import annotations
 
@@ -10,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bfc.learners.schedules import Stage
-from bfc.types import Params
+from bfc.types import Params, Stage
 
 
 @dataclass
@@ -22,16 +22,24 @@ class State:
     best: Params
     optimizer: dict[str, Params]
     counters: dict[str, Tensor]
-    """int64 (R,): ``phase``, ``clock`` (steps in it), ``step`` (in all), ``stale`` (checks without a better validation)."""
+    """int64 (R,): ``phase``, ``clock`` (steps in it), ``step`` (in all), ``stale`` (checks without
+    a better validation)."""
     risks: dict[str, Tensor]
-    """float64 (R,): ``validation`` (best in phase), ``train`` (lowest so far in phase), ``train_last`` (at the last check), ``loss``
-    (training loss, summed over the steps since the last check; only where a phase ends on it)."""
+    """float64 (R,): ``validation`` (best in phase), ``train`` (lowest so far in phase),
+    ``train_last`` (at the last check), ``loss`` (training loss, summed over the steps since the
+    last check; only where a phase ends on it)."""
     records: list[dict[str, Any]] = field(default_factory=list)
     """Per replica what was measured so far, then its finished row."""
 
     def tensors(self) -> dict[str, Any]:
-        return {"params": self.params, "best": self.best, "optimizer": self.optimizer, "counters": self.counters,
-                "risks": self.risks, "records": self.records}
+        return {
+            "params": self.params,
+            "best": self.best,
+            "optimizer": self.optimizer,
+            "counters": self.counters,
+            "risks": self.risks,
+            "records": self.records,
+        }
 
     def part(self, rows: slice) -> State:
         """The state of some replicas; shares memory with this one."""
@@ -39,7 +47,12 @@ class State:
 
     def copy(self) -> State:
         """The same in memory of its own."""
-        return State(**_leaves(lambda value: value.clone() if isinstance(value, Tensor) else list(value), self.tensors()))
+        return State(
+            **_leaves(
+                lambda value: value.clone() if isinstance(value, Tensor) else list(value),
+                self.tensors(),
+            )
+        )
 
     def to(self, device: torch.device) -> State:
         """Parameters on the device; counters, risks and records stay on the CPU."""
@@ -48,14 +61,21 @@ class State:
 
     def steps_done(self, stages: Sequence[Stage]) -> int:
         """Replica-steps behind this state; those of a phase that ended early count."""
-        before = torch.tensor([sum(stage.steps for stage in stages[:i]) for i in range(len(stages) + 1)])
+        before = torch.tensor(
+            [sum(stage.steps for stage in stages[:i]) for i in range(len(stages) + 1)]
+        )
         return int((before[self.counters["phase"]] + self.counters["clock"]).sum())
 
 
 def join(states: Sequence[State]) -> State:
     """One state of all replicas, in order."""
+
     def one(*parts: Any) -> Any:
-        return torch.cat(parts) if isinstance(parts[0], Tensor) else [record for part in parts for record in part]
+        return (
+            torch.cat(parts)
+            if isinstance(parts[0], Tensor)
+            else [record for part in parts for record in part]
+        )
 
     return State(**_leaves(one, *(state.tensors() for state in states)))
 

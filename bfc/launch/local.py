@@ -1,7 +1,9 @@
-"""``hydra/launcher=local``: a sweep on this machine, one worker process per core (or as asked for; per GPU where there are GPUs), each
-importing torch once and running many jobs, with a progress display that reads the store. A job that fails or whose process is killed
-leaves the others untouched; workers die with the launcher, however it ends. With ``detach=true`` the same pool runs in a session of
-its own, from a copy of the code, and survives the terminal. (Submitit's local executor offers neither a cap nor a session of its own.)"""
+"""``hydra/launcher=local``: a sweep on this machine, one worker process per core (or as asked for;
+per GPU where there are GPUs), each importing torch once and running many jobs, with a progress
+display that reads the store. A job that fails or whose process is killed leaves the others
+untouched; workers die with the launcher, however it ends. With ``detach=true`` the same pool runs
+in a session of its own, from a copy of the code, and survives the terminal. (Submitit's local
+executor offers neither a cap nor a session of its own.)"""
 
 from __future__ import annotations
 
@@ -19,76 +21,72 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
-
-from bfc.errors import UserError
-from bfc.launch.compat import explain
+from bfc.errors import UserError, describe_error
 from bfc.launch.finalise import Finalise
+from bfc.launch.job import companies
 from bfc.launch.manifest import Launch
-from bfc.launch.options import TOGETHER, LocalOptions, parse
-from bfc.launch.planned import Planned, companies
-from bfc.launch.plugins import PlanLauncher
-from bfc.launch.prepare import Plan, completed, confirm, create, prepare, summary
-from bfc.launch.progress import follow
-from bfc.launch.work import fail, message, work
-from bfc.lease import start_of
-from bfc.train import run_job
+from bfc.launch.options import TOGETHER, LocalOptions
+from bfc.launch.plan import Plan, summary
+from bfc.launch.progress_bar import follow
+from bfc.launch.worker import fail, message, work
+from bfc.store.lease import start_of
 
 LOG = "BFC_LOG"
-"""Environment variable of a worker whose output goes to a file: its name below the launch's logs."""
+"""Environment variable of a worker whose output goes to a file: its name below the launch's logs.
+"""
 
 
-class LocalLauncher(PlanLauncher):
-    """Options: conf/hydra/launcher/local.yaml."""
-
-    LIMIT: ClassVar[str] = "hydra.launcher.processes"
-
-    def __init__(self, **options: Any) -> None:
-        self.options: LocalOptions = parse(LocalOptions, options)
-        self.shows_later = self.options.detach or self.options.dry_run
-
-    def launch_plan(self, jobs: Sequence[Planned]) -> Sequence[JobReturn]:
-        """Run every job and return what came of each; with ``detach=true`` start them and return."""
-        plan, options = prepare(jobs), self.options
-        processes = _processes(options, plan)
-        if options.dry_run or options.detach:
-            print(_summary(plan, options, processes), flush=True)
-        if options.dry_run or (options.detach and not plan.todo):
-            return [completed(each) for each in jobs]
-        if not plan.todo:
-            return [_return(each, run_job(each.container, wait=True)) for each in jobs]
-        confirm(plan, options, sum(plan.seconds.values()) / 3600, "core-hours")
-        launch = create(plan, "local", options, frozen=options.detach)
-        if options.detach:
-            submit(launch, plan.todo, processes)
-            print(launch.told(f"process {launch.submissions()[-1]['pid']}"), flush=True)
-            return [completed(each) for each in jobs]
-        launch.add_submission(kind="local", packs=[list(range(len(jobs)))], ids=["pool"], attempt=0, processes=processes, **_myself())
-        futures = run(launch, range(len(jobs)), processes)
-        return [_return(each, futures[n].exception() or futures[n].result()) for n, each in enumerate(jobs)]
-
-
-def submit(launch: Launch, numbers: Sequence[int], processes: int | None = None, code: Mapping[str, Any] | None = None) -> None:
+def submit(
+    launch: Launch,
+    numbers: Sequence[int],
+    processes: int | None = None,
+    code: Mapping[str, Any] | None = None,
+) -> None:
     """Start a pool for the jobs ``numbers`` that goes on when this process ends."""
     earlier = launch.submissions()
     attempt, processes = len(earlier), processes or earlier[-1]["processes"]
     code = code or launch.manifest["code"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     if code:
-        environment |= {"PYTHONPATH": os.pathsep.join(filter(None, (code["path"], os.environ.get("PYTHONPATH")))), "PYTHONSAFEPATH": "1"}
+        environment |= {
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, (code["path"], os.environ.get("PYTHONPATH")))
+            ),
+            "PYTHONSAFEPATH": "1",
+        }
     command = [launch.manifest["python"], "-m", "bfc.launch.local", str(launch.path), str(attempt)]
     with open(launch.logs / f"pool-{attempt}.log", "ab") as log:
-        pool = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment,
-                                cwd=launch.manifest["folder"])
-    threading.Thread(target=pool.wait, daemon=True).start()  # it outlives this process, or is reaped by it
-    launch.add_submission(kind="local", packs=[list(numbers)], ids=[f"pool-{attempt}"], attempt=attempt, processes=processes,
-                          host=socket.gethostname(), pid=pool.pid, started=start_of(pool.pid))
+        pool = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment,
+            cwd=launch.manifest["folder"],
+        )
+    threading.Thread(
+        target=pool.wait, daemon=True
+    ).start()  # it outlives this process, or is reaped by it
+    launch.add_submission(
+        kind="local",
+        packs=[list(numbers)],
+        ids=[f"pool-{attempt}"],
+        attempt=attempt,
+        processes=processes,
+        host=socket.gethostname(),
+        pid=pool.pid,
+        started=start_of(pool.pid),
+    )
 
 
-def run(launch: Launch, numbers: Sequence[int], processes: int, attempt: int = 0, logs: bool = False) -> dict[int, Future[Any]]:
-    """Run jobs wave after wave and return when all have ended. ``logs``: workers write to files below the launch."""
+def run(
+    launch: Launch, numbers: Sequence[int], processes: int, attempt: int = 0, logs: bool = False
+) -> dict[int, Future[Any]]:
+    """Run jobs wave after wave and return when all have ended. ``logs``: workers write to files
+    below the launch."""
     workers = _Workers(launch, min(processes, len(numbers)), attempt, logs)
     futures: dict[int, Future[Any]] = {}
     try:
@@ -117,13 +115,15 @@ def main(path: str, attempt: int) -> None:
     sys.exit(any(future.exception() is not None for future in futures.values()))
 
 
-def _processes(options: LocalOptions, plan: Plan) -> int:
+def process_count(options: LocalOptions, plan: Plan) -> int:
     return options.processes or len(_gpus_of([each.container for each in plan.jobs])) or cores()
 
 
 def _gpus_of(containers: Sequence[Mapping[str, Any]]) -> list[str]:
     """The GPUs that these jobs will use."""
-    return _gpus() if any(container["compute"]["device"] != "cpu" for container in containers) else []
+    return (
+        _gpus() if any(container["compute"]["device"] != "cpu" for container in containers) else []
+    )
 
 
 def _together(asked: int | None, containers: Sequence[Mapping[str, Any]]) -> int:
@@ -144,22 +144,21 @@ def _gpus() -> list[str]:
     return named[:count] if named else [str(i) for i in range(count)]
 
 
-def _summary(plan: Plan, options: LocalOptions, processes: int) -> str:
+def summarise_plan(plan: Plan, options: LocalOptions, processes: int) -> str:
     together = _together(options.together, [each.container for each in plan.jobs])
     groups = list(companies(plan.about, plan.todo, together, processes))
     longest = max((sum(plan.seconds[number] for number in group) for group in groups), default=0.0)
-    return summary(plan, groups, "core time", max(longest, sum(plan.seconds.values()) / processes), f"with {processes} processes")
+    return summary(
+        plan,
+        groups,
+        "core time",
+        max(longest, sum(plan.seconds.values()) / processes),
+        f"with {processes} processes",
+    )
 
 
-def _myself() -> dict[str, Any]:
+def describe_process() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": start_of(os.getpid())}
-
-
-def _return(job: Planned, value: Any) -> JobReturn:
-    failed = isinstance(value, BaseException)
-    done = JobReturn(overrides=list(job.overrides), status=JobStatus.FAILED if failed else JobStatus.COMPLETED)
-    done.return_value = value
-    return done
 
 
 class _Workers:
@@ -201,10 +200,14 @@ class _Workers:
                 while left:
                     number, ids, sentence = self.mine.pipe.recv()
                     future = left.pop(number)
-                    future.set_result(ids) if sentence is None else future.set_exception(UserError(sentence))
+                    future.set_result(ids) if sentence is None else future.set_exception(
+                        UserError(sentence)
+                    )
             except (EOFError, OSError):
-                error = UserError(f"its process was killed ({self._ended()}), which is what happens where memory does not suffice; "
-                                  "finished trainings are stored")
+                error = UserError(
+                    f"its process was killed ({self._ended()}), which is what happens where memory does not suffice; "
+                    "finished trainings are stored"
+                )
                 if len(left) == 1 or self.stopped:
                     raise error from None
                 for number in list(left):  # one of them is to blame
@@ -220,11 +223,15 @@ class _Workers:
         place = next(self.places)
         gpu = self.gpus[place % len(self.gpus)] if self.gpus else None
         log = f"worker-{self.attempt}-{place}.log" if self.logs else None
-        process = self.context.Process(target=_serve, args=(theirs, str(self.launch.path), self.attempt, gpu, log), daemon=True)
+        process = self.context.Process(
+            target=_serve, args=(theirs, str(self.launch.path), self.attempt, gpu, log), daemon=True
+        )
         try:
             process.start()
         except OSError as error:
-            raise UserError(f"no process could be started for it ({error.strerror or error})") from error
+            raise UserError(
+                f"no process could be started for it ({error.strerror or error})"
+            ) from error
         theirs.close()
         self.mine.pipe, self.mine.process = pipe, process
         self.processes.append(process)
@@ -239,7 +246,8 @@ class _Workers:
 
 
 def _serve(pipe: Connection, path: str, attempt: int, gpu: str | None, log: str | None) -> None:
-    """A worker process: run jobs until the launcher closes the pipe. An interrupt is the launcher's to handle."""
+    """A worker process: run jobs until the launcher closes the pipe. An interrupt is the launcher's
+    to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     launch = Launch(path, attempt)
@@ -257,7 +265,7 @@ def _serve(pipe: Connection, path: str, attempt: int, gpu: str | None, log: str 
             return
         for number, end in work(launch, numbers, together):
             failed = isinstance(end, Exception)
-            if failed and explain(end) is None:
+            if failed and describe_error(end) is None:
                 traceback.print_exception(end)
             pipe.send((number, None, message(end)) if failed else (number, end, None))
 

@@ -1,6 +1,8 @@
-"""What a launch leaves behind so that every later command can find it: ``<results>/.launch/<id>/`` holds the plan (manifest.json), the
-resolved configuration of every job (jobs.json), what was handed to a scheduler (submitted.jsonl), what happened (events/, one file
-per process, so that no two processes append to one file, which a network file system would tear) and the logs. Plain JSON only."""
+"""What a launch leaves behind so that every later command can find it: ``<results>/.launch/<id>/``
+holds the plan (manifest.json), the resolved configuration of every job (jobs.json), what was handed
+to a scheduler (submitted.jsonl), what happened (events/, one file per process, so that no two
+processes append to one file, which a network file system would tear) and the logs. Plain JSON only.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,21 @@ RESERVED = ("code",)
 
 
 class Launch:
-    """One launch, read from its folder; ``attempt`` counts how often its jobs were submitted before this process was."""
+    """One launch, read from its folder; ``attempt`` counts how often its jobs were submitted before
+    this process was."""
 
     def __init__(self, path: str | Path, attempt: int = 0) -> None:
         self.path, self.attempt = Path(path), attempt
         self.name = self.path.name
 
     @classmethod
-    def create(cls, results: Path, study: str | None, manifest: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> Launch:
+    def create(
+        cls,
+        results: Path,
+        study: str | None,
+        manifest: Mapping[str, Any],
+        containers: Sequence[Mapping[str, Any]],
+    ) -> Launch:
         """Write a new launch; its name is the time, the study and four random digits."""
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{study or 'sweep'}-{secrets.token_hex(2)}"
         launch = cls(results / FOLDER / name)
@@ -38,10 +47,18 @@ class Launch:
             for folder in (launch.path, launch.logs, launch.path / "events"):
                 folder.mkdir(parents=True)
             (launch.path / "jobs.json").write_text(json.dumps(containers))
-            about = {"form": FORM, "created": time.time(), "host": socket.gethostname(), "results": str(results), "study": study}
+            about = {
+                "form": FORM,
+                "created": time.time(),
+                "host": socket.gethostname(),
+                "results": str(results),
+                "study": study,
+            }
             _replace(launch.path / "manifest.json", json.dumps({**about, **manifest}, indent=1))
         except OSError as error:
-            raise UserError(f"{launch.path}: cannot be written ({error.strerror or error})") from error
+            raise UserError(
+                f"{launch.path}: cannot be written ({error.strerror or error})"
+            ) from error
         return launch
 
     @property
@@ -59,11 +76,13 @@ class Launch:
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
-        """Per job: overrides, label, cells, methods, wave, earlier, seconds (predicted), stored (at submission)."""
+        """Per job: overrides, label, cells, methods, wave, earlier, seconds (predicted), stored (at
+        submission)."""
         return self.manifest["jobs"]
 
     def add_submission(self, **what: Any) -> None:
-        """Remember what was handed to a scheduler: ``packs`` (lists of job numbers), ``ids`` (one per pack) and more."""
+        """Remember what was handed to a scheduler: ``packs`` (lists of job numbers), ``ids`` (one
+        per pack) and more."""
         _append(self.path / "submitted.jsonl", {"time": time.time(), **what})
 
     def submissions(self) -> list[dict[str, Any]]:
@@ -72,61 +91,97 @@ class Launch:
 
     def told(self, who: str) -> str:
         """What a user should know after launching."""
-        return (f"launched  {self.name}: {who}\nmanifest  {self.path / 'manifest.json'}\n"
-                f"follow    bfc status --results {self.path.parents[1]}   (logs, wait, retry, cancel, collect likewise)")
+        return (
+            f"launched  {self.name}: {who}\nmanifest  {self.path / 'manifest.json'}\n"
+            f"follow    bfc status --results {self.path.parents[1]}   (logs, wait, retry, cancel, collect likewise)"
+        )
 
     def record(self, job: int, state: str, **details: Any) -> None:
-        """Note what became of a job in this process: ``started``, ``done``, ``failed``, ``stopped`` ... A disk without room for
-        a note must not end the work itself."""
+        """Note what became of a job in this process: ``started``, ``done``, ``failed``, ``stopped``
+        ... A disk without room for a note must not end the work itself."""
         who = f"{socket.gethostname()}-{os.getpid()}"
         try:
-            _append(self.path / "events" / f"{who}.jsonl", {"time": time.time(), "job": job, "state": state, "attempt": self.attempt,
-                                                                    **where(), **details})
+            _append(
+                self.path / "events" / f"{who}.jsonl",
+                {
+                    "time": time.time(),
+                    "job": job,
+                    "state": state,
+                    "attempt": self.attempt,
+                    **where(),
+                    **details,
+                },
+            )
         except OSError as error:
-            print(f"{self.path / 'events'}: cannot be written ({error.strerror or error})", flush=True)
+            print(
+                f"{self.path / 'events'}: cannot be written ({error.strerror or error})", flush=True
+            )
 
     def events(self) -> dict[int, dict[str, Any]]:
-        """What is known last of every job that was begun: its latest event, but ``done`` is final, so that hosts whose clocks differ
-        cannot undo it."""
+        """What is known last of every job that was begun: its latest event, but ``done`` is final,
+        so that hosts whose clocks differ cannot undo it."""
         found = [event for path in (self.path / "events").glob("*.jsonl") for event in _lines(path)]
         found.sort(key=lambda event: (event["state"] == "done", event["time"]))
         return {event["job"]: event for event in found}
 
     def done(self) -> set[int]:
         """The jobs that a process of this launch finished and whose results are there."""
-        return {n for n, event in self.events().items() if event["state"] == "done" and all(
-            (folder / "status.json").is_file() for folder in self.folders(n))}
+        return {
+            n
+            for n, event in self.events().items()
+            if event["state"] == "done"
+            and all((folder / "status.json").is_file() for folder in self.folders(n))
+        }
 
     def folders(self, number: int) -> list[Path]:
         """The result folders of a job's cells."""
-        return [Path(self.containers[number]["results"]) / cell for cell in self.jobs[number]["cells"]]
+        return [
+            Path(self.containers[number]["results"]) / cell for cell in self.jobs[number]["cells"]
+        ]
 
 
 def where() -> dict[str, Any]:
     """The place this process runs at: node, scheduler's job, log."""
-    array, task, job = (os.environ.get(f"SLURM_{name}") for name in ("ARRAY_JOB_ID", "ARRAY_TASK_ID", "JOB_ID"))
+    array, task, job = (
+        os.environ.get(f"SLURM_{name}") for name in ("ARRAY_JOB_ID", "ARRAY_TASK_ID", "JOB_ID")
+    )
     own = f"{array}_{task}" if array and task else job
-    return {"node": os.environ.get("SLURMD_NODENAME") or socket.gethostname(), "pid": os.getpid(), "id": own,
-            "restarts": int(os.environ.get("SLURM_RESTART_COUNT", 0)), "log": f"{own}_0_log.out" if own else os.environ.get("BFC_LOG")}
+    return {
+        "node": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        "pid": os.getpid(),
+        "id": own,
+        "restarts": int(os.environ.get("SLURM_RESTART_COUNT", 0)),
+        "log": f"{own}_0_log.out" if own else os.environ.get("BFC_LOG"),
+    }
 
 
 def launches(results: str | Path) -> list[Launch]:
     """Every launch of a store, oldest first."""
     folder = Path(results) / FOLDER
-    return [Launch(p) for p in sorted(folder.glob("*")) if p.name not in RESERVED and (p / "manifest.json").is_file()]
+    return [
+        Launch(p)
+        for p in sorted(folder.glob("*"))
+        if p.name not in RESERVED and (p / "manifest.json").is_file()
+    ]
 
 
 def find(results: str | Path, name: str | None = None) -> Launch:
     """The launch called ``name`` (or whose name contains it), the newest where none is given."""
     every = launches(results)
     if not every:
-        raise UserError(f"results={results}: holds no launch; run `bfc launch` first, or give the store with --results")
+        raise UserError(
+            f"results={results}: holds no launch; run `bfc launch` first, or give the store with --results"
+        )
     if name is None:
         return every[-1]
-    matching = [launch for launch in every if name == launch.name] or [launch for launch in every if name in launch.name]
+    matching = [launch for launch in every if name == launch.name] or [
+        launch for launch in every if name in launch.name
+    ]
     if len(matching) != 1:
-        raise UserError(f"{name}: {'several launches are called so' if matching else 'no such launch'}; "
-                        f"{nearest(name, [launch.name for launch in matching or every])}")
+        raise UserError(
+            f"{name}: {'several launches are called so' if matching else 'no such launch'}; "
+            f"{nearest(name, [launch.name for launch in matching or every])}"
+        )
     return matching[0]
 
 
@@ -154,8 +209,14 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             value = json.loads(line)
         except ValueError:
             continue
-        if isinstance(value, dict) and isinstance(value.get("time"), (int, float)) and \
-                ("job" not in value or (isinstance(value["job"], int) and isinstance(value.get("state"), str))):
+        if (
+            isinstance(value, dict)
+            and isinstance(value.get("time"), (int, float))
+            and (
+                "job" not in value
+                or (isinstance(value["job"], int) and isinstance(value.get("state"), str))
+            )
+        ):
             yield value
 
 

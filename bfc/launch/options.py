@@ -1,14 +1,10 @@
-"""Options of the launchers: what conf/hydra/launcher/*.yaml may say, checked before anything is composed or written."""
+"""Options of the launchers: what conf/hydra/launcher/*.yaml may say, checked before anything is
+composed or written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-
-from bfc.config import construct
 from bfc.errors import require
 
 KEY = "hydra.launcher"
@@ -31,17 +27,28 @@ class Options:
     finalise: bool = True
     """Collect the tables and draw the report when everything has ended."""
     together: int | None = None
-    """Jobs of one shape that a process runs side by side, in common stacks; null: :data:`TOGETHER` on a GPU, one on a CPU."""
+    """Jobs of one shape that a process runs side by side, in common stacks; null: :data:`TOGETHER`
+    on a GPU, one on a CPU."""
 
     def __post_init__(self) -> None:
-        require(self.together is None or 1 <= self.together <= 4096, f"{KEY}.together", self.together,
-                f"null ({TOGETHER} on a GPU, 1 on a CPU) or an integer from 1 to 4096")
-        require(self.ask_above is None or self.ask_above >= 0, f"{KEY}.ask_above", self.ask_above, "null or hours >= 0")
+        require(
+            self.together is None or 1 <= self.together <= 4096,
+            f"{KEY}.together",
+            self.together,
+            f"null ({TOGETHER} on a GPU, 1 on a CPU) or an integer from 1 to 4096",
+        )
+        require(
+            self.ask_above is None or self.ask_above >= 0,
+            f"{KEY}.ask_above",
+            self.ask_above,
+            "null or hours >= 0",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalOptions(Options):
-    """``hydra/launcher=local``: one process per usable core, or per GPU where there are GPUs and jobs use them."""
+    """``hydra/launcher=local``: one process per usable core, or per GPU where there are GPUs and
+    jobs use them."""
 
     detach: bool = False
     processes: int | None = None
@@ -49,13 +56,18 @@ class LocalOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.processes is None or 1 <= self.processes <= 4096, f"{KEY}.processes", self.processes,
-                "null (one per usable core) or an integer from 1 to 4096")
+        require(
+            self.processes is None or 1 <= self.processes <= 4096,
+            f"{KEY}.processes",
+            self.processes,
+            "null (one per usable core) or an integer from 1 to 4096",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmOptions(Options):
-    """``hydra/launcher=slurm``: what one task asks SLURM for, how cells are packed into tasks, and what the site needs."""
+    """``hydra/launcher=slurm``: what one task asks SLURM for, how cells are packed into tasks, and
+    what the site needs."""
 
     detach: bool = True
     partition: str | None = None
@@ -85,18 +97,42 @@ class SlurmOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("gpus", 0), ("cpus", 1), ("time", 1), ("signal_seconds", 10), ("max_requeues", 0)):
-            require(getattr(self, name) >= least, f"{KEY}.{name}", getattr(self, name), f"an integer >= {least}")
-        for name, least in (("throttle", 1), ("cells_per_task", 1), ("max_submit", 2), ("max_array", 2)):
+        for name, least in (
+            ("gpus", 0),
+            ("cpus", 1),
+            ("time", 1),
+            ("signal_seconds", 10),
+            ("max_requeues", 0),
+        ):
+            require(
+                getattr(self, name) >= least,
+                f"{KEY}.{name}",
+                getattr(self, name),
+                f"an integer >= {least}",
+            )
+        for name, least in (
+            ("throttle", 1),
+            ("cells_per_task", 1),
+            ("max_submit", 2),
+            ("max_array", 2),
+        ):
             value = getattr(self, name)
-            require(value is None or value >= least, f"{KEY}.{name}", value, f"null or an integer >= {least}")
-        require(self.results is None or bool(self.results.strip()), f"{KEY}.results", self.results, "null or a folder name")
+            require(
+                value is None or value >= least,
+                f"{KEY}.{name}",
+                value,
+                f"null or an integer >= {least}",
+            )
+        require(
+            self.results is None or bool(self.results.strip()),
+            f"{KEY}.results",
+            self.results,
+            "null or a folder name",
+        )
         require(self.task_minutes > 0, f"{KEY}.task_minutes", self.task_minutes, "minutes > 0")
-        require(2 * self.signal_seconds <= 60 * self.time, f"{KEY}.signal_seconds", self.signal_seconds,
-                f"at most half of the time limit, {30 * self.time} seconds")
-
-
-def parse(cls: type, values: Mapping[str, Any]) -> Any:
-    """Options from what Hydra hands to a launcher."""
-    plain = {k: OmegaConf.to_container(v, resolve=True) if isinstance(v, (DictConfig, ListConfig)) else v for k, v in values.items()}
-    return construct(KEY, cls, plain)
+        require(
+            2 * self.signal_seconds <= 60 * self.time,
+            f"{KEY}.signal_seconds",
+            self.signal_seconds,
+            f"at most half of the time limit, {30 * self.time} seconds",
+        )

@@ -1,7 +1,8 @@
-"""The paper's learner in its tied form (Allen-Zhu & Li, arXiv:2001.04413, section 3; recalled): a quadratic network
-with the target's skip links whose level l computes s_l from all products of the level below and whose output adds up
-the levels' squared norms with the coefficients of the target. Products and outputs are centred; without centring the
-levels cannot be told apart (figures in the paper notes)."""
+"""The paper's learner in its tied form (Allen-Zhu & Li, arXiv:2001.04413, section 3; recalled): a
+quadratic network with the target's skip links whose level l computes s_l from all products of the
+level below and whose output adds up the levels' squared norms with the coefficients of the target.
+Products and outputs are centred; without centring the levels cannot be told apart (figures in the
+paper notes)."""
 
 from __future__ import annotations
 
@@ -13,28 +14,30 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.errors import UserError, require
-from bfc.learners.schedules import Stage
-from bfc.types import Draw, Learner, Params, Target
+from bfc.types import Draw, Learner, Params, Stage, Target
 
 Features = tuple[Tensor, Tensor, Tensor]
-"""s (R, p, B), its centred products (R, p(p+1)/2, B), their subtracted mean (R, p(p+1)/2, 1). Rows come last so that every product is
-a contiguous run."""
+"""s (R, p, B), its centred products (R, p(p+1)/2, B), their subtracted mean (R, p(p+1)/2, 1). Rows
+come last so that every product is a contiguous run."""
 
 
 @dataclass(frozen=True)
 class QuadraticDenseNet(Learner):
-    """g(x) = bias + sum_l scale_l (|s_l|^2 - mean), s_l = K_{l,l-1} phi_{l-1} + sum_j K_{l,j} (other links).
+    """g(x) = bias + sum_l scale_l (|s_l|^2 - mean), s_l = K_{l,l-1} phi_{l-1} + sum_j K_{l,j}
+    (other links).
 
-    phi_j holds all products s_j s_j' (j <= j') of level j minus their mean; links 0 and 1 read x and
-    (x^2 - 1)/sqrt 2. ``scale_l`` = alpha_l / c_l is told by the target (``alpha: known``) or trained with its level
-    (``alpha: trained``, from 1/sqrt(2 p_l), the scale of p_l independent squares). Group ``readout l`` replaces level
-    l's fixed read-out by a free quadratic one on phi_l, which starts at scale_l, as it then is, times the identity; it is used where
-    a schedule trains it. Groups: ``bias``, ``level2`` ... ``levelL``, ``readout2`` ... ``readoutL``.
+    phi_j holds all products s_j s_j' (j <= j') of level j minus their mean; links 0 and 1 read x
+    and (x^2 - 1)/sqrt 2. ``scale_l`` = alpha_l / c_l is told by the target (``alpha: known``) or
+    trained with its level (``alpha: trained``, from 1/sqrt(2 p_l), the scale of p_l independent
+    squares). Group ``readout l`` replaces level l's fixed read-out by a free quadratic one on
+    phi_l, which starts at scale_l, as it then is, times the identity; it is used where a schedule
+    trains it. Groups: ``bias``, ``level2`` ... ``levelL``, ``readout2`` ... ``readoutL``.
     """
 
-    numerics: ClassVar[int] = 2
+    identity_name: ClassVar[str] = "bfc.learners.quadratic_densenet.QuadraticDenseNet"
+    version: ClassVar[int] = 2
     needs_reference: ClassVar[bool] = True
 
     widths: tuple[int, ...] | None = None
@@ -51,23 +54,35 @@ class QuadraticDenseNet(Learner):
 
     def check(self, target: Target) -> None:
         if not hasattr(target, "below"):
-            raise UserError(f"learner=quadratic_densenet: needs a target with composition levels, not {type(target).__name__}; "
-                            "allowed: target=quadratic_densenet")
+            raise UserError(
+                f"learner=quadratic_densenet: needs a target with composition levels, not {type(target).__name__}; "
+                "allowed: target=quadratic_densenet"
+            )
         if target.input_width != target.d:
-            raise UserError("learner=quadratic_densenet: reads the raw inputs; allowed: representation=raw")
+            raise UserError(
+                "learner=quadratic_densenet: reads the raw inputs; allowed: representation=raw"
+            )
         levels = len(target.levels)
         if self.widths is not None:
-            require(len(self.widths) == levels, "learner.widths", list(self.widths),
-                    f"a list of L-1 = {levels} integers (p_2..p_{target.L})")
+            require(
+                len(self.widths) == levels,
+                "learner.widths",
+                list(self.widths),
+                f"a list of L-1 = {levels} integers (p_2..p_{target.L})",
+            )
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
         for level in target.levels:
             if f"level{level}" in present:
                 absent = [j for j in target.below(level) if j >= 2 and f"level{j}" not in present]
                 if absent:
-                    raise UserError(f"schedule: level{level} is trained before level{absent[0]}, which it reads")
+                    raise UserError(
+                        f"schedule: level{level} is trained before level{absent[0]}, which it reads"
+                    )
             elif f"readout{level}" in present:
-                raise UserError(f"schedule: readout{level} is trained before level{level}, which it reads")
+                raise UserError(
+                    f"schedule: readout{level} is trained before level{level}, which it reads"
+                )
 
     def _width(self, target: Target, level: int) -> int:
         return target.width(level) if level < 2 or self.widths is None else self.widths[level - 2]
@@ -84,30 +99,46 @@ class QuadraticDenseNet(Learner):
         return groups | {f"readout{level}": (f"Q{level}",) for level in target.levels}
 
     def init_params(self, target: Target, draw: Draw) -> Params:
-        first = next(iter(draw.known.values()))
+        first = next(iter(draw.revealed.values()))
         cast = {"dtype": first.dtype, "device": first.device}
         params: Params = {"bias": torch.zeros(len(draw.seeds), 1, **cast)}
         for i, level in enumerate(target.levels):
             p = self._width(target, level)
             for j in target.below(level):
                 fan_in = self._fan_in(target, j)
-                k = streams.normal(draw.seeds, f"init/K{level}_{j}", (p, fan_in), **cast)
+                k = random.normal(draw.seeds, f"init/K{level}_{j}", (p, fan_in), **cast)
                 params[f"K{level}_{j}"] = k * (self.init / fan_in**0.5)
-            known = draw.known["scale"][:, i : i + 1]
-            params[f"scale{level}"] = known.clone() if self.alpha == "known" else torch.full_like(known, (2 * p) ** -0.5)
+            known = draw.revealed["scale"][:, i : i + 1]
+            params[f"scale{level}"] = (
+                known.clone() if self.alpha == "known" else torch.full_like(known, (2 * p) ** -0.5)
+            )
             params[f"Q{level}"] = self._fixed(params, level)
         return params
 
     def _fixed(self, params: Params, level: int) -> Tensor:
         """The free read-out that equals the fixed one: scale_l times the identity, (R, p(p+1)/2)."""
-        scale, p = params[f"scale{level}"], next(k.shape[1] for name, k in params.items() if name.startswith(f"K{level}_"))
-        return scale * torch.zeros(p * (p + 1) // 2, dtype=scale.dtype, device=scale.device).index_fill_(0, _squares(p, scale.device), 1.0)
+        scale, p = (
+            params[f"scale{level}"],
+            next(k.shape[1] for name, k in params.items() if name.startswith(f"K{level}_")),
+        )
+        return scale * torch.zeros(
+            p * (p + 1) // 2, dtype=scale.dtype, device=scale.device
+        ).index_fill_(0, _squares(p, scale.device), 1.0)
 
-    def begin(self, params: Params, draw: Draw, stage: Stage) -> Params:
-        return {f"Q{name[7:]}": self._fixed(params, int(name[7:])) for name in stage.added if name.startswith("readout")}
+    def on_phase_start(self, params: Params, draw: Draw, stage: Stage) -> Params:
+        return {
+            f"Q{name[7:]}": self._fixed(params, int(name[7:]))
+            for name in stage.added
+            if name.startswith("readout")
+        }
 
-    def features(self, params: Params, x: Tensor, present: frozenset[str],
-                 statistics: Mapping[str, Tensor] | None = None) -> dict[int, Features]:
+    def features(
+        self,
+        params: Params,
+        x: Tensor,
+        present: frozenset[str],
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> dict[int, Features]:
         """What every level that is present has learned."""
         levels: dict[int, Features] = {}
         sources: dict[int, Tensor] = {}
@@ -125,13 +156,22 @@ class QuadraticDenseNet(Learner):
     def rows(self, params: Params, level: int, present: frozenset[str]) -> dict[int, Tensor]:
         """The weights of a level's features by what they read, source → (R, p, width of source)."""
         head = f"K{level}_"
-        return {int(name.removeprefix(head)): p for name, p in params.items() if name.startswith(head)}
+        return {
+            int(name.removeprefix(head)): p for name, p in params.items() if name.startswith(head)
+        }
 
     def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        return {f"phi{level}": mean for level, (_, _, mean) in self.features(params, x, present).items()}
+        return {
+            f"phi{level}": mean for level, (_, _, mean) in self.features(params, x, present).items()
+        }
 
-    def forward(self, params: Params, x: Tensor, present: frozenset[str],
-                statistics: Mapping[str, Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        params: Params,
+        x: Tensor,
+        present: frozenset[str],
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         out = params["bias"].expand(-1, x.shape[1])
         for level, (s, phi, mean) in self.features(params, x, present, statistics).items():
             if f"readout{level}" in present:
@@ -141,10 +181,13 @@ class QuadraticDenseNet(Learner):
                 out = out + params[f"scale{level}"] * (s.square().sum(1) - mean[:, squares].sum(1))
         return out
 
-
-    def pullback(self, params: Params, x: Tensor, present: frozenset[str],
-                 trained: frozenset[str]) -> tuple[Tensor, Callable[[Tensor], Params]]:
-        levels, read = _levels(present), {j for level in _levels(present) for _, j in _links(params, level)}
+    def vjp(
+        self, params: Params, x: Tensor, present: frozenset[str], trained: frozenset[str]
+    ) -> tuple[Tensor, Callable[[Tensor], Params]]:
+        levels, read = (
+            _levels(present),
+            {j for level in _levels(present) for _, j in _links(params, level)},
+        )
         sources: dict[int, Tensor] = {}
         features: dict[int, Tensor] = {}
         norms: dict[int, Tensor] = {}
@@ -153,7 +196,11 @@ class QuadraticDenseNet(Learner):
             s = None
             for name, j in _links(params, level):
                 source = _source(j, x, sources)
-                s = torch.bmm(params[name], source) if s is None else s.baddbmm_(params[name], source)
+                s = (
+                    torch.bmm(params[name], source)
+                    if s is None
+                    else s.baddbmm_(params[name], source)
+                )
             features[level] = s
             if level in read or f"readout{level}" in present:
                 phi = products(s)
@@ -164,7 +211,9 @@ class QuadraticDenseNet(Learner):
                 norm = s.square().sum(1)
                 norms[level] = norm.sub_(norm.mean(1, keepdim=True))
                 out = out + params[f"scale{level}"] * norms[level]
-        moving = [level for level in levels if any(name in trained for name, _ in _links(params, level))]
+        moving = [
+            level for level in levels if any(name in trained for name, _ in _links(params, level))
+        ]
         lowest = min(moving, default=max(levels, default=1) + 1)
 
         def back(slope: Tensor) -> Params:
@@ -202,7 +251,9 @@ def _levels(present: frozenset[str]) -> list[int]:
 
 def _links(params: Params, level: int) -> list[tuple[str, int]]:
     """Names and sources of the matrices that a level reads with."""
-    return [(name, int(name.rpartition("_")[2])) for name in params if name.startswith(f"K{level}_")]
+    return [
+        (name, int(name.rpartition("_")[2])) for name in params if name.startswith(f"K{level}_")
+    ]
 
 
 def _source(j: int, x: Tensor, sources: dict[int, Tensor]) -> Tensor:
@@ -214,7 +265,8 @@ def _source(j: int, x: Tensor, sources: dict[int, Tensor]) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _squares(p: int, device: torch.device) -> Tensor:
-    """Where the squares s_i s_i stand among the products i <= j of p features: after i rows of p, p - 1, ... of them."""
+    """Where the squares s_i s_i stand among the products i <= j of p features: after i rows of p, p
+    - 1, ... of them."""
     i = torch.arange(p, device=device)
     return i * p - i * (i - 1) // 2
 
@@ -230,8 +282,8 @@ def products(s: Tensor) -> Tensor:
 
 
 def products_reverse(s: Tensor, grad: Tensor) -> Tensor:
-    """Gradient with respect to ``s`` from that with respect to :func:`products`: slices of contiguous rows, where the reverse pass of
-    two gathers would scatter."""
+    """Gradient with respect to ``s`` from that with respect to :func:`products`: slices of
+    contiguous rows, where the reverse pass of two gathers would scatter."""
     p, start = s.shape[1], 0
     out = torch.zeros_like(s)
     for i in range(p):

@@ -1,11 +1,14 @@
-"""The quadratic Taylor model, f^Q_W(h) = (1/(2√m)) Σ_r a_r φ''(w⁰_r·h) (w_r·h)²: what a wide network becomes when random signs on the
-movement cancel its linear term (Bai & Lee, arXiv:1910.01619). With the regulariser λ ‖W‖_{2,4}⁴ (recalled) its complexity is a nuclear
-norm where the linear model's is Euclidean; on whitened features that is the separation of Chen et al. (arXiv:2006.13436)."""
+"""The quadratic Taylor model, f^Q_W(h) = (1/(2√m)) Σ_r a_r φ''(w⁰_r·h) (w_r·h)²: what a wide
+network becomes when random signs on the movement cancel its linear term (Bai & Lee,
+arXiv:1910.01619). With the regulariser λ ‖W‖_{2,4}⁴ (recalled) its complexity is a nuclear norm
+where the linear model's is Euclidean; on whitened features that is the separation of Chen et al.
+(arXiv:2006.13436)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -15,11 +18,19 @@ from bfc.types import Params
 
 @dataclass(frozen=True)
 class QuadraticTaylor(Taylor):
-    """With ``activation=square`` f = hᵀMh, M = (1/(2√m)) Σ a_r w_r w_rᵀ, and the smallest ‖W‖_{2,4}⁴ of a given M with m large is
-    4 (‖M‖_*² + (tr M)²): the halves of a cannot be shared out by need, hence the trace; it vanishes where E f = 0 on whitened h."""
+    """With ``activation=square`` f = hᵀMh, M = (1/(2√m)) Σ a_r w_r w_rᵀ, and the smallest
+    ‖W‖_{2,4}⁴ of a given M with m large is 4 (‖M‖_*² + (tr M)²): the halves of a cannot be shared
+    out by need, hence the trace; it vanishes where E f = 0 on whitened h."""
 
-    def forward(self, params: Params, x: Tensor, present: frozenset[str],
-                statistics: Mapping[str, Tensor] | None = None) -> Tensor:
+    identity_name: ClassVar[str] = "bfc.learners.quadratic_taylor.QuadraticTaylor"
+
+    def forward(
+        self,
+        params: Params,
+        x: Tensor,
+        present: frozenset[str],
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         moved, start = self._along(params, x)
         units = moved.square()
         if start is not None:

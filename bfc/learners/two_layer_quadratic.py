@@ -1,6 +1,7 @@
-"""The two-layer quadratic network, the shallow relative of the hierarchical learner: one of the "simpler algorithms" that
-arXiv:2001.04413 sets against it. It is trained like the others and can represent any polynomial of degree 2, hence its floor on a
-target of higher degree is the share of the variance above degree 2, whatever its width and the number of samples."""
+"""The two-layer quadratic network, the shallow relative of the hierarchical learner: one of the
+"simpler algorithms" that arXiv:2001.04413 sets against it. It is trained like the others and can
+represent any polynomial of degree 2, hence its floor on a target of higher degree is the share of
+the variance above degree 2, whatever its width and the number of samples."""
 
 from __future__ import annotations
 
@@ -11,19 +12,21 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.errors import require
-from bfc.products import product
+from bfc.matmul import product
 from bfc.types import Draw, Learner, Params, Target
 
 
 @dataclass(frozen=True)
 class TwoLayerQuadratic(Learner):
-    """g(x) = bias + v·x + Σ_m a_m ((w_m·x)² − its mean), m = 1 … ``width``, everything trained; squares are centred like those of
-    :class:`bfc.learners.quadratic_densenet.QuadraticDenseNet`. Groups: ``bias``, ``level2`` (w, a, v): every schedule over levels is
-    one phase. Initially w ~ N(0, init² / fan_in), a = ± 1/√(2 width) in turn, v = 0."""
+    """g(x) = bias + v·x + Σ_m a_m ((w_m·x)² − its mean), m = 1 … ``width``, everything trained;
+    squares are centred like those of :class:`bfc.learners.quadratic_densenet.QuadraticDenseNet`.
+    Groups: ``bias``, ``level2`` (w, a, v): every schedule over levels is one phase. Initially w ~
+    N(0, init² / fan_in), a = ± 1/√(2 width) in turn, v = 0."""
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.learners.two_layer_quadratic.TwoLayerQuadratic"
+    version: ClassVar[int] = 1
     needs_reference: ClassVar[bool] = True
 
     width: int = 64
@@ -31,7 +34,9 @@ class TwoLayerQuadratic(Learner):
     """Standard deviation of an initial weight times sqrt(fan_in)."""
 
     def __post_init__(self) -> None:
-        require(1 <= self.width <= 1 << 20, "learner.width", self.width, "an integer from 1 to 1048576")
+        require(
+            1 <= self.width <= 1 << 20, "learner.width", self.width, "an integer from 1 to 1048576"
+        )
         require(0 < self.init < float("inf"), "learner.init", self.init, "a number > 0")
 
     def check(self, target: Target) -> None:
@@ -47,25 +52,44 @@ class TwoLayerQuadratic(Learner):
         return {"bias": ("bias",), "level2": ("W", "a", "v")}
 
     def init_params(self, target: Target, draw: Draw) -> Params:
-        like = draw.encode(draw.inputs("reference", torch.zeros(len(draw.seeds), 1, dtype=torch.int64)))
+        like = draw.encode(
+            draw.inputs("reference", torch.zeros(len(draw.seeds), 1, dtype=torch.int64))
+        )
         cast = {"dtype": like.dtype, "device": like.device}
         fan_in, replicas = target.input_width, len(draw.seeds)
         sign = torch.tensor([1.0, -1.0], **cast).repeat(self.width)[: self.width]
-        return {"bias": torch.zeros(replicas, 1, **cast), "v": torch.zeros(replicas, fan_in, **cast),
-                "W": streams.normal(draw.seeds, "init/W", (self.width, fan_in), **cast) * (self.init / fan_in**0.5),
-                "a": (sign * (2 * self.width) ** -0.5).repeat(replicas, 1)}
+        return {
+            "bias": torch.zeros(replicas, 1, **cast),
+            "v": torch.zeros(replicas, fan_in, **cast),
+            "W": random.normal(draw.seeds, "init/W", (self.width, fan_in), **cast)
+            * (self.init / fan_in**0.5),
+            "a": (sign * (2 * self.width) ** -0.5).repeat(replicas, 1),
+        }
 
     def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        return {"squares": self._squares(params, x).mean(2, keepdim=True)} if "level2" in present else {}
+        return (
+            {"squares": self._squares(params, x).mean(2, keepdim=True)}
+            if "level2" in present
+            else {}
+        )
 
-    def forward(self, params: Params, x: Tensor, present: frozenset[str],
-                statistics: Mapping[str, Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        params: Params,
+        x: Tensor,
+        present: frozenset[str],
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         out = params["bias"].expand(-1, x.shape[1])
         if "level2" not in present:
             return out
         squares = self._squares(params, x)
         mean = squares.mean(2, keepdim=True) if statistics is None else statistics["squares"]
-        return out + (x @ params["v"].unsqueeze(2)).squeeze(2) + (params["a"].unsqueeze(2) * (squares - mean)).sum(1)
+        return (
+            out
+            + (x @ params["v"].unsqueeze(2)).squeeze(2)
+            + (params["a"].unsqueeze(2) * (squares - mean)).sum(1)
+        )
 
     @staticmethod
     def _squares(params: Params, x: Tensor) -> Tensor:

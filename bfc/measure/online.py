@@ -1,5 +1,5 @@
-"""First passage on fresh samples: one run per seed shows every n at once, since the samples used so far are a clock. The risk is
-taken on a log grid of steps, so one training yields a whole curve."""
+"""First passage on fresh samples: one run per seed shows every n at once, since the samples used so
+far are a clock. The risk is taken on a log grid of steps, so one training yields a whole curve."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from bfc.types import Training
 
 @dataclass(frozen=True, kw_only=True)
 class Online(Measure):
-    """n* is where the risk is at or below eps at two looks running; n counts the samples of all phases."""
+    """n* is where the risk is at or below eps at two looks running; n counts the samples of all
+    phases."""
 
+    identity_name: ClassVar[str] = "bfc.measure.online.Online"
     needs_constant_rate: ClassVar[bool] = True
 
     validation: Literal["inside", "free", "none"] = "none"
@@ -24,7 +26,12 @@ class Online(Measure):
     """Always true here; in the identity."""
 
     def __post_init__(self) -> None:
-        require(self.validation == "none", "measure.validation", self.validation, "none with measure=online, where every sample is fresh")
+        require(
+            self.validation == "none",
+            "measure.validation",
+            self.validation,
+            "none with measure=online, where every sample is fresh",
+        )
         require(1.001 <= self.ratio <= 4, "measure.ratio", self.ratio, "a number from 1.001 to 4")
         super().__post_init__()
 

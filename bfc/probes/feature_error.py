@@ -1,9 +1,10 @@
-"""Feature error of a quadratic learner against its teacher, level by level: the quantities in which backward feature correction
-is stated. All are zero for a perfect learner and do not depend on the basis a level is expressed in."""
+"""Feature error of a quadratic learner against its teacher, level by level: the quantities in which
+backward feature correction is stated. All are zero for a perfect learner and do not depend on the
+basis a level is expressed in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -18,29 +19,41 @@ class FeatureError(Probe):
     """Three errors per level l, z the teacher's features, s the learner's, phi all products of s.
 
     ``gram/l``: sd(|s_l|^2 - |z_l|^2) / sd(|z_l|^2). At level 2 on Gaussian x it equals the paper's
-    ||K_2^T K_2 - W_2^T W_2||_F / ||W_2^T W_2||_F and is taken from the weights; elsewhere from the rows.
-    ``subspace/l``: 1 - R^2 of z_l regressed linearly on s_l (averaged over units). ``feature/l``: 1 - R^2 of the units of z_l^2
-    regressed on phi_l, fitted on one half of the rows and judged on the other.
+    ||K_2^T K_2 - W_2^T W_2||_F / ||W_2^T W_2||_F and is taken from the weights; elsewhere from the
+    rows. ``subspace/l``: 1 - R^2 of z_l regressed linearly on s_l (averaged over units).
+    ``feature/l``: 1 - R^2 of the units of z_l^2 regressed on phi_l, fitted on one half of the rows
+    and judged on the other.
     """
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.probes.feature_error.FeatureError"
+    version: ClassVar[int] = 1
 
     rows: int = 16384
     """Fresh unlabelled inputs, stream ``probe``."""
-    looks: int = 0
+    num_evals: int = field(default=0, metadata={"identity": "looks"})
     """Looks on the way, see :class:`bfc.types.Probe`."""
 
     def __post_init__(self) -> None:
-        require(64 <= self.rows <= 1 << 24, "probe.rows", self.rows, "an integer from 64 to 16777216")
-        require(0 <= self.looks <= 1000, "probe.looks", self.looks, "an integer from 0 to 1000")
+        require(
+            64 <= self.rows <= 1 << 24, "probe.rows", self.rows, "an integer from 64 to 16777216"
+        )
+        require(
+            0 <= self.num_evals <= 1000,
+            "probe.num_evals",
+            self.num_evals,
+            "an integer from 0 to 1000",
+        )
 
     def check(self, target: Target, learner: Learner) -> None:
         if not (hasattr(learner, "features") and target.levels):
-            raise UserError(f"probe=feature_error: needs a target with levels and a learner with features, not {type(target).__name__} and "
-                            f"{type(learner).__name__}; set probe=none")
+            raise UserError(
+                f"probe=feature_error: needs a target with levels and a learner with features, not {type(target).__name__} and "
+                f"{type(learner).__name__}; set probe=none"
+            )
 
-    def measure(self, target: Target, draw: Draw, learner: Learner, params: Params,
-                present: frozenset[str]) -> dict[str, Tensor]:
+    def measure(
+        self, target: Target, draw: Draw, learner: Learner, params: Params, present: frozenset[str]
+    ) -> dict[str, Tensor]:
         replicas = len(draw.seeds)
         nothing = torch.full((replicas,), float("nan"), dtype=torch.float64)
         x = draw.inputs("probe", torch.arange(self.rows).expand(replicas, -1))
@@ -50,12 +63,16 @@ class FeatureError(Probe):
             if level not in student:
                 errors |= {f"{name}/{level}": nothing for name in ("gram", "subspace", "feature")}
                 continue
-            z, s, phi = (t.double() for t in (teacher[level], *(part.mT for part in student[level][:2])))
+            z, s, phi = (
+                t.double() for t in (teacher[level], *(part.mT for part in student[level][:2]))
+            )
             gram = _weight_gram(draw.weights[level], learner.rows(params, level, present))
             errors[f"gram/{level}"] = (_sample_gram(z, s) if gram is None else gram).cpu()
             errors[f"subspace/{level}"] = _unexplained(s, z, s, z).cpu()
             half = self.rows // 2
-            errors[f"feature/{level}"] = _unexplained(phi[:, :half], z[:, :half] ** 2, phi[:, half:], z[:, half:] ** 2).cpu()
+            errors[f"feature/{level}"] = _unexplained(
+                phi[:, :half], z[:, :half] ** 2, phi[:, half:], z[:, half:] ** 2
+            ).cpu()
         return errors
 
 
@@ -73,7 +90,9 @@ def _sample_gram(z: Tensor, s: Tensor) -> Tensor:
     return (s.square().sum(-1) - truth).std(1) / truth.std(1)
 
 
-def _unexplained(features: Tensor, values: Tensor, test_features: Tensor, test_values: Tensor) -> Tensor:
+def _unexplained(
+    features: Tensor, values: Tensor, test_features: Tensor, test_values: Tensor
+) -> Tensor:
     """1 - R^2 on the test half of least squares fitted on the other; (R, N, p), (R, N, k) → (R,)."""
     mean, centre = values.mean(1, keepdim=True), features.mean(1, keepdim=True)
     f = features - centre

@@ -1,9 +1,10 @@
-"""What a trained movement W of the quadratic Taylor model says beyond its risk: whether the factorised training found the nuclear norm
-(the equivalence that the theory and the convex oracle rest on), and how close the network with random signs on W is to the model."""
+"""What a trained movement W of the quadratic Taylor model says beyond its risk: whether the
+factorised training found the nuclear norm (the equivalence that the theory and the convex oracle
+rest on), and how close the network with random signs on W is to the model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -18,41 +19,62 @@ from bfc.types import Draw, Learner, Params, Probe, Target
 
 @dataclass(frozen=True)
 class Movement(Probe):
-    """``norm/ratio``: ‖W‖_{2,4}⁴ over 4 (‖M‖_*² + (tr M)²); ``norm/nuclear``: the same over 4 ‖M‖_*² (both without gates only);
-    ``coupling/linear``: rms over rows and sign draws of the linear term f^(1)_{SW}; ``coupling/linear_per_norm``: that over ‖W‖_{2,4},
-    which falls as m^{-1/4} (Bai & Lee, arXiv:1910.01619); ``coupling/rest``: rms of f_{W⁰+SW} − f_{W⁰} − f^Q_W, the linear term and
-    higher orders, which fall faster. In units of sd f* = 1."""
+    """``norm/ratio``: ‖W‖_{2,4}⁴ over 4 (‖M‖_*² + (tr M)²); ``norm/nuclear``: the same over 4
+    ‖M‖_*² (both without gates only); ``coupling/linear``: rms over rows and sign draws of the
+    linear term f^(1)_{SW}; ``coupling/linear_per_norm``: that over ‖W‖_{2,4}, which falls as
+    m^{-1/4} (Bai & Lee, arXiv:1910.01619); ``coupling/rest``: rms of f_{W⁰+SW} − f_{W⁰} − f^Q_W,
+    the linear term and higher orders, which fall faster. In units of sd f* = 1."""
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.probes.movement.Movement"
+    version: ClassVar[int] = 1
 
     rows: int = 2048
     """Fresh unlabelled inputs, stream ``probe``."""
     draws: int = 4
     """Independent sign draws."""
-    looks: int = 0
+    num_evals: int = field(default=0, metadata={"identity": "looks"})
     """Looks on the way, see :class:`bfc.types.Probe`."""
 
     def __post_init__(self) -> None:
-        require(64 <= self.rows <= 1 << 20, "probe.rows", self.rows, "an integer from 64 to 1048576")
+        require(
+            64 <= self.rows <= 1 << 20, "probe.rows", self.rows, "an integer from 64 to 1048576"
+        )
         require(1 <= self.draws <= 1024, "probe.draws", self.draws, "an integer from 1 to 1024")
-        require(0 <= self.looks <= 1000, "probe.looks", self.looks, "an integer from 0 to 1000")
+        require(
+            0 <= self.num_evals <= 1000,
+            "probe.num_evals",
+            self.num_evals,
+            "an integer from 0 to 1000",
+        )
 
     def check(self, target: Target, learner: Learner) -> None:
         if not isinstance(learner, QuadraticTaylor):
-            raise UserError(f"probe=movement: needs learner=quadratic_taylor, not {type(learner).__name__}; set probe=none")
+            raise UserError(
+                f"probe=movement: needs learner=quadratic_taylor, not {type(learner).__name__}; set probe=none"
+            )
 
-    def measure(self, target: Target, draw: Draw, learner: Learner, params: Params,
-                present: frozenset[str]) -> dict[str, Tensor]:
-        return self._norms(params) if "W0" not in params else self._coupling(draw, learner, params, present)
+    def measure(
+        self, target: Target, draw: Draw, learner: Learner, params: Params, present: frozenset[str]
+    ) -> dict[str, Tensor]:
+        return (
+            self._norms(params)
+            if "W0" not in params
+            else self._coupling(draw, learner, params, present)
+        )
 
     @staticmethod
     def _norms(params: Params) -> dict[str, Tensor]:
         m = QuadraticTaylor.matrix({name: p.double() for name, p in params.items()})
         size, nuclear = norm24(params["W"].double()), torch.linalg.eigvalsh(m).abs().sum(1).square()
         trace = m.diagonal(dim1=1, dim2=2).sum(1).square()
-        return {"norm/ratio": (size / (4 * (nuclear + trace))).cpu(), "norm/nuclear": (size / (4 * nuclear)).cpu()}
+        return {
+            "norm/ratio": (size / (4 * (nuclear + trace))).cpu(),
+            "norm/nuclear": (size / (4 * nuclear)).cpu(),
+        }
 
-    def _coupling(self, draw: Draw, learner: QuadraticTaylor, params: Params, present: frozenset[str]) -> dict[str, Tensor]:
+    def _coupling(
+        self, draw: Draw, learner: QuadraticTaylor, params: Params, present: frozenset[str]
+    ) -> dict[str, Tensor]:
         replicas = len(draw.seeds)
         scale = learner.width**-0.5
         totals = torch.zeros(2, replicas, dtype=torch.float64)
@@ -73,4 +95,8 @@ class Movement(Probe):
                     totals[i] += part.double().square().sum(1).cpu()
         linear, rest = (totals / (self.rows * self.draws)).sqrt()
         norm = norm24(params["W"].double()).pow(0.25).cpu()
-        return {"coupling/linear": linear, "coupling/linear_per_norm": linear / norm, "coupling/rest": rest}
+        return {
+            "coupling/linear": linear,
+            "coupling/linear_per_norm": linear / norm,
+            "coupling/rest": rest,
+        }

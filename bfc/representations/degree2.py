@@ -1,5 +1,6 @@
-"""All polynomials of degree ≤ 2 in an orthonormal basis of the input law, in closed form: the idealisation of a whitened neural
-representation with D = d^{p/2} features at p = 4. It is **not** a neural representation, and it encodes that degree 2 suffices."""
+"""All polynomials of degree ≤ 2 in an orthonormal basis of the input law, in closed form: the
+idealisation of a whitened neural representation with D = d^{p/2} features at p = 4. It is **not** a
+neural representation, and it encodes that degree 2 suffices."""
 
 from __future__ import annotations
 
@@ -13,24 +14,30 @@ import torch
 from torch import Tensor
 
 from bfc.errors import UserError
-from bfc.representations.lens import Representation
+from bfc.representations.base import Representation
 from bfc.types import Draw, Target
 
 
 @dataclass(frozen=True)
 class Degree2(Representation):
-    """h(x) = (1, x_i, √((d+2)/d) x_i x_j, Hc·(x_i²)) on the sphere, (1, x_i, x_i x_j, (x_i² − 1)/√2) for Gaussian inputs; E h hᵀ = I. On
-    the sphere Hc holds the d − 1 orthonormal contrasts, since Σ x_i² is constant there."""
+    """h(x) = (1, x_i, √((d+2)/d) x_i x_j, Hc·(x_i²)) on the sphere, (1, x_i, x_i x_j, (x_i² −
+    1)/√2) for Gaussian inputs; E h hᵀ = I. On the sphere Hc holds the d − 1 orthonormal contrasts,
+    since Σ x_i² is constant there."""
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.representations.degree2.Degree2"
+    version: ClassVar[int] = 1
 
     constant: bool = True
     """Whether the constant is a feature (lower degrees are then products with it)."""
 
     def check(self, target: Target) -> None:
-        if getattr(target, "law", None) not in ("sphere", "gaussian") and not hasattr(target, "base"):
-            raise UserError(f"representation=degree2: needs inputs uniform on the sphere or Gaussian, not those of {type(target).__name__} "
-                            f"(target.law={getattr(target, 'law', 'its own')}); allowed: representation=random_features or raw")
+        if getattr(target, "law", None) not in ("sphere", "gaussian") and not hasattr(
+            target, "base"
+        ):
+            raise UserError(
+                f"representation=degree2: needs inputs uniform on the sphere or Gaussian, not those of {type(target).__name__} "
+                f"(target.law={getattr(target, 'law', 'its own')}); allowed: representation=random_features or raw"
+            )
         if target.d < 2:
             raise UserError(f"representation=degree2: needs target.d of at least 2, not {target.d}")
 
@@ -59,7 +66,8 @@ class Degree2(Representation):
 
 @functools.lru_cache(maxsize=8)
 def _contrasts(d: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """d − 1 orthonormal columns (d, d − 1) orthogonal to (1, ..., 1) (Helmert); kept, so that no step of a training copies them."""
+    """d − 1 orthonormal columns (d, d − 1) orthogonal to (1, ..., 1) (Helmert); kept, so that no
+    step of a training copies them."""
     c = torch.zeros(d, d - 1, dtype=torch.float64)
     for k in range(1, d):
         c[:k, k - 1], c[k, k - 1] = 1.0, -float(k)

@@ -1,6 +1,7 @@
-"""The neural representation of Chen et al. (arXiv:2006.13436): random features g(x) = σ(Vx + b) with indicator or ReLU, whitened by
-their second moment on a separate unlabelled sample (Algorithm 1). What the measured advantage rests on is recorded: the width, n0, and
-whether directions beyond the leading ones were cut, which uses knowledge of the degree."""
+"""The neural representation of Chen et al. (arXiv:2006.13436): random features g(x) = σ(Vx + b)
+with indicator or ReLU, whitened by their second moment on a separate unlabelled sample (Algorithm
+1). What the measured advantage rests on is recorded: the width, n0, and whether directions beyond
+the leading ones were cut, which uses knowledge of the degree."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.errors import require
-from bfc.representations.lens import Representation, degree2_dimension, rows_at_a_time
+from bfc.representations.base import Representation, degree2_dimension, rows_at_a_time
 from bfc.types import Draw, Target
 
 MOST_FEATURES = 1 << 15
@@ -21,20 +22,24 @@ MOST_FEATURES = 1 << 15
 
 @dataclass(frozen=True)
 class RandomFeatures(Representation):
-    """h = W g(x), g_j = σ(v_j·x + b_j), v_j uniform on the unit sphere, b_j ~ N(0, 1), j ≤ D; W from Σ̂ = mean of g gᵀ over n0
-    unlabelled inputs (stream ``unlabelled``). Raises :class:`bfc.errors.UserError` on bad values.
+    """h = W g(x), g_j = σ(v_j·x + b_j), v_j uniform on the unit sphere, b_j ~ N(0, 1), j ≤ D; W
+    from Σ̂ = mean of g gᵀ over n0 unlabelled inputs (stream ``unlabelled``). Raises
+    :class:`bfc.errors.UserError` on bad values.
 
-    ``full``: W = Σ̂^{-1/2} (the paper); ``truncated``: the leading ``keep`` eigenvectors, each scaled to second moment 1;
-    ``regularised``: (Σ̂ + eps · mean eigenvalue)^{-1/2}; ``none``: one scalar that makes E|h|² = D.
+    ``full``: W = Σ̂^{-1/2} (the paper); ``truncated``: the leading ``keep`` eigenvectors, each
+    scaled to second moment 1; ``regularised``: (Σ̂ + eps · mean eigenvalue)^{-1/2}; ``none``: one
+    scalar that makes E|h|² = D.
     """
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.representations.random_features.RandomFeatures"
+    version: ClassVar[int] = 1
 
     activation: Literal["indicator", "relu"] = "relu"
     features: int | None = None
     """D; null: ``multiple`` times P2."""
     multiple: float = 16.0
-    """D over P2 = (d+1)(d+2)/2 − 1, the dimension of degree ≤ 2; used where ``features`` is null."""
+    """D over P2 = (d+1)(d+2)/2 − 1, the dimension of degree ≤ 2; used where ``features`` is null.
+    """
     whitening: Literal["full", "truncated", "regularised", "none"] = "truncated"
     keep: int | None = None
     """Leading directions kept by ``truncated``; null: P2."""
@@ -44,25 +49,61 @@ class RandomFeatures(Representation):
     """Unlabelled inputs; null: max(20000, 10 D)."""
 
     def __post_init__(self) -> None:
-        require(self.features is None or 1 <= self.features <= MOST_FEATURES, "representation.features", self.features,
-                f"null or an integer from 1 to {MOST_FEATURES}")
-        require(0 < self.multiple <= 1e6, "representation.multiple", self.multiple, "a number from 0 (exclusive) to 1e6")
-        require(self.keep is None or self.keep >= 1, "representation.keep", self.keep, "null or an integer >= 1")
+        require(
+            self.features is None or 1 <= self.features <= MOST_FEATURES,
+            "representation.features",
+            self.features,
+            f"null or an integer from 1 to {MOST_FEATURES}",
+        )
+        require(
+            0 < self.multiple <= 1e6,
+            "representation.multiple",
+            self.multiple,
+            "a number from 0 (exclusive) to 1e6",
+        )
+        require(
+            self.keep is None or self.keep >= 1,
+            "representation.keep",
+            self.keep,
+            "null or an integer >= 1",
+        )
         require(0 < self.eps < float("inf"), "representation.eps", self.eps, "a number > 0")
-        require(self.n0 is None or 1 <= self.n0 <= 1 << 31, "representation.n0", self.n0, "null or an integer from 1 to 2147483648")
+        require(
+            self.n0 is None or 1 <= self.n0 <= 1 << 31,
+            "representation.n0",
+            self.n0,
+            "null or an integer from 1 to 2147483648",
+        )
 
     def check(self, target: Target) -> None:
         width, kept, n0 = self._count(target), self.output_width(target), self._unlabelled(target)
-        require(width <= MOST_FEATURES, "representation.multiple", self.multiple,
-                f"smaller: D = {width} features at target.d = {target.d}, at most {MOST_FEATURES}")
-        require(kept <= width, "representation.keep", self.keep, f"at most D = {width}, not {kept} directions")
+        require(
+            width <= MOST_FEATURES,
+            "representation.multiple",
+            self.multiple,
+            f"smaller: D = {width} features at target.d = {target.d}, at most {MOST_FEATURES}",
+        )
+        require(
+            kept <= width,
+            "representation.keep",
+            self.keep,
+            f"at most D = {width}, not {kept} directions",
+        )
         if self.whitening in ("full", "truncated"):
-            require(n0 >= kept, "representation.n0", self.n0,
-                    f"at least {kept} at target.d = {target.d}: fewer inputs than directions cannot be whitened")
+            require(
+                n0 >= kept,
+                "representation.n0",
+                self.n0,
+                f"at least {kept} at target.d = {target.d}: fewer inputs than directions cannot be whitened",
+            )
 
     def _count(self, target: Target) -> int:
         """D"""
-        return self.features if self.features is not None else max(1, round(self.multiple * degree2_dimension(target.d)))
+        return (
+            self.features
+            if self.features is not None
+            else max(1, round(self.multiple * degree2_dimension(target.d)))
+        )
 
     def _unlabelled(self, target: Target) -> int:
         """n0"""
@@ -71,7 +112,11 @@ class RandomFeatures(Representation):
     def output_width(self, target: Target) -> int:
         if self.whitening != "truncated":
             return self._count(target)
-        return min(degree2_dimension(target.d), self._count(target)) if self.keep is None else self.keep
+        return (
+            min(degree2_dimension(target.d), self._count(target))
+            if self.keep is None
+            else self.keep
+        )
 
     def facts(self, target: Target) -> Mapping[str, Any]:
         return {"random_features": self._count(target), "unlabelled": self._unlabelled(target)}
@@ -80,11 +125,21 @@ class RandomFeatures(Representation):
         like = draw.inputs("unlabelled", torch.zeros(len(draw.seeds), 1, dtype=torch.int64))
         d, width = like.shape[2], self._count(target)
         cast = {"dtype": like.dtype, "device": like.device}
-        v = streams.normal(draw.seeds, f"representation/{d}/{width}/v", (d, width), **cast)
-        b = streams.normal(draw.seeds, f"representation/{d}/{width}/b", (1, width), **cast)
+        v = random.normal(draw.seeds, f"representation/{d}/{width}/v", (d, width), **cast)
+        b = random.normal(draw.seeds, f"representation/{d}/{width}/b", (1, width), **cast)
         raw = {"v": v / v.norm(dim=1, keepdim=True), "b": b}
-        second = [self._second_moment(target, draw.select([r]), {name: p[r : r + 1] for name, p in raw.items()}) for r in range(len(v))]
-        return {**raw, "whiten": torch.stack([self._whitener(s, self.output_width(target)) for s in second]).to(**cast)}
+        second = [
+            self._second_moment(
+                target, draw.select([r]), {name: p[r : r + 1] for name, p in raw.items()}
+            )
+            for r in range(len(v))
+        ]
+        return {
+            **raw,
+            "whiten": torch.stack(
+                [self._whitener(s, self.output_width(target)) for s in second]
+            ).to(**cast),
+        }
 
     def _second_moment(self, target: Target, draw: Draw, raw: Mapping[str, Tensor]) -> Tensor:
         """Σ̂ (D, D) of one seed, float64, summed over chunks of rows."""
@@ -99,7 +154,10 @@ class RandomFeatures(Representation):
     def _whitener(self, second: Tensor, keep: int) -> Tensor:
         """W as a matrix (D, kept) that multiplies g from the right; float64."""
         if self.whitening == "none":
-            return torch.eye(len(second), dtype=second.dtype, device=second.device) / second.diagonal().mean().sqrt()
+            return (
+                torch.eye(len(second), dtype=second.dtype, device=second.device)
+                / second.diagonal().mean().sqrt()
+            )
         values, vectors = torch.linalg.eigh(second)
         if self.whitening == "truncated":
             lead, along = values[-keep:], vectors[:, -keep:]
@@ -114,7 +172,10 @@ class RandomFeatures(Representation):
 
     def encode(self, target: Target, parts: Mapping[str, Tensor], x: Tensor) -> Tensor:
         step = rows_at_a_time(parts["v"].shape[2] * len(x), x.dtype)
-        return torch.cat([torch.bmm(self._activate(parts, rows), parts["whiten"]) for rows in x.split(step, 1)], 1)
+        return torch.cat(
+            [torch.bmm(self._activate(parts, rows), parts["whiten"]) for rows in x.split(step, 1)],
+            1,
+        )
 
 
 def _floor(values: Tensor) -> Tensor:

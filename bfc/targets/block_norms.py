@@ -1,6 +1,7 @@
-"""Polynomials of the squared norms z_b = |x_b|² of disjoint blocks of coordinates, in exact rational arithmetic. Functions g(xᵀAx) of
-quadratic forms with eigenvalues ±1 and 0 are such polynomials, and the space is closed under the Laplacian, so means, variances
-and the share of every harmonic degree come out exactly, for any rank, number of forms and degree, with no sampling."""
+"""Polynomials of the squared norms z_b = |x_b|² of disjoint blocks of coordinates, in exact
+rational arithmetic. Functions g(xᵀAx) of quadratic forms with eigenvalues ±1 and 0 are such
+polynomials, and the space is closed under the Laplacian, so means, variances and the share of every
+harmonic degree come out exactly, for any rank, number of forms and degree, with no sampling."""
 
 from __future__ import annotations
 
@@ -27,7 +28,11 @@ class Blocks:
 
     def form(self, signs: Sequence[int]) -> Poly:
         """The quadratic form Σ_b sign_b z_b."""
-        return {tuple(int(i == b) for i in range(len(self.sizes))): Fraction(s) for b, s in enumerate(signs) if s}
+        return {
+            tuple(int(i == b) for i in range(len(self.sizes))): Fraction(s)
+            for b, s in enumerate(signs)
+            if s
+        }
 
     @staticmethod
     def add(*terms: tuple[Fraction, Poly]) -> Poly:
@@ -48,7 +53,8 @@ class Blocks:
         return total
 
     def mean(self, p: Poly) -> Fraction:
-        """E p(x). Gaussian: E Π z_b^{n_b} = Π 2^{n_b} (d_b/2)_{n_b}; sphere of radius √d: times d^n / (2^n (d/2)_n), n = Σ n_b."""
+        """E p(x). Gaussian: E Π z_b^{n_b} = Π 2^{n_b} (d_b/2)_{n_b}; sphere of radius √d: times d^n
+        / (2^n (d/2)_n), n = Σ n_b."""
         return sum((v * self._moment(e) for e, v in p.items()), Fraction(0))
 
     def _moment(self, exponents: tuple[int, ...]) -> Fraction:
@@ -56,14 +62,19 @@ class Blocks:
         for size, n in zip(self.sizes, exponents, strict=True):
             value *= _rising(size, n)
         total = sum(exponents)
-        return value * Fraction(self.d**total) / _rising(self.d, total) if self.law == "sphere" else value
+        return (
+            value * Fraction(self.d**total) / _rising(self.d, total)
+            if self.law == "sphere"
+            else value
+        )
 
     def covariance(self, p: Poly, q: Poly) -> Fraction:
         return self.mean(self.times(p, q)) - self.mean(p) * self.mean(q)
 
     def shares(self, p: Poly) -> dict[int, float]:
-        """Variance of p(x) in every degree k of x (only even ones occur): projections by Π_{j≠k} (G − λ_j)/(λ_k − λ_j) on the
-        eigenspaces of the law's own generator G (:meth:`generator`), whose eigenfunctions of degree k are the harmonics of degree k."""
+        """Variance of p(x) in every degree k of x (only even ones occur): projections by Π_{j≠k} (G
+        − λ_j)/(λ_k − λ_j) on the eigenspaces of the law's own generator G (:meth:`generator`),
+        whose eigenfunctions of degree k are the harmonics of degree k."""
         top = max((sum(e) for e in p), default=0)
         values = {2 * n: self._eigenvalue(2 * n) for n in range(top + 1)}
         found = {}
@@ -71,7 +82,9 @@ class Blocks:
             part = p
             for j, other in values.items():
                 if j != k:
-                    part = self.add((1 / (at - other), self.generator(part)), (-other / (at - other), part))
+                    part = self.add(
+                        (1 / (at - other), self.generator(part)), (-other / (at - other), part)
+                    )
             found[k] = float(self.covariance(part, part))
         return found
 
@@ -79,8 +92,9 @@ class Blocks:
         return Fraction(-degree if self.law == "gaussian" else -degree * (degree + self.d - 2))
 
     def generator(self, p: Poly) -> Poly:
-        """Gaussian: Δp − x·∇p. Sphere: the spherical Laplacian r²Δp − k(k+d−2) p per homogeneous part of degree k, where r² = Σ z_b.
-        Δ z^e = Σ_b (4 e_b (e_b − 1) + 2 d_b e_b) z^{e − 1_b}."""
+        """Gaussian: Δp − x·∇p. Sphere: the spherical Laplacian r²Δp − k(k+d−2) p per homogeneous
+        part of degree k, where r² = Σ z_b. Δ z^e = Σ_b (4 e_b (e_b − 1) + 2 d_b e_b) z^{e − 1_b}.
+        """
         total: dict[tuple[int, ...], Fraction] = {}
 
         def put(e: tuple[int, ...], v: Fraction) -> None:

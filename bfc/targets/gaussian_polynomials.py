@@ -1,8 +1,9 @@
-"""Polynomials of a standard Gaussian vector, with exact mean and variance. Deep compositions of quadratics have
-kurtosis in the hundreds, so a Monte-Carlo normaliser from some thousand draws is tens of per cent off; expanding the
-composition and changing to the orthonormal Hermite basis gives the moments to rounding. A polynomial in r
-variables of total degree <= D is its coefficient vector in the graded order below, of length C(D + r, r); the order
-does not depend on D, so a polynomial of lower degree is a prefix of one of higher degree."""
+"""Polynomials of a standard Gaussian vector, with exact mean and variance. Deep compositions of
+quadratics have kurtosis in the hundreds, so a Monte-Carlo normaliser from some thousand draws is
+tens of per cent off; expanding the composition and changing to the orthonormal Hermite basis gives
+the moments to rounding. A polynomial in r variables of total degree <= D is its coefficient vector
+in the graded order below, of length C(D + r, r); the order does not depend on D, so a polynomial of
+lower degree is a prefix of one of higher degree."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 MAX_PRODUCT_TERMS = 4_000_000
-"""Largest number of coefficient pairs a product may have (an index table of 32 MB); beyond it callers use quadrature."""
+"""Largest number of coefficient pairs a product may have (an index table of 32 MB); beyond it
+callers use quadrature."""
 MAX_DEGREE = 170
 """Largest degree whose factorial a float holds."""
 
@@ -24,22 +26,34 @@ def size(r: int, degree: int) -> int:
 
 
 def affordable(r: int, degree: int) -> bool:
-    """Whether a polynomial of this degree can be squared within :data:`MAX_PRODUCT_TERMS` (also its square's basis)."""
-    return 2 * degree <= MAX_DEGREE and size(r, degree) ** 2 <= MAX_PRODUCT_TERMS and size(r, 2 * degree) <= MAX_PRODUCT_TERMS // 4
+    """Whether a polynomial of this degree can be squared within :data:`MAX_PRODUCT_TERMS` (also its
+    square's basis)."""
+    return (
+        2 * degree <= MAX_DEGREE
+        and size(r, degree) ** 2 <= MAX_PRODUCT_TERMS
+        and size(r, 2 * degree) <= MAX_PRODUCT_TERMS // 4
+    )
 
 
 @lru_cache(maxsize=32)
 def _suffix_sums(r: int, degree: int) -> np.ndarray:
-    """Monomials as weakly decreasing suffix sums s_i = e_i + ... + e_r, in rank order; shape (size, r), int64."""
-    every = np.array(list(combinations_with_replacement(range(degree + 1), r)), dtype=np.int64).reshape(-1, r)
+    """Monomials as weakly decreasing suffix sums s_i = e_i + ... + e_r, in rank order; shape (size,
+    r), int64."""
+    every = np.array(
+        list(combinations_with_replacement(range(degree + 1), r)), dtype=np.int64
+    ).reshape(-1, r)
     every = every[:, ::-1]
     return every[np.argsort(_rank(every), kind="stable")]
 
 
 @lru_cache(maxsize=64)
 def _rank_table(r: int, top: int) -> np.ndarray:
-    """Combinatorial number system: entry [i, s] = C(s + r - 1 - i, r - i), so that rank = sum_i table[i, s_i]."""
-    return np.array([[math.comb(s + r - 1 - i, r - i) for s in range(top + 1)] for i in range(r)], dtype=np.int64)
+    """Combinatorial number system: entry [i, s] = C(s + r - 1 - i, r - i), so that rank = sum_i
+    table[i, s_i]."""
+    return np.array(
+        [[math.comb(s + r - 1 - i, r - i) for s in range(top + 1)] for i in range(r)],
+        dtype=np.int64,
+    )
 
 
 def _rank(sums: np.ndarray) -> np.ndarray:
@@ -69,7 +83,8 @@ def square(p: np.ndarray, r: int, degree: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _lowerings(r: int, degree: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """For every variable, the sparse map x^n -> sum_k n!/(2^k k! (n-2k)!) He_{n-2k}: (from, to, factor)."""
+    """For every variable, the sparse map x^n -> sum_k n!/(2^k k! (n-2k)!) He_{n-2k}: (from, to,
+    factor)."""
     sums = _suffix_sums(r, degree)
     exponents = sums - np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
     maps = []
@@ -80,18 +95,31 @@ def _lowerings(r: int, degree: int) -> list[tuple[np.ndarray, np.ndarray, np.nda
             lowered = sums[rows].copy()
             lowered[:, : i + 1] -= 2 * k
             n = exponents[rows, i]
-            weights = np.array([math.factorial(m) / (2**k * math.factorial(k) * math.factorial(m - 2 * k))
-                                if m >= 2 * k else 0.0 for m in range(degree + 1)])
+            weights = np.array(
+                [
+                    math.factorial(m) / (2**k * math.factorial(k) * math.factorial(m - 2 * k))
+                    if m >= 2 * k
+                    else 0.0
+                    for m in range(degree + 1)
+                ]
+            )
             source.append(rows)
             goal.append(_rank(lowered) if len(rows) else rows)
             factor.append(weights[n])
         empty = np.zeros(0, np.int64)
-        maps.append((np.concatenate([empty, *source]), np.concatenate([empty, *goal]), np.concatenate([np.zeros(0), *factor])))
+        maps.append(
+            (
+                np.concatenate([empty, *source]),
+                np.concatenate([empty, *goal]),
+                np.concatenate([np.zeros(0), *factor]),
+            )
+        )
     return maps
 
 
 def hermite(p: np.ndarray, r: int, degree: int) -> np.ndarray:
-    """Coefficients in the orthonormal Hermite basis, same order; entry 0 is the mean, the rest's squares the variance."""
+    """Coefficients in the orthonormal Hermite basis, same order; entry 0 is the mean, the rest's
+    squares the variance."""
     h = np.array(p, dtype=np.float64)
     for source, goal, factor in _lowerings(r, degree):
         h = h + np.bincount(goal, weights=h[source] * factor, minlength=len(h))
@@ -113,7 +141,8 @@ def mean_and_variance(p: np.ndarray, r: int, degree: int) -> tuple[float, float]
 
 
 def quadratic_part(p: np.ndarray, r: int, degree: int) -> np.ndarray:
-    """E[p(x) (x x' - I)] for x ~ N(0, I_r), exactly, (r, r): the coefficients of degree 2 in the Hermite basis, not normalised."""
+    """E[p(x) (x x' - I)] for x ~ N(0, I_r), exactly, (r, r): the coefficients of degree 2 in the
+    Hermite basis, not normalised."""
     sums = _suffix_sums(r, 2)
     exponents = sums - np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
     part = np.zeros((r, r))

@@ -1,7 +1,9 @@
-"""Functions of one projection t = β·x under the two rotation-invariant input laws of the papers: uniform on the sphere of radius √d and
-standard Gaussian. Both are described by one thing, the three-term recurrence of their orthonormal polynomials h_k (Gegenbauer,
-Hermite), from which the variance that a function has in every degree is exact. It exists because names mislead: on the sphere only
-15–20 % of the variance of (β·x)⁴ is of degree 4 for d from 8 to 24, so what learns it to a risk of .25 has learned degree 2."""
+"""Functions of one projection t = β·x under the two rotation-invariant input laws of the papers:
+uniform on the sphere of radius √d and standard Gaussian. Both are described by one thing, the
+three-term recurrence of their orthonormal polynomials h_k (Gegenbauer, Hermite), from which the
+variance that a function has in every degree is exact. It exists because names mislead: on the
+sphere only 15–20 % of the variance of (β·x)⁴ is of degree 4 for d from 8 to 24, so what learns it
+to a risk of .25 has learned degree 2."""
 
 from __future__ import annotations
 
@@ -14,14 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 
 Law = Literal["sphere", "gaussian"]
 
 
 @dataclass(frozen=True)
 class Component:
-    """The part of f* in one degree: ``dimension`` N_k of the space of that degree, ``share`` of Var f*."""
+    """The part of f* in one degree: ``dimension`` N_k of the space of that degree, ``share`` of Var
+    f*."""
 
     degree: int
     dimension: int
@@ -32,15 +35,16 @@ class Component:
 
 
 def dimension(law: Law, d: int, degree: int) -> int:
-    """N_k: spherical harmonics of degree k on S^{d-1}, C(d+k-1, k) − C(d+k-3, k-2), or Hermite polynomials of total degree k in d
-    variables, C(d+k-1, k)."""
+    """N_k: spherical harmonics of degree k on S^{d-1}, C(d+k-1, k) − C(d+k-3, k-2), or Hermite
+    polynomials of total degree k in d variables, C(d+k-1, k)."""
     whole = math.comb(d + degree - 1, degree)
     return whole - (math.comb(d + degree - 3, degree - 2) if law == "sphere" and degree >= 2 else 0)
 
 
 def recurrence(law: Law, d: int, degree: int) -> np.ndarray:
-    """b_1 … b_degree of t h_k = b_{k+1} h_{k+1} + b_k h_{k-1}, the orthonormal polynomials of t = β·x, |β| = 1 (Var t = 1). Sphere:
-    b_k² = d k (k+d-3) / ((2k+d-2)(2k+d-4)), b_1 = 1 (Gegenbauer, DLMF 18.9); Gaussian: b_k² = k."""
+    """b_1 … b_degree of t h_k = b_{k+1} h_{k+1} + b_k h_{k-1}, the orthonormal polynomials of t =
+    β·x, |β| = 1 (Var t = 1). Sphere: b_k² = d k (k+d-3) / ((2k+d-2)(2k+d-4)), b_1 = 1 (Gegenbauer,
+    DLMF 18.9); Gaussian: b_k² = k."""
     k = np.arange(1, degree + 1, dtype=float)
     if law == "gaussian":
         return np.sqrt(k)
@@ -74,12 +78,14 @@ def evaluate(law: Law, d: int, coefficients: Sequence[float], t: Tensor) -> Tens
 
 
 def overlap(law: Law, d: int, degree: int, cosine: float) -> float:
-    """E h_k(β·x) h_k(β'·x) for unit vectors with this cosine: its k-th power (Gaussian), or the Gegenbauer polynomial that is 1 at 1
-    (sphere; the addition theorem)."""
+    """E h_k(β·x) h_k(β'·x) for unit vectors with this cosine: its k-th power (Gaussian), or the
+    Gegenbauer polynomial that is 1 at 1 (sphere; the addition theorem)."""
     if law == "gaussian":
         return cosine**degree
     pick = [0.0] * degree + [1.0]
-    return float(evaluate(law, d, pick, torch.tensor(cosine * math.sqrt(d), dtype=torch.float64))) / math.sqrt(dimension(law, d, degree))
+    return float(
+        evaluate(law, d, pick, torch.tensor(cosine * math.sqrt(d), dtype=torch.float64))
+    ) / math.sqrt(dimension(law, d, degree))
 
 
 def components(law: Law, d: int, shares: Mapping[int, float]) -> tuple[Component, ...]:
@@ -91,5 +97,5 @@ def components(law: Law, d: int, shares: Mapping[int, float]) -> tuple[Component
 
 def sample_inputs(law: Law, keys: Tensor, rows: Tensor, d: int, dtype: torch.dtype) -> Tensor:
     """Rows (R, B, d) of the input law; row i depends on (key, i, d) only."""
-    x = streams.normal_rows(keys, rows.to(keys.device), d, dtype)
+    x = random.normal_rows(keys, rows.to(keys.device), d, dtype)
     return x if law == "gaussian" else x * (math.sqrt(d) / x.norm(dim=2, keepdim=True))

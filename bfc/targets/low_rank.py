@@ -1,6 +1,8 @@
-"""Polynomials of a few projections, f*(x) = Σ_s α_s g_s(β_s·x) (Chen et al., "Towards Understanding Hierarchical Learning: Benefits of
-Neural Representations", arXiv:2006.13436, section 2; recalled), where g_s is a power or the single-degree polynomial of the input law
-(Gegenbauer on the sphere, Hermite for Gaussian inputs). The single-degree form is the sharp test: a power is mostly of low degree."""
+"""Polynomials of a few projections, f*(x) = Σ_s α_s g_s(β_s·x) (Chen et al., "Towards Understanding
+Hierarchical Learning: Benefits of Neural Representations", arXiv:2006.13436, section 2; recalled),
+where g_s is a power or the single-degree polynomial of the input law (Gegenbauer on the sphere,
+Hermite for Gaussian inputs). The single-degree form is the sharp test: a power is mostly of low
+degree."""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.errors import require
 from bfc.targets import harmonics
 from bfc.targets.harmonics import Component, Law
@@ -25,10 +27,12 @@ MOST_DEGREE = 32
 
 @dataclass(frozen=True)
 class LowRank(Target):
-    """f*(x) = Σ_s α_s g_{p_s}(β_s·x), less its mean and divided by its exact standard deviation, so Var f* = 1; random β_s of unit norm
-    with the same cosine between any two. Raises :class:`bfc.errors.UserError` on bad values."""
+    """f*(x) = Σ_s α_s g_{p_s}(β_s·x), less its mean and divided by its exact standard deviation, so
+    Var f* = 1; random β_s of unit norm with the same cosine between any two. Raises
+    :class:`bfc.errors.UserError` on bad values."""
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.targets.low_rank.LowRank"
+    version: ClassVar[int] = 1
 
     d: int
     """Input dimension."""
@@ -37,7 +41,8 @@ class LowRank(Target):
     alpha: tuple[float, ...] | None = None
     """α_1 ... α_r; null: all 1. Only their ratios matter."""
     basis: Literal["harmonic", "power"] = "harmonic"
-    """g_p(t): ``harmonic``, the orthonormal polynomial of degree p (Gegenbauer or Hermite), or ``power``, t^p."""
+    """g_p(t): ``harmonic``, the orthonormal polynomial of degree p (Gegenbauer or Hermite), or
+    ``power``, t^p."""
     law: Law = "sphere"
     """x uniform on the sphere of radius √d, or standard Gaussian."""
     cosine: float = 0.0
@@ -45,18 +50,48 @@ class LowRank(Target):
 
     def __post_init__(self) -> None:
         require(1 <= self.d <= 1 << 20, "target.d", self.d, "an integer from 1 to 1048576")
-        require(self.law == "gaussian" or self.d >= 2, "target.d", self.d, "at least 2 with target.law=sphere")
+        require(
+            self.law == "gaussian" or self.d >= 2,
+            "target.d",
+            self.d,
+            "at least 2 with target.law=sphere",
+        )
         r = len(self.degrees)
-        require(1 <= r <= self.d, "target.degrees", list(self.degrees), f"a list of 1 to target.d = {self.d} integers")
-        require(all(1 <= p <= MOST_DEGREE for p in self.degrees), "target.degrees", list(self.degrees), f"integers from 1 to {MOST_DEGREE}")
+        require(
+            1 <= r <= self.d,
+            "target.degrees",
+            list(self.degrees),
+            f"a list of 1 to target.d = {self.d} integers",
+        )
+        require(
+            all(1 <= p <= MOST_DEGREE for p in self.degrees),
+            "target.degrees",
+            list(self.degrees),
+            f"integers from 1 to {MOST_DEGREE}",
+        )
         if self.alpha is None:
             object.__setattr__(self, "alpha", (1.0,) * r)
-        require(len(self.alpha) == r, "target.alpha", list(self.alpha), f"a list of {r} numbers, one per direction")
-        require(all(a != 0 and abs(a) <= 1e6 for a in self.alpha), "target.alpha", list(self.alpha), "numbers other than 0 up to 1e6")
+        require(
+            len(self.alpha) == r,
+            "target.alpha",
+            list(self.alpha),
+            f"a list of {r} numbers, one per direction",
+        )
+        require(
+            all(a != 0 and abs(a) <= 1e6 for a in self.alpha),
+            "target.alpha",
+            list(self.alpha),
+            "numbers other than 0 up to 1e6",
+        )
         require(0 <= self.cosine < 1, "target.cosine", self.cosine, "a number in [0, 1)")
         shares = self._variances()
         scale = sum(a * a for a in self.alpha) * max(float(c @ c) for c in self._expansions())
-        require(sum(shares.values()) > 1e-12 * scale, "target.alpha", list(self.alpha), "such that f* is not constant")
+        require(
+            sum(shares.values()) > 1e-12 * scale,
+            "target.alpha",
+            list(self.alpha),
+            "such that f* is not constant",
+        )
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -73,10 +108,16 @@ class LowRank(Target):
         return [np.eye(p + 1)[p] for p in self.degrees]
 
     def _variances(self) -> dict[int, float]:
-        """Variance of Σ_s α_s g_s in every degree k ≥ 1: c_kᵀ G_k c_k with c_k the directions' coefficients and G_k their overlaps."""
+        """Variance of Σ_s α_s g_s in every degree k ≥ 1: c_kᵀ G_k c_k with c_k the directions'
+        coefficients and G_k their overlaps."""
         found = {}
         for k in range(1, self.degree + 1):
-            c = np.array([a * e[k] if k < len(e) else 0.0 for a, e in zip(self.alpha, self._expansions(), strict=True)])
+            c = np.array(
+                [
+                    a * e[k] if k < len(e) else 0.0
+                    for a, e in zip(self.alpha, self._expansions(), strict=True)
+                ]
+            )
             between = harmonics.overlap(self.law, self.d, k, self.cosine)
             found[k] = float((1 - between) * (c @ c) + between * c.sum() ** 2)
         return found
@@ -92,13 +133,22 @@ class LowRank(Target):
         p = self.degree
         return {
             "kernel": Theory(float(p), "lower", f"{PAPER}: any inner-product kernel needs d^p"),
-            "quadratic, raw": Theory(float(max(p - 1, 1)), "upper", f"{PAPER}, after Bai & Lee, arXiv:1910.01619"),
-            "quadratic, neural": Theory(float(math.ceil(p / 2)), "upper", f"{PAPER}: D = d^(p/2) features"),
+            "quadratic, raw": Theory(
+                float(max(p - 1, 1)), "upper", f"{PAPER}, after Bai & Lee, arXiv:1910.01619"
+            ),
+            "quadratic, neural": Theory(
+                float(math.ceil(p / 2)), "upper", f"{PAPER}: D = d^(p/2) features"
+            ),
         }
 
-    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> LowRankDraw:
+    def draw(
+        self,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> LowRankDraw:
         r = len(self.degrees)
-        raw = streams.normal(seeds, f"target/{self.d}/directions", (self.d, r), torch.float64)
+        raw = random.normal(seeds, f"target/{self.d}/directions", (self.d, r), torch.float64)
         frame = torch.linalg.qr(raw)[0].mT
         gram = torch.full((r, r), self.cosine, dtype=torch.float64).fill_diagonal_(1.0)
         beta = torch.linalg.cholesky(gram) @ frame
@@ -106,7 +156,12 @@ class LowRank(Target):
         expansions = [a / sd * e for a, e in zip(self.alpha, self._expansions(), strict=True)]
         for e in expansions:
             e[0] = 0.0
-        return LowRankDraw(self, tuple(seeds), beta.to(device, dtype), tuple(tuple(map(float, e)) for e in expansions))
+        return LowRankDraw(
+            self,
+            tuple(seeds),
+            beta.to(device, dtype),
+            tuple(tuple(map(float, e)) for e in expansions),
+        )
 
 
 @dataclass(frozen=True)
@@ -119,7 +174,7 @@ class LowRankDraw(Draw):
     """Directions, (R, r, d)."""
     expansions: tuple[tuple[float, ...], ...]
     """α_s g_s / sd in h_0 ... h_p, per direction."""
-    known: Mapping[str, Tensor] = field(default_factory=dict)
+    revealed: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def variance(self) -> Tensor:
@@ -131,12 +186,15 @@ class LowRankDraw(Draw):
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
         d = self.target.d
-        keys = streams.keys(self.seeds, f"inputs/{d}/{role}", self.beta.device)
+        keys = random.keys(self.seeds, f"inputs/{d}/{role}", self.beta.device)
         return harmonics.sample_inputs(self.target.law, keys, rows, d, self.beta.dtype)
 
     def labels(self, x: Tensor) -> Tensor:
         t = torch.bmm(x, self.beta.mT)
-        parts = (harmonics.evaluate(self.target.law, self.target.d, e, t[..., s]) for s, e in enumerate(self.expansions))
+        parts = (
+            harmonics.evaluate(self.target.law, self.target.d, e, t[..., s])
+            for s, e in enumerate(self.expansions)
+        )
         return sum(parts, torch.zeros_like(t[..., 0]))
 
     def features(self, x: Tensor) -> dict[int, Tensor]:

@@ -1,6 +1,7 @@
-"""A product of a few coordinates, the plainest target with known answers: a rotation-invariant kernel needs about d^degree samples
-(with the kernel (1 + x.z/d)^4 and degree 2, n* / C(d, 2) tends to a constant), and there is no hierarchy to learn. It is the oracle that
-measurement and kernels are tested on, and the example to copy when adding a target."""
+"""A product of a few coordinates, the plainest target with known answers: a rotation-invariant
+kernel needs about d^degree samples (with the kernel (1 + x.z/d)^4 and degree 2, n* / C(d, 2) tends
+to a constant), and there is no hierarchy to learn. It is the oracle that measurement and kernels
+are tested on, and the example to copy when adding a target."""
 
 from __future__ import annotations
 
@@ -11,16 +12,18 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.errors import require
 from bfc.types import Draw, Target, Theory
 
 
 @dataclass(frozen=True)
 class Parity(Target):
-    """f*(x) = x_{s(1)} ... x_{s(k)}, a random set s per seed; Var f* = 1. Raises :class:`bfc.errors.UserError` on bad values."""
+    """f*(x) = x_{s(1)} ... x_{s(k)}, a random set s per seed; Var f* = 1. Raises
+    :class:`bfc.errors.UserError` on bad values."""
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.targets.parity.Parity"
+    version: ClassVar[int] = 1
 
     d: int
     """Input dimension."""
@@ -31,17 +34,35 @@ class Parity(Target):
 
     def __post_init__(self) -> None:
         require(1 <= self.d <= 1 << 20, "target.d", self.d, "an integer from 1 to 1048576")
-        require(1 <= self.degree <= self.d, "target.degree", self.degree, f"an integer from 1 to target.d = {self.d}")
+        require(
+            1 <= self.degree <= self.d,
+            "target.degree",
+            self.degree,
+            f"an integer from 1 to target.d = {self.d}",
+        )
 
     @property
     def levels(self) -> tuple[int, ...]:
         return ()
 
     def theory(self) -> Mapping[str, Theory]:
-        return {"kernel": Theory(float(self.degree), "rate", "C(d, k) harmonics of degree k (Mei, Misiakiewicz & Montanari 2021)")}
+        return {
+            "kernel": Theory(
+                float(self.degree),
+                "rate",
+                "C(d, k) harmonics of degree k (Mei, Misiakiewicz & Montanari 2021)",
+            )
+        }
 
-    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> ParityDraw:
-        place = streams.uniform(streams.keys(seeds, f"target/{self.d}/set").unsqueeze(1), torch.arange(self.d)).argsort(1)[:, : self.degree]
+    def draw(
+        self,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> ParityDraw:
+        place = random.uniform(
+            random.keys(seeds, f"target/{self.d}/set").unsqueeze(1), torch.arange(self.d)
+        ).argsort(1)[:, : self.degree]
         return ParityDraw(self, tuple(seeds), place.to(device), dtype)
 
 
@@ -54,7 +75,7 @@ class ParityDraw(Draw):
     coordinates: Tensor
     """s, (R, degree), int64."""
     dtype: torch.dtype
-    known: Mapping[str, Tensor] = field(default_factory=dict)
+    revealed: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def variance(self) -> Tensor:
@@ -65,8 +86,8 @@ class ParityDraw(Draw):
         return torch.zeros(len(self.seeds), dtype=torch.float64)
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        keys = streams.keys(self.seeds, f"inputs/{self.target.d}/{role}", self.coordinates.device)
-        x = streams.normal_rows(keys, rows.to(keys.device), self.target.d, self.dtype)
+        keys = random.keys(self.seeds, f"inputs/{self.target.d}/{role}", self.coordinates.device)
+        x = random.normal_rows(keys, rows.to(keys.device), self.target.d, self.dtype)
         return x if self.target.law == "gaussian" else x.sign_()
 
     def labels(self, x: Tensor) -> Tensor:
@@ -76,4 +97,8 @@ class ParityDraw(Draw):
         return {}
 
     def select(self, index: Sequence[int]) -> ParityDraw:
-        return replace(self, seeds=tuple(self.seeds[i] for i in index), coordinates=self.coordinates[list(index)])
+        return replace(
+            self,
+            seeds=tuple(self.seeds[i] for i in index),
+            coordinates=self.coordinates[list(index)],
+        )

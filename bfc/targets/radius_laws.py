@@ -1,11 +1,13 @@
-"""Laws of the radius ‖x‖ of a rotation-invariant input. They exist because the separation of depth 2 from depth 3 is stated for one
-particular law, whose density is a squared Bessel function (Eldan & Shamir 2016; Safran, Eldan & Shamir, arXiv:1904.06984); beside it
-stand its limit as d grows and the uniform laws on which the same targets are easy.
+"""Laws of the radius ‖x‖ of a rotation-invariant input. They exist because the separation of depth
+2 from depth 3 is stated for one particular law, whose density is a squared Bessel function (Eldan &
+Shamir 2016; Safran, Eldan & Shamir, arXiv:1904.06984); beside it stand its limit as d grows and the
+uniform laws on which the same targets are easy.
 
-With s proportional to ‖x‖, the Bessel law has the density p(s) = d J_{d/2}(s)²/s on s > 0 (mass 1), and the distribution
-function P(s) = J_{d/2}(s)² + 2 Σ_{k≥1} J_{d/2+k}(s)², since J_{μ-1} − J_{μ+1} = 2 J'_μ makes its derivative telescope. J_{d/2} is
-negligible below s = d/2: the radius has a sharp inner edge, which is put at 1/K, so ‖x‖ = 2s/(dK). In the limit
-K‖x‖ = 1/cos(πu/2), u uniform: the same heavy tail in every d, with E‖x‖ = ∞, which is why laws are cut at an outer radius."""
+With s proportional to ‖x‖, the Bessel law has the density p(s) = d J_{d/2}(s)²/s on s > 0 (mass 1),
+and the distribution function P(s) = J_{d/2}(s)² + 2 Σ_{k≥1} J_{d/2+k}(s)², since J_{μ-1} − J_{μ+1}
+= 2 J'_μ makes its derivative telescope. J_{d/2} is negligible below s = d/2: the radius has a sharp
+inner edge, which is put at 1/K, so ‖x‖ = 2s/(dK). In the limit K‖x‖ = 1/cos(πu/2), u uniform: the
+same heavy tail in every d, with E‖x‖ = ∞, which is why laws are cut at an outer radius."""
 
 from __future__ import annotations
 
@@ -24,20 +26,24 @@ from bfc.errors import require
 Name = Literal["bessel", "limit", "uniform"]
 LARGEST_D = 1024
 PER_OSCILLATION = 128
-"""Nodes of the Bessel law's table for every zero of J_{d/2}; the table is within 1e-5 of the law (Kolmogorov distance, tested)."""
+"""Nodes of the Bessel law's table for every zero of J_{d/2}; the table is within 1e-5 of the law
+(Kolmogorov distance, tested)."""
 FEWEST_NODES = 1 << 14
 MOST_NODES = 1 << 22
 
 
 @dataclass(frozen=True)
 class RadiusLaw:
-    """A radius with a density on [r_0, r_N], as a table: ``radii`` (N+1,) and the distribution function ``cdf`` there (N+1,), uniform
-    in between; both float64, increasing. ``mass``: what the law had before it was cut at the outer radius."""
+    """A radius with a density on [r_0, r_N], as a table: ``radii`` (N+1,) and the distribution
+    function ``cdf`` there (N+1,), uniform in between; both float64, increasing. ``mass``: what the
+    law had before it was cut at the outer radius."""
 
     radii: np.ndarray
     cdf: np.ndarray
     mass: float
-    _tensors: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict, compare=False, repr=False)
+    _tensors: dict[str, tuple[Tensor, Tensor]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def quantile(self, u: Tensor) -> Tensor:
         """The radii (any shape, float64) whose distribution function is ``u``, numbers in (0, 1)."""
@@ -49,7 +55,10 @@ class RadiusLaw:
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if str(device) not in self._tensors:
-            self._tensors[str(device)] = (torch.from_numpy(self.radii).to(device), torch.from_numpy(self.cdf).to(device))
+            self._tensors[str(device)] = (
+                torch.from_numpy(self.radii).to(device),
+                torch.from_numpy(self.cdf).to(device),
+            )
         return self._tensors[str(device)]
 
     def at(self, r: np.ndarray) -> np.ndarray:
@@ -57,7 +66,8 @@ class RadiusLaw:
         return np.interp(r, self.radii, self.cdf)
 
     def quadrature(self, breaks: tuple[float, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
-        """Nodes and weights that integrate functions smooth between ``breaks`` against the law: 8 Gauss-Legendre nodes per cell."""
+        """Nodes and weights that integrate functions smooth between ``breaks`` against the law: 8
+        Gauss-Legendre nodes per cell."""
         radii = np.union1d(self.radii, [b for b in breaks if self.radii[0] < b < self.radii[-1]])
         mass, half = np.diff(self.at(radii)), np.diff(radii)[:, None] / 2
         nodes, weights = np.polynomial.legendre.leggauss(8)
@@ -65,20 +75,41 @@ class RadiusLaw:
         return r.ravel(), (mass[:, None] * weights / 2).ravel()
 
 
-def check(law: Name, d: int, edge_ratio: float, inner: float, outer: float, key: str = "target") -> None:
+def check(
+    law: Name, d: int, edge_ratio: float, inner: float, outer: float, key: str = "target"
+) -> None:
     """Refuse what is no law: raises :class:`bfc.errors.UserError` with one sentence."""
     require(2 <= d <= LARGEST_D, f"{key}.d", d, f"an integer from 2 to {LARGEST_D}")
     require(0.1 <= edge_ratio <= 100, f"{key}.edge_ratio", edge_ratio, "a number from 0.1 to 100")
     require(0 <= inner < 1e6, f"{key}.inner", inner, "a number >= 0")
-    require(inner < outer <= 1e6, f"{key}.outer", outer, f"a number above {key}.inner = {inner:g}, at most 1e6")
+    require(
+        inner < outer <= 1e6,
+        f"{key}.outer",
+        outer,
+        f"a number above {key}.inner = {inner:g}, at most 1e6",
+    )
     if law == "uniform":
         return
-    require(inner == 0, f"{key}.inner", inner, f"0 with {key}.law={law}, which has an inner edge of its own")
-    require(outer * edge_ratio >= 1.1, f"{key}.outer", outer,
-            f"at least {1.1 / edge_ratio:g} with {key}.edge_ratio={edge_ratio:g}: the law begins at about 1/edge_ratio")
+    require(
+        inner == 0,
+        f"{key}.inner",
+        inner,
+        f"0 with {key}.law={law}, which has an inner edge of its own",
+    )
+    require(
+        outer * edge_ratio >= 1.1,
+        f"{key}.outer",
+        outer,
+        f"at least {1.1 / edge_ratio:g} with {key}.edge_ratio={edge_ratio:g}: the law begins at about 1/edge_ratio",
+    )
     if law == "bessel":
         most = MOST_NODES * 2 * math.pi / (PER_OSCILLATION * d * edge_ratio)
-        require(outer <= most, f"{key}.outer", outer, f"at most {most:.4g} at this d; {key}.law=limit has no such bound")
+        require(
+            outer <= most,
+            f"{key}.outer",
+            outer,
+            f"at most {most:.4g} at this d; {key}.law=limit has no such bound",
+        )
 
 
 @lru_cache(maxsize=32)
@@ -104,7 +135,8 @@ def radius_law(law: Name, d: int, edge_ratio: float, inner: float, outer: float)
 
 
 def bessel_cdf(d: int, s: float) -> float:
-    """P(s) = J_{d/2}(s)² + 2 Σ_{k≥1} J_{d/2+k}(s)² exactly, the series ended where its terms vanish."""
+    """P(s) = J_{d/2}(s)² + 2 Σ_{k≥1} J_{d/2+k}(s)² exactly, the series ended where its terms
+    vanish."""
     last = max(d / 2, s) + 20 * max(s, 1.0) ** (1 / 3) + 40
     orders = np.arange(d / 2, last)
     squares = special.jv(orders, s) ** 2
@@ -112,5 +144,6 @@ def bessel_cdf(d: int, s: float) -> float:
 
 
 def sphere_constant(d: int) -> float:
-    """C_d = E max(u_1, 0) = Γ(d/2) / (2 √π Γ((d+1)/2)) for u uniform on the unit sphere of R^d; about 1/√(2πd)."""
+    """C_d = E max(u_1, 0) = Γ(d/2) / (2 √π Γ((d+1)/2)) for u uniform on the unit sphere of R^d;
+    about 1/√(2πd)."""
     return math.exp(math.lgamma(d / 2) - math.lgamma((d + 1) / 2)) / (2 * math.sqrt(math.pi))

@@ -1,7 +1,9 @@
-"""Controls without hierarchy: a random polynomial with the degree, the variance and, degree by degree, the share of it that a composition
-of quadratics (its twin) has. In all directions of the input nothing but the number of samples can help, depth least of all. In the few
-linear forms that the twin reads only the composition is gone: levels of exact width gain nothing there, but a wider deep network with
-free read-outs still learns such a polynomial, since a low-dimensional subspace is a structure that depth can use, too."""
+"""Controls without hierarchy: a random polynomial with the degree, the variance and, degree by
+degree, the share of it that a composition of quadratics (its twin) has. In all directions of the
+input nothing but the number of samples can help, depth least of all. In the few linear forms that
+the twin reads only the composition is gone: levels of exact width gain nothing there, but a wider
+deep network with free read-outs still learns such a polynomial, since a low-dimensional subspace is
+a structure that depth can use, too."""
 
 from __future__ import annotations
 
@@ -12,30 +14,36 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.errors import require
 from bfc.targets.level_moments import degree_variances, read_basis
 from bfc.targets.quadratic_densenet import QuadraticDenseNet, QuadraticDraw
 from bfc.types import Theory
 
 ROWS = 512
-"""Rows whose label is computed at a time, so that the powers of all ridge functions stay in the cache."""
+"""Rows whose label is computed at a time, so that the powers of all ridge functions stay in the
+cache."""
 
 
 @dataclass(frozen=True)
 class RandomPolynomial(QuadraticDenseNet):
-    """f*(x) = Σ_k √V_k Σ_m a_{k,m} He_k(v_m·x) / norm_k, k = 1 … degree, m = 1 … ``terms``, x ~ N(0, I_d).
+    """f*(x) = Σ_k √V_k Σ_m a_{k,m} He_k(v_m·x) / norm_k, k = 1 … degree, m = 1 … ``terms``, x ~
+    N(0, I_d).
 
-    v_m are random unit vectors in R^d (``span: all``) or in the span of the linear forms that the twin, the :class:`QuadraticDenseNet`
-    with the other keys and the same seed, reads (``span: twin``), a_{k,m} standard normal, and norm_k² = k! aᵀ (v·v')^k a makes the
-    part of degree k have variance V_k exactly. It is a sum of ridge functions, hence a network with one hidden layer. ``levels``,
-    ``features`` and what a learner is told are those of the twin, so that every learner and schedule of the twin runs here. Raises
-    :class:`bfc.errors.UserError` on bad values, and with ``spectrum: matched`` where the twin's expansion is too large."""
+    v_m are random unit vectors in R^d (``span: all``) or in the span of the linear forms that the
+    twin, the :class:`QuadraticDenseNet` with the other keys and the same seed, reads (``span:
+    twin``), a_{k,m} standard normal, and norm_k² = k! aᵀ (v·v')^k a makes the part of degree k have
+    variance V_k exactly. It is a sum of ridge functions, hence a network with one hidden layer.
+    ``levels``, ``features`` and what a learner is told are those of the twin, so that every learner
+    and schedule of the twin runs here. Raises :class:`bfc.errors.UserError` on bad values, and with
+    ``spectrum: matched`` where the twin's expansion is too large."""
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.targets.random_polynomial.RandomPolynomial"
+    version: ClassVar[int] = 1
 
     terms: int = 128
-    """Ridge functions; a random polynomial of degree k in r variables takes C(r + k − 1, k) of them in general."""
+    """Ridge functions; a random polynomial of degree k in r variables takes C(r + k − 1, k) of them
+    in general."""
     span: Literal["all", "twin"] = "all"
     """Directions in which f* varies."""
     spectrum: Literal["matched", "top"] = "matched"
@@ -43,27 +51,60 @@ class RandomPolynomial(QuadraticDenseNet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.law == "gaussian", "target.law", self.law, "gaussian for a random polynomial, whose variance is exact there only")
-        require(1 <= self.terms <= 1 << 16, "target.terms", self.terms, "an integer from 1 to 65536")
+        require(
+            self.law == "gaussian",
+            "target.law",
+            self.law,
+            "gaussian for a random polynomial, whose variance is exact there only",
+        )
+        require(
+            1 <= self.terms <= 1 << 16, "target.terms", self.terms, "an integer from 1 to 65536"
+        )
 
     def theory(self) -> Mapping[str, Theory]:
-        return {"kernel": Theory(float(self.degree), "rate", "C(d, k) harmonics of degree k (Mei, Misiakiewicz & Montanari 2021)")}
+        return {
+            "kernel": Theory(
+                float(self.degree),
+                "rate",
+                "C(d, k) harmonics of degree k (Mei, Misiakiewicz & Montanari 2021)",
+            )
+        }
 
-    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32,
-             device: torch.device | str = "cpu") -> RandomPolynomialDraw:
+    def draw(
+        self,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> RandomPolynomialDraw:
         twin = super().draw(seeds, dtype, device)
-        directions, coefficients = zip(*(self._one(twin.select([r]), seed) for r, seed in enumerate(seeds)), strict=True)
+        directions, coefficients = zip(
+            *(self._one(twin.select([r]), seed) for r, seed in enumerate(seeds)), strict=True
+        )
         cast = {"dtype": dtype, "device": device}
-        return RandomPolynomialDraw(**{name: getattr(twin, name) for name in twin.__dataclass_fields__},
-                                    directions=torch.stack(directions).to(**cast), coefficients=torch.stack(coefficients).to(**cast))
+        return RandomPolynomialDraw(
+            **{name: getattr(twin, name) for name in twin.__dataclass_fields__},
+            directions=torch.stack(directions).to(**cast),
+            coefficients=torch.stack(coefficients).to(**cast),
+        )
 
     def _one(self, twin: QuadraticDraw, seed: int) -> tuple[Tensor, Tensor]:
-        """v (terms, d) and √V_k a / norm_k for orthonormal Hermite polynomials (degree, terms) of one seed, float64."""
-        rows = {level: {j: w[0] for j, w in parts.items()} for level, parts in twin.moments.rows.items()}
-        basis = read_basis(self, rows) if self.span == "twin" else torch.eye(self.d, dtype=torch.float64)
-        v = streams.normal([seed], f"target/{self.d}/random/v", (self.terms, len(basis)), torch.float64)[0]
+        """v (terms, d) and √V_k a / norm_k for orthonormal Hermite polynomials (degree, terms) of
+        one seed, float64."""
+        rows = {
+            level: {j: w[0] for j, w in parts.items()} for level, parts in twin.moments.rows.items()
+        }
+        basis = (
+            read_basis(self, rows)
+            if self.span == "twin"
+            else torch.eye(self.d, dtype=torch.float64)
+        )
+        v = random.normal(
+            [seed], f"target/{self.d}/random/v", (self.terms, len(basis)), torch.float64
+        )[0]
         v /= v.norm(dim=1, keepdim=True)
-        a = streams.normal([seed], f"target/{self.d}/random/a", (self.degree, self.terms), torch.float64)[0]
+        a = random.normal(
+            [seed], f"target/{self.d}/random/a", (self.degree, self.terms), torch.float64
+        )[0]
         if self.spectrum == "top":
             shares = torch.zeros(self.degree, dtype=torch.float64)
             shares[-1] = twin.variance[0]
@@ -102,4 +143,6 @@ class RandomPolynomialDraw(QuadraticDraw):
 
     def select(self, index: Sequence[int]) -> RandomPolynomialDraw:
         i = torch.as_tensor(index, device=self.directions.device)
-        return replace(super().select(index), directions=self.directions[i], coefficients=self.coefficients[i])
+        return replace(
+            super().select(index), directions=self.directions[i], coefficients=self.coefficients[i]
+        )

@@ -1,6 +1,7 @@
-"""An oscillating function of the inner product of two unit vectors, f*(x, x') = sin(2π m ⟨x, x'⟩) (Daniely, COLT 2017, with 2m = p³ on
-S^{p−1} × S^{p−1}; recalled): three layers of polynomial width suffice, two layers with exponentially bounded weights need
-exponentially many neurons. It is the separation that needs no special radius law."""
+"""An oscillating function of the inner product of two unit vectors, f*(x, x') = sin(2π m ⟨x, x'⟩)
+(Daniely, COLT 2017, with 2m = p³ on S^{p−1} × S^{p−1}; recalled): three layers of polynomial width
+suffice, two layers with exponentially bounded weights need exponentially many neurons. It is the
+separation that needs no special radius law."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.errors import require
 from bfc.targets.radial import directions
 from bfc.types import Draw, Target
@@ -26,11 +27,13 @@ ANGLES = 1 << 20
 
 @dataclass(frozen=True)
 class SphereProduct(Target):
-    """f*(x, x') = sin(2π frequency ⟨x, x'⟩) of the two halves of the input, each uniform on the unit sphere of R^{d/2}. Mean zero;
-    Var f* = (1 − E cos(4π frequency ⟨x, x'⟩)) / 2, where E cos(ω u_1) = Γ(p/2) (2/ω)^{p/2−1} J_{p/2−1}(ω) on the sphere of R^p.
-    Raises :class:`bfc.errors.UserError` on bad values."""
+    """f*(x, x') = sin(2π frequency ⟨x, x'⟩) of the two halves of the input, each uniform on the
+    unit sphere of R^{d/2}. Mean zero; Var f* = (1 − E cos(4π frequency ⟨x, x'⟩)) / 2, where E cos(ω
+    u_1) = Γ(p/2) (2/ω)^{p/2−1} J_{p/2−1}(ω) on the sphere of R^p. Raises
+    :class:`bfc.errors.UserError` on bad values."""
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.targets.sphere_product.SphereProduct"
+    version: ClassVar[int] = 1
 
     d: int
     """Number of inputs, both halves together."""
@@ -38,7 +41,12 @@ class SphereProduct(Target):
     """Periods per unit of the inner product; null: Daniely's (d/2)³/2."""
 
     def __post_init__(self) -> None:
-        require(4 <= self.d <= 1 << 14 and self.d % 2 == 0, "target.d", self.d, "an even integer from 4 to 16384")
+        require(
+            4 <= self.d <= 1 << 14 and self.d % 2 == 0,
+            "target.d",
+            self.d,
+            "an even integer from 4 to 16384",
+        )
         allowed = self.frequency is None or 1e-6 <= self.frequency <= 1e6
         require(allowed, "target.frequency", self.frequency, "null or a number from 1e-6 to 1e6")
 
@@ -57,8 +65,9 @@ class SphereProduct(Target):
 
     @cached_property
     def variance(self) -> float:
-        """Var f* = E sin²(ω⟨x, x'⟩): by the midpoint rule in the angle, whose density is ∝ sin^{p−2}, up to 2ω = 10^5; beyond by the Bessel
-        function, where its order is far below 2ω and nothing underflows."""
+        """Var f* = E sin²(ω⟨x, x'⟩): by the midpoint rule in the angle, whose density is ∝
+        sin^{p−2}, up to 2ω = 10^5; beyond by the Bessel function, where its order is far below 2ω
+        and nothing underflows."""
         p, twice = self.d / 2, 2 * self.omega
         if twice > 1e5:
             factor = math.exp(math.lgamma(p / 2) + (p / 2 - 1) * math.log(2 / twice))
@@ -67,7 +76,12 @@ class SphereProduct(Target):
         weight = np.exp((p - 2) * np.log(np.sin(angle)))
         return float(weight @ np.sin(self.omega * np.cos(angle)) ** 2 / weight.sum())
 
-    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> SphereProductDraw:
+    def draw(
+        self,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> SphereProductDraw:
         zero = torch.zeros(len(seeds), 1, dtype=dtype, device=device)
         return SphereProductDraw(self, tuple(seeds), {"mean": zero})
 
@@ -78,7 +92,7 @@ class SphereProductDraw(Draw):
 
     target: SphereProduct
     seeds: tuple[int, ...]
-    known: dict[str, Tensor] = field(default_factory=dict)
+    revealed: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def variance(self) -> Tensor:
@@ -89,9 +103,12 @@ class SphereProductDraw(Draw):
         return torch.zeros(len(self.seeds), dtype=torch.float64)
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        mean, d = self.known["mean"], self.target.d
+        mean, d = self.revealed["mean"], self.target.d
         rows = rows.to(mean.device)
-        halves = [streams.keys(self.seeds, f"{half}/{d}/{role}", mean.device) for half in ("inputs", "second")]
+        halves = [
+            random.keys(self.seeds, f"{half}/{d}/{role}", mean.device)
+            for half in ("inputs", "second")
+        ]
         return torch.cat([directions(keys, rows, d // 2, mean.dtype) for keys in halves], 2)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
@@ -103,4 +120,8 @@ class SphereProductDraw(Draw):
         return self.features(x)[3].squeeze(2)
 
     def select(self, index: Sequence[int]) -> SphereProductDraw:
-        return replace(self, seeds=tuple(self.seeds[i] for i in index), known={"mean": self.known["mean"][list(index)]})
+        return replace(
+            self,
+            seeds=tuple(self.seeds[i] for i in index),
+            revealed={"mean": self.revealed["mean"][list(index)]},
+        )

@@ -1,6 +1,7 @@
-"""The k-fold tent map (Telgarsky, arXiv:1509.08101 and 1602.04485): m(t) = 2t below 1/2 and 2 − 2t above, composed k times, a sawtooth
-of 2^(k−1) teeth. k pairs of neurons in k layers compute it; few layers need exponentially many neurons in k. It is the
-plainest hierarchy: every level is the same map of the one below, and its difficulty is set by k alone."""
+"""The k-fold tent map (Telgarsky, arXiv:1509.08101 and 1602.04485): m(t) = 2t below 1/2 and 2 − 2t
+above, composed k times, a sawtooth of 2^(k−1) teeth. k pairs of neurons in k layers compute it; few
+layers need exponentially many neurons in k. It is the plainest hierarchy: every level is the same
+map of the one below, and its difficulty is set by k alone."""
 
 from __future__ import annotations
 
@@ -11,24 +12,31 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.errors import require
 from bfc.types import Draw, Target
 
 
 @dataclass(frozen=True)
 class Tent(Target):
-    """f*(x) = m(m(... m(x_1))) − 1/2, ``folds`` times; x uniform on [0, 1]^d, of which x_1 alone matters. m keeps the uniform law, so the
-    mean is 1/2 and Var f* = 1/12 for every k. Raises :class:`bfc.errors.UserError` on bad values."""
+    """f*(x) = m(m(... m(x_1))) − 1/2, ``folds`` times; x uniform on [0, 1]^d, of which x_1 alone
+    matters. m keeps the uniform law, so the mean is 1/2 and Var f* = 1/12 for every k. Raises
+    :class:`bfc.errors.UserError` on bad values."""
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.targets.tent.Tent"
+    version: ClassVar[int] = 1
 
     d: int = 1
     folds: int = 3
 
     def __post_init__(self) -> None:
         require(1 <= self.d <= 1 << 20, "target.d", self.d, "an integer from 1 to 1048576")
-        require(1 <= self.folds <= 16, "target.folds", self.folds, "an integer from 1 to 16 (more is below single precision)")
+        require(
+            1 <= self.folds <= 16,
+            "target.folds",
+            self.folds,
+            "an integer from 1 to 16 (more is below single precision)",
+        )
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -39,7 +47,12 @@ class Tent(Target):
     def degree(self) -> int:
         return 0
 
-    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> TentDraw:
+    def draw(
+        self,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> TentDraw:
         mean = torch.full((len(seeds), 1), 0.5, dtype=dtype, device=device)
         return TentDraw(self, tuple(seeds), {"mean": mean})
 
@@ -50,7 +63,7 @@ class TentDraw(Draw):
 
     target: Tent
     seeds: tuple[int, ...]
-    known: dict[str, Tensor] = field(default_factory=dict)
+    revealed: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def variance(self) -> Tensor:
@@ -61,10 +74,10 @@ class TentDraw(Draw):
         return torch.zeros(len(self.seeds), dtype=torch.float64)
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        mean, d = self.known["mean"], self.target.d
-        keys = streams.keys(self.seeds, f"inputs/{d}/{role}", mean.device).view(-1, 1, 1)
+        mean, d = self.revealed["mean"], self.target.d
+        keys = random.keys(self.seeds, f"inputs/{d}/{role}", mean.device).view(-1, 1, 1)
         index = rows.to(mean.device).unsqueeze(2) * d + torch.arange(d, device=mean.device)
-        return streams.uniform(keys, index, mean.dtype)
+        return random.uniform(keys, index, mean.dtype)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         value, levels = x[:, :, :1], {}
@@ -74,7 +87,11 @@ class TentDraw(Draw):
         return levels
 
     def labels(self, x: Tensor) -> Tensor:
-        return self.features(x)[self.target.levels[-1]].squeeze(2) - self.known["mean"]
+        return self.features(x)[self.target.levels[-1]].squeeze(2) - self.revealed["mean"]
 
     def select(self, index: Sequence[int]) -> TentDraw:
-        return replace(self, seeds=tuple(self.seeds[i] for i in index), known={"mean": self.known["mean"][list(index)]})
+        return replace(
+            self,
+            seeds=tuple(self.seeds[i] for i in index),
+            revealed={"mean": self.revealed["mean"][list(index)]},
+        )

@@ -1,6 +1,7 @@
-"""The base of everything laid over a target (:class:`bfc.types.Lens`): a task changes the labels a method sees and the error it is
-judged by, a representation changes the inputs. A wrapped target answers every question it does not answer itself with the
-inner one's answer, so that any lens composes with any target and with the other lens."""
+"""The base of everything laid over a target (:class:`bfc.types.TargetWrapper`): a task changes the
+labels a method sees and the error it is judged by, a representation changes the inputs. A wrapped
+target answers every question it does not answer itself with the inner one's answer, so that any
+lens composes with any target and with the other lens."""
 
 from __future__ import annotations
 
@@ -25,13 +26,19 @@ class Wrapped:
             raise AttributeError(name)
         return getattr(object.__getattribute__(self, "target"), name)
 
-    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Draw:
+    def draw(
+        self,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Draw:
         raise TypeError(f"{type(self).__name__}: must define draw")
 
 
 @dataclass(frozen=True)
 class WrappedDraw:
-    """A draw seen through a lens; a subclass adds per-seed tensors (R first) and selects them in :meth:`select`."""
+    """A draw seen through a lens; a subclass adds per-seed tensors (R first) and selects them in
+    :meth:`select`."""
 
     inner: Draw
     lens: Any

@@ -1,7 +1,8 @@
-"""Agnostic learning: the labels are those of the target plus a bounded function that nothing in the concept class can explain, and a method
-is judged against the sum. The function is a parity of signs in one coordinate more than the target's degree, so that it is orthogonal
-to every polynomial of that degree and the best risk in the class, OPT, is known exactly: Allen-Zhu & Li (arXiv:2001.04413; form
-recalled) prove a risk of (1 + γ) OPT + ε² there."""
+"""Agnostic learning: the labels are those of the target plus a bounded function that nothing in the
+concept class can explain, and a method is judged against the sum. The function is a parity of signs
+in one coordinate more than the target's degree, so that it is orthogonal to every polynomial of
+that degree and the best risk in the class, OPT, is known exactly: Allen-Zhu & Li (arXiv:2001.04413;
+form recalled) prove a risk of (1 + γ) OPT + ε² there."""
 
 from __future__ import annotations
 
@@ -13,30 +14,39 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.errors import UserError, require
 from bfc.targets.wrapped import Wrapped, WrappedDraw
 from bfc.types import Draw, Target
 
-MEDIANS = {"gaussian": 0.0, "uniform": 0.0, "sign": 0.0, "laplace": 0.0, "exponential": math.log(2) - 1}
+MEDIANS = {
+    "gaussian": 0.0,
+    "uniform": 0.0,
+    "sign": 0.0,
+    "laplace": 0.0,
+    "exponential": math.log(2) - 1,
+}
 """Laws of independent coordinates → the median of one."""
 
 
 @dataclass(frozen=True)
 class Agnostic:
-    """y = f*(x) + size · sd(f*) · Π_{i∈S} sign(x_i − median), S a random set of degree + 1 coordinates per seed; squared loss.
+    """y = f*(x) + size · sd(f*) · Π_{i∈S} sign(x_i − median), S a random set of degree + 1
+    coordinates per seed; squared loss.
 
-    For independent coordinates the product has mean zero given any ``degree`` of them, so it is orthogonal to every polynomial G of
-    degree ≤ that of f*: E(y − G)² = size² Var f* + E(f* − G)² and OPT = size² Var f*. Raises :class:`bfc.errors.UserError` on bad
-    values and on targets that are no polynomial of independent coordinates, or of too few."""
+    For independent coordinates the product has mean zero given any ``degree`` of them, so it is
+    orthogonal to every polynomial G of degree ≤ that of f*: E(y − G)² = size² Var f* + E(f* − G)²
+    and OPT = size² Var f*. Raises :class:`bfc.errors.UserError` on bad values and on targets that
+    are no polynomial of independent coordinates, or of too few."""
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.tasks.agnostic.Agnostic"
+    version: ClassVar[int] = 1
 
     size: float = 0.3
     """Size of the bounded function in units of sd(f*)."""
     judge: Literal["total", "excess"] = "total"
-    """``total``: risk E(y − g)² / Var y, at least :attr:`opt` in the class; ``excess``: E(f* − g)² / Var f*, for polynomials g of degree
-    up to that of f* the risk above OPT."""
+    """``total``: risk E(y − g)² / Var y, at least :attr:`opt` in the class; ``excess``: E(f* − g)²
+    / Var f*, for polynomials g of degree up to that of f* the risk above OPT."""
 
     def __post_init__(self) -> None:
         require(0 < self.size < float("inf"), "task.size", self.size, "a number > 0")
@@ -50,18 +60,35 @@ class Agnostic:
         """The line (1 + γ) OPT + ε² in relative risk."""
         return (1 + gamma) * self.opt + eps**2
 
-    def over(self, target: Target) -> Target:
+    def wrap(self, target: Target) -> Target:
         if getattr(target, "law", None) not in MEDIANS or target.degree < 1:
-            raise UserError(f"task=agnostic: needs a polynomial of independent coordinates, not {type(target).__name__}; allowed: "
-                            f"target=quadratic_densenet with target.law {', '.join(MEDIANS)}")
-        require(target.d > target.degree, "target.d", target.d, f"at least degree + 1 = {target.degree + 1} with task=agnostic")
+            raise UserError(
+                f"task=agnostic: needs a polynomial of independent coordinates, not {type(target).__name__}; allowed: "
+                f"target=quadratic_densenet with target.law {', '.join(MEDIANS)}"
+            )
+        require(
+            target.d > target.degree,
+            "target.d",
+            target.d,
+            f"at least degree + 1 = {target.degree + 1} with task=agnostic",
+        )
         return _Agnostic(target, self)
 
 
 class _Agnostic(Wrapped):
-    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Draw:
-        inner, keys = self.target.draw(seeds, dtype, device), streams.keys(seeds, f"task/agnostic/{self.d}")
-        chosen = streams.uniform(keys.unsqueeze(1), torch.arange(self.d)).argsort(1)[:, : self.degree + 1]
+    def draw(
+        self,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Draw:
+        inner, keys = (
+            self.target.draw(seeds, dtype, device),
+            random.keys(seeds, f"task/agnostic/{self.d}"),
+        )
+        chosen = random.uniform(keys.unsqueeze(1), torch.arange(self.d)).argsort(1)[
+            :, : self.degree + 1
+        ]
         return _AgnosticDraw(inner, self.lens, chosen.to(device), MEDIANS[self.law])
 
 

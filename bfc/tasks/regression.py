@@ -1,5 +1,5 @@
-"""Regression with the squared loss, the setting of all three papers' main theorems, with label noise if asked for. A method sees
-y = f*(x) + noise and is judged against f*."""
+"""Regression with the squared loss, the setting of all three papers' main theorems, with label
+noise if asked for. A method sees y = f*(x) + noise and is judged against f*."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bfc import streams
+from bfc import random
 from bfc.errors import require
 from bfc.targets.wrapped import Wrapped, WrappedDraw
 from bfc.types import Draw, Target
@@ -18,9 +18,11 @@ from bfc.types import Draw, Target
 
 @dataclass(frozen=True)
 class Regression:
-    """Labels f*(x) + noise · sd(f*) · N(0, 1) in every role but ``test``. Raises :class:`bfc.errors.UserError` on bad values."""
+    """Labels f*(x) + noise · sd(f*) · N(0, 1) in every role but ``test``. Raises
+    :class:`bfc.errors.UserError` on bad values."""
 
-    numerics: ClassVar[int] = 1
+    identity_name: ClassVar[str] = "bfc.tasks.regression.Regression"
+    version: ClassVar[int] = 1
 
     noise: float = 0.0
     """Standard deviation of the label noise in units of sd(f*)."""
@@ -28,12 +30,17 @@ class Regression:
     def __post_init__(self) -> None:
         require(0 <= self.noise < float("inf"), "task.noise", self.noise, "a number >= 0")
 
-    def over(self, target: Target) -> Target:
+    def wrap(self, target: Target) -> Target:
         return _Noisy(target, self) if self.noise else target
 
 
 class _Noisy(Wrapped):
-    def draw(self, seeds: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Draw:
+    def draw(
+        self,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Draw:
         return _NoisyDraw(self.target.draw(seeds, dtype, device), self.lens)
 
 
@@ -42,6 +49,8 @@ class _NoisyDraw(WrappedDraw):
         y = self.inner.observe(role, rows, x)
         if role == "test":
             return y
-        keys = streams.keys(self.seeds, f"noise/{role}", y.device)
+        keys = random.keys(self.seeds, f"noise/{role}", y.device)
         sd = self.inner.variance.to(y.device, y.dtype).sqrt().unsqueeze(1)
-        return y + self.lens.noise * sd * streams.normal_rows(keys, rows.to(y.device), 1, y.dtype).squeeze(-1)
+        return y + self.lens.noise * sd * random.normal_rows(
+            keys, rows.to(y.device), 1, y.dtype
+        ).squeeze(-1)

@@ -1,5 +1,6 @@
-"""Weights & Biases as a view: one run per cell whose id is the cell's, written from the store. Offline without a key or a network. A run
-that exists online is gone on with where it ends, so that the same cell can be shown any number of times."""
+"""Weights & Biases as a view: one run per cell whose id is the cell's, written from the store.
+Offline without a key or a network. A run that exists online is gone on with where it ends, so that
+the same cell can be shown any number of times."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from bfc.errors import UserError, require
-from bfc.trackers.view import STUDY, View, plain, project_name
+from bfc.paths import CONF, PACKAGE, SWEEPS, analysis_folder
+from bfc.snapshot import STUDY, Snapshot, plain, project_name
 
 CLOUD = "https://api.wandb.ai"
 MODES = ("online", "offline", "disabled")
@@ -28,8 +30,9 @@ STEP = "trainings"
 
 @dataclass(frozen=True)
 class Wandb:
-    """``mode``: online, offline, disabled or auto: what WANDB_MODE says, else online where W&B has a key (WANDB_API_KEY or ``wandb
-    login``) and its server answers, else offline. Keys are W&B's to find: none can be given here."""
+    """``mode``: online, offline, disabled or auto: what WANDB_MODE says, else online where W&B has
+    a key (WANDB_API_KEY or ``wandb login``) and its server answers, else offline. Keys are W&B's to
+    find: none can be given here."""
 
     project: str = "bfc"
     """Used where no study names the project."""
@@ -51,12 +54,19 @@ class Wandb:
 
     def __post_init__(self) -> None:
         require(bool(self.project.strip()), "tracker.project", self.project, "a project name")
-        require(0 < self.patience <= 86400, "tracker.patience", self.patience, "a number of seconds > 0, at most a day")
+        require(
+            0 < self.patience <= 86400,
+            "tracker.patience",
+            self.patience,
+            "a number of seconds > 0, at most a day",
+        )
 
     def check(self) -> None:
         """Refuse where the package is not installed."""
         if importlib.util.find_spec("wandb") is None:
-            raise UserError("tracker=wandb: the package wandb is not installed; install it or set tracker=none")
+            raise UserError(
+                "tracker=wandb: the package wandb is not installed; install it or set tracker=none"
+            )
 
     def destination(self, study: str | None) -> str | None:
         """Where the runs of a study go, as a name; None where nothing is to be shown."""
@@ -65,19 +75,28 @@ class Wandb:
             return None
         agent = os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID")
         where = server().netloc if mode == "online" else mode
-        return "-".join(filter(None, [where, self.entity, project_name(study or self.project), agent]))
+        return "-".join(
+            filter(None, [where, self.entity, project_name(study or self.project), agent])
+        )
 
-    def show(self, view: View) -> str | None:
-        """Bring the run up to the view, and end it unless the cell is still running. Returns its address, or its file if offline."""
-        if os.environ.get("WANDB_SWEEP_ID"):  # an agent's trial is one run, whatever it is asked to be
+    def show(self, view: Snapshot) -> str | None:
+        """Bring the run up to the view, and end it unless the cell is still running. Returns its
+        address, or its file if offline."""
+        if os.environ.get(
+            "WANDB_SWEEP_ID"
+        ):  # an agent's trial is one run, whatever it is asked to be
             self._trial.append(view.key)
             if self._trial[0] != view.key:
-                raise UserError("a trial of a W&B agent shows one cell; set baseline=none, or give the baseline a sweep of its own")
+                raise UserError(
+                    "a trial of a W&B agent shows one cell; set baseline=none, or give the baseline a sweep of its own"
+                )
         run = self._open.pop(view.key, None) or self._begin(view)
         try:
             if view.state != "running":
                 return self._end(run, view)
-            for step, record in _fresh(run, view)[:-1]:  # the last one waits, so that it can be logged with the tables at the end
+            for step, record in _fresh(run, view)[
+                :-1
+            ]:  # the last one waits, so that it can be logged with the tables at the end
                 run.log(record, step=step, commit=True)
             self._open[view.key] = run
             return None
@@ -86,7 +105,7 @@ class Wandb:
                 run.finish(exit_code=1)
             raise
 
-    def _end(self, run: Any, view: View) -> str:
+    def _end(self, run: Any, view: Snapshot) -> str:
         """Everything of the view, and the end of the run."""
         media, fresh = self._media(view), _fresh(run, view)
         for step, record in fresh[:-1]:
@@ -98,48 +117,77 @@ class Wandb:
             run.summary.update(media)
         run.summary.update(view.summary)
         self._files(run, view)
-        where = run.url if self.resolved() == "online" else str(Path(run.settings.sync_file).resolve())
+        where = (
+            run.url if self.resolved() == "online" else str(Path(run.settings.sync_file).resolve())
+        )
         run.finish(exit_code=0 if view.state == "done" else 1)
         return where
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """End runs of cells whose process is gone, as failed."""
         for run in self._open.values():
             run.finish(exit_code=1)
         self._open.clear()
 
-    def _begin(self, view: View) -> Any:
+    def _begin(self, view: Snapshot) -> Any:
         import wandb
 
         online = self.resolved() == "online"
-        place = Path(self.directory).absolute()  # W&B's own process stays in the folder in which it was started
+        place = Path(
+            self.directory
+        ).absolute()  # W&B's own process stays in the folder in which it was started
         place.mkdir(parents=True, exist_ok=True)
         wandb.setup(wandb.Settings(x_service_wait=self.patience))
-        settings = wandb.Settings(silent=True, console="off", init_timeout=self.patience, finish_timeout=self.patience,
-                                  finish_timeout_raises=True, x_disable_stats=True, disable_git=True, git_commit=view.commit,
-                                  save_code=False, x_save_requirements=False)
-        run = wandb.init(project=project_name(view.project or self.project), entity=self.entity, id=view.key, dir=str(place),
-                         name=view.name, group=self.group or view.group, job_type=view.job_type, tags=list(view.tags),
-                         config=view.config, mode=self.resolved(), resume="allow" if online else None, reinit="create_new",
-                         settings=settings)
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            init_timeout=self.patience,
+            finish_timeout=self.patience,
+            finish_timeout_raises=True,
+            x_disable_stats=True,
+            disable_git=True,
+            git_commit=view.commit,
+            save_code=False,
+            x_save_requirements=False,
+        )
+        run = wandb.init(
+            project=project_name(view.project or self.project),
+            entity=self.entity,
+            id=view.key,
+            dir=str(place),
+            name=view.name,
+            group=self.group or view.group,
+            job_type=view.job_type,
+            tags=list(view.tags),
+            config=view.config,
+            mode=self.resolved(),
+            resume="allow" if online else None,
+            reinit="create_new",
+            settings=settings,
+        )
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
         return run
 
-    def _media(self, view: View) -> dict[str, Any]:
+    def _media(self, view: Snapshot) -> dict[str, Any]:
         """Tables and images as W&B's objects."""
         import wandb
 
         tables = {name: plain(table) for name, table in view.tables.items()}
-        media: dict[str, Any] = {f"tables/{name}": wandb.Table(columns=columns, data=rows, allow_mixed_types=True)
-                                 for name, (columns, rows) in tables.items()}
+        media: dict[str, Any] = {
+            f"tables/{name}": wandb.Table(columns=columns, data=rows, allow_mixed_types=True)
+            for name, (columns, rows) in tables.items()
+        }
         if self.figures and view.images:
             from PIL import Image
 
-            media |= {f"figures/{name}": wandb.Image(Image.open(io.BytesIO(png)), caption=name) for name, png in view.images.items()}
+            media |= {
+                f"figures/{name}": wandb.Image(Image.open(io.BytesIO(png)), caption=name)
+                for name, png in view.images.items()
+            }
         return media
 
-    def _files(self, run: Any, view: View) -> None:
+    def _files(self, run: Any, view: Snapshot) -> None:
         """The texts as files of the run; the study's run also has the program."""
         folder = Path(run.dir) / "cell"
         folder.mkdir(exist_ok=True)
@@ -149,7 +197,9 @@ class Wandb:
         if view.job_type == STUDY and self.figures:
             with tempfile.TemporaryDirectory() as code:
                 _copy_program(Path(code))
-                run.log_code(code, name="code", include_fn=lambda path: path.endswith((".py", ".yaml")))
+                run.log_code(
+                    code, name="code", include_fn=lambda path: path.endswith((".py", ".yaml"))
+                )
 
     def resolved(self) -> str:
         """The mode that ``auto`` comes to here."""
@@ -159,7 +209,7 @@ class Wandb:
         return asked if asked in MODES else "online" if has_key() and answers() else "offline"
 
 
-def _fresh(run: Any, view: View) -> list[tuple[int, dict[str, float]]]:
+def _fresh(run: Any, view: Snapshot) -> list[tuple[int, dict[str, float]]]:
     """The steps of the history that the run does not have yet."""
     first = _next(run)
     return [(step, record) for step, record in enumerate(view.history, 1) if step >= first]
@@ -171,12 +221,9 @@ def _next(run: Any) -> int:
 
 
 def _copy_program(folder: Path) -> None:
-    """The Python and YAML files of this program; what else its folders hold, and site-packages, is left out."""
-    import analysis
-    import bfc
-    from bfc.launch.folders import CONF, SWEEPS
-
-    for source in (Path(bfc.__file__).parent, Path(analysis.__file__).parent, CONF, SWEEPS):
+    """The Python and YAML files of this program; what else its folders hold, and site-packages, is
+    left out."""
+    for source in (PACKAGE, analysis_folder(), CONF, SWEEPS):
         for path in source.rglob("*"):
             if path.suffix in (".py", ".yaml"):
                 copy = folder / source.name / path.relative_to(source)
@@ -205,10 +252,22 @@ def has_key() -> bool:
 def answers() -> bool:
     """Whether the server can be reached, or is behind a proxy, which cannot be told from here."""
     at = server()
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
+    if any(
+        os.environ.get(name)
+        for name in (
+            "HTTPS_PROXY",
+            "https_proxy",
+            "HTTP_PROXY",
+            "http_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+        )
+    ):
         return True
     try:
-        socket.create_connection((at.hostname or "", at.port or (80 if at.scheme == "http" else 443)), REACH_SECONDS).close()
+        socket.create_connection(
+            (at.hostname or "", at.port or (80 if at.scheme == "http" else 443)), REACH_SECONDS
+        ).close()
     except OSError:
         return False
     return True

@@ -1,0 +1,84 @@
+"""A baseline's cell: tune once, then one learning curve per seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from bfc import stop_signals
+from bfc.environment import hardware
+from bfc.experiment.cell_progress import CellProgress
+from bfc.experiment.cell_spec import CellSpec
+from bfc.experiment.job import Job
+from bfc.experiment.stored_cell import judge_rows, missing_work, strictest_eps
+from bfc.stats.outcomes import saturated
+from bfc.store.cells import Cell
+from bfc.types import Observer
+
+
+class BaselineRun:
+    """Measures the seeds that are missing."""
+
+    def __init__(
+        self,
+        spec: CellSpec,
+        job: Job,
+        cell: Cell,
+        device: torch.device,
+        observer: Observer,
+        progress: CellProgress,
+    ) -> None:
+        assert job.baseline is not None
+        self.spec, self.job, self.cell, self.device = spec, job, cell, device
+        self.baseline, self.observer, self.progress = job.baseline, observer, progress
+
+    def run(self) -> None:
+        seeds = missing_work(self.spec, self.job, self.cell.rows())
+        self.progress.total = len(seeds) + 1
+        tuned = self._tune()
+        self.progress.update(1, force=True)
+        for seed in seeds:
+            stop_signals.raise_if_requested()
+            rows = self._rows(seed, tuned)
+            self.cell.write_rows(self.cell.rows() + rows)
+            self.observer.stored()
+            self.progress.update(self.progress.done + 1, force=True)
+        rows = self.cell.rows()
+        outcomes = judge_rows(rows, strictest_eps(self.job, self.cell))
+        judged = [{**row, "outcome": outcome} for row, outcome in zip(rows, outcomes, strict=True)]
+        self.cell.write_rows(judged)
+
+    def _tune(self) -> Mapping[str, Any]:
+        """What was chosen on tuning draws, once for this cell."""
+        tuned = self.cell.read_json("tuned.json", None)
+        if tuned is None:
+            tuned = self.baseline.tune(self.job.target, self.job.measure.test, self.device)
+            self.cell.write_json("tuned.json", tuned)
+        return tuned
+
+    def _rows(self, seed: Any, tuned: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The stored rows of one seed, one per n."""
+        start = time.perf_counter()
+        test = self.job.measure.test
+        curve = self.baseline.curve(self.job.target, seed, test, tuned, self.device)
+        common = {
+            "seed": seed,
+            "fresh": False,
+            "validation": "none",
+            "seconds": time.perf_counter() - start,
+            "stack": 1,
+            "ridge": tuned.get("ridge"),
+            "hardware": hardware(self.device),
+            "dtype": "float64",
+            "diverged": False,
+            "train_risk": None,
+            "steps": 0,
+        }
+        flat = saturated(curve.n, curve.risk, tuned.get("rank"))
+        rows = []
+        for n, risk, is_flat in zip(curve.n, curve.risk, flat, strict=True):
+            rows.append({"kind": "curve", "n": n, "risk": risk, "flat": is_flat, **common})
+        return rows

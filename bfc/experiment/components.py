@@ -1,0 +1,257 @@
+"""From a YAML node to a checked component.
+
+Every YAML of ``conf/`` maps one-to-one to a frozen dataclass of this package. Types are checked
+against the annotations, ranges by the class itself, so that an invalid value is rejected with a
+one-line error before anything runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import inspect
+import json
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+import pydantic
+import yaml
+
+from bfc.errors import UserError, nearest, require, shown, similar
+from bfc.paths import CONF
+
+REQUIRED_METHOD = {
+    "target": "draw",
+    "task": "wrap",
+    "representation": "wrap",
+    "learner": "init_params",
+    "schedule": "stages",
+    "optimizer": "step",
+    "probe": "measure",
+    "baseline": "curve",
+    "measure": "trainings",
+    "tracker": "show",
+    "compute": "checkpoint_seconds",
+}
+"""Config group → an attribute that a class must have to be an option of the group."""
+GROUPS = tuple(REQUIRED_METHOD)
+RENAMED_KEYS = {"probe.looks": "probe.num_evals"}
+"""Keys of earlier versions → what they are called now."""
+
+
+def component(group: str, node: Any) -> Any:
+    """The component that ``node`` (a mapping with ``_target_``) describes.
+
+    Returns None where the group is ``none``, that is where ``_target_`` is null; other keys are
+    then left over from a study that sets them for its other blocks. Raises :class:`UserError` for
+    an unknown class or key and for a value of the wrong type or out of range.
+    """
+    if node is None or (
+        isinstance(node, Mapping) and node.get("_target_", None if not node else "") is None
+    ):
+        return None
+    if not isinstance(node, Mapping):
+        raise UserError(f"{group}={shown(node)}: must be a group option with a _target_")
+    cls = find_class(group, node.get("_target_"))
+    values = {name: value for name, value in node.items() if name != "_target_"}
+    part = construct(group, cls, values)
+    for name, value in values.items():
+        require(all(map(math.isfinite, _floats(value))), f"{group}.{name}", value, "finite")
+    return part
+
+
+def find_class(group: str, path: Any) -> type:
+    """The dataclass of this package at a dotted ``path``, or the one whose identity name it is.
+
+    Raises :class:`UserError` for anything that cannot be an option of ``group``.
+    """
+    if isinstance(path, str) and path in _classes_by_identity(group):
+        return _classes_by_identity(group)[path]
+    within = isinstance(path, str) and path.startswith("bfc.") and path.count(".") >= 2
+    require(
+        within, f"{group}._target_", path, f"a {group} class of this package, bfc.<module>.<Class>"
+    )
+    try:
+        cls = _import_class(path)
+    except (ImportError, AttributeError) as error:
+        options = nearest(path, class_paths(group).values())
+        raise UserError(f"{group}._target_={path}: no such class ({error}); {options}") from error
+    if not _suits(group, cls, path):
+        options = nearest(path, class_paths(group).values())
+        raise UserError(f"{group}._target_={path}: is no {group} class of this package; {options}")
+    return cls
+
+
+def _import_class(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _suits(group: str, cls: Any, path: str) -> bool:
+    """Whether a class can be an option of ``group``: a concrete component, not a base class."""
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        return False
+    if not cls.__module__.startswith("bfc.") or not hasattr(cls, REQUIRED_METHOD[group]):
+        return False
+    is_base = inspect.isabstract(cls) or bool(cls.__subclasses__())
+    return path in class_paths(group).values() or not is_base
+
+
+@functools.cache
+def class_paths(group: str) -> Mapping[str, str]:
+    """Option (file name) → class path of every option of a group that has a class."""
+    paths = {}
+    for file in sorted((CONF / group).glob("*.yaml")):
+        node = yaml.safe_load(file.read_text())
+        if isinstance(node, Mapping) and node.get("_target_"):
+            paths[file.stem] = node["_target_"]
+    return paths
+
+
+@functools.cache
+def _classes_by_identity(group: str) -> Mapping[str, type]:
+    """Identity name → class, so that configurations of earlier versions still load.
+
+    A name that several classes share names none of them.
+    """
+    classes: dict[str, list[type]] = {}
+    for path in class_paths(group).values():
+        try:
+            cls = _import_class(path)
+        except (ImportError, AttributeError):
+            continue  # the YAML of this option names no class, which is reported where it is chosen
+        name = cls.__dict__.get("identity_name")
+        if isinstance(name, str):
+            classes.setdefault(name, []).append(cls)
+    return {name: shared[0] for name, shared in classes.items() if len(shared) == 1}
+
+
+def construct(key: str, cls: type, values: Mapping[str, Any]) -> Any:
+    """A dataclass from plain values, with keys and types checked.
+
+    Raises :class:`UserError` with one sentence about ``key.<name>``.
+    """
+    _check_keys(key, cls, values)
+    try:
+        return _adapter(cls).validate_json(json.dumps(values), strict=True)
+    except pydantic.ValidationError as error:
+        problems = error.errors()
+        for problem in problems:
+            cause = problem.get("ctx", {}).get("error")
+            if isinstance(cause, UserError):
+                raise cause from None
+        raise UserError(_type_error(key, cls, values, problems[0]["loc"])) from None
+
+
+def _check_keys(path: str, hint: Any, value: Any) -> None:
+    """Refuse unknown and missing keys of a dataclass and of those within it."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        _check_keys_of(path, hint, value)
+    elif _is_union(hint) and isinstance(value, Mapping):
+        for option in get_args(hint):
+            _check_keys(path, option, value)
+    elif get_origin(hint) is tuple and isinstance(value, list):
+        for i, part in enumerate(value):
+            _check_keys(f"{path}[{i}]", get_args(hint)[0], part)
+
+
+def _check_keys_of(path: str, cls: type, values: Mapping[str, Any]) -> None:
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
+    hints = _hints(cls)
+    for name in values:
+        if f"{path}.{name}" in RENAMED_KEYS:
+            raise UserError(f"{path}.{name}: is now called {RENAMED_KEYS[f'{path}.{name}']}")
+        if name not in fields:
+            raise UserError(f"{path}.{name}: no such key; {nearest(str(name), fields)}")
+    for name, f in fields.items():
+        if name in values:
+            _check_keys(f"{path}.{name}", hints[name], values[name])
+        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise UserError(f"{path}.{name}: is missing; it must be {describe(hints[name])}")
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+@functools.cache
+def _adapter(cls: type) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(cls)
+
+
+def _type_error(path: str, hint: Any, value: Any, location: tuple[int | str, ...]) -> str:
+    """The sentence about the innermost key of ``location`` that a reader can change."""
+    for step in location:
+        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+            path, hint, value = f"{path}.{step}", _hints(hint)[str(step)], value.get(step)  # type: ignore[arg-type]
+        elif _is_tuple_of_dataclasses(hint) and isinstance(value, list):
+            path, hint, value = f"{path}[{step}]", get_args(hint)[0], value[int(step)]
+        else:
+            break
+    close = similar(value, _names(hint)) if isinstance(value, str) else None
+    hint_text = f"; did you mean {close}?" if close else ""
+    return f"{path}={shown(value)}: must be {describe(hint)}{hint_text}"
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _is_tuple_of_dataclasses(hint: Any) -> bool:
+    return get_origin(hint) is tuple and dataclasses.is_dataclass(get_args(hint)[0])
+
+
+def _names(hint: Any) -> list[str]:
+    """The names that a type annotation allows."""
+    if get_origin(hint) is typing.Literal:
+        return [str(name) for name in get_args(hint)]
+    return [name for part in get_args(hint) for name in _names(part)] if _is_union(hint) else []
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _floats(part)
+
+
+TYPE_NAMES = {
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+def describe(hint: Any) -> str:
+    """A type annotation in words: ``an integer, a list of integers or null``."""
+    if hint in TYPE_NAMES:
+        return TYPE_NAMES[hint]
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is typing.Literal:
+        return _either(list(map(str, arguments)))
+    if _is_union(hint):
+        return _either([part for a in arguments for part in (_names(a) or [describe(a)])])
+    if origin in (tuple, list):
+        fixed_length = origin is tuple and Ellipsis not in arguments
+        count = f"{len(arguments)} " if fixed_length else ""
+        return f"a list of {count}{_plural(arguments[0])}"
+    return f"a {getattr(hint, '__name__', str(hint)).lower()}"
+
+
+def _either(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
+
+
+def _plural(hint: Any) -> str:
+    """The plural of :func:`describe`."""
+    if get_origin(hint) in (tuple, list):
+        return f"lists of {_plural(get_args(hint)[0])}"
+    return f"{describe(hint).partition(' ')[2]}s"

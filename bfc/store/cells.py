@@ -1,0 +1,299 @@
+"""The result store, the one truth: ``results/<cell id>/`` named by the content of what was asked.
+Every write is a new file renamed over the old one, a running cell is claimed by one process, and
+nothing in a folder is ever executed or unpickled, so a crash loses at most the work since the last
+checkpoint and a copied store is safe to read."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import socket
+import time
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bfc.errors import UserError
+from bfc.store.lease import LEASE, Lease, file_system_time, reread
+
+COLUMNS = ("kind", "n", "seed", "risk", "fresh")
+"""What every table of trainings has."""
+EARLIER_KINDS = {"probe": "confirmation"}
+"""Kinds of rows as earlier versions stored them → what they are called now."""
+OWNER = "cell"
+"""Key of a table's metadata: the cell it belongs to, so that one copied into another cell's folder
+is noticed."""
+
+
+class Store:
+    """A folder of cells."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def cell(self, cell_id: str) -> Cell:
+        return Cell(self.root / cell_id)
+
+    def check(self) -> None:
+        """Refuse a path that cannot be a folder; nothing is created."""
+        for path in (self.root, *self.root.parents):
+            if os.path.lexists(path):
+                if not path.is_dir():
+                    raise UserError(f"results={self.root}: must be a folder, and {path} is none")
+                return
+
+
+class Cell:
+    """One result folder. Reading never creates it; a file that cannot be read is left as it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lease: Lease | None = None
+
+    def rows(self, name: str = "trainings") -> list[dict[str, Any]]:
+        """The stored trainings (or the rows of another table of the cell, such as ``trace``), one
+        mapping each; empty if there are none.
+
+        Raises :class:`UserError` where the file exists but cannot be read; it is then left as it
+        is.
+        """
+        path = self.path / f"{name}.parquet"
+        if not path.exists():
+            return []
+        import pyarrow
+
+        try:
+            rows, owner = reread(lambda: _table(path))
+        except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
+            raise UserError(
+                f"{path}: cannot be read as a results table ({_first_line(error)}); move it away to measure this cell anew"
+            ) from error
+        if owner not in (None, self.path.name):
+            raise UserError(
+                f"{path}: holds the results of another cell, {owner}; move it away to measure this cell anew"
+            )
+        absent = [
+            column for column in COLUMNS if rows and name == "trainings" and column not in rows[0]
+        ]
+        if absent:
+            raise UserError(
+                f"{path}: is not a results table, it has no {', '.join(absent)}; move it away to measure this cell anew"
+            )
+        return rows
+
+    def write_rows(self, rows: Sequence[Mapping[str, Any]], name: str = "trainings") -> None:
+        """Replace the table of trainings (or another of the cell); columns are the union of the
+        rows' keys in first-seen order."""
+        import pyarrow
+        import pyarrow.parquet
+
+        self._still_mine()
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        table = pyarrow.table(
+            {key: [row.get(key) for row in rows] for key in columns}
+        ).replace_schema_metadata({OWNER: self.path.name})
+        self._replace(
+            f"{name}.parquet",
+            lambda path: pyarrow.parquet.write_table(table, path, write_page_checksum=True),
+        )
+
+    def read_json(self, name: str, default: Any, kind: type = dict) -> Any:
+        """The content of a JSON file in the folder, ``default`` if it is not there."""
+        path = self.path / name
+        try:
+            value = json.loads(reread(path.read_text))
+        except FileNotFoundError:
+            return default
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{path}: cannot be read ({_first_line(error)}); move it away to go on"
+            ) from error
+        if not isinstance(value, kind):
+            raise UserError(
+                f"{path}: cannot be read (it holds no {'mapping' if kind is dict else kind.__name__}); move it away to go on"
+            )
+        return value
+
+    def write_json(self, name: str, value: Any) -> None:
+        text = json.dumps(value, indent=1, sort_keys=True, allow_nan=True) + "\n"
+        self._replace(name, lambda path: path.write_text(text))
+
+    def check_config(self, identity: Mapping[str, Any]) -> bool:
+        """Whether config.yaml is there; raises :class:`UserError` if it does not describe this
+        cell."""
+        path = self.path / "config.yaml"
+        try:
+            stored = yaml.load(
+                reread(path.read_text), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            )
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            raise UserError(
+                f"{path}: cannot be read ({_first_line(error)}); move it away to go on"
+            ) from error
+        if not isinstance(stored, dict) or any(
+            key not in stored or stored[key] != value for key, value in identity.items()
+        ):
+            raise UserError(
+                f"{path}: does not describe this cell, so it was changed; move it away to go on"
+            )
+        return True
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write config.yaml once; it never changes, since the folder is named by its content."""
+        if not (self.path / "config.yaml").exists():
+            text = yaml.safe_dump(dict(config), sort_keys=False)
+            self._replace("config.yaml", lambda path: path.write_text(text))
+
+    def status(self, state: str, **details: Any) -> None:
+        """Write status.json: ``state`` (running, done, failed) and details such as done and total."""
+        self.write_json(
+            "status.json",
+            {
+                "state": state,
+                **details,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "time": time.time(),
+            },
+        )
+
+    def requests(self) -> list[Any]:
+        """What was asked for so far."""
+        return self.read_json("requests.json", [], list)
+
+    def state(self) -> str:
+        """``running``, ``done``, ``failed``, ``stopped``, or ``unknown`` where nothing was begun."""
+        return str(self.read_json("status.json", {}).get("state", "unknown"))
+
+    def studies(self) -> list[str | None]:
+        """The studies that asked for this cell, None for a job without study."""
+        requests = [request for request in self.requests() if isinstance(request, dict)]
+        return list(dict.fromkeys(request.get("study") for request in requests)) or [None]
+
+    def add_request(self, request: Mapping[str, Any]) -> None:
+        """Remember who asked for this cell and for what, once."""
+        requests = self.requests()
+        if request not in requests:
+            self.write_json("requests.json", [*requests, dict(request)])
+
+    def save_checkpoint(self, value: Mapping[str, Any]) -> None:
+        """Replace the checkpoint by ``value``: plain containers of tensors, numbers and strings. A
+        checkpoint only saves work, so where none can be written (a full disk) the training goes on.
+        """
+        import torch
+
+        self._still_mine()
+        buffer = io.BytesIO()
+        torch.save(dict(value), buffer)
+        try:
+            self._replace("checkpoint.pt", lambda path: path.write_bytes(buffer.getbuffer()))
+        except UserError as error:
+            print(f"{error}; training goes on without a checkpoint", flush=True)
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The checkpoint if there is a readable one; a damaged one costs its work only, so it is
+        ignored."""
+        import torch
+
+        path = self.path / "checkpoint.pt"
+        if not path.exists():
+            return None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return torch.load(path, weights_only=True, map_location="cpu")
+        except Exception as error:  # whatever a damaged file makes the unpickler raise
+            reason = (
+                "it holds more than plain tensors"
+                if isinstance(error, pickle.UnpicklingError)
+                else _first_line(error)
+            )
+            print(f"{path}: cannot be read ({reason}); its stack starts again", flush=True)
+        return None
+
+    def drop_checkpoint(self) -> None:
+        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+
+    def _replace(self, name: str, write: Any) -> None:
+        """Write a temporary file beside ``name`` and rename it over; on any failure the old file
+        stays."""
+        temporary = self.path / f".{name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write(temporary)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path / name)
+        except OSError as error:
+            raise UserError(
+                f"{self.path / name}: cannot be written ({_reason(error)}); what was stored before is untouched"
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def claim(self, wait: bool = False) -> Iterator[None]:
+        """Hold the folder exclusively. A live claim of another process raises
+        :class:`bfc.store.lease.Busy` naming its holder, or is waited for."""
+        lease = Lease(self.path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lease.take(wait)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({_reason(error)})") from error
+        self._lease = lease
+        try:
+            with lease.beating():
+                self._sweep_up()
+                yield
+        finally:
+            self._lease = None
+
+    def _still_mine(self) -> None:
+        """Refuse to write results under a claim that was lost, as happens to a process that was
+        suspended for long."""
+        if self._lease is not None and not self._lease.is_mine():
+            raise UserError(
+                f"{self.path}: another process has taken over this cell while this one stood still; what it stored is kept"
+            )
+
+    def _sweep_up(self) -> None:
+        """Remove temporary files that a killed process left, where that is possible."""
+        with contextlib.suppress(OSError):
+            now = file_system_time(self.path)
+            for path in self.path.glob(".*"):
+                if now - path.stat().st_mtime > LEASE:
+                    path.unlink(missing_ok=True)
+
+
+def _table(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """The rows of a table and the cell it was written for, None where an older version wrote it."""
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(
+        path, page_checksum_verification=True
+    ) as file:  # opened once: it may be replaced meanwhile
+        owner = (file.schema_arrow.metadata or {}).get(OWNER.encode())
+        rows = file.read(use_threads=False).to_pylist()
+    for row in rows:
+        if row.get("kind") in EARLIER_KINDS:
+            row["kind"] = EARLIER_KINDS[row["kind"]]
+    return rows, None if owner is None else owner.decode(errors="replace")
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,226 @@
+"""A folder held by one process at a time, on any file system that hosts share. A claim is a hard
+link, which NFS too makes in one step, and lives as long as its modification time keeps moving;
+times are those of the file server, never of a host's clock. Nothing here trusts a lock that NFS
+breaks: the lock among the processes of one host only narrows a race that the token in the claim
+decides."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bfc import stop_signals
+from bfc.errors import UserError
+
+LEASE = 120.0
+"""Seconds without a heartbeat after which another host may take over a claim; above HEARTBEAT plus
+the minute for which NFS caches attributes."""
+HEARTBEAT = 20.0
+WAIT = 0.5
+"""Seconds between two looks at a claim that is waited for."""
+REREADS = 3
+NAME = "claim.json"
+
+
+class Busy(UserError):
+    """Another process holds the folder."""
+
+
+class Lease:
+    """One process's hold on ``folder``, which must exist."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path, self.token = folder, folder / NAME, uuid.uuid4().hex
+
+    def take(self, wait: bool) -> None:
+        """Make the claim. One of a dead process on this host, or without a heartbeat for LEASE
+        seconds, is taken over; a live one raises :class:`Busy` naming its holder, or is waited for.
+        Raises :class:`OSError` where nothing can be written.
+
+        Whoever waits also sees that a heart stands still by looking at it for LEASE seconds, so
+        that a claim whose time lies in the future, as after a clock was set back, does not last
+        until then."""
+        told, mark, since = False, None, time.monotonic()
+        while (holder := self._attempt(still=time.monotonic() - since > LEASE)) is not None:
+            if not wait:
+                raise Busy(f"{self.folder}: is being measured by {holder}; wait for it or stop it")
+            if not told:
+                print(f"{self.folder}: is being measured by {holder}; waiting for it", flush=True)
+            told = True
+            if (now := _mark_of(self.path)) != mark:
+                mark, since = now, time.monotonic()
+            stop_signals.raise_if_requested()
+            time.sleep(WAIT)
+
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[None]:
+        """Keep the claim alive, and give it back at the end."""
+        stop = threading.Event()
+        beat = threading.Thread(target=_beat, args=(self.path, stop), daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            beat.join()
+            with contextlib.suppress(OSError):
+                if self.is_mine():
+                    self.path.unlink(missing_ok=True)
+
+    def is_mine(self) -> bool:
+        """Whether the claim on disk is still this one."""
+        return self.token in _read_text(self.path)
+
+    def _attempt(self, still: bool) -> str | None:
+        """One attempt at the claim: None if it is ours now, else who holds it. Looking and taking
+        are one step for the processes of this host, since two that find the same stale claim must
+        not both win."""
+        mine = json.dumps(
+            {
+                "host": socket.gethostname(),
+                "space": process_space(),
+                "pid": os.getpid(),
+                "started": start_of(os.getpid()),
+                "token": self.token,
+            }
+        )
+        with _locked(self.folder):
+            while not _create(self.path, mine):
+                holder = self._stale_holder(still)
+                if holder is not None:
+                    return holder
+        return None
+
+    def _stale_holder(self, still: bool) -> str | None:
+        """None when the claim is gone (it was stale and has been moved away, or its holder left);
+        else who holds it. ``still``: its heart was seen to stand still for a whole lease."""
+        text = _read_text(self.path)
+        if not text:
+            age_limit, holder, dead = HEARTBEAT, "another process", still
+        else:
+            try:
+                claim = json.loads(text)
+                same_host = (
+                    claim["host"] == socket.gethostname() and claim["space"] == process_space()
+                )
+                dead = start_of(int(claim["pid"])) != claim["started"] if same_host else still
+                age_limit, holder = LEASE, f"process {claim['pid']} on {claim['host']}"
+            except (ValueError, KeyError, TypeError):
+                age_limit, holder, dead = LEASE, "a process that left an unreadable claim", still
+        try:
+            before = self.path.stat()
+        except FileNotFoundError:
+            return None
+        if not dead and file_system_time(self.folder) - before.st_mtime < age_limit:
+            return holder
+        grave = self.path.with_name(f".claim.{uuid.uuid4().hex[:8]}")
+        with contextlib.suppress(FileNotFoundError):
+            if _mark(self.path.stat()) == _mark(before):
+                os.replace(self.path, grave)
+                grave.unlink(missing_ok=True)
+        return None
+
+
+def _create(path: Path, text: str) -> bool:
+    """Create ``path`` with its full content in one step (hard link of a finished file); False if it
+    exists. Over NFS the answer to a repeated request may deny its own success, so the link count of
+    the file decides."""
+    temporary = path.with_name(f".claim.{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(text)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return temporary.stat().st_nlink > 1
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """A lock on the folder among the processes of this host; file systems that know none are used
+    without."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _mark(status: os.stat_result) -> tuple[int, int, int]:
+    """Tells a file from its successor, which may have got the same inode."""
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _mark_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        return _mark(path.stat())
+    except FileNotFoundError:
+        return None
+
+
+def _beat(path: Path, stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT):
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return reread(path.read_text)
+    except FileNotFoundError:
+        return ""
+
+
+def reread(read: Callable[[], Any]) -> Any:
+    """What ``read`` returns, asked again where an NFS client finds that the file was replaced while
+    it was open (ESTALE)."""
+    for _ in range(REREADS):
+        try:
+            return read()
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+    return read()
+
+
+def process_space() -> str:
+    """Where process numbers mean the same: a boot of a machine and, within it, a container. Two
+    containers may share a host name."""
+    with contextlib.suppress(OSError):
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    return ""
+
+
+def start_of(pid: int) -> str:
+    """When the process began, as a mark that tells a reused pid apart; empty if it does not run."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return ""
+
+
+def file_system_time(folder: Path) -> float:
+    """Now, as the file server sees it."""
+    probe = folder / f".time.{uuid.uuid4().hex[:8]}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
