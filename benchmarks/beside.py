@@ -21,7 +21,7 @@ from bfc.engine.scheduler import MeasureCell, run_together
 from bfc.engine.stack_request import StackRequest, TrainResult, train_stack
 from bfc.engine.stack_size import stack_size
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.schedules import Phase, Schedule
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 from bfc.types import Training

@@ -30,7 +30,7 @@ from bfc.engine.trainer import Trainer
 from bfc.experiment import cost
 from bfc.learners.mlp import MLP
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 from bfc.types import Training

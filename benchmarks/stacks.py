@@ -22,7 +22,8 @@ from bfc.engine.trainer import Trainer
 from bfc.learners.mean_field import MeanField
 from bfc.learners.mlp import MLP
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
-from bfc.optimizers.base import Adam, Optimizer
+from bfc.optimizers.adam import Adam
+from bfc.optimizers.base import Optimizer
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 from bfc.targets.radial import Radial

@@ -184,7 +184,7 @@ VALUES = {
     "study={size:demo}": "must be null or the study node of a file under sweeps/, with a name",
     "learner=none": "learner=none and baseline=none: nothing to measure",
     "target=parity": "learner=quadratic_densenet: needs a target with composition levels",
-    "optimizer=null": "optimizer=none: a learner needs one; allowed: adam, sgd",
+    "optimizer=null": "optimizer=none: a learner needs one; allowed: adam, lion, sgd",
     "schedule=null": "schedule=none: a learner needs one; allowed:",
     "target=null": "target=none: every job needs one; allowed:",
     "measure=adaptive measure.rounds=0": "measure.rounds=0: must be an integer from 1 to 1000",

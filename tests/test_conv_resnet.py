@@ -11,7 +11,7 @@ from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import train
 from bfc.errors import UserError
 from bfc.learners.conv_resnet import ConvResNet
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.targets.images import Images
 from bfc.targets.parity import Parity
 from bfc.types import Training

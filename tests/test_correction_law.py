@@ -13,7 +13,7 @@ import pytest
 import torch
 from scipy import optimize
 
-from analysis.claims import judge
+from analysis.claims import judge_claims
 from analysis.evidence import Evidence
 from analysis.plots.dose_response import dose_response
 from analysis.plots.feature_change import feature_change
@@ -21,12 +21,12 @@ from analysis.plots.feature_correction import feature_correction
 from analysis.plots.law_of_correction import law_of_correction
 from analysis.plots.risk_against_depth import risk_against_depth
 from analysis.plots.success_map import success_map
-from analysis.style import looks
+from analysis.style import assign_line_styles
 from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import train
 from bfc.errors import UserError
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.probes.correction_law import CorrectionLaw, predicted_gram
 from bfc.schedules import Phase, Schedule
 from bfc.targets.level_moments import quadratic_part
@@ -175,14 +175,14 @@ def table(rows: list[dict]) -> Evidence:
         pd.DataFrame(columns=["method", "line"]),
         pd.DataFrame(),
         frame,
-        looks=looks(frame[["method", "line"]].drop_duplicates()),
+        looks=assign_line_styles(frame[["method", "line"]].drop_duplicates()),
         name="s",
     )
 
 
 def verdict(evidence: Evidence, predicate: str, **thresholds) -> pd.Series:
     claim = {"paper": "p", "statement": "s", "predicate": predicate, "thresholds": thresholds}
-    return judge("none", evidence, [claim]).iloc[0]
+    return judge_claims("none", evidence, [claim]).iloc[0]
 
 
 def law(exponent: float, factor: float = 1.0, noise: float = 0.01) -> Evidence:

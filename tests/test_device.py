@@ -19,7 +19,7 @@ from bfc.baselines.ridge import KernelRidge
 from bfc.engine import data
 from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import Trainer
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.representations.base import Representation
 from bfc.targets.low_rank import LowRank
 from bfc.tasks.regression import Regression

@@ -17,7 +17,7 @@ from bfc.errors import UserError
 from bfc.experiment.job import load_job
 from bfc.learners.conv_resnet import ConvResNet
 from bfc.learners.resnet import ResNet
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.probes.feature_change import FeatureChange
 from bfc.schedules import Phase, Schedule
 from bfc.targets.images import CIFAR, Images

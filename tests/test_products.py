@@ -13,7 +13,7 @@ import torch
 from bfc import matmul as products
 from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import train
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.schedules import Phase, Schedule
 from bfc.types import Training
 

@@ -25,7 +25,8 @@ from bfc.engine.stack_request import StackRequest, TrainResult, TrainStack, trai
 from bfc.engine.state import State, join
 from bfc.experiment.checkpointed_training import CheckpointedTraining, TrainingRequest
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
-from bfc.optimizers.base import SGD, Adam
+from bfc.optimizers.adam import Adam
+from bfc.optimizers.sgd import SGD
 from bfc.probes.feature_error import FeatureError
 from bfc.schedules import Phase, Schedule
 from bfc.store.cells import Cell, Store

@@ -12,7 +12,7 @@ from bfc.engine import evaluation as evaluate
 from bfc.engine import stack_size as size
 from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import Trainer
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.types import Training
 
 

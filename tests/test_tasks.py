@@ -17,7 +17,7 @@ from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import train
 from bfc.errors import UserError
 from bfc.learners.quadratic_densenet import QuadraticDenseNet as Learner
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.schedules import Phase, Schedule
 from bfc.targets.inputs import Mixture
 from bfc.targets.parity import Parity

@@ -13,7 +13,7 @@ from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import train
 from bfc.errors import UserError
 from bfc.learners.two_layer_quadratic import TwoLayerQuadratic
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.schedules import Phase, Schedule
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
 from bfc.types import Training

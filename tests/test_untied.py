@@ -16,7 +16,7 @@ from bfc.engine.trainer import train
 from bfc.errors import UserError
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
 from bfc.learners.untied_quadratic import UntiedQuadratic, init_distill, truncated_square
-from bfc.optimizers.base import Adam
+from bfc.optimizers.adam import Adam
 from bfc.probes.feature_error import FeatureError
 from bfc.schedules import Phase, Schedule
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
