@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
 from bfc.errors import UserError
-from bfc.schedules import Phase, Schedule
+from bfc.schedules import Phase, Schedule, named
+from bfc.schedules.__main__ import render
+from bfc.schedules.named import FILE
 
-TABLE = {  # phases separated by |; 23 b r2 *3: trains level2, level3, bias and readout2 for 3 times the steps
+TABLE = {
     ("staged", 2): "2 b",
     ("staged", 3): "2 b|23 b",
     ("staged", 4): "2 b|23 b|234 b",
@@ -45,6 +49,10 @@ TABLE = {  # phases separated by |; 23 b r2 *3: trains level2, level3, bias and 
     ("refit", 4): "2 b|3 b r2|4 b r23",
     ("refit", 5): "2 b|3 b r2|4 b r23|5 b r234",
 }
+"""(name, depth) → its phases, separated by |.
+
+``23 b r2 *3`` trains level2, level3, bias and readout2 for 3 times the steps.
+"""
 
 
 def groups(L: int) -> list[str]:
@@ -65,28 +73,32 @@ def test_expansion_of_the_shipped_schedules(build, name, L):
     schedule = build("schedule", file, steps=7, **({"k": int(k)} if k else {}))
     assert schedule.name == name
     stages = expand(schedule, L)
-    want, names = [], []
-    for text in TABLE[name, L].split("|"):
-        label = text.split()[0] if text[0].isalpha() else "level"
-        levels, *others = text.removeprefix(label).split()
-        train = {f"level{k}" for k in levels}
-        times = 1
-        for word in others:
-            if word[0] == "*":
-                times = int(word[1:])
-            else:
-                train |= {"bias"} if word == "b" else {f"readout{k}" for k in word[1:]}
-        want.append((train, 7 * times))
-        shown = {"d": f"down{levels[0]}", "joint": "joint"}.get(label, f"{label}{levels[-1]}")
-        names.append("all" if name == "joint" else shown)
-    assert [(set(stage.train), stage.steps) for stage in stages] == want
+    expected = [expected_phase(text, name) for text in TABLE[name, L].split("|")]
+    phases = [(stage.name, set(stage.train), stage.steps) for stage in stages]
+    assert phases == expected
     present = set()
     for stage in stages:
         assert len(stage.train) == len(set(stage.train))
         present |= set(stage.train)
         assert stage.present == present
-    assert [s.name for s in stages] == names
     assert [s.steps for s in expand(schedule, L, longer=4)] == [4 * s.steps for s in stages]
+
+
+def expected_phase(text: str, schedule: str) -> tuple[str, set[str], int]:
+    """Name, groups and steps of a phase as the table writes it, with 7 steps per phase."""
+    label = text.split()[0] if text[0].isalpha() else "level"
+    levels, *words = text.removeprefix(label).split()
+    train = {f"level{k}" for k in levels}
+    times = 1
+    for word in words:
+        if word[0] == "*":
+            times = int(word[1:])
+        elif word == "b":
+            train.add("bias")
+        else:
+            train |= {f"readout{k}" for k in word[1:]}
+    name = {"d": f"down{levels[0]}", "joint": "joint"}.get(label, f"{label}{levels[-1]}")
+    return "all" if schedule == "joint" else name, train, 7 * times
 
 
 def test_every_schedule_expands_at_every_depth(build, every_schedule):
@@ -102,9 +114,8 @@ def test_every_schedule_expands_at_every_depth(build, every_schedule):
 def test_the_compared_schedules_take_as_many_steps_in_all(build):
     for L in (2, 3, 4, 5):
         for name in ("staged", "joint", "layerwise", "refit", "level2_only"):
-            assert sum(stage.steps for stage in expand(build("schedule", name), L)) == 1000 * (
-                L - 1
-            )
+            stages = expand(build("schedule", name), L)
+            assert sum(stage.steps for stage in stages) == 1000 * (L - 1)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +179,7 @@ def test_a_group_named_twice_trains_once():
         ([Phase(("readout{2..l-1}",), "{l}", "level")], ["schedule=mine: phase 2 trains no group"]),
     ],
 )
-def test_a_wrong_phase_costs_one_sentence(phases, words):
+def test_an_invalid_phase_is_refused_in_one_sentence(phases, words):
     with pytest.raises(UserError) as caught:
         expand(Schedule(tuple(phases), name="mine"), 3)
     message = str(caught.value)
@@ -186,25 +197,21 @@ def test_a_wrong_phase_costs_one_sentence(phases, words):
         ({"phases": [{"train": []}]}, "at least one group"),
     ],
 )
-def test_bad_values_cost_one_sentence(build, changes, words):
+def test_bad_values_are_refused_in_one_sentence(build, changes, words):
     with pytest.raises(UserError, match=re.escape(words)):
         build("schedule", "staged", **changes)
 
 
 def test_neighbouring_phases_of_the_same_levels_are_gone_through_level_by_level():
-    phases = tuple(
-        Phase((f"level{{{which}}}",), name, each)
-        for which, name, each in (
-            ("l", "a{l}", "level"),
-            ("2..l", "b{l}", "level"),
-            ("l", "c{l}", "3..L"),
-            ("L", "d", None),
-            ("l..L", "e{l}", "down level"),
-        )
+    phases = (
+        Phase(("level{l}",), "a{l}", "level"),
+        Phase(("level{2..l}",), "b{l}", "level"),
+        Phase(("level{l}",), "c{l}", "3..L"),
+        Phase(("level{L}",), "d", None),
+        Phase(("level{l..L}",), "e{l}", "down level"),
     )
-    assert [
-        stage.name for stage in expand(Schedule(phases), 4)
-    ] == "a2 b2 a3 b3 a4 b4 c3 c4 d e4 e3 e2".split()
+    names = [stage.name for stage in expand(Schedule(phases), 4)]
+    assert names == "a2 b2 a3 b3 a4 b4 c3 c4 d e4 e3 e2".split()
 
 
 def test_groups_that_are_new_to_a_stage(build):
@@ -228,13 +235,14 @@ def test_algorithm_1(build):
         ("distill3", 2, 3),
         ("tie3", 1, 3),
     ]
-    assert all(
-        set(s.train) == {"bias", *(f"level{k}" for k in range(2, s.gap + 1))} for s in stages
-    )
+    for stage in stages:
+        levels = range(2, stage.gap + 1)
+        assert set(stage.train) == {"bias", *(f"level{k}" for k in levels)}
+        assert {f"decay{k}" for k in levels} <= set(stage.penalties)
     on = [{name for name in s.penalties if name.startswith("distill")} for s in stages]
     all2 = {"distill_cross2", "distill_previous2", "distill_all2"}
-    assert on[:4] == [set(), {"distill_cross2"}, all2, all2] and on[4] == all2 | {"distill_cross3"}
-    assert all({f"decay{k}" for k in range(2, s.gap + 1)} <= set(s.penalties) for s in stages)
+    assert on[:4] == [set(), {"distill_cross2"}, all2, all2]
+    assert on[4] == all2 | {"distill_cross3"}
 
 
 @pytest.mark.parametrize(
@@ -258,3 +266,47 @@ def test_thresholds(until, want):
 def test_thresholds_that_cannot_be_read(until):
     with pytest.raises(UserError, match="until"):
         Schedule((Phase(("bias",), until=until),))
+
+
+# ---- by name, without YAML ---------------------------------------------------------------------
+
+
+def test_the_packaged_file_holds_what_the_yaml_files_say():
+    assert FILE.read_text() == render(), (
+        f"{FILE.name} is older than conf/schedule: write it anew with `python -m bfc.schedules`"
+    )
+
+
+def test_a_named_schedule_is_the_one_of_its_yaml(build, every_schedule):
+    assert named(every_schedule) == build("schedule", every_schedule)
+    changed = build("schedule", every_schedule, steps=7, k=2)
+    assert named(every_schedule, steps=7, k=2) == changed
+
+
+def test_the_phases_of_a_named_schedule_can_be_replaced():
+    phases = (Phase(("*",)),)
+    schedule = named("staged", phases=phases, name="other")
+    assert schedule.phases == phases and schedule.name == "other" and schedule.steps == 1000
+
+
+@pytest.mark.parametrize(
+    "name, changes, message",
+    [
+        ("stagd", {}, "schedule=stagd: no such schedule; did you mean staged? allowed: algorithm1"),
+        ("staged", {"step": 3}, "schedule.step: no such key; did you mean steps? allowed: "),
+        ("staged", {"steps": 0}, "schedule.steps=0: must be an integer >= 1"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_refused_in_one_sentence(name, changes, message):
+    with pytest.raises(UserError) as caught:
+        named(name, **changes)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+def test_naming_a_schedule_needs_neither_yaml_nor_hydra_nor_pydantic():
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['yaml', 'hydra', 'omegaconf', 'pydantic']));"
+        "from bfc.schedules import named; print(named('bfc', k=2).name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["bfc-2"], done.stderr
