@@ -20,8 +20,9 @@ import torch
 from benchmarks.record import RESULTS, Aim, finish
 from benchmarks.walls import clock, product_rate
 from bfc.baselines.kernels import NTK
+from bfc.baselines.learning_curve import BLOCK, learning_curve
+from bfc.baselines.memory import memory_bytes
 from bfc.baselines.panels import cholesky, gram_matrix, kernel_panels
-from bfc.baselines.ridge import BLOCK, learning_curve, memory_bytes
 from bfc.targets.parity import Parity
 from bfc.types import sample
 

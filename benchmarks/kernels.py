@@ -28,8 +28,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.record import RESULTS, Aim, finish
 from bfc.baselines.kernels import NTK
+from bfc.baselines.learning_curve import learning_curve
+from bfc.baselines.memory import memory_bytes
 from bfc.baselines.panels import gram_matrix
-from bfc.baselines.ridge import learning_curve, memory_bytes
 
 RIDGE = 1e-3
 ROOT = Path(__file__).parents[1]

@@ -413,7 +413,7 @@ def test_too_many_monomials_are_refused_with_their_count(monkeypatch, kind):
 
 def test_memory_counts_the_features(monkeypatch):
     baseline = Monomials(degree=4, n_max=64)
-    beside = baseline._beside(TARGET)
+    beside = baseline._extra_bytes(TARGET)
     assert isinstance(baseline, FeatureRidge) and beside > 8 * 64 * math.comb(8, 4)
     monkeypatch.setattr("bfc.baselines.ridge.available_memory", lambda device: beside)
     with pytest.raises(UserError, match=r"^baseline\.n_max=64: must be smaller: "):

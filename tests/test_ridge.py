@@ -19,11 +19,13 @@ from bfc.baselines import panels as panels_module
 from bfc.baselines import ridge as ridge_module
 from bfc.baselines.features import RandomFeatures
 from bfc.baselines.kernels import NTK, RBF, Polynomial
+from bfc.baselines.learning_curve import BLOCK, learning_curve
 from bfc.baselines.linearised import Linearised
-from bfc.baselines.panels import cholesky, gram_matrix, held, kernel_panels
-from bfc.baselines.ridge import crossing, geometric_grid, learning_curve, memory_bytes
+from bfc.baselines.memory import available_memory, memory_bytes
+from bfc.baselines.panels import cholesky, count_entries, gram_matrix, kernel_panels
+from bfc.baselines.selection import crossing, geometric_grid
 from bfc.errors import UserError
-from bfc.stats.outcomes import saturated
+from bfc.stats.outcomes import is_saturated
 from bfc.targets.parity import Parity, ParityDraw
 
 
@@ -163,7 +165,8 @@ def test_panels_give_the_curve_of_the_whole_matrix(width, monkeypatch):
         UserError, match=r"^baseline\.ridge=1e-18: too small for this kernel at n=120"
     ):
         cholesky(Polynomial(degree=2).gram(x.repeat(4, 1), x.repeat(4, 1)), 1e-18)
-    assert held(120) == sum(part.numel() for part in parts) and held(40) <= 40**2
+    assert count_entries(120) == sum(part.numel() for part in parts)
+    assert count_entries(40) <= 40**2
 
 
 @pytest.mark.parametrize(
@@ -340,14 +343,14 @@ def test_a_curve_is_flat_only_with_more_samples_than_features():
     for kernel, expected in ((low, True), (high, False)):
         tuned = kernel.tune(target, 400)
         curve = kernel.curve(target, 0, 400, tuned)
-        flat = saturated(curve.n, curve.risk, tuned["rank"])
+        flat = is_saturated(curve.n, curve.risk, tuned["rank"])
         assert flat[-1] is expected and not any(
             still for n, still in zip(curve.n, flat, strict=True) if n < 144
         )
     assert low.tune(target, 50)["rank"] == 36 and RBF(ridge=1e-3).tune(target, 50)["rank"] is None
     assert Polynomial(degree=2, offset=0).rank(7) == 28
     n, level = [100, 200, 400], [0.5] * 3
-    assert saturated(n, level, None) == [False] * 3 and saturated(n, level, 50) == [
+    assert is_saturated(n, level, None) == [False] * 3 and is_saturated(n, level, 50) == [
         False,
         True,
         True,
@@ -366,12 +369,12 @@ def test_tune_records_singular_lambdas_and_refuses_when_all_are():
 
 
 def test_memory_is_refused_before_it_is_used(monkeypatch):
-    assert memory_bytes(4096) == 8 * (4096**2 + 6 * ridge_module.BLOCK * 4096)
+    assert memory_bytes(4096) == 8 * (4096**2 + 6 * BLOCK * 4096)
     assert memory_bytes(100, 50) - memory_bytes(100) == 8 * (50 * 100 + 100**2), (
         "the matrix stays while λ is tuned"
     )
     assert memory_bytes(100_000) == pytest.approx(8 * 100_000**2 / 2, rel=0.2), "half of a square"
-    assert 0 < ridge_module.available_memory() < 2**50
+    assert 0 < available_memory() < 2**50
     baseline = RBF(n_max=64)
     monkeypatch.setattr(ridge_module, "available_memory", lambda device: memory_bytes(64, 20) - 1)
     assert baseline.curve(Parity(4), 0, 20, {"ridge": 1.0}).n[-1] == 64

@@ -1,28 +1,42 @@
-"""Kernels of infinitely wide quadratic networks with skip links, the "neural compositional kernels"
-closest to the learner that the paper proves its theorem for (arXiv:2001.04413, section on lower
-bounds; recalled): they have the architecture of the hierarchical learner, and degree 2^(L−1), but
-nothing in them is learned below the read-out (conjugate kernel) or they move only to first order
-(tangent kernel)."""
+"""Kernels of infinitely wide quadratic networks with skip links.
+
+They are the "neural compositional kernels" closest to the learner that the paper proves its theorem
+for (arXiv:2001.04413, section on lower bounds; recalled): they have the architecture of the
+hierarchical learner, and degree 2^(L−1), but nothing in them is learned below the read-out
+(conjugate kernel) or they move only to first order (tangent kernel).
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
-from bfc.baselines.ridge import KernelRidge, is_integer, is_number
-from bfc.errors import require
+from bfc.baselines.checks import NOT_NEGATIVE, check_option, check_value, integers_from
+from bfc.baselines.ridge import KernelRidge
+
+
+class _Values(NamedTuple):
+    """Values of a kernel: of the rows x with the rows z, and of both with themselves."""
+
+    xz: Tensor
+    xx: Tensor
+    zz: Tensor
 
 
 @dataclass(frozen=True)
 class _QuadraticNetwork(KernelRidge):
-    """Infinitely wide networks with levels 2 … L = ``depth``: u_0 = x, and for l ≥ 2 z_l =
-    (Σ_{j∈J_l} W_{l,j} u_j / √width_j + √β b_l) / √(|J_l| + β), u_l = (z_l² − 1)/√2, f = (c +
-    a_0·x/√d + Σ_l a_l·u_l/√width_l) / √(L + 1), all W, b, a, c standard normal and β = ``bias``.
-    J_l = {l−1} (``chain``), {l−1, 0} (``skip``) or {0, 2, …, l−1} (``dense``), where level 2 has
-    {0}."""
+    """Infinitely wide networks with levels 2 … L = ``depth``.
+
+    u_0 = x, and for l ≥ 2 z_l = (Σ_{j∈J_l} W_{l,j} u_j / √width_j + √β b_l) / √(|J_l| + β), u_l =
+    (z_l² − 1)/√2, f = (c + a_0·x/√d + Σ_l a_l·u_l/√width_l) / √(L + 1), all W, b, a, c standard
+    normal and β = ``bias``. J_l = {l−1} (``chain``), {l−1, 0} (``skip``) or {0, 2, …, l−1}
+    (``dense``), where level 2 has {0}.
+    """
 
     depth: int = 3
     links: Literal["chain", "skip", "dense"] = "skip"
@@ -30,21 +44,9 @@ class _QuadraticNetwork(KernelRidge):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(
-            is_integer(self.depth) and 2 <= self.depth <= 16,
-            "baseline.depth",
-            self.depth,
-            "an integer from 2 to 16",
-        )
-        require(
-            self.links in ("chain", "skip", "dense"),
-            "baseline.links",
-            self.links,
-            "chain, skip or dense",
-        )
-        require(
-            is_number(self.bias) and self.bias >= 0, "baseline.bias", self.bias, "a number >= 0"
-        )
+        check_value("depth", self.depth, integers_from(2, 16))
+        check_option("links", self.links, ("chain", "skip", "dense"))
+        check_value("bias", self.bias, NOT_NEGATIVE)
 
     def rank(self, width: int) -> float:
         """Monomials of degree at most 2^(L−1)."""
@@ -54,63 +56,81 @@ class _QuadraticNetwork(KernelRidge):
     def _below(self, level: int) -> list[int]:
         """J_l, for a level of 2 … L."""
         previous = level - 1 if level > 2 else 0
-        return sorted(
-            {"chain": {previous}, "skip": {previous, 0}, "dense": {0, *range(2, level)}}[self.links]
-        )
+        if self.links == "chain":
+            return [previous]
+        if self.links == "skip":
+            return sorted({previous, 0})
+        return [0, *range(2, level)]
 
     def _kernel(self, x: Tensor, z: Tensor, tangent: bool) -> Tensor:
-        """E f(x) f(z), or the tangent kernel if ``tangent``, of ``x`` (N, d) and ``z`` (M, d) → (N,
-        M).
+        """E f(x) f(z), or the tangent kernel if ``tangent``, at ``x`` (N, d), ``z`` (M, d): (N, M).
 
         For jointly Gaussian p, q of covariance Σ: E (p² − 1)(q² − 1)/2 = Σ_pq² + (Σ_pp − 1)(Σ_qq −
         1)/2 and E √2p √2q = 2 Σ_pq, so with Σ_l = (Σ_j K_j + β)/(|J_l| + β) and Θ_l = Σ_l + Σ_j
         T_j/(|J_l| + β): K_l = Σ_l² + (v_l(x) − 1)(v_l(z) − 1)/2 and T_l = 2 Σ_l Θ_l, where v_l(x) =
         Σ_l(x, x) and K_0 = x·z/d, T_0 = 0. The kernel of f is the mean of 1, K_0, K_2 … K_L, for
-        the tangent kernel with T_l added to each K_l."""
-        d = x.shape[1]
-        # level → kernel of x with z, of x and of z with themselves, and tangent part
-        k: dict[int, tuple[Tensor, Tensor, Tensor]] = {
-            0: ((x @ z.mT).div_(d), x.square().mean(1, keepdim=True), z.square().mean(1))
-        }
-        t: dict[int, Tensor] = {}
-        total = k[0][0] + 1
+        the tangent kernel with T_l added to each K_l.
+        """
+        width = x.shape[1]
+        squares = x.square().mean(1, keepdim=True), z.square().mean(1)
+        kernels = {0: _Values((x @ z.mT).div_(width), *squares)}
+        tangents: dict[int, Tensor] = {}
+        total = kernels[0].xz + 1
         for level in range(2, self.depth + 1):
             below = self._below(level)
             share = 1 / (len(below) + self.bias)
-            sigma, v_x, v_z = (
-                (sum(parts) + self.bias).mul_(share)
-                for parts in zip(*(k[j] for j in below), strict=True)
-            )
+            inputs = [kernels[j] for j in below]
+            sigma = _Values(*(self._mean(values) for values in zip(*inputs, strict=True)))
             if tangent:
-                moved = [t[j] for j in below if j in t]
-                theta = sigma + share * sum(moved) if moved else sigma
-                t[level] = 2 * sigma * theta
-                total += t[level]
-            k[level] = tuple(
-                s.square() + 0.5 * (a - 1) * (b - 1)
-                for s, a, b in ((sigma, v_x, v_z), (v_x, v_x, v_x), (v_z, v_z, v_z))
-            )
-            total += k[level][0]
+                inner = [tangents[j] for j in below if j in tangents]
+                theta = sigma.xz
+                if inner:
+                    theta = theta + share * functools.reduce(torch.add, inner)
+                tangents[level] = 2 * sigma.xz * theta
+                total += tangents[level]
+            kernels[level] = _square(sigma)
+            total += kernels[level].xz
         return total.div_(self.depth + 1)
+
+    def _mean(self, values: tuple[Tensor, ...]) -> Tensor:
+        """Σ_l from the K_j below it."""
+        share = 1 / (len(values) + self.bias)
+        return (functools.reduce(torch.add, values) + self.bias).mul_(share)
 
     def _typical(self, tangent: bool) -> float:
         """The kernel at |x|² = d, where every K_l is one."""
-        t: dict[int, float] = {}
+        tangents: dict[int, float] = {}
         for level in range(2, self.depth + 1):
             below = self._below(level)
-            t[level] = 2 * (1 + sum(t.get(j, 0.0) for j in below) / (len(below) + self.bias))
-        return 1 + (sum(t.values()) / (self.depth + 1) if tangent else 0.0)
+            inner = sum(tangents.get(j, 0.0) for j in below)
+            tangents[level] = 2 * (1 + inner / (len(below) + self.bias))
+        return 1 + (sum(tangents.values()) / (self.depth + 1) if tangent else 0.0)
 
     @property
     def _architecture(self) -> str:
         return f"depth {self.depth}, {self.links}{'' if self.bias else ', no bias'}"
 
 
+def _square(sigma: _Values) -> _Values:
+    """K_l from Σ_l."""
+
+    def kernel(pq: Tensor, pp: Tensor, qq: Tensor) -> Tensor:
+        return pq.square() + 0.5 * (pp - 1) * (qq - 1)
+
+    return _Values(
+        kernel(*sigma),
+        kernel(sigma.xx, sigma.xx, sigma.xx),
+        kernel(sigma.zz, sigma.zz, sigma.zz),
+    )
+
+
 @dataclass(frozen=True)
 class QuadraticNNGP(_QuadraticNetwork):
     """Conjugate kernel of a quadratic network of infinite width: only its read-outs are trained.
-    The network and the recursion are in the base class. Raises :class:`bfc.errors.UserError` on bad
-    values."""
+
+    The network and the recursion are in the base class. Raises :class:`bfc.errors.UserError` on
+    invalid values.
+    """
 
     identity_name: ClassVar[str] = "bfc.baselines.compositional.QuadraticNNGP"
 
@@ -125,9 +145,11 @@ class QuadraticNNGP(_QuadraticNetwork):
 
 @dataclass(frozen=True)
 class QuadraticNTK(_QuadraticNetwork):
-    """Tangent kernel of a quadratic network of infinite width, every level trained to first order,
-    divided by its value at |x|² = d. The network and the recursion are in the base class. Raises
-    :class:`bfc.errors.UserError` on bad values."""
+    """Tangent kernel of a quadratic network of infinite width, divided by its value at |x|² = d.
+
+    Every level is trained to first order. The network and the recursion are in the base class.
+    Raises :class:`bfc.errors.UserError` on invalid values.
+    """
 
     identity_name: ClassVar[str] = "bfc.baselines.compositional.QuadraticNTK"
 

@@ -1,7 +1,8 @@
-"""Ridge regression on explicit features, among them random ones: methods whose features do not
-depend on the labels. Their kernel is Φ(x)·Φ(z), so the exact learning curve of
-:mod:`bfc.baselines.ridge` serves them as it is; a random feature map is redrawn for every seed and
-held while that seed is measured."""
+"""Ridge regression on explicit features, among them random ones, that do not depend on the labels.
+
+Their kernel is Φ(x)·Φ(z), so :mod:`bfc.baselines.ridge` measures them as it does any kernel. A
+random feature map is redrawn for every seed.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +12,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from bfc import random
+from bfc.baselines.checks import NOT_NEGATIVE, check_value, integers_from, is_integer
+from bfc.baselines.learning_curve import BLOCK
 from bfc.baselines.panels import starts
-from bfc.baselines.ridge import BLOCK, KernelRidge, is_integer, is_number
+from bfc.baselines.ridge import KernelRidge
 from bfc.errors import require
 from bfc.types import Target
 
 
 @dataclass(frozen=True)
 class FeatureRidge(KernelRidge):
-    """Ridge regression on :meth:`features`, |Φ(x)|² ≈ 1 for typical inputs, whose number is
-    :meth:`count`."""
+    """Ridge regression on :meth:`count` features, with |Φ(x)|² ≈ 1 for typical inputs."""
 
     @abstractmethod
     def features(self, x: Tensor, seed: int) -> Tensor:
@@ -46,18 +49,21 @@ class FeatureRidge(KernelRidge):
     ) -> tuple[Sequence[Tensor], Iterator[Tensor]]:
         phi = self.features(x, seed)
         panels = [phi[first:] @ phi[first:last].mT for first, last in starts(len(phi))]
-        return panels, (self.features(rows, seed) @ phi.mT for rows in x_test.split(BLOCK))
+        blocks = (self.features(rows, seed) @ phi.mT for rows in torch.split(x_test, BLOCK))
+        return panels, blocks
 
-    def _beside(self, target: Target) -> int:
+    def _extra_bytes(self, target: Target) -> int:
         return 8 * (self.n_max + 3 * BLOCK) * self.count(target.input_width)
 
 
 @dataclass(frozen=True)
 class RandomFeatures(FeatureRidge):
-    """Ridge regression on σ(w·x/√d + √β b), w and b standard normal and drawn once per seed, β =
-    ``bias``; σ is the ReLU or a power (Rahimi & Recht 2007): a two-layer network whose first layer
-    is never trained. Features are divided by the root of F E σ² at |x|² = d. Raises
-    :class:`bfc.errors.UserError` on bad values."""
+    """Ridge regression on random features, a two-layer network whose first layer never trains.
+
+    The features are σ(w·x/√d + √β b), w and b standard normal and drawn once per seed, β =
+    ``bias``; σ is the ReLU or a power (Rahimi & Recht 2007). They are divided by the root of F E σ²
+    at |x|² = d. Raises :class:`bfc.errors.UserError` on invalid values.
+    """
 
     identity_name: ClassVar[str] = "bfc.baselines.features.RandomFeatures"
 
@@ -69,22 +75,15 @@ class RandomFeatures(FeatureRidge):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_value("number", self.number, integers_from(1))
+        is_power = is_integer(self.activation) and 1 <= self.activation <= 16
         require(
-            is_integer(self.number) and self.number >= 1,
-            "baseline.number",
-            self.number,
-            "an integer >= 1",
-        )
-        power = is_integer(self.activation) and 1 <= self.activation <= 16
-        require(
-            self.activation == "relu" or power,
+            self.activation == "relu" or is_power,
             "baseline.activation",
             self.activation,
             "relu or a power, an integer from 1 to 16",
         )
-        require(
-            is_number(self.bias) and self.bias >= 0, "baseline.bias", self.bias, "a number >= 0"
-        )
+        check_value("bias", self.bias, NOT_NEGATIVE)
 
     @property
     def label(self) -> str:
@@ -95,15 +94,11 @@ class RandomFeatures(FeatureRidge):
         return self.number
 
     def features(self, x: Tensor, seed: int) -> Tensor:
-        cast = {"dtype": x.dtype, "device": x.device}
-        d = x.shape[1]
-        w, b = (
-            random.normal([seed], f"baseline/random_features/{part}/{d}", shape, **cast)[0]
-            for part, shape in (("w", (d, self.number)), ("b", (self.number,)))
-        )
+        d, role = x.shape[1], "baseline/random_features"
+        w = random.normal([seed], f"{role}/w/{d}", (d, self.number), x.dtype, x.device)[0]
+        b = random.normal([seed], f"{role}/b/{d}", (self.number,), x.dtype, x.device)[0]
         z = (x @ w).div_(math.sqrt(d)).add_(math.sqrt(self.bias) * b).div_(math.sqrt(1 + self.bias))
-        if self.activation == "relu":
+        if isinstance(self.activation, str):
             return z.relu_().mul_(math.sqrt(2 / self.number))
-        return z.pow_(self.activation).div_(
-            math.sqrt(math.prod(range(2 * self.activation - 1, 0, -2)) * self.number)
-        )
+        mean_square = math.prod(range(2 * self.activation - 1, 0, -2))
+        return z.pow_(self.activation).div_(math.sqrt(mean_square * self.number))

@@ -1,6 +1,8 @@
-"""Sparse regression on monomials: what a hierarchy would be to someone who hopes that its expansion
-is short. It finds a function of few monomials from few samples (a parity, for instance); a
-composition of quadratics in rotated coordinates is not one."""
+"""Sparse regression on monomials, the method for targets whose expansion is short.
+
+It finds a function of few monomials from few samples (a parity, for instance); a composition of
+quadratics in rotated coordinates is not one.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +15,24 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bfc.baselines.monomials import Basis, check_values, products, require_few
+from bfc.baselines.monomials import Basis, check_basis, describe_basis, products, require_few
 from bfc.baselines.refit import Refit
 from bfc.types import Target
 
-MOST_SWEEPS = 1000
+MAX_SWEEPS = 1000
 TOLERANCE = 1e-3
 """Relative duality gap at which a fit ends."""
 
 
 @dataclass(frozen=True)
 class Lasso(Refit):
-    """min_w |y − ȳ − (Φ − Φ̄)w|² / 2n + α |w|₁ with Φ all monomials of degree ≤ ``degree``
-    (:func:`bfc.baselines.monomials.products`) and α = ``regularisation`` · sd(y) · √(2 ln F / n),
-    the universal penalty (Bickel, Ritov & Tsybakov 2009) for noise as large as the labels; by
-    coordinate descent (scikit-learn), down the grid of α. A fit that has not converged after 1000
-    sweeps is used as it is. Raises :class:`bfc.errors.UserError` where the monomials are too many.
+    """min_w |y − ȳ − (Φ − Φ̄)w|² / 2n + α |w|₁ with Φ all monomials of degree ≤ ``degree``.
+
+    The monomials are :func:`bfc.baselines.monomials.products`; α = ``regularisation`` · sd(y) ·
+    √(2 ln F / n), the universal penalty (Bickel, Ritov & Tsybakov 2009) for noise as large as the
+    labels. Solved by coordinate descent (scikit-learn), down the grid of α; a fit that has not
+    converged after 1000 sweeps is used as it is. Raises :class:`bfc.errors.UserError` where the
+    monomials are too many.
     """
 
     identity_name: ClassVar[str] = "bfc.baselines.lasso.Lasso"
@@ -41,11 +45,11 @@ class Lasso(Refit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_values(self.degree, self.basis)
+        check_basis(self.degree, self.basis)
 
     @property
     def label(self) -> str:
-        return f"Lasso on monomials (degree {self.degree}{', raw' if self.basis == 'monomial' else ''})"
+        return f"Lasso on monomials ({describe_basis(self.degree, self.basis)})"
 
     def check(self, target: Target) -> None:
         require_few(self.degree, target.input_width, 3 * self.n_max)
@@ -62,14 +66,17 @@ class Lasso(Refit):
         order = sorted(range(len(strengths)), key=lambda i: -strengths[i])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            _, found, _ = lasso_path(
+            _, path, _ = lasso_path(
                 (phi - mean).cpu().numpy(),
                 (y - centre).cpu().numpy(),
                 alphas=[strengths[i] * unit for i in order],
-                max_iter=MOST_SWEEPS,
+                max_iter=MAX_SWEEPS,
                 tol=TOLERANCE,
             )
         weights = torch.empty(len(strengths), phi.shape[1], dtype=x.dtype, device=x.device)
-        weights[order] = torch.as_tensor(found.T.copy(), dtype=x.dtype, device=x.device)
-        blocks = (products(rows, self.degree, self.basis)[:, 1:] for rows in x_test.split(len(x)))
-        return torch.cat([weights @ (block - mean).mT for block in blocks], 1) + centre
+        weights[order] = torch.as_tensor(path.T.copy(), dtype=x.dtype, device=x.device)
+        predictions = []
+        for rows in torch.split(x_test, len(x)):
+            phi_test = products(rows, self.degree, self.basis)[:, 1:]
+            predictions.append(weights @ (phi_test - mean).mT)
+        return torch.cat(predictions, 1) + centre

@@ -1,8 +1,10 @@
-"""The convex problem that training the quadratic Taylor model with φ'' = 1 solves (derived; numbers
-in docs/neural_representations.md): min over symmetric M of (1/n) Σ (h_iᵀM h_i − y_i)² + 4λ (‖M‖_*²
-+ (tr M)²). It is the oracle of that learner, free of its optimizer, width and initialisation; the
-same class with the Euclidean norm of M is the kernel (h·h')², an exact curve from
-``baseline=polynomial``."""
+"""The convex problem that training the quadratic Taylor model with φ'' = 1 solves.
+
+Derived here (numbers in docs/neural_representations.md): min over symmetric M of (1/n) Σ (h_iᵀM h_i
+− y_i)² + 4λ (‖M‖_*² + (tr M)²). It is the oracle of that learner, free of its optimizer, width and
+initialisation; the same class with the Euclidean norm of M is the kernel (h·h')², an exact curve
+from ``baseline=polynomial``.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +16,29 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bfc.baselines.checks import check_value, integers_from, is_integer, is_number
 from bfc.baselines.refit import Refit
-from bfc.baselines.ridge import is_integer, is_number
 from bfc.errors import require
 from bfc.types import Target
 
-MOST_WIDTH = 2048
+MAX_WIDTH = 2048
 
 
 @dataclass(frozen=True)
 class NuclearNorm(Refit):
     """Quadratic forms in h with the regulariser that ‖W‖_{2,4}⁴ becomes; ``regularisation`` is λ.
-    Accelerated proximal gradient (FISTA, Beck & Teboulle 2009) with restarts (O'Donoghue & Candès
-    2015), until the relative duality gap is below ``tolerance`` or after ``iterations`` steps.
-    Raises :class:`bfc.errors.UserError` on bad values."""
+
+    Solved by accelerated proximal gradient (FISTA, Beck & Teboulle 2009) with restarts (O'Donoghue
+    & Candès 2015), until the relative duality gap is below ``tolerance`` or after ``iterations``
+    steps. Raises :class:`bfc.errors.UserError` on invalid values.
+    """
 
     identity_name: ClassVar[str] = "bfc.baselines.nuclear_norm.NuclearNorm"
 
     regularisation_grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     n_ratio: float = 1.2
     n_min: int = 8
-    """First n of the grid (every n is fitted anew, which is dear where nothing is learned)."""
+    """First n of the grid: every n is fitted anew, at a high cost where nothing is learned."""
     iterations: int = 2000
     tolerance: float = 1e-5
 
@@ -46,12 +50,7 @@ class NuclearNorm(Refit):
             self.n_min,
             f"an integer from 2 to below baseline.n_max = {self.n_max}",
         )
-        require(
-            is_integer(self.iterations) and self.iterations >= 1,
-            "baseline.iterations",
-            self.iterations,
-            "an integer >= 1",
-        )
+        check_value("iterations", self.iterations, integers_from(1))
         require(
             is_number(self.tolerance) and 0 < self.tolerance < 1,
             "baseline.tolerance",
@@ -70,19 +69,16 @@ class NuclearNorm(Refit):
 
     def check(self, target: Target) -> None:
         require(
-            target.input_width <= MOST_WIDTH,
+            target.input_width <= MAX_WIDTH,
             "representation",
             target.input_width,
-            f"of at most {MOST_WIDTH} features with baseline=nuclear_norm, whose unknown is a square matrix of that width",
+            f"of at most {MAX_WIDTH} features with baseline=nuclear_norm, whose unknown is a "
+            "square matrix of that width",
         )
 
     def predict(self, x: Tensor, y: Tensor, x_test: Tensor, strengths: Sequence[float]) -> Tensor:
-        return torch.stack(
-            [
-                forms(x_test, solve(x, y, decay, self.iterations, self.tolerance))
-                for decay in strengths
-            ]
-        )
+        matrices = [solve(x, y, decay, self.iterations, self.tolerance) for decay in strengths]
+        return torch.stack([forms(x_test, m) for m in matrices])
 
 
 def forms(x: Tensor, m: Tensor) -> Tensor:
@@ -107,26 +103,28 @@ def solve(
     n = len(x)
     step = 1 / _smoothness(x, decay)
     m = x.new_zeros(x.shape[1], x.shape[1])
-    ahead, t = m, 1.0
+    extrapolated, t = m, 1.0
     for k in range(iterations):
-        residual = forms(x, ahead) - y
+        residual = forms(x, extrapolated) - y
         gradient = (x.mT * (2 / n * residual)) @ x
-        gradient.diagonal().add_(8 * decay * ahead.trace())
-        new = _shrink(ahead - step * gradient, 4 * decay * step)
-        after = (1 + math.sqrt(1 + 4 * t * t)) / 2
-        if float(((ahead - new) * (new - m)).sum()) > 0:
-            after, ahead = 1.0, new
+        gradient.diagonal().add_(8 * decay * extrapolated.trace())
+        m_next = _shrink(extrapolated - step * gradient, 4 * decay * step)
+        t_next = (1 + math.sqrt(1 + 4 * t * t)) / 2
+        if float(((extrapolated - m_next) * (m_next - m)).sum()) > 0:  # restart
+            t_next, extrapolated = 1.0, m_next
         else:
-            ahead = new + ((t - 1) / after) * (new - m)
-        m, t = new, after
+            extrapolated = m_next + ((t - 1) / t_next) * (m_next - m)
+        m, t = m_next, t_next
         if k % 20 == 19 and _gap(x, y, m, decay) <= tolerance:
             break
     return m
 
 
 def _smoothness(x: Tensor, decay: float) -> float:
-    """Lipschitz constant of the smooth part's gradient: 2 λ_max(A*A)/n + 8 decay D, by power
-    iteration, with 2 % added."""
+    """Lipschitz constant of the smooth part's gradient: 2 λ_max(A*A)/n + 8 decay D.
+
+    By power iteration, with 2 % added.
+    """
     m = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     size = 1.0
     for _ in range(30):
@@ -139,22 +137,28 @@ def _smoothness(x: Tensor, decay: float) -> float:
 
 
 def _shrink(m: Tensor, strength: float) -> Tensor:
-    """argmin ½‖Z − M‖_F² + strength ‖Z‖_*²: eigenvalues shrunk by 2 · strength · ‖Z‖_*, found from
-    the sorted ones."""
+    """argmin ½‖Z − M‖_F² + strength ‖Z‖_*².
+
+    Eigenvalues are shrunk by 2 · strength · ‖Z‖_*, which follows from the sorted ones.
+    """
     values, vectors = torch.linalg.eigh(m)
     sizes = values.abs().sort(descending=True).values
     count = torch.arange(1, len(sizes) + 1, dtype=m.dtype, device=m.device)
     thresholds = 2 * strength * sizes.cumsum(0) / (1 + 2 * strength * count)
-    kept = sizes > thresholds
-    threshold = thresholds[int(kept.sum()) - 1] if bool(kept.any()) else sizes[0]
-    return (vectors * (values.sign() * (values.abs() - threshold).clamp(min=0))) @ vectors.mT
+    nonzero = sizes > thresholds
+    threshold = thresholds[int(nonzero.sum()) - 1] if bool(nonzero.any()) else sizes[0]
+    shrunk = values.sign() * (values.abs() - threshold).clamp(min=0)
+    m_shrunk: Tensor = (vectors * shrunk) @ vectors.mT
+    return m_shrunk
 
 
 def _gap(x: Tensor, y: Tensor, m: Tensor, decay: float) -> float:
-    """Duality gap relative to the mean square of y. With p and q the masses of M's positive and
-    negative part the regulariser is 8 decay (p² + q²), so the dual value of u (n,) is yᵀu −
-    (n/4)|u|² − (g₊² + g₋²)/(32 decay), g± the ends of the spectrum of Σ u_i h_i h_iᵀ; taken at u =
-    2r/n, r the residuals, times the best factor."""
+    """Duality gap relative to the mean square of y.
+
+    With p and q the masses of M's positive and negative part the regulariser is 8 decay (p² + q²),
+    so the dual value of u (n,) is yᵀu − (n/4)|u|² − (g₊² + g₋²)/(32 decay), g± the ends of the
+    spectrum of Σ u_i h_i h_iᵀ; taken at u = 2r/n, r the residuals, times the best factor.
+    """
     n = len(x)
     residual = y - forms(x, m)
     u = 2 / n * residual

@@ -1,8 +1,10 @@
-"""A three-layer network trained layer by layer, the procedure of the feature-learning theorems
-(Nichani, Damian & Lee, arXiv:2305.06986; Wang, Nichani & Lee, arXiv:2311.13774; recalled): the
-first layer is the representation h (random or exact, never trained), the second learns one scalar
-feature z = w·h, the third is ridge regression on ReLUs of z. Each stage has labels of its own
-within n."""
+"""A three-layer network trained layer by layer, the procedure of the feature-learning theorems.
+
+Nichani, Damian & Lee (arXiv:2305.06986) and Wang, Nichani & Lee (arXiv:2311.13774), both recalled:
+the first layer is the representation h (random or exact, never trained), the second learns one
+scalar feature z = w·h, the third is ridge regression on ReLUs of z. Each stage has labels of its
+own within n.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +16,20 @@ import torch
 from torch import Tensor
 
 from bfc import random
+from bfc.baselines.checks import OPEN_UNIT_INTERVAL, check_option, check_value, integers_from
 from bfc.baselines.refit import Refit
-from bfc.baselines.ridge import is_integer, is_number
-from bfc.errors import require
 
 
 @dataclass(frozen=True)
 class ThreeLayer(Refit):
-    """Stage one on the first ``share`` of the n labels: ``one_step``, w = (1/n₁) Σ y_i h_i, one
+    """One feature by least squares or one gradient step, then ridge regression on its ReLUs.
+
+    Stage one uses the first ``share`` of the n labels: ``one_step``, w = (1/n₁) Σ y_i h_i, one
     gradient step from zero, or ``least_squares``, the w of smallest norm that minimises Σ (y_i −
-    w·h_i)². Stage two on the others: ridge regression on ``units`` features ReLU(±z̃ − t), z̃ the
+    w·h_i)². Stage two uses the others: ridge regression on ``units`` features ReLU(±z̃ − t), z̃ the
     standardised feature, t ~ N(0, 1), penalty ``regularisation`` times the mean square of a
-    feature. Raises :class:`bfc.errors.UserError` on bad values."""
+    feature. Raises :class:`bfc.errors.UserError` on invalid values.
+    """
 
     identity_name: ClassVar[str] = "bfc.baselines.three_layer.ThreeLayer"
 
@@ -37,24 +41,9 @@ class ThreeLayer(Refit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(
-            self.stage_one in ("one_step", "least_squares"),
-            "baseline.stage_one",
-            self.stage_one,
-            "one_step or least_squares",
-        )
-        require(
-            is_number(self.share) and 0 < self.share < 1,
-            "baseline.share",
-            self.share,
-            "a number between 0 and 1",
-        )
-        require(
-            is_integer(self.units) and 1 <= self.units <= 1 << 14,
-            "baseline.units",
-            self.units,
-            "an integer from 1 to 16384",
-        )
+        check_option("stage_one", self.stage_one, ("one_step", "least_squares"))
+        check_value("share", self.share, OPEN_UNIT_INTERVAL)
+        check_value("units", self.units, integers_from(1, 1 << 14))
 
     @property
     def label(self) -> str:
@@ -64,33 +53,39 @@ class ThreeLayer(Refit):
         """w (D,) of stage one from ``x`` (n₁, D), ``y`` (n₁,)."""
         if self.stage_one == "one_step":
             return x.mT @ y / len(x)
-        return (
-            torch.linalg.lstsq(x.cpu(), y.cpu().unsqueeze(1), driver="gelsd")
-            .solution.squeeze(1)
-            .to(x)
-        )
+        least_squares = torch.linalg.lstsq(x.cpu(), y.cpu().unsqueeze(1), driver="gelsd")
+        w: Tensor = least_squares.solution.squeeze(1).to(x)
+        return w
 
     def predict(self, x: Tensor, y: Tensor, x_test: Tensor, strengths: Sequence[float]) -> Tensor:
         first = min(max(1, round(self.share * len(x))), len(x) - 1)
         w = self.feature(x[:first], y[:first])
         z = x[first:] @ w
-        centre, size = z.mean(), z.std(unbiased=False).clamp(min=torch.finfo(z.dtype).tiny)
-        knots = random.normal([0], "baseline/three_layer", (self.units,), x.dtype, x.device)[0]
-        sides = torch.ones_like(knots)
-        sides[1::2] = -1
-
-        def hidden(z: Tensor) -> Tensor:
-            return (((z - centre) / size).unsqueeze(1) * sides - knots).relu_()
-
-        phi, mean = hidden(z), y[first:].mean()
-        middle = phi.mean(0)
-        phi = phi - middle
-        kernel = phi.mT @ phi / len(phi)
-        unit = kernel.diagonal().mean().clamp(min=torch.finfo(z.dtype).tiny)
-        found = []
+        relu = _StandardisedReLU(z, self.units)
+        phi, mean = relu(z), y[first:].mean()
+        phi_mean = phi.mean(0)
+        phi = phi - phi_mean
+        covariance = phi.mT @ phi / len(phi)
+        correlation = phi.mT @ (y[first:] - mean) / len(phi)
+        mean_square = covariance.diagonal().mean().clamp(min=torch.finfo(z.dtype).tiny)
+        identity = torch.eye(self.units, dtype=x.dtype, device=x.device)
+        readouts = []
         for strength in strengths:
-            shifted = kernel + strength * unit * torch.eye(
-                self.units, dtype=x.dtype, device=x.device
-            )
-            found.append(torch.linalg.solve(shifted, phi.mT @ (y[first:] - mean) / len(phi)))
-        return (hidden(x_test @ w) - middle).matmul(torch.stack(found, 1)).mT + mean
+            shifted = covariance + strength * mean_square * identity
+            readouts.append(torch.linalg.solve(shifted, correlation))
+        return (relu(x_test @ w) - phi_mean).matmul(torch.stack(readouts, 1)).mT + mean
+
+
+class _StandardisedReLU:
+    """z (n,) ↦ ReLU(±z̃ − t) (n, units), z̃ standardised as the ``z`` it is made from."""
+
+    def __init__(self, z: Tensor, units: int) -> None:
+        self.mean = z.mean()
+        self.deviation = z.std(unbiased=False).clamp(min=torch.finfo(z.dtype).tiny)
+        self.knots = random.normal([0], "baseline/three_layer", (units,), z.dtype, z.device)[0]
+        self.signs = torch.ones_like(self.knots)
+        self.signs[1::2] = -1
+
+    def __call__(self, z: Tensor) -> Tensor:
+        standardised = ((z - self.mean) / self.deviation).unsqueeze(1)
+        return (standardised * self.signs - self.knots).relu_()

@@ -1,0 +1,72 @@
+"""Exact learning curves of kernel ridge regression, the reference for hierarchical learners.
+
+For a fixed kernel and ridge, one Cholesky factorisation holds the predictor of every nested
+training set at once: with K + λI = LLᵀ, z = L⁻¹y and W = L⁻¹k(X, x), the prediction at x from the
+first n points is Σ_{i≤n} W_i(x) z_i, because the leading n × n block of L is the factor of the
+leading block of K + λI. So no search over n is ever run here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from bfc.baselines.panels import cholesky
+
+BLOCK = 1024
+"""Test rows that are computed and solved for at a time."""
+
+
+def squared(predicted: Tensor, truth: Tensor) -> Tensor:
+    """(predicted − truth)²"""
+    return (predicted - truth).square_()
+
+
+def learning_curve(
+    kernel: Tensor | Sequence[Tensor],
+    cross: Tensor | Iterable[Tensor],
+    y: Tensor,
+    f_test: Tensor,
+    chance: float,
+    ridge: float,
+    n: Sequence[int] | None = None,
+    error: Callable[[Tensor, Tensor], Tensor] = squared,
+    overwrite: bool = False,
+) -> Tensor:
+    """Relative risk of kernel ridge regression on the first n training points, for every n given.
+
+    The estimator is k(x, X_n)(K_n + λI)⁻¹y_n. Arguments:
+
+    - ``kernel`` (N, N) over the training inputs, whole or as its panels
+      (:mod:`bfc.baselines.panels`); it is left untouched unless ``overwrite``.
+    - ``cross`` (T, N) from test to training inputs, whole or as an iterable of consecutive row
+      blocks, of which only one is held at a time.
+    - ``y`` (N,); ``f_test`` (T,) the noiseless target; ``chance`` the error of the best constant
+      (the variance of f*).
+    - ``n``: values in 1 … N, or None for every n from 1 to N.
+    - ``error``: the error of predictions (T, len(n)) against f* (T, 1); by default the square.
+
+    Returns the mean error over test rows, divided by ``chance``, shape (len(n),). Cost: N³/3 + T N²
+    floating-point operations. Raises :class:`bfc.errors.UserError` where K + λI is numerically
+    singular (see :func:`bfc.baselines.panels.cholesky`) and ValueError where shapes do not fit.
+    Source: leading blocks of the Cholesky factor, Golub & Van Loan, Matrix Computations (4th ed.),
+    §4.2.
+    """
+    if n is not None and not (len(n) and 1 <= min(n) and max(n) <= len(y)):
+        raise ValueError(f"n must hold values in 1 ... {len(y)}")
+    factor = cholesky(kernel, ridge, overwrite)
+    z = factor.solve(y.unsqueeze(1)).squeeze(1)
+    columns = None if n is None else torch.tensor(n, device=y.device) - 1
+    total = y.new_zeros(len(y) if n is None else len(n))
+    done = 0
+    for block in torch.split(cross, BLOCK) if isinstance(cross, Tensor) else cross:
+        predicted = factor.solve(block.mT).mT.mul_(z).cumsum_(1)
+        if columns is not None:
+            predicted = predicted.index_select(1, columns)
+        total += error(predicted, f_test[done : done + len(block), None]).sum(0)
+        done += len(block)
+    if done != len(f_test):
+        raise ValueError(f"cross has {done} rows but f_test {len(f_test)}")
+    return total / (done * chance)
