@@ -20,7 +20,8 @@ from bfc.learners.resnet import ResNet
 from bfc.optimizers.adam import Adam
 from bfc.probes.feature_change import FeatureChange
 from bfc.schedules import Phase, Schedule
-from bfc.targets.images import CIFAR, Images
+from bfc.targets.image_data import CIFAR
+from bfc.targets.images import Images
 from bfc.types import Training
 
 
@@ -114,28 +115,27 @@ def test_a_residual_network_learns_the_digits(build, activation):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A tiny CIFAR-10 and CIFAR-100 in the format of their authors: pickled dictionaries, protocol
-    2, from an old numpy."""
+    """A tiny CIFAR-10 and CIFAR-100 in the format of their authors.
+
+    Pickled dictionaries, protocol 2, from an old numpy.
+    """
     root = tmp_path_factory.mktemp("cifar")
     generator = np.random.default_rng(0)
-    for data, (name, training, test, key, classes) in CIFAR.items():
-        (root / name).mkdir()
-        for file, count in (*((file, 20) for file in training), (test, 10)):
-            pixels, labels = (
-                generator.integers(0, 256, (count, 3072), dtype=np.uint8),
-                generator.integers(0, classes, count).tolist(),
-            )
+    for files in CIFAR.values():
+        (root / files.folder).mkdir()
+        counts = dict.fromkeys(files.training, 20) | {files.test: 10}
+        for name, count in counts.items():
             batch = {
-                b"data": pixels,
-                key: labels,
+                b"data": generator.integers(0, 256, (count, 3072), dtype=np.uint8),
+                files.label_key: generator.integers(0, files.classes, count).tolist(),
                 b"batch_label": b"x",
                 b"filenames": [b"y"] * count,
             }
-            old = pickle.dumps(batch, protocol=2).replace(
+            new_names = pickle.dumps(batch, protocol=2)
+            old_names = new_names.replace(
                 b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"
             )
-            (root / name / file).write_bytes(old)
-        assert data in CIFAR
+            (root / files.folder / name).write_bytes(old_names)
     return root
 
 
@@ -155,14 +155,15 @@ def test_a_cifar_is_read_from_its_files(folder, data, count, classes):
         and target.outputs == classes
         and target.n_available == count - round(0.1 * count)
     )
-    name, training, test, key, _ = CIFAR[data]
-    batches = [read(folder / name / file) for file in training]
+    files = CIFAR[data]
+    key = files.label_key
+    batches = [read(folder / files.folder / name) for name in files.training]
     truth = {
         bytes(row): label
         for batch in batches
         for row, label in zip(batch[b"data"], batch[key], strict=True)
     }
-    held = read(folder / name / test)
+    held = read(folder / files.folder / files.test)
     stored = np.concatenate([batch[b"data"] for batch in batches]).astype(float)
     for role, size in (("train", target.n_available), ("validation", round(0.1 * count))):
         x = draw.inputs(role, rows(size))[0]

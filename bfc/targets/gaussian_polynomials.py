@@ -1,9 +1,11 @@
-"""Polynomials of a standard Gaussian vector, with exact mean and variance. Deep compositions of
-quadratics have kurtosis in the hundreds, so a Monte-Carlo normaliser from some thousand draws is
-tens of per cent off; expanding the composition and changing to the orthonormal Hermite basis gives
-the moments to rounding. A polynomial in r variables of total degree <= D is its coefficient vector
-in the graded order below, of length C(D + r, r); the order does not depend on D, so a polynomial of
-lower degree is a prefix of one of higher degree."""
+"""Polynomials of a standard Gaussian vector, with exact mean and variance.
+
+Deep compositions of quadratics have kurtosis in the hundreds, so a Monte-Carlo normaliser from some
+thousand draws is tens of per cent off; expanding the composition and changing to the orthonormal
+Hermite basis gives the moments to rounding. A polynomial in r variables of total degree <= D is its
+coefficient vector in the graded order below, of length C(D + r, r); the order does not depend on D,
+so a polynomial of lower degree is a prefix of one of higher degree.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 MAX_PRODUCT_TERMS = 4_000_000
-"""Largest number of coefficient pairs a product may have (an index table of 32 MB); beyond it
-callers use quadrature."""
+"""Largest number of coefficient pairs of a product (an index table of 32 MB).
+
+Beyond it callers use quadrature."""
 MAX_DEGREE = 170
 """Largest degree whose factorial a float holds."""
 
@@ -26,8 +29,10 @@ def size(r: int, degree: int) -> int:
 
 
 def affordable(r: int, degree: int) -> bool:
-    """Whether a polynomial of this degree can be squared within :data:`MAX_PRODUCT_TERMS` (also its
-    square's basis)."""
+    """Whether a polynomial of this degree can be squared within :data:`MAX_PRODUCT_TERMS`.
+
+    The basis of its square is counted too.
+    """
     return (
         2 * degree <= MAX_DEGREE
         and size(r, degree) ** 2 <= MAX_PRODUCT_TERMS
@@ -37,26 +42,35 @@ def affordable(r: int, degree: int) -> bool:
 
 @lru_cache(maxsize=32)
 def _suffix_sums(r: int, degree: int) -> np.ndarray:
-    """Monomials as weakly decreasing suffix sums s_i = e_i + ... + e_r, in rank order; shape (size,
-    r), int64."""
-    every = np.array(
-        list(combinations_with_replacement(range(degree + 1), r)), dtype=np.int64
-    ).reshape(-1, r)
-    every = every[:, ::-1]
-    return every[np.argsort(_rank(every), kind="stable")]
+    """Monomials as weakly decreasing suffix sums s_i = e_i + ... + e_r, in rank order.
+
+    Shape (size, r), int64.
+    """
+    increasing = list(combinations_with_replacement(range(degree + 1), r))
+    sums = np.array(increasing, dtype=np.int64).reshape(-1, r)[:, ::-1]
+    return sums[np.argsort(_rank(sums), kind="stable")]
+
+
+def _exponents(sums: np.ndarray) -> np.ndarray:
+    """e_1 ... e_r from suffix sums; shape (size, r), int64."""
+    shifted = np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
+    return np.asarray(sums - shifted)
 
 
 @lru_cache(maxsize=64)
 def _rank_table(r: int, top: int) -> np.ndarray:
-    """Combinatorial number system: entry [i, s] = C(s + r - 1 - i, r - i), so that rank = sum_i
-    table[i, s_i]."""
-    return np.array(
-        [[math.comb(s + r - 1 - i, r - i) for s in range(top + 1)] for i in range(r)],
-        dtype=np.int64,
-    )
+    """Combinatorial number system: entry [i, s] = C(s + r - 1 - i, r - i), shape (r, top + 1).
+
+    The rank of a monomial is sum_i table[i, s_i].
+    """
+    table = np.zeros((r, top + 1), dtype=np.int64)
+    for i in range(r):
+        table[i] = [math.comb(s + r - 1 - i, r - i) for s in range(top + 1)]
+    return table
 
 
 def _rank(sums: np.ndarray) -> np.ndarray:
+    """Position of monomials (..., r) in the graded order; shape (...), int64."""
     table = _rank_table(sums.shape[-1], int(sums.max(initial=0)))
     rank = np.zeros(sums.shape[:-1], dtype=np.int64)
     for i in range(sums.shape[-1]):
@@ -83,55 +97,56 @@ def square(p: np.ndarray, r: int, degree: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _lowerings(r: int, degree: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """For every variable, the sparse map x^n -> sum_k n!/(2^k k! (n-2k)!) He_{n-2k}: (from, to,
-    factor)."""
+    """For every variable, the sparse map x^n -> sum_k n!/(2^k k! (n-2k)!) He_{n-2k}.
+
+    Each is (from, to, factor), in which only the terms k >= 1 are listed.
+    """
     sums = _suffix_sums(r, degree)
-    exponents = sums - np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
-    maps = []
-    for i in range(r):
-        source, goal, factor = [], [], []
-        for k in range(1, degree // 2 + 1):
-            rows = np.flatnonzero(exponents[:, i] >= 2 * k)
-            lowered = sums[rows].copy()
-            lowered[:, : i + 1] -= 2 * k
-            n = exponents[rows, i]
-            weights = np.array(
-                [
-                    math.factorial(m) / (2**k * math.factorial(k) * math.factorial(m - 2 * k))
-                    if m >= 2 * k
-                    else 0.0
-                    for m in range(degree + 1)
-                ]
-            )
-            source.append(rows)
-            goal.append(_rank(lowered) if len(rows) else rows)
-            factor.append(weights[n])
-        empty = np.zeros(0, np.int64)
-        maps.append(
-            (
-                np.concatenate([empty, *source]),
-                np.concatenate([empty, *goal]),
-                np.concatenate([np.zeros(0), *factor]),
-            )
-        )
-    return maps
+    exponents = _exponents(sums)
+    return [_lower_variable(sums, exponents[:, i], i, degree) for i in range(r)]
+
+
+def _lower_variable(
+    sums: np.ndarray, exponents: np.ndarray, variable: int, degree: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    sources = [np.zeros(0, np.int64)]
+    goals = [np.zeros(0, np.int64)]
+    factors = [np.zeros(0)]
+    for k in range(1, degree // 2 + 1):
+        rows = np.flatnonzero(exponents >= 2 * k)
+        lowered = sums[rows].copy()
+        lowered[:, : variable + 1] -= 2 * k
+        sources.append(rows)
+        goals.append(_rank(lowered) if len(rows) else rows)
+        factors.append(_hermite_factors(k, degree)[exponents[rows]])
+    return np.concatenate(sources), np.concatenate(goals), np.concatenate(factors)
+
+
+def _hermite_factors(k: int, degree: int) -> np.ndarray:
+    """n!/(2^k k! (n-2k)!) for n = 0 ... degree; zero where n < 2k."""
+    factors = np.zeros(degree + 1)
+    for n in range(2 * k, degree + 1):
+        divisor = 2**k * math.factorial(k) * math.factorial(n - 2 * k)
+        factors[n] = math.factorial(n) / divisor
+    return factors
 
 
 def hermite(p: np.ndarray, r: int, degree: int) -> np.ndarray:
-    """Coefficients in the orthonormal Hermite basis, same order; entry 0 is the mean, the rest's
-    squares the variance."""
+    """Coefficients in the orthonormal Hermite basis, in the same order.
+
+    Entry 0 is the mean; the squares of the others add up to the variance.
+    """
     h = np.array(p, dtype=np.float64)
     for source, goal, factor in _lowerings(r, degree):
         h = h + np.bincount(goal, weights=h[source] * factor, minlength=len(h))
-    return h * _root_factorials(r, degree)
+    return np.asarray(h * _root_factorials(r, degree))
 
 
 @lru_cache(maxsize=8)
 def _root_factorials(r: int, degree: int) -> np.ndarray:
-    sums = _suffix_sums(r, degree)
-    exponents = sums - np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
+    """sqrt(e_1! ... e_r!) of every monomial, the norm of its Hermite polynomial."""
     table = np.sqrt([float(math.factorial(n)) for n in range(degree + 1)])
-    return table[exponents].prod(axis=1)
+    return np.asarray(table[_exponents(_suffix_sums(r, degree))].prod(axis=1))
 
 
 def mean_and_variance(p: np.ndarray, r: int, degree: int) -> tuple[float, float]:
@@ -141,10 +156,11 @@ def mean_and_variance(p: np.ndarray, r: int, degree: int) -> tuple[float, float]
 
 
 def quadratic_part(p: np.ndarray, r: int, degree: int) -> np.ndarray:
-    """E[p(x) (x x' - I)] for x ~ N(0, I_r), exactly, (r, r): the coefficients of degree 2 in the
-    Hermite basis, not normalised."""
-    sums = _suffix_sums(r, 2)
-    exponents = sums - np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
+    """E[p(x) (x x' - I)] for x ~ N(0, I_r), exactly, (r, r).
+
+    These are the coefficients of degree 2 in the Hermite basis, not normalised.
+    """
+    exponents = _exponents(_suffix_sums(r, 2))
     part = np.zeros((r, r))
     for exponent, coefficient in zip(exponents, hermite(p, r, degree), strict=False):
         if exponent.sum() == 2:
@@ -173,6 +189,5 @@ def add(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 def evaluate(p: np.ndarray, x: np.ndarray, degree: int) -> np.ndarray:
     """p at the rows of x, shape (N, r); the plain definition that tests compare against."""
-    sums = _suffix_sums(x.shape[1], degree)
-    exponents = sums - np.concatenate([sums[:, 1:], np.zeros((len(sums), 1), np.int64)], axis=1)
-    return np.prod(x[:, None, :] ** exponents[None], axis=2) @ p
+    exponents = _exponents(_suffix_sums(x.shape[1], degree))
+    return np.asarray(np.prod(x[:, None, :] ** exponents[None], axis=2) @ p)

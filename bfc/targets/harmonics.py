@@ -1,9 +1,11 @@
-"""Functions of one projection t = β·x under the two rotation-invariant input laws of the papers:
-uniform on the sphere of radius √d and standard Gaussian. Both are described by one thing, the
-three-term recurrence of their orthonormal polynomials h_k (Gegenbauer, Hermite), from which the
-variance that a function has in every degree is exact. It exists because names mislead: on the
-sphere only 15–20 % of the variance of (β·x)⁴ is of degree 4 for d from 8 to 24, so what learns it
-to a risk of .25 has learned degree 2."""
+"""Functions of one projection t = β·x under the rotation-invariant input laws of the papers.
+
+These are the uniform law on the sphere of radius √d and the standard Gaussian. The three-term
+recurrence of their orthonormal polynomials h_k (Gegenbauer, Hermite) describes both, and from it
+the variance that a function has in every degree follows exactly. This file exists because names
+mislead: on the sphere only 15–20 % of the variance of (β·x)⁴ is of degree 4 for d from 8 to 24, so
+a method that learns it to a risk of .25 has learned degree 2.
+"""
 
 from __future__ import annotations
 
@@ -23,31 +25,39 @@ Law = Literal["sphere", "gaussian"]
 
 @dataclass(frozen=True)
 class Component:
-    """The part of f* in one degree: ``dimension`` N_k of the space of that degree, ``share`` of Var
-    f*."""
+    """The part of f* in one degree."""
 
     degree: int
     dimension: int
+    """N_k, the dimension of the space of that degree."""
     share: float
+    """Share of Var f*."""
 
     def __str__(self) -> str:
         return f"degree {self.degree}: {self.share:.4g} of the variance, dimension {self.dimension}"
 
 
 def dimension(law: Law, d: int, degree: int) -> int:
-    """N_k: spherical harmonics of degree k on S^{d-1}, C(d+k-1, k) − C(d+k-3, k-2), or Hermite
-    polynomials of total degree k in d variables, C(d+k-1, k)."""
-    whole = math.comb(d + degree - 1, degree)
-    return whole - (math.comb(d + degree - 3, degree - 2) if law == "sphere" and degree >= 2 else 0)
+    """N_k, the number of orthonormal polynomials of degree k.
+
+    Spherical harmonics on S^{d-1}: C(d+k-1, k) − C(d+k-3, k-2). Hermite polynomials of total
+    degree k in d variables: C(d+k-1, k).
+    """
+    homogeneous = math.comb(d + degree - 1, degree)
+    if law == "sphere" and degree >= 2:
+        return homogeneous - math.comb(d + degree - 3, degree - 2)
+    return homogeneous
 
 
 def recurrence(law: Law, d: int, degree: int) -> np.ndarray:
-    """b_1 … b_degree of t h_k = b_{k+1} h_{k+1} + b_k h_{k-1}, the orthonormal polynomials of t =
-    β·x, |β| = 1 (Var t = 1). Sphere: b_k² = d k (k+d-3) / ((2k+d-2)(2k+d-4)), b_1 = 1 (Gegenbauer,
-    DLMF 18.9); Gaussian: b_k² = k."""
+    """b_1 … b_degree of t h_k = b_{k+1} h_{k+1} + b_k h_{k-1}, shape (degree,).
+
+    h_k are the orthonormal polynomials of t = β·x, |β| = 1 (Var t = 1). Sphere:
+    b_k² = d k (k+d-3) / ((2k+d-2)(2k+d-4)), b_1 = 1 (Gegenbauer, DLMF 18.9); Gaussian: b_k² = k.
+    """
     k = np.arange(1, degree + 1, dtype=float)
     if law == "gaussian":
-        return np.sqrt(k)
+        return np.asarray(np.sqrt(k))
     b = np.ones(degree)
     k = k[1:]
     b[1:] = np.sqrt(d * k * (k + d - 3) / ((2 * k + d - 2) * (2 * k + d - 4)))
@@ -60,39 +70,47 @@ def power(law: Law, d: int, degree: int) -> np.ndarray:
     c = np.zeros(degree + 1)
     c[0] = 1.0
     for _ in range(degree):
-        up, down = np.zeros_like(c), np.zeros_like(c)
-        up[1:], down[:-1] = b * c[:-1], b * c[1:]
-        c = up + down
+        raised = np.zeros_like(c)
+        raised[1:] = b * c[:-1]
+        lowered = np.zeros_like(c)
+        lowered[:-1] = b * c[1:]
+        c = raised + lowered
     return c
 
 
 def evaluate(law: Law, d: int, coefficients: Sequence[float], t: Tensor) -> Tensor:
     """Σ_k c_k h_k(t), elementwise."""
     b = recurrence(law, d, max(len(coefficients) - 1, 1)).tolist()
-    before, now = torch.zeros_like(t), torch.ones_like(t)
-    total = coefficients[0] * now
-    for k, c in enumerate(coefficients[1:], 1):
-        before, now = now, (t * now - (b[k - 2] * before if k > 1 else 0)) / b[k - 1]
-        total = total + c * now
+    previous, current = torch.zeros_like(t), torch.ones_like(t)
+    total = coefficients[0] * current
+    for k, coefficient in enumerate(coefficients[1:], 1):
+        lower = b[k - 2] * previous if k > 1 else 0
+        previous, current = current, (t * current - lower) / b[k - 1]
+        total = total + coefficient * current
     return total
 
 
 def overlap(law: Law, d: int, degree: int, cosine: float) -> float:
-    """E h_k(β·x) h_k(β'·x) for unit vectors with this cosine: its k-th power (Gaussian), or the
-    Gegenbauer polynomial that is 1 at 1 (sphere; the addition theorem)."""
+    """E h_k(β·x) h_k(β'·x) for unit vectors with this cosine.
+
+    Its k-th power (Gaussian), or the Gegenbauer polynomial that is 1 at 1 (sphere; the addition
+    theorem).
+    """
     if law == "gaussian":
         return cosine**degree
-    pick = [0.0] * degree + [1.0]
-    return float(
-        evaluate(law, d, pick, torch.tensor(cosine * math.sqrt(d), dtype=torch.float64))
-    ) / math.sqrt(dimension(law, d, degree))
+    unit = [0.0] * degree + [1.0]
+    t = torch.tensor(cosine * math.sqrt(d), dtype=torch.float64)
+    return float(evaluate(law, d, unit, t)) / math.sqrt(dimension(law, d, degree))
 
 
 def components(law: Law, d: int, shares: Mapping[int, float]) -> tuple[Component, ...]:
     """The degrees k ≥ 1 that carry variance, with shares of their sum."""
     total = sum(shares.values())
-    kept = {k: v / total for k, v in sorted(shares.items()) if k >= 1 and v > 1e-12 * total}
-    return tuple(Component(k, dimension(law, d, k), share) for k, share in kept.items())
+    parts = []
+    for degree, variance in sorted(shares.items()):
+        if degree >= 1 and variance > 1e-12 * total:
+            parts.append(Component(degree, dimension(law, d, degree), variance / total))
+    return tuple(parts)
 
 
 def sample_inputs(law: Law, keys: Tensor, rows: Tensor, d: int, dtype: torch.dtype) -> Tensor:

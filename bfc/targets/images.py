@@ -1,14 +1,14 @@
-"""Images with their classes as a target, because the paper's own evidence is about networks on
-CIFAR: scikit-learn's 8 x 8 digits, which come with that package and run anywhere, and CIFAR-10 or
-CIFAR-100 from a folder on this machine. Nothing is ever downloaded."""
+"""Images with their classes as a target, since the paper's evidence is about networks on CIFAR.
+
+scikit-learn's 8 x 8 digits come with that package and run anywhere; CIFAR-10 and CIFAR-100 are read
+from a folder on this machine (:mod:`bfc.targets.image_data`). Nothing is ever downloaded.
+"""
 
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -17,37 +17,23 @@ import torch
 from torch import Tensor
 
 from bfc import random
-from bfc.errors import UserError, require
+from bfc.errors import require
+from bfc.targets.image_data import CIFAR, hash_pixels, load_images
 from bfc.types import Draw, Target
-
-HELD = 0.1
-"""Share of the images that are not for testing that only the role ``validation`` sees."""
-DIGITS_TEST = 0.25
-CIFAR = {
-    "cifar10": (
-        "cifar-10-batches-py",
-        [*(f"data_batch_{i}" for i in range(1, 6))],
-        "test_batch",
-        b"labels",
-        10,
-    ),
-    "cifar100": ("cifar-100-python", ["train"], "test", b"fine_labels", 100),
-}
-"""Data set → folder that its archive unpacks to, training files, test file, key of the labels,
-classes."""
 
 
 @dataclass(frozen=True)
 class Images(Target):
-    """The class of an image, 0 ... ``outputs`` - 1; a method answers with one score per class,
-    shape (R, B, outputs).
+    """The class of an image, 0 ... ``outputs`` - 1; a method answers with one score per class.
 
-    Trained by ``loss`` (cross-entropy, or squares against one-hot), judged by ``judged``: the share
-    of wrong classes, or squares, relative to the best constant answer. Pixels are scaled to mean 0
-    and variance 1 over the training images. A seed shuffles the images: row i of ``train`` is the
-    i-th of its order, rows beyond the last begin anew (epochs); ``test`` holds the test images of
-    the data set (of the digits, a quarter, the same for all seeds). Raises
-    :class:`bfc.errors.UserError` where the data are not on this machine.
+    Scores have the shape (R, B, outputs). ``loss_by`` trains (cross-entropy, or squares against
+    one-hot) and ``judged`` is reported: the share of wrong classes, or squares, relative to the
+    best constant answer. Pixels are scaled to mean 0 and variance 1 over the training images. A
+    seed shuffles the images: row i of ``train`` is the i-th of its order, rows beyond the last
+    begin anew (epochs); ``test`` holds the test images of the data set (of the digits, a quarter,
+    the same for all seeds).
+
+    Raises :class:`bfc.errors.UserError` where the data are not on this machine.
     """
 
     identity_name: ClassVar[str] = "bfc.targets.images.Images"
@@ -55,14 +41,15 @@ class Images(Target):
 
     data: Literal["digits", "cifar10", "cifar100"] = "digits"
     folder: str = field(default="data", metadata={"identity": False})
-    """Where the unpacked archive of a CIFAR lies; unused by the digits. The same data in another
-    place are the same results."""
+    """Where the unpacked archive of a CIFAR lies; unused by the digits.
+
+    The same data in another place are the same results."""
     loss_by: Literal["cross_entropy", "squared"] = "cross_entropy"
     judged: Literal["zero_one", "squared"] = "zero_one"
 
     def __post_init__(self) -> None:
         if self.data in CIFAR:
-            path = Path(self.folder, CIFAR[self.data][0])
+            path = Path(self.folder, CIFAR[self.data].folder)
             require(
                 path.is_dir(),
                 "target.folder",
@@ -79,16 +66,16 @@ class Images(Target):
         return (1, 8, 8) if self.data == "digits" else (3, 32, 32)
 
     @property
-    def d(self) -> int:
+    def d(self) -> int:  # type: ignore[override]  # follows from the data, so it is no field
         return math.prod(self.shape)
 
     @property
     def outputs(self) -> int:
-        return CIFAR[self.data][-1] if self.data in CIFAR else 10
+        return CIFAR[self.data].classes if self.data in CIFAR else 10
 
     @property
     def n_available(self) -> int:
-        return len(_load(self.data, self.folder).train[1])
+        return len(load_images(self.data, self.folder).train.classes)
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -117,18 +104,14 @@ class Images(Target):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> ImagesDraw:
-        data = _load(self.data, self.folder)
-        share = np.bincount(data.test[1], minlength=self.outputs) / len(data.test[1])
-        chance = (
-            1 - share.max() if self.judged == "zero_one" else float((share * (1 - share)).sum())
-        )
-        return ImagesDraw(
-            self,
-            tuple(seeds),
-            torch.full((len(seeds),), chance, dtype=torch.float64),
-            dtype,
-            torch.device(device),
-        )
+        data = load_images(self.data, self.folder)
+        share = np.bincount(data.test.classes, minlength=self.outputs) / len(data.test.classes)
+        if self.judged == "zero_one":
+            error = float(1 - share.max())
+        else:
+            error = float((share * (1 - share)).sum())
+        constant_error = torch.full((len(seeds),), error, dtype=torch.float64)
+        return ImagesDraw(self, tuple(seeds), constant_error, dtype, torch.device(device))
 
 
 @dataclass(frozen=True)
@@ -137,151 +120,46 @@ class ImagesDraw(Draw):
 
     target: Images
     seeds: tuple[int, ...]
-    variance: Tensor
-    """What the best constant answer is judged with."""
+    constant_error: Tensor
+    """Error of the best constant answer, (R,), float64."""
     dtype: torch.dtype
     device: torch.device
     revealed: dict[str, Tensor] = field(default_factory=dict)
 
     @property
-    def variance_error(self) -> Tensor:
-        return torch.zeros_like(self.variance)
+    def variance(self) -> Tensor:
+        """Error of the best constant answer, which takes the place of a variance."""
+        return self.constant_error
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        data = _load(self.target.data, self.target.folder)
-        pixels = torch.from_numpy(data.part(role)[0])
-        order = random.uniform(
-            random.keys(self.seeds, f"images/{role}").unsqueeze(1), torch.arange(len(pixels))
-        ).argsort(1)
-        place = order.gather(1, rows.cpu() % len(pixels))
-        x = (pixels[place].to(torch.float64) - data.mean) / data.sd
+        data = load_images(self.target.data, self.target.folder)
+        pixels = torch.from_numpy(data.part(role).pixels)
+        keys = random.keys(self.seeds, f"images/{role}").unsqueeze(1)
+        order = random.uniform(keys, torch.arange(len(pixels))).argsort(1)
+        index = order.gather(1, rows.cpu() % len(pixels))
+        x = (pixels[index].to(torch.float64) - data.mean) / data.sd
         return x.to(self.device, self.dtype)
 
     def labels(self, x: Tensor) -> Tensor:
-        """The class of images of the data set, found by their pixels; ValueError for any other
-        input."""
-        data = _load(self.target.data, self.target.folder)
+        """The class of images of the data set, found by their pixels.
+
+        Raises ValueError for any other input.
+        """
+        data = load_images(self.target.data, self.target.folder)
         pixels = (x.detach().cpu().double() * data.sd + data.mean).round().long()
-        key = _hash(pixels.flatten(0, 1).numpy())
-        place = np.searchsorted(data.keys, key).clip(max=len(data.keys) - 1)
-        if (data.keys[place] != key).any():
+        hashes = hash_pixels(pixels.flatten(0, 1).numpy())
+        position = np.searchsorted(data.hashes, hashes).clip(max=len(data.hashes) - 1)
+        if (data.hashes[position] != hashes).any():
             raise ValueError(f"an input is no image of {self.target.data}")
-        return torch.from_numpy(data.classes[place]).view(x.shape[:2]).to(x.device, x.dtype)
+        classes = torch.from_numpy(data.hash_classes[position])
+        return classes.view(x.shape[:2]).to(x.device, x.dtype)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         return {}
 
     def select(self, index: Sequence[int]) -> ImagesDraw:
         return replace(
-            self, seeds=tuple(self.seeds[i] for i in index), variance=self.variance[list(index)]
+            self,
+            seeds=tuple(self.seeds[i] for i in index),
+            constant_error=self.constant_error[list(index)],
         )
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Images (N, d) uint8 with classes (N,) int64, in three parts; scaling; and the class of every
-    image by a hash of its pixels."""
-
-    train: tuple[np.ndarray, np.ndarray]
-    validation: tuple[np.ndarray, np.ndarray]
-    test: tuple[np.ndarray, np.ndarray]
-    mean: float
-    sd: float
-    keys: np.ndarray
-    classes: np.ndarray
-
-    def part(self, role: str) -> tuple[np.ndarray, np.ndarray]:
-        """Roles without a part of their own (unlabelled reference rows, probes) see the training
-        images, in an order of their own."""
-        return {"validation": self.validation, "test": self.test}.get(role, self.train)
-
-
-@lru_cache(maxsize=2)
-def _load(data: str, folder: str) -> _Data:
-    first, test = _digits() if data == "digits" else _cifar(data, folder)
-    held = round(HELD * len(first[1]))
-    train, validation = (first[0][held:], first[1][held:]), (first[0][:held], first[1][:held])
-    pixels, classes = np.concatenate([first[0], test[0]]), np.concatenate([first[1], test[1]])
-    keys, place = np.unique(_hash(pixels), return_index=True)
-    mean, sd = float(train[0].mean(dtype=np.float64)), float(train[0].std(dtype=np.float64))
-    return _Data(train, validation, test, mean, sd, keys, classes[place])
-
-
-def _hash(pixels: np.ndarray) -> np.ndarray:
-    """One int64 per row of pixels: the sum of pixel times a fixed random odd number, modulo 2^64."""
-    weights = (
-        random.bits(random.keys([0], "images/hash"), torch.arange(pixels.shape[1])).numpy() | 1
-    )
-    with np.errstate(over="ignore"):
-        return pixels.astype(np.int64) @ weights
-
-
-def _digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise UserError(
-            "target.data=digits: comes with scikit-learn, which is not installed: pip install scikit-learn"
-        ) from error
-    pixels, classes = load_digits(return_X_y=True)
-    order = (
-        random.uniform(random.keys([0], "images/digits").unsqueeze(1), torch.arange(len(classes)))[
-            0
-        ]
-        .argsort()
-        .numpy()
-    )
-    pixels, classes = pixels.astype(np.uint8)[order], classes.astype(np.int64)[order]
-    count = round(DIGITS_TEST * len(classes))
-    return (pixels[count:], classes[count:]), (pixels[:count], classes[:count])
-
-
-def _cifar(
-    data: str, folder: str
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    name, training, test, key, _ = CIFAR[data]
-    path = Path(folder, name)
-    parts = [_batch(path / file, key) for file in training]
-    return (np.concatenate([p for p, _ in parts]), np.concatenate([c for _, c in parts])), _batch(
-        path / test, key
-    )
-
-
-class _Plain(pickle.Unpickler):
-    """Reads what the archives hold, arrays in dictionaries, and refuses anything that would run
-    code."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) in {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }:
-            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        raise pickle.UnpicklingError(f"{module}.{name} does not belong into a data set")
-
-
-def _batch(path: Path, key: bytes) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with path.open("rb") as file:
-            batch = _Plain(file, encoding="bytes").load()
-        pixels, classes = (
-            np.asarray(batch[b"data"], dtype=np.uint8),
-            np.asarray(batch[key], dtype=np.int64),
-        )
-    except (OSError, pickle.UnpicklingError, KeyError, TypeError, ValueError, EOFError) as error:
-        raise UserError(
-            f"target.folder: {path.name} is missing or no batch of this data set in its python version ({error})"
-        ) from error
-    if (
-        pixels.ndim != 2
-        or pixels.shape[1] != 3072
-        or len(pixels) != len(classes)
-        or not len(pixels)
-    ):
-        raise UserError(
-            f"target.folder: {path.name} holds no rows of 3072 pixels with as many labels"
-        )
-    return pixels, classes

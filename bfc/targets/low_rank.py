@@ -1,8 +1,10 @@
-"""Polynomials of a few projections, f*(x) = Σ_s α_s g_s(β_s·x) (Chen et al., "Towards Understanding
-Hierarchical Learning: Benefits of Neural Representations", arXiv:2006.13436, section 2; recalled),
-where g_s is a power or the single-degree polynomial of the input law (Gegenbauer on the sphere,
-Hermite for Gaussian inputs). The single-degree form is the sharp test: a power is mostly of low
-degree."""
+"""Polynomials of a few projections, f*(x) = Σ_s α_s g_s(β_s·x).
+
+Chen et al., "Towards Understanding Hierarchical Learning: Benefits of Neural Representations"
+(arXiv:2006.13436, section 2; recalled). g_s is a power or the single-degree polynomial of the input
+law (Gegenbauer on the sphere, Hermite for Gaussian inputs). The single-degree form is the sharp
+test: a power is mostly of low degree.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,17 @@ from bfc.targets.harmonics import Component, Law
 from bfc.types import Draw, Target, Theory
 
 PAPER = "Chen et al., arXiv:2006.13436"
-MOST_DEGREE = 32
+MAX_DEGREE = 32
 
 
 @dataclass(frozen=True)
 class LowRank(Target):
-    """f*(x) = Σ_s α_s g_{p_s}(β_s·x), less its mean and divided by its exact standard deviation, so
-    Var f* = 1; random β_s of unit norm with the same cosine between any two. Raises
-    :class:`bfc.errors.UserError` on bad values."""
+    """f*(x) = Σ_s α_s g_{p_s}(β_s·x), standardised exactly: mean 0 and Var f* = 1.
+
+    The β_s are random, of unit norm and with the same cosine between any two.
+
+    Raises :class:`bfc.errors.UserError` on bad values.
+    """
 
     identity_name: ClassVar[str] = "bfc.targets.low_rank.LowRank"
     version: ClassVar[int] = 1
@@ -41,8 +46,9 @@ class LowRank(Target):
     alpha: tuple[float, ...] | None = None
     """α_1 ... α_r; null: all 1. Only their ratios matter."""
     basis: Literal["harmonic", "power"] = "harmonic"
-    """g_p(t): ``harmonic``, the orthonormal polynomial of degree p (Gegenbauer or Hermite), or
-    ``power``, t^p."""
+    """g_p(t): ``harmonic``, the orthonormal polynomial of degree p, or ``power``, t^p.
+
+    The orthonormal polynomials are Gegenbauer's on the sphere, Hermite's for Gaussian inputs."""
     law: Law = "sphere"
     """x uniform on the sphere of radius √d, or standard Gaussian."""
     cosine: float = 0.0
@@ -56,42 +62,60 @@ class LowRank(Target):
             self.d,
             "at least 2 with target.law=sphere",
         )
-        r = len(self.degrees)
+        self._check_degrees()
+        if self.alpha is None:
+            object.__setattr__(self, "alpha", (1.0,) * len(self.degrees))
+        self._check_alpha()
+        require(0 <= self.cosine < 1, "target.cosine", self.cosine, "a number in [0, 1)")
+        self._check_variance()
+
+    def _check_degrees(self) -> None:
+        degrees = list(self.degrees)
         require(
-            1 <= r <= self.d,
+            1 <= len(degrees) <= self.d,
             "target.degrees",
-            list(self.degrees),
+            degrees,
             f"a list of 1 to target.d = {self.d} integers",
         )
         require(
-            all(1 <= p <= MOST_DEGREE for p in self.degrees),
+            all(1 <= p <= MAX_DEGREE for p in degrees),
             "target.degrees",
-            list(self.degrees),
-            f"integers from 1 to {MOST_DEGREE}",
+            degrees,
+            f"integers from 1 to {MAX_DEGREE}",
         )
-        if self.alpha is None:
-            object.__setattr__(self, "alpha", (1.0,) * r)
+
+    def _check_alpha(self) -> None:
+        alpha = list(self.weights)
+        rank = len(self.degrees)
         require(
-            len(self.alpha) == r,
+            len(alpha) == rank,
             "target.alpha",
-            list(self.alpha),
-            f"a list of {r} numbers, one per direction",
+            alpha,
+            f"a list of {rank} numbers, one per direction",
         )
         require(
-            all(a != 0 and abs(a) <= 1e6 for a in self.alpha),
+            all(a != 0 and abs(a) <= 1e6 for a in alpha),
             "target.alpha",
-            list(self.alpha),
+            alpha,
             "numbers other than 0 up to 1e6",
         )
-        require(0 <= self.cosine < 1, "target.cosine", self.cosine, "a number in [0, 1)")
-        shares = self._variances()
-        scale = sum(a * a for a in self.alpha) * max(float(c @ c) for c in self._expansions())
+
+    def _check_variance(self) -> None:
+        """Refuse directions that cancel."""
+        largest_norm = max(float(c @ c) for c in self._expansions())
+        scale = sum(a * a for a in self.weights) * largest_norm
         require(
-            sum(shares.values()) > 1e-12 * scale,
+            sum(self._variances().values()) > 1e-12 * scale,
             "target.alpha",
-            list(self.alpha),
+            list(self.weights),
             "such that f* is not constant",
         )
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """α_1 ... α_r."""
+        assert self.alpha is not None, "resolved in __post_init__"
+        return self.alpha
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -108,19 +132,19 @@ class LowRank(Target):
         return [np.eye(p + 1)[p] for p in self.degrees]
 
     def _variances(self) -> dict[int, float]:
-        """Variance of Σ_s α_s g_s in every degree k ≥ 1: c_kᵀ G_k c_k with c_k the directions'
-        coefficients and G_k their overlaps."""
-        found = {}
+        """Variance of Σ_s α_s g_s in every degree k ≥ 1.
+
+        c_kᵀ G_k c_k with c_k the directions' coefficients and G_k their overlaps.
+        """
+        variances = {}
         for k in range(1, self.degree + 1):
-            c = np.array(
-                [
-                    a * e[k] if k < len(e) else 0.0
-                    for a, e in zip(self.alpha, self._expansions(), strict=True)
-                ]
-            )
-            between = harmonics.overlap(self.law, self.d, k, self.cosine)
-            found[k] = float((1 - between) * (c @ c) + between * c.sum() ** 2)
-        return found
+            c = np.zeros(len(self.degrees))
+            for s, (a, expansion) in enumerate(zip(self.weights, self._expansions(), strict=True)):
+                if k < len(expansion):
+                    c[s] = a * expansion[k]
+            overlap = harmonics.overlap(self.law, self.d, k, self.cosine)
+            variances[k] = float((1 - overlap) * (c @ c) + overlap * c.sum() ** 2)
+        return variances
 
     def harmonics(self) -> tuple[Component, ...]:
         """The exact share of Var f* in every degree, with the dimension of that degree."""
@@ -152,16 +176,19 @@ class LowRank(Target):
         frame = torch.linalg.qr(raw)[0].mT
         gram = torch.full((r, r), self.cosine, dtype=torch.float64).fill_diagonal_(1.0)
         beta = torch.linalg.cholesky(gram) @ frame
-        sd = math.sqrt(sum(self._variances().values()))
-        expansions = [a / sd * e for a, e in zip(self.alpha, self._expansions(), strict=True)]
-        for e in expansions:
-            e[0] = 0.0
         return LowRankDraw(
-            self,
-            tuple(seeds),
-            beta.to(device, dtype),
-            tuple(tuple(map(float, e)) for e in expansions),
+            self, tuple(seeds), beta.to(device, dtype), self._standardised_expansions()
         )
+
+    def _standardised_expansions(self) -> tuple[tuple[float, ...], ...]:
+        """α_s g_s / sd in h_0 ... h_p per direction, without the mean."""
+        sd = math.sqrt(sum(self._variances().values()))
+        expansions = []
+        for alpha, expansion in zip(self.weights, self._expansions(), strict=True):
+            coefficients = alpha / sd * expansion
+            coefficients[0] = 0.0
+            expansions.append(tuple(map(float, coefficients)))
+        return tuple(expansions)
 
 
 @dataclass(frozen=True)
@@ -174,15 +201,11 @@ class LowRankDraw(Draw):
     """Directions, (R, r, d)."""
     expansions: tuple[tuple[float, ...], ...]
     """α_s g_s / sd in h_0 ... h_p, per direction."""
-    revealed: Mapping[str, Tensor] = field(default_factory=dict)
+    revealed: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def variance(self) -> Tensor:
         return torch.ones(len(self.seeds), dtype=torch.float64)
-
-    @property
-    def variance_error(self) -> Tensor:
-        return torch.zeros(len(self.seeds), dtype=torch.float64)
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
         d = self.target.d
@@ -191,11 +214,10 @@ class LowRankDraw(Draw):
 
     def labels(self, x: Tensor) -> Tensor:
         t = torch.bmm(x, self.beta.mT)
-        parts = (
-            harmonics.evaluate(self.target.law, self.target.d, e, t[..., s])
-            for s, e in enumerate(self.expansions)
-        )
-        return sum(parts, torch.zeros_like(t[..., 0]))
+        y = torch.zeros_like(t[..., 0])
+        for s, expansion in enumerate(self.expansions):
+            y = y + harmonics.evaluate(self.target.law, self.target.d, expansion, t[..., s])
+        return y
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         return {}

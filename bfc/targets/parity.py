@@ -1,7 +1,9 @@
-"""A product of a few coordinates, the plainest target with known answers: a rotation-invariant
-kernel needs about d^degree samples (with the kernel (1 + x.z/d)^4 and degree 2, n* / C(d, 2) tends
-to a constant), and there is no hierarchy to learn. It is the oracle that measurement and kernels
-are tested on, and the example to copy when adding a target."""
+"""A product of a few coordinates, the plainest target with known answers.
+
+A rotation-invariant kernel needs about d^degree samples (with the kernel (1 + x.z/d)^4 and degree
+2, n* / C(d, 2) tends to a constant), and there is no hierarchy to learn. It is the oracle that
+measurement and kernels are tested on, and the example to copy when adding a target.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,10 @@ from bfc.types import Draw, Target, Theory
 
 @dataclass(frozen=True)
 class Parity(Target):
-    """f*(x) = x_{s(1)} ... x_{s(k)}, a random set s per seed; Var f* = 1. Raises
-    :class:`bfc.errors.UserError` on bad values."""
+    """f*(x) = x_{s(1)} ... x_{s(k)}, a random set s per seed; Var f* = 1.
+
+    Raises :class:`bfc.errors.UserError` on bad values.
+    """
 
     identity_name: ClassVar[str] = "bfc.targets.parity.Parity"
     version: ClassVar[int] = 1
@@ -60,10 +64,9 @@ class Parity(Target):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> ParityDraw:
-        place = random.uniform(
-            random.keys(seeds, f"target/{self.d}/set").unsqueeze(1), torch.arange(self.d)
-        ).argsort(1)[:, : self.degree]
-        return ParityDraw(self, tuple(seeds), place.to(device), dtype)
+        keys = random.keys(seeds, f"target/{self.d}/set").unsqueeze(1)
+        order = random.uniform(keys, torch.arange(self.d)).argsort(1)
+        return ParityDraw(self, tuple(seeds), order[:, : self.degree].to(device), dtype)
 
 
 @dataclass(frozen=True)
@@ -75,15 +78,11 @@ class ParityDraw(Draw):
     coordinates: Tensor
     """s, (R, degree), int64."""
     dtype: torch.dtype
-    revealed: Mapping[str, Tensor] = field(default_factory=dict)
+    revealed: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def variance(self) -> Tensor:
         return torch.ones(len(self.seeds), dtype=torch.float64)
-
-    @property
-    def variance_error(self) -> Tensor:
-        return torch.zeros(len(self.seeds), dtype=torch.float64)
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
         keys = random.keys(self.seeds, f"inputs/{self.target.d}/{role}", self.coordinates.device)
@@ -91,7 +90,8 @@ class ParityDraw(Draw):
         return x if self.target.law == "gaussian" else x.sign_()
 
     def labels(self, x: Tensor) -> Tensor:
-        return x.gather(2, self.coordinates.unsqueeze(1).expand(-1, x.shape[1], -1)).prod(2)
+        index = self.coordinates.unsqueeze(1).expand(-1, x.shape[1], -1)
+        return x.gather(2, index).prod(2)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         return {}

@@ -1,9 +1,11 @@
-"""Functions of quadratic features, f*(x) = g(xᵀA_1x, ..., xᵀA_rx): the targets on which three-layer
-networks trained layer by layer beat kernels because they learn the features first (Nichani, Damian
-& Lee, arXiv:2305.06986; Wang, Nichani & Lee, arXiv:2311.13774; several features: Fu et al.; all
-recalled). A_j has eigenvalues ±1 in equal numbers and 0, on ranges orthogonal to one another, so
-that every constant and the share of every degree is exact; with A a GOE matrix the degree-2 part of
-f* is not parallel to xᵀAx."""
+"""Functions of quadratic features, f*(x) = g(xᵀA_1x, ..., xᵀA_rx).
+
+On these targets three-layer networks trained layer by layer beat kernels because they learn the
+features first (Nichani, Damian & Lee, arXiv:2305.06986; Wang, Nichani & Lee, arXiv:2311.13774;
+several features: Fu et al.; all recalled). A_j has eigenvalues ±1 in equal numbers and 0, on ranges
+orthogonal to one another, so that every constant and the share of every degree is exact; with A a
+GOE matrix the degree-2 part of f* is not parallel to xᵀAx.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,18 @@ from bfc.targets.block_norms import Blocks, Poly
 from bfc.targets.harmonics import Component, Law
 from bfc.types import Draw, Target, Theory
 
-MOST_DEGREE = 6
+MAX_DEGREE = 6
 
 
 @dataclass(frozen=True)
 class QuadraticFeature(Target):
-    """f*(x) = Σ_j Σ_k a_k p_k(q_j) + c Σ_{i<j} p_1(q_i) p_1(q_j), q_j = xᵀA_jx, p_k the orthonormal
-    polynomials of q_j's law; less its mean and divided by its exact standard deviation. Raises
-    :class:`bfc.errors.UserError` on bad values."""
+    """f*(x) = Σ_j Σ_k a_k p_k(q_j) + c Σ_{i<j} p_1(q_i) p_1(q_j), q_j = xᵀA_jx, standardised.
+
+    p_k are the orthonormal polynomials of q_j's law; the mean of the sum is subtracted, and it is
+    divided by its exact standard deviation.
+
+    Raises :class:`bfc.errors.UserError` on bad values.
+    """
 
     identity_name: ClassVar[str] = "bfc.targets.quadratic_feature.QuadraticFeature"
     version: ClassVar[int] = 1
@@ -52,25 +58,28 @@ class QuadraticFeature(Target):
 
     def __post_init__(self) -> None:
         require(2 <= self.d <= 1 << 16, "target.d", self.d, "an integer from 2 to 65536")
+        most_features = min(4, self.d // 2)
         require(
-            1 <= self.features <= min(4, self.d // 2),
+            1 <= self.features <= most_features,
             "target.features",
             self.features,
-            f"an integer from 1 to {min(4, self.d // 2)} (4, and target.d / 2)",
+            f"an integer from 1 to {most_features} (4, and target.d / 2)",
         )
         if self.rank is None:
             object.__setattr__(self, "rank", 2 * (self.d // (2 * self.features)))
-        top = self.d // self.features
+        largest_rank = self.d // self.features
         require(
-            2 <= self.rank <= top and self.rank % 2 == 0,
+            2 <= self.form_rank <= largest_rank and self.form_rank % 2 == 0,
             "target.rank",
             self.rank,
-            f"an even integer from 2 to {top}",
+            f"an even integer from 2 to {largest_rank}",
         )
-        listed = 1 <= len(self.alpha) <= MOST_DEGREE and all(abs(a) <= 1e6 for a in self.alpha)
-        require(
-            listed, "target.alpha", list(self.alpha), f"1 to {MOST_DEGREE} numbers from -1e6 to 1e6"
-        )
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        alpha = list(self.alpha)
+        valid = 1 <= len(alpha) <= MAX_DEGREE and all(abs(a) <= 1e6 for a in alpha)
+        require(valid, "target.alpha", alpha, f"1 to {MAX_DEGREE} numbers from -1e6 to 1e6")
         require(
             abs(self.product) <= 1e6, "target.product", self.product, "a number from -1e6 to 1e6"
         )
@@ -81,11 +90,17 @@ class QuadraticFeature(Target):
             "0 with target.features=1",
         )
         require(
-            any(self.alpha) or self.product != 0,
+            any(alpha) or self.product != 0,
             "target.alpha",
-            list(self.alpha),
+            alpha,
             "not all 0 without target.product",
         )
+
+    @property
+    def form_rank(self) -> int:
+        """Rank of each A_j."""
+        assert self.rank is not None, "resolved in __post_init__"
+        return self.rank
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -99,57 +114,64 @@ class QuadraticFeature(Target):
     @cached_property
     def blocks(self) -> Blocks:
         """Positive and negative range of every form, then what no form reads."""
-        half, rest = self.rank // 2, self.d - self.features * self.rank
-        return Blocks(self.law, (*(half,) * (2 * self.features), *((rest,) if rest else ())))
+        sizes = [self.form_rank // 2] * (2 * self.features)
+        unread = self.d - self.features * self.form_rank
+        if unread:
+            sizes.append(unread)
+        return Blocks(self.law, sizes)
 
     @cached_property
     def _forms(self) -> list[Poly]:
-        count = len(self.blocks.sizes)
-        return [
-            self.blocks.form(
-                [1 if b == 2 * j else -1 if b == 2 * j + 1 else 0 for b in range(count)]
-            )
-            for j in range(self.features)
-        ]
+        """q_1 ... q_r as polynomials of block norms."""
+        forms = []
+        for j in range(self.features):
+            signs = [0] * len(self.blocks.sizes)
+            signs[2 * j] = 1
+            signs[2 * j + 1] = -1
+            forms.append(self.blocks.form(signs))
+        return forms
 
     @cached_property
-    def _link(self) -> tuple[tuple[float, ...], float, float]:
-        """What the labels need: coefficients of 1, q, q² ... of Σ_k a_k p_k (the same for every
-        feature), c / Var q, and of all of f* its mean and standard deviation folded in: (power
-        coefficients, product coefficient, constant)."""
-        top = max(len(self.alpha), 1)
-        moments, power = [], self.blocks.one
-        for _ in range(2 * top + 1):
+    def _link(self) -> _Link:
+        """The standardised g."""
+        degree = len(self.alpha)
+        moments = self._form_moments(2 * degree)
+        polynomials = orthonormal(moments)[1:]
+        powers = []
+        for i in range(degree + 1):
+            terms = zip(self.alpha, polynomials, strict=True)
+            powers.append(sum(a * p[i] for a, p in terms if i < len(p)))
+        product = self.product / float(moments[2] - moments[1] ** 2)
+        raw = self._expand(powers, product)
+        sd = math.sqrt(self.blocks.covariance(raw, raw))
+        return _Link(tuple(c / sd for c in powers), product / sd, float(self.blocks.mean(raw)) / sd)
+
+    def _form_moments(self, order: int) -> list[Fraction]:
+        """E q^0 ... E q^order of one form."""
+        moments = []
+        power = self.blocks.one
+        for _ in range(order + 1):
             moments.append(self.blocks.mean(power))
             power = self.blocks.times(power, self._forms[0])
-        powers = orthonormal(moments)
-        g = [
-            sum(a * p[i] for a, p in zip(self.alpha, powers[1:], strict=True) if i < len(p))
-            for i in range(top + 1)
-        ]
-        second = self.product / float(moments[2] - moments[1] ** 2)
-        whole = self._whole(g, second)
-        sd = math.sqrt(self.blocks.covariance(whole, whole))
-        return tuple(c / sd for c in g), second / sd, float(self.blocks.mean(whole)) / sd
+        return moments
 
-    def _whole(self, g: Sequence[float], second: float) -> Poly:
-        """f* before standardising, as a polynomial of block norms."""
+    def _expand(self, powers: Sequence[float], product: float) -> Poly:
+        """f* with its mean, as a polynomial of block norms."""
         terms: list[tuple[Fraction, Poly]] = []
         for q in self._forms:
             power = self.blocks.one
-            for c in g:
+            for c in powers:
                 terms.append((Fraction(c), power))
                 power = self.blocks.times(power, q)
-        if second:
-            terms += [
-                (Fraction(second), self.blocks.times(p, q)) for p, q in combinations(self._forms, 2)
-            ]
+        if product:
+            for p, q in combinations(self._forms, 2):
+                terms.append((Fraction(product), self.blocks.times(p, q)))
         return self.blocks.add(*terms)
 
     def harmonics(self) -> tuple[Component, ...]:
         """The exact share of Var f* in every degree, with the dimension of that degree."""
-        g, second, _ = self._link
-        return harmonics.components(self.law, self.d, self.blocks.shares(self._whole(g, second)))
+        expansion = self._expand(self._link.powers, self._link.product)
+        return harmonics.components(self.law, self.d, self.blocks.shares(expansion))
 
     def facts(self) -> Mapping[str, Any]:
         return {"harmonics": [str(part) for part in self.harmonics()]}
@@ -162,7 +184,8 @@ class QuadraticFeature(Target):
             "layer-wise": Theory(
                 2.0,
                 "upper",
-                "Wang, Nichani & Lee, arXiv:2311.13774: O~(d^2) (Nichani et al.: O~(d^4)); one feature",
+                "Wang, Nichani & Lee, arXiv:2311.13774: O~(d^2) (Nichani et al.: O~(d^4)); "
+                "one feature",
             ),
         }
 
@@ -172,34 +195,46 @@ class QuadraticFeature(Target):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> QuadraticFeatureDraw:
-        used = self.features * self.rank
-        raw = random.normal(seeds, f"target/{self.d}/frame", (self.d, used), torch.float64)
+        rows = self.features * self.form_rank
+        raw = random.normal(seeds, f"target/{self.d}/frame", (self.d, rows), torch.float64)
         frame = torch.linalg.qr(raw)[0].mT
         return QuadraticFeatureDraw(self, tuple(seeds), frame.to(device, dtype).contiguous())
 
 
+@dataclass(frozen=True)
+class _Link:
+    """g divided by the standard deviation of f*."""
+
+    powers: tuple[float, ...]
+    """Coefficients of 1, q, q² ... of Σ_k a_k p_k, the same for every feature."""
+    product: float
+    """c / Var q, the coefficient of q_i q_j."""
+    mean: float
+    """Mean of the sum, which the labels do not have."""
+
+
 def orthonormal(moments: Sequence[Fraction]) -> list[list[float]]:
-    """The orthonormal polynomials of degrees 0 ... K of a law with moments 0 ... 2K, as
-    coefficients of 1, q, q² ...: Gram–Schmidt in rational arithmetic."""
+    """The orthonormal polynomials of degrees 0 ... K of a law with moments 0 ... 2K.
+
+    Each is the list of its coefficients of 1, q, q² ...; Gram–Schmidt in rational arithmetic.
+    """
 
     def inner(p: Sequence[Fraction], r: Sequence[Fraction]) -> Fraction:
-        return sum(
-            (a * b * moments[i + j] for i, a in enumerate(p) for j, b in enumerate(r)), Fraction(0)
-        )
+        total = Fraction(0)
+        for i, a in enumerate(p):
+            for j, b in enumerate(r):
+                total += a * b * moments[i + j]
+        return total
 
     monic = [[Fraction(1)]]
-    for k in range(1, len(moments) // 2 + 1):
-        new = [Fraction(0), *monic[-1]]
-        along = [inner(new, p) / inner(p, p) for p in monic]
-        monic.append(
-            [
-                new[i]
-                - sum(
-                    (c * p[i] for c, p in zip(along, monic, strict=True) if i < len(p)), Fraction(0)
-                )
-                for i in range(k + 1)
-            ]
-        )
+    for _ in range(len(moments) // 2):
+        raised = [Fraction(0), *monic[-1]]
+        residual = list(raised)
+        for p in monic:
+            projection = inner(raised, p) / inner(p, p)
+            for i, coefficient in enumerate(p):
+                residual[i] -= projection * coefficient
+        monic.append(residual)
     return [[float(c) / math.sqrt(inner(p, p)) for c in p] for p in monic]
 
 
@@ -211,15 +246,11 @@ class QuadraticFeatureDraw(Draw):
     seeds: tuple[int, ...]
     frame: Tensor
     """Orthonormal rows (R, r·rank, d): for every form its positive range, then its negative one."""
-    revealed: Mapping[str, Tensor] = field(default_factory=dict)
+    revealed: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def variance(self) -> Tensor:
         return torch.ones(len(self.seeds), dtype=torch.float64)
-
-    @property
-    def variance_error(self) -> Tensor:
-        return torch.zeros(len(self.seeds), dtype=torch.float64)
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
         d = self.target.d
@@ -228,23 +259,20 @@ class QuadraticFeatureDraw(Draw):
 
     def forms(self, x: Tensor) -> Tensor:
         """xᵀA_jx, (R, B, d) → (R, B, r)."""
-        halves = (
-            torch.bmm(x, self.frame.mT)
-            .square()
-            .view(*x.shape[:2], self.target.features, 2, -1)
-            .sum(-1)
-        )
+        squares = torch.bmm(x, self.frame.mT).square()
+        halves = squares.view(*x.shape[:2], self.target.features, 2, -1).sum(-1)
         return halves[..., 0] - halves[..., 1]
 
     def labels(self, x: Tensor) -> Tensor:
         q = self.forms(x)
-        g, second, mean = self.target._link
+        link = self.target._link
         total = torch.zeros_like(q)
-        for c in reversed(g):
+        for c in reversed(link.powers):
             total = total * q + c
-        y = total.sum(-1) - mean
-        for i, j in combinations(range(self.target.features), 2) if second else ():
-            y = y + second * q[..., i] * q[..., j]
+        y = total.sum(-1) - link.mean
+        if link.product:
+            for i, j in combinations(range(self.target.features), 2):
+                y = y + link.product * q[..., i] * q[..., j]
         return y
 
     def features(self, x: Tensor) -> dict[int, Tensor]:

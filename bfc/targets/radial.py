@@ -1,10 +1,12 @@
-"""Radial targets f*(x) = profile(‖x‖), the family of the depth separations: a first hidden layer
-can compute the norm, a second one the profile, whereas one hidden layer has to do both at once. The
-hinge σ(1 − ‖x‖) under the Bessel radius law is the target of Safran, Eldan & Shamir
-(arXiv:1904.06984) and of Ren, Zhou & Ge (arXiv:2304.01063); the cosine is of Eldan & Shamir's
-oscillating kind, the ball that of Safran & Shamir (2017) and Safran & Lee (2022). No theorem says
-that the hinge is exponentially hard in d at a fixed error: its hardness is at errors that shrink as
-1/poly(d) (docs/depth_separation.md)."""
+"""Radial targets f*(x) = profile(‖x‖), the family of the depth separations.
+
+A first hidden layer can compute the norm and a second one the profile, whereas a single hidden
+layer has to do both at once. The hinge σ(1 − ‖x‖) under the Bessel radius law is the target of
+Safran, Eldan & Shamir (arXiv:1904.06984) and of Ren, Zhou & Ge (arXiv:2304.01063); the cosine is of
+Eldan & Shamir's oscillating kind, the ball that of Safran & Shamir (2017) and Safran & Lee (2022).
+No theorem says that the hinge is exponentially hard in d at a fixed error: its hardness is at
+errors that shrink as 1/poly(d) (docs/depth_separation.md).
+"""
 
 from __future__ import annotations
 
@@ -22,33 +24,41 @@ from bfc.errors import require
 from bfc.targets.radius_laws import RadiusLaw, check, radius_law
 from bfc.types import Draw, Target
 
-MOST_WAVES = 1e4
+MAX_PERIODS = 1e4
 """Periods of the cosine up to the outer radius, at most."""
 
 
 @dataclass(frozen=True)
 class Radial(Target):
-    """f*(x) = profile(‖x‖) − its mean, x = ‖x‖ times a uniform direction. Raises
-    :class:`bfc.errors.UserError` on bad values."""
+    """f*(x) = profile(‖x‖) − its mean, x = ‖x‖ times a uniform direction.
+
+    Raises :class:`bfc.errors.UserError` on bad values.
+    """
 
     identity_name: ClassVar[str] = "bfc.targets.radial.Radial"
     version: ClassVar[int] = 1
 
     d: int
+    """Input dimension."""
     profile: Literal["hinge", "cosine", "ball"] = "hinge"
     """max(1 − r, 0), cos(2π frequency r), or 1 where r ≤ 1."""
     frequency: float = 1.0
     """Periods of the cosine per unit of radius."""
     law: Literal["bessel", "limit", "uniform"] = "bessel"
-    """Of the radius, see :mod:`bfc.targets.radius_laws`: the Bessel law of dimension d, its limit
-    as d grows, or uniform on [inner, outer] (a shell where inner > 0)."""
+    """Law of the radius, see :mod:`bfc.targets.radius_laws`.
+
+    The Bessel law of dimension d, its limit as d grows, or uniform on [inner, outer] (a shell where
+    inner > 0)."""
     edge_ratio: float = 2.0
-    """K, the radius 1 over the inner edge of the Bessel law; the constants of its source are K = 4π
-    αβ R_d / √d → 3.04 αβ."""
+    """K, the radius 1 over the inner edge of the Bessel law.
+
+    The constants of its source are K = 4π αβ R_d / √d → 3.04 αβ."""
     inner: float = 0.0
+    """Smallest radius of the uniform law."""
     outer: float = 5.0
-    """Bessel law and limit are cut here and renormalised; with K = 2 and outer = 5 this cuts 6 % of
-    the mass, on which f* is 0."""
+    """Largest radius; the Bessel law and its limit are cut here and renormalised.
+
+    With K = 2 and outer = 5 this cuts 6 % of the mass, on which f* is 0."""
 
     def __post_init__(self) -> None:
         check(self.law, self.d, self.edge_ratio, self.inner, self.outer)
@@ -58,22 +68,35 @@ class Radial(Target):
             self.frequency,
             "a number > 0, at most 1000",
         )
-        waves = self.frequency * self.outer
         require(
-            self.profile != "cosine" or waves <= MOST_WAVES,
+            self.profile != "cosine" or self._periods <= MAX_PERIODS,
             "target.frequency",
             self.frequency,
-            f"at most {MOST_WAVES / self.outer:g} with target.outer={self.outer:g}, for the sake of single precision",
+            f"at most {MAX_PERIODS / self.outer:g} with target.outer={self.outer:g}, for the sake "
+            "of single precision",
         )
-        if (
-            self.law != "bessel" or self.edge_ratio < 1 or self.outer <= 1 or waves < 0.01
-        ):  # elsewhere it varies, and a table takes seconds
+        if self._may_be_constant:
             require(
                 self.moments[1] > 1e-12,
                 "target.profile",
                 self.profile,
-                "one that varies on the radii of the law, which follow from target.law, edge_ratio, inner and outer",
+                "one that varies on the radii of the law, which follow from target.law, "
+                "edge_ratio, inner and outer",
             )
+
+    @property
+    def _periods(self) -> float:
+        """Periods of the cosine up to the outer radius."""
+        return self.frequency * self.outer
+
+    @property
+    def _may_be_constant(self) -> bool:
+        """Whether the variance must be computed to know that it is not zero.
+
+        Under the usual Bessel laws the profile varies, and their table takes seconds.
+        """
+        usual = self.law == "bessel" and self.edge_ratio >= 1 and self.outer > 1
+        return not usual or self._periods < 0.01
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -91,22 +114,21 @@ class Radial(Target):
         """The profile at the radii ``r``, any shape; its mean is not subtracted."""
         if self.profile == "hinge":
             return (1 - r).clamp(min=0)
-        return (
-            torch.cos(2 * torch.pi * self.frequency * r)
-            if self.profile == "cosine"
-            else (r <= 1).to(r.dtype)
-        )
+        if self.profile == "cosine":
+            return torch.cos(2 * torch.pi * self.frequency * r)
+        return (r <= 1).to(r.dtype)
 
     @cached_property
     def moments(self) -> tuple[float, float]:
-        """Mean and variance of the profile, by Gauss-Legendre quadrature over every cell of the
-        law's table, split at r = 1 and, for the cosine, at its zeros."""
-        turns = (
-            np.arange(1, 2 * self.frequency * self.outer) / (2 * self.frequency)
-            if self.profile == "cosine"
-            else (1.0,)
-        )
-        r, weights = self.radius_law.quadrature(tuple(turns))
+        """Mean and variance of the profile.
+
+        By Gauss-Legendre quadrature over every cell of the law's table, split at r = 1 or, for the
+        cosine, at its extrema.
+        """
+        breaks: tuple[float, ...] = (1.0,)
+        if self.profile == "cosine":
+            breaks = tuple(np.arange(1, 2 * self._periods) / (2 * self.frequency))
+        r, weights = self.radius_law.quadrature(breaks)
         values = self.value(torch.from_numpy(r)).numpy()
         mean = float(weights @ values)
         return mean, float(weights @ (values - mean) ** 2)
@@ -123,31 +145,25 @@ class Radial(Target):
 
 @dataclass(frozen=True)
 class RadialDraw(Draw):
-    """R realisations of a :class:`Radial`; see :class:`bfc.types.Draw`. ``known["mean"]`` (R, 1):
-    the profile's mean, which the labels do not have."""
+    """R realisations of a :class:`Radial`; see :class:`bfc.types.Draw`."""
 
     target: Radial
     seeds: tuple[int, ...]
     revealed: dict[str, Tensor] = field(default_factory=dict)
+    """``mean`` (R, 1): the mean of the profile, which the labels do not have."""
 
     @property
     def variance(self) -> Tensor:
         return torch.full((len(self.seeds),), self.target.moments[1], dtype=torch.float64)
 
-    @property
-    def variance_error(self) -> Tensor:
-        return torch.zeros(len(self.seeds), dtype=torch.float64)
-
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        mean, d = self.revealed["mean"], self.target.d
-        keys, radius_keys = (
-            random.keys(self.seeds, f"{what}/{d}/{role}", mean.device)
-            for what in ("inputs", "radius")
-        )
+        mean = self.revealed["mean"]
+        d = self.target.d
         rows = rows.to(mean.device)
-        radius = self.target.radius_law.quantile(
-            random.uniform(radius_keys.unsqueeze(1), rows, torch.float64)
-        )
+        keys = random.keys(self.seeds, f"inputs/{d}/{role}", mean.device)
+        radius_keys = random.keys(self.seeds, f"radius/{d}/{role}", mean.device)
+        u = random.uniform(radius_keys.unsqueeze(1), rows, torch.float64)
+        radius = self.target.radius_law.quantile(u)
         return directions(keys, rows, d, mean.dtype) * radius.to(mean.dtype).unsqueeze(2)
 
     def labels(self, x: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
-"""An oscillating function of the inner product of two unit vectors, f*(x, x') = sin(2π m ⟨x, x'⟩)
-(Daniely, COLT 2017, with 2m = p³ on S^{p−1} × S^{p−1}; recalled): three layers of polynomial width
+"""An oscillating function of the inner product of two unit vectors, f*(x, x') = sin(2π m ⟨x, x'⟩).
+
+Daniely (COLT 2017, with 2m = p³ on S^{p−1} × S^{p−1}; recalled): three layers of polynomial width
 suffice, two layers with exponentially bounded weights need exponentially many neurons. It is the
-separation that needs no special radius law."""
+depth separation that needs no special radius law.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,21 @@ from bfc.targets.radial import directions
 from bfc.types import Draw, Target
 
 ANGLES = 1 << 20
-"""Nodes of the variance's quadrature."""
+"""Nodes of the quadrature of the variance."""
+MAX_QUADRATURE_FREQUENCY = 1e5
+"""Largest 2ω at which the variance is taken by quadrature."""
 
 
 @dataclass(frozen=True)
 class SphereProduct(Target):
-    """f*(x, x') = sin(2π frequency ⟨x, x'⟩) of the two halves of the input, each uniform on the
-    unit sphere of R^{d/2}. Mean zero; Var f* = (1 − E cos(4π frequency ⟨x, x'⟩)) / 2, where E cos(ω
-    u_1) = Γ(p/2) (2/ω)^{p/2−1} J_{p/2−1}(ω) on the sphere of R^p. Raises
-    :class:`bfc.errors.UserError` on bad values."""
+    """f*(x, x') = sin(2π frequency ⟨x, x'⟩) of the two halves of the input.
+
+    Each half is uniform on the unit sphere of R^{d/2}. Mean zero;
+    Var f* = (1 − E cos(4π frequency ⟨x, x'⟩)) / 2, where
+    E cos(ω u_1) = Γ(p/2) (2/ω)^{p/2−1} J_{p/2−1}(ω) on the sphere of R^p.
+
+    Raises :class:`bfc.errors.UserError` on bad values.
+    """
 
     identity_name: ClassVar[str] = "bfc.targets.sphere_product.SphereProduct"
     version: ClassVar[int] = 1
@@ -61,15 +69,19 @@ class SphereProduct(Target):
     @property
     def omega(self) -> float:
         """2π times the frequency."""
-        return 2 * math.pi * ((self.d / 2) ** 3 / 2 if self.frequency is None else self.frequency)
+        frequency = (self.d / 2) ** 3 / 2 if self.frequency is None else self.frequency
+        return 2 * math.pi * frequency
 
     @cached_property
     def variance(self) -> float:
-        """Var f* = E sin²(ω⟨x, x'⟩): by the midpoint rule in the angle, whose density is ∝
-        sin^{p−2}, up to 2ω = 10^5; beyond by the Bessel function, where its order is far below 2ω
-        and nothing underflows."""
-        p, twice = self.d / 2, 2 * self.omega
-        if twice > 1e5:
+        """Var f* = E sin²(ω⟨x, x'⟩).
+
+        Up to 2ω = 10^5 by the midpoint rule in the angle, whose density is ∝ sin^{p−2}; beyond by
+        the Bessel function, where its order is far below 2ω and nothing underflows.
+        """
+        p = self.d / 2
+        twice = 2 * self.omega
+        if twice > MAX_QUADRATURE_FREQUENCY:
             factor = math.exp(math.lgamma(p / 2) + (p / 2 - 1) * math.log(2 / twice))
             return (1 - factor * float(special.jv(p / 2 - 1, twice))) / 2
         angle = (np.arange(ANGLES) + 0.5) * (math.pi / ANGLES)
@@ -98,18 +110,15 @@ class SphereProductDraw(Draw):
     def variance(self) -> Tensor:
         return torch.full((len(self.seeds),), self.target.variance, dtype=torch.float64)
 
-    @property
-    def variance_error(self) -> Tensor:
-        return torch.zeros(len(self.seeds), dtype=torch.float64)
-
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        mean, d = self.revealed["mean"], self.target.d
+        mean = self.revealed["mean"]
+        d = self.target.d
         rows = rows.to(mean.device)
-        halves = [
-            random.keys(self.seeds, f"{half}/{d}/{role}", mean.device)
-            for half in ("inputs", "second")
-        ]
-        return torch.cat([directions(keys, rows, d // 2, mean.dtype) for keys in halves], 2)
+        halves = []
+        for stream in ("inputs", "second"):
+            keys = random.keys(self.seeds, f"{stream}/{d}/{role}", mean.device)
+            halves.append(directions(keys, rows, d // 2, mean.dtype))
+        return torch.cat(halves, 2)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         first, second = x.chunk(2, 2)

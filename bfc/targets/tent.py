@@ -1,7 +1,9 @@
-"""The k-fold tent map (Telgarsky, arXiv:1509.08101 and 1602.04485): m(t) = 2t below 1/2 and 2 − 2t
-above, composed k times, a sawtooth of 2^(k−1) teeth. k pairs of neurons in k layers compute it; few
-layers need exponentially many neurons in k. It is the plainest hierarchy: every level is the same
-map of the one below, and its difficulty is set by k alone."""
+"""The k-fold tent map (Telgarsky, arXiv:1509.08101 and 1602.04485).
+
+m(t) = 2t below 1/2 and 2 − 2t above, composed k times, is a sawtooth of 2^(k−1) teeth. k pairs of
+neurons in k layers compute it; few layers need exponentially many neurons in k. It is the plainest
+hierarchy: every level is the same map of the one below, and k alone sets how hard it is.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,20 @@ from bfc.types import Draw, Target
 
 @dataclass(frozen=True)
 class Tent(Target):
-    """f*(x) = m(m(... m(x_1))) − 1/2, ``folds`` times; x uniform on [0, 1]^d, of which x_1 alone
-    matters. m keeps the uniform law, so the mean is 1/2 and Var f* = 1/12 for every k. Raises
-    :class:`bfc.errors.UserError` on bad values."""
+    """f*(x) = m(m(... m(x_1))) − 1/2, ``folds`` times; x uniform on [0, 1]^d.
+
+    Only x_1 matters. m keeps the uniform law, so the mean is 1/2 and Var f* = 1/12 for every k.
+
+    Raises :class:`bfc.errors.UserError` on bad values.
+    """
 
     identity_name: ClassVar[str] = "bfc.targets.tent.Tent"
     version: ClassVar[int] = 1
 
     d: int = 1
+    """Input dimension."""
     folds: int = 3
+    """k, the number of compositions."""
 
     def __post_init__(self) -> None:
         require(1 <= self.d <= 1 << 20, "target.d", self.d, "an integer from 1 to 1048576")
@@ -69,10 +76,6 @@ class TentDraw(Draw):
     def variance(self) -> Tensor:
         return torch.full((len(self.seeds),), 1 / 12, dtype=torch.float64)
 
-    @property
-    def variance_error(self) -> Tensor:
-        return torch.zeros(len(self.seeds), dtype=torch.float64)
-
     def inputs(self, role: str, rows: Tensor) -> Tensor:
         mean, d = self.revealed["mean"], self.target.d
         keys = random.keys(self.seeds, f"inputs/{d}/{role}", mean.device).view(-1, 1, 1)
@@ -80,7 +83,8 @@ class TentDraw(Draw):
         return random.uniform(keys, index, mean.dtype)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
-        value, levels = x[:, :, :1], {}
+        value = x[:, :, :1]
+        levels = {}
         for level in self.target.levels:
             value = 1 - (2 * value - 1).abs()
             levels[level] = value

@@ -1,30 +1,39 @@
-"""The base of everything laid over a target (:class:`bfc.types.TargetWrapper`): a task changes the
-labels a method sees and the error it is judged by, a representation changes the inputs. A wrapped
-target answers every question it does not answer itself with the inner one's answer, so that any
-lens composes with any target and with the other lens."""
+"""The base of everything laid over a target (:class:`bfc.types.TargetWrapper`).
+
+A task changes the labels that a method sees and the error that it is judged by, a representation
+changes the inputs. A wrapped target delegates what it does not define to the target inside, so that
+every wrapper composes with every target and with other wrappers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, Self, TypeVar, cast
 
 import torch
 
 from bfc.types import Draw, Target
 
+W = TypeVar("W")
+"""The class of a wrapper."""
+
 
 @dataclass(frozen=True)
-class Wrapped:
-    """A target seen through a lens; what is not defined here is the inner target's."""
+class Wrapped(Generic[W]):
+    """A target seen through a wrapper; what is not defined here is the inner target's."""
 
     target: Target
-    lens: Any
+    wrapper: W
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(object.__getattribute__(self, "target"), name)
+
+    def as_target(self) -> Target:
+        """This object for a type checker, which does not see delegated attributes."""
+        return cast(Target, self)
 
     def draw(
         self,
@@ -32,21 +41,29 @@ class Wrapped:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Draw:
+        """One realisation per seed, seen through the wrapper; every subclass defines it."""
         raise TypeError(f"{type(self).__name__}: must define draw")
 
 
 @dataclass(frozen=True)
-class WrappedDraw:
-    """A draw seen through a lens; a subclass adds per-seed tensors (R first) and selects them in
-    :meth:`select`."""
+class WrappedDraw(Generic[W]):
+    """A draw seen through a wrapper; what is not defined here is the inner draw's.
+
+    A subclass adds tensors (R first) and selects them in :meth:`select`.
+    """
 
     inner: Draw
-    lens: Any
+    wrapper: W
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(object.__getattribute__(self, "inner"), name)
 
-    def select(self, index: Sequence[int]) -> WrappedDraw:
+    def as_draw(self) -> Draw:
+        """This object for a type checker, which does not see delegated attributes."""
+        return cast(Draw, self)
+
+    def select(self, index: Sequence[int]) -> Self:
+        """The draw of a subset (or repetition) of the replicas."""
         return replace(self, inner=self.inner.select(index))

@@ -1,0 +1,74 @@
+"""Realisations of a composition of quadratics: weights and normalising constants per seed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from bfc.targets.inputs import Inputs
+from bfc.targets.level_expansion import StackedRows, index_rows
+from bfc.targets.level_moments import LevelMoments
+from bfc.types import Draw, Target
+
+
+@dataclass(frozen=True)
+class QuadraticDraw(Draw):
+    """R realisations of a composition of quadratics; see :class:`bfc.types.Draw`."""
+
+    target: Target
+    seeds: tuple[int, ...]
+    law: Inputs
+    moments: LevelMoments
+    weights: StackedRows
+    """Rescaled rows."""
+    unit_sd: dict[int, Tensor]
+    """Standard deviation of z_l^2 per unit, (R, k_l)."""
+    revealed: dict[str, Tensor]
+    """``scale``: alpha_l / c_l, (R, L-1)."""
+
+    @property
+    def scale(self) -> Tensor:
+        """alpha_l / c_l, (R, L-1)."""
+        return self.revealed["scale"]
+
+    @property
+    def variance(self) -> Tensor:
+        return self.moments.variance
+
+    @property
+    def variance_error(self) -> Tensor:
+        return self.moments.variance_error
+
+    def inputs(self, role: str, rows: Tensor) -> Tensor:
+        return self.law.rows(role, rows)
+
+    def features(self, x: Tensor) -> dict[int, Tensor]:
+        u = {0: x, 1: (x * x - 1) * 0.5**0.5}
+        z: dict[int, Tensor] = {}
+        for level, parts in self.weights.items():
+            products = [torch.bmm(u[source], w.mT) for source, w in parts.items()]
+            z[level] = functools.reduce(torch.add, products)
+            u[level] = (z[level] ** 2 - 1) / self.unit_sd[level].unsqueeze(1)
+        return z
+
+    def labels(self, x: Tensor) -> Tensor:
+        y = torch.zeros(x.shape[:2], dtype=x.dtype, device=x.device)
+        for i, z in enumerate(self.features(x).values()):
+            y += self.scale[:, i : i + 1] * ((z * z).sum(-1) - z.shape[-1])
+        return y
+
+    def select(self, index: Sequence[int]) -> QuadraticDraw:
+        i = torch.as_tensor(index, device=self.scale.device)
+        return replace(
+            self,
+            seeds=tuple(self.seeds[position] for position in index),
+            moments=self.moments.select(index),
+            law=self.law.select(index),
+            weights=index_rows(self.weights, i),
+            unit_sd={level: sd[i] for level, sd in self.unit_sd.items()},
+            revealed={"scale": self.scale[i]},
+        )
