@@ -15,10 +15,10 @@ from sklearn.linear_model import lars_path
 from bfc import cli
 from bfc.bounds.two_layer import (
     Certificate,
-    certificates,
-    error_floor,
-    norm_needed,
-    problem,
+    bound_error,
+    bound_norm,
+    build_problem,
+    certify_norms,
     ridge_averages,
 )
 from bfc.errors import UserError
@@ -27,7 +27,7 @@ from bfc.targets.radius_laws import sphere_constant
 
 
 def hinge(d: int, radii: int = 120, **changes):
-    return problem(Radial(d=d, law="limit"), radii, 800, **changes)
+    return build_problem(Radial(d=d, law="limit"), radii, 800, **changes)
 
 
 @pytest.mark.parametrize("d", [2, 3, 5, 40, 1024])
@@ -89,7 +89,7 @@ def test_the_rotation_average_of_a_network_is_a_combination_of_the_atoms_with_it
 @pytest.mark.parametrize("eps", [0.3, 0.1, 0.02])
 def test_both_sides_agree_with_lars(d, eps):
     p = hinge(d)
-    floor = norm_needed(p, eps)
+    floor = bound_norm(p, eps)
     _, _, path = lars_path(p.atoms[:, :: len(p.b) // 100], p.y, method="lasso")
     between = np.linspace(
         0, path.shape[1] - 1, 100 * path.shape[1]
@@ -106,22 +106,22 @@ def test_both_sides_agree_with_lars(d, eps):
 
 @pytest.mark.parametrize("eps", [1e-3, 1e-4])
 def test_the_gap_is_small_where_the_norm_explodes(eps):
-    floor = norm_needed(hinge(16), eps)
+    floor = bound_norm(hinge(16), eps)
     assert floor.lower > {1e-3: 20, 1e-4: 500}[eps] and 0 <= floor.gap < 0.02
 
 
 def test_a_certificate_is_checked_on_enough_offsets():
     """A grid four times finer takes away less than half a percent."""
-    coarse, fine = (problem(Radial(d=16, law="limit"), 120, checks) for checks in (800, 3200))
+    coarse, fine = (build_problem(Radial(d=16, law="limit"), 120, checks) for checks in (800, 3200))
     for eps in (0.1, 0.01, 0.001):
-        a, b = (norm_needed(p, eps) for p in (coarse, fine))
+        a, b = (bound_norm(p, eps) for p in (coarse, fine))
         assert b.upper >= 0.995 * a.lower and b.lower <= 1.005 * a.upper
 
 
 def test_it_grows_with_the_accuracy_and_saturates_in_d():
     problems = {d: hinge(2, limit=True) if d == 0 else hinge(d) for d in (2, 8, 64, 0)}
     rows = {
-        (d, eps): norm_needed(p, eps).lower
+        (d, eps): bound_norm(p, eps).lower
         for d, p in problems.items()
         for eps in (0.1, 0.01, 0.001)
     }
@@ -139,7 +139,7 @@ def test_no_network_is_below_the_floor_of_its_norm():
     certificate is about."""
     d = 8
     p = hinge(d)
-    found = certificates(p, (0.5, 0.1, 0.01, 0.001))
+    found = certify_norms(p, (0.5, 0.1, 0.01, 0.001))
     for seed in range(20):
         w, b, a, _ = network(d, seed)
         norms = np.linalg.norm(w, axis=1)
@@ -150,17 +150,17 @@ def test_no_network_is_below_the_floor_of_its_norm():
         average -= average.mean()
         best = float(average @ p.y / (average @ average))
         error = ((p.y - best * average) ** 2).sum() / p.total
-        assert error >= error_floor(abs(best) * norm, found) - 1e-12
+        assert error >= bound_error(abs(best) * norm, found) - 1e-12
     _, _, path = lars_path(p.atoms[:, ::8], p.y, method="lasso", max_iter=30)
     for coefficients in path.T:
         error = ((p.y - p.atoms[:, ::8] @ coefficients) ** 2).sum() / p.total
-        assert error >= error_floor(float(np.abs(coefficients).sum()), found) - 1e-12
-    assert error_floor(0.0, found) > 0.5 and error_floor(1e9, found) == 0.0
+        assert error >= bound_error(float(np.abs(coefficients).sum()), found) - 1e-12
+    assert bound_error(0.0, found) > 0.5 and bound_error(1e9, found) == 0.0
 
 
 def test_any_direction_is_a_certificate():
     p = hinge(8)
-    truth = norm_needed(p, 0.05).upper
+    truth = bound_norm(p, 0.05).upper
     for seed in range(20):
         rho = p.y + 0.1 * np.random.default_rng(seed).normal(size=len(p.y))
         rho -= rho.mean()
@@ -174,7 +174,7 @@ def test_any_direction_is_a_certificate():
 
 
 def test_it_is_deterministic():
-    assert norm_needed(hinge(16), 0.003) == norm_needed(hinge(16), 0.003)
+    assert bound_norm(hinge(16), 0.003) == bound_norm(hinge(16), 0.003)
 
 
 def test_a_trained_network_lies_above_its_floor(build):
@@ -192,21 +192,21 @@ def test_a_trained_network_lies_above_its_floor(build):
         probe=build("probe", "radial", rows=512),
         test=4096,
     )
-    found = certificates(problem(target, 120, 800), (0.3, 0.1, 0.03, 0.01))
+    found = certify_norms(build_problem(target, 120, 800), (0.3, 0.1, 0.03, 0.01))
     for record in train(recipe, [Training(0, seed) for seed in range(3)]):
-        floor = error_floor(record["all/norm"], found)
+        floor = bound_error(record["all/norm"], found)
         assert record["risk"] > floor and record["all/norm"] > 0.5
 
 
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: norm_needed(hinge(4), 0.0), "eps=0.0: must be a number between 0 and 1"),
-        (lambda: norm_needed(hinge(4), 1.0), "eps=1.0"),
-        (lambda: problem(Radial(d=4), 3, 800), "radii=3"),
-        (lambda: problem(Radial(d=4), 100, 10), "checks=10"),
+        (lambda: bound_norm(hinge(4), 0.0), "eps=0.0: must be a number between 0 and 1"),
+        (lambda: bound_norm(hinge(4), 1.0), "eps=1.0"),
+        (lambda: build_problem(Radial(d=4), 3, 800), "radii=3"),
+        (lambda: build_problem(Radial(d=4), 100, 10), "checks=10"),
         (
-            lambda: problem(Radial(d=4), limit=True),
+            lambda: build_problem(Radial(d=4), limit=True),
             "law=bessel: must be limit or uniform with d=inf",
         ),
     ],
@@ -237,7 +237,7 @@ def test_the_command_prints_and_writes_what_the_library_computes(tmp_path):
     assert done.exit_code == 0, done.output
     rows = (tmp_path / "floor.csv").read_text().splitlines()
     assert rows[0] == "d,eps,lower,upper,gap" and len(rows) == 5 and rows[3].startswith("inf,0.1,")
-    want = norm_needed(problem(Radial(d=4, law="limit"), 60, 300), 0.05)
+    want = bound_norm(build_problem(Radial(d=4, law="limit"), 60, 300), 0.05)
     assert (
         float(rows[2].split(",")[2]) == pytest.approx(want.lower, rel=1e-5)
         and f"{want.upper:.5g}" in done.output
@@ -247,8 +247,8 @@ def test_the_command_prints_and_writes_what_the_library_computes(tmp_path):
 def test_the_command_takes_every_law(tmp_path):
     """A shell, and another inner edge, which moves the kink to where the limit law has less mass."""
     small = ("--d", "8", "--eps", "0.1", "--radii", "60", "--checks", "300")
-    shell = norm_needed(problem(Radial(d=8, law="uniform", inner=0.7, outer=1.3), 60, 300), 0.1)
-    narrow = norm_needed(problem(Radial(d=8, law="limit", edge_ratio=3.0), 60, 300), 0.1)
+    shell = bound_norm(build_problem(Radial(d=8, law="uniform", inner=0.7, outer=1.3), 60, 300), 0.1)
+    narrow = bound_norm(build_problem(Radial(d=8, law="limit", edge_ratio=3.0), 60, 300), 0.1)
     for floor, options in (
         (shell, ("--law", "uniform", "--inner", "0.7", "--outer", "1.3")),
         (narrow, ("--edge-ratio", "3")),
@@ -282,6 +282,6 @@ def test_the_command_refuses_in_a_sentence(arguments, words):
 def test_quantiles_carry_the_law():
     """400 radii give the moments of the target to a percent."""
     target = Radial(d=16)
-    p = problem(target)
+    p = build_problem(target)
     assert p.total / len(p.y) == pytest.approx(target.moments[1], rel=0.01)
     assert isinstance(target.value(torch.zeros(1)), torch.Tensor)
