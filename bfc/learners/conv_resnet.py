@@ -1,7 +1,9 @@
-"""The residual network for CIFAR (He, Zhang, Ren & Sun, CVPR 2016, section 4.2), 6 n + 2 layers:
-the kind of network of the paper's evidence on images, of any depth (n = 18: 110 layers), with ReLU
-or quadratic units. A stack of replicas is one grouped convolution; every block is a level with a
-read-out of its own, so that layer-wise, BFC-k and joint schedules apply."""
+"""The residual network for CIFAR (He, Zhang, Ren & Sun, CVPR 2016, section 4.2), 6 n + 2 layers.
+
+It is the kind of network of the paper's evidence on images, of any depth (n = 18: 110 layers), with
+ReLU or quadratic units. A stack of replicas is one grouped convolution. Every block is a level with
+a read-out of its own, so that layer-wise, BFC-k and joint schedules apply.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bfc import random
 from bfc.errors import UserError, require
-from bfc.learners.resnet import BEFORE
+from bfc.learners import phase_start
+from bfc.learners.groups import check_chain, top_level
+from bfc.learners.initialiser import Initialiser
+from bfc.targets.capabilities import has_images
 from bfc.types import Draw, Learner, Params, Stage, Target
 
 EPS = 1e-5
@@ -23,11 +27,12 @@ EPS = 1e-5
 
 @dataclass(frozen=True)
 class ConvResNet(Learner):
-    """Stem h_1 = σ(BN(conv x)); block l: h_l = σ(short(h_{l-1}) + BN(conv φ(BN(conv h_{l-1})))), 3
-    x 3 convolutions, three stages of ``n`` blocks with ``widths`` channels, the second and third
-    begin with stride 2 and a shortcut that subsamples and pads channels with zeros. Output: c + a_l
-    · (mean of h_l over places), l the highest level present; (R, B, outputs), or (R, B) for one
-    output.
+    """A convolutional residual network that is read at the highest level present.
+
+    Stem h_1 = σ(BN(conv x)); block l: h_l = σ(short(h_{l-1}) + BN(conv φ(BN(conv h_{l-1})))), 3 x 3
+    convolutions, three stages of ``n`` blocks with ``widths`` channels; the second and third begin
+    with stride 2 and a shortcut that subsamples and pads channels with zeros. Output: c + a_l ·
+    (mean of h_l over places), (R, B, outputs), or (R, B) for one output.
 
     φ = σ = max(z, 0), or φ(z) = z² and σ the identity. BN normalises each channel by the batch in
     training and by unlabelled reference rows in evaluation, then scales and shifts. Levels 2 ... 3
@@ -50,17 +55,15 @@ class ConvResNet(Learner):
 
     def __post_init__(self) -> None:
         require(1 <= self.n <= 1024, "learner.n", self.n, "an integer from 1 to 1024")
-        require(
-            all(w >= 1 for w in self.widths) and list(self.widths) == sorted(self.widths),
-            "learner.widths",
-            list(self.widths),
-            "three integers >= 1 that do not fall",
-        )
+        widths = list(self.widths)
+        valid_widths = widths[0] >= 1 and widths == sorted(widths)
+        require(valid_widths, "learner.widths", widths, "three integers >= 1 that do not fall")
 
     def check(self, target: Target) -> None:
-        if not hasattr(target, "shape"):
+        if not has_images(target):
             raise UserError(
-                f"learner=conv_resnet: needs a target of images, not {type(target).__name__}; allowed: target=images"
+                "learner=conv_resnet: needs a target of images, not "
+                f"{type(target).__name__}; allowed: target=images"
             )
         if target.input_width != target.d:
             raise UserError(
@@ -71,62 +74,38 @@ class ConvResNet(Learner):
         return tuple(range(2, 3 * self.n + 2))
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
-        top = _top(present)
-        if absent := [level for level in range(2, top) if f"level{level}" not in present]:
-            raise UserError(
-                f"schedule: level{top} is trained before level{absent[0]}, which it reads"
-            )
+        check_chain(present)
 
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
-        own = {
-            level: (*_normalised(f"U{level}"), *_normalised(f"V{level}"), f"a{level}")
-            for level in self.levels(target)
-        }
-        own[2] = (*_normalised("stem"), *own[2])
-        return {"bias": ("bias",), **{f"level{level}": names for level, names in own.items()}}
+        groups: dict[str, tuple[str, ...]] = {"bias": ("bias",)}
+        for level in self.levels(target):
+            block = (*_layer_names(f"U{level}"), *_layer_names(f"V{level}"), f"a{level}")
+            groups[f"level{level}"] = (*_layer_names("stem"), *block) if level == 2 else block
+        return groups
 
     def _channels(self, level: int) -> tuple[int, int]:
         """Channels into and out of a block."""
         stage, place = divmod(level - 2, self.n)
         return self.widths[stage - 1 if place == 0 and stage else stage], self.widths[stage]
 
+    def _stride(self, level: int) -> int:
+        """2 for the first block of the second and third stage."""
+        return 2 if level > 2 and (level - 2) % self.n == 0 else 1
+
     def init_params(self, target: Target, draw: Draw) -> Params:
-        like = draw.encode(
-            draw.inputs("reference", torch.zeros(len(draw.seeds), 1, dtype=torch.int64))
-        )
-        cast = {"dtype": like.dtype, "device": like.device}
-        replicas, params = (
-            len(draw.seeds),
-            {"bias": torch.zeros(len(draw.seeds), target.outputs, **cast)},
-        )
-
-        def convolution(name: str, into: int, out: int) -> None:
-            params[name] = (2 / (9 * into)) ** 0.5 * random.normal(
-                draw.seeds, f"init/{name}", (out, into, 3, 3), **cast
-            )
-            params[f"{name}_scale"], params[f"{name}_shift"] = (
-                torch.ones(replicas, out, **cast),
-                torch.zeros(replicas, out, **cast),
-            )
-
-        convolution("stem", target.shape[0], self.widths[0])
+        assert has_images(target)
+        initial = Initialiser.like_inputs(draw)
+        params: Params = {"bias": initial.zeros(target.outputs)}
+        params |= _initial_layer(initial, "stem", target.shape[0], self.widths[0])
         for level in self.levels(target):
             into, out = self._channels(level)
-            convolution(f"U{level}", into, out)
-            convolution(f"V{level}", out, out)
-            params[f"a{level}"] = out**-0.5 * random.normal(
-                draw.seeds, f"init/a{level}", (out, target.outputs), **cast
-            )
-        return params | (
-            {f"{BEFORE}{name}": p.clone() for name, p in params.items()} if self.remember else {}
-        )
+            params |= _initial_layer(initial, f"U{level}", into, out)
+            params |= _initial_layer(initial, f"V{level}", out, out)
+            params[f"a{level}"] = out**-0.5 * initial.normal(f"a{level}", out, target.outputs)
+        return params | phase_start.remember(params) if self.remember else params
 
     def on_phase_start(self, params: Params, draw: Draw, stage: Stage) -> Params:
-        return {
-            name: params[name.removeprefix(BEFORE)].clone()
-            for name in params
-            if name.startswith(BEFORE)
-        }
+        return phase_start.renew(params)
 
     def _stream(
         self,
@@ -135,39 +114,22 @@ class ConvResNet(Learner):
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None,
     ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
-        """Level → h_l (B, R · channels, side, side), from 1 on; and the mean and variance of every
-        channel, name → (R, 2, channels)."""
-        relu, measured = self.activation == "relu", {}
-        channels = params["stem"].shape[2]
-        side = round((x.shape[2] // channels) ** 0.5)
-        images = x.view(*x.shape[:2], channels, side, side).transpose(0, 1).flatten(1, 2)
+        """The stream after every level, and the mean and variance of every channel.
 
-        def layer(name: str, h: Tensor, stride: int = 1) -> Tensor:
-            weight = params[name]
-            z = torch.nn.functional.conv2d(
-                h, weight.flatten(0, 1), stride=stride, padding=1, groups=len(weight)
-            )
-            if statistics is None:
-                variance, mean = torch.var_mean(z, (0, 2, 3), correction=0)
-                measured[name] = torch.stack(
-                    [mean.view(len(weight), -1), variance.view(len(weight), -1)], 1
-                )
-            else:
-                mean, variance = statistics[name].unbind(1)
-            scale = params[f"{name}_scale"].flatten() * (variance.flatten() + EPS).rsqrt()
-            shift = params[f"{name}_shift"].flatten() - mean.flatten() * scale
-            return z * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)
-
-        stem = layer("stem", images)
+        Level → h_l (B, R · channels, side, side), from 1 on; name of a layer → (R, 2, channels),
+        only where no statistics are given.
+        """
+        relu = self.activation == "relu"
+        layers = _Layers(params, statistics)
+        stem = layers.apply("stem", _as_images(x, params["stem"].shape[2]))
         h = {1: stem.relu() if relu else stem}
-        for level in range(2, _top(present) + 1):
-            into, out = self._channels(level)
-            stride = 2 if level > 2 and (level - 2) % self.n == 0 else 1
-            inner = layer(f"U{level}", h[level - 1], stride)
-            branch = layer(f"V{level}", inner.relu() if relu else inner.square())
-            total = branch + _shortcut(h[level - 1], len(x), into, out, stride)
+        for level in range(2, top_level(present) + 1):
+            stride = self._stride(level)
+            inner = layers.apply(f"U{level}", h[level - 1], stride)
+            branch = layers.apply(f"V{level}", inner.relu() if relu else inner.square())
+            total = branch + _shortcut(h[level - 1], len(x), *self._channels(level), stride)
             h[level] = total.relu() if relu else total
-        return h, measured
+        return h, layers.measured
 
     def hidden(
         self,
@@ -177,11 +139,8 @@ class ConvResNet(Learner):
         statistics: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Tensor]:
         """The representation after every block, averaged over places, level → (R, B, channels)."""
-        return {
-            level: _pooled(h, len(x))
-            for level, h in self._stream(params, x, present, statistics)[0].items()
-            if level > 1
-        }
+        stream, _ = self._stream(params, x, present, statistics)
+        return {level: _pool(h, len(x)) for level, h in stream.items() if level > 1}
 
     def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
         return self._stream(params, x, present, None)[1]
@@ -193,34 +152,71 @@ class ConvResNet(Learner):
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        out, top = params["bias"].unsqueeze(1), _top(present)
+        out, top = params["bias"].unsqueeze(1), top_level(present)
         if top == 1:
             out = out.expand(-1, x.shape[1], -1)
         else:
-            out = torch.baddbmm(
-                out,
-                _pooled(self._stream(params, x, present, statistics)[0][top], len(x)),
-                params[f"a{top}"],
-            )
+            stream, _ = self._stream(params, x, present, statistics)
+            out = torch.baddbmm(out, _pool(stream[top], len(x)), params[f"a{top}"])
         return out.squeeze(2) if out.shape[2] == 1 else out
 
 
-def _normalised(name: str) -> tuple[str, str, str]:
+class _Layers:
+    """Convolutions with batch normalisation, by the batch or by given statistics."""
+
+    def __init__(self, params: Params, statistics: Mapping[str, Tensor] | None) -> None:
+        self.params = params
+        self.statistics = statistics
+        self.measured: dict[str, Tensor] = {}
+        """Name → mean and variance of every channel over the batch, (R, 2, channels)."""
+
+    def apply(self, name: str, h: Tensor, stride: int = 1) -> Tensor:
+        """(B, R · channels in, side, side) → (B, R · channels out, side / stride, ...)."""
+        weight = self.params[name]
+        replicas = len(weight)
+        z = torch.nn.functional.conv2d(
+            h, weight.flatten(0, 1), stride=stride, padding=1, groups=replicas
+        )
+        if self.statistics is None:
+            variance, mean = torch.var_mean(z, (0, 2, 3), correction=0)
+            parts = [mean.view(replicas, -1), variance.view(replicas, -1)]
+            self.measured[name] = torch.stack(parts, 1)
+        else:
+            mean, variance = self.statistics[name].unbind(1)
+        scale = self.params[f"{name}_scale"].flatten() * (variance.flatten() + EPS).rsqrt()
+        shift = self.params[f"{name}_shift"].flatten() - mean.flatten() * scale
+        return z * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)
+
+
+def _layer_names(name: str) -> tuple[str, str, str]:
+    """Names of the parameters of a convolution with batch normalisation."""
     return name, f"{name}_scale", f"{name}_shift"
 
 
+def _initial_layer(initial: Initialiser, name: str, into: int, out: int) -> Params:
+    weight, scale, shift = _layer_names(name)
+    return {
+        weight: (2 / (9 * into)) ** 0.5 * initial.normal(name, out, into, 3, 3),
+        scale: initial.ones(out),
+        shift: initial.zeros(out),
+    }
+
+
+def _as_images(x: Tensor, channels: int) -> Tensor:
+    """Pixels (R, B, channels · side²) → (B, R · channels, side, side)."""
+    side = round((x.shape[2] // channels) ** 0.5)
+    return x.view(*x.shape[:2], channels, side, side).transpose(0, 1).flatten(1, 2)
+
+
 def _shortcut(h: Tensor, replicas: int, into: int, out: int, stride: int) -> Tensor:
+    """The stream as a block adds to it: subsampled, and padded with channels of zeros."""
     if stride == 1 and into == out:
         return h
     h = h[:, :, ::stride, ::stride]
-    padded = torch.nn.functional.pad(h.unflatten(1, (replicas, into)), (0, 0, 0, 0, 0, out - into))
-    return padded.flatten(1, 2)
+    channels = torch.unflatten(h, 1, (replicas, into))
+    return torch.nn.functional.pad(channels, (0, 0, 0, 0, 0, out - into)).flatten(1, 2)
 
 
-def _pooled(h: Tensor, replicas: int) -> Tensor:
-    return h.mean((2, 3)).unflatten(1, (replicas, -1)).transpose(0, 1)
-
-
-def _top(present: frozenset[str]) -> int:
-    """The highest level present; 1 if there is none."""
-    return max((int(name[5:]) for name in present if name.startswith("level")), default=1)
+def _pool(h: Tensor, replicas: int) -> Tensor:
+    """The mean over places, (B, R · channels, side, side) → (R, B, channels)."""
+    return torch.unflatten(h.mean((2, 3)), 1, (replicas, -1)).transpose(0, 1)

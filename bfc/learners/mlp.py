@@ -1,7 +1,10 @@
-"""The multilayer perceptron, the practical learner beside the theorists' ones: any depth and width,
-ReLU or quadratic units, every level with a read-out of its own so that joint, staged and layer-wise
-schedules mean the same as for the quadratic network. Its gradient is written by hand (a stack of
-small products is bound by the number of passes, of which autograd makes twice as many)."""
+"""The multilayer perceptron, the practical learner beside the theorists' ones.
+
+It has any depth and width, ReLU or quadratic units, and a read-out of its own at every level, so
+that joint, staged and layer-wise schedules mean the same as for the quadratic network. Its gradient
+is written by hand: a stack of small products is bound by the number of passes over memory, of which
+autograd makes twice as many.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,19 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bfc import random
-from bfc.errors import UserError, require
-from bfc.matmul import affine, product
+from bfc.errors import require
+from bfc.learners.groups import check_chain, top_level
+from bfc.learners.initialiser import Initialiser
+from bfc.matmul import affine, matmul
 from bfc.types import Draw, Learner, Params, Target
 
 
 @dataclass(frozen=True)
 class MLP(Learner):
-    """f(x) = c + a_l · h_l with h_l = σ(W_l h_{l-1} + b_l), h_1 = input_scale · x, levels l = 2 ...
-    H + 1 for H hidden layers; the read-out is that of the highest level present. σ is max(z, 0) or
-    z².
+    """A multilayer perceptron that is read at the highest level present.
+
+    f(x) = c + a_l · h_l with h_l = σ(W_l h_{l-1} + b_l), h_1 = input_scale · x, levels l = 2 ...
+    H + 1 for H hidden layers; σ is max(z, 0) or z².
 
     Groups: ``level2`` ... ``level{H+1}`` (W_l, b_l and the read-out a_l) and ``bias`` (c). Initial
     values, all independent: W ~ N(0, weight_sd² / fan_in), b_2 ~ N(0, bias_sd²), other b and c
@@ -45,58 +50,44 @@ class MLP(Learner):
     readout_sd: float = 1.0
 
     def __post_init__(self) -> None:
-        require(
-            len(self.widths) > 0 and all(m >= 1 for m in self.widths),
-            "learner.widths",
-            list(self.widths),
-            "a list of integers >= 1",
-        )
+        valid_widths = len(self.widths) > 0 and all(m >= 1 for m in self.widths)
+        require(valid_widths, "learner.widths", list(self.widths), "a list of integers >= 1")
         scale = self.input_scale
-        require(
-            scale == "sqrt_d" or 0 < scale < float("inf"),
-            "learner.input_scale",
-            scale,
-            "sqrt_d or a number > 0",
-        )
-        for name in ("weight_sd", "bias_sd", "readout_sd"):
-            value = getattr(self, name)
+        valid_scale = scale == "sqrt_d" or 0 < scale < float("inf")
+        require(valid_scale, "learner.input_scale", scale, "sqrt_d or a number > 0")
+        sizes = {
+            "weight_sd": self.weight_sd,
+            "bias_sd": self.bias_sd,
+            "readout_sd": self.readout_sd,
+        }
+        for name, value in sizes.items():
             require(0 <= value < float("inf"), f"learner.{name}", value, "a number >= 0")
         require(self.weight_sd > 0, "learner.weight_sd", self.weight_sd, "a number > 0")
 
     def check(self, target: Target) -> None:
-        """Every target and representation will do."""
+        """Accept every target and representation."""
 
     def levels(self, target: Target) -> tuple[int, ...]:
         return tuple(range(2, len(self.widths) + 2))
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
-        absent = [level for level in range(2, _top(present)) if f"level{level}" not in present]
-        if absent:
-            raise UserError(
-                f"schedule: level{_top(present)} is trained before level{absent[0]}, which it reads"
-            )
+        check_chain(present)
 
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
-        return {
-            "bias": ("bias",),
-            **{f"level{l}": (f"W{l}", f"b{l}", f"a{l}") for l in self.levels(target)},
-        }
+        levels = {f"level{l}": (f"W{l}", f"b{l}", f"a{l}") for l in self.levels(target)}
+        return {"bias": ("bias",), **levels}
 
     def init_params(self, target: Target, draw: Draw) -> Params:
-        like = draw.encode(
-            draw.inputs("reference", torch.zeros(len(draw.seeds), 1, dtype=torch.int64))
-        )
-        cast = {"dtype": like.dtype, "device": like.device}
-        params: Params = {"bias": torch.zeros(len(draw.seeds), 1, **cast)}
+        initial = Initialiser.like_inputs(draw)
+        params: Params = {"bias": initial.zeros(1)}
         fan_in = target.input_width
         for level, width in zip(self.levels(target), self.widths, strict=True):
-
-            def normal(name: str, shape: tuple[int, ...], sd: float) -> Tensor:
-                return sd * random.normal(draw.seeds, f"init/{name}", shape, **cast)
-
-            params[f"W{level}"] = normal(f"W{level}", (fan_in, width), self.weight_sd / fan_in**0.5)
-            params[f"b{level}"] = normal(f"b{level}", (width,), self.bias_sd if level == 2 else 0.0)
-            params[f"a{level}"] = normal(f"a{level}", (width,), self.readout_sd / width**0.5)
+            weight_sd = self.weight_sd / fan_in**0.5
+            bias_sd = self.bias_sd if level == 2 else 0.0
+            readout_sd = self.readout_sd / width**0.5
+            params[f"W{level}"] = weight_sd * initial.normal(f"W{level}", fan_in, width)
+            params[f"b{level}"] = bias_sd * initial.normal(f"b{level}", width)
+            params[f"a{level}"] = readout_sd * initial.normal(f"a{level}", width)
             fan_in = width
         return params
 
@@ -110,58 +101,62 @@ class MLP(Learner):
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        if (top := _top(present)) == 1:
-            return params["bias"].expand(-1, x.shape[1])
-        hidden = self._scaled(x)
+        top = top_level(present)
+        hidden = self._scale_inputs(x)
         for level in range(2, top + 1):
             z = affine(params[f"b{level}"].unsqueeze(1), hidden, params[f"W{level}"])
             hidden = z.relu() if self.activation == "relu" else z.square()
-        return (hidden * params[f"a{top}"].unsqueeze(1)).sum(2) + params["bias"]
+        return self._read_out(params, hidden, top)
 
     def vjp(
         self, params: Params, x: Tensor, present: frozenset[str], trained: frozenset[str]
     ) -> tuple[Tensor, Callable[[Tensor], Params]]:
-        top, relu = _top(present), self.activation == "relu"
-        hidden, z = [self._scaled(x)], []
+        top, relu = top_level(present), self.activation == "relu"
+        hidden, inner = [self._scale_inputs(x)], []
         for level in range(2, top + 1):
-            z.append(affine(params[f"b{level}"].unsqueeze(1), hidden[-1], params[f"W{level}"]))
-            hidden.append(z[-1].relu_() if relu else z[-1].square())
-        readout = params[f"a{top}"].unsqueeze(1) if top > 1 else None
-        out = (
-            params["bias"].expand(-1, x.shape[1])
-            if readout is None
-            else (hidden[-1] * readout).sum(2) + params["bias"]
-        )
-        lowest = min(
-            (level for level in range(2, top + 1) if f"W{level}" in trained), default=top + 1
-        )
+            z = affine(params[f"b{level}"].unsqueeze(1), hidden[-1], params[f"W{level}"])
+            hidden.append(z.relu_() if relu else z.square())
+            inner.append(z)
+        trained_levels = [level for level in range(2, top + 1) if f"W{level}" in trained]
+        lowest = min(trained_levels, default=top + 1)
 
         def back(slope: Tensor) -> Params:
             grads = {"bias": slope.sum(1, keepdim=True)}
-            if readout is None:
-                return grads
-            grads[f"a{top}"] = torch.bmm(slope.unsqueeze(1), hidden[-1]).squeeze(1)
-            above = slope.unsqueeze(2) * readout
-            for level in range(top, lowest - 1, -1):
-                inner = z[level - 2]
-                delta = (
-                    torch.ops.aten.threshold_backward(above, inner, 0)
-                    if relu
-                    else above.mul_(inner).mul_(2)
-                )
-                grads[f"W{level}"] = product(hidden[level - 2].mT, delta)
-                grads[f"b{level}"] = delta.sum(1)
-                if level > lowest:
-                    above = product(delta, params[f"W{level}"].mT)
+            if top > 1:
+                grads |= self._layer_gradients(params, hidden, inner, slope, lowest)
             return grads
 
-        return out, back
+        return self._read_out(params, hidden[-1], top), back
 
-    def _scaled(self, x: Tensor) -> Tensor:
+    def _layer_gradients(
+        self, params: Params, hidden: list[Tensor], inner: list[Tensor], slope: Tensor, lowest: int
+    ) -> Params:
+        """Gradients of the read-out at the top and of the layers down to ``lowest``.
+
+        ``hidden`` are the inputs and the outputs of every layer; ``inner`` what the units were
+        given, with ReLU overwritten by what they gave, which has the same signs.
+        """
+        top = len(inner) + 1
+        grads = {f"a{top}": torch.bmm(slope.unsqueeze(1), hidden[-1]).squeeze(1)}
+        above = slope.unsqueeze(2) * params[f"a{top}"].unsqueeze(1)
+        for level in range(top, lowest - 1, -1):
+            z = inner[level - 2]
+            if self.activation == "relu":
+                delta = torch.ops.aten.threshold_backward(above, z, 0)
+            else:
+                delta = above.mul_(z).mul_(2)
+            grads[f"W{level}"] = matmul(hidden[level - 2].mT, delta)
+            grads[f"b{level}"] = delta.sum(1)
+            if level > lowest:
+                above = matmul(delta, params[f"W{level}"].mT)
+        return grads
+
+    def _read_out(self, params: Params, hidden: Tensor, top: int) -> Tensor:
+        """Outputs (R, B) from the units (R, B, width) of the highest level."""
+        if top == 1:
+            return params["bias"].expand(-1, hidden.shape[1])
+        return (hidden * params[f"a{top}"].unsqueeze(1)).sum(2) + params["bias"]
+
+    def _scale_inputs(self, x: Tensor) -> Tensor:
         scale = x.shape[2] ** 0.5 if self.input_scale == "sqrt_d" else self.input_scale
         return x if scale == 1 else x * scale
-
-
-def _top(present: frozenset[str]) -> int:
-    """The highest level present; 1 if there is none."""
-    return max((int(name[5:]) for name in present if name.startswith("level")), default=1)

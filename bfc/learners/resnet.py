@@ -1,6 +1,7 @@
-"""Residual networks, the architecture of the paper's own experiments, in their plain form on
-vectors: h_l = h_{l-1} + V_l σ(W_l h_{l-1} + b_l). Any depth, ReLU or quadratic units, every block a
-level with a read-out of its own, so that all schedules apply; written once for stacks of replicas.
+"""Residual networks, the architecture of the paper's own experiments, in plain form on vectors.
+
+h_l = h_{l-1} + V_l σ(W_l h_{l-1} + b_l), of any depth, with ReLU or quadratic units. Every block is
+a level with a read-out of its own, so that all schedules apply.
 """
 
 from __future__ import annotations
@@ -12,21 +13,23 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bfc import random
-from bfc.errors import UserError, require
-from bfc.matmul import affine, product
+from bfc.errors import require
+from bfc.learners import phase_start
+from bfc.learners.groups import check_chain, top_level
+from bfc.learners.initialiser import Initialiser
+from bfc.matmul import affine, matmul
 from bfc.types import Draw, Learner, Params, Stage, Target
-
-BEFORE = "before_"
 
 
 @dataclass(frozen=True)
 class ResNet(Learner):
-    """f(x) = c + a_l · h_l, read at the highest level present, with h_1 = E x, h_l = h_{l-1} + V_l
-    (σ(W_l h_{l-1} + b_l) - mean) for levels l = 2 ... ``blocks`` + 1; σ is max(z, 0) or z².
+    """A residual network that is read at the highest level present.
 
-    The mean is that of the batch in training and of unlabelled reference rows in evaluation, with
-    quadratic units only: uncentred squares would feed a growing constant through every block.
+    f(x) = c + a_l · h_l with h_1 = E x, h_l = h_{l-1} + V_l (σ(W_l h_{l-1} + b_l) - mean) for
+    levels l = 2 ... ``blocks`` + 1; σ is max(z, 0) or z². The mean is that of the batch in training
+    and of unlabelled reference rows in evaluation, with quadratic units only: uncentred squares
+    would feed a growing constant through every block.
+
     Groups: ``level2`` ... (W, b, V and the read-out a of that level; level2 also E), ``bias`` (c).
     With several outputs (classes) a and c have one entry per output, and the output is (R, B,
     outputs). Initial values, independent: E, W ~ N(0, 1 / fan_in) (W before a ReLU He's 2 /
@@ -47,80 +50,56 @@ class ResNet(Learner):
     branch: float = 1.0
     """Initial size of all branches together, relative to the stream."""
     remember: bool = False
-    """Keep the parameters that the current phase began with (names with ``before_``), for
-    probe=feature_change."""
+    """Keep the parameters that the current phase began with, for probe=feature_change."""
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "width", "inner"):
-            require(
-                1 <= getattr(self, name) <= 1 << 16,
-                f"learner.{name}",
-                getattr(self, name),
-                "an integer from 1 to 65536",
-            )
+        sizes = {"blocks": self.blocks, "width": self.width, "inner": self.inner}
+        for name, value in sizes.items():
+            valid = 1 <= value <= 1 << 16
+            require(valid, f"learner.{name}", value, "an integer from 1 to 65536")
         require(0 < self.branch < float("inf"), "learner.branch", self.branch, "a number > 0")
 
     @property
-    def needs_reference(self) -> bool:
+    def needs_reference(self) -> bool:  # type: ignore[override]
+        """Only quadratic units are centred."""
         return self.activation == "quadratic"
 
     def check(self, target: Target) -> None:
-        """Every target and representation will do."""
+        """Accept every target and representation."""
 
     def levels(self, target: Target) -> tuple[int, ...]:
         return tuple(range(2, self.blocks + 2))
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
-        top = _top(present)
-        if absent := [level for level in range(2, top) if f"level{level}" not in present]:
-            raise UserError(
-                f"schedule: level{top} is trained before level{absent[0]}, which it reads"
-            )
+        check_chain(present)
 
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
-        first = {2: ("E",)}
-        return {
-            "bias": ("bias",),
-            **{
-                f"level{l}": (*first.get(l, ()), f"W{l}", f"b{l}", f"V{l}", f"a{l}")
-                for l in self.levels(target)
-            },
-        }
+        groups: dict[str, tuple[str, ...]] = {"bias": ("bias",)}
+        for l in self.levels(target):
+            names = (f"W{l}", f"b{l}", f"V{l}", f"a{l}")
+            groups[f"level{l}"] = ("E", *names) if l == 2 else names
+        return groups
 
     def init_params(self, target: Target, draw: Draw) -> Params:
-        like = draw.encode(
-            draw.inputs("reference", torch.zeros(len(draw.seeds), 1, dtype=torch.int64))
-        )
-        cast = {"dtype": like.dtype, "device": like.device}
-        outputs = target.outputs
+        initial = Initialiser.like_inputs(draw)
+        d, width, inner, outputs = target.input_width, self.width, self.inner, target.outputs
         gain = 2.0 if self.activation == "relu" else 1.0
+        branch = (self.branch / self.blocks) ** 2
 
-        def normal(name: str, fan_in: int, shape: tuple[int, ...], variance: float = 1.0) -> Tensor:
-            return (variance / fan_in) ** 0.5 * random.normal(
-                draw.seeds, f"init/{name}", shape, **cast
-            )
+        def normal(name: str, fan_in: int, out: int, variance: float = 1.0) -> Tensor:
+            sd: float = (variance / fan_in) ** 0.5
+            return sd * initial.normal(name, fan_in, out)
 
-        params: Params = {
-            "bias": torch.zeros(len(draw.seeds), outputs, **cast),
-            "E": normal("E", target.input_width, (target.input_width, self.width)),
-        }
+        params: Params = {"bias": initial.zeros(outputs), "E": normal("E", d, width)}
         for level in self.levels(target):
-            params[f"W{level}"] = normal(f"W{level}", self.width, (self.width, self.inner), gain)
-            params[f"b{level}"] = torch.zeros(len(draw.seeds), self.inner, **cast)
-            params[f"V{level}"] = normal(
-                f"V{level}", self.inner, (self.inner, self.width), (self.branch / self.blocks) ** 2
-            )
-            params[f"a{level}"] = normal(f"a{level}", self.width, (self.width, outputs))
-        return params | (
-            {f"{BEFORE}{name}": p.clone() for name, p in params.items()} if self.remember else {}
-        )
+            params[f"W{level}"] = normal(f"W{level}", width, inner, gain)
+            params[f"b{level}"] = initial.zeros(inner)
+            params[f"V{level}"] = normal(f"V{level}", inner, width, branch)
+            params[f"a{level}"] = normal(f"a{level}", width, outputs)
+        return params | phase_start.remember(params) if self.remember else params
 
     def on_phase_start(self, params: Params, draw: Draw, stage: Stage) -> Params:
-        return {
-            name: params[name.removeprefix(BEFORE)].clone()
-            for name in params
-            if name.startswith(BEFORE)
-        }
+        return phase_start.renew(params)
 
     def _stream(
         self,
@@ -129,17 +108,18 @@ class ResNet(Learner):
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None,
     ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
-        """Level → h_l (R, B, width), from 1 on; and the subtracted means, ``act l`` → (R, 1,
-        inner)."""
-        h, means = {1: product(x, params["E"])}, {}
-        for level in range(2, _top(present) + 1):
+        """The stream after every level, and the means that were subtracted.
+
+        Level → h_l (R, B, width), from 1 on; ``act<l>`` → (R, 1, inner).
+        """
+        h, means = {1: matmul(x, params["E"])}, {}
+        for level in range(2, top_level(present) + 1):
             act = affine(params[f"b{level}"].unsqueeze(1), h[level - 1], params[f"W{level}"])
             act = act.relu() if self.activation == "relu" else act.square()
             if self.needs_reference:
-                means[f"act{level}"] = (
-                    act.mean(1, keepdim=True) if statistics is None else statistics[f"act{level}"]
-                )
-                act = act - means[f"act{level}"]
+                name = f"act{level}"
+                means[name] = act.mean(1, keepdim=True) if statistics is None else statistics[name]
+                act = act - means[name]
             h[level] = affine(h[level - 1], act, params[f"V{level}"])
         return h, means
 
@@ -151,11 +131,8 @@ class ResNet(Learner):
         statistics: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Tensor]:
         """The representation after every block, level → (R, B, width)."""
-        return {
-            level: h
-            for level, h in self._stream(params, x, present, statistics)[0].items()
-            if level > 1
-        }
+        stream, _ = self._stream(params, x, present, statistics)
+        return {level: h for level, h in stream.items() if level > 1}
 
     def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
         return self._stream(params, x, present, None)[1]
@@ -167,16 +144,10 @@ class ResNet(Learner):
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        out, top = params["bias"].unsqueeze(1), _top(present)
+        out, top = params["bias"].unsqueeze(1), top_level(present)
         if top == 1:
             out = out.expand(-1, x.shape[1], -1)
         else:
-            out = torch.baddbmm(
-                out, self._stream(params, x, present, statistics)[0][top], params[f"a{top}"]
-            )
+            stream, _ = self._stream(params, x, present, statistics)
+            out = torch.baddbmm(out, stream[top], params[f"a{top}"])
         return out.squeeze(2) if out.shape[2] == 1 else out
-
-
-def _top(present: frozenset[str]) -> int:
-    """The highest level present; 1 if there is none."""
-    return max((int(name[5:]) for name in present if name.startswith("level")), default=1)

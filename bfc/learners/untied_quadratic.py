@@ -1,33 +1,53 @@
 """The paper's own learner (Allen-Zhu & Li, arXiv:2001.04413, section 3; recalled, not checked
-against the text): every level has a wide part W that fits the label and a narrow part K that
-carries its features upwards, tied to each other only by regularisers (distillation). It exists
-beside the tied network because Algorithm 1 is stated for it; what is gained by being untied is a
-thing to measure."""
+against the text).
+
+Every level has a wide part W that fits the label and a narrow part K that carries its features
+upwards, tied to each other only by regularisers (distillation). It exists beside the tied network
+because Algorithm 1 is stated for it; what is gained by being untied is a thing to measure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from bfc import random
 from bfc.errors import require
-from bfc.learners.quadratic_densenet import Features, Products, QuadraticDenseNet
+from bfc.learners.capabilities import Features
+from bfc.learners.distillation import REGULARISERS, init_distill, regulariser
+from bfc.learners.groups import present_levels
+from bfc.learners.initialiser import Initialiser
+from bfc.learners.products import differentiable_products
+from bfc.learners.quadratic_densenet import QuadraticDenseNet, as_composition
 from bfc.types import Draw, Learner, Params, Stage, Target
 
-DISTILL = ("distill_cross", "distill_previous", "distill_all")
-"""lambda_3, lambda_4 and lambda_5 of the paper; lambda_6 is ``decay``."""
+
+class Level(NamedTuple):
+    """What a level computes of a batch."""
+
+    z: Tensor
+    """Wide pre-activation, (R, m, B)."""
+    fit: Tensor
+    """F_l, (R, m, B)."""
+    mean: Tensor
+    """The mean subtracted from F_l, (R, m, 1)."""
+    s: Tensor | None
+    """S_l, (R, p, B), where a level above reads it."""
+    centre: Tensor | None
+    """The mean of σ(R_l S_l), (R, p(p+1)/2, 1), where a level above reads it."""
 
 
 @dataclass(frozen=True)
 class UntiedQuadratic(QuadraticDenseNet):
-    """g(x) = bias + sum_l scale_l (Sum(F_l) - mean) with F_l = σ(W_l v_l) of width ``wide`` and v_l
-    the inputs of level l: x and (x² - 1)/sqrt 2 themselves, and of a level j >= 2 below it σ(R_j
-    S_j) - mean, where S_j = K_j v_j (p_j features) and R_j is fixed and random with unit rows, p_j
-    (p_j + 1) / 2 of them, so that σ(R_j S_j) spans all products of S_j.
+    """g(x) = bias + sum_l scale_l (Sum(F_l) - mean) with F_l = σ(W_l v_l) of width ``wide``.
+
+    v_l are the inputs of level l: x and (x² - 1)/sqrt 2 themselves, and of a level j >= 2 below it
+    σ(R_j S_j) - mean, where S_j = K_j v_j (p_j features) and R_j is fixed and random with unit
+    rows, p_j (p_j + 1) / 2 of them, so that σ(R_j S_j) spans all products of S_j.
 
     ``W l _ j`` and ``K l _ j`` are the blocks of W_l and K_l that read source j; both belong to
     group ``level l``. K_l is zero until a phase needs it, that is until a level above l is there or
@@ -55,87 +75,69 @@ class UntiedQuadratic(QuadraticDenseNet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(
-            self.wide >= max(self.widths or (1,)),
-            "learner.wide",
-            self.wide,
-            "an integer >= learner.widths",
-        )
-        require(
-            self.truncate is None or 0 < self.truncate < float("inf"),
-            "learner.truncate",
-            self.truncate,
-            "null or a number > 0",
-        )
+        valid_wide = self.wide >= max(self.widths or (1,))
+        require(valid_wide, "learner.wide", self.wide, "an integer >= learner.widths")
+        valid_bound = self.truncate is None or 0 < self.truncate < float("inf")
+        require(valid_bound, "learner.truncate", self.truncate, "null or a number > 0")
 
     def check(self, target: Target) -> None:
         super().check(target)
         widest = max(self._width(target, level) for level in target.levels)
-        require(
-            self.wide >= widest,
-            "learner.wide",
-            self.wide,
-            f"an integer >= {widest}, the widest narrow part",
-        )
+        allowed = f"an integer >= {widest}, the widest narrow part"
+        require(self.wide >= widest, "learner.wide", self.wide, allowed)
 
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
-        wide = {
-            f"level{level}": tuple(f"W{level}_{j}" for j in target.below(level))
-            for level in target.levels
-        }
-        return {
-            name: (*names, *wide.get(name, ())) for name, names in super().groups(target).items()
-        }
+        composition = as_composition(target)
+        groups = super().groups(target)
+        for level in target.levels:
+            wide = [f"W{level}_{j}" for j in composition.below(level)]
+            groups[f"level{level}"] = (*groups[f"level{level}"], *wide)
+        return groups
 
     def penalties(self, target: Target) -> tuple[str, ...]:
-        return tuple(f"{name}{level}" for level in target.levels for name in (*DISTILL, "decay"))
+        kinds = (*REGULARISERS, "decay")
+        return tuple(f"{kind}{level}" for level in target.levels for kind in kinds)
 
     def init_params(self, target: Target, draw: Draw) -> Params:
-        first = next(iter(draw.revealed.values()))
-        cast = {"dtype": first.dtype, "device": first.device}
-        params: Params = {"bias": torch.zeros(len(draw.seeds), 1, **cast)}
+        composition = as_composition(target)
+        initial = Initialiser.like(draw, next(iter(draw.revealed.values())))
+        params: Params = {"bias": initial.zeros(1)}
         for i, level in enumerate(target.levels):
             p = self._width(target, level)
-            for j in target.below(level):
-                fan_in = self._fan_in(target, j)
-                w = random.normal(draw.seeds, f"init/W{level}_{j}", (self.wide, fan_in), **cast)
-                params[f"W{level}_{j}"] = w * (self.init / fan_in**0.5)
-                params[f"K{level}_{j}"] = torch.zeros(len(draw.seeds), p, fan_in, **cast)
-            known = draw.revealed["scale"][:, i : i + 1]
-            params[f"scale{level}"] = (
-                known.clone()
-                if self.alpha == "known"
-                else torch.full_like(known, (2 * self.wide) ** -0.5)
-            )
-            params[f"Q{level}"] = self._fixed(params, level)
-            spread = random.normal(draw.seeds, f"init/R{level}", (p * (p + 1) // 2, p), **cast)
+            for j in composition.below(level):
+                name, fan_in = f"W{level}_{j}", self._fan_in(target, j)
+                w = initial.normal(name, self.wide, fan_in)
+                params[name] = w * (self.init / fan_in**0.5)
+                params[f"K{level}_{j}"] = initial.zeros(p, fan_in)
+            params[f"scale{level}"] = self._initial_scale(draw, i, self.wide)
+            params[f"Q{level}"] = self._fixed_readout(params, level)
+            spread = initial.normal(f"R{level}", p * (p + 1) // 2, p)
             params[f"R{level}"] = spread / spread.norm(dim=2, keepdim=True)
         return params
 
-    def _fixed(self, params: Params, level: int) -> Tensor:
+    def _fixed_readout(self, params: Params, level: int) -> Tensor:
         return params[f"scale{level}"].expand(-1, self.wide).contiguous()
 
     def on_phase_start(self, params: Params, draw: Draw, stage: Stage) -> Params:
         """InitDistill of the narrow parts that this stage is the first to need."""
-        needed = _read(params, stage.present) | {
-            int(name.removeprefix(kind))
-            for name, weight in stage.penalties.items()
-            if weight > 0
-            for kind in DISTILL
-            if name.startswith(kind)
-        }
         new = super().on_phase_start(params, draw, stage)
-        for level in (level for level in needed if f"level{level}" in stage.present):
-            narrow, wide = _blocks(params, "K", level), _blocks(params, "W", level)
-            empty = torch.stack([k.flatten(1).abs().amax(1) for k in narrow.values()]).amax(0) == 0
-            if bool(empty.any()):
-                start = init_distill(
-                    list(wide.values()), next(iter(narrow.values())).shape[1], self.distill
-                )
-                new |= {
-                    f"K{level}_{j}": torch.where(empty.view(-1, 1, 1), s, k)
-                    for (j, k), s in zip(narrow.items(), start, strict=True)
-                }
+        for level in _read_levels(params, stage.present) | _distilled_levels(stage.penalties):
+            if f"level{level}" in stage.present:
+                new |= self._fill_narrow(params, level)
+        return new
+
+    def _fill_narrow(self, params: Params, level: int) -> Params:
+        """K_l by InitDistill in the replicas where it is zero; nothing where it is zero in none."""
+        narrow, wide = blocks(params, "K", level), blocks(params, "W", level)
+        largest = torch.stack([k.flatten(1).abs().amax(1) for k in narrow.values()]).amax(0)
+        empty = largest == 0
+        if not bool(empty.any()):
+            return {}
+        p = next(iter(narrow.values())).shape[1]
+        start = init_distill(list(wide.values()), p, self.distill)
+        new = {}
+        for (j, k), initial in zip(narrow.items(), start, strict=True):
+            new[f"K{level}_{j}"] = torch.where(empty.view(-1, 1, 1), initial, k)
         return new
 
     def penalty(
@@ -143,17 +145,13 @@ class UntiedQuadratic(QuadraticDenseNet):
     ) -> Tensor | None:
         total = None
         for name, weight in weights.items():
-            kind = name.rstrip("0123456789")
-            level = int(name[len(kind) :])
+            kind, level = split_penalty(name)
             if weight > 0 and f"level{level}" in present:
-                part = weight * _regulariser(
-                    kind, *(list(_blocks(params, letter, level).values()) for letter in "KW")
-                )
+                narrow = list(blocks(params, "K", level).values())
+                wide = list(blocks(params, "W", level).values())
+                part = weight * regulariser(kind, narrow, wide)
                 total = part if total is None else total + part
         return total
-
-    def _square(self, z: Tensor) -> Tensor:
-        return truncated_square(z, self.truncate)
 
     def _levels(
         self,
@@ -161,25 +159,22 @@ class UntiedQuadratic(QuadraticDenseNet):
         x: Tensor,
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None,
-    ) -> dict[int, tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]]:
-        """Level → (wide pre-activation (R, m, B), F_l, its subtracted mean (R, m, 1), S_l or None,
-        mean of σ(R_l S_l) or None)."""
+    ) -> dict[int, Level]:
         sources: dict[int, Tensor] = {0: x.mT, 1: (x.mT.square() - 1) * 0.5**0.5}
-        levels: dict[int, tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]] = {}
-        read = _read(params, present)
-        for level in sorted(int(name[5:]) for name in present if name.startswith("level")):
-            z = _apply(_blocks(params, "W", level), sources)
-            fit = self._square(z)
+        levels: dict[int, Level] = {}
+        read = _read_levels(params, present)
+        for level in present_levels(present):
+            z = _apply(blocks(params, "W", level), sources)
+            fit = truncated_square(z, self.truncate)
             mean = fit.mean(2, keepdim=True) if statistics is None else statistics[f"wide{level}"]
             s = centre = None
             if level in read:
-                s = _apply(_blocks(params, "K", level), sources)
-                phi = self._square(torch.bmm(params[f"R{level}"], s))
-                centre = (
-                    phi.mean(2, keepdim=True) if statistics is None else statistics[f"phi{level}"]
-                )
+                s = _apply(blocks(params, "K", level), sources)
+                phi = truncated_square(torch.bmm(params[f"R{level}"], s), self.truncate)
+                name = f"phi{level}"
+                centre = phi.mean(2, keepdim=True) if statistics is None else statistics[name]
                 sources[level] = phi - centre
-            levels[level] = (z, fit, mean, s, centre)
+            levels[level] = Level(z, fit, mean, s, centre)
         return levels
 
     def features(
@@ -189,24 +184,28 @@ class UntiedQuadratic(QuadraticDenseNet):
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Features]:
-        """As in the tied network: S_l where a level above reads it, else the wide pre-activations,
-        with all their products."""
-        found = {}
-        for level, (z, _, _, s, _) in self._levels(params, x, present, statistics).items():
-            s = z if s is None else s
-            phi = Products.apply(s)
+        """As in the tied network, with all products of the features.
+
+        The features are S_l where a level above reads it, else the wide pre-activations.
+        """
+        features = {}
+        for number, level in self._levels(params, x, present, statistics).items():
+            s = level.z if level.s is None else level.s
+            phi = differentiable_products(s)
             mean = phi.mean(2, keepdim=True)
-            found[level] = (s, phi - mean, mean)
-        return found
+            features[number] = (s, phi - mean, mean)
+        return features
 
     def rows(self, params: Params, level: int, present: frozenset[str]) -> dict[int, Tensor]:
-        return _blocks(params, "K" if level in _read(params, present) else "W", level)
+        return blocks(params, "K" if level in _read_levels(params, present) else "W", level)
 
     def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
         levels = self._levels(params, x, present, None)
-        return {f"wide{level}": parts[2] for level, parts in levels.items()} | {
-            f"phi{level}": parts[4] for level, parts in levels.items() if parts[4] is not None
-        }
+        means = {f"wide{number}": level.mean for number, level in levels.items()}
+        for number, level in levels.items():
+            if level.centre is not None:
+                means[f"phi{number}"] = level.centre
+        return means
 
     def forward(
         self,
@@ -216,86 +215,60 @@ class UntiedQuadratic(QuadraticDenseNet):
         statistics: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         out = params["bias"].expand(-1, x.shape[1])
-        for level, (_, fit, mean, _, _) in self._levels(params, x, present, statistics).items():
-            if f"readout{level}" in present:
-                out = out + ((fit - mean) * params[f"Q{level}"].unsqueeze(2)).sum(1)
+        for number, level in self._levels(params, x, present, statistics).items():
+            fit, mean = level.fit, level.mean
+            if f"readout{number}" in present:
+                out = out + ((fit - mean) * params[f"Q{number}"].unsqueeze(2)).sum(1)
             else:
-                out = out + params[f"scale{level}"] * (fit.sum(1) - mean.sum(1))
+                out = out + params[f"scale{number}"] * (fit.sum(1) - mean.sum(1))
         return out
 
 
 def truncated_square(z: Tensor, bound: float | None) -> Tensor:
-    """z² up to |z| = B, then 2 B² - (2 B - |z|)² up to |z| = 2 B and constant beyond; once
-    continuously differentiable. None: z²."""
+    """z² up to |z| = B, then 2 B² - (2 B - |z|)² up to |z| = 2 B and constant beyond.
+
+    Once continuously differentiable. None: z².
+    """
     if bound is None:
         return z.square()
     size = z.abs()
-    return torch.where(
-        size <= bound, z.square(), 2 * bound**2 - (2 * bound - size).clamp(min=0).square()
-    )
+    beyond = 2 * bound**2 - (2 * bound - size).clamp(min=0).square()
+    return torch.where(size <= bound, z.square(), beyond)
 
 
-def init_distill(wide: list[Tensor], p: int, of: str) -> list[Tensor]:
-    """K_l of p rows from the blocks (R, m, C_j) of W_l, the highest source first. ``whole``: K'K is
-    the best rank-p approximation of W'W, from the top singular vectors of W. ``cross``: K_prev'
-    K_rest is the best rank-p approximation of W_prev' W_rest, split evenly (the paper's, recalled);
-    a level with one block has no cross part and takes the whole. Rows beyond the rank are zero."""
-    sizes = [w.shape[2] for w in wide]
-    if of == "whole" or len(wide) == 1:
-        _, singular, right = torch.linalg.svd(torch.cat(wide, 2), full_matrices=False)
-        parts = right, singular.unsqueeze(2)
-    else:
-        left, singular, right = torch.linalg.svd(
-            wide[0].mT @ torch.cat(wide[1:], 2), full_matrices=False
-        )
-        parts = torch.cat([left.mT, right], 2), singular.sqrt().unsqueeze(2)
-    rows = (parts[0] * parts[1])[:, : min(p, wide[0].shape[1])]
-    sign = rows.gather(2, rows.abs().argmax(2, keepdim=True)).sign()
-    rows = torch.nn.functional.pad(rows * sign, (0, 0, 0, p - rows.shape[1]))
-    return [part.contiguous() for part in rows.split(sizes, 2)]
+def split_penalty(name: str) -> tuple[str, int]:
+    """Kind and level of a regulariser: ``distill_all3`` → (distill_all, 3)."""
+    kind = name.rstrip("0123456789")
+    return kind, int(name.removeprefix(kind))
 
 
-def _blocks(params: Params, letter: str, level: int) -> dict[int, Tensor]:
-    """Source → block of W_l or K_l, the highest source first, in whatever order the parameters
-    stand."""
+def blocks(params: Params, letter: str, level: int) -> dict[int, Tensor]:
+    """Source → block of W_l or K_l, the highest source first whatever the order of ``params``."""
     head = f"{letter}{level}_"
-    found = {int(name.removeprefix(head)): p for name, p in params.items() if name.startswith(head)}
-    return dict(sorted(found.items(), reverse=True))
+    names = [name for name in params if name.startswith(head)]
+    by_source = {int(name.removeprefix(head)): params[name] for name in names}
+    return dict(sorted(by_source.items(), reverse=True))
 
 
-def _read(params: Params, present: frozenset[str]) -> set[int]:
+def _read_levels(params: Params, present: frozenset[str]) -> set[int]:
     """The levels whose features a present level reads."""
-    return {
-        j
-        for group in present
-        if group.startswith("level")
-        for j in _blocks(params, "W", int(group[5:]))
-        if j >= 2
-    }
+    sources: set[int] = set()
+    for level in present_levels(present):
+        sources |= blocks(params, "W", level).keys()
+    return {source for source in sources if source >= 2}
 
 
-def _apply(blocks: Mapping[int, Tensor], sources: Mapping[int, Tensor]) -> Tensor:
-    return sum(torch.bmm(block, sources[j]) for j, block in blocks.items())
+def _distilled_levels(penalties: Mapping[str, float]) -> set[int]:
+    """The levels of which a distillation regulariser is on."""
+    levels = set()
+    for name, weight in penalties.items():
+        kind, level = split_penalty(name)
+        if weight > 0 and kind in REGULARISERS:
+            levels.add(level)
+    return levels
 
 
-def _regulariser(kind: str, narrow: list[Tensor], wide: list[Tensor]) -> Tensor:
-    """One regulariser, (R,)."""
-    if kind == "decay":
-        return sum(part.square().sum((1, 2)) for part in (*narrow, *wide))
-    if kind == "distill_cross":
-        pairs = [(i, j) for i in (0,) for j in range(1, len(narrow))]
-    elif kind == "distill_previous":
-        pairs = [(0, 0)]
-    else:
-        pairs = [(i, j) for i in range(len(narrow)) for j in range(len(narrow))]
-    return (
-        _sum(
-            (narrow[i].mT @ narrow[j] - wide[i].mT @ wide[j]).square().sum((1, 2)) for i, j in pairs
-        )
-        if pairs
-        else torch.zeros_like(narrow[0][:, 0, 0])
-    )
-
-
-def _sum(terms: Iterable[Tensor]) -> Tensor:
-    return torch.stack(list(terms)).sum(0)
+def _apply(weights: Mapping[int, Tensor], sources: Mapping[int, Tensor]) -> Tensor:
+    """The sum of what the blocks read, (R, units, B)."""
+    parts = [torch.bmm(block, sources[j]) for j, block in weights.items()]
+    return functools.reduce(torch.add, parts)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -53,6 +53,10 @@ class Optimizer(ABC):
         valid_clip = self.clip is None or 0 < self.clip < float("inf")
         require(valid_clip, "optimizer.clip", self.clip, "null or a number > 0")
         require(self.warmup >= 0, "optimizer.warmup", self.warmup, "an integer >= 0")
+
+    def with_lr(self, lr: float) -> Self:
+        """The same optimizer with another learning rate."""
+        return replace(self, lr=lr)
 
     def rate(self, clock: Tensor, steps: int) -> Tensor:
         """Multiplier of ``lr`` at step ``clock`` of a phase of ``steps`` steps.

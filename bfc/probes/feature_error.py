@@ -1,17 +1,42 @@
-"""Feature error of a quadratic learner against its teacher, level by level: the quantities in which
-backward feature correction is stated. All are zero for a perfect learner and do not depend on the
-basis a level is expressed in."""
+"""Feature error of a quadratic learner against its teacher, level by level.
+
+These are the quantities in which backward feature correction is stated. All are zero for a perfect
+learner and do not depend on the basis a level is expressed in.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor
 
-from bfc.errors import UserError, require
+from bfc.errors import UserError
+from bfc.learners.capabilities import LevelFeatures
+from bfc.probes.common import (
+    check_num_evals,
+    check_rows,
+    frobenius_norm,
+    probe_inputs,
+    undefined,
+)
 from bfc.types import Draw, Learner, Params, Probe, Target
+
+
+class LevelDraw(Draw, Protocol):
+    """A draw of a target with composition levels."""
+
+    @property
+    def weights(self) -> Mapping[int, dict[int, Tensor]]:
+        """Level → source → rows (R, k_level, width of source)."""
+        ...
+
+
+def level_weights(draw: Draw) -> Mapping[int, dict[int, Tensor]]:
+    """The teacher's weights: level → source → rows (R, k_level, width of source)."""
+    return cast(LevelDraw, draw).weights
 
 
 @dataclass(frozen=True)
@@ -31,48 +56,39 @@ class FeatureError(Probe):
     rows: int = 16384
     """Fresh unlabelled inputs, stream ``probe``."""
     num_evals: int = field(default=0, metadata={"identity": "looks"})
-    """Looks on the way, see :class:`bfc.types.Probe`."""
+    """Evaluations during a training, see :class:`bfc.types.Probe`."""
 
     def __post_init__(self) -> None:
-        require(
-            64 <= self.rows <= 1 << 24, "probe.rows", self.rows, "an integer from 64 to 16777216"
-        )
-        require(
-            0 <= self.num_evals <= 1000,
-            "probe.num_evals",
-            self.num_evals,
-            "an integer from 0 to 1000",
-        )
+        check_rows(self.rows, 1 << 24)
+        check_num_evals(self.num_evals)
 
     def check(self, target: Target, learner: Learner) -> None:
-        if not (hasattr(learner, "features") and target.levels):
+        if not (isinstance(learner, LevelFeatures) and target.levels):
             raise UserError(
-                f"probe=feature_error: needs a target with levels and a learner with features, not {type(target).__name__} and "
-                f"{type(learner).__name__}; set probe=none"
+                "probe=feature_error: needs a target with levels and a learner with features, not "
+                f"{type(target).__name__} and {type(learner).__name__}; set probe=none"
             )
 
     def measure(
         self, target: Target, draw: Draw, learner: Learner, params: Params, present: frozenset[str]
     ) -> dict[str, Tensor]:
-        replicas = len(draw.seeds)
-        nothing = torch.full((replicas,), float("nan"), dtype=torch.float64)
-        x = draw.inputs("probe", torch.arange(self.rows).expand(replicas, -1))
-        teacher, student = draw.features(x), learner.features(params, draw.encode(x), present)
+        assert isinstance(learner, LevelFeatures)
+        x = probe_inputs(draw, self.rows)
+        teacher = draw.features(x)
+        student = learner.features(params, draw.encode(x), present)
         errors: dict[str, Tensor] = {}
         for level in target.levels:
             if level not in student:
-                errors |= {f"{name}/{level}": nothing for name in ("gram", "subspace", "feature")}
+                for name in ("gram", "subspace", "feature"):
+                    errors[f"{name}/{level}"] = undefined(len(draw.seeds))
                 continue
-            z, s, phi = (
-                t.double() for t in (teacher[level], *(part.mT for part in student[level][:2]))
-            )
-            gram = _weight_gram(draw.weights[level], learner.rows(params, level, present))
+            z = teacher[level].double()
+            s, phi = (part.mT.double() for part in student[level][:2])
+            rows = learner.rows(params, level, present)
+            gram = _weight_gram(level_weights(draw)[level], rows)
             errors[f"gram/{level}"] = (_sample_gram(z, s) if gram is None else gram).cpu()
             errors[f"subspace/{level}"] = _unexplained(s, z, s, z).cpu()
-            half = self.rows // 2
-            errors[f"feature/{level}"] = _unexplained(
-                phi[:, :half], z[:, :half] ** 2, phi[:, half:], z[:, half:] ** 2
-            ).cpu()
+            errors[f"feature/{level}"] = _feature_error(phi, z).cpu()
         return errors
 
 
@@ -82,18 +98,30 @@ def _weight_gram(teacher: dict[int, Tensor], student: dict[int, Tensor]) -> Tens
         return None
     k, w = student[0].double(), teacher[0].double()
     truth = w.mT @ w
-    return (k.mT @ k - truth).flatten(1).norm(dim=1) / truth.flatten(1).norm(dim=1)
+    error: Tensor = frobenius_norm(k.mT @ k - truth) / frobenius_norm(truth)
+    return error
 
 
 def _sample_gram(z: Tensor, s: Tensor) -> Tensor:
+    """Gram error over rows, from features (R, B, k) and (R, B, p)."""
     truth = z.square().sum(-1)
-    return (s.square().sum(-1) - truth).std(1) / truth.std(1)
+    error: Tensor = (s.square().sum(-1) - truth).std(1) / truth.std(1)
+    return error
+
+
+def _feature_error(phi: Tensor, z: Tensor) -> Tensor:
+    """1 - R^2 of z^2 on phi, fitted on the first half of the rows and judged on the second."""
+    half = phi.shape[1] // 2
+    return _unexplained(phi[:, :half], z[:, :half] ** 2, phi[:, half:], z[:, half:] ** 2)
 
 
 def _unexplained(
     features: Tensor, values: Tensor, test_features: Tensor, test_values: Tensor
 ) -> Tensor:
-    """1 - R^2 on the test half of least squares fitted on the other; (R, N, p), (R, N, k) → (R,)."""
+    """1 - R^2 on the test rows of least squares fitted on the others, averaged over columns.
+
+    (R, N, p) and (R, N, k) → (R,).
+    """
     mean, centre = values.mean(1, keepdim=True), features.mean(1, keepdim=True)
     f = features - centre
     normal = f.mT @ f
@@ -101,4 +129,5 @@ def _unexplained(
     normal = normal + ridge * torch.eye(f.shape[-1], dtype=f.dtype, device=f.device)
     coefficient = torch.linalg.solve(normal, f.mT @ (values - mean))
     residual = test_values - mean - (test_features - centre) @ coefficient
-    return (residual.var(1) / test_values.var(1)).mean(1)
+    unexplained: Tensor = (residual.var(1) / test_values.var(1)).mean(1)
+    return unexplained

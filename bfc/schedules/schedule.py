@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import ClassVar
 
+from bfc import types
 from bfc.errors import UserError, nearest, require
 from bfc.schedules.phases import Letters, Phase, parse_threshold
 from bfc.types import Stage
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(types.Schedule):
     """An ordered list of phases.
 
     The optimizer begins anew at the start of every phase. A group is present in the network from
@@ -120,7 +121,7 @@ class Schedule:
             raise UserError(f"schedule={self.name}: phase {name} trains no group")
         steps = self.steps * letters.value(phase.times) * longer
         require(steps >= 1, "schedule.phases.times", phase.times, "positive")
-        penalties = {}
+        penalties: dict[str, float] = {}
         for text, coefficient in phase.penalties.items():
             penalties |= dict.fromkeys(letters.expand(text), coefficient)
         threshold = None if phase.until is None else parse_threshold(phase.until)

@@ -1,0 +1,36 @@
+"""What probes share: fresh unlabelled inputs, checks of their sizes, undefined values, norms."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bfc.errors import require
+from bfc.types import Draw
+
+
+def probe_inputs(draw: Draw, count: int) -> Tensor:
+    """The first ``count`` inputs of the stream ``probe``, (R, count, d)."""
+    return draw.inputs("probe", torch.arange(count).expand(len(draw.seeds), -1))
+
+
+def undefined(replicas: int) -> Tensor:
+    """The values of a quantity that does not apply: NaN, (R,), float64."""
+    return torch.full((replicas,), float("nan"), dtype=torch.float64)
+
+
+def frobenius_norm(matrix: Tensor) -> Tensor:
+    """Frobenius norm of a stack of matrices, (R, M, N) → (R,)."""
+    norm: Tensor = torch.linalg.vector_norm(matrix.flatten(1), dim=1)
+    return norm
+
+
+def check_rows(rows: int, largest: int) -> None:
+    """Refuse a number of rows outside 64 ... ``largest``."""
+    require(64 <= rows <= largest, "probe.rows", rows, f"an integer from 64 to {largest}")
+
+
+def check_num_evals(num_evals: int) -> None:
+    """Refuse a number of evaluations during a training outside 0 ... 1000."""
+    valid = 0 <= num_evals <= 1000
+    require(valid, "probe.num_evals", num_evals, "an integer from 0 to 1000")
