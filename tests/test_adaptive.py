@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from bfc.errors import UserError
-from bfc.launch.dependencies import waves
+from bfc.launch.dependencies import split_into_waves
 from bfc.measure.adaptive import Adaptive
 from bfc.measure.base import ROUND_SEEDS
 from bfc.measure.ladder import Ladder
 from bfc.measure.tuning import WORST, Tune
-from bfc.stats.likelihood import estimate
+from bfc.stats.nstar import estimate
 from bfc.types import Training
 
 NSTAR, SPREAD = 300.0, 0.3
@@ -60,7 +60,7 @@ def test_rounds_close_in_on_nstar_with_fresh_seeds():
     assert all(measure.n_min <= t.n <= measure.n_max for r in rounds for t in r)
     width = [np.log([t.n for t in r]).std() for r in rounds]
     assert width[1] < 0.5 * width[0] and width[3] < 0.3 * width[0]
-    believed = measure.believed(rows)
+    believed = measure.posterior(rows)
     assert abs(believed.mean - math.log(NSTAR)) < 3 * believed.sd and believed.sd < 0.15
 
 
@@ -81,7 +81,7 @@ def test_a_round_depends_on_nothing_but_earlier_rounds():
 
 def test_the_ends_of_a_cell():
     rows, rounds = played(Adaptive(replicas=16, rounds=50, stop=0.12))
-    assert 1 < len(rounds) < 12 and Adaptive().believed(rows).sd < 0.12
+    assert 1 < len(rounds) < 12 and Adaptive().posterior(rows).sd < 0.12
     assert (
         len(played(Adaptive(replicas=16, rounds=50, stop=0.0, seconds=40.0))[1]) == 2
     )  # one second per training
@@ -217,20 +217,21 @@ def test_bad_values(values, words):
 
 
 def test_waves_run_by_d_and_hold_every_job_once():
-    def job(d, prior):
-        measure = SimpleNamespace() if prior == "ladder" else SimpleNamespace(prior=prior)
+    adaptive, ladder, wide = Adaptive(prior="auto"), Ladder(), Adaptive(prior=None)
+
+    def job(d, measure):
         return SimpleNamespace(target=SimpleNamespace(d=d), measure=measure)
 
     jobs = [
-        job(16, "auto"),
-        job(8, "auto"),
-        job(16, "ladder"),
-        job(8, "auto"),
-        job(32, None),
-        job(12, "auto"),
+        job(16, adaptive),
+        job(8, adaptive),
+        job(16, ladder),
+        job(8, adaptive),
+        job(32, wide),
+        job(12, adaptive),
     ]
-    assert list(waves(jobs)) == [[1, 2, 3, 4], [5], [0]]
-    assert list(waves(jobs[2:3])) == [[0]]
+    assert list(split_into_waves(jobs)) == [[1, 2, 3, 4], [5], [0]]
+    assert list(split_into_waves(jobs[2:3])) == [[0]]
 
 
 def test_tuning_takes_the_rate_with_the_smallest_nstar_on_its_own_seeds():

@@ -1,40 +1,61 @@
-"""What every way of measuring shares: which labels a training may use and how it is judged (these
-change numbers), and which trainings are asked for (these do not: asking for more extends a finished
-cell)."""
+"""What every way of measuring shares.
+
+Which labels a training may use and how it is judged (these change numbers), and which trainings are
+asked for (these do not: asking for more extends a finished cell).
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from bfc.errors import require
+from bfc.field_types import Accepts
 from bfc.measure.tuning import Tune
-from bfc.types import Resumption, Row, Training
+from bfc.types import Measure, Resumption, Row, Training
 
 ROUND_SEEDS = 10**9
 """Seeds from here on belong to the rounds of the adaptive measure."""
+MAX_N = (1 << 31) - 1
+
+Levels = Annotated[tuple[float, ...], Accepts(tuple[float, ...] | float)]
+"""Relative risks, largest first."""
+Seeds = Annotated[tuple[int, ...], Accepts(int | tuple[int, ...])]
+"""Seeds; a count stands for 0, 1, ..."""
+Sizes = Annotated[tuple[int, ...], Accepts(tuple[int, ...] | int)]
+"""Sample sizes, smallest first."""
 
 
-def request(default: Any) -> Any:
-    """A field that says what is asked for; it is no part of a cell's identity."""
-    return field(default=default, metadata={"identity": False})
+REQUEST = {"identity": False}
+"""Metadata of a field that says what is asked for; it is no part of a cell's identity."""
+
+
+def check_sizes(n: Sequence[int]) -> None:
+    """Refuse sample sizes that are out of range or repeat."""
+    in_range = len(n) > 0 and all(2 <= size <= MAX_N for size in n)
+    require(in_range, "measure.n", list(n), f"integers from 2 to {MAX_N}")
+    require(len(set(n)) == len(n), "measure.n", list(n), "without repetition")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
-    """Base of the measures. ``seeds``: a count (0, 1, ...) or a list; ``eps``: the relative risks
-    at which n* is asked for."""
+class MeasureBase(Measure):
+    """What all measures share: ``seeds``, the risks ``eps`` at which n* is asked for, validation.
+
+    A measure derives from :class:`FixedMeasure` if all of its trainings are known beforehand, and
+    from :class:`SequentialMeasure` if they depend on the results of earlier ones.
+    """
 
     version: ClassVar[int] = 1
     needs_constant_rate: ClassVar[bool] = False
     at_top: ClassVar[int] = 1
-    """Fewest trainings that count as those of the largest n, where every n is measured once or few
-    times."""
+    """Fewest trainings that count as those of the largest n, where an n is measured only once or a
+    few times."""
 
-    eps: tuple[float, ...] | float = request((0.1, 0.01))
-    seeds: int | tuple[int, ...] = request(8)
-    confirm: int = request(4)
+    eps: Levels = field(default=(0.1, 0.01), metadata=REQUEST)
+    seeds: Seeds = field(default=tuple(range(8)), metadata=REQUEST)
+    confirm: int = field(default=4, metadata=REQUEST)
     """Seeds run on fresh data for 4 times the steps where nothing fits at the largest n, to tell a
     plateau from a lack of data or of steps; 0: no such runs."""
     validation: Literal["inside", "free", "none"] = "inside"
@@ -50,108 +71,111 @@ class Measure:
     def __post_init__(self) -> None:
         eps = self.eps if isinstance(self.eps, tuple) else (self.eps,)
         object.__setattr__(self, "eps", tuple(sorted(set(eps), reverse=True)))
-        require(
-            len(eps) > 0 and all(0 < e < 1 for e in eps),
-            "measure.eps",
-            list(eps),
-            "numbers between 0 and 1",
-        )
+        in_range = len(eps) > 0 and all(0 < e < 1 for e in eps)
+        require(in_range, "measure.eps", list(eps), "numbers between 0 and 1")
+        self._check_seeds()
+        confirm, test = self.confirm, self.test
+        require(0 <= confirm <= 1000, "measure.confirm", confirm, "an integer from 0 to 1000")
+        require(16 <= test <= 1 << 24, "measure.test", test, "an integer from 16 to 16777216")
+        self._check_validation()
+
+    def _check_seeds(self) -> None:
         if isinstance(self.seeds, int):
-            require(
-                1 <= self.seeds <= 100_000,
-                "measure.seeds",
-                self.seeds,
-                "a count >= 1 or a list of seeds >= 0",
-            )
-            object.__setattr__(self, "seeds", tuple(range(self.seeds)))
-        require(
-            len(self.seeds) > 0 and all(0 <= s < ROUND_SEEDS for s in self.seeds),
-            "measure.seeds",
-            list(self.seeds),
-            f"a count >= 1 or a list of seeds from 0 to {ROUND_SEEDS - 1}",
-        )
-        require(
-            len(set(self.seeds)) == len(self.seeds),
-            "measure.seeds",
-            list(self.seeds),
-            "without repetition",
-        )
-        require(
-            0 <= self.confirm <= 1000, "measure.confirm", self.confirm, "an integer from 0 to 1000"
-        )
-        require(
-            16 <= self.test <= 1 << 24, "measure.test", self.test, "an integer from 16 to 16777216"
-        )
+            count: int = self.seeds
+            words = "a count >= 1 or a list of seeds >= 0"
+            require(1 <= count <= 100_000, "measure.seeds", count, words)
+            object.__setattr__(self, "seeds", tuple(range(count)))
+        in_range = len(self.seeds) > 0 and all(0 <= seed < ROUND_SEEDS for seed in self.seeds)
+        words = f"a count >= 1 or a list of seeds from 0 to {ROUND_SEEDS - 1}"
+        require(in_range, "measure.seeds", list(self.seeds), words)
+        is_unique = len(set(self.seeds)) == len(self.seeds)
+        require(is_unique, "measure.seeds", list(self.seeds), "without repetition")
+
+    def _check_validation(self) -> None:
+        size = self.validation_size
         if self.validation == "none":
             object.__setattr__(self, "validation_size", 0.0)
         elif self.validation == "inside":
-            require(
-                0 < self.validation_size < 1,
-                "measure.validation_size",
-                self.validation_size,
-                "a share in (0, 1) with measure.validation=inside",
-            )
+            words = "a share in (0, 1) with measure.validation=inside"
+            require(0 < size < 1, "measure.validation_size", size, words)
         else:
-            require(
-                self.validation_size >= 1 and self.validation_size == int(self.validation_size),
-                "measure.validation_size",
-                self.validation_size,
-                "an integer count >= 1 with measure.validation=free",
-            )
+            words = "an integer count >= 1 with measure.validation=free"
+            require(size >= 1 and size == int(size), "measure.validation_size", size, words)
+
+    @property
+    def waits_for_smaller_d(self) -> bool:
+        return False
+
+    def is_round_complete(self, rows: Sequence[Row]) -> bool:
+        """Whether a round is complete, which is when confirming runs are considered.
+
+        By default only where nothing is left to run.
+        """
+        return not self.next_round(rows)
+
+    def observe(self, batch: int, steps: int) -> tuple[int, ...]:
+        """Total steps at which the test risk is taken during a training of ``steps`` steps.
+
+        By default none: it is taken at the end.
+        """
+        return ()
+
+    def resume(self, plan: Mapping[str, Any] | None, rows: Sequence[Row]) -> Resumption:
+        """The measure as it goes on in a cell that holds ``rows`` and ``plan`` (None: a new cell).
+
+        By default unchanged: only a measure whose rounds depend on more than the rows has a plan.
+        """
+        return Resumption(measure=self, plan=None if plan is None else dict(plan), request=self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedMeasure(MeasureBase):
+    """A measure whose trainings are all known beforehand; a subclass gives :meth:`trainings`."""
+
+    @abstractmethod
+    def trainings(self) -> list[Training]:
+        """Every training; n = 0 stands for fresh samples."""
 
     @property
     def largest_n(self) -> int:
-        """The largest number of labels that a training may be given."""
         return max(training.n for training in self.trainings())
 
     @property
     def max_trainings(self) -> int:
-        """How many trainings are run at most, tuning and confirming runs not counted."""
         return len(self.trainings())
 
-    @property
-    def waits_for_smaller_d(self) -> bool:
-        """Whether, in a sweep, it starts from what smaller d have shown."""
-        return False
-
-    def trainings(self) -> list[Training]:
-        """Every training that is known beforehand; n = 0 stands for fresh samples."""
-        raise TypeError("measure: choose single, ladder, adaptive or online")
-
     def next_round(self, rows: Sequence[Row]) -> list[Training]:
-        """Trainings to run next, given the stored rows of every kind; empty when done.
-
-        A function of ``rows`` alone, so that a cell that was killed goes on as it would have.
-        """
+        """The trainings that are not stored, all in one round."""
         stored = set()
         for row in rows:
             if row["kind"] != "confirmation":
                 stored.add((0 if row["fresh"] else row["n"], row["seed"]))
         return [t for t in self.trainings() if (t.n, t.seed) not in stored]
 
-    def is_round_complete(self, rows: Sequence[Row]) -> bool:
-        """Whether a round is complete, which is when confirming runs are considered."""
-        return not self.next_round(rows)
 
-    def observe(self, batch: int, steps: int) -> tuple[int, ...]:
-        """Total steps at which the test risk is taken during a training of ``steps`` steps."""
-        return ()
+@dataclass(frozen=True, kw_only=True)
+class SequentialMeasure(MeasureBase):
+    """A measure whose trainings depend on the results of earlier ones.
 
-    def resume(self, plan: Mapping[str, Any] | None, rows: Sequence[Row]) -> Resumption:
-        """The measure as it goes on in a cell that holds ``rows`` and ``plan``.
+    A subclass gives :meth:`next_round`, :attr:`largest_n` and :attr:`max_trainings`
+    (docs/add_a_measure.md).
+    """
 
-        Only a measure whose rounds depend on more than the rows keeps a plan.
+    def trainings(self) -> list[Training]:
+        """None is known beforehand."""
+        return []
+
+    @abstractmethod
+    def next_round(self, rows: Sequence[Row]) -> list[Training]:
+        """Trainings to run next, given the stored rows of every kind; empty when done.
+
+        A function of ``rows`` alone, so that a cell that was killed goes on as it would have.
         """
-        kept = None if plan is None else dict(plan)
-        return Resumption(measure=self, plan=kept, request=self)
 
+    @property
+    @abstractmethod
+    def largest_n(self) -> int: ...
 
-def check_counts(n: tuple[int, ...]) -> None:
-    """Refuse sample sizes that are not positive or repeat."""
-    require(
-        len(n) > 0 and all(2 <= k < 1 << 31 for k in n),
-        "measure.n",
-        list(n),
-        "integers from 2 to 2147483647",
-    )
-    require(len(set(n)) == len(n), "measure.n", list(n), "without repetition")
+    @property
+    @abstractmethod
+    def max_trainings(self) -> int: ...

@@ -1,31 +1,31 @@
-"""A grid of sample sizes times seeds, all in one stack: the plainest way to see where learning
-starts."""
+"""A grid of sample sizes times seeds, all in one stack: the plainest way to measure n*."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from bfc.measure.base import Measure, check_counts, request
+from bfc.measure.base import REQUEST, FixedMeasure, Sizes, check_sizes
 from bfc.types import Training
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ladder(Measure):
-    """Every ``n`` with every seed. One seed's training sets are nested: the first n rows of its
-    pool."""
+class Ladder(FixedMeasure):
+    """Every ``n`` with every seed.
+
+    One seed's training sets are nested: the first n rows of its pool.
+    """
 
     identity_name: ClassVar[str] = "bfc.measure.base.Measure"
 
-    n: tuple[int, ...] | int = request((64, 128, 256, 512, 1024))
+    n: Sizes = field(default=(64, 128, 256, 512, 1024), metadata=REQUEST)
     fresh: bool = field(default=False, init=False)
     """Always false here; in the identity so that a ladder and a single n share one cell."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "n", tuple(sorted(self.n)) if isinstance(self.n, tuple) else (self.n,)
-        )
-        check_counts(self.n)
+        n = self.n if isinstance(self.n, tuple) else (self.n,)
+        object.__setattr__(self, "n", tuple(sorted(n)))
+        check_sizes(self.n)
         super().__post_init__()
 
     def trainings(self) -> list[Training]:

@@ -1,5 +1,8 @@
-"""First passage on fresh samples: one run per seed shows every n at once, since the samples used so
-far are a clock. The risk is taken on a log grid of steps, so one training yields a whole curve."""
+"""First passage on fresh samples: one run per seed shows every n at once.
+
+The samples used so far are a clock. The risk is taken on a log grid of steps, so one training
+yields a whole curve.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,23 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from bfc.errors import require
-from bfc.measure.base import Measure
+from bfc.measure.base import FixedMeasure
 from bfc.types import Training
 
 
 @dataclass(frozen=True, kw_only=True)
-class Online(Measure):
-    """n* is where the risk is at or below eps at two looks running; n counts the samples of all
-    phases."""
+class Online(FixedMeasure):
+    """n* is where the risk is at or below eps at two evaluations in a row.
+
+    n counts the samples of all phases.
+    """
 
     identity_name: ClassVar[str] = "bfc.measure.online.Online"
     needs_constant_rate: ClassVar[bool] = True
 
     validation: Literal["inside", "free", "none"] = "none"
     ratio: float = 1.15
-    """Between two looks, in samples."""
+    """Between two evaluations, in samples."""
     fresh: bool = field(default=True, init=False)
     """Always true here; in the identity."""
 
@@ -39,8 +44,10 @@ class Online(Measure):
         return [Training(0, seed) for seed in self.seeds]
 
     def observe(self, batch: int, steps: int) -> tuple[int, ...]:
-        looks, at = {steps}, 1.0
-        while at < steps:
-            looks.add(int(at))
-            at = max(at * self.ratio, at + 1)
-        return tuple(sorted(looks))
+        """The last step and those of a geometric grid, each ``ratio`` times the one before."""
+        evaluations = {steps}
+        step = 1.0
+        while step < steps:
+            evaluations.add(int(step))
+            step = max(step * self.ratio, step + 1)
+        return tuple(sorted(evaluations))
