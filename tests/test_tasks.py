@@ -171,15 +171,15 @@ def test_the_outside_function_is_bounded_and_orthogonal_to_the_class(law):
     target = QuadraticDenseNet(d=5, L=2, widths=(2,), law=law, quadrature=1 << 14)
     draw = Agnostic(size=0.7).wrap(target).draw([0, 1], torch.float64)
     x = draw.inputs("test", rows(1 << 17, 2))
-    g = draw.outside(x)
+    g = draw.unexplained(x)
     for r in range(2):
         assert (
             torch.allclose(g[r].abs(), 0.7 * draw.variance[r].sqrt())
-            and len(set(draw.chosen[r].tolist())) == 3
+            and len(set(draw.coordinates[r].tolist())) == 3
         )
         every = products(x[r], 2, "monomial") * g[r].unsqueeze(1)
         assert float((every.mean(0).abs() / (every.std(0) / math.sqrt(len(every)))).max()) < 4.5
-        higher = x[r][:, draw.chosen[r]].prod(1) * g[r]
+        higher = x[r][:, draw.coordinates[r]].prod(1) * g[r]
         assert float(higher.mean().abs()) > 0.02, "one degree more sees it"
 
 

@@ -1,14 +1,16 @@
-"""What every representation shares: the target seen through features h(x) that are fixed per seed
-before training. A representation gives the features' width and, per seed, the tensors they are made
-of; features are whitened, if asked for, on unlabelled inputs of a stream of their own, of which a
-sum of outer products is all that is ever kept."""
+"""The base of representations: a target seen through features h(x) fixed per seed before training.
+
+A representation gives the number of features and, per seed, the tensors that they are made of.
+Features may be whitened on unlabelled inputs of a stream of their own, of which only a sum of outer
+products is held in memory.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -17,16 +19,22 @@ from bfc.targets.wrapped import Wrapped, WrappedDraw
 from bfc.types import Draw, Target
 
 CHUNK_BYTES = 64 << 20
-"""Features that are held at a time."""
+"""Bytes of features in memory at a time."""
 
 
 class Representation(ABC):
-    """Base of the frozen dataclasses under :mod:`bfc.representations`: a
-    :class:`bfc.types.TargetWrapper`."""
+    """Base of the frozen dataclasses here, each a :class:`bfc.types.TargetWrapper`."""
+
+    identity_name: ClassVar[str]
+    version: ClassVar[int]
 
     def wrap(self, target: Target) -> Target:
+        """The target with the features as inputs.
+
+        Raises :class:`bfc.errors.UserError` for a target this representation does not fit.
+        """
         self.check(target)
-        return Represented(target, self)
+        return Represented(target, self).as_target()
 
     def check(self, target: Target) -> None:  # noqa: B027
         """Refuse a target this representation does not fit (:class:`bfc.errors.UserError`)."""
@@ -37,27 +45,29 @@ class Representation(ABC):
 
     @abstractmethod
     def build(self, target: Target, draw: Draw) -> dict[str, Tensor]:
-        """Per seed what the features are made of, name → (R, ...)."""
+        """The tensors that the features are made of, name → (R, ...)."""
 
     @abstractmethod
     def encode(self, target: Target, parts: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """h(x), (R, B, d) → (R, B, width)."""
 
     def facts(self, target: Target) -> Mapping[str, Any]:
-        """What a reader of a stored configuration should see, beside the width."""
+        """What a reader of a stored configuration should see besides the width."""
         return {}
 
 
 @dataclass(frozen=True)
-class Represented(Wrapped):
+class Represented(Wrapped[Representation]):
     """A target whose inputs methods see through a representation."""
 
     @property
     def input_width(self) -> int:
-        return self.lens.output_width(self.target)
+        return self.wrapper.output_width(self.target)
 
     def facts(self) -> Mapping[str, Any]:
-        return {**self.target.facts(), "width": self.input_width, **self.lens.facts(self.target)}
+        facts = dict(self.target.facts())
+        facts["width"] = self.input_width
+        return facts | dict(self.wrapper.facts(self.target))
 
     def draw(
         self,
@@ -66,25 +76,23 @@ class Represented(Wrapped):
         device: torch.device | str = "cpu",
     ) -> Draw:
         inner = self.target.draw(seeds, dtype, device)
-        return RepresentedDraw(inner, self.lens, self.target, self.lens.build(self.target, inner))
+        parts = self.wrapper.build(self.target, inner)
+        return RepresentedDraw(inner, self.wrapper, self.target, parts).as_draw()
 
 
 @dataclass(frozen=True)
-class RepresentedDraw(WrappedDraw):
+class RepresentedDraw(WrappedDraw[Representation]):
     """The draw with the features' tensors, R first."""
 
     target: Target
     parts: Mapping[str, Tensor]
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.lens.encode(self.target, self.parts, self.inner.encode(x))
+        return self.wrapper.encode(self.target, self.parts, self.inner.encode(x))
 
-    def select(self, index: Sequence[int]) -> RepresentedDraw:
-        return replace(
-            self,
-            inner=self.inner.select(index),
-            parts={name: p[list(index)] for name, p in self.parts.items()},
-        )
+    def select(self, index: Sequence[int]) -> Self:
+        parts = {name: part[list(index)] for name, part in self.parts.items()}
+        return replace(self, inner=self.inner.select(index), parts=parts)
 
 
 def degree2_dimension(d: int) -> int:

@@ -1,25 +1,28 @@
-"""Agnostic learning: the labels are those of the target plus a bounded function that nothing in the
-concept class can explain, and a method is judged against the sum. The function is a parity of signs
-in one coordinate more than the target's degree, so that it is orthogonal to every polynomial of
-that degree and the best risk in the class, OPT, is known exactly: Allen-Zhu & Li (arXiv:2001.04413;
-form recalled) prove a risk of (1 + γ) OPT + ε² there."""
+"""Agnostic learning: labels with a bounded part that nothing in the concept class can explain.
+
+A method is judged against the sum of the target and that part. The part is a parity of signs in one
+coordinate more than the target's degree, so that it is orthogonal to every polynomial of that
+degree and the best risk in the class, OPT, is known exactly: Allen-Zhu & Li (arXiv:2001.04413; form
+recalled) prove a risk of (1 + γ) OPT + ε² there.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 
 from bfc import random
 from bfc.errors import UserError, require
+from bfc.targets.capabilities import input_law
 from bfc.targets.wrapped import Wrapped, WrappedDraw
 from bfc.types import Draw, Target
 
-MEDIANS = {
+MEDIANS: dict[object, float] = {
     "gaussian": 0.0,
     "uniform": 0.0,
     "sign": 0.0,
@@ -31,13 +34,15 @@ MEDIANS = {
 
 @dataclass(frozen=True)
 class Agnostic:
-    """y = f*(x) + size · sd(f*) · Π_{i∈S} sign(x_i − median), S a random set of degree + 1
-    coordinates per seed; squared loss.
+    """y = f*(x) + size · sd(f*) · Π_{i∈S} sign(x_i − median), with the squared loss.
 
-    For independent coordinates the product has mean zero given any ``degree`` of them, so it is
-    orthogonal to every polynomial G of degree ≤ that of f*: E(y − G)² = size² Var f* + E(f* − G)²
-    and OPT = size² Var f*. Raises :class:`bfc.errors.UserError` on bad values and on targets that
-    are no polynomial of independent coordinates, or of too few."""
+    S is a random set of degree + 1 coordinates per seed. For independent coordinates the product
+    has mean zero given any ``degree`` of them, so it is orthogonal to every polynomial G of degree
+    ≤ that of f*: E(y − G)² = size² Var f* + E(f* − G)² and OPT = size² Var f*.
+
+    Raises :class:`bfc.errors.UserError` on bad values and on targets that are no polynomial of
+    independent coordinates, or of too few.
+    """
 
     identity_name: ClassVar[str] = "bfc.tasks.agnostic.Agnostic"
     version: ClassVar[int] = 1
@@ -45,8 +50,10 @@ class Agnostic:
     size: float = 0.3
     """Size of the bounded function in units of sd(f*)."""
     judge: Literal["total", "excess"] = "total"
-    """``total``: risk E(y − g)² / Var y, at least :attr:`opt` in the class; ``excess``: E(f* − g)²
-    / Var f*, for polynomials g of degree up to that of f* the risk above OPT."""
+    """What the risk is.
+
+    ``total``: E(y − g)² / Var y, at least :attr:`opt` in the class. ``excess``: E(f* − g)² / Var
+    f*, which for polynomials g of degree up to that of f* is the risk above OPT."""
 
     def __post_init__(self) -> None:
         require(0 < self.size < float("inf"), "task.size", self.size, "a number > 0")
@@ -61,10 +68,12 @@ class Agnostic:
         return (1 + gamma) * self.opt + eps**2
 
     def wrap(self, target: Target) -> Target:
-        if getattr(target, "law", None) not in MEDIANS or target.degree < 1:
+        median = MEDIANS.get(input_law(target))
+        if median is None or target.degree < 1:
             raise UserError(
-                f"task=agnostic: needs a polynomial of independent coordinates, not {type(target).__name__}; allowed: "
-                f"target=quadratic_densenet with target.law {', '.join(MEDIANS)}"
+                "task=agnostic: needs a polynomial of independent coordinates, not "
+                f"{type(target).__name__}; allowed: target=quadratic_densenet with target.law "
+                f"{', '.join(map(str, MEDIANS))}"
             )
         require(
             target.d > target.degree,
@@ -72,45 +81,58 @@ class Agnostic:
             target.d,
             f"at least degree + 1 = {target.degree + 1} with task=agnostic",
         )
-        return _Agnostic(target, self)
+        return _AgnosticTarget(target, self, median).as_target()
 
 
-class _Agnostic(Wrapped):
+@dataclass(frozen=True)
+class _AgnosticTarget(Wrapped[Agnostic]):
+    median: float
+    """Of every coordinate."""
+
     def draw(
         self,
         seeds: Sequence[int],
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Draw:
-        inner, keys = (
+        d = self.target.d
+        keys = random.keys(seeds, f"task/agnostic/{d}").unsqueeze(1)
+        order = random.uniform(keys, torch.arange(d)).argsort(1)
+        return _AgnosticDraw(
             self.target.draw(seeds, dtype, device),
-            random.keys(seeds, f"task/agnostic/{self.d}"),
-        )
-        chosen = random.uniform(keys.unsqueeze(1), torch.arange(self.d)).argsort(1)[
-            :, : self.degree + 1
-        ]
-        return _AgnosticDraw(inner, self.lens, chosen.to(device), MEDIANS[self.law])
+            self.wrapper,
+            order[:, : self.target.degree + 1].to(device),
+            self.median,
+        ).as_draw()
 
 
 @dataclass(frozen=True)
-class _AgnosticDraw(WrappedDraw):
-    chosen: Tensor
+class _AgnosticDraw(WrappedDraw[Agnostic]):
+    coordinates: Tensor
     """S, (R, degree + 1), int64."""
     median: float
+    """Of every coordinate."""
 
-    def outside(self, x: Tensor) -> Tensor:
+    def unexplained(self, x: Tensor) -> Tensor:
         """The bounded function, ± size · sd(f*), (R, B) for inputs (R, B, d)."""
-        place = self.chosen.unsqueeze(1).expand(-1, x.shape[1], -1)
-        sign = torch.where(x.gather(2, place) < self.median, -1.0, 1.0).prod(2).to(x.dtype)
-        return self.lens.size * self.inner.variance.to(x.device, x.dtype).sqrt().unsqueeze(1) * sign
+        index = self.coordinates.unsqueeze(1).expand(-1, x.shape[1], -1)
+        sign = torch.where(x.gather(2, index) < self.median, -1.0, 1.0).prod(2).to(x.dtype)
+        sd = self.inner.variance.to(x.device, x.dtype).sqrt().unsqueeze(1)
+        return self.wrapper.size * sd * sign
 
     def observe(self, role: str, rows: Tensor, x: Tensor) -> Tensor:
         y = self.inner.labels(x)
-        return y if role == "test" and self.lens.judge == "excess" else y + self.outside(x)
+        if role == "test" and self.wrapper.judge == "excess":
+            return y
+        return y + self.unexplained(x)
 
     @property
     def chance(self) -> Tensor:
-        return self.inner.variance * (1 + self.lens.size**2 if self.lens.judge == "total" else 1)
+        if self.wrapper.judge == "excess":
+            return self.inner.variance
+        return self.inner.variance * (1 + self.wrapper.size**2)
 
-    def select(self, index: Sequence[int]) -> _AgnosticDraw:
-        return replace(self, inner=self.inner.select(index), chosen=self.chosen[list(index)])
+    def select(self, index: Sequence[int]) -> Self:
+        return replace(
+            self, inner=self.inner.select(index), coordinates=self.coordinates[list(index)]
+        )

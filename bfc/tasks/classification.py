@@ -1,12 +1,14 @@
-"""Binary classification by the sign of the target, with a margin: inputs at which |f*| is small do
-not occur. The risk is the share of wrong signs relative to that of the best constant answer, so
-that 1 is chance here too."""
+"""Binary classification by the sign of the target, with a margin.
+
+Inputs at which |f*| is small do not occur. The risk is the share of wrong signs relative to that of
+the best constant answer, so that 1 is chance here too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -17,21 +19,26 @@ from bfc.types import Draw, Target
 
 CHANCE_ROWS = 1 << 16
 """Rows on which the share of positive labels is measured: standard error of chance at most .002."""
-LEAST_ACCEPTED = 0.1
-MOST_ATTEMPTS = 1000
+MIN_ACCEPTED = 0.1
+"""Smallest share of the inputs that the margin may leave."""
+MAX_ATTEMPTS = 1000
+"""Draws of a row after which rejection gives up."""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """Labels sign(f*(x)) = ±1 on the input law restricted to |f*(x)| ≥ margin · sd(f*); ``loss``
-    trains, the 0/1 error is judged.
+    """Labels sign(f*(x)) = ±1 on the input law restricted to |f*(x)| ≥ margin · sd(f*).
 
-    The restriction is by rejection: a row that falls within the margin is drawn again from streams
-    of its own (role ``<role>/again1``, ``/again2``, …) until it does not, so a row stays a function
-    of (seed, role, number), and rows outside the margin are those of the unrestricted law. Margin
-    and constants of the target refer to the unrestricted law. A method that fits by squares (every
-    kernel baseline) regresses on ±1 and answers by sign. Raises :class:`bfc.errors.UserError` on
-    bad values, and where the margin leaves less than a tenth of the inputs."""
+    Methods train by ``loss`` and are judged by the 0/1 error. The restriction is by rejection: a
+    row that falls within the margin is drawn again from streams of its own (role
+    ``<role>/again1``, ``/again2``, …) until it does not, so a row stays a function of (seed, role,
+    number), and rows outside the margin are those of the unrestricted law. Margin and constants of
+    the target refer to the unrestricted law. A method that fits by squares (every kernel baseline)
+    regresses on ±1 and answers by sign.
+
+    Raises :class:`bfc.errors.UserError` on bad values, and where the margin leaves less than a
+    tenth of the inputs.
+    """
 
     identity_name: ClassVar[str] = "bfc.tasks.classification.Classification"
     version: ClassVar[int] = 1
@@ -45,14 +52,16 @@ class Classification:
         require(0 <= self.margin < float("inf"), "task.margin", self.margin, "a number >= 0")
 
     def wrap(self, target: Target) -> Target:
-        return _Classified(target, self)
+        return _ClassifiedTarget(target, self).as_target()
 
 
-class _Classified(Wrapped):
+class _ClassifiedTarget(Wrapped[Classification]):
     def loss(self, out: Tensor, y: Tensor) -> Tensor:
-        if self.lens.loss == "logistic":
+        if self.wrapper.loss == "logistic":
             return torch.nn.functional.softplus(-y * out)
-        return (1 - y * out).relu() if self.lens.loss == "hinge" else (out - y).square()
+        if self.wrapper.loss == "hinge":
+            return (1 - y * out).relu()
+        return (out - y).square()
 
     def error(self, out: Tensor, y: Tensor) -> Tensor:
         return (torch.where(out < 0, -1, 1) != y).to(out.dtype)
@@ -64,78 +73,89 @@ class _Classified(Wrapped):
         device: torch.device | str = "cpu",
     ) -> Draw:
         inner = self.target.draw(seeds, dtype, device)
-        draw = _ClassifiedDraw(
-            inner,
-            self.lens,
-            self.lens.margin * inner.variance.sqrt(),
-            torch.ones(len(seeds), dtype=torch.float64),
-        )
-        rows = torch.arange(CHANCE_ROWS, device=device).unsqueeze(0)
-        least = torch.zeros(len(seeds), dtype=torch.float64)
-        for i, seed in enumerate(seeds):
-            one = draw.select([i])
-            kept = float(
-                (
-                    one.inner.labels(one.inner.inputs("chance", rows)).abs()
-                    >= one.threshold(device, dtype)
-                )
-                .double()
-                .mean()
+        margin = self.wrapper.margin * inner.variance.sqrt()
+        rarer_share = torch.ones(len(seeds), dtype=torch.float64)
+        draw = _ClassifiedDraw(inner, self.wrapper, margin, rarer_share)
+        shares = []
+        for position, seed in enumerate(seeds):
+            replica = draw.select([position])
+            self._require_accepted(seed, replica.accepted_share(device, dtype))
+            positive = replica.positive_share(device)
+            shares.append(min(positive, 1 - positive))
+        return replace(draw, rarer_share=torch.tensor(shares, dtype=torch.float64)).as_draw()
+
+    def _require_accepted(self, seed: int, share: float) -> None:
+        if share < MIN_ACCEPTED:
+            raise UserError(
+                f"task.margin={self.wrapper.margin}: leaves {share:.1%} of the inputs of seed "
+                f"{seed}; must leave at least {MIN_ACCEPTED:.0%}"
             )
-            if kept < LEAST_ACCEPTED:
-                raise UserError(
-                    f"task.margin={self.lens.margin}: leaves {kept:.1%} of the inputs of seed {seed}; must leave at least "
-                    f"{LEAST_ACCEPTED:.0%}"
-                )
-            positive = float(
-                (one.observe("chance", rows, one.inputs("chance", rows)) > 0).double().mean()
-            )
-            least[i] = min(positive, 1 - positive)
-        return replace(draw, least=least)
 
 
 @dataclass(frozen=True)
-class _ClassifiedDraw(WrappedDraw):
+class _ClassifiedDraw(WrappedDraw[Classification]):
     margin: Tensor
     """Smallest |f*| that occurs, (R,), float64."""
-    least: Tensor
+    rarer_share: Tensor
     """Share of the rarer label, (R,), float64."""
 
     def threshold(self, device: torch.device | str, dtype: torch.dtype) -> Tensor:
+        """``margin`` as a column (R, 1)."""
         return self.margin.to(device, dtype).unsqueeze(1)
 
     @property
     def chance(self) -> Tensor:
-        return self.least
+        return self.rarer_share
+
+    def accepted_share(self, device: torch.device | str, dtype: torch.dtype) -> float:
+        """Share of the unrestricted inputs outside the margin."""
+        labels = self.inner.labels(self.inner.inputs("chance", _chance_rows(device)))
+        return float((labels.abs() >= self.threshold(device, dtype)).double().mean())
+
+    def positive_share(self, device: torch.device | str) -> float:
+        """Share of positive labels."""
+        rows = _chance_rows(device)
+        labels = self.observe("chance", rows, self.inputs("chance", rows))
+        return float((labels > 0).double().mean())
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
         x = self.inner.inputs(role, rows)
-        if not self.lens.margin:
+        if not self.wrapper.margin:
             return x
-        rows, smallest = rows.to(x.device), self.threshold(x.device, x.dtype)
-        rejected = self.inner.labels(x).abs() < smallest
-        for attempt in range(1, MOST_ATTEMPTS):
-            most = int(rejected.sum(1).max())
-            if not most:
+        rows = rows.to(x.device)
+        threshold = self.threshold(x.device, x.dtype)
+        rejected = self.inner.labels(x).abs() < threshold
+        for attempt in range(1, MAX_ATTEMPTS):
+            largest_count = int(rejected.sum(1).max())
+            if not largest_count:
                 return x
-            place = torch.sort(rejected.byte(), dim=1, descending=True, stable=True).indices[
-                :, :most
-            ]
-            pending = rejected.gather(1, place)
-            again = self.inner.inputs(f"{role}/again{attempt}", rows.gather(1, place))
-            taken = pending & (self.inner.labels(again).abs() >= smallest)
-            wide = place.unsqueeze(2).expand_as(again)
-            x = x.scatter(1, wide, torch.where(taken.unsqueeze(2), again, x.gather(1, wide)))
-            rejected = rejected.scatter(1, place, pending & ~taken)
+            # The rejected rows of every replica first, padded with accepted ones.
+            order = torch.sort(rejected.byte(), dim=1, descending=True, stable=True).indices
+            index = order[:, :largest_count]
+            pending = rejected.gather(1, index)
+            redrawn = self.inner.inputs(f"{role}/again{attempt}", rows.gather(1, index))
+            accepted = pending & (self.inner.labels(redrawn).abs() >= threshold)
+            wide = index.unsqueeze(2).expand_as(redrawn)
+            replaced = torch.where(accepted.unsqueeze(2), redrawn, x.gather(1, wide))
+            x = x.scatter(1, wide, replaced)
+            rejected = rejected.scatter(1, index, pending & ~accepted)
         raise RuntimeError(
-            f"{int(rejected.sum())} rows still within the margin after {MOST_ATTEMPTS} attempts"
+            f"{int(rejected.sum())} rows still within the margin after {MAX_ATTEMPTS} attempts"
         )
 
     def observe(self, role: str, rows: Tensor, x: Tensor) -> Tensor:
         return torch.where(self.inner.labels(x) < 0, -1.0, 1.0).to(x.dtype)
 
-    def select(self, index: Sequence[int]) -> _ClassifiedDraw:
-        i = list(index)
+    def select(self, index: Sequence[int]) -> Self:
+        positions = list(index)
         return replace(
-            self, inner=self.inner.select(index), margin=self.margin[i], least=self.least[i]
+            self,
+            inner=self.inner.select(index),
+            margin=self.margin[positions],
+            rarer_share=self.rarer_share[positions],
         )
+
+
+def _chance_rows(device: torch.device | str) -> Tensor:
+    """Row numbers (1, :data:`CHANCE_ROWS`)."""
+    return torch.arange(CHANCE_ROWS, device=device).unsqueeze(0)

@@ -1,5 +1,7 @@
-"""Regression with the squared loss, the setting of all three papers' main theorems, with label
-noise if asked for. A method sees y = f*(x) + noise and is judged against f*."""
+"""Regression with the squared loss, the setting of the main theorems of all three papers.
+
+A method sees y = f*(x) + noise, if there is any, and is judged against f*.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ from bfc.types import Draw, Target
 
 @dataclass(frozen=True)
 class Regression:
-    """Labels f*(x) + noise · sd(f*) · N(0, 1) in every role but ``test``. Raises
-    :class:`bfc.errors.UserError` on bad values."""
+    """Labels f*(x) + noise · sd(f*) · N(0, 1) in every role but ``test``.
+
+    Raises :class:`bfc.errors.UserError` on bad values.
+    """
 
     identity_name: ClassVar[str] = "bfc.tasks.regression.Regression"
     version: ClassVar[int] = 1
@@ -31,26 +35,25 @@ class Regression:
         require(0 <= self.noise < float("inf"), "task.noise", self.noise, "a number >= 0")
 
     def wrap(self, target: Target) -> Target:
-        return _Noisy(target, self) if self.noise else target
+        return _Noisy(target, self).as_target() if self.noise else target
 
 
-class _Noisy(Wrapped):
+class _Noisy(Wrapped[Regression]):
     def draw(
         self,
         seeds: Sequence[int],
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Draw:
-        return _NoisyDraw(self.target.draw(seeds, dtype, device), self.lens)
+        return _NoisyDraw(self.target.draw(seeds, dtype, device), self.wrapper).as_draw()
 
 
-class _NoisyDraw(WrappedDraw):
+class _NoisyDraw(WrappedDraw[Regression]):
     def observe(self, role: str, rows: Tensor, x: Tensor) -> Tensor:
         y = self.inner.observe(role, rows, x)
         if role == "test":
             return y
-        keys = random.keys(self.seeds, f"noise/{role}", y.device)
+        keys = random.keys(self.inner.seeds, f"noise/{role}", y.device)
         sd = self.inner.variance.to(y.device, y.dtype).sqrt().unsqueeze(1)
-        return y + self.lens.noise * sd * random.normal_rows(
-            keys, rows.to(y.device), 1, y.dtype
-        ).squeeze(-1)
+        g = random.normal_rows(keys, rows.to(y.device), 1, y.dtype).squeeze(-1)
+        return y + self.wrapper.noise * sd * g
