@@ -1,87 +1,102 @@
-"""Matrix products of a stack. On processors of AMD the library behind ``torch.bmm`` (MKL) stays on
-AVX2; oneDNN, which torch carries as well, uses AVX-512 there and has about twice the rate, one
-matrix at a time. So the products of wide networks go to oneDNN replica by replica, and everything
-else – small products, other processors, float64, GPUs – to ``torch.bmm``. Which of the two follows
-from shapes and the machine alone."""
+"""Matrix products of a stack of replicas.
+
+On processors of AMD the library behind ``torch.bmm`` (MKL) stays on AVX2; oneDNN, which torch
+carries as well, uses AVX-512 there and has about twice the rate, one matrix at a time. So the
+products of wide networks go to oneDNN replica by replica, and everything else – small products,
+other processors, float64, GPUs – to ``torch.bmm``. Which of the two is used follows from shapes and
+the machine alone.
+"""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-LARGE = 1 << 21
-"""Multiplications of one replica from which a call of its own pays (benchmarks/products.py)."""
+from bfc.environment import hardware
+
+MIN_ONEDNN_MULTIPLICATIONS = 1 << 21
+"""Multiplications per replica from which oneDNN is used (benchmarks/products.py)."""
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """(R, M, K) by (R, K, N) → (R, M, N)."""
-    if not _apart(a, b):
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """a b for a (R, M, K) and b (R, K, N); (R, M, N)."""
+    if not _uses_onednn(a, b):
         return torch.bmm(a, b)
-    return _Product.apply(a, b) if _differentiated(a, b) else _one_by_one(a, b)
+    return _differentiable_matmul(a, b) if _needs_gradient(a, b) else _onednn_bmm(a, b)
 
 
 def affine(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """c + a b, with c (R, 1, N) or (R, M, N)."""
-    if not _apart(a, b):
+    """c + a b for c (R, 1, N) or (R, M, N), a (R, M, K) and b (R, K, N); (R, M, N)."""
+    if not _uses_onednn(a, b):
         return torch.baddbmm(c, a, b)
-    if c.shape[1] == 1 and not _differentiated(a, b, c):
-        return torch.stack([one(x, y, row) for x, y, (row,) in zip(a, b, c, strict=True)])
-    return product(a, b).add_(c)
+    if c.shape[1] == 1 and not _needs_gradient(a, b, c):
+        return torch.stack([onednn_matmul(x, y, row) for x, y, (row,) in zip(a, b, c, strict=True)])
+    return matmul(a, b).add_(c)
 
 
-def one(a: Tensor, b: Tensor, row: Tensor | None = None) -> Tensor:
-    """(M, K) by (K, N), plus a row (N,), by oneDNN; float32 on a CPU."""
-    return torch.ops.mkldnn._linear_pointwise(a, b.mT, row, "none", [], "")
+def onednn_matmul(a: Tensor, b: Tensor, row: Tensor | None = None) -> Tensor:
+    """a b + row by oneDNN, for a (M, K), b (K, N) and ``row`` (N,); float32 on a CPU."""
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.mT, row, "none", [], "")
+    return result
 
 
 @functools.cache
-def faster() -> bool:
+def prefers_onednn() -> bool:
     """Whether oneDNN is the faster library of this machine."""
-    from bfc.environment import hardware
-
+    backends: Any = torch.backends
     return (
-        torch.backends.mkl.is_available()
-        and torch.backends.mkldnn.is_available()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        backends.mkl.is_available()
+        and backends.mkldnn.is_available()
+        and has_onednn_matmul()
+        and backends.cpu.get_cpu_capability() == "AVX512"
         and "AMD" in hardware(torch.device("cpu"))
     )
 
 
-def _apart(a: Tensor, b: Tensor) -> bool:
+def has_onednn_matmul() -> bool:
+    """Whether this torch has the operator of oneDNN that is called here."""
+    return hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def _uses_onednn(a: Tensor, b: Tensor) -> bool:
+    """Whether a product of these shapes goes to oneDNN."""
     return (
         a.device.type == "cpu"
         and a.dtype == torch.float32
-        and a.shape[1] * a.shape[2] * b.shape[2] >= LARGE
-        and faster()
+        and a.shape[1] * a.shape[2] * b.shape[2] >= MIN_ONEDNN_MULTIPLICATIONS
+        and prefers_onednn()
     )
 
 
-def _differentiated(*tensors: Tensor) -> bool:
+def _needs_gradient(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
-def _one_by_one(a: Tensor, b: Tensor) -> Tensor:
+def _onednn_bmm(a: Tensor, b: Tensor) -> Tensor:
+    """a b by oneDNN, replica by replica."""
     if len(a) == 1:
-        return one(a[0], b[0]).unsqueeze(0)
-    return torch.stack([one(x, y) for x, y in zip(a, b, strict=True)])
+        return onednn_matmul(a[0], b[0]).unsqueeze(0)
+    return torch.stack([onednn_matmul(x, y) for x, y in zip(a, b, strict=True)])
 
 
-class _Product(torch.autograd.Function):
-    """oneDNN's product with a reverse pass."""
+class _OnednnMatmul(torch.autograd.Function):
+    """The product by oneDNN with its reverse pass."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
         ctx.save_for_backward(a, b)
-        return _one_by_one(a, b)
+        return _onednn_bmm(a, b)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = ctx.saved_tensors
-        return (
-            product(grad, b.mT) if ctx.needs_input_grad[0] else None,
-            product(a.mT, grad) if ctx.needs_input_grad[1] else None,
-        )
+        grad_a = matmul(grad, b.mT) if ctx.needs_input_grad[0] else None
+        grad_b = matmul(a.mT, grad) if ctx.needs_input_grad[1] else None
+        return grad_a, grad_b
+
+
+_differentiable_matmul: Callable[[Tensor, Tensor], Tensor] = _OnednnMatmul.apply

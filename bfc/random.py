@@ -1,8 +1,10 @@
-"""Random numbers as a pure function of (seed, role, index), so that a training never depends on the
-stack it sits in, on chunking, on the number of workers or on the device. Library generators differ
-between CPU and CUDA and have no random access; here every number is the SplitMix64 finaliser
-(Steele, Lea & Flood, OOPSLA 2014) of a counter offset by a key that hashes the seed and the role,
-in int64 tensor arithmetic."""
+"""Random numbers as a pure function of (seed, role, index).
+
+A training therefore never depends on the stack it is part of, on chunking, on the number of workers
+or on the device. Library generators differ between CPU and CUDA and have no random access; here
+every number is the SplitMix64 finaliser (Steele, Lea & Flood, OOPSLA 2014) of a counter offset by a
+key that hashes the seed and the role, in int64 tensor arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -17,25 +19,28 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _WORD = (1 << 64) - 1
 _ROOT = 0x243F6A8885A308D3
-"""Where the hash of a role begins (the digits of pi), apart from where that of a seed does."""
+"""Initial value of the hash of a role (the digits of pi), different from that of a seed."""
 
 
 def _signed(word: int) -> int:
+    """An unsigned 64-bit word as the int64 of the same bits."""
     return word - (1 << 64) if word >> 63 else word
 
 
 def _mix_int(z: int) -> int:
+    """The SplitMix64 finaliser of an unsigned 64-bit word."""
     z = ((z ^ (z >> 30)) * _MIX[0]) & _WORD
     z = ((z ^ (z >> 27)) * _MIX[1]) & _WORD
     return z ^ (z >> 31)
 
 
 def keys(seeds: Sequence[int], role: str, device: torch.device | str = "cpu") -> Tensor:
-    """One int64 stream key per seed for ``role``; shape (R,), not to be changed in place. Any
-    Python integers are valid seeds, 0 included.
+    """One int64 stream key per seed for ``role``; shape (R,), not to be changed in place.
 
-    Kept, since targets ask for the same ones at every step of a training: hashing takes the host
-    longer than a small step, and a copy from the host makes it wait for a GPU."""
+    Any Python integers are valid seeds, 0 included. Keys are cached, since targets use the same
+    ones at every step of a training: hashing takes the host longer than a small step, and a copy
+    from the host makes it wait for a GPU.
+    """
     return _keys(tuple(map(int, seeds)), role, str(device))
 
 
@@ -44,10 +49,9 @@ def _keys(seeds: tuple[int, ...], role: str, device: str) -> Tensor:
     word = _ROOT
     for byte in role.encode():
         word = _mix_int((word + byte + 1) * _GOLDEN & _WORD)
-    stream = [
-        _signed(_mix_int((word ^ _mix_int((seed + 1) * _GOLDEN & _WORD)) & _WORD)) for seed in seeds
-    ]
-    return torch.tensor(stream, dtype=torch.int64, device=device)
+    seed_words = [_mix_int((seed + 1) * _GOLDEN & _WORD) for seed in seeds]
+    values = [_signed(_mix_int((word ^ seed_word) & _WORD)) for seed_word in seed_words]
+    return torch.tensor(values, dtype=torch.int64, device=device)
 
 
 def _shift(z: Tensor, bits: int) -> Tensor:
@@ -64,20 +68,22 @@ def bits(key: Tensor, index: Tensor) -> Tensor:
 
 
 def integers(key: Tensor, index: Tensor, high: Tensor) -> Tensor:
-    """Uniform integers in [0, high) (bias below high / 2^32); ``high`` broadcasts, int64, below
-    2^31."""
+    """Uniform integers in [0, high), int64; ``high`` broadcasts, int64, below 2^31.
+
+    The bias is below high / 2^32.
+    """
     return _shift(bits(key, index), 32).mul_(high).bitwise_right_shift_(32)
 
 
 def uniform(key: Tensor, index: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Uniform numbers in (0, 1); the clamp is for words that round up to 1 in single precision."""
-    return (
-        _shift(bits(key, index), 32)
-        .to(dtype)
-        .add_(0.5)
-        .mul_(2.0**-32)
-        .clamp_(max=1 - torch.finfo(dtype).eps / 2)
-    )
+    """Uniform numbers in (0, 1) for every index under a key that broadcasts against it."""
+    largest = 1 - torch.finfo(dtype).eps / 2  # some words round up to 1 in single precision
+    return _unit_interval(_shift(bits(key, index), 32), dtype).clamp_(max=largest)
+
+
+def _unit_interval(word: Tensor, dtype: torch.dtype) -> Tensor:
+    """(word + 1/2) / 2^32 for words of 32 bits."""
+    return word.to(dtype).add_(0.5).mul_(2.0**-32)
 
 
 def normal_rows(
@@ -90,7 +96,7 @@ def normal_rows(
     pairs = (width + 1) // 2
     index = rows.unsqueeze(-1) * pairs + torch.arange(pairs, device=rows.device)
     word = bits(key.view(-1, 1, 1), index)
-    radius = _shift(word, 32).to(dtype).add_(0.5).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()
+    radius = _unit_interval(_shift(word, 32), dtype).log_().mul_(-2.0).sqrt_()
     angle = word.bitwise_and_(0xFFFFFFFF).to(dtype).mul_(2.0 * math.pi * 2.0**-32)
     pair = torch.cat([radius * angle.cos(), radius.mul_(angle.sin_())], dim=-1)
     return pair[..., :width]
