@@ -1,14 +1,17 @@
-"""The ``bfc`` command: everything around the one training entry point (planning, watching,
-collecting, checking). A subcommand is one file ``bfc/commands/<name>.py`` whose function ``main``
-is a typer command: its docstring is the help, its annotated parameters are the options. It is found
-by existing, and imports what is heavy inside ``main``, so that ``bfc --help`` stays quick; there it
-stands under the heading that it names as ``PANEL``."""
+"""The ``bfc`` command: everything around the one training entry point.
+
+A subcommand is one file ``bfc/commands/<name>.py``, found by existing. Its function ``main`` is a
+typer command: the docstring is the help, annotated parameters are the options. It stands under the
+heading that the file names as ``PANEL``. Files import what is heavy inside ``main``, so that
+``bfc --help`` stays quick.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 import sys
+from types import ModuleType
 
 import typer
 
@@ -30,22 +33,27 @@ def application() -> typer.Typer:
         "Training itself: python -m bfc.train --help",
     )
     app.callback()(_root)
-    modules = [
-        importlib.import_module(f"bfc.commands.{name}")
-        for _, name, _ in pkgutil.iter_modules(bfc.commands.__path__)
-    ]
-    for module in sorted(modules, key=lambda module: [*PANELS, module.PANEL].index(module.PANEL)):
+    for module in sorted(_import_commands(), key=_panel_position):
         name = module.__name__.rpartition(".")[2].replace("_", "-")
         app.command(name, context_settings=CONTEXT, rich_help_panel=module.PANEL)(module.main)
     return app
 
 
+def _import_commands() -> list[ModuleType]:
+    names = [name for _, name, _ in pkgutil.iter_modules(bfc.commands.__path__)]
+    return [importlib.import_module(f"bfc.commands.{name}") for name in names]
+
+
+def _panel_position(module: ModuleType) -> int:
+    return [*PANELS, module.PANEL].index(module.PANEL)
+
+
 def _root() -> None:
-    pass
+    """Let typer treat every command as a subcommand, even a single one."""
 
 
 def main() -> None:
-    """Entry point of the console script; a user's mistake is one sentence and status 2."""
+    """Run the command line; a user's mistake is one sentence and exit status 2."""
     try:
         application()()
     except Exception as error:

@@ -20,45 +20,53 @@ STUDY = "study"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One run of a tracker. ``history``: a record per stored row, in the order of storing, so that
-    rounds and resumes only append; record i (from 1) is step i, and its ``trainings`` counts the
-    trainings done by then."""
+    """One run of a tracker."""
 
     key: str
+    """Identifies the run: the cell's id, or :data:`STUDY`."""
     name: str
+    """What people read."""
     project: str | None
+    """The study; None for a job without one."""
     group: str | None
+    """The size of the study."""
     job_type: str
+    """The kind of the cell, or :data:`STUDY`."""
     tags: tuple[str, ...]
     config: dict[str, Any]
     state: str
     """``running``, ``done``, ``failed`` or ``stopped``."""
     history: list[dict[str, float]] = field(default_factory=list)
+    """A record per stored row, in the order of storing, so that rounds and resumes only append.
+
+    Record i (from 1) is step i; its ``trainings`` counts the trainings done by then."""
     summary: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     images: dict[str, bytes] = field(default_factory=dict)
     """Name → PNG."""
     texts: dict[str, str] = field(default_factory=dict)
-    """File name → content: configuration, environment and the uncommitted changes the numbers were
-    made with."""
+    """File name → content: configuration, environment, tuning and uncommitted changes."""
     commit: str | None = None
 
 
-def plain(table: pd.DataFrame) -> tuple[list[str], list[list[Any]]]:
+def to_json_rows(table: pd.DataFrame) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows as JSON values: whole numbers, finite floats, texts and None."""
-
-    def value(v: Any) -> Any:
-        v = v.item() if hasattr(v, "item") else v
-        if v is None or isinstance(v, (bool, int, str)):
-            return v
-        return v if isinstance(v, float) and math.isfinite(v) else None if v != v else str(v)
-
-    return [str(name) for name in table], [
-        [value(v) for v in row] for row in table.itertuples(index=False, name=None)
-    ]
+    columns = [str(name) for name in table]
+    rows = table.itertuples(index=False, name=None)
+    return columns, [[_to_json(value) for value in row] for row in rows]
 
 
-def level(eps: float) -> str:
+def _to_json(value: Any) -> Any:
+    """One entry of a table as a JSON value; infinities become texts, NaN becomes None."""
+    value = value.item() if hasattr(value, "item") else value
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return None if value != value else str(value)
+
+
+def metric_level(eps: float) -> str:
     """An eps in the names of metrics, where W&B reads a point as nesting: 0.05 → ``eps_0_05``."""
     return f"eps_{eps:.12f}".rstrip("0").rstrip(".").replace(".", "_")
 

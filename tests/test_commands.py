@@ -1,5 +1,4 @@
-"""The ``bfc`` command finds every file of bfc/commands, explains it, and refuses a wrong name in
-words."""
+"""The ``bfc`` command finds every file of bfc/commands, explains it, and refuses mistakes."""
 
 import json
 import subprocess
@@ -18,6 +17,14 @@ NAMES = sorted(
     if path.stem != "__init__"
 )
 RUNNER = typer.testing.CliRunner()
+LIST_HEAVY_PACKAGES = """
+import sys
+from bfc import cli
+
+cli.application()
+heavy = {"torch", "pandas", "numpy", "matplotlib", "hydra", "omegaconf", "wandb", "trackio"}
+print(*heavy & set(sys.modules))
+"""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,9 +57,8 @@ def test_a_mistake_is_one_sentence(
 
 
 def test_help_does_not_load_the_heavy_packages() -> None:
-    probe = "import sys; from bfc import cli; cli.application(); print(*{'torch', 'pandas', 'matplotlib', 'wandb'} & set(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", probe],
+        [sys.executable, "-c", LIST_HEAVY_PACKAGES],
         capture_output=True,
         text=True,
         env=environment(),

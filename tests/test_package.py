@@ -1,5 +1,7 @@
-"""The wheel: built, installed into a folder of its own and run from an empty one, it finds its
-configuration and studies."""
+"""The wheel: built, installed into a folder of its own and run from an empty one.
+
+It finds its configuration and studies, and holds every package of the source tree.
+"""
 
 import json
 import shutil
@@ -13,145 +15,124 @@ import pytest
 from commands import ROOT, TINY, Done, environment, store
 
 SOURCES = ("bfc", "conf", "sweeps", "analysis", "pyproject.toml", "README.md")
+PLACES = {"conf": "bfc/conf", "sweeps": "bfc/sweeps", "bfc": "bfc", "analysis": "analysis"}
+"""Folder of the source tree → folder of the wheel."""
+SUFFIXES = (".yaml", ".py", ".html", ".mplstyle", ".css", ".js")
+BUILD_SECONDS = 300
+
+IMPORT_EVERYTHING = """
+import importlib, pkgutil, sys
+import analysis, bfc
+
+for package in (bfc, analysis):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+        assert sys.modules[module.name].__file__.startswith(sys.argv[1]), module
+"""
+DESCRIBE_INSTALLATION = """
+from importlib.metadata import version
+import bfc
+from bfc import paths
+
+print(bfc.__file__, paths.CONF, paths.SWEEPS, version("bfc") == bfc.__version__)
+"""
+
+
+def run_python(*arguments: str, cwd: Path, timeout: float = 120, **variables: str) -> Done:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment(**variables),
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """Built from a copy, so that the checkout stays as it is."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    ignored = shutil.ignore_patterns("__pycache__")
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            shutil.copytree(
-                ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            shutil.copytree(ROOT / name, source / name, ignore=ignored)
         else:
             shutil.copy(ROOT / name, source / name)
-    here = ["--no-isolation", "--skip-dependency-check"] if find_spec("setuptools") else []
-    done = subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", *here, "-o", str(out), str(source)],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    [built] = out.glob("*.whl")
-    return built
+    offline = ["--no-isolation", "--skip-dependency-check"] if find_spec("setuptools") else []
+    build = ("-m", "build", "--wheel", *offline, "-o", str(out), str(source))
+    done = run_python(*build, cwd=source, timeout=BUILD_SECONDS)
+    assert done.status == 0, done
+    [path] = out.glob("*.whl")
+    return path
 
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("installed")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--no-deps",
-            "--no-index",
-            "--disable-pip-version-check",
-            "--target",
-            str(folder),
-            str(wheel),
-        ],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    options = ("-q", "--no-deps", "--no-index", "--disable-pip-version-check")
+    install = ("-m", "pip", "install", *options, "--target", str(folder), str(wheel))
+    done = run_python(*install, cwd=folder, timeout=BUILD_SECONDS)
+    assert done.status == 0, done
     return folder
 
 
-def run_installed(installed: Path, *arguments: str, cwd: Path, module: str = "bfc.train") -> Done:
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment(PYTHONPATH=str(installed)),
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+def train(installed: Path, *arguments: str, cwd: Path) -> Done:
+    """Run the entry point of the installed package."""
+    return run_python("-m", "bfc.train", *arguments, cwd=cwd, PYTHONPATH=str(installed))
 
 
-def test_the_wheel_holds_every_file_that_is_needed(wheel) -> None:
+@pytest.mark.parametrize("folder", PLACES)
+def test_the_wheel_holds_every_file_that_is_needed(folder: str, wheel) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder, inside in (
-        ("conf", "bfc/conf"),
-        ("sweeps", "bfc/sweeps"),
-        ("bfc", "bfc"),
-        ("analysis", "analysis"),
-    ):
-        wanted = [
-            path
-            for path in (ROOT / folder).rglob("*")
-            if path.is_file()
-            and "__pycache__" not in path.parts
-            and path.suffix in (".yaml", ".py", ".html", ".mplstyle", ".css", ".js")
-        ]
-        missing = [
-            str(path)
-            for path in wanted
-            if f"{inside}/{path.relative_to(ROOT / folder)}" not in names
-        ]
-        assert wanted and not missing
-    assert not [
-        name for name in names if name.startswith(("tests", "benchmarks", "conf/", "sweeps/"))
-    ]
+    needed = []
+    for path in (ROOT / folder).rglob("*"):
+        if path.suffix in SUFFIXES and "__pycache__" not in path.parts:
+            needed.append(f"{PLACES[folder]}/{path.relative_to(ROOT / folder).as_posix()}")
+    assert needed and not [name for name in needed if name not in names]
+
+
+def test_the_wheel_holds_nothing_else_of_the_source_tree(wheel) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    foreign = ("tests", "benchmarks", "conf/", "sweeps/")
+    assert not [name for name in names if name.startswith(foreign)]
 
 
 def test_what_runs_is_what_was_installed(installed, tmp_path) -> None:
     """And not the checkout that this environment also has."""
-    code = (
-        "import bfc, bfc.train, bfc.paths as f; from importlib.metadata import version; "
-        "print(bfc.__file__, f.CONF, f.SWEEPS, version('bfc') == bfc.__version__)"
+    done = run_python("-c", DESCRIBE_INSTALLATION, cwd=tmp_path, PYTHONPATH=str(installed))
+    package = f"{installed}/bfc"
+    places = [f"{package}/__init__.py", f"{package}/conf", f"{package}/sweeps", "True"]
+    assert done.out.split() == places, done
+
+
+def test_every_module_can_be_imported(installed, tmp_path) -> None:
+    done = run_python(
+        "-c", IMPORT_EVERYTHING, str(installed), cwd=tmp_path, PYTHONPATH=str(installed)
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(PYTHONPATH=str(installed)),
-    )
-    assert done.stdout.split() == [
-        f"{installed}/bfc/__init__.py",
-        f"{installed}/bfc/conf",
-        f"{installed}/bfc/sweeps",
-        "True",
-    ], done
+    assert done.status == 0, done.err
 
 
 def test_it_runs_from_an_empty_folder(installed, tmp_path) -> None:
-    done = run_installed(
-        installed,
-        *TINY,
-        "baseline=polynomial",
-        "baseline.n_max=32",
-        "baseline.tuning_draws=1",
-        cwd=tmp_path,
-    )
+    """It is no checkout, so no commit is stored."""
+    baseline = ("baseline=polynomial", "baseline.n_max=32", "baseline.tuning_draws=1")
+    done = train(installed, *TINY, *baseline, cwd=tmp_path)
     assert done.status == 0 and not done.err and done.out.count(" new") == 2, done
-    assert [path.name for path in tmp_path.iterdir()] == ["results"] and len(
-        store(tmp_path / "results")
-    ) == 2
-    made = [json.loads(path.read_text()) for path in tmp_path.rglob("environment.json")]
-    assert all(record["commit"] is None and record["diff"] is None for record in made), (
-        "it is no checkout"
-    )
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+    assert len(store(tmp_path / "results")) == 2
+    environments = [json.loads(path.read_text()) for path in tmp_path.rglob("environment.json")]
+    assert all(made["commit"] is None and made["diff"] is None for made in environments)
 
 
 def test_it_runs_a_sweep_with_workers(installed, tmp_path) -> None:
-    done = run_installed(installed, "-m", *TINY, "target.d=4,5", cwd=tmp_path)
+    done = train(installed, "-m", *TINY, "target.d=4,5", cwd=tmp_path)
     assert done.status == 0 and len(store(tmp_path / "results")) == 2, done
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    ("arguments", "text"),
     [
         (("--cfg", "job", "--resolve"), "d: 16"),
         (("--help",), "sweeps: bfc_chain"),
@@ -159,23 +140,15 @@ def test_it_runs_a_sweep_with_workers(installed, tmp_path) -> None:
     ],
 )
 def test_its_configuration_and_studies_are_found(
-    installed, arguments: tuple[str, ...], said: str, tmp_path
+    installed, arguments: tuple[str, ...], text: str, tmp_path
 ) -> None:
-    done = run_installed(installed, *arguments, cwd=tmp_path)
-    assert done.status == 0 and said in done.out and not done.err, done
+    done = train(installed, *arguments, cwd=tmp_path)
+    assert done.status == 0 and text in done.out and not done.err, done
     assert not list(tmp_path.iterdir())
 
 
 def test_its_command_refuses_in_a_sentence(installed, tmp_path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(installed / "bin" / "bfc-train"), "+sweeps=nope"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=environment(PYTHONPATH=str(installed)),
-        timeout=60,
-    )
-    assert Done(done.returncode, done.stdout, done.stderr).sentence.startswith(
-        "sweeps=nope: no such option; allowed: bfc_chain"
-    )
+    script = str(installed / "bin" / "bfc-train")
+    done = run_python(script, "+sweeps=nope", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert done.sentence.startswith("sweeps=nope: no such option; allowed: bfc_chain")
     assert not list(tmp_path.iterdir())

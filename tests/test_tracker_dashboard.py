@@ -1,5 +1,8 @@
-"""Dashboards as code: built from a store, checked and serialised offline, saved once when logged
-in, and saved over when saved again."""
+"""Dashboards as code: built from a store, checked and serialised offline.
+
+They are saved when logged in, and saved over when saved again. W&B's own agent drives the entry
+point with the example of the docs.
+"""
 
 import importlib.util
 import json
@@ -13,17 +16,18 @@ from pathlib import Path
 import pytest
 import yaml
 from commands import container, environment, run, store, table
-from test_tracker import BOTH, KEY, points
-from test_tracker_service import bfc
+from test_tracker import is_probed
+from tracker_cases import BOTH, KEY, bfc, log_in, log_out, risk_points
 from wandb_server import serving
 
-from analysis.snapshots import cell_view
+from analysis.snapshots import snapshot_cell
 from bfc.errors import UserError
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
-from bfc.snapshot import level
-from bfc.stats.outcomes import judge
-from bfc.trackers.dashboard import OUTCOMES, sections, shown_of
+from bfc.snapshot import metric_level
+from bfc.stats.outcomes import Outcome
+from bfc.trackers.dashboard import read_contents
+from bfc.trackers.dashboard_panels import build_sections
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of pydantic, in wandb-workspaces
@@ -36,6 +40,14 @@ pytestmark = [
 EXAMPLE = yaml.safe_load(
     (Path(__file__).parents[1] / "docs" / "examples" / "wandb_agent.yaml").read_text()
 )
+TITLES = [
+    "Sample complexity",
+    "Risk against n",
+    "Feature correction",
+    "Failures",
+    "Cost",
+    "Tables",
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,91 +57,65 @@ def results(tmp_path_factory) -> Path:
     return folder / "results"
 
 
-def keys(node) -> set[str]:
-    """Every metric, configuration key, table and figure that a serialised dashboard reads, with the
-    kind before it."""
-    text = json.dumps(node)
-    found = set(re.findall(r'"(?:summary:|summary_metrics\.)([^"]+)"', text))
-    return found | {f"config {name}" for name in re.findall(r'"config:(\w+)\.value"', text)}
+def cell_folders(results: Path) -> list[Path]:
+    return [folder for folder in results.iterdir() if (folder / "config.yaml").is_file()]
 
 
-def test_it_reads_only_what_a_cell_shows(results, tmp_path) -> None:
-    """Every name in the workspace is one that some view has; a panel of a misspelt name would stay
-    empty for ever."""
+def metrics_read(view: dict) -> set[str]:
+    """The metrics and configuration keys that a serialised dashboard reads.
+
+    Configuration keys have ``config`` before them.
+    """
+    text = json.dumps(view)
+    metrics = set(re.findall(r'"(?:summary:|summary_metrics\.)([^"]+)"', text))
+    return metrics | {f"config {name}" for name in re.findall(r'"config:(\w+)\.value"', text)}
+
+
+def media_read(view: dict) -> set[str]:
+    """The figures that a serialised dashboard shows."""
+    media: set[str] = set()
+    for keys in re.findall(r'"mediaKeys": (\[[^]]*\])', json.dumps(view)):
+        media |= set(json.loads(keys))
+    return media
+
+
+def test_it_reads_only_what_a_cell_shows(results) -> None:
+    """A panel with a misspelt name would stay empty for ever."""
     done = bfc("dashboard", "boarded", "results", "-o", "board.json", cwd=results.parent)
     assert (done.status, done.out) == (0, "board.json\n")
     board = json.loads((results.parent / "board.json").read_text())
-    views = [
-        cell_view(folder, "boarded")
-        for folder in results.iterdir()
-        if (folder / "config.yaml").is_file()
-    ]
-    known = {
-        name
-        for view in views
-        for name in (*view.summary, *(f"config {key}" for key in view.config))
-    }
-    for name in ("workspace", "report"):
-        read = keys(board[name])
-        assert {"config d", "nstar/eps_0_9", "nstar/eps_0_5", "seconds"} <= read
-        assert read - {f"outcome/{outcome}" for outcome in OUTCOMES} <= known
-        media = {f"figures/{image}" for view in views for image in view.images}
-        assert {
-            key
-            for panel in re.findall(r'"mediaKeys": (\[[^]]*\])', json.dumps(board[name]))
-            for key in json.loads(panel)
-        } == media
-    titles = [
-        section["name"]
-        for section in board["workspace"]["spec"]["section"]["panelBankConfig"]["sections"]
-    ]
-    assert titles == [
-        "Sample complexity",
-        "Risk against n",
-        "Feature correction",
-        "Failures",
-        "Cost",
-        "Tables",
-    ]
+    known = {f"outcome/{outcome}" for outcome in Outcome}
+    figures: set[str] = set()
+    for folder in cell_folders(results):
+        snapshot = snapshot_cell(folder, "boarded")
+        known |= set(snapshot.summary) | {f"config {key}" for key in snapshot.config}
+        figures |= {f"figures/{name}" for name in snapshot.images}
+    for view in (board["workspace"], board["report"]):
+        metrics = metrics_read(view)
+        assert {"config d", "nstar/eps_0_9", "nstar/eps_0_5", "seconds"} <= metrics <= known
+        assert media_read(view) == figures
+    sections = board["workspace"]["spec"]["section"]["panelBankConfig"]["sections"]
+    assert [section["name"] for section in sections] == TITLES
 
 
 def test_every_probe_and_level_has_its_panel(results) -> None:
-    shown = shown_of("boarded", results)
-    assert shown.eps == (0.9, 0.5)
-    rows = [
-        row
-        for folder in results.iterdir()
-        if (folder / "config.yaml").is_file()
-        for row in table(folder)
-    ]
-    assert set(shown.probes) == {
-        key for row in rows for key in row if "/" in key and row[key] not in (None, "nan")
-    }
-    panels = dict((title, own) for title, _, own in sections(shown))
+    contents = read_contents("boarded", results)
+    assert contents.eps == (0.9, 0.5)
+    probes: set[str] = set()
+    for folder in cell_folders(results):
+        for row in table(folder):
+            probes |= {column for column in row if is_probed(column, row)}
+    assert set(contents.probes) == probes
+    panels = {section.title: section.panels for section in build_sections(contents)}
     assert len(panels["Sample complexity"]) == 4
-    shown_probes = {
-        metric.name
-        for panel in panels["Feature correction"]
-        for metric in getattr(panel, "metrics", [])
-    }
-    assert shown_probes == {f"probe/{name}" for name in shown.probes}
-
-
-def test_outcomes_are_those_of_the_judge() -> None:
-    rows = [
-        {"diverged": True, "risk": float("nan"), "n": 1},
-        {"diverged": False, "risk": 0.0, "n": 1},
-    ]
-    rows += [
-        {"diverged": False, "risk": 1.0, "train_risk": train, "n": 1, "fresh": False}
-        for train in (0.0, 1.0)
-    ]
-    found = {judge(row, 0.1, confirming) for row in rows for confirming in ([], [1.0])}
-    assert found == set(OUTCOMES)
+    metrics: set[str] = set()
+    for panel in panels["Feature correction"]:
+        metrics |= {metric.name for metric in getattr(panel, "metrics", [])}
+    assert metrics == {f"probe/{name}" for name in contents.probes}
 
 
 @pytest.mark.parametrize(
-    "eps, name",
+    ("eps", "name"),
     [
         (0.1, "eps_0_1"),
         (0.05, "eps_0_05"),
@@ -139,68 +125,75 @@ def test_outcomes_are_those_of_the_judge() -> None:
     ],
 )
 def test_levels_have_no_point_in_their_names(eps: float, name: str) -> None:
-    assert level(eps) == name
+    assert metric_level(eps) == name
 
 
 def test_saving_needs_a_login(results, monkeypatch, tmp_path) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert (
-        "not logged in to W&B; run `wandb login`"
-        in bfc("dashboard", "boarded", "results", cwd=results.parent).out
-    )
+    log_out(monkeypatch, tmp_path)
+    refusal = bfc("dashboard", "boarded", "results", cwd=results.parent).out
+    assert "not logged in to W&B; run `wandb login`" in refusal
     with pytest.raises(UserError, match="study bored: has no cell"):
-        shown_of("bored", results)
+        read_contents("bored", results)
+
+
+def test_the_package_is_named_where_it_is_missing(results, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
+    refusal = bfc("dashboard", "boarded", "results", cwd=results.parent).out
+    assert refusal == (
+        "bfc dashboard: the package wandb-workspaces is not installed; "
+        "pip install 'bfc[dashboard]'\n"
+    )
 
 
 def test_it_is_saved_and_saved_over(results, monkeypatch, tmp_path) -> None:
     shutil.copytree(results, tmp_path / "results")
     with serving() as server:
-        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("WANDB_BASE_URL", server.address)
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        log_in(monkeypatch, server.address)
         first = bfc("dashboard", "boarded", "results", cwd=tmp_path)
         assert first.status == 0, first.out
-        saved = {view["type"]: (view["id"], view["spec"]) for view in server.views.values()}
-        assert set(saved) == {"project-view", "runs"}
+        assert {view["type"] for view in server.views.values()} == {"project-view", "runs"}
         again = bfc("dashboard", "boarded", "results", cwd=tmp_path)
-        assert again.status == 0 and len(server.views) == 2, "no second view"
+        assert again.status == 0 and len(server.views) == 2, again.out
         assert re.findall(r"^(\w+): http", again.out, re.MULTILINE) == ["workspace", "report"]
-    assert not [
-        path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
-    ]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+# --- W&B's agents -------------------------------------------------------------------------------
+
+
+def example_value(node: dict) -> object:
+    """One value of a parameter of the example."""
+    if "value" in node:
+        return node["value"]
+    return node["values"][0] if "values" in node else node["min"]
 
 
 def trial(name: str, **changes: object) -> dict:
     """What W&B's server hands to an agent: the example's parameters, one value each."""
-    values = {
-        key: node.get("value", (node.get("values") or [node.get("min")])[0])
-        for key, node in EXAMPLE["parameters"].items()
-    }
+    values = {key: example_value(node) for key, node in EXAMPLE["parameters"].items()}
+    values |= changes
     return {
         "type": "run",
         "run_id": name,
         "program": EXAMPLE["program"],
-        "args": {key: {"value": value} for key, value in {**values, **changes}.items()},
+        "args": {key: {"value": value} for key, value in values.items()},
     }
 
 
 def test_the_examples_trials_are_jobs_of_one_cell() -> None:
-    job = load_job(
-        container(*(f"{key}={value['value']}" for key, value in trial("t")["args"].items()))
-    )
+    arguments = trial("t")["args"]
+    job = load_job(container(*(f"{key}={node['value']}" for key, node in arguments.items())))
     assert len(cell_specs(job)) == 1 and job.tracker is not None
-    assert EXAMPLE["metric"]["name"] in (
-        "risk/median",
-        *(f"nstar/{level(eps)}" for eps in job.measure.eps),
-    )
+    metrics = {"risk/median", *(f"nstar/{metric_level(eps)}" for eps in job.measure.eps)}
+    assert EXAMPLE["metric"]["name"] in metrics
 
 
 def test_an_agent_drives_the_entry_point(tmp_path) -> None:
-    """W&B's own agent with the example: a trial is its run, also where its cell was stored before,
-    and of one cell only."""
+    """W&B's own agent with the example: a trial is its run, also where its cell was stored before.
+
+    A trial shows one cell only.
+    """
     small = {
         "target.d": 4,
         "schedule.steps": 20,
@@ -218,11 +211,10 @@ def test_an_agent_drives_the_entry_point(tmp_path) -> None:
         server.sweep = yaml.safe_dump(EXAMPLE)
         server.trials = [trial("first", **small), trial("again", **small, **kernel)]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        logged_in = environment(WANDB_BASE_URL=server.address, WANDB_API_KEY=KEY, PATH=path)
         done = subprocess.run(
             [sys.executable, "-m", "wandb", "agent", "me/search/abc"],
             cwd=tmp_path,
-            env=logged_in,
+            env=environment(WANDB_BASE_URL=server.address, WANDB_API_KEY=KEY, PATH=path),
             timeout=240,
             capture_output=True,
             text=True,
@@ -230,9 +222,9 @@ def test_an_agent_drives_the_entry_point(tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     assert "2 rows stored, 2 new" in done.stdout and "2 rows stored, 0 new" in done.stdout
     assert done.stdout.count("a trial of a W&B agent shows one cell") == 1
-    rows = store(tmp_path / "results")
-    learner = next(own for own in rows.values() if len(own) == 2)
+    [learner] = [rows for rows in store(tmp_path / "results").values() if len(rows) == 2]
     for name in ("first", "again"):
-        told = server.runs["search", name]
-        assert points([told["history"][i] for i in sorted(told["history"])]) == points(learner)
-        assert told["exit"] == 0 and EXAMPLE["metric"]["name"] in told["summary"]
+        tracked = server.runs["search", name]
+        history = [tracked["history"][place] for place in sorted(tracked["history"])]
+        assert risk_points(history) == risk_points(learner)
+        assert tracked["exit"] == 0 and EXAMPLE["metric"]["name"] in tracked["summary"]

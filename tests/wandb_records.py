@@ -5,60 +5,86 @@ import re
 import struct
 from pathlib import Path
 
-BLOCK, HEADER = 32768, 7
+BLOCK_BYTES, HEADER_BYTES = 32768, 7
+WHOLE_OR_LAST = (1, 4)
+"""Kinds of chunks that complete a record."""
 
 
 def records(path: Path) -> list:
-    """The records of an offline run: a LevelDB log (blocks of 32 KiB; chunks of crc, length, type)
-    of protocol buffers; a torn record at the end, of a run that is being written, is left out."""
+    """The records of an offline run, protocol buffers in a LevelDB log.
+
+    The log has blocks of 32 KiB with chunks of (crc, length, kind, data). A torn record at the end,
+    of a run that is being written, is left out.
+    """
     from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record
 
-    data, at, whole, found = path.read_bytes(), HEADER, b"", []
-    while at + HEADER <= len(data):
-        if BLOCK - at % BLOCK < HEADER:
-            at += BLOCK - at % BLOCK
+    data = path.read_bytes()
+    position = HEADER_BYTES
+    record_bytes = b""
+    complete = []
+    while position + HEADER_BYTES <= len(data):
+        if BLOCK_BYTES - position % BLOCK_BYTES < HEADER_BYTES:
+            position += BLOCK_BYTES - position % BLOCK_BYTES
             continue
-        _, length, kind = struct.unpack_from("<IHB", data, at)
-        if kind == 0 or at + HEADER + length > len(data):
+        _, length, kind = struct.unpack_from("<IHB", data, position)
+        position += HEADER_BYTES
+        if kind == 0 or position + length > len(data):
             break
-        whole += data[at + HEADER : at + HEADER + length]
-        at += HEADER + length
-        if kind in (1, 4):
+        record_bytes += data[position : position + length]
+        position += length
+        if kind in WHOLE_OR_LAST:
             try:
-                found.append(Record.FromString(whole))
+                complete.append(Record.FromString(record_bytes))
             except DecodeError:
                 break
-            whole = b""
-    return found
+            record_bytes = b""
+    return complete
 
 
-def plain(items) -> dict:
+def records_of_kind(path: Path, kind: str) -> list:
+    """The records of one kind, for instance ``run``, ``summary`` or ``exit``."""
+    return [getattr(record, kind) for record in records(path) if record.HasField(kind)]
+
+
+def to_values(items) -> dict:
     """Items of a record: (nested) key → value."""
     return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
-def runs(folder: Path) -> dict[str, list[Path]]:
+def offline_runs(folder: Path) -> dict[str, list[Path]]:
     """Run id → the offline runs written for it, the oldest first."""
-    found: dict[str, list[Path]] = {}
+    runs: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("wandb/offline-run-*/run-*.wandb")):
-        found.setdefault(path.stem.removeprefix("run-"), []).append(path)
-    return found
+        runs.setdefault(path.stem.removeprefix("run-"), []).append(path)
+    return runs
 
 
 def history(path: Path) -> list[dict]:
     """The logged records, in order, without those that hold no row."""
-    told = [
-        plain(record.history.item) | {"_step": record.history.step.num}
-        for record in records(path)
-        if record.HasField("history")
+    logged = [
+        to_values(record.item) | {"_step": record.step.num}
+        for record in records_of_kind(path, "history")
     ]
-    return [row for row in told if "risk" in row]
+    return [values for values in logged if "risk" in values]
 
 
-def written(path: Path, kind: str) -> dict[str, dict]:
-    """The tables beside a run: name → columns and data."""
-    found = {}
-    for file in path.parent.glob(f"files/media/{kind}/tables/*.json"):
-        found[re.sub(r"_\d+_[0-9a-f]+\.table$", "", file.stem)] = json.loads(file.read_text())
-    return found
+def summary(path: Path) -> dict:
+    """The summary as it ended."""
+    values: dict = {}
+    for record in records_of_kind(path, "summary"):
+        values |= to_values(record.update)
+    return values
+
+
+def exit_codes(path: Path) -> list[int]:
+    return [record.exit_code for record in records_of_kind(path, "exit")]
+
+
+def tables(path: Path) -> dict[str, dict]:
+    """The tables of a run: name → columns and data."""
+    contents = {}
+    for file in path.parent.glob("files/media/table/tables/*.json"):
+        name = re.sub(r"_\d+_[0-9a-f]+\.table$", "", file.stem)
+        contents[name] = json.loads(file.read_text())
+    return contents

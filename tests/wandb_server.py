@@ -1,7 +1,9 @@
-"""A W&B server on loopback, as far as a run needs one: runs with their configuration and history
-(which is what resuming reads), files, artifacts, and the hand-out of trials to an agent. It can be
-slow, refuse, or ask to be left alone for a while. What it does not know it answers with nothing, as
-the client allows for."""
+"""A W&B server on loopback, as far as a run needs one.
+
+It holds runs with their configuration and history (which is what resuming reads), files, artifacts
+and saved views, and hands trials to an agent. It can be slow, refuse, or be busy for a while. What
+it does not know it answers with nothing, as the client allows for.
+"""
 
 import base64
 import gzip
@@ -10,30 +12,46 @@ import re
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class State:
-    """What was sent, run by run: ``runs[(project, id)]`` holds ``history`` (a mapping per line),
-    ``summary``, ``config`` ..."""
+    """What was sent to the server, and how it behaves.
+
+    ``runs[(project, id)]`` holds ``history`` (a mapping per line), ``summary``, ``config`` and
+    ``exit``; ``requests`` the names of the operations, in order.
+    """
 
     def __init__(self) -> None:
+        self.address = ""
+        self.delay = 0.0
+        """Seconds before every answer."""
+        self.status = 200
+        """HTTP status of every answer."""
+        self.busy = 0
+        """Requests that are still to be refused with 429."""
+        self.changed = threading.Condition()
+        """Held while a request is served, and notified after it."""
+        self.requests: list[str] = []
         self.runs: dict[tuple[str, str], dict] = {}
         self.files: dict[str, bytes] = {}
-        self.requests: list[tuple[float, str]] = []
-        self.delay = 0.0
-        self.status = 200
-        self.busy = 0
-        self.lock = threading.Lock()
-        self.trials: list[dict] = []
-        self.sweep = ""
-        self.keys: set[str] = set()
         self.views: dict[str, dict] = {}
-        self.address = ""
+        self.keys: set[str] = set()
+        """Authorization headers that were seen."""
+        self.sweep = ""
+        """Configuration of the agent's sweep."""
+        self.trials: list[dict] = []
+        """Commands for the agent, the next one first."""
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait for requests until ``condition`` holds."""
+        with self.changed:
+            assert self.changed.wait_for(condition, seconds), self.requests
 
     def count(self, operation: str) -> int:
-        return sum(name == operation for _, name in self.requests)
+        return self.requests.count(operation)
 
     def run(self, project: str, name: str) -> dict:
         return self.runs.setdefault(
@@ -41,11 +59,12 @@ class State:
             {"lines": {}, "history": {}, "starts": 0, "summary": {}, "config": {}, "exit": None},
         )
 
-    def graphql(self, query: str, told: dict) -> dict:
-        operation = (re.search(r"(?:query|mutation)\s+(\w+)", query) or [None, ""])[1]
-        self.requests.append((time.monotonic(), operation))
-        answer = getattr(self, f"on_{operation}", lambda _: {})
-        return {"data": answer(told)}
+    def graphql(self, query: str, variables: dict) -> dict:
+        match = re.search(r"(?:query|mutation)\s+(\w+)", query)
+        operation = match[1] if match else ""
+        self.requests.append(operation)
+        handle = getattr(self, f"on_{operation}", lambda _: {})
+        return {"data": handle(variables)}
 
     def on_Viewer(self, _: dict) -> dict:
         return {
@@ -87,47 +106,42 @@ class State:
             "wandbConfig": json.dumps({"t": {"1": []}}) if run["config"] else None,
         }
 
-    def on_RunResumeStatus(self, told: dict) -> dict:
-        known = (told["project"], told["name"]) in self.runs
-        bucket = self._bucket(told["project"], told["name"]) if known else None
+    def on_RunResumeStatus(self, variables: dict) -> dict:
+        known = (variables["project"], variables["name"]) in self.runs
+        bucket = self._bucket(variables["project"], variables["name"]) if known else None
         return {
             "model": {
-                "id": told["project"],
-                "name": told["project"],
+                "id": variables["project"],
+                "name": variables["project"],
                 "entity": {"id": "me", "name": "me"},
                 "bucket": bucket,
             }
         }
 
-    def on_UpsertBucket(self, told: dict) -> dict:
-        run = self.run(told["project"], told["name"])
+    def on_UpsertBucket(self, variables: dict) -> dict:
+        run = self.run(variables["project"], variables["name"])
         run["starts"] += 1
-        run.update(
-            {key: value for key, value in told.items() if value is not None and key != "config"}
-        )
-        run["config"] = json.loads(told.get("config") or "{}")
+        for key, value in variables.items():
+            if value is not None and key != "config":
+                run[key] = value
+        run["config"] = json.loads(variables.get("config") or "{}")
         return {
             "upsertBucket": {
-                "bucket": self._bucket(told["project"], told["name"]),
+                "bucket": self._bucket(variables["project"], variables["name"]),
                 "inserted": run["starts"] == 1,
             }
         }
 
-    def on_CreateRunFiles(self, told: dict) -> dict:
-        files = [
-            {
-                "name": name,
-                "uploadUrl": f"{self.address}/storage/{told['project']}/{told['run']}/{name}",
-            }
-            for name in told["files"]
-        ]
-        return {"createRunFiles": {"runID": told["run"], "uploadHeaders": [], "files": files}}
+    def on_CreateRunFiles(self, variables: dict) -> dict:
+        folder = f"{self.address}/storage/{variables['project']}/{variables['run']}"
+        files = [{"name": name, "uploadUrl": f"{folder}/{name}"} for name in variables["files"]]
+        return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": files}}
 
-    def on_ArtifactType(self, told: dict) -> dict:
-        kind = "code" if told["name"].startswith("code") else "run_table"
+    def on_ArtifactType(self, variables: dict) -> dict:
+        kind = "code" if variables["name"].startswith("code") else "run_table"
         return {"project": {"artifact": {"artifactType": {"name": kind}}}}
 
-    def on_CreateArtifact(self, told: dict) -> dict:
+    def on_CreateArtifact(self, variables: dict) -> dict:
         return {
             "createArtifact": {
                 "artifact": {
@@ -138,12 +152,12 @@ class State:
             }
         }
 
-    def on_UpsertView2(self, told: dict) -> dict:
-        view = self.views.setdefault(
-            told.get("id") or base64.b64encode(f"View:{len(self.views)}".encode()).decode(), {}
-        )
-        view.update({key: value for key, value in told.items() if value is not None})
-        view["id"] = next(key for key, other in self.views.items() if other is view)
+    def on_UpsertView2(self, variables: dict) -> dict:
+        new_key = base64.b64encode(f"View:{len(self.views)}".encode()).decode()
+        key = variables.get("id") or new_key
+        view = self.views.setdefault(key, {})
+        view.update({name: value for name, value in variables.items() if value is not None})
+        view["id"] = key
         return {"upsertView": {"view": self._view(view), "inserted": True}}
 
     on_upsertView = on_UpsertView2
@@ -161,31 +175,26 @@ class State:
             "updatedAt": "2026-01-01T00:00:00",
         }
 
-    def on_View(self, told: dict) -> dict:
+    def on_View(self, variables: dict) -> dict:
         nodes = [
             {"node": self._view(view)}
             for view in self.views.values()
-            if view["name"] == told["viewName"]
+            if view["name"] == variables["viewName"]
         ]
         return {"project": {"allViews": {"edges": nodes}}}
 
-    def on_SpecificReport(self, told: dict) -> dict:
-        view = next(
-            (
-                view
-                for key, view in self.views.items()
-                if key.strip("=") == told["reportId"].strip("=")
-            ),
-            None,
-        )
-        return {"view": view and self._view(view)}
+    def on_SpecificReport(self, variables: dict) -> dict:
+        for key, view in self.views.items():
+            if key.strip("=") == variables["reportId"].strip("="):
+                return {"view": self._view(view)}
+        return {"view": None}
 
-    def on_SweepWithRuns(self, told: dict) -> dict:
+    def on_SweepWithRuns(self, variables: dict) -> dict:
         return {
             "project": {
                 "sweep": {
                     "id": "s",
-                    "name": told["sweep"],
+                    "name": variables["sweep"],
                     "method": "random",
                     "state": "RUNNING",
                     "description": None,
@@ -205,15 +214,14 @@ class State:
     def on_CreateAgent(self, _: dict) -> dict:
         return {"createAgent": {"agent": {"id": "agent"}}}
 
-    def on_Heartbeat(self, told: dict) -> dict:
-        running = json.loads(told.get("runState") or "{}")
-        commands = (
-            [self.trials.pop(0)]
-            if self.trials and not running
-            else []
-            if running
-            else [{"type": "exit"}]
-        )
+    def on_Heartbeat(self, variables: dict) -> dict:
+        running = json.loads(variables.get("runState") or "{}")
+        if running:
+            commands = []
+        elif self.trials:
+            commands = [self.trials.pop(0)]
+        else:
+            commands = [{"type": "exit"}]
         return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(commands)}}
 
     def on_GetProjects(self, _: dict) -> dict:
@@ -248,9 +256,11 @@ class Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = b""
-            while size := int(self.rfile.readline(), 16):
+            size = int(self.rfile.readline(), 16)
+            while size:
                 body += self.rfile.read(size)
                 self.rfile.readline()
+                size = int(self.rfile.readline(), 16)
             self.rfile.readline()
         else:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -267,27 +277,35 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _serve(self) -> None:
-        state, body = self.state, self._body()
+        state = self.state
+        body = self._body()
         if self.headers.get("Authorization"):
             state.keys.add(self.headers["Authorization"])
         time.sleep(state.delay)
-        with state.lock:
+        with state.changed:
             status = state.status
             if state.busy > 0:
-                state.busy, status = state.busy - 1, 429
-            if status != 200:
-                state.requests.append((time.monotonic(), f"refused with {status}"))
-                value: dict = {"errors": [{"message": "not today"}]}
-            elif self.path == "/graphql":
-                asked = json.loads(body)
-                value = state.graphql(asked["query"], asked.get("variables") or {})
-            elif found := re.fullmatch(r"/files/([^/]+/)?([^/]+)/([^/]+)/file_stream", self.path):
-                value = state.stream(found[2], found[3], json.loads(body))
+                state.busy -= 1
+                status = 429
+            if status == 200:
+                value = self._handle(body)
             else:
-                if self.path.startswith("/storage/"):
-                    state.files[self.path.removeprefix("/storage/")] = body
-                value = {}
+                state.requests.append(f"refused with {status}")
+                value = {"errors": [{"message": "not today"}]}
+            state.changed.notify_all()
         self._answer(value, status)
+
+    def _handle(self, body: bytes) -> dict:
+        state = self.state
+        if self.path == "/graphql":
+            request = json.loads(body)
+            return state.graphql(request["query"], request.get("variables") or {})
+        stream = re.fullmatch(r"/files/([^/]+/)?([^/]+)/([^/]+)/file_stream", self.path)
+        if stream:
+            return state.stream(stream[2], stream[3], json.loads(body))
+        if self.path.startswith("/storage/"):
+            state.files[self.path.removeprefix("/storage/")] = body
+        return {}
 
     do_GET = do_POST = do_PUT = _serve
 
@@ -296,7 +314,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_) -> None:
-        """A client that was killed is no news."""
+        """Stay silent about a client that was killed."""
 
 
 @contextmanager

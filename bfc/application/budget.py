@@ -1,130 +1,179 @@
-"""Many studies within one budget of wall time: which size of each to run next. The choice follows
-from predicted cost alone, never from what the results say, so that no claim is helped by stopping
-when it looks good. Predictions (:mod:`bfc.experiment.cost`) are uncertain by a factor of several
-before a study has run here, so every study begins with its smallest size, which corrects its own
-predictions."""
+"""Many studies within one budget of wall time: which size of each to run next.
+
+The choice follows from predicted cost alone, never from what the results say, so that no claim is
+helped by stopping when it looks good. Before a study has run here, predictions
+(:mod:`bfc.experiment.cost`) are uncertain by a factor of several. So every study begins with its
+smallest size, whose measured time corrects its other predictions.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from bfc.errors import UserError
 from bfc.experiment import cost
-from bfc.launch.job import Planned, pack
+from bfc.experiment.stored_cell import is_stored
+from bfc.launch.bin_packing import pack_into_bins
+from bfc.launch.job import PlannedJob
 from bfc.studies import SIZES
 
 MARGIN = 0.85
-"""Share of the remaining time that predictions may fill: confirming runs and the scatter of costs
-take the rest."""
+"""Share of the remaining time that predictions may fill.
+
+The rest is for confirming runs and for the scatter of costs."""
+UNLIMITED = "full"
+"""The budget without a limit, named like the size that it pays for."""
+UNIT_SECONDS = {"m": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
-class Option:
-    """One size of one study: its jobs, and the predicted wall seconds of those that are not stored."""
+class SizeOption:
+    """One size of one study, with its predicted cost."""
 
     study: str
     size: str
     jobs: int
-    left: int
+    unfinished_jobs: int
+    """Jobs with a cell that is not stored."""
     seconds: float
+    """Predicted wall time of the unfinished jobs."""
 
 
-def budget_seconds(text: str) -> float:
-    """``30m``, ``4h`` or ``full`` (no limit) as seconds; any number of minutes or hours will do.
-    Raises :class:`UserError`."""
-    if text == "full":
-        return float("inf")
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([mh])", text)
-    if found is None or float(found[1]) <= 0:
-        raise UserError(f"--budget {text}: must be full, or minutes or hours such as 30m or 4h")
-    return float(found[1]) * {"m": 60, "h": 3600}[found[2]]
-
-
-def largest_size(budget: str) -> int:
-    """The number in :data:`SIZES` of the largest size that is looked at: the one named like the
-    budget, else the smallest that is named after at least as much time, since composing the
-    thousands of jobs of a size that cannot fit takes minutes."""
-    if budget in SIZES:
-        return SIZES.index(budget)
-    return next(
-        (
-            i
-            for i, size in enumerate(SIZES)
-            if size not in ("demo", "full") and budget_seconds(size) >= budget_seconds(budget)
-        ),
-        len(SIZES) - 1,
-    )
+Options = Mapping[str, Sequence[SizeOption]]
+"""Study → its sizes that are not smaller than what it has run, small to large."""
 
 
 @dataclass
 class Pace:
-    """Measured over predicted wall time of the studies that have run; a study that has not is
-    expected to be as wrong as the median."""
+    """How much slower studies run than predicted."""
 
     ratios: dict[str, float] = field(default_factory=dict)
+    """Study → measured over predicted wall time, of its last run."""
 
-    def note(self, study: str, predicted: float, measured: float) -> None:
+    def record(self, study: str, predicted: float, measured: float) -> None:
+        """Note the wall time of a study that has run."""
         self.ratios[study] = measured / predicted
 
-    def of(self, study: str) -> float:
-        return self.ratios.get(
-            study, statistics.median(self.ratios.values()) if self.ratios else 1.0
-        )
+    def ratio(self, study: str) -> float:
+        """Measured over predicted time; the median of the others for a study that has not run."""
+        if study in self.ratios:
+            return self.ratios[study]
+        return statistics.median(self.ratios.values()) if self.ratios else 1.0
+
+    def correct(self, option: SizeOption) -> SizeOption:
+        """The option with its prediction corrected."""
+        return replace(option, seconds=option.seconds * self.ratio(option.study))
 
 
-def predict(study: str, size: str, jobs: Sequence[Planned], cores: int, model: cost.Cost) -> Option:
-    """What is left of a size, by ``model``, on so many cores."""
-    from bfc.experiment.stored_cell import is_stored
+def budget_seconds(text: str) -> float:
+    """The seconds of a budget such as ``30m`` or ``4h``; infinite for ``full``.
 
-    left = [each for each in jobs if not all(is_stored(spec, each.job) for spec in each.cells)]
-    seconds = {number: model.seconds(each.job, each.cells) for number, each in enumerate(left)}
-    packs = pack(
-        [[number] for number in seconds],
-        seconds,
-        max(1.0, sum(seconds.values()) / cores),
-        most_packs=cores,
-    )
-    wall = (
-        max((sum(seconds[number] for number in numbers) for numbers in packs), default=-cost.START)
-        + cost.START
-    )
-    return Option(study, size, len(jobs), len(left), wall)
+    Any number of minutes or hours will do. Raises :class:`UserError` for anything else.
+    """
+    if text == UNLIMITED:
+        return math.inf
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([mh])", text)
+    if match is None or float(match[1]) <= 0:
+        raise UserError(f"--budget {text}: must be full, or minutes or hours such as 30m or 4h")
+    return float(match[1]) * UNIT_SECONDS[match[2]]
 
 
-def choose(options: Mapping[str, Sequence[Option]], seconds: float) -> dict[str, Option]:
-    """Study → the size of it to aim for within ``seconds``. ``options``: study → its sizes not
-    smaller than what it has, small to large. First every study, the cheapest first, gets its
-    smallest size while time suffices; then sizes are raised, the cheapest step first. A study that
-    does not fit at all is left out."""
-    room, chosen = seconds * MARGIN, {}
-    for own in sorted(options.values(), key=lambda own: own[0].seconds):
-        if own and own[0].seconds <= room:
-            chosen[own[0].study] = own[0]
-            room -= own[0].seconds
+def largest_size_index(budget: str) -> int:
+    """The place in :data:`SIZES` of the largest size that is considered.
+
+    That is the size named like the budget, else the smallest one named after at least as much time:
+    composing the thousands of jobs of a size that cannot fit takes minutes.
+    """
+    if budget in SIZES:
+        return SIZES.index(budget)
+    for place, size in enumerate(SIZES):
+        is_duration = size not in ("demo", UNLIMITED)
+        if is_duration and budget_seconds(size) >= budget_seconds(budget):
+            return place
+    return len(SIZES) - 1
+
+
+def predict_option(
+    study: str, size: str, jobs: Sequence[PlannedJob], cores: int, model: cost.Cost
+) -> SizeOption:
+    """What is left to run of a size on ``cores`` processes, and how long that takes."""
+    unfinished = [job for job in jobs if not _is_finished(job)]
+    seconds = {place: model.seconds(job.job, job.cells) for place, job in enumerate(unfinished)}
+    seconds_per_core = max(1.0, sum(seconds.values()) / cores)
+    groups = [[place] for place in seconds]
+    bins = pack_into_bins(groups, seconds, seconds_per_core, max_bins=cores)
+    wall_time = 0.0
+    if bins:
+        wall_time = cost.START + max(sum(seconds[place] for place in places) for places in bins)
+    return SizeOption(study, size, len(jobs), len(unfinished), wall_time)
+
+
+def _is_finished(job: PlannedJob) -> bool:
+    return all(is_stored(spec, job.job) for spec in job.cells)
+
+
+def choose_sizes(options: Options, seconds: float) -> dict[str, SizeOption]:
+    """Study → the size of it to aim for within ``seconds``.
+
+    First every study, the cheapest first, gets its smallest size while time suffices; then sizes
+    are raised, the cheapest step first. A study that does not fit at all is left out.
+    """
+    chosen, seconds_left = _choose_smallest_sizes(options, seconds * MARGIN)
     while True:
-        steps = [
-            (own[place + 1].seconds - own[place].seconds, own[place + 1])
-            for own in options.values()
-            if own and own[0].study in chosen
-            for place in [own.index(chosen[own[0].study])]
-            if place + 1 < len(own)
-        ]
-        price, option = min(steps, key=lambda step: step[0], default=(float("inf"), None))
-        if option is None or price > room:
+        step = min(_list_raises(options, chosen), key=_raise_seconds, default=None)
+        if step is None or _raise_seconds(step) > seconds_left:
             return chosen
-        chosen[option.study] = option
-        room -= price
+        seconds_left -= _raise_seconds(step)
+        _, larger = step
+        chosen[larger.study] = larger
 
 
-def next_step(
-    options: Mapping[str, Sequence[Option]], reached: Mapping[str, str], seconds: float
-) -> Option | None:
-    """What to run now, None where nothing fits in ``seconds``: the smallest size of a study that
-    has not run yet, else the size aimed for; the cheapest of these."""
-    chosen = choose(options, seconds)
-    fresh = [options[study][0] for study in chosen if study not in reached]
-    wanted = fresh or [option for study, option in chosen.items() if reached[study] != option.size]
-    return min(wanted, key=lambda option: option.seconds, default=None)
+def _choose_smallest_sizes(options: Options, seconds: float) -> tuple[dict[str, SizeOption], float]:
+    """The smallest sizes that fit together, the cheapest first, and the seconds that are left."""
+    chosen: dict[str, SizeOption] = {}
+    smallest = [sizes[0] for sizes in options.values() if sizes]
+    for option in sorted(smallest, key=lambda option: option.seconds):
+        if option.seconds <= seconds:
+            chosen[option.study] = option
+            seconds -= option.seconds
+    return chosen, seconds
+
+
+def _list_raises(
+    options: Options, chosen: Mapping[str, SizeOption]
+) -> list[tuple[SizeOption, SizeOption]]:
+    """For every chosen study its chosen size and the next larger one, where there is one."""
+    raises = []
+    for study, sizes in options.items():
+        if study not in chosen:
+            continue
+        place = sizes.index(chosen[study])
+        if place + 1 < len(sizes):
+            raises.append((sizes[place], sizes[place + 1]))
+    return raises
+
+
+def _raise_seconds(step: tuple[SizeOption, SizeOption]) -> float:
+    """What the larger size costs more than the smaller one."""
+    smaller, larger = step
+    return larger.seconds - smaller.seconds
+
+
+def choose_next(options: Options, reached: Mapping[str, str], seconds: float) -> SizeOption | None:
+    """What to run now; None where nothing fits in ``seconds``.
+
+    ``reached`` holds the size that each study has run. The smallest size of a study that has not
+    run yet goes first, then the sizes aimed for; the cheapest of these.
+    """
+    chosen = choose_sizes(options, seconds)
+    first_sizes = [options[study][0] for study in chosen if study not in reached]
+    candidates = first_sizes or _unreached(chosen.values(), reached)
+    return min(candidates, key=lambda option: option.seconds, default=None)
+
+
+def _unreached(options: Iterable[SizeOption], reached: Mapping[str, str]) -> list[SizeOption]:
+    return [option for option in options if reached[option.study] != option.size]

@@ -1,9 +1,14 @@
-"""What works on this machine and what does not: one line per check, so that a person who cannot
-start knows what to change, and one who reports a fault can paste what matters. No check sends
-anything; no key is read."""
+"""What works on this machine and what does not: one line per check.
+
+A person who cannot start learns what to change, and one who reports a fault can paste what matters.
+No check sends anything; no key is read. Packages are imported inside the checks, so that one that
+is missing or broken is a failed check.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -12,13 +17,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-OK, NOTE, FAILS = "ok", "note", "fails"
-LITTLE = 2e9
-"""Bytes of free disk or memory below which a check complains."""
-TINY = (
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+OLDEST_PYTHON = (3, 11)
+ENOUGH_BYTES = 2e9
+"""Free disk or memory below which a check complains."""
+NAMED_PACKAGES = ("torch", "numpy", "hydra-core", "submitit")
+"""Packages whose versions are shown where all is well."""
+SINFO_SECONDS = 20
+TINY_CELL = (
     "target.d=4",
     "schedule.steps=20",
     "schedule.check_every=10",
@@ -34,206 +47,190 @@ TINY = (
 """A cell of one training that takes a tenth of a second."""
 
 
+class State(StrEnum):
+    """How a check ends."""
+
+    OK = "ok"
+    NOTE = "note"
+    """The program runs, but its user may want to know."""
+    FAILS = "fails"
+    """The program cannot run like this."""
+
+
 @dataclass(frozen=True)
 class Check:
-    """``state``: ok, note (works, but you may want to know) or fails (this program cannot run like
-    this)."""
+    """The result of one check."""
 
     name: str
-    state: str
+    state: State
     text: str
 
 
 def examine(results: str) -> Iterator[Check]:
-    """Every check in turn; a check that breaks is itself a finding."""
-    for check in (
-        _python,
-        _packages,
-        _source,
-        _processor,
-        _memory,
-        lambda: _disk(results),
-        _gpu,
-        _slurm,
-        _wandb,
-        _training,
-    ):
-        yield from _guarded(check)
+    """Run every check in turn; one that raises is a failure itself."""
+    checks: dict[str, Callable[[], Check]] = {
+        "Python": _check_python,
+        "packages": _check_packages,
+        "source": _check_source,
+        "processor": _check_processor,
+        "memory": _check_memory,
+        "disk": lambda: _check_disk(results),
+        "GPU": _check_gpu,
+        "SLURM": _check_slurm,
+        "W&B": _check_wandb,
+        "training": _check_training,
+    }
+    for name, check in checks.items():
+        try:
+            yield check()
+        except Exception as error:
+            yield Check(name, State.FAILS, f"{type(error).__name__}: {error}")
 
 
-def _guarded(check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    try:
-        yield from check()
-    except Exception as error:
-        yield Check(
-            getattr(check, "__name__", "check").strip("_<>"),
-            FAILS,
-            f"{type(error).__name__}: {error}",
-        )
-
-
-def _python() -> Iterator[Check]:
-    fine = sys.version_info >= (3, 11)
+def _check_python() -> Check:
     text = f"{sys.version.split()[0]}, {sys.executable}"
-    yield Check(
-        "Python", OK if fine else FAILS, text if fine else f"{text}; 3.11 or newer is needed"
-    )
+    if sys.version_info >= OLDEST_PYTHON:
+        return Check("Python", State.OK, text)
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    return Check("Python", State.FAILS, f"{text}; {oldest} or newer is needed")
 
 
-def _packages() -> Iterator[Check]:
-    """Every requirement of this distribution, extras apart, against what is installed."""
+def _check_packages() -> Check:
+    """Compare every requirement of this distribution, extras apart, with what is installed."""
     from packaging.requirements import Requirement
 
-    wrong, versions = [], {}
+    problems = []
     for text in metadata.requires("bfc") or []:
-        needed = Requirement(text)
-        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
-            continue
-        try:
-            versions[needed.name] = metadata.version(needed.name)
-        except metadata.PackageNotFoundError:
-            wrong.append(f"{needed.name} is missing")
-            continue
-        if not needed.specifier.contains(versions[needed.name], prereleases=True):
-            wrong.append(
-                f"{needed.name} {versions[needed.name]} does not satisfy {needed.specifier}"
-            )
-    shown = ", ".join(
-        f"{name} {versions[name]}"
-        for name in ("torch", "numpy", "hydra-core", "submitit")
-        if name in versions
-    )
-    yield Check(
-        "packages",
-        FAILS if wrong else OK,
-        "; ".join(wrong) + "; python -m pip install -e ." if wrong else shown,
-    )
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            problems += _requirement_problems(requirement)
+    if problems:
+        return Check("packages", State.FAILS, "; ".join([*problems, "python -m pip install -e ."]))
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in NAMED_PACKAGES)
+    return Check("packages", State.OK, versions)
 
 
-def _source() -> Iterator[Check]:
-    import torch
+def _requirement_problems(requirement: Requirement) -> list[str]:
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return [f"{requirement.name} is missing"]
+    if requirement.specifier.contains(version, prereleases=True):
+        return []
+    return [f"{requirement.name} {version} does not satisfy {requirement.specifier}"]
 
-    from bfc.environment import environment
 
-    found = environment(torch.device("cpu"))
-    if found["commit"] is None:
-        yield Check(
-            "source", NOTE, "not a git checkout: results will not say which commit made them"
+def _check_source() -> Check:
+    from bfc.environment import code_origin
+
+    origin = code_origin()
+    if origin["commit"] is None:
+        return Check(
+            "source",
+            State.NOTE,
+            "not a git checkout: results will not say which commit made them",
         )
-    else:
-        changed = (
-            " with uncommitted changes, which are stored with every result" if found["diff"] else ""
+    commit = f"commit {origin['commit'][:12]}"
+    if origin["diff"]:
+        return Check(
+            "source",
+            State.NOTE,
+            f"{commit} with uncommitted changes, which are stored with every result",
         )
-        yield Check("source", NOTE if changed else OK, f"commit {found['commit'][:12]}{changed}")
+    return Check("source", State.OK, commit)
 
 
-def _processor() -> Iterator[Check]:
+def _check_processor() -> Check:
     import torch
 
     from bfc.environment import hardware
-    from bfc.launch.local import cores
+    from bfc.launch.devices import usable_cores
 
-    yield Check(
-        "processor",
-        OK,
-        f"{hardware(torch.device('cpu'))}, {cores()} usable of {os.cpu_count()} cores",
-    )
+    name = hardware(torch.device("cpu"))
+    text = f"{name}, {usable_cores()} usable of {os.cpu_count()} cores"
+    return Check("processor", State.OK, text)
 
 
-def _memory() -> Iterator[Check]:
+def _check_memory() -> Check:
     import psutil
 
-    found = psutil.virtual_memory()
-    yield Check(
-        "memory",
-        OK if found.available > LITTLE else NOTE,
-        f"{found.available / 1e9:.1f} of {found.total / 1e9:.1f} GB free",
-    )
+    memory = psutil.virtual_memory()
+    state = State.OK if memory.available > ENOUGH_BYTES else State.NOTE
+    text = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
+    return Check("memory", state, text)
 
 
-def _disk(results: str) -> Iterator[Check]:
-    """Where results would go: room, and that files can be written and moved there, without leaving
-    anything."""
-    place = Path(results).absolute()
-    while not place.is_dir():
-        place = place.parent
-    room = shutil.disk_usage(place).free
-    with tempfile.TemporaryDirectory(dir=place, prefix=".bfc-doctor-") as folder:
-        (Path(folder) / "a").write_text("x")
-        os.replace(Path(folder) / "a", Path(folder) / "b")
-    yield Check(
-        "disk",
-        OK if room > LITTLE else NOTE,
-        f"{room / 1e9:.1f} GB free where {results} is or would be ({place}), writable",
-    )
+def _check_disk(results: str) -> Check:
+    """Check the free space where results would go, and that files can be written and moved there.
+
+    Leaves nothing behind.
+    """
+    folder = Path(results).absolute()
+    while not folder.is_dir():
+        folder = folder.parent
+    free_bytes = shutil.disk_usage(folder).free
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".bfc-doctor-") as work:
+        (Path(work) / "a").write_text("x")
+        os.replace(Path(work) / "a", Path(work) / "b")
+    state = State.OK if free_bytes > ENOUGH_BYTES else State.NOTE
+    text = f"{free_bytes / 1e9:.1f} GB free where {results} is or would be ({folder}), writable"
+    return Check("disk", state, text)
 
 
-def _gpu() -> Iterator[Check]:
+def _check_gpu() -> Check:
     import torch
 
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        yield Check(
-            "GPU", OK, f"{', '.join(names)}; torch {torch.__version__}, CUDA {torch.version.cuda}"
-        )
-    elif shutil.which("nvidia-smi") is not None:
-        build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU build"
-        yield Check(
-            "GPU",
-            NOTE,
-            f"nvidia-smi is here but torch {torch.__version__} ({build}) sees no GPU; see README, GPU",
-        )
-    else:
-        yield Check("GPU", OK, "none, and none is needed")
+        text = f"{', '.join(names)}; torch {torch.__version__}, CUDA {torch.version.cuda}"
+        return Check("GPU", State.OK, text)
+    if shutil.which("nvidia-smi") is None:
+        return Check("GPU", State.OK, "none, and none is needed")
+    cuda = torch.version.cuda
+    build = f"built for CUDA {cuda}" if cuda else "a CPU build"
+    text = f"nvidia-smi is here but torch {torch.__version__} ({build}) sees no GPU"
+    return Check("GPU", State.NOTE, f"{text}; see README, GPU")
 
 
-def _slurm() -> Iterator[Check]:
+def _check_slurm() -> Check:
     if shutil.which("sbatch") is None:
-        yield Check("SLURM", OK, "no sbatch here; hydra/launcher=local uses this machine")
-        return
+        return Check("SLURM", State.OK, "no sbatch here; hydra/launcher=local uses this machine")
     done = subprocess.run(
         ["sinfo", "--noheader", "--format=%P"],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=SINFO_SECONDS,
         stdin=subprocess.DEVNULL,
     )
-    if done.returncode:
-        yield Check(
-            "SLURM",
-            NOTE,
-            f"sbatch is here but sinfo fails: {(done.stderr.strip().splitlines() or ['no message'])[0]}",
-        )
-    else:
-        yield Check("SLURM", OK, f"partitions: {', '.join(done.stdout.split()) or 'none'}")
+    if done.returncode == 0:
+        partitions = ", ".join(done.stdout.split()) or "none"
+        return Check("SLURM", State.OK, f"partitions: {partitions}")
+    message = (done.stderr.strip().splitlines() or ["no message"])[0]
+    return Check("SLURM", State.NOTE, f"sbatch is here but sinfo fails: {message}")
 
 
-def _wandb() -> Iterator[Check]:
-    """How ``tracker=wandb`` would run; whether there is a key, never the key."""
-    from bfc.trackers import wandb
+def _check_wandb() -> Check:
+    """Say how ``tracker=wandb`` would run, and whether there is a key; the key is not read."""
+    from bfc.trackers import wandb_login
+    from bfc.trackers.wandb import Wandb
 
     try:
         version = metadata.version("wandb")
     except metadata.PackageNotFoundError:
-        yield Check("W&B", NOTE, "not installed; tracker=none works without")
-        return
-    key = wandb.has_key()
-    found = (
-        "a key, "
-        + ("and the server answers" if wandb.answers() else "but the server does not answer")
-        if key
-        else "no key"
-    )
-    yield Check(
-        "W&B", OK, f"wandb {version}; tracker=wandb would run {wandb.Wandb().resolved()} ({found})"
-    )
+        return Check("W&B", State.NOTE, "not installed; tracker=none works without")
+    if not wandb_login.has_key():
+        login = "no key"
+    elif wandb_login.is_server_reachable():
+        login = "a key, and the server answers"
+    else:
+        login = "a key, but the server does not answer"
+    mode = Wandb().resolve_mode()
+    text = f"wandb {version}; tracker=wandb would run {mode} ({login})"
+    return Check("W&B", State.OK, text)
 
 
-def _training() -> Iterator[Check]:
-    """A tiny cell through the whole program, in a folder that is removed."""
-    import contextlib
-    import io
-
+def _check_training() -> Check:
+    """Run a tiny cell through the whole program, in a folder that is removed."""
     from bfc.experiment.run_job import run_job
     from bfc.hydra_plugins.registration import compose_sweep
 
@@ -241,7 +238,8 @@ def _training() -> Iterator[Check]:
         tempfile.TemporaryDirectory(prefix="bfc-doctor-") as folder,
         contextlib.redirect_stdout(io.StringIO()),
     ):
-        (job,) = compose_sweep([*TINY, f"results={folder}"])
-        began = time.perf_counter()
+        (job,) = compose_sweep([*TINY_CELL, f"results={folder}"])
+        start = time.perf_counter()
         run_job(job.job)
-    yield Check("training", OK, f"a tiny cell ran in {time.perf_counter() - began:.1f} s")
+        seconds = time.perf_counter() - start
+    return Check("training", State.OK, f"a tiny cell ran in {seconds:.1f} s")

@@ -1,6 +1,9 @@
-"""``python -m bfc.application.tracker_service``: the process that talks to a tracker, so that the
-one that trains never does. It reads a request per line (JSON) on standard input, answers a line
-each, and ends when its input ends, which it does however the other process ends."""
+"""``python -m bfc.application.tracker_service``: the process that talks to trackers.
+
+The process that trains never does. This one reads a request per line on standard input, answers
+with a line each (:mod:`bfc.trackers.protocol`), and ends when its input ends, which it does however
+the other process ends.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.snapshots import cell_view, study_view
+from analysis.snapshots import snapshot_cell, snapshot_study
 from bfc.environment import scrub
 from bfc.errors import UserError
 from bfc.snapshot import STUDY, project_name
 from bfc.store.cells import Cell
-from bfc.trackers.upload_log import FOLDER, Receipt, fingerprint
+from bfc.trackers.protocol import Answer, ShowRequest, Status
+from bfc.trackers.sync import UNFINISHED_STATES
+from bfc.trackers.upload_log import UPLOADS_FOLDER, UploadRecord, fingerprint_cells
+from bfc.types import Tracker
 
 
 def main() -> None:
@@ -26,57 +32,63 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the process that trains
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    trackers: dict[str, Any] = {}
+    trackers: dict[str, Tracker] = {}
     for line in sys.stdin:
-        request = json.loads(line)
-        described = json.dumps(request["tracker"], sort_keys=True)
-        os.chdir(request["folder"])
-        try:
-            if described not in trackers:
-                trackers[described] = build(request["tracker"])
-            answer = show(trackers[described], request)
-        except UserError as error:
-            answer = {"error": str(error)}
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
-        print(scrub(json.dumps(answer)), file=answers)
+        answer = _answer(ShowRequest.from_json(line), trackers)
+        print(scrub(answer.to_json()), file=answers)
     for tracker in trackers.values():
         tracker.close()
 
 
-def build(node: Mapping[str, Any]) -> Any:
-    """The tracker that :func:`bfc.trackers.client.describe` described."""
-    module, _, name = node["_target_"].rpartition(".")
-    return getattr(importlib.import_module(module), name)(
-        **{key: value for key, value in node.items() if key != "_target_"}
-    )
+def _answer(request: ShowRequest, trackers: dict[str, Tracker]) -> Answer:
+    """Serve one request with the tracker that it names, built if it is a new one."""
+    os.chdir(request.folder)
+    description = json.dumps(request.tracker, sort_keys=True)
+    try:
+        if description not in trackers:
+            trackers[description] = build_tracker(request.tracker)
+        return show(trackers[description], request)
+    except UserError as error:
+        return Answer(Status.FAILED, error=str(error))
+    except Exception as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        return Answer(Status.FAILED, error=f"{type(error).__name__}: {first_line}")
 
 
-def show(tracker: Any, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Show one cell, or the study as a whole where ``cells`` names several: ``{"shown": where}``,
-    or ``{"as_before": true}``."""
-    results, study, cells = Path(request["results"]), request["study"], request["cells"]
-    whole, closed = request["whole"], request["closed"]
-    folders = [results / cell for cell in cells]
-    destination = tracker.destination(study)
-    if destination is None or (
-        closed and all(Cell(folder).state() in ("unknown", "running") for folder in folders)
-    ):
-        return {"as_before": True}
-    name = STUDY if whole else cells[0]
-    receipt = Receipt(
-        results / FOLDER / type(tracker).__name__.lower() / project_name(destination), name
-    )
-    with receipt.locked():
-        mark = fingerprint(folders)
-        if closed and receipt.holds(mark):
-            return {"as_before": True}
-        where = tracker.show(
-            study_view(results, study) if whole else cell_view(folders[0], study, closed)
-        )
-        if closed:
-            receipt.write(mark, where)
-        return {"shown": where}
+def build_tracker(description: Mapping[str, Any]) -> Tracker:
+    """The tracker that :func:`bfc.trackers.protocol.describe_tracker` described."""
+    settings = dict(description)
+    module, _, name = settings.pop("_target_").rpartition(".")
+    tracker: Tracker = getattr(importlib.import_module(module), name)(**settings)
+    return tracker
+
+
+def show(tracker: Tracker, request: ShowRequest) -> Answer:
+    """Show one cell or study, unless exactly this was shown before."""
+    results = Path(request.results)
+    folders = [results / cell for cell in request.cells]
+    destination = tracker.destination(request.study)
+    if destination is None or (request.closed and not _any_finished(folders)):
+        return Answer(Status.UNCHANGED)
+    tracker_folder = results / UPLOADS_FOLDER / type(tracker).__name__.lower()
+    name = STUDY if request.whole_study else request.cells[0]
+    record = UploadRecord(tracker_folder / project_name(destination), name)
+    with record.locked():
+        fingerprint = fingerprint_cells(folders)
+        if request.closed and record.matches(fingerprint):
+            return Answer(Status.UNCHANGED)
+        if request.whole_study:
+            snapshot = snapshot_study(results, request.study)
+        else:
+            snapshot = snapshot_cell(folders[0], request.study, request.closed)
+        address = tracker.show(snapshot)
+        if request.closed:
+            record.write(fingerprint, address)
+        return Answer(Status.SHOWN, address)
+
+
+def _any_finished(folders: list[Path]) -> bool:
+    return any(Cell(folder).state() not in UNFINISHED_STATES for folder in folders)
 
 
 if __name__ == "__main__":

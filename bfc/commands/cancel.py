@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from bfc.application.sweep_entry import Name, Results
+from bfc.application.launch_arguments import LaunchName, ResultsOption
 
 PANEL = "Watch a launch"
 
 
-def main(results: Results, launch: Name = None) -> None:
-    """End everything of a launch that is queued or running. Finished trainings stay, `bfc retry`
-    goes on from checkpoints."""
-    from bfc.launch.manifest import find
-    from bfc.launch.status import ENDED, states, stop
+def main(results: ResultsOption, launch: LaunchName = None) -> None:
+    """End everything of a launch that is queued or running.
 
-    chosen = find(results, launch)
-    active = [row for row in states(chosen) if row.state not in ENDED]
-    stop(chosen)
+    Finished trainings stay, `bfc retry` goes on from checkpoints.
+    """
+    from bfc.launch.manifest import find_launch
+    from bfc.launch.waiting import cancel_launch
+
+    selected_launch = find_launch(results, launch)
+    count = cancel_launch(selected_launch)
+    name = selected_launch.name
     print(
-        f"{chosen.name}: cancelled {len(active)} cells; bfc retry {chosen.name} --results {results} goes on with them"
+        f"{name}: cancelled {count} cells; bfc retry {name} --results {results} goes on with them"
     )

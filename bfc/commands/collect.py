@@ -7,25 +7,27 @@ from typing import Annotated
 
 import typer
 
-from bfc.application.sweep_entry import Name, Results
+from bfc.application.launch_arguments import LaunchName, ResultsOption
 
 PANEL = "Results"
 
 
 def main(
-    results: Results,
-    launch: Name = None,
+    results: ResultsOption,
+    launch: LaunchName = None,
     out: Annotated[
-        str, typer.Option("--out", "-o", help="folder for the page and the tables")
+        str, typer.Option("--out", "-o", help="Folder for the page and the tables.")
     ] = "report",
 ) -> None:
-    """Collect the tables and draw the report of what a launch has stored so far, also where some of
-    it failed."""
-    from bfc.launch import status_table as show
-    from bfc.launch.finalise import collect
-    from bfc.launch.manifest import find
-    from bfc.launch.status import states
+    """Collect the tables and draw the report of what a launch has stored so far.
 
-    chosen = find(results, launch)
-    print(show.counts(states(chosen)))
-    print(collect(chosen, Path(out)) / "index.html")
+    Works also while it runs, and where some of it failed.
+    """
+    from bfc.launch.finalise import collect
+    from bfc.launch.manifest import find_launch
+    from bfc.launch.status import cell_statuses
+    from bfc.launch.status_table import format_counts
+
+    selected_launch = find_launch(results, launch)
+    print(format_counts(cell_statuses(selected_launch)))
+    print(collect(selected_launch, Path(out)) / "index.html")

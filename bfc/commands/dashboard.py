@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from bfc.trackers.dashboard_panels import DashboardContents
 
 PANEL = "Results"
 
@@ -26,57 +29,64 @@ def main(
         typer.Option("--out", "-o", help="Only write both as JSON to this file; needs no login."),
     ] = None,
 ) -> None:
-    """Save a W&B workspace and report for a study: n* against d, risks, feature correction,
-    failures, cost.
+    """Save a W&B workspace and report for a study.
 
-    Saving again replaces what was saved from this results folder. Log in with `wandb login` first,
-    or set WANDB_API_KEY.
+    They show n* against d, risks, feature correction, failures and cost. Saving again replaces what
+    was saved from this results folder. Log in with `wandb login` first, or set WANDB_API_KEY.
     """
     import importlib.util
-    import json
 
     from bfc.errors import UserError
-    from bfc.store.cells import Cell
-    from bfc.trackers import dashboard
-    from bfc.trackers.upload_log import FOLDER
-    from bfc.trackers.wandb import has_key
+    from bfc.trackers.dashboard import read_contents
+    from bfc.trackers.wandb_login import has_key
 
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise UserError(
-            "bfc dashboard: the package wandb-workspaces is not installed; pip install 'bfc[dashboard]'"
+            "bfc dashboard: the package wandb-workspaces is not installed; "
+            "pip install 'bfc[dashboard]'"
         )
-    shown = dashboard.shown_of(study, results)
+    contents = read_contents(study, results)
     if out is not None:
-        made = {
-            "workspace": dashboard.workspace(shown, entity or ""),
-            "report": dashboard.report(shown, entity or ""),
-        }
-        out.write_text(
-            json.dumps({name: dashboard.serialised(part) for name, part in made.items()}, indent=1)
-            + "\n"
-        )
-        print(out)
+        _write_json(contents, entity or "", out)
         return
     if not has_key():
         raise UserError(
-            "bfc dashboard: not logged in to W&B; run `wandb login`, or write the dashboard to a file with --out"
+            "bfc dashboard: not logged in to W&B; "
+            "run `wandb login`, or write the dashboard to a file with --out"
         )
+    _save(contents, entity, results)
+
+
+def _write_json(contents: DashboardContents, entity: str, out: Path) -> None:
+    """Write workspace and report as they would be sent."""
+    import json
+
+    from bfc.trackers.dashboard import build_dashboard, serialise
+
+    views = build_dashboard(contents, entity)
+    values = {name: serialise(view) for name, view in views.items()}
+    out.write_text(json.dumps(values, indent=1) + "\n")
+    print(out)
+
+
+def _save(contents: DashboardContents, entity: str | None, results: Path) -> None:
+    """Save both at W&B, over what was saved before, and remember their addresses in the store."""
     import wandb
 
+    from bfc.errors import UserError
+    from bfc.store.cells import Cell
+    from bfc.trackers.dashboard import SAVED_PARTS, build_dashboard, save
+    from bfc.trackers.upload_log import UPLOADS_FOLDER
+
+    file = f"{contents.study}.json"
     try:
-        entity = entity or wandb.Api().default_entity
-        memory = Cell(results / FOLDER / "wandb" / f"dashboard-{entity}")
-        before = memory.read_json(f"{study}.json", {})
-        made = {
-            "workspace": dashboard.workspace(shown, entity),
-            "report": dashboard.report(shown, entity),
-        }
-        urls = {}
-        for name, part in made.items():
-            urls[name] = dashboard.save(part, before.get(name))
-            memory.write_json(f"{study}.json", {**before, **urls})
-            print(f"{name}: {urls[name]}")
+        owner = entity or str(wandb.Api().default_entity)
+        memory = Cell(results / UPLOADS_FOLDER / "wandb" / f"dashboard-{owner}")
+        addresses = dict(memory.read_json(file, {}))
+        for name, view in build_dashboard(contents, owner).items():
+            addresses[name] = save(view, SAVED_PARTS[name], addresses.get(name))
+            memory.write_json(file, addresses)
+            print(f"{name}: {addresses[name]}")
     except (wandb.errors.Error, ValueError, OSError) as error:
-        raise UserError(
-            f"bfc dashboard: W&B refused ({(str(error).splitlines() or [''])[0]})"
-        ) from error
+        first_line = (str(error).splitlines() or [""])[0]
+        raise UserError(f"bfc dashboard: W&B refused ({first_line})") from error

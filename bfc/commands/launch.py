@@ -1,4 +1,4 @@
-"""``bfc launch``: start a sweep and leave it alone."""
+"""``bfc launch``: start a sweep and return."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bfc.application.sweep_entry import Overrides
+from bfc.application.launch_arguments import Overrides, run_sweep
 
 PANEL = "Run"
 
@@ -14,22 +14,22 @@ PANEL = "Run"
 def main(
     overrides: Overrides,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="do not ask, however much it costs")
+        bool, typer.Option("--yes", "-y", help="Do not ask, however much it costs.")
     ] = False,
     wait: Annotated[
-        bool, typer.Option(help="return when everything has ended instead of at once")
+        bool, typer.Option(help="Return when everything has ended instead of at once.")
     ] = False,
     cells_per_task: Annotated[
-        int | None, typer.Option(min=1, help="at most so many jobs per SLURM task")
+        int | None, typer.Option(min=1, help="Most jobs per SLURM task.")
     ] = None,
 ) -> None:
-    """Submit a sweep, print where its manifest is, and return. On this machine it goes on in the
-    background."""
-    from bfc.application.sweep_entry import sweep
+    """Submit a sweep, print where its manifest is, and return.
 
-    more = [
-        f"hydra.launcher.detach={str(not wait).lower()}",
-        *(["hydra.launcher.confirmed=true"] if yes else []),
-        *([f"hydra.launcher.cells_per_task={cells_per_task}"] if cells_per_task else []),
-    ]
-    sweep([*overrides, *more])
+    On this machine it goes on in the background.
+    """
+    options = [f"hydra.launcher.detach={str(not wait).lower()}"]
+    if yes:
+        options.append("hydra.launcher.confirmed=true")
+    if cells_per_task is not None:
+        options.append(f"hydra.launcher.cells_per_task={cells_per_task}")
+    run_sweep([*overrides, *options])

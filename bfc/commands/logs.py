@@ -2,48 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bfc.application.sweep_entry import Name, Results
+from bfc.application.launch_arguments import LaunchName, ResultsOption
+
+if TYPE_CHECKING:
+    from bfc.launch.manifest import Launch
+    from bfc.launch.status import CellStatus
 
 PANEL = "Watch a launch"
 
 
 def main(
-    results: Results,
-    launch: Name = None,
+    results: ResultsOption,
+    launch: LaunchName = None,
     cell: Annotated[
-        str | None, typer.Option("--cell", "-c", help="only this cell (the beginning of its id)")
+        str | None, typer.Option("--cell", "-c", help="Only this cell (the beginning of its id).")
     ] = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="how much of each log")] = 20,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, help="Lines to print of each log.")
+    ] = 20,
     failed: Annotated[
-        bool, typer.Option("--failed", "-f", help="only what failed, with tracebacks")
+        bool, typer.Option("--failed", "-f", help="Only what failed, with tracebacks.")
     ] = False,
 ) -> None:
     """Print the end of every log of a launch, or of one cell's."""
     from bfc.errors import UserError
-    from bfc.launch.manifest import find
-    from bfc.launch.status import states, tail
+    from bfc.launch.manifest import find_launch
+    from bfc.launch.status import CellState, cell_statuses
 
-    chosen = find(results, launch)
-    events = chosen.events()
-    rows = [
-        row
-        for row in states(chosen)
-        if row.cell.startswith(cell or "") and (not failed or row.state in ("failed", "lost"))
-    ]
-    if not rows:
-        raise UserError(
-            f"{chosen.name}: {'no cell called ' + cell if cell else 'nothing'}{' failed' if failed else ''}"
-        )
-    shown = set()
-    for row in rows:
-        if failed and (text := events.get(row.job, {}).get("traceback")) and row.job not in shown:
-            shown.add(row.job)
-            print(f"== {row.cell} {row.label}\n{text}", end="")
-        elif row.log is not None and row.log not in shown:
-            shown.add(row.log)
-            print(f"== {row.log}")
-            print("\n".join(tail(row.log, lines)))
+    selected_launch = find_launch(results, launch)
+    selected = []
+    for status in cell_statuses(selected_launch):
+        has_failed = status.state in (CellState.FAILED, CellState.LOST)
+        if status.cell.startswith(cell or "") and (has_failed or not failed):
+            selected.append(status)
+    if not selected:
+        subject = f"no cell called {cell}" if cell else "nothing"
+        raise UserError(f"{selected_launch.name}: {subject}{' failed' if failed else ''}")
+    _print_logs(selected_launch, selected, lines, with_tracebacks=failed)
+
+
+def _print_logs(
+    launch: Launch, statuses: Sequence[CellStatus], lines: int, with_tracebacks: bool
+) -> None:
+    """Print each log once; where asked for, the traceback of a job instead."""
+    from bfc.launch.status import read_last_lines
+
+    events = launch.events() if with_tracebacks else {}
+    printed_jobs: set[int] = set()
+    printed_logs: set[Path] = set()
+    for status in statuses:
+        traceback = events.get(status.job, {}).get("traceback")
+        if traceback and status.job not in printed_jobs:
+            printed_jobs.add(status.job)
+            print(f"== {status.cell} {status.label}\n{traceback}", end="")
+        elif status.log is not None and status.log not in printed_logs:
+            printed_logs.add(status.log)
+            print(f"== {status.log}")
+            print("\n".join(read_last_lines(status.log, lines)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bfc.application.sweep_entry import Overrides
+from bfc.application.launch_arguments import Overrides, run_sweep
 
 PANEL = "Run"
 
 
 def main(overrides: Overrides) -> None:
-    """Show the cells of a sweep, what is already done, the tasks, and the predicted cost and start.
-    Launches and writes nothing."""
-    from bfc.application.sweep_entry import sweep
+    """Show the cells, tasks, predicted cost and start of a sweep, and what is already done.
 
-    sweep([*overrides, "hydra.launcher.dry_run=true"])
+    Launches and writes nothing.
+    """
+    run_sweep([*overrides, "hydra.launcher.dry_run=true"])

@@ -10,14 +10,16 @@ PANEL = "Results"
 
 
 def main(
-    results: Annotated[str, typer.Argument(help="the results folder")] = "results",
+    results: Annotated[str, typer.Argument(help="The results folder.")] = "results",
     out: Annotated[
-        str, typer.Option("--out", "-o", help="folder for the page and its files")
+        str, typer.Option("--out", "-o", help="Folder for the page and its files.")
     ] = "report",
-    study: Annotated[str | None, typer.Option("--study", help="only this study")] = None,
+    study: Annotated[str | None, typer.Option("--study", help="Only this study.")] = None,
 ) -> None:
-    """Write the page, tables and figures of a results folder, and print the tables (python -m
-    analysis.report is the same)."""
-    from analysis.report import report, show, terminal
+    """Write the page, tables and figures of a results folder, and print the tables.
 
-    show(report(results, out, study), terminal())
+    The same as python -m analysis.report.
+    """
+    from analysis.report import make_console, print_report, write_report
+
+    print_report(write_report(results, out, study), make_console())

@@ -11,31 +11,34 @@ PANEL = "Run"
 
 def main(
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="on top of every study, such as compute.device=cuda")
+        list[str] | None,
+        typer.Argument(help="Overrides on top of every study, such as compute.device=cuda."),
     ] = None,
     budget: Annotated[
         str,
         typer.Option(
             "--budget",
             "-b",
-            help="wall time on this machine, minutes or hours such as 30m or 4h, or full: "
-            "the full size of every study, without limit",
+            help="Wall time on this machine: minutes or hours such as 30m or 4h, or full: "
+            "the full size of every study, without limit.",
         ),
     ] = "30m",
     folder: Annotated[
         str,
-        typer.Option("--folder", "-f", help="where to write: <folder>/results and <folder>/report"),
+        typer.Option(
+            "--folder", "-f", help="Where to write: <folder>/results and <folder>/report."
+        ),
     ] = "reproduce",
     study: Annotated[
         list[str] | None,
-        typer.Option("--study", "-s", help="only this study; may be given more than once"),
+        typer.Option("--study", "-s", help="Only this study; may be given more than once."),
     ] = None,
     cores: Annotated[
         int | None,
-        typer.Option("--cores", help="processes that run at once; all usable cores by default"),
+        typer.Option("--cores", help="Processes that run at once; by default all usable cores."),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="only show what would be run, and its predicted cost")
+        bool, typer.Option("--plan", help="Only show what would be run, and its predicted cost.")
     ] = False,
 ) -> None:
     """Plan and run the studies under sweeps/ within a budget, and write the page and claims.csv.

@@ -6,38 +6,47 @@ from typing import Annotated
 
 import typer
 
-from bfc.application.sweep_entry import Name, Results
+from bfc.application.launch_arguments import LaunchName, ResultsOption
 
 PANEL = "Watch a launch"
 
 
 def main(
-    results: Results,
-    launch: Name = None,
+    results: ResultsOption,
+    launch: LaunchName = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="only what failed or was lost, not what was cancelled")
+        bool,
+        typer.Option("--failed", help="Only what failed or was lost, not what was cancelled."),
     ] = False,
     new_code: Annotated[
         bool,
-        typer.Option("--new-code", help="with the code as it is now instead of the launch's copy"),
+        typer.Option("--new-code", help="Use the code as it is now, not the launch's copy."),
     ] = False,
 ) -> None:
-    """Submit again what failed, was lost or cancelled, with the same frozen configuration; finished
-    work is kept."""
+    """Submit again what failed, was lost or cancelled, with the same frozen configuration.
+
+    Finished work is kept.
+    """
     from bfc.errors import UserError
     from bfc.launch import local
-    from bfc.launch.code_copy import snapshot
-    from bfc.launch.manifest import find
+    from bfc.launch.code_copy import copy_code
+    from bfc.launch.manifest import find_launch
     from bfc.launch.slurm import submission as slurm
-    from bfc.launch.status import states
+    from bfc.launch.status import CellState, cell_statuses
 
-    chosen = find(results, launch)
-    wanted = ("failed", "lost") if failed else ("failed", "lost", "cancelled")
-    jobs = sorted({row.job for row in states(chosen) if row.state in wanted})
+    selected_launch = find_launch(results, launch)
+    states = [CellState.FAILED, CellState.LOST]
+    if not failed:
+        states.append(CellState.CANCELLED)
+    jobs = {status.job for status in cell_statuses(selected_launch) if status.state in states}
     if not jobs:
-        raise UserError(
-            f"{chosen.name}: nothing to retry, no cell is {', '.join(wanted[:-1])} or {wanted[-1]}"
-        )
-    code = snapshot(chosen.path.parent / "code") if new_code else None
-    {"slurm": slurm, "local": local}[chosen.manifest["kind"]].submit(chosen, jobs, code=code)
-    print(f"submitted {len(jobs)} jobs again; bfc status {chosen.name} --results {results}")
+        names = f"{', '.join(states[:-1])} or {states[-1]}"
+        raise UserError(f"{selected_launch.name}: nothing to retry, no cell is {names}")
+    code = copy_code(selected_launch.path.parent / "code") if new_code else None
+    if selected_launch.manifest["kind"] == "slurm":
+        slurm.submit(selected_launch, sorted(jobs), code=code)
+    else:
+        local.submit(selected_launch, sorted(jobs), code=code)
+    print(
+        f"submitted {len(jobs)} jobs again; bfc status {selected_launch.name} --results {results}"
+    )

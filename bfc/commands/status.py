@@ -7,49 +7,54 @@ from typing import Annotated
 
 import typer
 
-from bfc.application.sweep_entry import Name, Results
-
-WIDE = 200
-"""Columns where the output is no terminal."""
+from bfc.application.launch_arguments import LaunchName, ResultsOption
 
 PANEL = "Watch a launch"
+WIDTH = 200
+"""Columns where the output is no terminal."""
 
 
 def main(
-    results: Results,
-    launch: Name = None,
+    results: ResultsOption,
+    launch: LaunchName = None,
     watch: Annotated[
         bool,
-        typer.Option("--watch", "-w", help="keep the table up to date until everything has ended"),
+        typer.Option("--watch", "-w", help="Keep the table up to date until everything has ended."),
     ] = False,
-    every: Annotated[
-        bool, typer.Option("--all", "-a", help="every cell, also where there are many")
+    show_all: Annotated[
+        bool, typer.Option("--all", "-a", help="Every cell, also where there are many.")
     ] = False,
     listing: Annotated[
-        bool, typer.Option("--list", "-l", help="the launches of this store")
+        bool, typer.Option("--list", "-l", help="List the launches of this results folder.")
     ] = False,
 ) -> None:
-    """Show cells, states, progress, n* so far, nodes and last lines; failures with their class,
-    message and log. Exit status 1 if something failed."""
+    """Show the cells of a launch: states, progress, n* so far, nodes and last lines.
+
+    What failed is listed with its class, message and log; the exit status is then 1.
+    """
     from rich.console import Console
     from rich.live import Live
 
-    from bfc.launch import status_table as show
-    from bfc.launch.manifest import find, launches
-    from bfc.launch.status import states, wait
+    from bfc.launch.manifest import find_launch, list_launches
+    from bfc.launch.status import CellState, cell_statuses
+    from bfc.launch.status_table import StatusTable, describe_failures, launch_table
+    from bfc.launch.waiting import wait_for_launch
 
-    console = Console() if sys.stdout.isatty() else Console(width=WIDE)
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     if listing:
-        console.print(show.listing(launches(results)))
+        console.print(launch_table(list_launches(results)))
         return
-    chosen, table = find(results, launch), show.Table(every)
+    selected_launch = find_launch(results, launch)
+    table = StatusTable(show_all)
     if watch:
         with Live(console=console, refresh_per_second=2, transient=False) as live:
-            rows = wait(chosen, lambda now: live.update(table.render(chosen, now)))
+            statuses = wait_for_launch(
+                selected_launch, lambda latest: live.update(table.render(selected_launch, latest))
+            )
     else:
-        rows = states(chosen)
-        console.print(table.render(chosen, rows))
-    for line in show.failures(chosen, rows):
+        statuses = cell_statuses(selected_launch)
+        console.print(table.render(selected_launch, statuses))
+    for line in describe_failures(selected_launch, statuses):
         print(line)
-    if any(row.state in ("failed", "lost") for row in rows):
+    if any(status.state in (CellState.FAILED, CellState.LOST) for status in statuses):
         raise typer.Exit(1)

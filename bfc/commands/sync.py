@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from bfc.trackers.sync import Pace, SyncSummary, TrackerRun
+    from bfc.types import Tracker
 
 PANEL = "Results"
 
@@ -39,9 +43,52 @@ def main(
     What was shown before and has not changed is passed over, so it can be run again at any time.
     Keys are W&B's business: log in with `wandb login`, or set WANDB_API_KEY.
     """
+    from bfc.errors import UserError
+    from bfc.trackers.sync import Pace, list_runs
+    from bfc.trackers.wandb_login import has_key
+
+    built_tracker = _build_tracker(tracker, entity, project, patience)
+    runs, unfinished = list_runs(results, study)
+    if dry_run:
+        for run in runs:
+            print(run)
+        print(f"{len(runs)} runs; {unfinished} cells are still running")
+        return
+    if tracker == "wandb" and not has_key():
+        raise UserError("bfc sync: not logged in to W&B; run `wandb login` or set WANDB_API_KEY")
+    summary = _show_runs(built_tracker, results, runs, Pace(per_minute, tries))
+    _print_summary(summary, len(runs), unfinished)
+
+
+def _build_tracker(name: str, entity: str | None, project: str, patience: float) -> Tracker:
+    """The tracker of an option of conf/tracker, set by the options of this command."""
+    import yaml
+
+    from bfc.errors import UserError, nearest
+    from bfc.experiment.components import component
+    from bfc.paths import CONF
+
+    files = {path.stem: path for path in sorted((CONF / "tracker").glob("*.yaml"))}
+    del files["none"]
+    if name not in files:
+        raise UserError(f"--tracker {name}: no such tracker; {nearest(name, files)}")
+    node: dict[str, Any] = yaml.safe_load(files[name].read_text())
+    node |= {"project": project, "patience": patience}
+    if "mode" in node:
+        node["mode"] = "online"
+    if "entity" in node:
+        node["entity"] = entity
+    elif entity is not None:
+        raise UserError(f"--entity {entity}: {name} knows none")
+    tracker: Tracker = component("tracker", node)
+    tracker.check()
+    return tracker
+
+
+def _show_runs(tracker: Tracker, results: Path, runs: list[TrackerRun], pace: Pace) -> SyncSummary:
+    """Show the runs, with a progress bar on a terminal."""
     import sys
 
-    import yaml
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -51,57 +98,41 @@ def main(
         TimeRemainingColumn,
     )
 
-    from bfc.errors import UserError, nearest
-    from bfc.experiment.components import component
-    from bfc.paths import CONF
-    from bfc.trackers.sync import Tally, items, sync
-    from bfc.trackers.wandb import has_key
+    from bfc.trackers.sync import SyncSummary, show_runs
 
-    known = {
-        path.stem: yaml.safe_load(path.read_text())
-        for path in sorted((CONF / "tracker").glob("*.yaml"))
-        if path.stem != "none"
-    }
-    if tracker not in known:
-        raise UserError(f"--tracker {tracker}: no such tracker; {nearest(tracker, known)}")
-    node = {**known[tracker], "project": project, "patience": patience}
-    given = {"entity": entity, "mode": "online"}
-    if entity is not None and "entity" not in node:
-        raise UserError(f"--entity {entity}: {tracker} knows none")
-    shown = component("tracker", {key: given.get(key, value) for key, value in node.items()})
-    shown.check()
-    wanted, running = items(results, study)
-    if tracker == "wandb" and not dry_run and not has_key():
-        raise UserError("bfc sync: not logged in to W&B; run `wandb login` or set WANDB_API_KEY")
-    if dry_run:
-        for item in wanted:
-            print(item)
-        print(f"{len(wanted)} runs; {running} cells are still running")
-        return
-    columns = (
+    summary = SyncSummary()
+    progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
     )
-    with Progress(
-        *columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True
-    ) as progress:
-        bar = progress.add_task("runs", total=len(wanted))
-        tally = Tally()
 
-        def tell(text: str) -> None:
-            progress.console.print(text, markup=False, soft_wrap=True, highlight=False)
+    def print_message(text: str) -> None:
+        progress.console.print(text, markup=False, soft_wrap=True, highlight=False)
 
-        for _ in sync(shown, results, wanted, tally, per_minute, tries, tell):
+    with progress:
+        bar = progress.add_task("runs", total=len(runs))
+        for _ in show_runs(tracker, results, runs, summary, pace, print_message):
             progress.advance(bar)
-    failed = tally.failed
+    return summary
+
+
+def _print_summary(summary: SyncSummary, runs: int, unfinished: int) -> None:
+    """Print what was shown; raise :class:`bfc.errors.UserError` where a run could not be."""
+    from bfc.errors import UserError
+
+    failed = summary.failed
     print(
-        f"{tally.shown} runs shown, {tally.as_before} as before, {running} cells still running, {len(failed)} runs failed"
+        f"{summary.shown} runs shown, {summary.unchanged} as before, "
+        f"{unfinished} cells still running, {len(failed)} runs failed"
     )
     if failed:
-        first, why = next(iter(failed.items()))
+        first, reason = next(iter(failed.items()))
         raise UserError(
-            f"{len(failed)} of {len(wanted)} runs could not be shown, the first ({first}): {why}; nothing stored is touched, "
-            "and the same command goes on"
+            f"{len(failed)} of {runs} runs could not be shown, the first ({first}): {reason}; "
+            "nothing stored is touched, and the same command goes on"
         )

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import typer
 
-from bfc.application.sweep_entry import Name, Results
+from bfc.application.launch_arguments import LaunchName, ResultsOption
 
 PANEL = "Watch a launch"
 
 
-def main(results: Results, launch: Name = None) -> None:
-    """Return when every cell has ended; exit status 1 if something failed, was lost or cancelled.
-    Ctrl-C ends nothing."""
-    from bfc.launch import status_table as show
-    from bfc.launch.manifest import find
-    from bfc.launch.status import wait
+def main(results: ResultsOption, launch: LaunchName = None) -> None:
+    """Return when every cell of a launch has ended.
 
-    chosen = find(results, launch)
-    rows = wait(chosen)
-    print(show.counts(rows))
-    for line in show.failures(chosen, rows):
+    The exit status is 1 if something failed, was lost or cancelled. Ctrl-C ends nothing.
+    """
+    from bfc.launch.manifest import find_launch
+    from bfc.launch.status import CellState
+    from bfc.launch.status_table import describe_failures, format_counts
+    from bfc.launch.waiting import wait_for_launch
+
+    selected_launch = find_launch(results, launch)
+    statuses = wait_for_launch(selected_launch)
+    print(format_counts(statuses))
+    for line in describe_failures(selected_launch, statuses):
         print(line)
-    if any(row.state != "done" for row in rows):
+    if any(status.state is not CellState.DONE for status in statuses):
         raise typer.Exit(1)

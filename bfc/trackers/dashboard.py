@@ -1,244 +1,145 @@
-"""Dashboards as code: the workspace (saved view) and the report of a study at W&B, built from the
-names that :mod:`analysis.snapshots` gives to what it shows. Everything is built, checked and
-serialised offline; saving is one call when logged in."""
+"""Dashboards as code: the workspace (saved view) and the report of a study at W&B.
+
+They are built from the names that :mod:`analysis.snapshots` gives to what it shows. Everything is
+built, checked and serialised offline; saving is one call when logged in.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bfc.errors import UserError
-from bfc.snapshot import level, project_name
+from bfc.snapshot import project_name
 from bfc.store.cells import Cell
+from bfc.trackers.dashboard_panels import DashboardContents, build_sections
+from bfc.trackers.sync import find_cells
 
-PHASES = ("gram", "subspace", "feature")
-"""Probes whose fall from phase to phase is feature correction."""
-
-
-OUTCOMES = ("success", "data_limited", "plateau", "optimisation_limited", "diverged")
-"""What :func:`bfc.stats.outcomes.judge` says of a training."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What the panels of a study are about: its levels of risk and the columns of its probes."""
-
-    study: str
-    eps: tuple[float, ...]
-    probes: tuple[str, ...]
+SAVED_PARTS = {
+    "workspace": ("sections", "settings", "runset_settings"),
+    "report": ("blocks", "description"),
+}
+"""What is replaced when a workspace or a report is saved again."""
+OPEN_SECTIONS = 2
+"""Sections of the workspace that are unfolded at first."""
 
 
-def shown_of(study: str, results: Path) -> Shown:
-    """Read from the cells that the study has stored; raises :class:`UserError` where there are
-    none."""
+def read_contents(study: str, results: Path) -> DashboardContents:
+    """Read what the panels show from the cells that the study has stored.
+
+    Raises :class:`UserError` where there are none.
+    """
+    cells = [Cell(folder) for folder in find_cells(results)]
+    study_cells = [cell for cell in cells if study in cell.studies()]
+    if not study_cells:
+        raise UserError(
+            f"study {study}: has no cell in {results}; "
+            "run it first, or give the results folder it is in"
+        )
     eps: set[float] = set()
     probes: dict[str, None] = {}
-    folders = (
-        [p for p in sorted(results.iterdir()) if (p / "config.yaml").is_file()]
-        if results.is_dir()
-        else []
-    )
-    own = [folder for folder in folders if study in Cell(folder).studies()]
-    if not own:
-        raise UserError(
-            f"study {study}: has no cell in {results}; run it first, or give the results folder it is in"
-        )
-    for folder in own:
-        cell = Cell(folder)
-        eps |= {
-            e
-            for request in cell.requests()
-            if request.get("study") == study
-            for e in request.get("eps", [])
-        }
-        probes |= dict.fromkeys(
-            key
-            for row in cell.rows()
-            for key, value in row.items()
-            if "/" in key and _measured(value)
-        )
-    return Shown(study, tuple(sorted(eps, reverse=True)), tuple(probes))
+    for cell in study_cells:
+        eps |= _requested_levels(cell, study)
+        probes |= dict.fromkeys(_measured_probes(cell))
+    return DashboardContents(study, tuple(sorted(eps, reverse=True)), tuple(probes))
 
 
-def _measured(value: Any) -> bool:
-    """A probe says nothing of levels that are not there yet: no number, or NaN."""
-    return isinstance(value, (int, float)) and value == value
+def _requested_levels(cell: Cell, study: str) -> set[float]:
+    """The risks at which the study asked for n*."""
+    levels: set[float] = set()
+    for request in cell.requests():
+        if request.get("study") == study:
+            levels |= set(request.get("eps", []))
+    return levels
 
 
-def sections(shown: Shown) -> list[tuple[str, str, list[Any]]]:
-    """Title, what it says, and panels of every part; the same for the workspace and for the report."""
-    import wandb_workspaces.reports.v2 as wr
-
-    by_method = wr.Config("method")
-    crossings = [
-        wr.ScatterPlot(
-            title=f"n*(d) at ε = {eps:g}",
-            x=wr.Config("d"),
-            y=wr.SummaryMetric(f"nstar/{level(eps)}"),
-            log_x=True,
-            log_y=True,
-            legend_template="${config:method} L=${config:L}: ${y}",
-        )
-        for eps in shown.eps
-    ]
-    depth = [
-        wr.ScatterPlot(
-            title=f"n*(L) at ε = {eps:g}",
-            x=wr.Config("L"),
-            y=wr.SummaryMetric(f"nstar/{level(eps)}"),
-            log_y=True,
-            legend_template="${config:method} d=${config:d}: ${y}",
-        )
-        for eps in shown.eps
-    ]
-    curves = [
-        wr.CustomChart(
-            query={"summaryTable": {"tableKey": "tables/risk_per_n"}},
-            chart_name="wandb/line/v0",
-            chart_fields={"x": "n", "y": "median"},
-            chart_strings={"title": "median risk against n"},
-        ),
-        wr.MediaBrowser(
-            title="risk against n, cell by cell", media_keys=["figures/risk"], num_columns=2
-        ),
-        wr.LinePlot(
-            title="risk of the trainings, in the order of storing",
-            x="trainings",
-            y=["risk"],
-            log_y=True,
-        ),
-    ]
-    parts = {}
-    for name in shown.probes:
-        _, _, quantity = name.partition("/")
-        parts.setdefault(quantity, []).append(wr.SummaryMetric(f"probe/{name}"))
-    correction = [
-        wr.BarPlot(
-            title=f"{quantity} after every phase (median)",
-            metrics=metrics,
-            groupby=by_method,
-            groupby_aggfunc="median",
-        )
-        for quantity, metrics in parts.items()
-        if quantity.split("/")[0] in (*PHASES, "risk")
-    ]
-    if parts:
-        correction.append(
-            wr.MediaBrowser(
-                title="feature errors phase by phase",
-                media_keys=["figures/correction"],
-                num_columns=2,
-            )
-        )
-    outcomes = [
-        wr.BarPlot(
-            title=f"trainings: {name.replace('_', ' ')}",
-            metrics=[wr.SummaryMetric(f"outcome/{name}")],
-            groupby=by_method,
-            groupby_aggfunc="sum",
-        )
-        for name in OUTCOMES
-    ]
-    cost = [
-        wr.BarPlot(
-            title="seconds",
-            metrics=[wr.SummaryMetric("seconds")],
-            groupby=by_method,
-            groupby_aggfunc="sum",
-        ),
-        wr.BarPlot(
-            title="trainings",
-            metrics=[wr.SummaryMetric("trainings")],
-            groupby=by_method,
-            groupby_aggfunc="sum",
-        ),
-        wr.ScatterPlot(
-            title="seconds against d",
-            x=wr.Config("d"),
-            y=wr.SummaryMetric("seconds"),
-            log_x=True,
-            log_y=True,
-        ),
-    ]
-    tables = [
-        wr.WeavePanelSummaryTable(table_name=f"tables/{name}")
-        for name in ("nstar", "exponents", "local", "claims")
-    ]
-    return [
-        (
-            "Sample complexity",
-            "n* is the number of samples at which half of the trainings reach risk ε.",
-            [*crossings, *depth],
-        ),
-        ("Risk against n", "The learning curves that n* is read from.", curves),
-        (
-            "Feature correction",
-            "Errors of the learned features after every phase, at the largest n.",
-            correction,
-        ),
-        ("Failures", "How trainings end that do not learn.", outcomes),
-        ("Cost", "Seconds of one process.", cost),
-        ("Tables", "n*, exponents, local exponents and claims of the study.", tables),
-    ]
+def _measured_probes(cell: Cell) -> list[str]:
+    """The probe columns that hold a number; a level that is not there yet has none, or NaN."""
+    columns: dict[str, None] = {}
+    for row in cell.rows():
+        for column, value in row.items():
+            if "/" in column and isinstance(value, (int, float)) and value == value:
+                columns[column] = None
+    return list(columns)
 
 
-def workspace(shown: Shown, entity: str) -> Any:
+def build_dashboard(contents: DashboardContents, entity: str) -> dict[str, Any]:
+    """The workspace and the report of a study, by name."""
+    return {
+        "workspace": build_workspace(contents, entity),
+        "report": build_report(contents, entity),
+    }
+
+
+def build_workspace(contents: DashboardContents, entity: str) -> Any:
     """The saved view of the study's project."""
-    import wandb_workspaces.workspaces as ws
-
-    parts = [
-        ws.Section(name=title, panels=panels, is_open=place < 2)
-        for place, (title, _, panels) in enumerate(sections(shown))
-        if panels
-    ]
-    return ws.Workspace(
+    workspaces: Any = importlib.import_module("wandb_workspaces.workspaces")
+    sections = []
+    for place, section in enumerate(build_sections(contents)):
+        if section.panels:
+            is_open = place < OPEN_SECTIONS
+            sections.append(
+                workspaces.Section(name=section.title, panels=section.panels, is_open=is_open)
+            )
+    return workspaces.Workspace(
         entity=entity,
-        project=project_name(shown.study),
-        name=f"{shown.study}: n*, risks, correction, cost",
-        sections=parts,
-        settings=ws.WorkspaceSettings(x_axis="trainings", max_runs=100),
+        project=project_name(contents.study),
+        name=f"{contents.study}: n*, risks, correction, cost",
+        sections=sections,
+        settings=workspaces.WorkspaceSettings(x_axis="trainings", max_runs=100),
     )
 
 
-def report(shown: Shown, entity: str) -> Any:
+def build_report(contents: DashboardContents, entity: str) -> Any:
     """The study's report: the same panels, with a sentence each."""
-    import wandb_workspaces.reports.v2 as wr
-
-    blocks: list[Any] = [wr.TableOfContents()]
-    for title, text, panels in sections(shown):
-        if panels:
-            blocks += [
-                wr.H2(title),
-                wr.P(text),
-                wr.PanelGrid(runsets=[wr.Runset(name="cells")], panels=panels),
-            ]
-    return wr.Report(
+    reports: Any = importlib.import_module("wandb_workspaces.reports.v2")
+    blocks = [reports.TableOfContents()]
+    for section in build_sections(contents):
+        if section.panels:
+            runsets = [reports.Runset(name="cells")]
+            grid = reports.PanelGrid(runsets=runsets, panels=section.panels)
+            blocks += [reports.H2(section.title), reports.P(section.text), grid]
+    return reports.Report(
         entity=entity,
-        project=project_name(shown.study),
-        title=f"{shown.study}: how n* grows",
+        project=project_name(contents.study),
+        title=f"{contents.study}: how n* grows",
         blocks=blocks,
         description="Written by `bfc dashboard`; its numbers are those of the result store.",
     )
 
 
-def serialised(made: Any) -> dict[str, Any]:
-    """What would be sent, as plain values; building it checks every panel. Needs no network."""
-    return json.loads(made._to_model().model_dump_json(by_alias=True, exclude_none=True))
+def serialise(view: Any) -> dict[str, Any]:
+    """A workspace or report as the plain values that would be sent.
+
+    Building them checks every panel; no network is needed.
+    """
+    values: dict[str, Any] = json.loads(
+        view._to_model().model_dump_json(by_alias=True, exclude_none=True)
+    )
+    return values
 
 
-def save(made: Any, address: str | None) -> str:
-    """Save a workspace or report, over the one at ``address`` if it is still there; returns its
-    address."""
-    if address is not None:
-        try:
-            before = type(made).from_url(address)
-        except Exception:  # whatever the server says of something that was deleted
-            before = None
-        if before is not None:
-            for name in ("sections", "settings", "runset_settings", "blocks", "description"):
-                if hasattr(made, name):
-                    setattr(before, name, getattr(made, name))
-            made = before
-    return made.save().url
+def save(view: Any, parts: Sequence[str], address: str | None) -> str:
+    """Save a workspace or report, over the one at ``address`` if it is still there.
+
+    ``parts`` names what a saved one takes over from ``view``. Returns the address.
+    """
+    saved = _find_saved(view, address)
+    if saved is None:
+        return str(view.save().url)
+    for part in parts:
+        setattr(saved, part, getattr(view, part))
+    return str(saved.save().url)
+
+
+def _find_saved(view: Any, address: str | None) -> Any | None:
+    """The workspace or report at ``address``; None where there is none any more."""
+    if address is None:
+        return None
+    try:
+        return type(view).from_url(address)
+    except Exception:  # whatever the server says of something that was deleted
+        return None

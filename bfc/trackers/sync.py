@@ -1,148 +1,194 @@
-"""Show a whole store at a tracker, after the fact: every finished cell in the project of every
-study that asked for it, then the studies themselves. What was shown before is passed over, so it
-can be run after every sweep, or every night; a server that is busy is waited for, ever longer, and
-at no time is more asked of it than a steady number of runs a minute."""
+"""Show a whole store at a tracker afterwards.
+
+Every cell goes into the projects of its studies, then the studies themselves. What was shown
+before is passed over, so this can run after every sweep, or every night. A busy server is waited
+for, longer every time, and is never asked for more than a steady number of runs a minute.
+"""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bfc.errors import UserError, nearest
 from bfc.store.cells import Cell
-from bfc.trackers.client import Gone, Service, request
+from bfc.trackers.protocol import Answer, Status, build_request
+from bfc.trackers.service import Service, ServiceError
+from bfc.types import Tracker
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 300.0
 """Seconds between two attempts at a run: doubled each time."""
 REFUSED = re.compile(
     r"api.?key|wandb login|\b40[13]\b|permission denied|unauthori[sz]ed", re.IGNORECASE
 )
-"""In errors that no waiting mends."""
+"""What errors contain that another attempt cannot mend."""
+UNFINISHED_STATES = ("running", "unknown")
 
 
 @dataclass(frozen=True)
-class Item:
-    """One run to be shown: a cell in a project, or (``whole``) a study made from ``cells``."""
+class TrackerRun:
+    """One run to be shown: a cell in a project, or a whole study."""
 
     study: str | None
     cells: tuple[str, ...]
-    whole: bool = False
+    """The cell, or every cell that the study is made from."""
+    whole_study: bool = False
 
     def __str__(self) -> str:
-        return (
-            f"{self.study or 'no study'}, {'the study as a whole' if self.whole else self.cells[0]}"
-        )
+        part = "the study as a whole" if self.whole_study else self.cells[0]
+        return f"{self.study or 'no study'}, {part}"
 
 
 @dataclass
-class Tally:
-    """What came of it; ``failed`` holds the last error of each run that could not be shown."""
+class SyncSummary:
+    """How many runs were shown, and which could not be."""
 
     shown: int = 0
-    as_before: int = 0
+    unchanged: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    """Run → its last error."""
 
 
-def items(results: Path, study: str | None = None) -> tuple[list[Item], int]:
+@dataclass(frozen=True)
+class Pace:
+    """How hard a server is asked."""
+
+    per_minute: float
+    """Most runs to upload in a minute."""
+    tries: int
+    """Attempts at each run."""
+
+
+def find_cells(results: Path) -> list[Path]:
+    """The folders of the cells of a store, by name."""
+    if not results.is_dir():
+        return []
+    return [folder for folder in sorted(results.iterdir()) if (folder / "config.yaml").is_file()]
+
+
+def list_runs(results: Path, study: str | None = None) -> tuple[list[TrackerRun], int]:
     """The runs that a store has to show, the studies last, and how many cells are not finished.
-    Raises :class:`UserError` where there is nothing, or no such study."""
-    folders = (
-        [p for p in sorted(results.iterdir()) if (p / "config.yaml").is_file()]
-        if results.is_dir()
-        else []
-    )
+
+    Raises :class:`UserError` where there is nothing, or no such study.
+    """
+    folders = find_cells(results)
     if not folders:
         raise UserError(f"{results}: holds no measured cell")
-    asked = {folder: Cell(folder).studies() for folder in folders}
-    names = {name for names in asked.values() for name in names}
-    if study is not None and study not in names:
-        raise UserError(
-            f"study {study}: is not in {results}; {nearest(study, filter(None, names))}"
-        )
-    ended = {folder.name: Cell(folder).state() not in ("running", "unknown") for folder in folders}
-    found: dict[str | None, list[str]] = {}
-    for folder, projects in asked.items():
-        for name in projects:
-            if study in (None, name) and ended[folder.name]:
-                found.setdefault(name, []).append(folder.name)
-    cells = [Item(name, (cell,)) for name, own in found.items() for cell in own]
-    return [*cells, *(Item(name, tuple(own), whole=True) for name, own in found.items())], len(
-        ended
-    ) - sum(ended.values())
+    studies = {folder: Cell(folder).studies() for folder in folders}
+    if study is not None:
+        _check_study(study, studies.values(), results)
+    unfinished = {folder for folder in folders if Cell(folder).state() in UNFINISHED_STATES}
+    finished: dict[str | None, list[str]] = {}
+    for folder in folders:
+        if folder in unfinished:
+            continue
+        for name in studies[folder]:
+            if study is None or name == study:
+                finished.setdefault(name, []).append(folder.name)
+    runs = []
+    for name, cells in finished.items():
+        runs += [TrackerRun(name, (cell,)) for cell in cells]
+    runs += [TrackerRun(name, tuple(cells), whole_study=True) for name, cells in finished.items()]
+    return runs, len(unfinished)
 
 
-def sync(
-    tracker: Any,
+def _check_study(study: str, studies: Iterable[list[str | None]], results: Path) -> None:
+    """Refuse a study that no cell of the store was asked for by."""
+    names: set[str | None] = set()
+    for cell_studies in studies:
+        names.update(cell_studies)
+    if study not in names:
+        known = [name for name in names if name is not None]
+        raise UserError(f"study {study}: is not in {results}; {nearest(study, known)}")
+
+
+def show_runs(
+    tracker: Tracker,
     results: Path,
-    wanted: list[Item],
-    tally: Tally,
-    per_minute: float,
-    tries: int,
-    tell: Callable[[str], None],
-) -> Iterator[Item]:
-    """Show every run of ``wanted``, counting in ``tally``; yields each when it is done with. Ends
-    early, with the rest as failed, where the tracker refuses whoever asks."""
-    turn = _Turn(tracker, results, 60 / per_minute)
+    runs: Sequence[TrackerRun],
+    summary: SyncSummary,
+    pace: Pace,
+    report: Callable[[str], None],
+) -> Iterator[TrackerRun]:
+    """Show every run, counting in ``summary``; yields each when it is done with.
+
+    Ends early, with the rest as failed, where the tracker refuses the credentials. Every further
+    attempt at a run is announced with ``report``.
+    """
+    service = _PacedService(tracker, results, 60 / pace.per_minute)
     try:
-        for place, item in enumerate(wanted):
-            wait = FIRST_WAIT
-            for left in reversed(range(tries)):
-                answer = turn.take(item)
-                error = answer.get("error")
-                if error is None:
-                    tally.shown, tally.as_before = (
-                        tally.shown + ("shown" in answer),
-                        tally.as_before + ("as_before" in answer),
-                    )
-                    break
-                if REFUSED.search(error):
-                    tally.failed |= {str(other): error for other in wanted[place:]}
-                    return
-                if left:
-                    tell(f"{item}: {error}; trying again in {wait:g} s")
-                    time.sleep(wait)
-                    wait = min(2 * wait, LONGEST_WAIT)
+        for place, run in enumerate(runs):
+            answer = _show_patiently(service, run, pace.tries, report)
+            if answer.status is Status.SHOWN:
+                summary.shown += 1
+            elif answer.status is Status.UNCHANGED:
+                summary.unchanged += 1
+            elif REFUSED.search(answer.error):
+                summary.failed |= {str(other): answer.error for other in runs[place:]}
+                return
             else:
-                tally.failed[str(item)] = error
-            yield item
+                summary.failed[str(run)] = answer.error
+            yield run
     finally:
-        turn.end()
+        service.close()
 
 
-class _Turn:
-    """A service that is asked for one run at a time, ``apart`` seconds apart where something is
-    uploaded."""
+def _show_patiently(
+    service: _PacedService, run: TrackerRun, tries: int, report: Callable[[str], None]
+) -> Answer:
+    """The answer to the first attempt that succeeds or is refused, else to the last."""
+    wait = FIRST_WAIT
+    answer = service.show(run)
+    for _ in range(tries - 1):
+        if answer.status is not Status.FAILED or REFUSED.search(answer.error):
+            break
+        report(f"{run}: {answer.error}; trying again in {wait:g} s")
+        time.sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT)
+        answer = service.show(run)
+    return answer
 
-    def __init__(self, tracker: Any, results: Path, apart: float) -> None:
-        self.tracker, self.results, self.apart = tracker, results, apart
-        self.service: Service | None = None
-        self.uploaded = -apart
 
-    def take(self, item: Item) -> dict[str, Any]:
-        """The answer; after an error the service is started anew, whatever state it was in."""
-        time.sleep(max(0.0, self.uploaded + self.apart - time.monotonic()))
-        began = time.monotonic()
-        self.service = self.service or Service()
-        try:
-            self.service.ask(
-                request(self.tracker, self.results, item.study, item.cells, whole=item.whole)
-            )
-            answer = self.service.answer(self.tracker.patience) or {
-                "error": f"no answer within {self.tracker.patience:g} s"
-            }
-        except Gone as error:
-            answer = {"error": str(error)}
-        if "as_before" not in answer:
-            self.uploaded = began
-        if "error" in answer:
-            self.service.stop()
-            self.service = None
+class _PacedService:
+    """A service that is asked for one run at a time, with ``seconds_apart`` between two uploads."""
+
+    def __init__(self, tracker: Tracker, results: Path, seconds_apart: float) -> None:
+        self.tracker = tracker
+        self.results = results
+        self.seconds_apart = seconds_apart
+        self._service: Service | None = None
+        self._last_upload = -seconds_apart
+
+    def show(self, run: TrackerRun) -> Answer:
+        """Show one run; after an error the service is started anew, whatever state it was in."""
+        time.sleep(max(0.0, self._last_upload + self.seconds_apart - time.monotonic()))
+        start = time.monotonic()
+        if self._service is None:
+            self._service = Service()
+        answer = self._ask(self._service, run)
+        if answer.status is not Status.UNCHANGED:
+            self._last_upload = start
+        if answer.status is Status.FAILED:
+            self._service.stop()
+            self._service = None
         return answer
 
-    def end(self) -> None:
-        if self.service is not None:
-            self.service.close()
+    def close(self) -> None:
+        """Let the service end."""
+        if self._service is not None:
+            self._service.close()
+
+    def _ask(self, service: Service, run: TrackerRun) -> Answer:
+        request = build_request(
+            self.tracker, self.results, run.study, run.cells, whole_study=run.whole_study
+        )
+        patience = self.tracker.patience
+        try:
+            service.send(request)
+            answer = service.receive(patience)
+        except ServiceError as error:
+            return Answer(Status.FAILED, error=str(error))
+        return answer or Answer(Status.FAILED, error=f"no answer within {patience:g} s")

@@ -1,5 +1,8 @@
-"""Trackio as a view: a dashboard on this machine, without an account. One run per cell, written
-from the store into Trackio's own database (TRACKIO_DIR); look at it with ``trackio show``."""
+"""Trackio as a view: a dashboard on this machine, without an account.
+
+One run per cell, written from the store into Trackio's own database (TRACKIO_DIR); look at it with
+``trackio show``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bfc.errors import UserError, require
-from bfc.snapshot import Snapshot, plain, project_name
+from bfc.snapshot import Snapshot, project_name, to_json_rows
+
+REMOTE_VARIABLES = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
+"""They send runs elsewhere, where what was shown before cannot be replaced."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +29,16 @@ class Trackio:
     group: str | None = None
     """Group of the runs; null for the size of the study."""
     live: bool = False
-    """Also while a cell runs, after every stored stack."""
+    """Whether a cell is also shown while it runs, after every stored stack."""
     figures: bool = True
+    """Whether figures are shown as images."""
     patience: float = 120.0
     """Seconds that a finished cell waits for Trackio before it goes on without."""
 
     _open: dict[str, tuple[Any, int]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    """Key → the run that is still open, and how many records it has."""
 
     def __post_init__(self) -> None:
         require(bool(self.project.strip()), "tracker.project", self.project, "a project name")
@@ -45,82 +53,94 @@ class Trackio:
         """Refuse where the package is not installed."""
         if importlib.util.find_spec("trackio") is None:
             raise UserError(
-                "tracker=trackio: the package trackio is not installed; pip install 'bfc[trackio]' or set tracker=none"
+                "tracker=trackio: the package trackio is not installed; "
+                "pip install 'bfc[trackio]' or set tracker=none"
             )
 
     def destination(self, study: str | None) -> str | None:
         """Where the runs of a study go, as a name: always a database of this machine."""
-        for name in (
-            "TRACKIO_SPACE_ID",
-            "TRACKIO_SERVER_URL",
-        ):  # elsewhere, what was shown before cannot be replaced
-            os.environ.pop(name, None)
+        for variable in REMOTE_VARIABLES:
+            os.environ.pop(variable, None)
         return project_name(study or self.project)
 
-    def show(self, view: Snapshot) -> str | None:
-        """Write the run anew, or go on with the one that is open. Returns the folder of the
-        database."""
-        import trackio
+    def show(self, snapshot: Snapshot) -> str | None:
+        """Write the run anew, or go on with the one that is open.
+
+        Returns the folder of the database; None while the cell still runs.
+        """
         from trackio.utils import TRACKIO_DIR
 
-        run, told = self._open.pop(view.key, None) or (self._begin(view), 0)
-        for step, record in enumerate(view.history[told:], told + 1):
+        if snapshot.key in self._open:
+            run, logged = self._open.pop(snapshot.key)
+        else:
+            run, logged = self._start_run(snapshot), 0
+        for step, record in enumerate(snapshot.history[logged:], logged + 1):
             run.log(record, step=step)
-        if view.state == "running":
-            self._open[view.key] = run, len(view.history)
+        if snapshot.state == "running":
+            self._open[snapshot.key] = run, len(snapshot.history)
             return None
-        media: dict[str, Any] = {
-            f"tables/{name}": trackio.Table(
-                data=[dict(zip(columns, row, strict=True)) for row in rows]
-            )
-            for name, (columns, rows) in (
-                (name, plain(table)) for name, table in view.tables.items()
-            )
-        }
-        if self.figures and view.images:
-            from PIL import Image
-
-            media |= {
-                f"figures/{name}": trackio.Image(Image.open(io.BytesIO(png)), caption=name)
-                for name, png in view.images.items()
-            }
-        media |= {
-            f"files/{name}": trackio.Markdown(f"```\n{text}\n```")
-            for name, text in view.texts.items()
-        }
-        run.log({**view.summary, **media}, step=len(view.history) + 1)
+        final_record = {**snapshot.summary, **self._build_media(snapshot)}
+        run.log(final_record, step=len(snapshot.history) + 1)
         run.finish()
         return str(Path(TRACKIO_DIR).resolve())
 
     def close(self) -> None:
-        """End runs of cells whose process is gone."""
+        """End the runs of cells whose process has ended."""
         for run, _ in self._open.values():
             run.finish()
         self._open.clear()
 
-    def _begin(self, view: Snapshot) -> Any:
+    def _start_run(self, snapshot: Snapshot) -> Any:
+        """A new run in place of any of the same cell."""
         import trackio
 
-        project, name = project_name(view.project or self.project), f"{view.name} {view.key}"
-        try:
-            before = [run for run in trackio.Api().runs(project) if run.name == name]
-        except ValueError:  # no such project yet
-            before = []
-        for run in before:
-            run.delete()
+        project = project_name(snapshot.project or self.project)
+        name = f"{snapshot.name} {snapshot.key}"
+        _delete_runs(project, name)
         config = {
-            **view.config,
-            "job_type": view.job_type,
-            "tags": list(view.tags),
-            "commit": view.commit,
+            **snapshot.config,
+            "job_type": snapshot.job_type,
+            "tags": list(snapshot.tags),
+            "commit": snapshot.commit,
         }
         return trackio.init(
             project=project,
             name=name,
-            group=self.group or view.group or view.job_type,
+            group=self.group or snapshot.group or snapshot.job_type,
             config=config,
             resume="never",
             embed=False,
             auto_log_gpu=False,
             auto_log_cpu=False,
         )
+
+    def _build_media(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Tables, images and texts as Trackio's objects."""
+        import trackio
+
+        media: dict[str, Any] = {}
+        for name, table in snapshot.tables.items():
+            columns, rows = to_json_rows(table)
+            records: list[Any] = [dict(zip(columns, row, strict=True)) for row in rows]
+            media[f"tables/{name}"] = trackio.Table(data=records)
+        if self.figures and snapshot.images:
+            from PIL import Image
+
+            for name, png in snapshot.images.items():
+                image = Image.open(io.BytesIO(png))
+                media[f"figures/{name}"] = trackio.Image(image, caption=name)
+        for name, text in snapshot.texts.items():
+            media[f"files/{name}"] = trackio.Markdown(f"```\n{text}\n```")
+        return media
+
+
+def _delete_runs(project: str, name: str) -> None:
+    """Delete the runs of a name; a project that does not exist yet has none."""
+    import trackio
+
+    try:
+        runs = [run for run in trackio.Api().runs(project) if run.name == name]
+    except ValueError:
+        return
+    for run in runs:
+        run.delete()

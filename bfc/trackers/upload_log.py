@@ -1,7 +1,9 @@
-"""What has been shown where: a small file per cell and destination below ``<results>/.uploads``,
-written only after a tracker has taken everything, so that showing a cell again is free until its
-results change, and an upload that was cut off is made again. Holding the lock of a receipt keeps
-two processes from uploading one cell at the same time."""
+"""What has been shown where: a small file per cell and destination below ``<results>/.uploads``.
+
+A record is written only after a tracker has taken everything. So showing a cell again is free until
+its results change, and an upload that was cut off is made again. The lock of a record keeps two
+processes from uploading one cell at the same time.
+"""
 
 from __future__ import annotations
 
@@ -17,45 +19,47 @@ from pathlib import Path
 from bfc.errors import UserError
 from bfc.store.cells import Cell
 
-FOLDER = ".uploads"
+UPLOADS_FOLDER = ".uploads"
+VERSION = 1
+"""Raised when the same store is to be shown differently, which uploads everything again."""
+SOURCES = ("config.yaml", "requests.json", "tuned.json", "trainings.parquet", "trace.parquet")
+"""The files of a cell from which a snapshot is made."""
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """``name``: of the run; ``folder``: of its destination."""
+class UploadRecord:
+    """What one destination was shown of one run."""
 
     folder: Path
+    """The folder of the destination."""
     name: str
+    """The name of the run."""
 
     @property
     def _file(self) -> str:
         return f"{self.name}.json"
 
-    def holds(self, mark: str) -> bool:
-        """Whether exactly this was shown, and is still there where that can be told."""
-        stored = Cell(self.folder).read_json(self._file, {})
-        where = stored.get("where")
-        return stored.get("mark") == mark and (
-            where is None or "://" in where or Path(where).exists()
-        )
+    def matches(self, fingerprint: str) -> bool:
+        """Whether exactly this was shown, and is still there as far as can be checked."""
+        record = Cell(self.folder).read_json(self._file, {})
+        if record.get("mark") != fingerprint:
+            return False
+        where = record.get("where")
+        return where is None or "://" in where or Path(where).exists()
 
-    def write(self, mark: str, where: str | None) -> None:
-        """``where``: an address or a path; None where there is nothing to look at."""
-        Cell(self.folder).write_json(
-            self._file, {"mark": mark, "where": where, "time": time.time()}
-        )
+    def write(self, fingerprint: str, where: str | None) -> None:
+        """Record what was shown; ``where`` is an address or a path, None if there is neither."""
+        record = {"mark": fingerprint, "where": where, "time": time.time()}
+        Cell(self.folder).write_json(self._file, record)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Raises :class:`UserError` where another process of this host is at it; file systems
-        without locks are used without."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / f".{self.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise UserError(
-                f"{self.folder}: cannot be written ({os.strerror(error.errno or 0)}), and what was shown is remembered there"
-            ) from error
+        """Hold the lock of this record.
+
+        Raises :class:`UserError` where another process of this host holds it. On file systems
+        without locks the record is used without.
+        """
+        handle = self._open_lock()
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,22 +71,25 @@ class Receipt:
         finally:
             os.close(handle)
 
+    def _open_lock(self) -> int:
+        """A file descriptor of the lock file; raises :class:`UserError` if it cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return os.open(self.folder / f".{self.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise UserError(
+                f"{self.folder}: cannot be written ({reason}), but what was shown is recorded there"
+            ) from error
 
-VERSION = 1
-"""Raised when the same store is to be shown differently, so that what was uploaded before is
-uploaded again."""
-SOURCES = ("config.yaml", "requests.json", "tuned.json", "trainings.parquet", "trace.parquet")
 
-
-def fingerprint(folders: Sequence[Path]) -> str:
-    """Changes whenever a view of these cells would."""
+def fingerprint_cells(folders: Sequence[Path]) -> str:
+    """A hash that changes whenever the snapshot of these cells would."""
     digest = hashlib.sha256(f"{VERSION}".encode())
     for folder in folders:
         digest.update(folder.name.encode() + Cell(folder).state().encode())
         for name in SOURCES:
             path = folder / name
-            digest.update(
-                name.encode()
-                + (hashlib.sha256(path.read_bytes()).digest() if path.exists() else b"")
-            )
+            content_hash = hashlib.sha256(path.read_bytes()).digest() if path.exists() else b""
+            digest.update(name.encode() + content_hash)
     return digest.hexdigest()

@@ -1,38 +1,36 @@
 """Weights & Biases as a view: one run per cell whose id is the cell's, written from the store.
-Offline without a key or a network. A run that exists online is gone on with where it ends, so that
-the same cell can be shown any number of times."""
+
+It is offline without a key or a network. A run that exists online goes on where it ended, so that
+the same cell can be shown any number of times.
+"""
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import io
 import os
 import shutil
-import socket
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from bfc.errors import UserError, require
 from bfc.paths import CONF, PACKAGE, SWEEPS, analysis_folder
-from bfc.snapshot import STUDY, Snapshot, plain, project_name
+from bfc.snapshot import STUDY, Snapshot, project_name, to_json_rows
+from bfc.trackers import wandb_login
 
-CLOUD = "https://api.wandb.ai"
-MODES = ("online", "offline", "disabled")
-REACH_SECONDS = 3.0
+Mode = Literal["online", "offline", "disabled"]
+MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 STEP = "trainings"
 """The x axis of every metric: trainings done."""
+PROGRAM_SUFFIXES = (".py", ".yaml")
 
 
 @dataclass(frozen=True)
 class Wandb:
-    """``mode``: online, offline, disabled or auto: what WANDB_MODE says, else online where W&B has
-    a key (WANDB_API_KEY or ``wandb login``) and its server answers, else offline. Keys are W&B's to
-    find: none can be given here."""
+    """Weights & Biases; keys are W&B's to find, none can be given here."""
 
     project: str = "bfc"
     """Used where no study names the project."""
@@ -41,16 +39,20 @@ class Wandb:
     group: str | None = None
     """Group of the runs; null for the size of the study."""
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    """``auto``: what WANDB_MODE says; else online where W&B has a key (WANDB_API_KEY or
+    ``wandb login``) and its server answers, else offline."""
     directory: str = "."
     """Where W&B keeps its ``wandb`` folder."""
     live: bool = False
-    """Also while a cell runs, after every stored stack."""
+    """Whether a cell is also shown while it runs, after every stored stack."""
     figures: bool = True
-    """Figures as images and the study's code; metrics, tables and files always are."""
+    """Whether figures (as images) and the study's code are shown; the rest always is."""
     patience: float = 120.0
     """Seconds that a finished cell waits for W&B before it goes on without."""
     _open: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _trial: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    """Key → the run that is still open."""
+    _trial_keys: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The keys that were shown in a trial of a W&B agent."""
 
     def __post_init__(self) -> None:
         require(bool(self.project.strip()), "tracker.project", self.project, "a project name")
@@ -68,77 +70,97 @@ class Wandb:
                 "tracker=wandb: the package wandb is not installed; install it or set tracker=none"
             )
 
+    def resolve_mode(self) -> Mode:
+        """The mode that ``auto`` means here."""
+        if self.mode != "auto":
+            return self.mode
+        requested = os.environ.get("WANDB_MODE", "").lower()
+        for mode in MODES:
+            if requested == mode:
+                return mode
+        if wandb_login.has_key() and wandb_login.is_server_reachable():
+            return "online"
+        return "offline"
+
     def destination(self, study: str | None) -> str | None:
         """Where the runs of a study go, as a name; None where nothing is to be shown."""
-        mode = self.resolved()
+        mode = self.resolve_mode()
         if mode == "disabled":
             return None
-        agent = os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID")
-        where = server().netloc if mode == "online" else mode
-        return "-".join(
-            filter(None, [where, self.entity, project_name(study or self.project), agent])
-        )
+        in_sweep = os.environ.get("WANDB_SWEEP_ID")
+        agent_run = os.environ.get("WANDB_RUN_ID") if in_sweep else None
+        place = wandb_login.server_url().netloc if mode == "online" else mode
+        parts = [place, self.entity, project_name(study or self.project), agent_run]
+        return "-".join(part for part in parts if part)
 
-    def show(self, view: Snapshot) -> str | None:
-        """Bring the run up to the view, and end it unless the cell is still running. Returns its
-        address, or its file if offline."""
-        if os.environ.get(
-            "WANDB_SWEEP_ID"
-        ):  # an agent's trial is one run, whatever it is asked to be
-            self._trial.append(view.key)
-            if self._trial[0] != view.key:
-                raise UserError(
-                    "a trial of a W&B agent shows one cell; set baseline=none, or give the baseline a sweep of its own"
-                )
-        run = self._open.pop(view.key, None) or self._begin(view)
+    def show(self, snapshot: Snapshot) -> str | None:
+        """Bring the run up to the snapshot, and end it unless the cell is still running.
+
+        Returns the run's address, or its file if offline; None while the cell runs.
+        """
+        self._check_trial(snapshot.key)
+        run = self._open.pop(snapshot.key, None) or self._start_run(snapshot)
         try:
-            if view.state != "running":
-                return self._end(run, view)
-            for step, record in _fresh(run, view)[
-                :-1
-            ]:  # the last one waits, so that it can be logged with the tables at the end
-                run.log(record, step=step, commit=True)
-            self._open[view.key] = run
+            if snapshot.state != "running":
+                return self._finish_run(run, snapshot)
+            # The last record waits, so that it can be logged with the tables at the end.
+            _log_records(run, _missing_records(run, snapshot)[:-1])
+            self._open[snapshot.key] = run
             return None
         except BaseException:
             with suppress(Exception):  # what is raised matters, not that ending the run failed too
                 run.finish(exit_code=1)
             raise
 
-    def _end(self, run: Any, view: Snapshot) -> str:
-        """Everything of the view, and the end of the run."""
-        media, fresh = self._media(view), _fresh(run, view)
-        for step, record in fresh[:-1]:
-            run.log(record, step=step, commit=True)
-        if fresh or view.job_type == STUDY:
-            step, record = fresh[-1] if fresh else (_next(run), {})
-            run.log({**record, **media}, step=step, commit=True)
-        else:
-            run.summary.update(media)
-        run.summary.update(view.summary)
-        self._files(run, view)
-        where = (
-            run.url if self.resolved() == "online" else str(Path(run.settings.sync_file).resolve())
-        )
-        run.finish(exit_code=0 if view.state == "done" else 1)
-        return where
-
     def close(self) -> None:
-        """End runs of cells whose process is gone, as failed."""
+        """End the runs of cells whose process has ended, as failed."""
         for run in self._open.values():
             run.finish(exit_code=1)
         self._open.clear()
 
-    def _begin(self, view: Snapshot) -> Any:
+    def _check_trial(self, key: str) -> None:
+        """Refuse a second cell in a trial of a W&B agent, which is one run."""
+        if not os.environ.get("WANDB_SWEEP_ID"):
+            return
+        self._trial_keys.append(key)
+        if self._trial_keys[0] != key:
+            raise UserError(
+                "a trial of a W&B agent shows one cell; "
+                "set baseline=none, or give the baseline a sweep of its own"
+            )
+
+    def _start_run(self, snapshot: Snapshot) -> Any:
         import wandb
 
-        online = self.resolved() == "online"
-        place = Path(
-            self.directory
-        ).absolute()  # W&B's own process stays in the folder in which it was started
-        place.mkdir(parents=True, exist_ok=True)
+        mode = self.resolve_mode()
+        # W&B's own process stays in the folder in which it was started.
+        directory = Path(self.directory).absolute()
+        directory.mkdir(parents=True, exist_ok=True)
         wandb.setup(wandb.Settings(x_service_wait=self.patience))
-        settings = wandb.Settings(
+        run = wandb.init(
+            project=project_name(snapshot.project or self.project),
+            entity=self.entity,
+            id=snapshot.key,
+            dir=str(directory),
+            name=snapshot.name,
+            group=self.group or snapshot.group,
+            job_type=snapshot.job_type,
+            tags=list(snapshot.tags),
+            config=snapshot.config,
+            mode=mode,
+            resume="allow" if mode == "online" else None,
+            reinit="create_new",
+            settings=self._run_settings(snapshot.commit),
+        )
+        run.define_metric(STEP)
+        run.define_metric("*", step_metric=STEP)
+        return run
+
+    def _run_settings(self, commit: str | None) -> Any:
+        """Settings of a run: quiet, bounded in time, and without anything that is not asked for."""
+        import wandb
+
+        return wandb.Settings(
             silent=True,
             console="off",
             init_timeout=self.patience,
@@ -146,128 +168,88 @@ class Wandb:
             finish_timeout_raises=True,
             x_disable_stats=True,
             disable_git=True,
-            git_commit=view.commit,
+            git_commit=commit,
             save_code=False,
             x_save_requirements=False,
         )
-        run = wandb.init(
-            project=project_name(view.project or self.project),
-            entity=self.entity,
-            id=view.key,
-            dir=str(place),
-            name=view.name,
-            group=self.group or view.group,
-            job_type=view.job_type,
-            tags=list(view.tags),
-            config=view.config,
-            mode=self.resolved(),
-            resume="allow" if online else None,
-            reinit="create_new",
-            settings=settings,
-        )
-        run.define_metric(STEP)
-        run.define_metric("*", step_metric=STEP)
-        return run
 
-    def _media(self, view: Snapshot) -> dict[str, Any]:
+    def _finish_run(self, run: Any, snapshot: Snapshot) -> str:
+        """Send everything of the snapshot and end the run; returns its address or file."""
+        media = self._build_media(snapshot)
+        records = _missing_records(run, snapshot)
+        _log_records(run, records[:-1])
+        if records or snapshot.job_type == STUDY:
+            step, record = records[-1] if records else (_next_step(run), {})
+            run.log({**record, **media}, step=step, commit=True)
+        else:
+            run.summary.update(media)
+        run.summary.update(snapshot.summary)
+        self._save_files(run, snapshot)
+        online = self.resolve_mode() == "online"
+        address = run.url if online else str(Path(run.settings.sync_file).resolve())
+        run.finish(exit_code=0 if snapshot.state == "done" else 1)
+        return str(address)
+
+    def _build_media(self, snapshot: Snapshot) -> dict[str, Any]:
         """Tables and images as W&B's objects."""
         import wandb
 
-        tables = {name: plain(table) for name, table in view.tables.items()}
-        media: dict[str, Any] = {
-            f"tables/{name}": wandb.Table(columns=columns, data=rows, allow_mixed_types=True)
-            for name, (columns, rows) in tables.items()
-        }
-        if self.figures and view.images:
+        media: dict[str, Any] = {}
+        for name, table in snapshot.tables.items():
+            columns, rows = to_json_rows(table)
+            media[f"tables/{name}"] = wandb.Table(
+                columns=[*columns], data=rows, allow_mixed_types=True
+            )
+        if self.figures and snapshot.images:
             from PIL import Image
 
-            media |= {
-                f"figures/{name}": wandb.Image(Image.open(io.BytesIO(png)), caption=name)
-                for name, png in view.images.items()
-            }
+            for name, png in snapshot.images.items():
+                image = Image.open(io.BytesIO(png))
+                media[f"figures/{name}"] = wandb.Image(image, caption=name)
         return media
 
-    def _files(self, run: Any, view: Snapshot) -> None:
-        """The texts as files of the run; the study's run also has the program."""
+    def _save_files(self, run: Any, snapshot: Snapshot) -> None:
+        """Send the texts as files of the run, and the program with the run of a study."""
         folder = Path(run.dir) / "cell"
         folder.mkdir(exist_ok=True)
-        for name, text in view.texts.items():
+        for name, text in snapshot.texts.items():
             (folder / name).write_text(text)
             run.save(str(folder / name), base_path=run.dir, policy="now")
-        if view.job_type == STUDY and self.figures:
+        if snapshot.job_type == STUDY and self.figures:
             with tempfile.TemporaryDirectory() as code:
                 _copy_program(Path(code))
-                run.log_code(
-                    code, name="code", include_fn=lambda path: path.endswith((".py", ".yaml"))
-                )
-
-    def resolved(self) -> str:
-        """The mode that ``auto`` comes to here."""
-        if self.mode != "auto":
-            return self.mode
-        asked = os.environ.get("WANDB_MODE", "").lower()
-        return asked if asked in MODES else "online" if has_key() and answers() else "offline"
+                run.log_code(code, name="code", include_fn=_is_program_file)
 
 
-def _fresh(run: Any, view: Snapshot) -> list[tuple[int, dict[str, float]]]:
-    """The steps of the history that the run does not have yet."""
-    first = _next(run)
-    return [(step, record) for step, record in enumerate(view.history, 1) if step >= first]
+def _log_records(run: Any, records: list[tuple[int, dict[str, float]]]) -> None:
+    for step, record in records:
+        run.log(record, step=step, commit=True)
 
 
-def _next(run: Any) -> int:
-    """The step after the last one; a run that goes on counts from 0 until something is logged."""
-    return max(run.step, run.starting_step)
+def _missing_records(run: Any, snapshot: Snapshot) -> list[tuple[int, dict[str, float]]]:
+    """The records of the history that the run does not have yet, each with its step."""
+    first = _next_step(run)
+    steps = enumerate(snapshot.history, 1)
+    return [(step, record) for step, record in steps if step >= first]
+
+
+def _next_step(run: Any) -> int:
+    """The step after the last one.
+
+    A run that goes on counts from 0 until something is logged.
+    """
+    return max(int(run.step), int(run.starting_step))
 
 
 def _copy_program(folder: Path) -> None:
-    """The Python and YAML files of this program; what else its folders hold, and site-packages, is
-    left out."""
+    """Copy the Python and YAML files of this program, and nothing else of its folders."""
     for source in (PACKAGE, analysis_folder(), CONF, SWEEPS):
         for path in source.rglob("*"):
-            if path.suffix in (".py", ".yaml"):
+            if _is_program_file(str(path)):
                 copy = folder / source.name / path.relative_to(source)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
 
 
-def server() -> Any:
-    return urlsplit(os.environ.get("WANDB_BASE_URL", CLOUD))
-
-
-def has_key() -> bool:
-    """Whether W&B would find a key; which one is W&B's business alone."""
-    import netrc
-
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    try:
-        return netrc.netrc(path).authenticators(server().hostname or "") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
-@functools.cache
-def answers() -> bool:
-    """Whether the server can be reached, or is behind a proxy, which cannot be told from here."""
-    at = server()
-    if any(
-        os.environ.get(name)
-        for name in (
-            "HTTPS_PROXY",
-            "https_proxy",
-            "HTTP_PROXY",
-            "http_proxy",
-            "ALL_PROXY",
-            "all_proxy",
-        )
-    ):
-        return True
-    try:
-        socket.create_connection(
-            (at.hostname or "", at.port or (80 if at.scheme == "http" else 443)), REACH_SECONDS
-        ).close()
-    except OSError:
-        return False
-    return True
+def _is_program_file(path: str) -> bool:
+    return path.endswith(PROGRAM_SUFFIXES)
