@@ -30,7 +30,7 @@ def rows(count: int, replicas: int = 1, start: int = 0) -> torch.Tensor:
 
 
 def as_pixels(draw, role: str, count: int) -> list[tuple]:
-    """Rows of a role as pixel tuples, scaling undone by fitting it to whole numbers from 0 to 16."""
+    """Rows of a role as tuples of pixels: the affine map onto the whole numbers from 0 to 16."""
     x = draw.inputs(role, rows(count)).double()[0]
     low, high = float(x.min()), float(x.max())
     pixels = (x - low) / (high - low) * 16
@@ -49,22 +49,20 @@ def test_the_digits_are_those_of_scikit_learn_each_once_with_its_class():
     assert sum(parts.values()) == 1797
     seen: list[tuple] = []
     for role, count in parts.items():
-        own = as_pixels(draw, role, count)
-        assert draw.labels(draw.inputs(role, rows(count)))[0].tolist() == [
-            truth[row] for row in own
-        ]
-        seen += own
+        images = as_pixels(draw, role, count)
+        labels = draw.labels(draw.inputs(role, rows(count)))[0].tolist()
+        assert labels == [truth[image] for image in images]
+        seen += images
     assert sorted(seen) == sorted(tuple(row) for row in pixels.astype(int).tolist())
 
 
 def test_orders_differ_by_seed_and_begin_anew_after_the_last_row():
     target = Images()
     draw = target.draw([0, 1])
-    many = target.n_available
-    x = draw.inputs("train", rows(many, 2))
-    assert not torch.equal(x[0], x[1]) and torch.equal(
-        draw.inputs("train", rows(3, 2, many)), x[:, :3]
-    )
+    count = target.n_available
+    x = draw.inputs("train", rows(count, 2))
+    assert not torch.equal(x[0], x[1])
+    assert torch.equal(draw.inputs("train", rows(3, 2, count)), x[:, :3])
     assert torch.equal(x[0].sort(0).values, x[1].sort(0).values)
     test = [as_pixels(target.draw([seed]), "test", 449) for seed in (0, 1)]
     assert sorted(test[0]) == sorted(test[1]) and test[0] != test[1]
@@ -79,19 +77,16 @@ def test_losses_and_errors_are_those_of_torch_and_chance_is_the_best_constant(lo
     y = draw.labels(draw.inputs("test", rows(449)))[0]
     out = torch.randn(449, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     one_hot = torch.nn.functional.one_hot(y.long(), 10).double()
-    wanted = (
-        torch.nn.functional.cross_entropy(out, y.long(), reduction="none")
-        if loss_by == "cross_entropy"
-        else ((out - one_hot) ** 2).sum(1)
-    )
-    torch.testing.assert_close(target.loss(out, y), wanted)
-    wrong = (out.argmax(1) != y).double() if judged == "zero_one" else ((out - one_hot) ** 2).sum(1)
-    torch.testing.assert_close(target.error(out, y), wrong)
-    constants = (
-        torch.eye(10, dtype=torch.float64)
-        if judged == "zero_one"
-        else one_hot.mean(0, keepdim=True)
-    )
+    squares = ((out - one_hot) ** 2).sum(1)
+    cross_entropy = torch.nn.functional.cross_entropy(out, y.long(), reduction="none")
+    losses = {"cross_entropy": cross_entropy, "squared": squares}
+    torch.testing.assert_close(target.loss(out, y), losses[loss_by])
+    errors = {"zero_one": (out.argmax(1) != y).double(), "squared": squares}
+    torch.testing.assert_close(target.error(out, y), errors[judged])
+    constants = {
+        "zero_one": torch.eye(10, dtype=torch.float64),
+        "squared": one_hot.mean(0, keepdim=True),
+    }[judged]
     best = min(float(target.error(c.expand(449, -1), y).mean()) for c in constants)
     assert float(draw.chance[0]) == pytest.approx(best)
 
@@ -132,9 +127,7 @@ def folder(tmp_path_factory):
                 b"filenames": [b"y"] * count,
             }
             new_names = pickle.dumps(batch, protocol=2)
-            old_names = new_names.replace(
-                b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"
-            )
+            old_names = new_names.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
             (root / files.folder / name).write_bytes(old_names)
     return root
 
@@ -215,7 +208,8 @@ def test_files_that_are_no_data_set_are_refused_and_run_nothing(folder, tmp_path
         ),
         (
             {"learner": "mlp"},
-            "mlp: answers with one number, and the target has 10 classes; allowed: learner=resnet, conv_resnet",
+            "mlp: answers with one number, and the target has 10 classes; "
+            "allowed: learner=resnet, conv_resnet",
         ),
         ({"learner": "none", "baseline": "rbf"}, "kernels: answers with one number"),
         ({"task": "classification"}, "task=classification: changes labels that are numbers"),
@@ -238,8 +232,10 @@ def test_bad_values_cost_one_sentence(node, changes, words):
 
 
 def test_a_network_of_110_layers_trains_on_a_cifar(folder):
-    """Joint training of n = 18 on files of the true format: every block moves, and every block's
-    change is measured."""
+    """Joint training of n = 18 on files of the true format.
+
+    Every block moves, and the change of every block is measured.
+    """
     recipe = Recipe(
         Images("cifar10", str(folder)),
         ConvResNet(n=18, widths=(2, 2, 2), remember=True),

@@ -1,5 +1,8 @@
-"""Representations. The battery holds for every YAML of conf/representation; below it, whitening
-against its definition and the exact basis against quadrature."""
+"""Representations.
+
+A battery over every YAML of conf/representation; then whitening against its definition and the
+exact basis against quadrature.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from bfc import random
 from bfc.errors import UserError
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
-from bfc.representations import base as lens
+from bfc.representations import base
 from bfc.representations.base import degree2_dimension
 from bfc.representations.degree2 import Degree2
 from bfc.representations.learned import Learned
@@ -33,22 +36,17 @@ def rows(count: int, replicas: int, start: int = 0) -> torch.Tensor:
 
 @pytest.fixture
 def represented(build, node, every_representation):
-    own = node("representation", every_representation)
-    return build(
-        "representation",
-        every_representation,
-        **{key: value for key, value in SMALL.items() if key in own},
-    ).wrap(TARGET)
+    keys = node("representation", every_representation)
+    changes = {key: value for key, value in SMALL.items() if key in keys}
+    return build("representation", every_representation, **changes).wrap(TARGET)
 
 
 def test_features_are_a_function_of_the_seed_and_the_row(represented):
     draw = represented.draw(SEEDS, torch.float64)
     h, y = sample(draw, "train", rows(40, len(SEEDS)))
-    assert (
-        h.shape == (len(SEEDS), 40, represented.input_width)
-        and h.dtype == torch.float64
-        and bool(h.isfinite().all())
-    )
+    assert h.shape == (len(SEEDS), 40, represented.input_width)
+    assert h.dtype == torch.float64
+    assert bool(h.isfinite().all())
     torch.testing.assert_close(
         y, TARGET.draw(SEEDS, torch.float64).labels(draw.inputs("train", rows(40, len(SEEDS))))
     )
@@ -183,19 +181,21 @@ def test_truncation_keeps_the_leading_directions_and_full_whitening_is_symmetric
 
 
 def test_the_unlabelled_sample_is_streamed(monkeypatch):
-    """Chunks change nothing but rounding, and no more than one is ever held."""
+    """Chunks change nothing but rounding, and only one at a time is in memory."""
     representation = RandomFeatures(features=10, whitening="full", n0=5000)
     whole = representation.wrap(TARGET).draw([0, 1], torch.float64)
-    monkeypatch.setattr(lens, "CHUNK_BYTES", 10 * 8 * 100)
-    seen = []
-    plain = RandomFeatures._activate
-    monkeypatch.setattr(
-        RandomFeatures,
-        "_activate",
-        lambda self, raw, x: seen.append(x.shape[1]) or plain(self, raw, x),
-    )
+    monkeypatch.setattr(base, "CHUNK_BYTES", 10 * 8 * 100)
+    chunk_sizes = []
+    activate = RandomFeatures._activate
+
+    def record(self, raw, x):
+        chunk_sizes.append(x.shape[1])
+        return activate(self, raw, x)
+
+    monkeypatch.setattr(RandomFeatures, "_activate", record)
     parts = representation.wrap(TARGET).draw([0, 1], torch.float64)
-    assert max(seen) == 100 and sum(seen) == 10_000
+    assert max(chunk_sizes) == 100
+    assert sum(chunk_sizes) == 10_000
     torch.testing.assert_close(parts.parts["whiten"], whole.parts["whiten"], rtol=1e-8, atol=1e-8)
     x = parts.inputs("test", rows(250, 2))
     torch.testing.assert_close(parts.encode(x), whole.encode(x), rtol=1e-8, atol=1e-8)
@@ -231,7 +231,8 @@ def container_of(*choices: str) -> dict:
         ({"keep": 500}, "representation.keep=500: must be at most D = 320"),
         (
             {"multiple": 1e5},
-            "representation.multiple=100000.0: must be smaller: D = 2000000 features at target.d = 5",
+            "representation.multiple=100000.0: must be smaller: D = 2000000 features at "
+            "target.d = 5",
         ),
         ({"activation": "gelu"}, "representation.activation=gelu: must be indicator or relu"),
         ({"eps": 0.0}, "representation.eps=0.0"),
@@ -246,7 +247,8 @@ def test_bad_values_cost_one_sentence(build, changes, words):
 def test_misfits_cost_one_sentence(build):
     with pytest.raises(
         UserError,
-        match="representation=degree2: needs inputs uniform on the sphere or Gaussian, not those of Parity",
+        match="representation=degree2: needs inputs uniform on the sphere or Gaussian, not those "
+        r"of Parity \(target\.law=sign\)",
     ):
         Degree2().wrap(Parity(d=4, degree=2))
     with pytest.raises(

@@ -100,7 +100,7 @@ GAUSSIAN = {
 
 @pytest.mark.parametrize("target", SPHERE.values(), ids=SPHERE.keys())
 def test_shares_on_the_sphere_equal_quadrature(target):
-    """Var of degree k = ∫∫ f(x) f(y) N_k P_k(x·y), with Legendre polynomials in three dimensions."""
+    """Var of degree k = ∫∫ f(x) f(y) N_k P_k(x·y), with Legendre polynomials P_k for d = 3."""
     x, w = sphere3()
     draw = target.draw([3], torch.float64)
     f = draw.labels(x.unsqueeze(0))[0]

@@ -1,5 +1,4 @@
-"""Random streams: a pure function of (seed, role, index), and numbers that pass for independent
-uniforms and normals."""
+"""Random streams: pure functions of (seed, role, index) that pass for independent numbers."""
 
 from __future__ import annotations
 
@@ -17,8 +16,7 @@ WORD = (1 << 64) - 1
 
 
 def _unmix(word: int) -> int:
-    """Inverse of the finaliser in ``streams.bits``, so that a test can ask for the index that gives
-    a wanted word."""
+    """Inverse of the finaliser in ``random.bits``, to find the index that gives a word."""
 
     def unshift(z: int, by: int) -> int:
         x = z
@@ -37,17 +35,16 @@ def _index_of(word: int, key: torch.Tensor) -> torch.Tensor:
 
 
 def test_bits_are_splitmix64():
-    """The first outputs of SplitMix64 from state 1234567, as its reference implementation prints
-    them."""
-    want = [
+    """The first outputs of SplitMix64 from state 1234567, as its reference implementation has."""
+    expected = [
         6457827717110365317,
         3203168211198807973,
         9817491932198370423,
         4593380528125082431,
         16408922859458223821,
     ]
-    got = random.bits(torch.tensor([1234567]), torch.arange(1, 6))
-    assert [int(g) & WORD for g in got] == want
+    words = random.bits(torch.tensor([1234567]), torch.arange(1, 6))
+    assert [int(word) & WORD for word in words] == expected
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 16])
@@ -56,16 +53,14 @@ def test_a_row_depends_on_seed_role_and_number_only(width):
     rows = torch.arange(40).expand(len(SEEDS), -1)
     whole = random.normal_rows(key, rows, width)
     assert whole.shape == (len(SEEDS), 40, width)
-    for i, seed in enumerate(
-        SEEDS
-    ):  # alone, in another order, in pieces, with a gap and repetitions
-        alone = random.keys([seed], "role")
-        order = torch.randperm(40, generator=torch.Generator().manual_seed(i))
-        assert torch.equal(random.normal_rows(alone, order[None], width)[0], whole[i, order])
-        assert torch.equal(
-            random.normal_rows(alone, torch.tensor([[3, 39, 3]]), width)[0], whole[i, [3, 39, 3]]
-        )
-        assert torch.equal(random.normal_rows(alone, rows[:1, :7], width)[0], whole[i, :7])
+    for i, seed in enumerate(SEEDS):
+        seed_key = random.keys([seed], "role")
+        shuffled = torch.randperm(40, generator=torch.Generator().manual_seed(i))
+        with_gap_and_repetition = torch.tensor([3, 39, 3])
+        prefix = torch.arange(7)
+        for index in (shuffled, with_gap_and_repetition, prefix):
+            part = random.normal_rows(seed_key, index[None], width)[0]
+            assert torch.equal(part, whole[i, index])
     permuted = random.normal_rows(random.keys(SEEDS[::-1], "role"), rows, width)
     assert torch.equal(permuted, whole.flip(0))
 
@@ -114,8 +109,7 @@ def test_rows_are_standard_normal(seed, width):
 
 
 def test_everything_that_should_be_independent_is_uncorrelated():
-    """Rows, columns (both halves of a Box-Muller pair), seeds, roles; values and squares, at 5
-    standard errors."""
+    """Rows, columns (both halves of a Box-Muller pair), seeds and roles; values and squares."""
     rows = torch.arange(20_000)
     variables = [
         random.normal_rows(random.keys([seed], role), rows[None], 4, torch.float64)[0].T
@@ -168,10 +162,9 @@ def test_every_replica_has_its_own_range():
         random.keys([0, 0], "batch").unsqueeze(1), torch.arange(10_000).expand(2, -1), high
     )
     assert drawn.max(1).values.tolist() == [4, 6999]
-    alone = random.integers(
-        random.keys([0], "batch").unsqueeze(1), torch.arange(10_000)[None], high[:1]
-    )
-    assert torch.equal(alone[0], drawn[0])
+    key = random.keys([0], "batch").unsqueeze(1)
+    single = random.integers(key, torch.arange(10_000)[None], high[:1])
+    assert torch.equal(single[0], drawn[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -179,8 +172,7 @@ def test_every_replica_has_its_own_range():
     "word", [0, WORD, WORD << 32 & WORD, 0xFFFFFFFF, 1 << 63, 0x7FFFFFFF << 32]
 )
 def test_extreme_words(word, dtype):
-    """The smallest and largest words: uniforms stay inside (0, 1), normals finite, integers in
-    range."""
+    """The smallest and largest words give uniforms in (0, 1), finite normals, integers in range."""
     key = random.keys([9], "edge")
     index = _index_of(word, key)
     assert int(random.bits(key, index)) & WORD == word

@@ -1,6 +1,9 @@
-"""Tasks: a battery over every YAML of conf/task on top of the quadratic target, then what each
-promises: margins and chance against counting, the agnostic function orthogonal to the class and OPT
-its risk, training and kernels above chance."""
+"""Tasks.
+
+A battery over every YAML of conf/task on top of the quadratic target, then what each task promises:
+margins and chance against counting, the agnostic function orthogonal to the class with OPT as its
+risk, training and kernels better than chance.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +41,9 @@ def rows(count: int, replicas: int, start: int = 0) -> Tensor:
 
 @pytest.fixture
 def seen(build, every_task):
-    """The target as a method sees it, one with something to see: noise where there is none by
-    default."""
-    return build("task", every_task, **({"noise": 0.5} if every_task == "regression" else {})).wrap(
-        TARGET
-    )
+    """The target as a method sees it, with noise where there is none by default."""
+    changes = {"noise": 0.5} if every_task == "regression" else {}
+    return build("task", every_task, **changes).wrap(TARGET)
 
 
 # --- one battery over conf/task -----------------------------------------------------------------
@@ -52,9 +53,9 @@ def seen(build, every_task):
 def test_what_is_seen_is_a_function_of_seed_role_and_row(seen, role):
     draw = seen.draw(SEEDS, torch.float64)
     x, y = sample(draw, role, rows(200, 3))
-    assert (
-        x.shape == (3, 200, seen.input_width) and y.shape == (3, 200) and y.dtype == torch.float64
-    )
+    assert x.shape == (3, 200, seen.input_width)
+    assert y.shape == (3, 200)
+    assert y.dtype == torch.float64
     assert draw.chance.shape == (3,) and draw.chance.dtype == torch.float64
     for index, other in [
         ([1], seen.draw(SEEDS[1:2], torch.float64)),
@@ -70,9 +71,8 @@ def test_what_is_seen_is_a_function_of_seed_role_and_row(seen, role):
 def test_chance_is_the_error_of_the_best_constant(seen):
     draw = seen.draw(SEEDS, torch.float64)
     _, y = sample(draw, "test", rows(1 << 17, 3))
-    errors = torch.stack(
-        [seen.error(torch.full_like(y, c), y) for c in (-1.0, *y.mean(1).tolist(), 1.0)]
-    )
+    constants = (-1.0, *y.mean(1).tolist(), 1.0)
+    errors = torch.stack([seen.error(torch.full_like(y, c), y) for c in constants])
     best = errors.mean(2).min(0)
     spread = errors.std(2).gather(0, best.indices[None])[0] / math.sqrt(y.shape[1])
     assert bool(((best.values - draw.chance).abs() < 4.5 * spread.clamp(min=0.003)).all()), (
@@ -84,9 +84,8 @@ def test_chance_is_the_error_of_the_best_constant(seen):
 def test_the_truth_has_no_error_and_its_opposite_has(seen):
     draw = seen.draw(SEEDS, torch.float64)
     _, y = sample(draw, "test", rows(1000, 3))
-    assert float(seen.error(y, y).abs().max()) == 0 and float(
-        seen.error(-y, y).mean()
-    ) > 0.9 * float(draw.chance.min())
+    assert float(seen.error(y, y).abs().max()) == 0
+    assert bool((seen.error(-y, y).mean(1) > draw.chance).all())
     loss = seen.loss(y, y)
     assert loss.shape == y.shape and bool((loss <= seen.loss(-y, y)).all())
 
@@ -114,24 +113,21 @@ def test_training_and_kernels_do_better_than_chance(seen):
 @pytest.mark.parametrize("law", ["gaussian", "sign"])
 def test_inputs_are_those_of_the_law_outside_the_margin(law):
     target = QuadraticDenseNet(d=5, L=2, widths=(2,), law=law, quadrature=1 << 14)
-    plain, draw = (
-        target.draw([4], torch.float64),
-        Classification(margin=0.5).wrap(target).draw([4], torch.float64),
-    )
-    x, z = (d.inputs("train", rows(20_000, 1)) for d in (plain, draw))
+    plain = target.draw([4], torch.float64)
+    draw = Classification(margin=0.5).wrap(target).draw([4], torch.float64)
+    x = plain.inputs("train", rows(20_000, 1))
+    z = draw.inputs("train", rows(20_000, 1))
     threshold = 0.5 * plain.variance.sqrt()
     outside = plain.labels(x)[0].abs() >= threshold
-    assert 0.1 < outside.double().mean() < 0.9 and bool((plain.labels(z).abs() >= threshold).all())
+    assert 0.1 < outside.double().mean() < 0.9
+    assert bool((plain.labels(z).abs() >= threshold).all())
     assert torch.equal(z[0, outside], x[0, outside])
-    again = z[0, ~outside]
+    redrawn = z[0, ~outside]
     for i in range(5):
-        assert stats.ks_2samp(again[:, i].numpy(), z[0, outside, i].numpy()).pvalue > 1e-4
-    assert (
-        stats.ks_2samp(
-            plain.labels(again[None])[0].numpy(), plain.labels(x)[0, outside].numpy()
-        ).pvalue
-        > 1e-4
-    )
+        assert stats.ks_2samp(redrawn[:, i].numpy(), z[0, outside, i].numpy()).pvalue > 1e-4
+    redrawn_labels = plain.labels(redrawn[None])[0]
+    outside_labels = plain.labels(x)[0, outside]
+    assert stats.ks_2samp(redrawn_labels.numpy(), outside_labels.numpy()).pvalue > 1e-4
 
 
 def test_without_a_margin_inputs_are_untouched():
@@ -144,14 +140,14 @@ def test_without_a_margin_inputs_are_untouched():
 
 def test_losses_by_their_formulas():
     out, y = torch.tensor([[-2.0, 0.3, 1.5]]), torch.tensor([[1.0, -1.0, 1.0]])
-    wanted = {
+    losses = {
         "logistic": torch.log1p(torch.exp(-y * out)),
         "hinge": torch.tensor([[3.0, 1.3, 0.0]]),
         "squared": (out - y) ** 2,
     }
-    for loss, want in wanted.items():
-        seen = Classification(loss=loss).wrap(TARGET)
-        torch.testing.assert_close(seen.loss(out, y), want)
+    for name, loss in losses.items():
+        seen = Classification(loss=name).wrap(TARGET)
+        torch.testing.assert_close(seen.loss(out, y), loss)
         assert seen.error(out, y).tolist() == [[1, 1, 0]]
 
 
@@ -167,18 +163,17 @@ def test_a_margin_that_leaves_nothing_is_refused():
 
 
 @pytest.mark.parametrize("law", ["gaussian", "uniform", "laplace", "exponential"])
-def test_the_outside_function_is_bounded_and_orthogonal_to_the_class(law):
+def test_the_unexplained_part_is_bounded_and_orthogonal_to_the_class(law):
     target = QuadraticDenseNet(d=5, L=2, widths=(2,), law=law, quadrature=1 << 14)
     draw = Agnostic(size=0.7).wrap(target).draw([0, 1], torch.float64)
     x = draw.inputs("test", rows(1 << 17, 2))
     g = draw.unexplained(x)
     for r in range(2):
-        assert (
-            torch.allclose(g[r].abs(), 0.7 * draw.variance[r].sqrt())
-            and len(set(draw.coordinates[r].tolist())) == 3
-        )
-        every = products(x[r], 2, "monomial") * g[r].unsqueeze(1)
-        assert float((every.mean(0).abs() / (every.std(0) / math.sqrt(len(every)))).max()) < 4.5
+        assert torch.allclose(g[r].abs(), 0.7 * draw.variance[r].sqrt())
+        assert len(set(draw.coordinates[r].tolist())) == 3
+        terms = products(x[r], 2, "monomial") * g[r].unsqueeze(1)
+        error = terms.std(0) / math.sqrt(len(terms))
+        assert float((terms.mean(0).abs() / error).max()) < 4.5
         higher = x[r][:, draw.coordinates[r]].prod(1) * g[r]
         assert float(higher.mean().abs()) > 0.02, "one degree more sees it"
 
@@ -196,7 +191,7 @@ def test_opt_is_the_risk_of_the_target_itself():
 
 
 def test_excess_risk_is_the_risk_above_opt():
-    """For another polynomial of the class: total risk minus OPT, in units of Var f*, is the excess."""
+    """For another polynomial of the class total risk minus OPT is the excess (units of Var f*)."""
     total, excess = (Agnostic(size=0.5, judge=judge).wrap(TARGET) for judge in ("total", "excess"))
     draws = [seen.draw([0], torch.float64) for seen in (total, excess)]
     guess = lambda x: x[..., 0] ** 2 - 0.3 * x[..., 1] * x[..., 2]  # noqa: E731
@@ -222,7 +217,7 @@ def test_excess_risk_is_the_risk_above_opt():
         (QuadraticDenseNet(d=4, L=3), r"target\.d=4: must be at least degree \+ 1 = 5"),
     ],
 )
-def test_targets_without_a_function_outside_are_refused(target, words):
+def test_targets_that_are_no_polynomial_of_independent_coordinates_are_refused(target, words):
     with pytest.raises(UserError, match=words):
         Agnostic().wrap(target)
 
