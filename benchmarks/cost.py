@@ -24,7 +24,7 @@ from benchmarks.record import RESULTS, Aim, finish
 from benchmarks.training import SCHEDULE
 from bfc.baselines.kernels import NTK, Polynomial
 from bfc.engine.recipe import Recipe
-from bfc.engine.signature import shapes
+from bfc.engine.signature import signature
 from bfc.engine.stack_size import stack_size
 from bfc.engine.trainer import Trainer
 from bfc.experiment import cost
@@ -56,15 +56,15 @@ def steps(seconds: float) -> list[dict[str, Any]]:
             continue
         own = Trainer(recipe, [Training(512, seed) for seed in range(replicas)], None, None)
         index, done = list(range(replicas)), 0
-        own._chunk(index, own.stages[0], CHUNK)
+        own.train_chunk(index, own.stages[0], CHUNK)
         began = time.process_time()
         while time.process_time() - began < seconds:
-            own._chunk(index, own.stages[0], CHUNK)
+            own.train_chunk(index, own.stages[0], CHUNK)
             done += CHUNK
         rows.append(
             {
                 "network": name,
-                "parameters": shapes(learner, target).parameters,
+                "parameters": signature(learner, target).num_parameters,
                 "replicas": replicas,
                 "batch": batch,
                 "seconds": (time.process_time() - began) / done,

@@ -37,11 +37,13 @@ STAGES = {
     "torch": "import torch",
     "engine": "import bfc.engine.trainer",
     "first step": "import sys; sys.argv = ['bfc-train', *{line!r}]\n"
-    "from bfc.engine import loop\n"
-    "chunk = loop._Stack._chunk\n"
-    "def first(*a):\n"
-    "    chunk(*a); import json, os; print(json.dumps([m for m in {heavy!r} if m in sys.modules]), flush=True); os._exit(0)\n"
-    "loop._Stack._chunk = first\n"
+    "from bfc.engine.trainer import Trainer\n"
+    "train_chunk = Trainer.train_chunk\n"
+    "def train_first_chunk(*a):\n"
+    "    train_chunk(*a); import json, os\n"
+    "    loaded = [m for m in {heavy!r} if m in sys.modules]\n"
+    "    print(json.dumps(loaded), flush=True); os._exit(0)\n"
+    "Trainer.train_chunk = train_first_chunk\n"
     "from bfc.train import main; main()",
 }
 

@@ -113,9 +113,9 @@ def fused(own: Trainer, recorded: bool = True) -> Iterator[int]:
     the rivals do not take either."""
     index = list(range(len(own.trainings)))
     if not recorded:
-        own.working_copy(index, own.stages[0]).together = 1
+        own.working_copy(index, own.stages[0]).steps_per_graph = 1
     while True:
-        own._chunk(index, own.stages[0], CHUNK)
+        own.train_chunk(index, own.stages[0], CHUNK)
         yield CHUNK * len(index)
 
 
@@ -315,7 +315,7 @@ def agree(case: Case, steps: int = 5, replicas: int = 3, device: torch.device = 
 
     loop, vmap = Loop(case, own), Vmap(case, own)
     jax = Jax(case, own) if with_jax() else None
-    own._chunk(list(range(replicas)), own.stages[0], steps)
+    own.train_chunk(list(range(replicas)), own.stages[0], steps)
     list(itertools.islice(loop.steps(lambda t: rows(t)[0]), steps))
     list(itertools.islice(vmap.steps(rows), steps))
     if jax is not None:
@@ -342,10 +342,10 @@ def speed(work: Iterator[int], seconds: float, device: torch.device) -> float:
 def work_of(own: Trainer) -> OpCounter:
     """What one step of the stack does, its rows being drawn included."""
     index = list(range(len(own.trainings)))
-    own.working_copy(index, own.stages[0]).together = 1
-    own._chunk(index, own.stages[0], CHUNK)
+    own.working_copy(index, own.stages[0]).steps_per_graph = 1
+    own.train_chunk(index, own.stages[0], CHUNK)
     with OpCounter() as found:
-        own._chunk(index, own.stages[0], 1)
+        own.train_chunk(index, own.stages[0], 1)
     return found
 
 

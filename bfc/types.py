@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from bfc.shapes import Bool, Float, Float64, Int, Num
 from bfc.snapshot import Snapshot
 
 Params = dict[str, Tensor]
@@ -49,39 +50,47 @@ class Draw(Protocol):
     """
 
     seeds: tuple[int, ...]
-    variance: Tensor
-    """Population variance of f*, shape (R,), float64."""
-    variance_error: Tensor
-    """Standard error of ``variance``, shape (R,); zero where it is exact."""
     revealed: dict[str, Tensor]
     """What a learner may use of the target (for instance its coefficients), name → (R, ...)."""
 
-    def inputs(self, role: str, rows: Tensor) -> Tensor:
-        """Inputs of the given row numbers (R, B) → (R, B, d).
+    @property
+    def variance(self) -> Tensor:
+        """Population variance of f*, shape (R,), float64."""
+        ...
+
+    @property
+    def variance_error(self) -> Tensor:
+        """Standard error of ``variance``, shape (R,), float64; zero where it is exact."""
+        return torch.zeros_like(self.variance)
+
+    def inputs(self, role: str, rows: Int[Tensor, "R B"]) -> Float[Tensor, "R B d"]:
+        """Inputs of the given row numbers.
 
         ``role`` names the stream (``train``, ``test``, ``validation``, ``reference``); row i never
         depends on how many rows are asked for.
         """
         ...
 
-    def labels(self, x: Tensor) -> Tensor:
-        """f*(x) for x of shape (R, B, d) → (R, B), without noise; population mean zero."""
+    def labels(self, x: Float[Tensor, "R B d"]) -> Num[Tensor, "R B"]:
+        """f*(x) without noise; its population mean is zero."""
         ...
 
-    def encode(self, x: Tensor) -> Tensor:
-        """The inputs as a method sees them, (R, B, d) → (R, B, input_width)."""
+    def encode(self, x: Float[Tensor, "R B d"]) -> Float[Tensor, "R B input_width"]:
+        """The inputs as a method sees them."""
         return x
 
-    def observe(self, role: str, rows: Tensor, x: Tensor) -> Tensor:
-        """The labels as a method sees them, (R, B); with role ``test`` the truth it is judged by.
+    def observe(
+        self, role: str, rows: Int[Tensor, "R B"], x: Float[Tensor, "R B d"]
+    ) -> Num[Tensor, "R B"]:
+        """The labels as a method sees them; with role ``test`` the truth it is judged by.
 
         Label noise depends on (seed, role, row) only.
         """
         return self.labels(x)
 
     @property
-    def chance(self) -> Tensor:
-        """Error of the best constant predictor, (R,), float64: what a relative risk of 1 is."""
+    def chance(self) -> Float64[Tensor, " R"]:
+        """Error of the best constant predictor: what a relative risk of 1 is."""
         return self.variance
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
@@ -93,8 +102,10 @@ class Draw(Protocol):
         ...
 
 
-def sample(draw: Draw, role: str, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Encoded inputs (R, B, input_width) and observed labels (R, B) of the given rows (R, B)."""
+def sample(
+    draw: Draw, role: str, rows: Int[Tensor, "R B"]
+) -> tuple[Float[Tensor, "R B input_width"], Num[Tensor, "R B"]]:
+    """Encoded inputs and observed labels of the given rows."""
     x = draw.inputs(role, rows)
     return draw.encode(x), draw.observe(role, rows, x)
 
@@ -147,12 +158,30 @@ class Target(Protocol):
         """Coordinates that a method is given: d, or the width of a representation."""
         return self.d
 
-    def loss(self, out: Tensor, y: Tensor) -> Tensor:
-        """Training loss per row, (R, B): what gradient descent averages."""
+    @property
+    def has_squared_loss(self) -> bool:
+        """Whether :meth:`loss` is the squared loss of this protocol.
+
+        The engine then writes its derivative itself, and targets that differ in numbers only may
+        share a stack.
+        """
+        return type(self).loss is Target.loss
+
+    @property
+    def has_squared_error(self) -> bool:
+        """Whether :meth:`error` is the squared error of this protocol."""
+        return type(self).error is Target.error
+
+    def loss(
+        self, out: Float[Tensor, "R B *outputs"], y: Num[Tensor, "R B"]
+    ) -> Float[Tensor, "R B"]:
+        """Training loss per row: what gradient descent averages."""
         return (out - y).square()
 
-    def error(self, out: Tensor, y: Tensor) -> Tensor:
-        """Error per row, of the shape of ``out``.
+    def error(
+        self, out: Float[Tensor, "R B *outputs"], y: Num[Tensor, "R B"]
+    ) -> Float[Tensor, "R B"]:
+        """Error per row.
 
         Its mean over fresh rows, divided by ``Draw.chance``, is the relative risk.
         """
@@ -225,7 +254,6 @@ class Learner(Protocol):
     needs_reference: ClassVar[bool]
     """Whether ``statistics`` wants unlabelled reference inputs."""
     supports_multi_output: ClassVar[bool] = False
-    supports_multi_output: ClassVar[bool] = False
     """Whether it can be trained on targets with several outputs."""
 
     def check(self, target: Target) -> None:
@@ -236,15 +264,26 @@ class Learner(Protocol):
         """Refuse groups that make no network, such as a level without the one it reads."""
         ...
 
+    @property
+    def has_vjp(self) -> bool:
+        """Whether :meth:`vjp` is written; otherwise the engine differentiates automatically."""
+        return type(self).vjp is not Learner.vjp
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether :meth:`penalty` is written."""
+        return type(self).penalty is not Learner.penalty
+
     def vjp(
         self, params: Params, x: Tensor, present: frozenset[str], trained: frozenset[str]
-    ) -> tuple[Tensor, Callable[[Tensor], Params]] | None:
+    ) -> tuple[Tensor, Callable[[Tensor], Params]]:
         """The outputs of :meth:`forward` in training, and its reverse pass written by hand.
 
         The reverse pass maps the gradient with respect to the outputs (R, B) to those of the
-        parameters in ``trained`` that the outputs depend on. None: automatic differentiation.
+        parameters in ``trained`` that the outputs depend on. It is only called where
+        :attr:`has_vjp`.
         """
-        return None
+        raise NotImplementedError
 
     def levels(self, target: Target) -> tuple[int, ...]:
         """The levels that a schedule's ``{l}`` runs over; by default those of the target."""
@@ -268,8 +307,8 @@ class Learner(Protocol):
 
     def penalty(
         self, params: Params, present: frozenset[str], weights: Mapping[str, float]
-    ) -> Tensor | None:
-        """Regulariser (R,) added to the mean training loss; None: nothing to add.
+    ) -> Float[Tensor, " R"] | None:
+        """Regulariser added to the mean training loss; None: nothing to add.
 
         ``weights`` are the coefficients of the phase.
         """
@@ -293,11 +332,11 @@ class Learner(Protocol):
     def forward(
         self,
         params: Params,
-        x: Tensor,
+        x: Float[Tensor, "R B d"],
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None = None,
-    ) -> Tensor:
-        """Outputs (R, B) for inputs (R, B, d); groups not in ``present`` are absent.
+    ) -> Float[Tensor, "R B *outputs"]:
+        """Outputs for inputs; groups not in ``present`` are absent.
 
         Without ``statistics`` the batch itself is used to centre (training); with them the output
         of a row is a function of that row (evaluation).
@@ -350,6 +389,15 @@ class Schedule(Protocol):
         """Checks without a better validation risk after which a phase ends early; None: never."""
         ...
 
+    def has_improved(
+        self, risk: Float64[Tensor, " R"], best: Float64[Tensor, " R"]
+    ) -> Bool[Tensor, " R"]:
+        """Whether a validation risk is better than the best of the phase so far.
+
+        The parameters are then kept as the best, and the patience starts anew.
+        """
+        return risk < best
+
     def stages(
         self, groups: Iterable[str], levels: Sequence[int], longer: int = 1
     ) -> tuple[Stage, ...]:
@@ -358,7 +406,7 @@ class Schedule(Protocol):
 
 
 class Optimizer(Protocol):
-    """One step for a stack, with a learning rate and a clock per replica (:mod:`bfc.optimizers`)."""
+    """One step of a stack, with a learning rate and clock per replica (:mod:`bfc.optimizers`)."""
 
     identity_name: ClassVar[str]
     version: ClassVar[int]
@@ -382,14 +430,23 @@ class Optimizer(Protocol):
     @property
     def decay(self) -> str: ...
 
-    def rate(self, clock: Tensor, steps: int) -> Tensor:
+    def with_lr(self, lr: float) -> Optimizer:
+        """The same optimizer with another learning rate."""
+        ...
+
+    def rate(self, clock: Int[Tensor, "R k"], steps: int) -> Float[Tensor, "R k"]:
         """Multiplier of ``lr`` at step ``clock`` of a phase of ``steps`` steps."""
         ...
 
     def step(
-        self, flat: Tensor, grad: Tensor, state: dict[str, Tensor], lr: Tensor, clock: Tensor
+        self,
+        flat: Float[Tensor, "R P"],
+        grad: Float[Tensor, "R P"],
+        state: dict[str, Tensor],
+        lr: Float[Tensor, "R #P"],
+        clock: Int[Tensor, "R 1"],
     ) -> None:
-        """Update ``flat`` (R, P) in place from ``grad`` (R, P); ``lr`` and ``clock`` (R, 1)."""
+        """Update the parameters ``flat`` in place from their gradient."""
         ...
 
 
@@ -406,7 +463,6 @@ class Baseline(Protocol):
 
     identity_name: ClassVar[str]
     version: ClassVar[int]
-    supports_multi_output: ClassVar[bool] = False
     supports_multi_output: ClassVar[bool] = False
     """Whether it answers targets with several outputs."""
 
@@ -559,7 +615,7 @@ class Measure(Protocol):
         ...
 
     def resume(self, plan: Mapping[str, Any] | None, rows: Sequence[Row]) -> Resumption:
-        """The measure as it goes on in a cell that holds ``rows`` and ``plan`` (None: a new one)."""
+        """The measure as it goes on in a cell that holds ``rows`` and ``plan`` (None: a new cell)."""
         ...
 
 

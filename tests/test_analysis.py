@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from synthetic import write_cell, write_sweep
 
-from analysis.collect import collect
-from analysis.lines import line_labels, varying_keys
-from analysis.nstar_tables import exponents, line_fits, nstar_table
-from analysis.page_tables import growth_view
-from analysis.report import main, report
+from bfc.store.reading import collect
+from analysis.lines import find_varying_keys, label_lines
+from analysis.nstar_tables import estimate_nstar, fit_lines, tabulate_exponents
+from analysis.page_tables import describe_growth
+from analysis.report import main, write_report
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def sweep(tmp_path_factory):
     """A store like a real sweep and its report: (results, out, report)."""
     root = tmp_path_factory.mktemp("sweep")
     write_sweep(root / "results")
-    return root / "results", root / "out", report(root / "results", root / "out")
+    return root / "results", root / "out", write_report(root / "results", root / "out")
 
 
 def test_trainings_table_has_a_row_per_training_with_the_flattened_configuration(tmp_path):
@@ -117,16 +117,18 @@ def test_cells_that_differ_are_different_lines(tmp_path):
                 },
             )
     cells = collect(tmp_path).cells
-    assert {"optimizer.lr", "target.widths", "measure.test"} <= set(varying_keys(cells))
-    labels = line_labels(cells)
+    assert {"optimizer.lr", "target.widths", "measure.test"} <= set(find_varying_keys(cells))
+    labels = label_lines(cells)
     assert sorted(set(labels)) == [
         "staged quadratic_densenet, lr=0.01",
         "staged quadratic_densenet, lr=0.03",
     ]
     found = collect(tmp_path)
-    nstar, keys = nstar_table(found)
+    nstar, keys = estimate_nstar(found)
     assert not nstar.duplicated(["line", "d", "L", "eps"]).any() and "optimizer.lr" in keys
-    assert sorted(exponents(nstar, keys, line_fits(found, nstar))["optimizer.lr"].unique()) == [
+    assert sorted(
+        tabulate_exponents(nstar, keys, fit_lines(found, nstar))["optimizer.lr"].unique()
+    ) == [
         0.01,
         0.03,
     ]
@@ -136,12 +138,14 @@ def test_keys_that_follow_d_split_no_line(tmp_path):
     for d in (8, 16, 32):
         write_cell(tmp_path, f"{d}", d=d, config={"target.widths": [d // 2], "learner.widths": [d]})
     cells = collect(tmp_path).cells
-    assert set(line_labels(cells)) == {
+    assert set(label_lines(cells)) == {
         "staged quadratic_densenet"
-    } and "target.widths" in varying_keys(cells)
+    } and "target.widths" in find_varying_keys(cells)
     found = collect(tmp_path)
-    nstar, keys = nstar_table(found)
-    assert set(exponents(nstar, keys, line_fits(found, nstar))["target.widths"]) == {"varies"}
+    nstar, keys = estimate_nstar(found)
+    assert set(tabulate_exponents(nstar, keys, fit_lines(found, nstar))["target.widths"]) == {
+        "varies"
+    }
 
 
 def test_networks_are_told_by_their_own_keys_and_not_by_what_goes_with_them(tmp_path):
@@ -155,7 +159,7 @@ def test_networks_are_told_by_their_own_keys_and_not_by_what_goes_with_them(tmp_
                 "optimizer.batch": width // 8,
             },
         )
-    assert sorted(set(line_labels(collect(tmp_path).cells))) == [
+    assert sorted(set(label_lines(collect(tmp_path).cells))) == [
         "staged quadratic_densenet, widths=[512]",
         "staged quadratic_densenet, widths=[64]",
     ]
@@ -164,7 +168,7 @@ def test_networks_are_told_by_their_own_keys_and_not_by_what_goes_with_them(tmp_
 def test_a_copied_cell_is_its_own_line(tmp_path):
     write_cell(tmp_path, "a")
     write_cell(tmp_path, "b")
-    assert line_labels(collect(tmp_path).cells).nunique() == 2
+    assert label_lines(collect(tmp_path).cells).nunique() == 2
 
 
 def test_a_cell_of_two_studies_is_in_both_with_each_study_its_eps(tmp_path):
@@ -176,7 +180,7 @@ def test_a_cell_of_two_studies_is_in_both_with_each_study_its_eps(tmp_path):
         {"study": None, "eps": [0.2]},
     ]
     (folder / "requests.json").write_text(json.dumps(requests))
-    nstar, _ = nstar_table(collect(tmp_path))
+    nstar, _ = estimate_nstar(collect(tmp_path))
     assert {(row.study, row.eps) for row in nstar.itertuples()} == {
         ("one", 0.1),
         ("two", 0.05),
@@ -281,7 +285,7 @@ def test_what_a_folder_says_is_escaped(tmp_path):
     write_cell(
         tmp_path / "r", "b", d=16, method="<script>alert(1)</script> $x$ [bold]", study="../<b>&"
     )
-    made = report(tmp_path / "r", tmp_path / "out")
+    made = write_report(tmp_path / "r", tmp_path / "out")
     text = made.page.read_text()
     assert "<script>alert" not in text and "<b>" not in text
     assert {p.name for p in tmp_path.iterdir()} == {"r", "out"}
@@ -297,7 +301,7 @@ def test_claims_are_judged_and_shown_with_their_study(tmp_path):
         "predicate": "exponent",
         "thresholds": thresholds,
     }
-    made = report(tmp_path / "r", tmp_path / "out", claims={"synthetic": [claim]})
+    made = write_report(tmp_path / "r", tmp_path / "out", claims={"synthetic": [claim]})
     assert list(made.claims["verdict"]) == ["reproduced"]
     assert list(pd.read_csv(tmp_path / "out" / "claims.csv")["claim"]) == [
         "staged needs few labels"
@@ -325,7 +329,7 @@ def test_claims_are_judged_and_shown_with_their_study(tmp_path):
 def test_small_or_hopeless_stores_still_make_a_page(tmp_path, config):
     write_cell(tmp_path / "r", "a", **config)
     write_cell(tmp_path / "r", "b", **{**config, "d": 16})
-    assert report(tmp_path / "r", tmp_path / "out").page.is_file()
+    assert write_report(tmp_path / "r", tmp_path / "out").page.is_file()
 
 
 def test_nan_risks_and_a_single_d_make_a_page(tmp_path):
@@ -333,7 +337,7 @@ def test_nan_risks_and_a_single_d_make_a_page(tmp_path):
     rows = pd.read_parquet(folder / "trainings.parquet")
     rows["risk"], rows["outcome"], rows["diverged"] = np.nan, "diverged", True
     rows.to_parquet(folder / "trainings.parquet")
-    made = report(tmp_path / "r", tmp_path / "out")
+    made = write_report(tmp_path / "r", tmp_path / "out")
     assert made.nstar["outcome"].eq("diverged").all() and made.exponents.empty and made.depth.empty
 
 
@@ -366,23 +370,23 @@ def test_where_the_estimators_disagree_the_page_says_so():
         "growth": "polynomial with exponent 1.0 (0.9–1.1)",
         "warnings": "the likelihood's exponent and that of the probit regression differ; d=8: something",
     }
-    (line,) = growth_view(pd.DataFrame([row]))
+    (line,) = describe_growth(pd.DataFrame([row]))
     assert line["head"] == "m, ε = 0.01" and line["warnings"] == row["warnings"].split("; ")
-    both = growth_view(pd.DataFrame([row, {**row, "L": 4, "warnings": ""}]))
+    both = describe_growth(pd.DataFrame([row, {**row, "L": 4, "warnings": ""}]))
     assert both[1] == {"head": "m, L 4, ε = 0.01", "growth": row["growth"], "warnings": []}
 
 
 def test_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path, monkeypatch):
     write_cell(tmp_path / "r", "a")
     out = tmp_path / "deep" / "out"
-    report(tmp_path / "r", out)
+    write_report(tmp_path / "r", out)
     (out / "figures" / "stale.png").write_text("old")
     (out / "notes.txt").write_text("mine")
-    before = report(tmp_path / "r", out).page.read_text()
+    before = write_report(tmp_path / "r", out).page.read_text()
     assert not (out / "figures" / "stale.png").exists() and (out / "notes.txt").exists()
     monkeypatch.setattr("analysis.report.page.render", lambda **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        report(tmp_path / "r", out)
+        write_report(tmp_path / "r", out)
     assert (out / "index.html").read_text() == before
     assert [p.name for p in out.parent.iterdir()] == ["out"]
 

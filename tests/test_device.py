@@ -104,7 +104,7 @@ def test_a_step_stays_on_its_device(
     stack = Trainer(recipe, [Training(20, 0), Training(12, 1)], None, None)
     with OneDevice():
         for stage in stack.stages:
-            stack._chunk([0, 1], stage, 2)
+            stack.train_chunk([0, 1], stage, 2)
     assert all(p.device == META for p in stack.state.params.values())
 
 

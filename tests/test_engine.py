@@ -29,7 +29,7 @@ from bfc.optimizers.base import Optimizer
 from bfc.optimizers.sgd import SGD
 from bfc.probes.feature_error import FeatureError
 from bfc.schedules import Phase, Schedule
-from bfc.stats.outcomes import judge
+from bfc.stats.outcomes import classify_rows
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 from bfc.tasks.regression import Regression
 from bfc.types import Training
@@ -651,7 +651,7 @@ def test_a_replica_that_blows_up_leaves_the_others_alone(optimizer, n):
             {name: p[k] for name, p in other.params.items()},
             1e-12,
         )
-        assert judge(records[i], 0.999, []) != "diverged"
+        assert classify_rows([records[i]], 0.999)[0] != "diverged"
     lost = records[1]
     assert (
         lost["diverged"]
@@ -659,7 +659,7 @@ def test_a_replica_that_blows_up_leaves_the_others_alone(optimizer, n):
         and math.isnan(lost["train_risk"])
         and lost["stage"] == "level2"
     )
-    assert judge(lost, 0.5, []) == "diverged"
+    assert classify_rows([lost], 0.5)[0] == "diverged"
 
 
 def test_a_finite_explosion_counts_as_diverged():
@@ -779,7 +779,7 @@ def test_batches_stay_below_n_and_the_held_out_rows_above(monkeypatch):
     index = list(range(len(TRAININGS)))
     fit, held = [15, 45, 25, 45], [5, 15, 8, 15]
     assert data.n_fit.tolist() == fit and data.n_validation.tolist() == held
-    monkeypatch.setattr(engine_data, "AHEAD", 4 * 64 * 7)
+    monkeypatch.setattr(engine_data, "ROWS_AHEAD", 4 * 64 * 7)
     batches = list(data.batches(index, 64, torch.arange(4), 30))
     for t, replica in ((0, 0), (29, 3), (8, 2)):
         (alone,) = data.batches([replica], 64, torch.tensor([replica + t]), 1)
@@ -862,7 +862,7 @@ class _Waits(TorchDispatchMode):
 def test_no_step_waits_for_the_device(monkeypatch, changes, trainings):
     recipe = replace(RECIPE, **changes)
     train(recipe, list(trainings))  # fills caches of constants
-    chunk, counts = Trainer._chunk, []
+    chunk, counts = Trainer.train_chunk, []
 
     def watched(self, index, stage, length):
         calls = []
@@ -878,7 +878,7 @@ def test_no_step_waits_for_the_device(monkeypatch, changes, trainings):
                 chunk(self, index, stage, length)
         counts.append((length, waits.found + calls))
 
-    monkeypatch.setattr(Trainer, "_chunk", watched)
+    monkeypatch.setattr(Trainer, "train_chunk", watched)
     train(recipe, list(trainings))
     assert max(length for length, _ in counts) == 5
     assert all(not found for _, found in counts), counts

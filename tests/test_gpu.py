@@ -13,7 +13,7 @@ import torch
 from bfc.engine.recipe import Recipe
 from bfc.engine.scheduler import run_together
 from bfc.engine.stack_request import StackRequest, train_stack
-from bfc.engine.steps import TOGETHER
+from bfc.engine.steps import GRAPH_STEPS
 from bfc.engine.trainer import Trainer
 from bfc.optimizers.adam import Adam
 from bfc.schedules import Phase, Schedule
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch see
 
 GPU = torch.device("cuda")
 SCHEDULE = Schedule(
-    (Phase(("level*", "bias")),), steps=3 * TOGETHER + 4, check_every=3 * TOGETHER + 4
+    (Phase(("level*", "bias")),), steps=3 * GRAPH_STEPS + 4, check_every=3 * GRAPH_STEPS + 4
 )
 POOLED, FRESH = (
     (Training(40, 0), Training(64, 0), Training(64, 1)),
@@ -58,7 +58,7 @@ def test_a_training_is_that_of_the_cpu(pair, trainings):
         for device in (torch.device("cpu"), GPU)
     )
     want, found = on_cpu.run(None), on_gpu.run(None)
-    assert on_gpu.steps.recording is not None, "the steps were not recorded"
+    assert on_gpu.steps.graph is not None, "the steps were not recorded"
     for one, other in zip(want, found, strict=True):
         assert (
             other["risk"] == pytest.approx(one["risk"], rel=1e-6) and other["steps"] == one["steps"]
@@ -79,11 +79,11 @@ def test_recorded_steps_are_the_steps(build, node, monkeypatch, every_optimizer,
         device=GPU,
     )
     found = []
-    for block in (TOGETHER, 1):
-        monkeypatch.setattr("bfc.engine.steps.TOGETHER", block)
+    for block in (GRAPH_STEPS, 1):
+        monkeypatch.setattr("bfc.engine.steps.GRAPH_STEPS", block)
         stack = Trainer(own, POOLED, None, None)
         stack.run(None)
-        assert (stack.steps.recording is not None) == (block > 1)
+        assert (stack.steps.graph is not None) == (block > 1)
         found.append(stack.state.params)
     assert all(torch.equal(p, found[1][name]) for name, p in found[0].items())
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from commands import run
 
-from analysis.collect import collect
+from bfc.store.reading import collect
 from bfc.store.cells import Store
 
 OLD = Path(__file__).parent / "data" / "old_store"

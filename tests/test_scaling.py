@@ -7,18 +7,25 @@ import pandas as pd
 import pytest
 
 from analysis import nstar_tables as scaling
-from analysis.collect import Collected
 from analysis.evidence import Evidence
-from analysis.nstar_tables import EXPONENTS, LOCAL, exponents, line_fits, local_table, nstar_table
+from analysis.nstar_tables import (
+    EXPONENTS,
+    LOCAL,
+    estimate_nstar,
+    fit_lines,
+    tabulate_exponents,
+    tabulate_local_exponents,
+)
 from analysis.paper import draw
 from analysis.plots.nstar_against_d import nstar_against_d
-from analysis.risks import RISKS, risk_table
-from analysis.series import slope_text
-from analysis.style import looks
+from analysis.risks import RISKS, tabulate_risks
+from analysis.series import format_exponent
+from analysis.style import assign_line_styles
 from bfc.errors import UserError
 from bfc.stats.exponent_fit import fit_exponent
-from bfc.stats.likelihood import estimate, failures
+from bfc.stats.nstar import count_failures, estimate
 from bfc.stats.simulation import World
+from bfc.store.reading import Collected
 
 EPS = 0.01
 SPREAD = (0.4, 0.6, 0.8, 1.0, 1.0, 1.25, 1.6, 2.5)
@@ -70,7 +77,7 @@ def test_never_reached_is_right_censored_and_says_why():
         "right",
         "plateau",
     ) and got.lo <= 1000
-    assert failures(rows, EPS) == {"plateau": 4} and failures(rows, 0.04) == {}
+    assert count_failures(rows, EPS) == {"plateau": 4} and count_failures(rows, 0.04) == {}
     rows.loc[7, "outcome"] = "data_limited"
     assert one(rows).outcome == "mixed"
 
@@ -152,7 +159,7 @@ def test_nothing_measured_and_bad_eps():
     assert (
         np.isnan(got.nstar)
         and got.outcome == "unmeasured"
-        and failures(trainings({100: [0.1]}).iloc[:0], 0.1) == {}
+        and count_failures(trainings({100: [0.1]}).iloc[:0], 0.1) == {}
     )
     with pytest.raises(UserError, match="positive"):
         estimate(trainings({100: [0.1]}), [0.0])
@@ -191,9 +198,9 @@ def power(d, exponent=1.0, scale=20.0, most=4.0):
 
 
 def tables(found):
-    nstar, keys = nstar_table(found)
-    fits = line_fits(found, nstar)
-    return nstar, exponents(nstar, keys, fits), fits
+    nstar, keys = estimate_nstar(found)
+    fits = fit_lines(found, nstar)
+    return nstar, tabulate_exponents(nstar, keys, fits), fits
 
 
 def test_a_power_law_is_recovered_with_its_line_and_level_local_exponents():
@@ -206,7 +213,7 @@ def test_a_power_law_is_recovered_with_its_line_and_level_local_exponents():
     assert row["prefactor"] * 16**1.7 == pytest.approx(20 * 16**1.7, rel=0.1)
     drawn = np.log(row["prefactor"]) + row["exponent"] * np.log(nstar["d"])
     np.testing.assert_allclose(np.log(nstar["nstar"]), drawn, atol=0.03)
-    local = local_table(nstar, fits)
+    local = tabulate_local_exponents(nstar, fits)
     assert list(local) == list(LOCAL) and local[["d_lo", "d_hi"]].to_numpy().tolist() == [
         [8, 12],
         [12, 16],
@@ -266,17 +273,17 @@ def test_the_best_rival_needs_no_score_and_the_best_model_does():
             "bic": [9.0, 8, 7],
         }
     )
-    row = scaling._compared(models)
+    row = scaling._compare_models(models)
     assert (row["rival"], row["best_model"], row["power_bic"], row["rival_bic"]) == (
         "mixed",
         "",
         8,
         7,
     )
-    row = scaling._compared(models.assign(score=[-3.0, -1, np.nan]))
+    row = scaling._compare_models(models.assign(score=[-3.0, -1, np.nan]))
     assert (row["rival"], row["best_model"]) == ("hinge", "power")
-    assert scaling._compared(models.assign(score=[-1.0, -3, np.nan]))["best_model"] == "hinge"
-    assert scaling._compared(models.iloc[:0])["best_model"] == ""
+    assert scaling._compare_models(models.assign(score=[-1.0, -3, np.nan]))["best_model"] == "hinge"
+    assert scaling._compare_models(models.iloc[:0])["best_model"] == ""
 
 
 def test_a_censored_cell_informs_the_exponent_and_is_counted():
@@ -332,7 +339,7 @@ def test_where_nothing_is_reached_the_reason_is_a_sentence_and_the_figure_stands
         and got.loc["o", "excluded"] == 16
         and got.loc["o", "n_d"] == 0
     )
-    assert [slope_text(got.loc[[m]]) for m in "kqzo"] == [
+    assert [format_exponent(got.loc[[m]]) for m in "kqzo"] == [
         "never (plateau)",
         "not reached",
         "below the grid",
@@ -345,7 +352,7 @@ def test_where_nothing_is_reached_the_reason_is_a_sentence_and_the_figure_stands
         and (stuck["excluded"] == 8).all()
     )
     (chart,) = nstar_against_d(
-        Evidence(nstar, table, pd.DataFrame(), local_table(nstar, fits), looks=looks(nstar))
+        Evidence(nstar, table, pd.DataFrame(), tabulate_local_exponents(nstar, fits), styles=assign_line_styles(nstar))
     )
     draw(chart)
 
@@ -363,7 +370,7 @@ def test_where_nothing_is_reached_the_reason_is_a_sentence_and_the_figure_stands
 )
 def test_an_exponent_is_shown_with_all_that_bounds_it(row, want):
     assert (
-        slope_text(
+        format_exponent(
             pd.DataFrame([(*row, "the data bound it")], columns=["exponent", "lo", "hi", "reason"])
         )
         == want
@@ -384,7 +391,7 @@ def test_keys_that_follow_d_vary_and_constant_ones_are_kept():
 
 def test_no_exponents_without_a_range_of_d():
     nstar, table, fits = tables(collected(power(8)))
-    assert table.empty and fits == {} and local_table(nstar, fits).empty and len(nstar) == 1
+    assert table.empty and fits == {} and tabulate_local_exponents(nstar, fits).empty and len(nstar) == 1
 
 
 def test_one_d_of_a_line_among_others_is_said_to_be_one():
@@ -421,8 +428,8 @@ def test_studies_of_a_single_n_show_risks():
         {"d": 8, "rows": rows, "eps": (0.1, 0.011)},
         {"d": 8, "method": "q", "rows": rows.iloc[:3], "eps": (0.1,)},
     )
-    nstar, _ = nstar_table(found)
-    table = risk_table(found.trainings.assign(line="m"), nstar)
+    nstar, _ = estimate_nstar(found)
+    table = tabulate_risks(found.trainings.assign(line="m"), nstar)
     assert (
         list(table) == list(RISKS)
         and table["n"].tolist() == [500, 500]
@@ -434,6 +441,6 @@ def test_studies_of_a_single_n_show_risks():
     )
     assert table["lo"][0] == pytest.approx(0.006) and table["hi"][0] == pytest.approx(0.016)
     two = trainings({500: [0.1] * 3, 1000: [0.001] * 3})
-    assert risk_table(
+    assert tabulate_risks(
         collected({"d": 8, "rows": two}, {"d": 8, "method": "q", "rows": rows}).trainings, nstar
     ).empty

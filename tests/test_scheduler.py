@@ -265,11 +265,11 @@ def test_where_a_common_stack_fails_late_each_goes_on_by_itself_from_what_it_kep
             super().__init__(*given)
             made.append(weakref.ref(self))
 
-        def _chunk(self, index, stage, length):
+        def train_chunk(self, index, stage, length):
             assert sum(stack() is not None for stack in made) == 1, "a failed stack is still there"
             if len(self.trainings) > 3 and stage.name == "level3":
                 raise torch.OutOfMemoryError("out of memory")
-            super()._chunk(index, stage, length)
+            super().train_chunk(index, stage, length)
 
     monkeypatch.setattr(loop, "Trainer", Stack)
     kept: dict[int, State] = {}
@@ -308,10 +308,10 @@ def test_what_fails_alone_leaves_nothing_behind(monkeypatch, capsys):
             )
             made.append(weakref.ref(self))
 
-        def _chunk(self, index, stage, length):
+        def train_chunk(self, index, stage, length):
             if len(self.trainings) > 4 or self.recipe.target.alpha[1] == 9.0:
                 raise torch.OutOfMemoryError("out of memory\nTried to allocate")
-            super()._chunk(index, stage, length)
+            super().train_chunk(index, stage, length)
 
     monkeypatch.setattr(loop, "Trainer", Stack)
     bad = replace(RECIPE, target=replace(TARGET, alpha=(1.0, 9.0)))

@@ -51,7 +51,7 @@ def train_common_stack(requests: Sequence[StackRequest]) -> list[Answer]:
     :class:`StackFailure`.
     """
     rows = _row_slices(requests)
-    total = rows[-1].stop
+    total = sum(len(request.trainings) for request in requests)
     start = time.perf_counter()
 
     def share_of_seconds(request: StackRequest) -> float:
@@ -114,7 +114,8 @@ class _Callbacks:
 
 def _row_slices(requests: Sequence[StackRequest]) -> list[slice]:
     """The replicas of each request in the common stack."""
-    slices, start = [], 0
+    slices: list[slice] = []
+    start = 0
     for request in requests:
         stop = start + len(request.trainings)
         slices.append(slice(start, stop))

@@ -1,10 +1,12 @@
-"""What a piece of code does, counted operation by operation: the bytes it writes, from which a
-stack's size follows, and the bytes and products that no program on the machine can do without,
-which benchmarks compare it with."""
+"""What a piece of code does, counted operation by operation.
+
+The bytes that a step writes decide a stack's size. The bytes and products that no program on the
+machine can do without are what benchmarks compare it with.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -15,35 +17,45 @@ PRODUCTS = ("mm", "bmm", "addmm", "baddbmm")
 ONEDNN = "_linear_pointwise"
 
 
-@dataclass
-class OpCounter(TorchDispatchMode):
-    """Of the operations inside: ``written`` bytes of the new tensors they return; ``moved`` bytes
-    read and written if each goes through memory once (views are free); ``products`` the operands of
-    the matrix products and ``flops`` theirs."""
+class OpCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own hook is untyped
+    """Counts the operations inside its ``with`` block."""
 
-    written: int = 0
-    moved: int = 0
-    flops: int = 0
-    products: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.written = 0
+        """Bytes of the new tensors that operations return."""
+        self.moved = 0
+        """Bytes read and written if each goes through memory once; views are free."""
+        self.flops = 0
+        """Floating-point operations of the matrix products."""
+        self.products: list[tuple[Tensor, Tensor]] = []
+        """Operands of the matrix products."""
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
         out = func(*args, **(kwargs or {}))
-        aliases = [r.alias_info for r in func._schema.returns]
+        schema, name = func._schema, func.overloadpacket.__name__  # type: ignore[attr-defined]
+        aliases = [returned.alias_info for returned in schema.returns]
         if any(alias is not None and not alias.is_write for alias in aliases):
             return out
         if not any(aliases):
             self.written += _bytes(out)
         self.moved += _bytes((args, kwargs, out))
-        name = func.overloadpacket.__name__
-        if name in PRODUCTS or name == ONEDNN:
-            a, b = (args[0], args[1].mT) if name == ONEDNN else args[-2:]
-            self.products.append((a.detach(), b.detach()))
-            self.flops += 2 * a.numel() * b.shape[-1]
+        if name == ONEDNN:
+            self._count_product(args[0], args[1].mT)
+        elif name in PRODUCTS:
+            self._count_product(args[-2], args[-1])
         return out
+
+    def _count_product(self, a: Tensor, b: Tensor) -> None:
+        self.products.append((a.detach(), b.detach()))
+        self.flops += 2 * a.numel() * b.shape[-1]
 
 
 def _bytes(tree: Any) -> int:
-    return sum(t.nbytes for t in tree_leaves(tree) if isinstance(t, Tensor))
+    return sum(leaf.nbytes for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))

@@ -1,5 +1,7 @@
-"""What a training is, apart from its n and seed. It stands by itself so that everything in the
-engine that needs to know how a stack trains reads it from below."""
+"""What a training is, apart from its n and seed.
+
+It stands in a module of its own below the rest of the engine, all of which reads it.
+"""
 
 from __future__ import annotations
 
@@ -28,26 +30,29 @@ class Recipe:
     longer: int = 1
     """Multiplies the steps of every phase (4 in the runs that confirm a plateau)."""
     observe: tuple[int, ...] = ()
-    """Total steps at which the test risk is taken (the online measure); see :meth:`probe_steps` for
-    those of the probe."""
+    """Total steps at which the test risk is taken (the online measure).
+
+    Those of the probe are :meth:`probe_steps`.
+    """
     dtype: torch.dtype = torch.float32
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def stages(self) -> tuple[Stage, ...]:
-        return self.schedule.stages(
-            self.learner.groups(self.target), self.learner.levels(self.target), self.longer
-        )
+        """The phases of the schedule, made concrete."""
+        groups = self.learner.groups(self.target)
+        return self.schedule.stages(groups, self.learner.levels(self.target), self.longer)
 
     def probe_steps(self) -> tuple[int, ...]:
-        """Total steps at which the probe is measured on the way: 0 and about evenly in log steps up
-        to the last."""
+        """Total steps at which the probe is measured during a training.
+
+        They are 0 and about evenly spaced in log steps up to the last.
+        """
         count = self.probe.num_evals if self.probe is not None else 0
-        total = sum(stage.steps for stage in self.stages())
-        return (
-            tuple(sorted({0, *(round(total ** (k / (count - 2))) for k in range(count - 1))}))
-            if count > 2
-            else (0, total)[:count]
-        )
+        total = self.total_steps()
+        if count <= 2:
+            return (0, total)[:count]
+        steps = {round(total ** (k / (count - 2))) for k in range(count - 1)}
+        return tuple(sorted({0, *steps}))
 
     def total_steps(self) -> int:
         """Optimizer steps of one training, all phases together."""
@@ -55,4 +60,4 @@ class Recipe:
 
     def with_lr(self, lr: float) -> Recipe:
         """The same training at another learning rate."""
-        return replace(self, optimizer=replace(self.optimizer, lr=lr))  # type: ignore[type-var]
+        return replace(self, optimizer=self.optimizer.with_lr(lr))

@@ -1,7 +1,10 @@
-"""How many trainings to fuse: as many as the device has room for, from what one step of a single
-replica writes. On a CPU the room that counts is the cache (small steps gain from company, large
-ones lose when the stack falls out of it), on a GPU it is the memory. The rule reads shapes, never a
-clock, so that a cell is stacked alike each time it runs on a machine of the same kind."""
+"""How many trainings to fuse: as many as the device has room for.
+
+On a CPU the room that counts is the cache: small steps gain from being fused, large ones lose when
+the stack no longer fits. On a GPU it is the memory. The rule reads what one step of a single
+replica writes, never a clock, so that a cell is stacked alike each time it runs on a machine of the
+same kind.
+"""
 
 from __future__ import annotations
 
@@ -15,50 +18,57 @@ from bfc.engine.signature import fusion_key, without_values
 from bfc.engine.trainer import Trainer
 from bfc.types import Training
 
-CACHE = 5_500_000
-"""Bytes that a step of a whole stack may write before it falls out of the cache of a CPU core
+CACHE_BYTES = 5_500_000
+"""Bytes that a step of a whole stack may write before it no longer fits the cache of a CPU core
 (benchmarks/stacks.py)."""
-MANY = 32
+CPU_MAX_STACK = 32
 """Trainings to a stack on a CPU, beyond which more of the smallest steps gain nothing."""
-MOST = 1024
+GPU_MAX_STACK = 1024
 """Trainings to a stack on a GPU, which are enough to fill one."""
-SHARE = 0.5
-"""Share of a GPU's free memory for what a step writes; the rest is for pools, evaluation and
-recordings."""
+GPU_MEMORY_SHARE = 0.5
+"""Share of a GPU's free memory for what a step writes; the rest is for pools, evaluation and CUDA
+graphs."""
 
-_known: dict[tuple[str, bool], int] = {}
+_step_bytes_by_key: dict[tuple[str, bool], int] = {}
 
 
 def step_bytes(recipe: Recipe, pooled: bool) -> int:
-    """Bytes that one step of a replica writes in its largest phase, an upper bound of what it
-    holds; its rows are drawn anew unless ``pooled``. Asked once per shape."""
+    """Bytes that one step of a replica writes in its largest phase.
+
+    An upper bound of what it holds. Its rows are drawn anew unless ``pooled``. Measured once per
+    fusion key.
+    """
     key = (fusion_key(recipe), pooled)
-    if key not in _known:
-        _known[key] = without_values(
-            lambda device: _step_bytes(replace(recipe, device=device), pooled), recipe.device
+    if key not in _step_bytes_by_key:
+        _step_bytes_by_key[key] = without_values(
+            lambda device: measure_step(replace(recipe, device=device), pooled), recipe.device
         )
-    return _known[key]
+    return _step_bytes_by_key[key]
 
 
-def _step_bytes(recipe: Recipe, pooled: bool) -> int:
-    stack, most = Trainer(recipe, [Training(2 if pooled else 0, 0)], None, None), 0
+def measure_step(recipe: Recipe, pooled: bool) -> int:
+    """:func:`step_bytes` on the recipe's own device, measured anew."""
+    trainer = Trainer(recipe, [Training(2 if pooled else 0, 0)])
     start = torch.zeros(1, dtype=torch.int64, device=recipe.device)
-    for stage in {(stage.present, stage.train): stage for stage in stack.stages}.values():
-        steps = stack.working_copy([0], stage)
-        with OpCounter() as done:
+    written = 0
+    for stage in {(stage.present, stage.train): stage for stage in trainer.stages}.values():
+        steps = trainer.working_copy([0], stage)
+        with OpCounter() as counter:
             steps.run(start, start, 1)
-        most = max(most, done.written)
-    return most
+        written = max(written, counter.written)
+    return written
 
 
 def stack_size(recipe: Recipe, pooled: bool) -> int:
     """Trainings to a stack of this recipe on its device."""
     needed = step_bytes(recipe, pooled)
     if recipe.device.type == "cpu":
-        return max(1, min(MANY, CACHE // needed))
-    kept = torch.cuda.memory_reserved(recipe.device) - torch.cuda.memory_allocated(
-        recipe.device
-    )  # by torch, for reuse
-    return max(
-        1, min(MOST, int(SHARE * (torch.cuda.mem_get_info(recipe.device)[0] + kept) / needed))
-    )
+        return max(1, min(CPU_MAX_STACK, CACHE_BYTES // needed))
+    room = GPU_MEMORY_SHARE * _free_memory(recipe.device)
+    return max(1, min(GPU_MAX_STACK, int(room / needed)))
+
+
+def _free_memory(device: torch.device) -> int:
+    """Free bytes of a GPU, those included that torch keeps for reuse."""
+    for_reuse = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + for_reuse

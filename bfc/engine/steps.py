@@ -1,11 +1,13 @@
-"""The optimizer steps of the replicas that are in one stage together: a working copy of what
-trains, laid out flat, and one step on it. On a GPU the steps of such a small network are bound by
-the launches of its kernels, so a block of them is recorded once as a CUDA graph and replayed; the
-recorded step is the very function that otherwise runs step by step."""
+"""The optimizer steps of replicas that are in the same stage.
+
+A working copy of what trains is laid out flat, and a step works on that. On a GPU the steps of such
+small networks are bound by the launches of their kernels, so a block of them is captured once as a
+CUDA graph and replayed; what is captured is the very function that otherwise runs step by step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,19 +15,24 @@ from torch import Tensor
 from bfc.engine.data import StackData
 from bfc.engine.gradients import gradient_of
 from bfc.engine.recipe import Recipe
+from bfc.shapes import Float, Float64, Int, Num
 from bfc.types import Params, Stage
 
-TOGETHER = 10
-"""Steps in one recording."""
-RECORDED_BYTES = 1 << 30
-"""Largest input of a recording; where a step's batch is this large, its launches cost nothing
-beside it."""
+GRAPH_STEPS = 10
+"""Steps in one CUDA graph."""
+GRAPH_BYTES = 1 << 30
+"""Largest input of a CUDA graph.
+
+Where the batch of a block is larger, launches cost nothing in comparison.
+"""
+Block = tuple[
+    Float[Tensor, "R kB d"], Num[Tensor, "R kB"], Float[Tensor, "R k"], Int[Tensor, "R 1"]
+]
+"""Inputs, labels and learning rates of k steps, and the clock of the first."""
 
 
 class Steps:
-    """Replicas ``index`` of a stack in ``stage``. ``params`` name → (R, ...) and ``buffers`` kind →
-    name → (R, ...) are copied for the trained parameters; ``lr`` (R, 1); ``multipliers`` name → (1,
-    numel), or empty. ``flat`` (R, P) holds what trains."""
+    """Replicas ``index`` of a stack in ``stage``, and the steps that they take."""
 
     def __init__(
         self,
@@ -35,83 +42,88 @@ class Steps:
         stage: Stage,
         trained: Sequence[str],
         params: Params,
-        buffers: dict[str, Params],
-        lr: Tensor,
-        multipliers: dict[str, Tensor],
+        buffers: Mapping[str, Params],
+        lr: Float[Tensor, "R 1"],
+        multipliers: Mapping[str, Tensor],
     ) -> None:
-        self.recipe, self.data, self.index, self.stage, self.trained, self.lr = (
-            recipe,
-            data,
-            list(index),
-            stage,
-            list(trained),
-            lr,
-        )
-        self.flat = torch.cat([params[name].flatten(1) for name in trained], 1)
-        self.buffers = {
-            kind: torch.cat([values[name].flatten(1) for name in trained], 1)
-            for kind, values in buffers.items()
-        }
-        self.now = {
-            **params,
-            **dict(zip(trained, views(self.flat, [params[name] for name in trained]), strict=True)),
-        }
-        self.multiplier = (
-            torch.cat([multipliers[name] for name in trained], 1) if multipliers else None
-        )
-        self.gradient = gradient_of(recipe, self.now, trained, stage)
-        self.loss = torch.zeros(len(index), dtype=torch.float64, device=recipe.device)
-        row = torch.finfo(recipe.dtype).bits // 8 * (recipe.target.input_width + 1)
-        block = TOGETHER * len(index) * recipe.optimizer.batch * row
-        self.together = TOGETHER if recipe.device.type == "cuda" and block <= RECORDED_BYTES else 1
-        self.recording: CudaGraphStep | None = None
-        self._warm = False
+        """Copies what trains out of ``params`` and the optimizer's ``buffers``.
 
-    def run(self, clock: Tensor, step: Tensor, length: int) -> Tensor:
-        """``length`` steps from ``clock`` in the stage and ``step`` in all, int64 (R,), on; no host
-        synchronisation. Returns the training loss summed over them, (R,), which the next call
-        overwrites; it is only added up where the stage ends on it."""
-        size, ahead = self.recipe.optimizer.batch, torch.arange(length, device=self.recipe.device)
-        rates = self.lr * self.recipe.optimizer.rate(
-            clock.unsqueeze(1) + ahead, self.stage.steps
-        ).to(self.recipe.dtype)
+        ``multipliers`` of the learning rate: parameter → (1, numel), or empty.
+        """
+        self.recipe, self.data, self.stage = recipe, data, stage
+        self.index, self.trained, self.lr = list(index), list(trained), lr
+        self.flat = _flatten(params, trained)
+        """What trains, (R, P)."""
+        self.buffers = {kind: _flatten(values, trained) for kind, values in buffers.items()}
+        trained_views = views(self.flat, [params[name] for name in trained])
+        self.params = {**params, **dict(zip(trained, trained_views, strict=True))}
+        self.multiplier = None
+        if multipliers:
+            self.multiplier = torch.cat([multipliers[name] for name in trained], 1)
+        self.gradient = gradient_of(recipe, self.params, trained, stage)
+        self.loss = torch.zeros(len(index), dtype=torch.float64, device=recipe.device)
+        self.steps_per_graph = self._choose_steps_per_graph()
+        self.graph: CudaGraphStep | None = None
+        self._is_warm = False
+
+    def _choose_steps_per_graph(self) -> int:
+        """Steps in one CUDA graph; 1: each step runs by itself."""
+        recipe = self.recipe
+        row = torch.finfo(recipe.dtype).bits // 8 * (recipe.target.input_width + 1)
+        block = GRAPH_STEPS * len(self.index) * recipe.optimizer.batch * row
+        return GRAPH_STEPS if recipe.device.type == "cuda" and block <= GRAPH_BYTES else 1
+
+    def run(
+        self, clock: Int[Tensor, " R"], step: Int[Tensor, " R"], length: int
+    ) -> Float64[Tensor, " R"]:
+        """Take ``length`` steps from ``clock`` in the stage and ``step`` in all on.
+
+        Returns the training loss summed over them, which the next call overwrites; it is only added
+        up where the stage ends on it. Nothing here waits for the device.
+        """
+        optimizer = self.recipe.optimizer
+        ahead = torch.arange(length, device=self.recipe.device)
+        decay = optimizer.rate(clock.unsqueeze(1) + ahead, self.stage.steps)
+        rates = self.lr * decay.to(self.recipe.dtype)
         self.loss.zero_()
         done = 0
         for x, y in self.data.batches(
-            self.index, size, step, length, self.recipe.optimizer.sampling, self.together
+            self.index, optimizer.batch, step, length, optimizer.sampling, self.steps_per_graph
         ):
-            count = x.shape[1] // size
-            block = (x, y, rates[:, done : done + count], (clock + done).unsqueeze(1))
-            if self.together > 1 and self._warm and count == self.together:
-                self.recording = self.recording or CudaGraphStep(self, block)
-                self.recording.replay(block)
-            else:
-                self.steps(*block)
-                self._warm = True
+            count = x.shape[1] // optimizer.batch
+            self._run_block((x, y, rates[:, done : done + count], (clock + done).unsqueeze(1)))
             done += count
         return self.loss
 
-    def steps(self, x: Tensor, y: Tensor, rates: Tensor, clock: Tensor) -> None:
-        """One step after the other on x (R, k · batch, input_width) and y (R, k · batch), with
-        rates (R, k) and the clock (R, 1) of the first."""
-        size = self.recipe.optimizer.batch
+    def _run_block(self, block: Block) -> None:
+        """The steps of a block: one by one at first and where it is short, else as a graph."""
+        count = block[2].shape[1]
+        if self.steps_per_graph > 1 and self._is_warm and count == self.steps_per_graph:
+            self.graph = self.graph or CudaGraphStep(self, block)
+            self.graph.replay(block)
+        else:
+            self.take_steps(*block)
+            self._is_warm = True
+
+    def take_steps(
+        self,
+        x: Float[Tensor, "R kB d"],
+        y: Num[Tensor, "R kB"],
+        rates: Float[Tensor, "R k"],
+        clock: Int[Tensor, "R 1"],
+    ) -> None:
+        """One step after the other, each on its own batch; ``clock`` is that of the first."""
+        optimizer, size = self.recipe.optimizer, self.recipe.optimizer.batch
         for t in range(rates.shape[1]):
             rows = slice(t * size, (t + 1) * size)
             loss, grads = self.gradient(x[:, rows], y[:, rows])
             with torch.no_grad():
-                rate = (
-                    rates[:, t : t + 1]
-                    if self.multiplier is None
-                    else rates[:, t : t + 1] * self.multiplier
-                )
-                self.recipe.optimizer.step(
-                    self.flat,
-                    torch.cat([g.flatten(1) for g in grads], 1),
-                    self.buffers,
-                    rate,
-                    clock + t,
-                )
-                self.recipe.learner.project(self.now)
+                rate = rates[:, t : t + 1]
+                if self.multiplier is not None:
+                    rate = rate * self.multiplier
+                grad = torch.cat([g.flatten(1) for g in grads], 1)
+                optimizer.step(self.flat, grad, self.buffers, rate, clock + t)
+                self.recipe.learner.project(self.params)
                 if self.stage.until is not None:
                     self.loss += loss
 
@@ -119,23 +131,28 @@ class Steps:
 class CudaGraphStep:
     """A block of steps as a CUDA graph, with inputs of its own that every replay fills."""
 
-    def __init__(self, steps: Steps, block: Sequence[Tensor]) -> None:
-        self.inputs = [part.contiguous().clone() for part in block]
+    def __init__(self, steps: Steps, block: Block) -> None:
+        x, y, rates, clock = (part.contiguous().clone() for part in block)
+        self.inputs = (x, y, rates, clock)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
-            steps.steps(*self.inputs)
+            steps.take_steps(x, y, rates, clock)
 
-    def replay(self, block: Sequence[Tensor]) -> None:
-        for own, given in zip(self.inputs, block, strict=True):
-            own.copy_(given)
+    def replay(self, block: Block) -> None:
+        for stored, new in zip(self.inputs, block, strict=True):
+            stored.copy_(new)
         self.graph.replay()
 
 
-def views(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """Tensors shaped as ``like`` that share the storage of ``flat`` (R, P)."""
-    found, start = [], 0
+def _flatten(values: Params, names: Sequence[str]) -> Float[Tensor, "R P"]:
+    return torch.cat([values[name].flatten(1) for name in names], 1)
+
+
+def views(flat: Float[Tensor, "R P"], like: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors shaped as ``like`` that share the storage of ``flat``."""
+    shaped, start = [], 0
     for p in like:
         width = p[0].numel()
-        found.append(flat[:, start : start + width].view(flat.shape[0], *p.shape[1:]))
+        shaped.append(flat[:, start : start + width].view(flat.shape[0], *p.shape[1:]))
         start += width
-    return found
+    return shaped

@@ -14,7 +14,7 @@ from bfc.experiment.cell_progress import CellProgress
 from bfc.experiment.cell_spec import CellSpec
 from bfc.experiment.job import Job
 from bfc.experiment.stored_cell import judge_rows, missing_work, strictest_eps
-from bfc.stats.outcomes import saturated
+from bfc.stats.outcomes import is_saturated
 from bfc.store.cells import Cell
 from bfc.types import Observer
 
@@ -53,7 +53,7 @@ class BaselineRun:
 
     def _tune(self) -> Mapping[str, Any]:
         """What was chosen on tuning draws, once for this cell."""
-        tuned = self.cell.read_json("tuned.json", None)
+        tuned: Mapping[str, Any] | None = self.cell.read_json("tuned.json", None)
         if tuned is None:
             tuned = self.baseline.tune(self.job.target, self.job.measure.test, self.device)
             self.cell.write_json("tuned.json", tuned)
@@ -77,7 +77,7 @@ class BaselineRun:
             "train_risk": None,
             "steps": 0,
         }
-        flat = saturated(curve.n, curve.risk, tuned.get("rank"))
+        flat = is_saturated(curve.n, curve.risk, tuned.get("rank"))
         rows = []
         for n, risk, is_flat in zip(curve.n, curve.risk, flat, strict=True):
             rows.append({"kind": "curve", "n": n, "risk": risk, "flat": is_flat, **common})

@@ -21,6 +21,7 @@ from bfc.engine.stack_request import StackRequest, TrainStack
 from bfc.engine.stack_size import stack_size
 from bfc.engine.state import State
 from bfc.store.cells import Cell
+from bfc.store.files import current_kind
 from bfc.types import Training
 
 STATE_PARTS = ("counters", "risks", "params", "best")
@@ -49,12 +50,12 @@ class TrainedStack:
 
 
 StoreStack = Callable[[TrainedStack], None]
-"""Stores what a stack came to."""
+"""Stores a stack that has ended."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A stack on its way."""
+    """A stack that has not ended."""
 
     requests: list[TrainingRequest]
     state: dict[str, Any]
@@ -180,10 +181,13 @@ def _rates(recipe: Recipe, requests: Sequence[TrainingRequest]) -> torch.Tensor:
 
 
 def _parse_checkpoint(stored: Any) -> Checkpoint | None:
-    """The checkpoint in what was loaded; None, with a line about it, where this version wrote none."""
+    """The checkpoint in what was loaded.
+
+    None, with a line about it, where this version wrote none.
+    """
     with suppress(LookupError, TypeError, ValueError, AttributeError):
         requests = [
-            TrainingRequest(Training(n, seed, _current_kind(kind)), lr)
+            TrainingRequest(Training(n, seed, current_kind(kind)), lr)
             for n, seed, kind, lr in stored["trainings"]
         ]
         checkpoint = Checkpoint(
@@ -193,11 +197,6 @@ def _parse_checkpoint(stored: Any) -> Checkpoint | None:
             return checkpoint
     print("checkpoint.pt: is not one of this version; its stack starts again", flush=True)
     return None
-
-
-def _current_kind(kind: str) -> str:
-    """What a kind of training is called now; ``probe`` is an earlier name."""
-    return "confirmation" if kind == "probe" else kind
 
 
 def _is_whole(checkpoint: Checkpoint) -> bool:

@@ -18,10 +18,8 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_origin
 
-import pydantic
-import yaml
-
 from bfc.errors import UserError, nearest, require, shown, similar
+from bfc.field_types import accepted_type
 from bfc.paths import CONF
 
 REQUIRED_METHOD = {
@@ -39,7 +37,10 @@ REQUIRED_METHOD = {
 }
 """Config group → an attribute that a class must have to be an option of the group."""
 GROUPS = tuple(REQUIRED_METHOD)
-RENAMED_KEYS = {"probe.looks": "probe.num_evals"}
+RENAMED_KEYS = {
+    "probe.looks": "probe.num_evals",
+    "hydra.launcher.together": "hydra.launcher.fuse_jobs",
+}
 """Keys of earlier versions → what they are called now."""
 
 
@@ -78,17 +79,19 @@ def find_class(group: str, path: Any) -> type:
     try:
         cls = _import_class(path)
     except (ImportError, AttributeError) as error:
-        options = nearest(path, class_paths(group).values())
+        options = nearest(path, set(class_paths(group).values()))
         raise UserError(f"{group}._target_={path}: no such class ({error}); {options}") from error
     if not _suits(group, cls, path):
-        options = nearest(path, class_paths(group).values())
+        options = nearest(path, set(class_paths(group).values()))
         raise UserError(f"{group}._target_={path}: is no {group} class of this package; {options}")
     return cls
 
 
-def _import_class(path: str) -> Any:
+def _import_class(path: str) -> type:
+    """What a dotted path names; :func:`_suits` checks that it is a class."""
     module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+    imported: type = getattr(importlib.import_module(module), name)
+    return imported
 
 
 def _suits(group: str, cls: Any, path: str) -> bool:
@@ -104,6 +107,8 @@ def _suits(group: str, cls: Any, path: str) -> bool:
 @functools.cache
 def class_paths(group: str) -> Mapping[str, str]:
     """Option (file name) → class path of every option of a group that has a class."""
+    import yaml  # here, since the library works without it
+
     paths = {}
     for file in sorted((CONF / group).glob("*.yaml")):
         node = yaml.safe_load(file.read_text())
@@ -119,7 +124,7 @@ def _classes_by_identity(group: str) -> Mapping[str, type]:
     A name that several classes share names none of them.
     """
     classes: dict[str, list[type]] = {}
-    for path in class_paths(group).values():
+    for path in dict.fromkeys(class_paths(group).values()):
         try:
             cls = _import_class(path)
         except (ImportError, AttributeError):
@@ -135,6 +140,8 @@ def construct(key: str, cls: type, values: Mapping[str, Any]) -> Any:
 
     Raises :class:`UserError` with one sentence about ``key.<name>``.
     """
+    import pydantic  # here, since the library works without it
+
     _check_keys(key, cls, values)
     try:
         return _adapter(cls).validate_json(json.dumps(values), strict=True)
@@ -176,11 +183,15 @@ def _check_keys_of(path: str, cls: type, values: Mapping[str, Any]) -> None:
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+    """Field → the type that may be written for it."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {name: accepted_type(hint) for name, hint in hints.items()}
 
 
 @functools.cache
-def _adapter(cls: type) -> pydantic.TypeAdapter[Any]:
+def _adapter(cls: type) -> Any:
+    import pydantic
+
     return pydantic.TypeAdapter(cls)
 
 

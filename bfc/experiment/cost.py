@@ -1,8 +1,10 @@
-"""What a job will take, before it runs. A learner's seconds are its replica-steps times (a share of
-the fixed cost of a step, plus the work per row of a batch, and per parameter and row); a kernel's
-are its factorisation and its kernel matrix. The coefficients were measured on one core and are
-scaled to this machine by what the store holds; the scatter of stored cells around the prediction is
-the stated uncertainty."""
+"""What a job will take, before it runs.
+
+A learner's seconds are its replica-steps times a share of the fixed cost of a step, plus the work
+per row of a batch, and per parameter and row. A kernel's are its factorisation and its kernel
+matrix. The coefficients were measured on one core and are scaled to this machine by what the store
+holds; the scatter of stored cells around the prediction is the stated uncertainty.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,12 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from bfc.engine.signature import shapes
+import yaml
+
+from bfc.engine.signature import signature
 from bfc.errors import UserError
 from bfc.experiment.cell_spec import CellSpec
 from bfc.experiment.components import component
@@ -30,118 +35,124 @@ START = 6.0
 UNKNOWN = 4.0
 """Factor either way within which the prediction is said to lie where the store holds nothing to
 compare with."""
-FEWEST, MOST = 3, 200
-"""Stored cells from which the scatter is taken, and the most that are read."""
+NARROWEST = 1.2
+"""Smallest such factor that is ever stated."""
+MIN_CELLS, MAX_CELLS = 3, 200
+"""Stored cells from which the scatter is taken, and the most that are read of one store."""
+AUTO_STACK = 32
+"""Trainings to a stack that are assumed where the device decides."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Predicted seconds of jobs. ``scale``: kind of cell → measured over predicted; ``factor``: the
-    95 % interval reaches from prediction / factor to prediction * factor; ``cells``: how many
-    stored cells this rests on."""
+    """Predicted seconds of jobs."""
 
     scale: Mapping[str, float] = field(default_factory=dict)
+    """Kind of cell → measured over predicted seconds."""
     factor: float = UNKNOWN
+    """The 95 % interval reaches from prediction / factor to prediction * factor."""
     cells: int = 0
+    """Stored cells that this rests on."""
 
     def seconds(self, job: Job, specs: Sequence[CellSpec]) -> float:
-        """Of the whole job, on one core or the GPU that the stored cells used, confirming runs not
-        counted."""
-        return sum(
-            self.scale.get(spec.kind, self.scale.get("all", 1.0)) * _raw(job, spec)
-            for spec in specs
-        )
+        """Of the whole job, confirming runs not counted.
+
+        On one core, or on the GPU that the stored cells used.
+        """
+        overall = self.scale.get("all", 1.0)
+        return sum(self.scale.get(spec.kind, overall) * _unscaled(job, spec) for spec in specs)
 
 
-def fit(stores: Iterable[str]) -> Cost:
+def fit_cost_model(stores: Iterable[str]) -> Cost:
     """The model scaled to the stored cells of these results folders."""
-    ratios: dict[str, list[float]] = {}
+    log_ratios: dict[str, list[float]] = {}
     for path in stores:
-        folders = sorted(
-            (p for p in Store(path).root.glob("*") if (p / "trainings.parquet").is_file()),
-            key=lambda p: p.stat().st_mtime,
-        )
-        for folder in folders[-MOST:]:
-            measured = _measured(Cell(folder))
+        for folder in _latest_cells(Store(path).root):
+            measured = _measured_over_predicted(Cell(folder))
             if measured is not None:
-                ratios.setdefault(measured[0], []).append(math.log(measured[1]))
-    every = [r for values in ratios.values() for r in values]
-    if not every:
+                kind, ratio = measured
+                log_ratios.setdefault(kind, []).append(math.log(ratio))
+    pooled = [r for ratios in log_ratios.values() for r in ratios]
+    if not pooled:
         return Cost()
-    scale = {kind: math.exp(statistics.median(values)) for kind, values in ratios.items()} | {
-        "all": math.exp(statistics.median(every))
-    }
-    left = [r - math.log(scale[kind]) for kind, values in ratios.items() for r in values]
-    spread = math.sqrt(sum(r * r for r in left) / max(1, len(left) - len(ratios)))
-    return Cost(
-        scale, UNKNOWN if len(every) < FEWEST else max(1.2, math.exp(1.96 * spread)), len(every)
-    )
+    scale = {kind: math.exp(statistics.median(ratios)) for kind, ratios in log_ratios.items()}
+    scale["all"] = math.exp(statistics.median(pooled))
+    return Cost(scale, _interval_factor(log_ratios, scale), len(pooled))
 
 
-def _raw(job: Job, spec: CellSpec) -> float:
+def _latest_cells(root: Path) -> list[Path]:
+    folders = [p for p in root.glob("*") if (p / "trainings.parquet").is_file()]
+    return sorted(folders, key=lambda p: p.stat().st_mtime)[-MAX_CELLS:]
+
+
+def _interval_factor(
+    log_ratios: Mapping[str, Sequence[float]], scale: Mapping[str, float]
+) -> float:
+    """The factor of the 95 % interval, from the scatter of stored cells around the prediction."""
+    residuals: list[float] = []
+    for kind, ratios in log_ratios.items():
+        residuals += [r - math.log(scale[kind]) for r in ratios]
+    if len(residuals) < MIN_CELLS:
+        return UNKNOWN
+    freedom = max(1, len(residuals) - len(log_ratios))
+    spread = math.sqrt(sum(r * r for r in residuals) / freedom)
+    return max(NARROWEST, math.exp(1.96 * spread))
+
+
+def _unscaled(job: Job, spec: CellSpec) -> float:
     """Seconds by the coefficients as they stand."""
+    measure = job.measure
     if spec.kind == "baseline":
-        return _curve(job.baseline, job.measure.test) * len(job.measure.seeds)
-    asked = _trainings(job)
-    stack = 32 if job.compute.stack == "auto" else job.compute.stack
+        assert job.baseline is not None
+        return _curve_seconds(job.baseline.n_max, measure.test) * len(measure.seeds)
+    assert job.learner is not None and job.schedule is not None and job.optimizer is not None
+    tuning = len(measure.tune.trainings()) if measure.tune is not None else 0
+    trainings = tuning + measure.max_trainings
+    largest_stack = AUTO_STACK if job.compute.stack == "auto" else job.compute.stack
+    stack = min(largest_stack, max(trainings, 1))
     stages = job.schedule.stages(job.learner.groups(job.target), job.learner.levels(job.target))
     steps = sum(stage.steps for stage in stages)
-    size = shapes(job.learner, job.target).parameters
-    return asked * _training(steps, min(stack, max(asked, 1)), job.optimizer.batch, size)
+    parameters = signature(job.learner, job.target).num_parameters
+    return trainings * _training_seconds(steps, stack, job.optimizer.batch, parameters)
 
 
-def _training(steps: float, stack: float, batch: int, size: int) -> float:
-    return steps * (STEP / stack + batch * (ROW + WORK * size))
+def _training_seconds(steps: float, stack: float, batch: int, parameters: int) -> float:
+    return steps * (STEP / stack + batch * (ROW + WORK * parameters))
 
 
-def _curve(baseline: Any, test: int) -> float:
-    most = getattr(baseline, "n_max", 1000)
-    return CUBE * most**3 + SQUARE * most * (most + test)
+def _curve_seconds(n_max: int, test: int) -> float:
+    return CUBE * n_max**3 + SQUARE * n_max * (n_max + test)
 
 
-def _trainings(job: Job) -> int:
-    """How many trainings a learner's cell asks for at most, tuning included."""
-    measure = job.measure
-    tuning = len(measure.tune.trainings()) if measure.tune is not None else 0
-    return tuning + (
-        measure.rounds * measure.replicas
-        if hasattr(measure, "replicas")
-        else len(measure.trainings())
-    )
-
-
-def _measured(cell: Cell) -> tuple[str, float] | None:
-    """The kind of a stored cell and its measured over predicted seconds; None where it cannot be
-    told."""
+def _measured_over_predicted(cell: Cell) -> tuple[str, float] | None:
+    """The kind of a stored cell, and its measured over predicted seconds; None if unknown."""
     try:
         rows = cell.rows()
-        stored = _config(cell)
-        target = _component("target", stored)
-        if stored["kind"] == "baseline":
+        config = yaml.safe_load((cell.path / "config.yaml").read_text())
+        if config["kind"] == "baseline":
             seconds = {row["seed"]: row["seconds"] for row in rows}
-            predicted = _curve(_component("baseline", stored), stored["measure"]["test"])
+            n_max = _stored_component("baseline", config).n_max
+            predicted = _curve_seconds(n_max, config["measure"]["test"])
             return "baseline", statistics.median(seconds.values()) / predicted
-        batch, size = (
-            stored["optimizer"]["batch"],
-            shapes(_component("learner", stored), target).parameters,
-        )
-        ratios = [
-            row["seconds"] / _training(row["steps"], row["stack"], batch, size)
-            for row in rows
-            if row["kind"] == "training" and row["steps"] and row["seconds"] > 0
-        ]
+        ratios = _training_ratios(rows, config)
         return ("learner", statistics.median(ratios)) if ratios else None
     except (UserError, LookupError, TypeError, ValueError, ArithmeticError):
         return None
 
 
-def _config(cell: Cell) -> dict[str, Any]:
-    import yaml
+def _training_ratios(rows: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> list[float]:
+    """Measured over predicted seconds of the stored trainings of a learner's cell."""
+    target = _stored_component("target", config)
+    parameters = signature(_stored_component("learner", config), target).num_parameters
+    batch = config["optimizer"]["batch"]
+    ratios = []
+    for row in rows:
+        if row["kind"] == "training" and row["steps"] and row["seconds"] > 0:
+            predicted = _training_seconds(row["steps"], row["stack"], batch, parameters)
+            ratios.append(row["seconds"] / predicted)
+    return ratios
 
-    return yaml.safe_load((cell.path / "config.yaml").read_text())
 
-
-def _component(key: str, stored: Mapping[str, Any]) -> Any:
-    return component(
-        key, {name: value for name, value in stored[key].items() if name != "numerics"}
-    )
+def _stored_component(key: str, config: Mapping[str, Any]) -> Any:
+    values = {name: value for name, value in config[key].items() if name != "numerics"}
+    return component(key, values)

@@ -110,7 +110,7 @@ def load_job(config: Mapping[str, Any]) -> Job:
     family = parts.pop("target")
     target = _wrap_target(family, parts["task"], parts["representation"])
     job = Job(**parts, family=family, target=target, results=results, study=study)
-    _check_job(job)
+    check_job(job)
     return job
 
 
@@ -146,7 +146,7 @@ def check_outputs(part: Learner | Baseline, target: Target) -> None:
         )
 
 
-def _check_job(job: Job) -> None:
+def check_job(job: Job) -> None:
     if job.learner is None and job.baseline is None:
         raise UserError(
             "learner=none and baseline=none: nothing to measure; set at least one of them"

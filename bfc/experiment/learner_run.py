@@ -95,7 +95,7 @@ class LearnerRun:
             else:
                 break
         self._judge()
-        self._trainer().drop_finished(self._is_stored)
+        self._drop_stored_checkpoint()
 
     def _train(self, recipe: Recipe, trainings: Sequence[Training]) -> None:
         """Train and store, stack by stack."""
@@ -132,11 +132,11 @@ class LearnerRun:
         if not new:
             return
         replaced = {(t.seed, t.n, t.kind) for t in trainings}
-        kept = []
+        rows = []
         for row in self.cell.rows("trace"):
             if (row["seed"], 0 if row["fresh"] else row["n"], row["kind"]) not in replaced:
-                kept.append(row)
-        self.cell.write_rows(kept + new, "trace")
+                rows.append(row)
+        self.cell.write_rows(rows + new, "trace")
 
     def _judge(self) -> None:
         """Write the outcome of every training at the strictest eps asked for."""
@@ -145,17 +145,22 @@ class LearnerRun:
         judged = [{**row, "outcome": outcome} for row, outcome in zip(rows, outcomes, strict=True)]
         self.cell.write_rows(judged)
 
-    def _is_stored(self, request: TrainingRequest) -> bool:
-        """Whether a training is stored; those that only tune are, once a rate is chosen."""
-        if request.lr is not None:
-            return True
-        t = request.training
+    def _drop_stored_checkpoint(self) -> None:
+        """Remove the checkpoint of a stack that is stored; a kill can leave one behind.
+
+        Trainings that only tune count as stored, since a rate is chosen.
+        """
+        stored = set()
         for row in self.cell.rows():
-            same_kind = (row["kind"] == "confirmation") == (t.kind == "confirmation")
             n = 0 if row["fresh"] else row["n"]
-            if same_kind and (n, row["seed"]) == (t.n, t.seed):
-                return True
-        return False
+            stored.add((row["kind"] == "confirmation", n, row["seed"]))
+
+        def is_stored(request: TrainingRequest) -> bool:
+            t = request.training
+            key = (t.kind == "confirmation", t.n, t.seed)
+            return request.lr is not None or key in stored
+
+        self._trainer().drop_finished(is_stored)
 
     def _tune(self, recipe: Recipe) -> Recipe:
         """The recipe with the learning rate chosen for this cell, once, on draws never measured on.

@@ -9,13 +9,20 @@ from typing import Any
 
 from bfc.experiment.cell_spec import CellSpec
 from bfc.experiment.job import Job
-from bfc.stats.outcomes import judge, learned_at, to_confirm
+from bfc.stats.outcomes import (
+    classify_rows,
+    learning_threshold_of_rows,
+    seeds_to_confirm,
+)
 from bfc.store.cells import Cell, Store
 from bfc.types import Resumption, Row, Training
 
 
 def is_stored(spec: CellSpec, job: Job) -> bool:
-    """Whether all that ``job`` asks of this cell is stored, confirmed and judged; writes nothing."""
+    """Whether all that ``job`` asks of this cell is stored, confirmed and judged.
+
+    Writes nothing.
+    """
     cell = Store(job.results).cell(spec.cell_id)
     has_config, rows = cell.check_config(spec.identity), cell.rows()
     resumption = resume_measure(spec, job, cell)
@@ -45,7 +52,7 @@ def missing_work(
 def missing_confirmations(job: Job, rows: Sequence[Row], eps: float) -> list[Training]:
     """Confirming runs that are due and not stored."""
     confirmed = {row["seed"] for row in rows if row["kind"] == "confirmation"}
-    seeds = to_confirm(rows, eps, job.measure.confirm, job.measure.at_top)
+    seeds = seeds_to_confirm(rows, eps, job.measure.confirm, job.measure.at_top)
     runs = [Training(0, seed, "confirmation") for seed in seeds if seed not in confirmed]
     return runs[: max(0, job.measure.confirm - len(confirmed))]
 
@@ -70,8 +77,9 @@ def strictest_eps(job: Job, cell: Cell) -> float:
 def judge_rows(rows: Sequence[Row], eps: float) -> list[str]:
     """The outcome of every row at ``eps``."""
     confirming = [row["risk"] for row in rows if row["kind"] == "confirmation"]
-    threshold = learned_at(rows, eps)
-    return [judge(row, eps, confirming, threshold) for row in rows]
+    threshold = learning_threshold_of_rows(rows, eps)
+    outcomes = classify_rows(rows, eps, confirming, threshold)
+    return [outcome.value for outcome in outcomes]
 
 
 def count_trainings(rows: Sequence[Row]) -> int:

@@ -1,7 +1,9 @@
-"""The result store, the one truth: ``results/<cell id>/`` named by the content of what was asked.
+"""The result store: ``results/<cell id>/``, named by the content of what was asked.
+
 Every write is a new file renamed over the old one, a running cell is claimed by one process, and
-nothing in a folder is ever executed or unpickled, so a crash loses at most the work since the last
-checkpoint and a copied store is safe to read."""
+nothing in a folder is ever executed or unpickled. A crash therefore loses at most the work since
+the last checkpoint, and a copied store is safe to read.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +16,24 @@ import socket
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bfc.errors import UserError
-from bfc.store.lease import LEASE, Lease, file_system_time, reread
+from bfc.store.files import (
+    OWNER,
+    WrongContent,
+    current_kind,
+    first_line,
+    read_json,
+    read_table,
+    reread,
+)
+from bfc.store.lease import LEASE, Lease, file_system_time
 
 COLUMNS = ("kind", "n", "seed", "risk", "fresh")
 """What every table of trainings has."""
-EARLIER_KINDS = {"probe": "confirmation"}
-"""Kinds of rows as earlier versions stored them → what they are called now."""
-OWNER = "cell"
-"""Key of a table's metadata: the cell it belongs to, so that one copied into another cell's folder
-is noticed."""
 
 
 class Store:
@@ -51,15 +55,17 @@ class Store:
 
 
 class Cell:
-    """One result folder. Reading never creates it; a file that cannot be read is left as it is."""
+    """One result folder.
+
+    Reading never creates it; a file that cannot be read is left as it is.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lease: Lease | None = None
 
     def rows(self, name: str = "trainings") -> list[dict[str, Any]]:
-        """The stored trainings (or the rows of another table of the cell, such as ``trace``), one
-        mapping each; empty if there are none.
+        """The rows of a table of the cell, one mapping each; empty if there are none.
 
         Raises :class:`UserError` where the file exists but cannot be read; it is then left as it
         is.
@@ -67,38 +73,30 @@ class Cell:
         path = self.path / f"{name}.parquet"
         if not path.exists():
             return []
-        import pyarrow
-
-        try:
-            rows, owner = reread(lambda: _table(path))
-        except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
-            raise UserError(
-                f"{path}: cannot be read as a results table ({_first_line(error)}); move it away to measure this cell anew"
-            ) from error
+        rows, owner = _read_rows(path)
+        remedy = "move it away to measure this cell anew"
         if owner not in (None, self.path.name):
-            raise UserError(
-                f"{path}: holds the results of another cell, {owner}; move it away to measure this cell anew"
-            )
-        absent = [
-            column for column in COLUMNS if rows and name == "trainings" and column not in rows[0]
-        ]
-        if absent:
-            raise UserError(
-                f"{path}: is not a results table, it has no {', '.join(absent)}; move it away to measure this cell anew"
-            )
+            raise UserError(f"{path}: holds the results of another cell, {owner}; {remedy}")
+        if rows and name == "trainings":
+            absent = [column for column in COLUMNS if column not in rows[0]]
+            if absent:
+                raise UserError(
+                    f"{path}: is not a results table, it has no {', '.join(absent)}; {remedy}"
+                )
         return rows
 
     def write_rows(self, rows: Sequence[Mapping[str, Any]], name: str = "trainings") -> None:
-        """Replace the table of trainings (or another of the cell); columns are the union of the
-        rows' keys in first-seen order."""
-        import pyarrow
+        """Replace a table of the cell.
+
+        Its columns are the union of the rows' keys in first-seen order.
+        """
         import pyarrow.parquet
 
-        self._still_mine()
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        table = pyarrow.table(
-            {key: [row.get(key) for row in rows] for key in columns}
-        ).replace_schema_metadata({OWNER: self.path.name})
+        self._check_claim()
+        columns: dict[str, list[Any]] = {}
+        for key in dict.fromkeys(key for row in rows for key in row):
+            columns[key] = [row.get(key) for row in rows]
+        table = pyarrow.table(columns).replace_schema_metadata({OWNER: self.path.name})
         self._replace(
             f"{name}.parquet",
             lambda path: pyarrow.parquet.write_table(table, path, write_page_checksum=True),
@@ -108,40 +106,41 @@ class Cell:
         """The content of a JSON file in the folder, ``default`` if it is not there."""
         path = self.path / name
         try:
-            value = json.loads(reread(path.read_text))
+            return read_json(path, kind)
         except FileNotFoundError:
             return default
+        except WrongContent as error:
+            content = "mapping" if kind is dict else kind.__name__
+            raise UserError(
+                f"{path}: cannot be read (it holds no {content}); move it away to go on"
+            ) from error
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(
-                f"{path}: cannot be read ({_first_line(error)}); move it away to go on"
+                f"{path}: cannot be read ({first_line(error)}); move it away to go on"
             ) from error
-        if not isinstance(value, kind):
-            raise UserError(
-                f"{path}: cannot be read (it holds no {'mapping' if kind is dict else kind.__name__}); move it away to go on"
-            )
-        return value
 
     def write_json(self, name: str, value: Any) -> None:
         text = json.dumps(value, indent=1, sort_keys=True, allow_nan=True) + "\n"
         self._replace(name, lambda path: path.write_text(text))
 
     def check_config(self, identity: Mapping[str, Any]) -> bool:
-        """Whether config.yaml is there; raises :class:`UserError` if it does not describe this
-        cell."""
+        """Whether config.yaml is there.
+
+        Raises :class:`UserError` if it does not describe this cell.
+        """
+        import yaml  # here, since the library works without it
+
         path = self.path / "config.yaml"
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            stored = yaml.load(
-                reread(path.read_text), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            )
+            stored = yaml.load(reread(path.read_text), Loader=loader)
         except FileNotFoundError:
             return False
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise UserError(
-                f"{path}: cannot be read ({_first_line(error)}); move it away to go on"
+                f"{path}: cannot be read ({first_line(error)}); move it away to go on"
             ) from error
-        if not isinstance(stored, dict) or any(
-            key not in stored or stored[key] != value for key, value in identity.items()
-        ):
+        if not isinstance(stored, dict) or not _contains(stored, identity):
             raise UserError(
                 f"{path}: does not describe this cell, so it was changed; move it away to go on"
             )
@@ -150,28 +149,23 @@ class Cell:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write config.yaml once; it never changes, since the folder is named by its content."""
         if not (self.path / "config.yaml").exists():
+            import yaml  # here, since the library works without it
+
             text = yaml.safe_dump(dict(config), sort_keys=False)
             self._replace("config.yaml", lambda path: path.write_text(text))
 
     def status(self, state: str, **details: Any) -> None:
-        """Write status.json: ``state`` (running, done, failed) and details such as done and total."""
-        self.write_json(
-            "status.json",
-            {
-                "state": state,
-                **details,
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "time": time.time(),
-            },
-        )
+        """Write status.json: ``state`` (running, done, failed) and details such as the total."""
+        process = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
+        self.write_json("status.json", {"state": state, **details, **process})
 
     def requests(self) -> list[Any]:
         """What was asked for so far."""
-        return self.read_json("requests.json", [], list)
+        requests: list[Any] = self.read_json("requests.json", [], list)
+        return requests
 
     def state(self) -> str:
-        """``running``, ``done``, ``failed``, ``stopped``, or ``unknown`` where nothing was begun."""
+        """``running``, ``done``, ``failed``, ``stopped``, or ``unknown`` before anything began."""
         return str(self.read_json("status.json", {}).get("state", "unknown"))
 
     def studies(self) -> list[str | None]:
@@ -186,22 +180,26 @@ class Cell:
             self.write_json("requests.json", [*requests, dict(request)])
 
     def save_checkpoint(self, value: Mapping[str, Any]) -> None:
-        """Replace the checkpoint by ``value``: plain containers of tensors, numbers and strings. A
-        checkpoint only saves work, so where none can be written (a full disk) the training goes on.
+        """Replace the checkpoint by plain containers of tensors, numbers and strings.
+
+        A checkpoint only saves work, so where none can be written (a full disk) the training goes
+        on.
         """
         import torch
 
-        self._still_mine()
+        self._check_claim()
         buffer = io.BytesIO()
         torch.save(dict(value), buffer)
         try:
-            self._replace("checkpoint.pt", lambda path: path.write_bytes(buffer.getbuffer()))
+            self._replace("checkpoint.pt", lambda path: _write_bytes(path, buffer))
         except UserError as error:
             print(f"{error}; training goes on without a checkpoint", flush=True)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The checkpoint if there is a readable one; a damaged one costs its work only, so it is
-        ignored."""
+        """The checkpoint if there is a readable one.
+
+        A damaged one costs its work only, so it is ignored.
+        """
         import torch
 
         path = self.path / "checkpoint.pt"
@@ -210,22 +208,20 @@ class Cell:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return torch.load(path, weights_only=True, map_location="cpu")
+                checkpoint: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+                return checkpoint
+        except pickle.UnpicklingError:
+            reason = "it holds more than plain tensors"
         except Exception as error:  # whatever a damaged file makes the unpickler raise
-            reason = (
-                "it holds more than plain tensors"
-                if isinstance(error, pickle.UnpicklingError)
-                else _first_line(error)
-            )
-            print(f"{path}: cannot be read ({reason}); its stack starts again", flush=True)
+            reason = first_line(error)
+        print(f"{path}: cannot be read ({reason}); its stack starts again", flush=True)
         return None
 
     def drop_checkpoint(self) -> None:
         (self.path / "checkpoint.pt").unlink(missing_ok=True)
 
-    def _replace(self, name: str, write: Any) -> None:
-        """Write a temporary file beside ``name`` and rename it over; on any failure the old file
-        stays."""
+    def _replace(self, name: str, write: Callable[[Path], object]) -> None:
+        """Write a temporary file and rename it over ``name``; on failure the old file stays."""
         temporary = self.path / f".{name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -235,7 +231,8 @@ class Cell:
             os.replace(temporary, self.path / name)
         except OSError as error:
             raise UserError(
-                f"{self.path / name}: cannot be written ({_reason(error)}); what was stored before is untouched"
+                f"{self.path / name}: cannot be written ({_reason(error)}); what was stored "
+                "before is untouched"
             ) from error
         finally:
             with contextlib.suppress(OSError):
@@ -243,8 +240,11 @@ class Cell:
 
     @contextlib.contextmanager
     def claim(self, wait: bool = False) -> Iterator[None]:
-        """Hold the folder exclusively. A live claim of another process raises
-        :class:`bfc.store.lease.Busy` naming its holder, or is waited for."""
+        """Hold the folder exclusively.
+
+        A live claim of another process raises :class:`bfc.store.lease.Busy`, which names its
+        holder, or is waited for.
+        """
         lease = Lease(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -254,20 +254,23 @@ class Cell:
         self._lease = lease
         try:
             with lease.beating():
-                self._sweep_up()
+                self._remove_leftovers()
                 yield
         finally:
             self._lease = None
 
-    def _still_mine(self) -> None:
-        """Refuse to write results under a claim that was lost, as happens to a process that was
-        suspended for long."""
+    def _check_claim(self) -> None:
+        """Refuse to write results under a claim that was lost.
+
+        This happens to a process that was suspended for long.
+        """
         if self._lease is not None and not self._lease.is_mine():
             raise UserError(
-                f"{self.path}: another process has taken over this cell while this one stood still; what it stored is kept"
+                f"{self.path}: another process has taken over this cell while this one stood "
+                "still; what it stored is kept"
             )
 
-    def _sweep_up(self) -> None:
+    def _remove_leftovers(self) -> None:
         """Remove temporary files that a killed process left, where that is possible."""
         with contextlib.suppress(OSError):
             now = file_system_time(self.path)
@@ -276,24 +279,31 @@ class Cell:
                     path.unlink(missing_ok=True)
 
 
-def _table(path: Path) -> tuple[list[dict[str, Any]], str | None]:
-    """The rows of a table and the cell it was written for, None where an older version wrote it."""
-    import pyarrow.parquet
+def _read_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """The rows of a table, and the cell it was written for."""
+    import pyarrow
 
-    with pyarrow.parquet.ParquetFile(
-        path, page_checksum_verification=True
-    ) as file:  # opened once: it may be replaced meanwhile
-        owner = (file.schema_arrow.metadata or {}).get(OWNER.encode())
-        rows = file.read(use_threads=False).to_pylist()
+    try:
+        table, owner = reread(lambda: read_table(path))
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
+        raise UserError(
+            f"{path}: cannot be read as a results table ({first_line(error)}); move it away to "
+            "measure this cell anew"
+        ) from error
     for row in rows:
-        if row.get("kind") in EARLIER_KINDS:
-            row["kind"] = EARLIER_KINDS[row["kind"]]
-    return rows, None if owner is None else owner.decode(errors="replace")
+        if "kind" in row:
+            row["kind"] = current_kind(row["kind"])
+    return rows, owner
+
+
+def _contains(stored: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    return all(key in stored and stored[key] == value for key, value in identity.items())
+
+
+def _write_bytes(path: Path, buffer: io.BytesIO) -> None:
+    path.write_bytes(buffer.getbuffer())
 
 
 def _reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else _first_line(error)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return os.strerror(error.errno) if error.errno else first_line(error)

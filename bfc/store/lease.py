@@ -1,13 +1,14 @@
-"""A folder held by one process at a time, on any file system that hosts share. A claim is a hard
-link, which NFS too makes in one step, and lives as long as its modification time keeps moving;
-times are those of the file server, never of a host's clock. Nothing here trusts a lock that NFS
-breaks: the lock among the processes of one host only narrows a race that the token in the claim
-decides."""
+"""A folder held by one process at a time, on any file system that hosts share.
+
+A claim is a hard link, which NFS too makes in one step, and lives as long as its modification time
+keeps moving; times are those of the file server, never of a host's clock. Nothing here trusts a
+lock that NFS breaks: the lock among the processes of one host only narrows a race that the token in
+the claim decides.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -15,20 +16,21 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from bfc import stop_signals
 from bfc.errors import UserError
+from bfc.store.files import reread
 
 LEASE = 120.0
-"""Seconds without a heartbeat after which another host may take over a claim; above HEARTBEAT plus
-the minute for which NFS caches attributes."""
+"""Seconds without a heartbeat after which another host may take over a claim.
+
+Above HEARTBEAT plus the minute for which NFS caches attributes.
+"""
 HEARTBEAT = 20.0
 WAIT = 0.5
 """Seconds between two looks at a claim that is waited for."""
-REREADS = 3
 NAME = "claim.json"
 
 
@@ -43,22 +45,29 @@ class Lease:
         self.folder, self.path, self.token = folder, folder / NAME, uuid.uuid4().hex
 
     def take(self, wait: bool) -> None:
-        """Make the claim. One of a dead process on this host, or without a heartbeat for LEASE
-        seconds, is taken over; a live one raises :class:`Busy` naming its holder, or is waited for.
-        Raises :class:`OSError` where nothing can be written.
+        """Make the claim.
 
-        Whoever waits also sees that a heart stands still by looking at it for LEASE seconds, so
-        that a claim whose time lies in the future, as after a clock was set back, does not last
-        until then."""
-        told, mark, since = False, None, time.monotonic()
-        while (holder := self._attempt(still=time.monotonic() - since > LEASE)) is not None:
+        One of a dead process on this host, or without a heartbeat for LEASE seconds, is taken over;
+        a live one raises :class:`Busy` naming its holder, or is waited for. Raises
+        :class:`OSError` where nothing can be written.
+
+        A process that waits also takes over a claim whose time did not move for LEASE seconds. A
+        claim whose time lies in the future, as after a clock was set back, does not last until
+        then.
+        """
+        has_reported, mark, since = False, None, time.monotonic()
+        while True:
+            holder = self._attempt(still=time.monotonic() - since > LEASE)
+            if holder is None:
+                return
             if not wait:
                 raise Busy(f"{self.folder}: is being measured by {holder}; wait for it or stop it")
-            if not told:
+            if not has_reported:
                 print(f"{self.folder}: is being measured by {holder}; waiting for it", flush=True)
-            told = True
-            if (now := _mark_of(self.path)) != mark:
-                mark, since = now, time.monotonic()
+            has_reported = True
+            new_mark = _mark_of(self.path)
+            if new_mark != mark:
+                mark, since = new_mark, time.monotonic()
             stop_signals.raise_if_requested()
             time.sleep(WAIT)
 
@@ -82,46 +91,36 @@ class Lease:
         return self.token in _read_text(self.path)
 
     def _attempt(self, still: bool) -> str | None:
-        """One attempt at the claim: None if it is ours now, else who holds it. Looking and taking
-        are one step for the processes of this host, since two that find the same stale claim must
-        not both win."""
-        mine = json.dumps(
-            {
-                "host": socket.gethostname(),
-                "space": process_space(),
-                "pid": os.getpid(),
-                "started": start_of(os.getpid()),
-                "token": self.token,
-            }
-        )
+        """One attempt at the claim: None if it is ours now, else who holds it.
+
+        Reading and taking are one step for the processes of this host, since two that find the same
+        stale claim must not both win.
+        """
+        claim = {
+            "host": socket.gethostname(),
+            "space": process_space(),
+            "pid": os.getpid(),
+            "started": start_of(os.getpid()),
+            "token": self.token,
+        }
         with _locked(self.folder):
-            while not _create(self.path, mine):
-                holder = self._stale_holder(still)
+            while not _create(self.path, json.dumps(claim)):
+                holder = self._live_holder(still)
                 if holder is not None:
                     return holder
         return None
 
-    def _stale_holder(self, still: bool) -> str | None:
-        """None when the claim is gone (it was stale and has been moved away, or its holder left);
-        else who holds it. ``still``: its heart was seen to stand still for a whole lease."""
-        text = _read_text(self.path)
-        if not text:
-            age_limit, holder, dead = HEARTBEAT, "another process", still
-        else:
-            try:
-                claim = json.loads(text)
-                same_host = (
-                    claim["host"] == socket.gethostname() and claim["space"] == process_space()
-                )
-                dead = start_of(int(claim["pid"])) != claim["started"] if same_host else still
-                age_limit, holder = LEASE, f"process {claim['pid']} on {claim['host']}"
-            except (ValueError, KeyError, TypeError):
-                age_limit, holder, dead = LEASE, "a process that left an unreadable claim", still
+    def _live_holder(self, still: bool) -> str | None:
+        """Who holds the claim; None when it is gone, because it was stale or its holder left.
+
+        ``still``: its time was seen not to move for a whole lease.
+        """
+        holder, age_limit, is_dead = _describe_claim(_read_text(self.path), still)
         try:
             before = self.path.stat()
         except FileNotFoundError:
             return None
-        if not dead and file_system_time(self.folder) - before.st_mtime < age_limit:
+        if not is_dead and file_system_time(self.folder) - before.st_mtime < age_limit:
             return holder
         grave = self.path.with_name(f".claim.{uuid.uuid4().hex[:8]}")
         with contextlib.suppress(FileNotFoundError):
@@ -131,10 +130,28 @@ class Lease:
         return None
 
 
+def _describe_claim(text: str, still: bool) -> tuple[str, float, bool]:
+    """The holder in words, the age in seconds up to which the claim holds, and whether it is dead.
+
+    A process of this host is known to be dead; of another one, only that its claim stands still.
+    """
+    if not text:
+        return "another process", HEARTBEAT, still
+    try:
+        claim = json.loads(text)
+        is_here = claim["host"] == socket.gethostname() and claim["space"] == process_space()
+        is_dead = start_of(int(claim["pid"])) != claim["started"] if is_here else still
+        return f"process {claim['pid']} on {claim['host']}", LEASE, is_dead
+    except (ValueError, KeyError, TypeError):
+        return "a process that left an unreadable claim", LEASE, still
+
+
 def _create(path: Path, text: str) -> bool:
-    """Create ``path`` with its full content in one step (hard link of a finished file); False if it
-    exists. Over NFS the answer to a repeated request may deny its own success, so the link count of
-    the file decides."""
+    """Create ``path`` with its full content in one step; False if it exists.
+
+    It is a hard link of a finished file. Over NFS the answer to a repeated request may deny its own
+    success, so the link count of the file decides.
+    """
     temporary = path.with_name(f".claim.{uuid.uuid4().hex}")
     try:
         temporary.write_text(text)
@@ -149,8 +166,10 @@ def _create(path: Path, text: str) -> bool:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """A lock on the folder among the processes of this host; file systems that know none are used
-    without."""
+    """A lock on the folder among the processes of this host.
+
+    File systems that know none are used without.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
@@ -185,28 +204,19 @@ def _read_text(path: Path) -> str:
         return ""
 
 
-def reread(read: Callable[[], Any]) -> Any:
-    """What ``read`` returns, asked again where an NFS client finds that the file was replaced while
-    it was open (ESTALE)."""
-    for _ in range(REREADS):
-        try:
-            return read()
-        except OSError as error:
-            if error.errno != errno.ESTALE:
-                raise
-    return read()
-
-
 def process_space() -> str:
-    """Where process numbers mean the same: a boot of a machine and, within it, a container. Two
-    containers may share a host name."""
+    """Where process numbers mean the same: a boot of a machine and, within it, a container.
+
+    Two containers may share a host name.
+    """
     with contextlib.suppress(OSError):
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     return ""
 
 
 def start_of(pid: int) -> str:
-    """When the process began, as a mark that tells a reused pid apart; empty if it does not run."""
+    """When a process began, by which a reused pid is noticed; empty if it does not run."""
     import psutil
 
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Self, TypeVar, cast
 
 import torch
+from torch import Tensor
 
 from bfc.types import Draw, Target
 
@@ -43,6 +44,24 @@ class Wrapped(Generic[W]):
     ) -> Draw:
         """One realisation per seed, seen through the wrapper; every subclass defines it."""
         raise TypeError(f"{type(self).__name__}: must define draw")
+
+    @property
+    def has_squared_loss(self) -> bool:
+        """As :attr:`bfc.types.Target.has_squared_loss`: False where a subclass changes the loss."""
+        return type(self).loss is Wrapped.loss and self.target.has_squared_loss
+
+    @property
+    def has_squared_error(self) -> bool:
+        """As :attr:`bfc.types.Target.has_squared_error`."""
+        return type(self).error is Wrapped.error and self.target.has_squared_error
+
+    def loss(self, out: Tensor, y: Tensor) -> Tensor:
+        """The inner target's training loss."""
+        return self.target.loss(out, y)
+
+    def error(self, out: Tensor, y: Tensor) -> Tensor:
+        """The inner target's error."""
+        return self.target.error(out, y)
 
 
 @dataclass(frozen=True)

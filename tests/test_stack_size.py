@@ -26,7 +26,7 @@ def recipe(pair, build) -> Recipe:
 def test_a_step_writes_alike_with_and_without_values(pair, build):
     """For every learner on every target: what shapes alone say is what a step does."""
     own = recipe(pair, build)
-    written = size._step_bytes(own, True)
+    written = size.measure_step(own, True)
     assert size.step_bytes(own, True) == pytest.approx(written, rel=0.05) and written > 0
     wider = replace(own, optimizer=Adam(batch=64))
     assert size.step_bytes(wider, True) > written
@@ -35,8 +35,8 @@ def test_a_step_writes_alike_with_and_without_values(pair, build):
 def test_small_steps_stand_together_and_large_ones_by_few():
     sizes = {name: size.stack_size(case.stack(1).recipe, True) for name, case in CASES.items()}
     assert (
-        sizes["quadratic"] == size.MANY
-        and 16 <= sizes["tiny"] <= size.MANY
+        sizes["quadratic"] == size.CPU_MAX_STACK
+        and 16 <= sizes["tiny"] <= size.CPU_MAX_STACK
         and sizes["mean_field"] == sizes["wide"] == 1
     )
     own = CASES["tiny"].stack(1).recipe
@@ -44,7 +44,7 @@ def test_small_steps_stand_together_and_large_ones_by_few():
         size.stack_size(replace(own, optimizer=replace(own.optimizer, batch=batch)), True)
         for batch in (8, 64, 256, 1024, 4096)
     ]
-    assert known == sorted(known, reverse=True) and known[0] == size.MANY and known[-1] < 4
+    assert known == sorted(known, reverse=True) and known[0] == size.CPU_MAX_STACK and known[-1] < 4
 
 
 def test_a_gpu_is_filled_but_not_beyond_its_memory(monkeypatch):
@@ -52,7 +52,7 @@ def test_a_gpu_is_filled_but_not_beyond_its_memory(monkeypatch):
     one = size.step_bytes(own, True)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 7 * one)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 3 * one)
-    for free, want in ((1 << 40, size.MOST), (one * 16, 10), (0, 2)):
+    for free, want in ((1 << 40, size.GPU_MAX_STACK), (one * 16, 10), (0, 2)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 1 << 50))
         assert size.stack_size(own, True) == want
 
@@ -61,7 +61,7 @@ def test_replicas_evaluated_few_at_a_time(pair, build, monkeypatch):
     own = replace(recipe(pair, build), dtype=torch.float64)
     stack = Trainer(own, [Training(12, seed) for seed in (0, 1, 1, 2, 2)], None, None)
     index = list(range(5))
-    whole = stack._evaluate(index, stack.stages[-1], None)
+    whole = stack.evaluate(index, stack.stages[-1], None)
     monkeypatch.setattr(evaluate, "ROWS", 2 * own.test)
-    for one, other in zip(stack._evaluate(index, stack.stages[-1], None), whole, strict=True):
+    for one, other in zip(stack.evaluate(index, stack.stages[-1], None), whole, strict=True):
         assert one["risk"] == pytest.approx(other["risk"], rel=1e-9)
