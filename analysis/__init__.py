@@ -1,2 +1,4 @@
-"""From a results folder to tables, exponents, figures and one page; nothing here trains, and
-figures only read the tables."""
+"""From a results folder to tables, exponents, figures and one page.
+
+Nothing here trains; figures and claims read the tables only.
+"""

@@ -1,5 +1,7 @@
-"""Cells of a study by what their target or learner is: the rows that laws in the coefficients alpha
-are read from."""
+"""Selects the cells whose target has coefficients alpha.
+
+Claims and figures about laws in alpha read their rows from here.
+"""
 
 from __future__ import annotations
 
@@ -11,41 +13,52 @@ import pandas as pd
 
 from analysis.evidence import Evidence
 
+ALPHA = "config.target.alpha"
 
-def rows_of(evidence: Evidence, method: str | None = None, L: int | None = None) -> pd.DataFrame:
-    """Trainings (no probes) of a method at one depth, each cell at its largest n, with the list of
-    its ``alpha`` as a column."""
+
+def select_alpha_rows(
+    evidence: Evidence, method: str | None = None, L: int | None = None
+) -> pd.DataFrame:
+    """Trainings of a method at one depth, each cell at its largest n, without confirming runs.
+
+    Only cells whose target has coefficients; these are added as a column ``alpha`` of lists.
+    """
     rows = evidence.trainings
-    if "config.target.alpha" not in rows:
+    if ALPHA not in rows:
         return rows.iloc[:0].assign(alpha=None)
-    keep = (rows["kind"] != "confirmation") & rows["config.target.alpha"].notna()
-    keep &= (rows["method"] == method) if method is not None else True
-    keep &= (rows["L"] == L) if L is not None else True
+    keep = (rows["kind"] != "confirmation") & rows[ALPHA].notna()
+    if method is not None:
+        keep &= rows["method"] == method
+    if L is not None:
+        keep &= rows["L"] == L
     rows = rows[keep]
-    rows = rows[rows["n"] == rows.groupby("cell_id")["n"].transform("max")] if len(rows) else rows
-    return rows.assign(alpha=rows["config.target.alpha"].map(json.loads))
+    if len(rows):
+        rows = rows[rows["n"] == rows.groupby("cell_id")["n"].transform("max")]
+    return rows.assign(alpha=rows[ALPHA].map(json.loads))
 
 
-def alpha_ratio(rows: pd.DataFrame, ratio: Sequence[int]) -> pd.Series:
-    """alpha_upper / alpha_lower of every row for ``ratio`` = [upper, lower], levels; NaN where a
-    target has no such level."""
+def compute_alpha_ratio(rows: pd.DataFrame, ratio: Sequence[int]) -> pd.Series:
+    """alpha_upper / alpha_lower of every row, for ``ratio`` = [upper, lower] (levels).
+
+    NaN where a target has no such level.
+    """
     upper, lower = ratio
-    return (
-        rows["alpha"]
-        .map(lambda a: a[upper - 2] / a[lower - 2] if max(upper, lower) - 2 < len(a) else np.nan)
-        .astype(float)
-    )
+
+    def divide(alpha: Sequence[float]) -> float:
+        if max(upper, lower) - 2 >= len(alpha):
+            return np.nan
+        return alpha[upper - 2] / alpha[lower - 2]
+
+    return rows["alpha"].map(divide).astype(float)
 
 
-def same_list(values: pd.Series, wanted: Sequence[float]) -> pd.Series:
-    """Which entries of a column of lists written as JSON hold these numbers."""
+def matches_list(values: pd.Series, expected: Sequence[float]) -> pd.Series:
+    """Which entries of a column of lists written as JSON hold the expected numbers."""
 
-    def same(text: object) -> bool:
-        found = json.loads(text) if isinstance(text, str) else None
-        return (
-            isinstance(found, list)
-            and len(found) == len(wanted)
-            and bool(np.allclose(found, wanted))
-        )
+    def matches(text: object) -> bool:
+        stored = json.loads(text) if isinstance(text, str) else None
+        if not isinstance(stored, list) or len(stored) != len(expected):
+            return False
+        return bool(np.allclose(stored, expected))
 
-    return values.map(same).astype(bool)
+    return values.map(matches).astype(bool)

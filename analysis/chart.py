@@ -1,10 +1,11 @@
-"""A figure as data. A :class:`Chart` says what is shown – panels, series, axes – and nothing of
-how: :mod:`analysis.paper` draws it with matplotlib for a paper, ``chart.js`` draws it in the
-browser with zoom and hover, and :meth:`Chart.table` is the CSV beside it. So every figure is
-written once, and what a reader downloads is what was drawn. A :class:`Sheet` is a table shown as
-such.
+"""A figure as data.
 
-A figure kind is one file of :mod:`analysis.plots`."""
+A :class:`Chart` describes what is shown (panels, series, axes) and nothing of how it is drawn:
+:mod:`analysis.paper` draws it with matplotlib for a paper, ``chart.js`` draws it in the browser
+with zoom and hover, and :meth:`Chart.to_table` is the CSV that comes with it. So every figure is
+written once, and what a reader downloads is what was drawn. A :class:`TableFigure` is a table that
+is shown as such. A kind of figure is one file of :mod:`analysis.plots`.
+"""
 
 from __future__ import annotations
 
@@ -15,47 +16,52 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from analysis.style import Look
+from analysis.style import LineStyle
 
 GREY = "#6b7075"
-GUIDE = Look(GREY, "", ":")
-"""The look of what was not measured: bounds and slopes of a theory."""
+GUIDE = LineStyle(GREY, "", ":")
+"""The style of what was not measured: bounds and slopes from theory."""
+TABLE_COLUMNS = ("panel", "series", "form", "x", "y")
+"""The columns that the table of every chart has."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One thing in a panel, in the look of its line.
+    """One set of points or one curve in a panel.
 
     ``data`` has the columns ``x`` and ``y`` and may have: ``lo, hi`` (an interval of y, or the
     edges of a band), ``left, right`` (an extent in x), ``mark`` (``up``/``down``: an open marker
     with an arrow, n* lies beyond; ``open``: an open marker), ``part`` (a line is broken where it
-    changes), ``note`` (more text to show on hover). ``form``: ``points`` (markers with intervals),
-    ``line``, ``curve`` (line with markers), ``band`` (between lo and hi) or ``ring`` (open circles
-    on top). ``legend``: its text there, none if empty. ``faint``: drawn thin, as the seeds behind a
-    median."""
+    changes), ``note`` (further text shown on hover).
+    """
 
     name: str
-    look: Look
+    style: LineStyle
     data: pd.DataFrame
     form: Literal["points", "line", "curve", "band", "ring"] = "points"
+    """Markers with intervals, a line, a line with markers, an area between lo and hi, or open
+    circles on top."""
     legend: str = ""
+    """The text in the legend; none if empty."""
     faint: bool = False
+    """Drawn thin, as the seeds behind a median."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """``ticks``: place → text where the values are few or names; ``range``: what is shown first
-    (everything stays reachable)."""
+    """One axis of a panel."""
 
     label: str = ""
     log: bool = True
     ticks: Mapping[float, str] | None = None
+    """Position → text, where the values are few or are names."""
     range: tuple[float, float] | None = None
+    """What is shown first; zooming reaches everything."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Axes with series; ``levels``: horizontal dashed lines, value → text."""
+    """Axes with series; ``levels`` are horizontal dashed lines, value → text."""
 
     series: Sequence[Series]
     x: Axis
@@ -66,42 +72,42 @@ class Panel:
 
 @dataclass(frozen=True)
 class Chart:
-    """``name``: of its files, after the study's; ``columns``: panels side by side, each a stack of
-    panels that share x. ``heights``: inches of each panel of a stack on paper. ``legend``: under
-    every ``column``, or one for the ``figure``; ``legend_title`` is said above it. ``most_columns``
-    on paper. ``same_y``: panels of a row show the same range. ``notes``: lines under the legend."""
+    """A figure: panels side by side, each the top of a stack of panels that share x."""
 
     name: str
+    """The name of its files, after the study's."""
     caption: str
     columns: Sequence[Sequence[Panel]]
     heights: Sequence[float] = (2.6,)
+    """Inches of each panel of a stack on paper."""
     legend: Literal["column", "figure"] = "figure"
+    """One legend under every column, or one for the figure."""
     legend_title: str = ""
-    most_columns: int = 2
+    max_columns: int = 2
+    """Panels side by side on paper."""
     same_y: bool = False
+    """The panels of a row show the same range."""
     notes: Sequence[str] = ()
+    """Lines under the legend."""
 
-    def table(self) -> pd.DataFrame:
-        """Every drawn value: ``panel, series, form, x, y`` and the optional columns that any series
-        has."""
+    def to_table(self) -> pd.DataFrame:
+        """Every drawn value: :data:`TABLE_COLUMNS` and the optional columns of its series."""
         parts = []
         for stack in self.columns:
             for panel in stack:
                 label = ", ".join(filter(None, (stack[0].title, panel.y.label)))
-                parts += [
-                    s.data.assign(panel=label, series=s.name, form=s.form)
-                    for s in panel.series
-                    if len(s.data)
-                ]
-        table = (
-            pd.concat(parts, ignore_index=True)
-            if parts
-            else pd.DataFrame(columns=["panel", "series", "form", "x", "y"])
-        )
-        order = ["panel", "series", "form", "x", "y"]
-        return table[[*order, *(name for name in table if name not in order)]]
+                for series in panel.series:
+                    if len(series.data):
+                        parts.append(
+                            series.data.assign(panel=label, series=series.name, form=series.form)
+                        )
+        if not parts:
+            return pd.DataFrame(columns=list(TABLE_COLUMNS))
+        table = pd.concat(parts, ignore_index=True)
+        optional = [name for name in table if name not in TABLE_COLUMNS]
+        return table[[*TABLE_COLUMNS, *optional]]
 
-    def plain(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The chart as JSON values for the page; infinite and unknown numbers are null."""
         return {
             "name": self.name,
@@ -110,14 +116,13 @@ class Chart:
             "notes": list(self.notes),
             "sameY": self.same_y,
             "heights": list(self.heights),
-            "columns": [[_panel(p) for p in stack] for stack in self.columns],
+            "columns": [_panels_to_json(stack) for stack in self.columns],
         }
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A table among the figures: ``data`` as it is to be read, with ``title`` above and ``caption``
-    below it."""
+class TableFigure:
+    """A table among the figures, with ``title`` above and ``caption`` below."""
 
     name: str
     title: str
@@ -125,37 +130,39 @@ class Sheet:
     data: pd.DataFrame
 
 
-Exhibit = Chart | Sheet
+FigureDescription = Chart | TableFigure
 
 
-def _panel(panel: Panel) -> dict[str, Any]:
-    series = [
+def _panels_to_json(stack: Sequence[Panel]) -> list[dict[str, Any]]:
+    return [
         {
-            "name": s.name,
-            "colour": s.look.colour,
-            "marker": s.look.marker,
-            "dash": s.look.dash,
-            "form": s.form,
-            "legend": s.legend,
-            "faint": s.faint,
-            "data": {name: [_value(v) for v in s.data[name]] for name in s.data},
+            "title": panel.title,
+            "series": [_series_to_json(series) for series in panel.series if len(series.data)],
+            "x": _axis_to_json(panel.x),
+            "y": _axis_to_json(panel.y),
+            "levels": [[value, text] for value, text in panel.levels.items()],
         }
-        for s in panel.series
-        if len(s.data)
+        for panel in stack
     ]
+
+
+def _series_to_json(series: Series) -> dict[str, Any]:
     return {
-        "title": panel.title,
-        "series": series,
-        "x": _axis(panel.x),
-        "y": _axis(panel.y),
-        "levels": [[value, text] for value, text in panel.levels.items()],
+        "name": series.name,
+        "colour": series.style.colour,
+        "marker": series.style.marker,
+        "dash": series.style.dash,
+        "form": series.form,
+        "legend": series.legend,
+        "faint": series.faint,
+        "data": {name: list(map(_value_to_json, series.data[name])) for name in series.data},
     }
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
-    ticks = (
-        None if axis.ticks is None else [[float(place), text] for place, text in axis.ticks.items()]
-    )
+def _axis_to_json(axis: Axis) -> dict[str, Any]:
+    ticks = None
+    if axis.ticks is not None:
+        ticks = [[float(position), text] for position, text in axis.ticks.items()]
     return {
         "label": axis.label,
         "log": axis.log,
@@ -164,7 +171,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
     }
 
 
-def _value(value: Any) -> Any:
+def _value_to_json(value: Any) -> str | float | None:
     if isinstance(value, str) or value is None:
         return value
     number = float(value)

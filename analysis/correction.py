@@ -1,82 +1,111 @@
-"""Backward feature correction in the stored probes: which columns say what about the lower levels
-after each phase, and their medians. The probes are stored with each training in columns
-``<phase>/<probe>/<level>`` and ``<phase>/risk``."""
+"""Backward feature correction in the stored probes.
+
+Which columns say what about the lower levels after each phase, and their medians. The probes are
+stored with each training in columns ``<phase>/<probe>/<level>`` and ``<phase>/risk``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import pandas as pd
 
 PROBES = {"gram": "Gram error", "subspace": "subspace error", "feature": "feature error (1 − R²)"}
+COLUMNS = ("method", "d", "L", "n", "seeds", "quantity", "phase", "median")
 
 
-def at_largest_n(trainings: pd.DataFrame) -> pd.DataFrame:
+class ProbeColumn(NamedTuple):
+    """A stored column ``<phase>/<probe>/<level>``."""
+
+    name: str
+    phase: str
+    probe: str
+    level: int
+
+
+def select_largest_n(trainings: pd.DataFrame) -> pd.DataFrame:
     """The trainings (kind ``training``) of each cell at its largest n."""
     rows = trainings[trainings["kind"] == "training"]
     return rows[rows["n"] == rows.groupby("cell_id")["n"].transform("max")]
 
 
-def probe_columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """What the correction figure shows: panel title → phase → column, for Gram and subspace errors
-    of the lowest level, feature errors of the levels above, and the risk. Columns are named
-    ``<phase>/<probe>/<level>`` and ``<phase>/risk``."""
-    parts = [
-        (name, *name.split("/"))
-        for name in rows
-        if name.count("/") == 2 and rows[name].notna().any()
-    ]
-    parts = [
-        (name, phase, probe, int(level)) for name, phase, probe, level in parts if level.isdigit()
-    ]
-    if not parts:
+def find_probe_columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """What the correction figure shows: panel title → phase → column.
+
+    Gram and subspace errors of the lowest level, feature errors of the levels above, and the risk.
+    """
+    columns = _parse_probe_columns(rows)
+    if not columns:
         return {}
-    lowest = min(level for *_, level in parts)
-    wanted = sorted(
-        {
-            (list(PROBES).index(probe), level, probe)
-            for _, _, probe, level in parts
-            if probe in PROBES and (level > lowest) == (probe == "feature")
-        }
-    )
-    shown = {
-        f"{PROBES[probe]}, level {level}": {
-            phase: name for name, phase, p, l in parts if (p, l) == (probe, level)
-        }
-        for _, level, probe in wanted
+    lowest = min(column.level for column in columns)
+    panels: dict[tuple[int, int], dict[str, str]] = {}
+    for column in columns:
+        is_upper = column.level > lowest
+        if column.probe in PROBES and is_upper == (column.probe == "feature"):
+            key = list(PROBES).index(column.probe), column.level
+            panels.setdefault(key, {})[column.phase] = column.name
+    names = list(PROBES.values())
+    titled = {
+        f"{names[probe]}, level {level}": panels[probe, level] for probe, level in sorted(panels)
     }
-    risks = {
-        name.partition("/")[0]: name
-        for name in rows
-        if name.count("/") == 1 and name.endswith("/risk") and rows[name].notna().any()
-    }
-    return {**shown, **({"relative test risk": risks} if risks else {})}
+    risks = _find_risk_columns(rows)
+    return {**titled, "relative test risk": risks} if risks else titled
 
 
-def phases_in_order(rows: pd.DataFrame, columns: Iterable[str]) -> list[str]:
-    """The phases of columns ``<phase>/...`` in the order of training, which is that in which the
-    columns are stored."""
-    wanted = {name.partition("/")[0] for name in columns}
-    return [
-        phase
-        for phase in dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name)
-        if phase in wanted
-    ]
+def _parse_probe_columns(rows: pd.DataFrame) -> list[ProbeColumn]:
+    """The columns ``<phase>/<probe>/<level>`` that hold a value."""
+    columns = []
+    for name in rows:
+        if name.count("/") != 2 or not rows[name].notna().any():
+            continue
+        phase, probe, level = name.split("/")
+        if level.isdigit():
+            columns.append(ProbeColumn(name, phase, probe, int(level)))
+    return columns
 
 
-def correction_table(trainings: pd.DataFrame) -> pd.DataFrame:
-    """Medians over seeds at each cell's largest n: one row per line, d, L, quantity and phase,
-    columns ``method, d, L, n, seeds, quantity, phase, median``; ``trainings`` has the column
-    ``line``."""
+def _find_risk_columns(rows: pd.DataFrame) -> dict[str, str]:
+    """Phase → column ``<phase>/risk``, where it holds a value."""
+    columns = {}
+    for name in rows:
+        if name.count("/") == 1 and name.endswith("/risk") and rows[name].notna().any():
+            columns[read_phase(name)] = name
+    return columns
+
+
+def read_phase(column: str) -> str:
+    """The phase of a column ``<phase>/...``."""
+    return column.partition("/")[0]
+
+
+def order_phases(rows: pd.DataFrame, columns: Iterable[str]) -> list[str]:
+    """The phases of columns ``<phase>/...`` in the order of training.
+
+    That is the order in which the columns are stored.
+    """
+    phases = {read_phase(name) for name in columns}
+    stored = dict.fromkeys(read_phase(name) for name in rows if "/" in name)
+    return [phase for phase in stored if phase in phases]
+
+
+def tabulate_corrections(trainings: pd.DataFrame) -> pd.DataFrame:
+    """Medians over seeds at each cell's largest n, one row per line, d, L, quantity and phase.
+
+    Columns :data:`COLUMNS`; ``trainings`` has the column ``line``.
+    """
     rows = []
-    for (line, d, L), own in at_largest_n(trainings).groupby(["line", "d", "L"]):
-        head = {"method": line, "d": d, "L": L, "n": own["n"].max(), "seeds": own["seed"].nunique()}
-        for quantity, names in probe_columns(own).items():
-            rows += [
-                {**head, "quantity": quantity, "phase": phase, "median": own[name].median()}
-                for phase, name in names.items()
-                if own[name].notna().any()
-            ]
-    return pd.DataFrame(
-        rows, columns=["method", "d", "L", "n", "seeds", "quantity", "phase", "median"]
-    )
+    for (line, d, L), group in select_largest_n(trainings).groupby(["line", "d", "L"]):
+        head = {
+            "method": line,
+            "d": d,
+            "L": L,
+            "n": group["n"].max(),
+            "seeds": group["seed"].nunique(),
+        }
+        for quantity, columns in find_probe_columns(group).items():
+            for phase, name in columns.items():
+                if group[name].notna().any():
+                    median = group[name].median()
+                    rows.append({**head, "quantity": quantity, "phase": phase, "median": median})
+    return pd.DataFrame(rows, columns=list(COLUMNS))

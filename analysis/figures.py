@@ -1,6 +1,9 @@
-"""Which figures a study gets: every figure of :mod:`analysis.plots` that needs no options, and
-those its file asks for. A figure is drawn where its tables can fill it, and named by what it shows,
-so that the same store always gives the same files."""
+"""Makes the figures of a study.
+
+A study gets every figure of :mod:`analysis.plots` that needs no options, and those that its file
+asks for. A figure is drawn where its tables can fill it, and named by what it shows, so that the
+same store always gives the same files.
+"""
 
 from __future__ import annotations
 
@@ -10,68 +13,77 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis import registry as discover
-from analysis.chart import Chart, Exhibit
+from analysis.chart import Chart, FigureDescription
 from analysis.evidence import Evidence
 from analysis.progress_message import track
+from analysis.registry import call_part, list_options, list_parts, load_constant, load_part
 from bfc.errors import UserError
+
+DEFAULT_ORDER = 50
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """One exhibit on disk: ``name`` without ending, what it shows, and its files (the CSV of its
-    data is the last)."""
+class SavedFigure:
+    """One figure on disk."""
 
     name: str
-    exhibit: Exhibit
+    """Of its files, without ending."""
+    description: FigureDescription
     files: list[Path] = field(default_factory=list)
+    """The CSV of its data is the last."""
 
 
-def exhibits(evidence: Evidence, asked: Sequence[Mapping[str, Any]] = ()) -> Iterator[Exhibit]:
-    """Every figure of one study that its tables can fill; ``asked``: ``study.figures`` of its file,
-    mappings of ``figure`` and its options. Raises :class:`UserError` for an unknown figure or
-    option."""
+def make_figures(
+    evidence: Evidence, requests: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[FigureDescription]:
+    """Every figure of one study that its tables can fill.
+
+    ``requests``: ``study.figures`` of its file, mappings of ``figure`` and its options. Raises
+    :class:`UserError` for an unknown figure or option.
+    """
     where = f"{evidence.name}: study.figures:"
-    if any(
-        not isinstance(request, Mapping) or not isinstance(request.get("figure"), str)
-        for request in asked
-    ):
-        raise UserError(f"{where} must be a list of mappings, each with a key figure")
-    named = {request["figure"] for request in asked}
-    plain = [name for name in discover.names("plots") if name not in named]
-    free = [
-        name
-        for name in plain
-        if not any(discover.options(discover.part("plots", name, where)).values())
+    for request in requests:
+        if not isinstance(request, Mapping) or not isinstance(request.get("figure"), str):
+            raise UserError(f"{where} must be a list of mappings, each with a key figure")
+    requested = {request["figure"] for request in requests}
+    defaults: list[Mapping[str, Any]] = [
+        {"figure": name}
+        for name in list_parts("plots")
+        if name not in requested and not _needs_options(name, where)
     ]
-    for request in sorted([*({"figure": name} for name in free), *asked], key=_order):
+    for request in sorted([*defaults, *requests], key=_page_order):
         options = {key: value for key, value in request.items() if key != "figure"}
-        yield from discover.call(
-            discover.part("plots", request["figure"], where), evidence, options, where
-        )
+        function = load_part("plots", request["figure"], where)
+        yield from call_part(function, evidence, options, where)
 
 
-def _order(request: Mapping[str, Any]) -> tuple[int, str]:
-    known = request["figure"] in discover.names("plots")
-    return (
-        discover.constant("plots", request["figure"], "ORDER", 50) if known else 0,
-        request["figure"],
-    )
+def _needs_options(name: str, where: str) -> bool:
+    return any(list_options(load_part("plots", name, where)).values())
 
 
-def draw_study(evidence: Evidence, asked: Sequence[Mapping[str, Any]], folder: Path) -> list[Drawn]:
-    """Write every figure of one study into ``folder``: PNG, SVG, PDF and CSV; a table as CSV alone."""
+def _page_order(request: Mapping[str, Any]) -> tuple[int, str]:
+    name = request["figure"]
+    order = 0
+    if name in list_parts("plots"):
+        order = load_constant("plots", name, "ORDER", DEFAULT_ORDER)
+    return order, name
+
+
+def save_figures(
+    evidence: Evidence, requests: Sequence[Mapping[str, Any]], folder: Path
+) -> list[SavedFigure]:
+    """Write every figure of one study into ``folder``: PNG, SVG, PDF and CSV; a table as CSV."""
     from analysis.paper import save
 
-    drawn: list[Drawn] = []
-    for exhibit in track(list(exhibits(evidence, asked)), f"drawing {evidence.name}"):
-        name = re.sub(r"[^A-Za-z0-9]+", "-", f"{evidence.name}-{exhibit.name}").strip("-")
+    saved: list[SavedFigure] = []
+    for figure in track(list(make_figures(evidence, requests)), f"drawing {evidence.name}"):
+        name = re.sub(r"[^A-Za-z0-9]+", "-", f"{evidence.name}-{figure.name}").strip("-")
         while (folder / f"{name}.csv").exists():
             name += "-2"
-        if isinstance(exhibit, Chart):
-            files = save(exhibit, folder / name)
+        if isinstance(figure, Chart):
+            files = save(figure, folder / name)
         else:
             files = [folder / f"{name}.csv"]
-            exhibit.data.to_csv(files[0], index=False)
-        drawn.append(Drawn(name, exhibit, files))
-    return drawn
+            figure.data.to_csv(files[0], index=False)
+        saved.append(SavedFigure(name, figure, files))
+    return saved

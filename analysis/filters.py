@@ -1,6 +1,8 @@
-"""Which trainings a claim speaks of where a method alone does not say it: those whose configuration
-has given values, at one d or at each. Shared by the predicates of the depth-separation studies,
-whose methods differ in width and not in name."""
+"""Selects the trainings that a claim is about, where the method's name does not single them out.
+
+The methods of some studies differ in their configuration (a width, a representation) and not in
+their name; predicates select them by ``where``, a mapping of configuration keys to values.
+"""
 
 from __future__ import annotations
 
@@ -13,66 +15,80 @@ import numpy as np
 import pandas as pd
 
 from analysis.evidence import Evidence
-from analysis.risks import median_interval
+from analysis.risks import compute_median_interval
+
+MAX_D = 1 << 20
+"""An upper end that no dimension reaches."""
 
 
-def chosen(
+def select_trainings(
     evidence: Evidence, method: str, where: Mapping[str, Any] | None = None, n: int | None = None
 ) -> pd.DataFrame:
-    """The trainings of a method (no probing runs) whose configuration keys have the values of
-    ``where`` (``{learner.widths: [512]}``), at ``n`` or at the largest n of each cell."""
+    """The trainings of a method, without confirming runs, at ``n`` or each cell's largest n.
+
+    Their configuration keys have the values of ``where`` (``{learner.widths: [512]}``).
+    """
     rows = evidence.trainings
     if rows.empty:
         return rows
-    rows = having(rows[(rows["method"] == method) & (rows["kind"] != "confirmation")], where)
+    rows = rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
+    rows = filter_by_config(rows, where)
     if rows.empty:
         return rows
-    at = rows.groupby("cell_id")["n"].transform("max") if n is None else n
-    return rows[rows["n"] == at]
+    size = rows.groupby("cell_id")["n"].transform("max") if n is None else n
+    return rows[rows["n"] == size]
 
 
-def having(rows: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
-    """The trainings whose configuration keys have the values of ``where``; all of them where it is
-    None."""
+def filter_by_config(rows: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The trainings whose configuration has the values of ``where``; all where it is None."""
     for key, value in (where or {}).items():
         name = f"config.{key}"
-        rows = (
-            rows[rows[name].map(lambda own, value=value: _same(own, value))]
-            if name in rows
-            else rows.iloc[:0]
-        )
+        if name not in rows:
+            return rows.iloc[:0]
+        matches = np.array([_is_equal(stored, value) for stored in rows[name]], dtype=bool)
+        rows = rows[matches]
     return rows
 
 
-def restricted(
+def restrict_rows(
     table: pd.DataFrame, evidence: Evidence, method: str, where: Mapping[str, Any] | None
 ) -> pd.DataFrame:
-    """The rows of a table with a column ``cell_id`` or ``line`` (n*, exponents) that belong to the
-    :func:`chosen` trainings; all of them where ``where`` is None."""
+    """The rows of a table of n* or exponents that belong to the selected trainings.
+
+    The table has a column ``cell_id`` or ``line``; all rows where ``where`` is None.
+    """
     if where is None or table.empty:
         return table
-    key, own = "cell_id" if "cell_id" in table else "line", chosen(evidence, method, where)
-    return table[table[key].isin(own[key])] if len(own) else table.iloc[:0]
+    trainings = select_trainings(evidence, method, where)
+    if trainings.empty:
+        return table.iloc[:0]
+    key = "cell_id" if "cell_id" in table else "line"
+    return table[table[key].isin(trainings[key])]
 
 
-def _same(own: Any, value: Any) -> bool:
+def _is_equal(stored: Any, value: Any) -> bool:
     """Whether a stored configuration value, whose lists are JSON texts, is ``value``."""
     if isinstance(value, list):
-        return own == json.dumps(value)
+        return bool(stored == json.dumps(value))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
-            return math.isclose(float(own), float(value))
+            return math.isclose(float(stored), float(value))
         except (TypeError, ValueError):
             return False
-    return own == value
+    return bool(stored == value)
 
 
-def medians(rows: pd.DataFrame, column: str, from_d: int = 1, to_d: int = 1 << 20) -> pd.DataFrame:
-    """Median of a column over seeds with its 95 % interval at every d of a range: columns ``d,
-    median, lo, hi``; NaN counts as infinite."""
-    found = []
+def compute_medians(
+    rows: pd.DataFrame, column: str, from_d: int = 1, to_d: int = MAX_D
+) -> pd.DataFrame:
+    """Median of a column over seeds with its 95 % interval, at every d of a range.
+
+    Columns ``d, median, lo, hi``; NaN counts as infinite.
+    """
+    medians = []
     if column in rows:
         rows = rows[(rows["d"] >= from_d) & (rows["d"] <= to_d)]
-        for d, own in rows.groupby("d"):
-            found.append((d, *median_interval(own[column].astype(float).fillna(np.inf).to_numpy())))
-    return pd.DataFrame(found, columns=["d", "median", "lo", "hi"])
+        for d, group in rows.groupby("d"):
+            values = group[column].astype(float).fillna(np.inf).to_numpy()
+            medians.append((d, *compute_median_interval(values)))
+    return pd.DataFrame(medians, columns=["d", "median", "lo", "hi"])

@@ -1,6 +1,8 @@
-"""From a results folder to every table at once: what the page, a notebook and a claim's predicate
-all read. Estimates n* of every cell and the exponent of every line; nothing is written and nothing
-drawn."""
+"""Reads a results folder and estimates everything that follows from it.
+
+The page, a notebook and a claim's predicate all read these tables. Nothing is written and nothing
+is drawn.
+"""
 
 from __future__ import annotations
 
@@ -10,62 +12,94 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.collect import UNNAMED, Collected, collect
 from analysis.evidence import Evidence
-from analysis.nstar_tables import depth_table, exponents, line_fits, local_table, nstar_table
-from analysis.style import looks
+from analysis.nstar_tables import (
+    estimate_nstar,
+    fit_lines,
+    select_depth_rows,
+    tabulate_exponents,
+    tabulate_local_exponents,
+)
+from analysis.style import LineStyle, assign_line_styles
 from bfc.errors import UserError, nearest
+from bfc.store.reading import UNNAMED, Collected, collect
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """``found``: what is stored; ``nstar``, ``exponents``, ``local``, ``depth``: the tables of
-    :mod:`analysis.nstar_tables` over all studies; ``keys``: the configuration keys that vary;
-    ``studies``: name → its :class:`analysis.evidence.Evidence`, unnamed cells last."""
+class Results:
+    """A results folder with its estimates; the tables are those of all studies."""
 
-    found: Collected
+    stored: Collected
     nstar: pd.DataFrame
+    """Columns :data:`analysis.nstar_tables.NSTAR` and ``keys``."""
     exponents: pd.DataFrame
+    """Columns :data:`analysis.nstar_tables.EXPONENTS` and ``keys``."""
     local: pd.DataFrame
+    """Columns :data:`analysis.nstar_tables.LOCAL`."""
     depth: pd.DataFrame
+    """Columns :data:`analysis.nstar_tables.DEPTH`."""
     keys: list[str]
+    """The configuration keys that vary."""
     studies: Mapping[str, Evidence]
+    """Name → the tables of that study; cells without a study are last."""
 
 
-def gather(results: str | Path, study: str | None = None) -> Gathered:
-    """Read and estimate everything below ``results``, or of one ``study``. Raises
-    :class:`UserError` where there is nothing."""
-    found = collect(results)
-    if found.cells.empty:
-        skipped = (
-            f" ({len(found.problems)} folders skipped, the first: {found.problems[0]})"
-            if found.problems
-            else ""
-        )
-        raise UserError(f"{results}: holds no measured cell{skipped}")
-    names = set(found.cells["study"])
-    if study is not None:
-        if study not in names:
-            raise UserError(f"study {study}: is not in {results}; {nearest(study, names)}")
-        found = found.study(study)
-    nstar, keys = nstar_table(found)
-    fits = line_fits(found, nstar)
+def load_results(results: str | Path, study: str | None = None) -> Results:
+    """Read everything below ``results``, or one ``study``, and estimate n* and exponents.
+
+    Raises :class:`UserError` where there is nothing.
+    """
+    stored = _read_store(results, study)
+    nstar, keys = estimate_nstar(stored)
+    fits = fit_lines(stored, nstar)
     tables = {
         "nstar": nstar,
-        "exponents": exponents(nstar, keys, fits),
-        "local": local_table(nstar, fits),
-        "depth": depth_table(nstar),
+        "exponents": tabulate_exponents(nstar, keys, fits),
+        "local": tabulate_local_exponents(nstar, fits),
+        "depth": select_depth_rows(nstar),
     }
-    look, studies = looks(nstar), {}
-    for name in sorted(set(found.cells["study"]), key=lambda name: (name == UNNAMED, name)):
-        part, own = (
-            found.study(name),
-            {key: table[table["study"] == name] for key, table in tables.items()},
-        )
-        lines = dict(zip(own["nstar"]["cell_id"], own["nstar"]["line"], strict=True))
-        trainings, traces = (
-            table.assign(line=table["cell_id"].map(lines)) if "cell_id" in table else table
-            for table in (part.trainings, part.traces)
-        )
-        studies[name] = Evidence(**own, trainings=trainings, traces=traces, looks=look, name=name)
-    return Gathered(found, **tables, keys=keys, studies=studies)
+    styles = assign_line_styles(nstar)
+    names = sorted(set(stored.cells["study"]), key=lambda name: (name == UNNAMED, name))
+    studies = {name: _select_study(name, stored, tables, styles) for name in names}
+    return Results(stored, **tables, keys=keys, studies=studies)
+
+
+def _read_store(results: str | Path, study: str | None) -> Collected:
+    stored = collect(results)
+    if stored.cells.empty:
+        skipped = ""
+        if stored.problems:
+            count, first = len(stored.problems), stored.problems[0]
+            skipped = f" ({count} folders skipped, the first: {first})"
+        raise UserError(f"{results}: holds no measured cell{skipped}")
+    if study is None:
+        return stored
+    names = set(stored.cells["study"])
+    if study not in names:
+        raise UserError(f"study {study}: is not in {results}; {nearest(study, names)}")
+    return stored.study(study)
+
+
+def _select_study(
+    name: str,
+    stored: Collected,
+    tables: Mapping[str, pd.DataFrame],
+    styles: Mapping[str, LineStyle],
+) -> Evidence:
+    """The tables of one study, its trainings and traces with the column ``line``."""
+    part = stored.study(name)
+    selected = {key: table[table["study"] == name] for key, table in tables.items()}
+    lines = dict(zip(selected["nstar"]["cell_id"], selected["nstar"]["line"], strict=True))
+    return Evidence(
+        **selected,
+        trainings=_add_lines(part.trainings, lines),
+        traces=_add_lines(part.traces, lines),
+        styles=styles,
+        name=name,
+    )
+
+
+def _add_lines(table: pd.DataFrame, lines: Mapping[str, str]) -> pd.DataFrame:
+    if "cell_id" not in table:
+        return table
+    return table.assign(line=table["cell_id"].map(lines))

@@ -1,20 +1,25 @@
-"""n* of every cell and the exponent of every line, as tables; what is estimated and how is the
-business of ``bfc.measure``. A cell's n* comes from its own trainings alone; a line's exponent comes
-from all trainings of the line at once, so that censored cells count for what they say."""
+"""n* of every cell and the exponent of every line, as tables.
+
+How they are estimated is the business of :mod:`bfc.stats`. A cell's n* comes from its own trainings
+alone; a line's exponent comes from all trainings of the line together, so that censored cells count
+with what they show.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.collect import Collected
-from analysis.lines import line_labels, varying_keys
+from analysis.line_crossing import classify_crossing
+from analysis.lines import find_varying_keys, label_lines
 from analysis.progress_message import track
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
-from bfc.stats.likelihood import estimate, failures
-from bfc.stats.training_table import judge_table
+from bfc.stats.nstar import count_failures, estimate
+from bfc.stats.training_table import build_training_table
+from bfc.store.reading import Collected
 
 Line = tuple[str, str, int, float, str]
 """A line at one eps: study, target, L, eps, line."""
@@ -66,49 +71,29 @@ EXPONENTS = (
     "line",
 )
 LOCAL = (*LINE, "d_lo", "d_hi", "exponent", "lo", "hi")
+LINE_KEY = ("study", "target", "L", "eps", "line")
+"""The columns that a :data:`Line` holds."""
 READ = ("d", "n", "seed", "risk", "outcome", "kind", "diverged", "train_risk", "fresh")
 """Stored columns that the estimators read."""
 
 
-def nstar_table(found: Collected) -> tuple[pd.DataFrame, list[str]]:
-    """n* of every cell at every eps its study asked for: columns ``NSTAR`` and one per varying key;
-    and those keys.
+def estimate_nstar(stored: Collected) -> tuple[pd.DataFrame, list[str]]:
+    """n* of every cell at every eps its study asked for, and the configuration keys that vary.
 
-    ``failures``: how the trainings at the largest n fail; ``excluded``: optimisation-limited
-    trainings, which do not count."""
-    rows, keys = [], []
-    trainings = dict(list(found.trainings.groupby("cell_id"))) if len(found.trainings) else {}
-    for _, cells in found.cells.groupby("study", sort=False) if len(found.cells) else []:
-        varying = varying_keys(cells)
+    Columns :data:`NSTAR` and one per varying key. ``failures``: how the trainings at the largest n
+    fail; ``excluded``: optimisation-limited trainings, which do not count.
+    """
+    rows: list[dict[str, Any]] = []
+    keys: list[str] = []
+    trainings: dict[str, pd.DataFrame] = {}
+    if len(stored.trainings):
+        trainings = dict(list(stored.trainings.groupby("cell_id")))
+    for _, cells in stored.cells.groupby("study", sort=False) if len(stored.cells) else []:
+        varying = find_varying_keys(cells)
         keys += [key for key in varying if key not in keys]
-        for (_, cell), line in track(
-            list(zip(cells.iterrows(), line_labels(cells), strict=True)), "estimating n*"
-        ):
-            own = trainings[cell["cell_id"]]
-            measured = own[(own["kind"] != "confirmation") & (own["n"] > 0)]
-            held_out = sorted(set(measured["validation"]))
-            common = {
-                **{
-                    key: cell[key]
-                    for key in ("study", "cell_id", "method", "target", "d", "L", "degree")
-                },
-                "seeds": measured["seed"].nunique(),
-                "largest_n": measured["n"].max() if len(measured) else 0,
-                "line": line,
-                "validation": held_out[0] if len(held_out) == 1 else " and ".join(held_out),
-                **{key: cell[key] for key in varying},
-            }
-            for crossing in estimate(own, cell["eps"]).to_dict("records"):
-                eps = crossing["eps"]
-                failed = ", ".join(f"{count} {name}" for name, count in failures(own, eps).items())
-                rows.append(
-                    {
-                        **common,
-                        **crossing,
-                        "failures": failed,
-                        "excluded": int(judge_table(own, eps).excluded.sum()),
-                    }
-                )
+        labelled = list(zip(cells.to_dict("records"), label_lines(cells), strict=True))
+        for cell, line in track(labelled, "estimating n*"):
+            rows += _estimate_cell(cell, line, trainings[cell["cell_id"]], varying)
     table = pd.DataFrame(rows, columns=[*NSTAR, *keys])
     return table.sort_values(
         ["study", "target", "eps", "line", "L", "d"],
@@ -117,131 +102,154 @@ def nstar_table(found: Collected) -> tuple[pd.DataFrame, list[str]]:
     ), keys
 
 
-def line_fits(found: Collected, nstar: pd.DataFrame) -> dict[Line, ExponentFit]:
-    """The likelihood of every line at every eps, of studies that varied d; lines of the same cells
-    in two studies are fitted once."""
+def _estimate_cell(
+    cell: Mapping[str, Any], line: str, trainings: pd.DataFrame, varying: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The rows of one cell, one per eps."""
+    measured = trainings[(trainings["kind"] != "confirmation") & (trainings["n"] > 0)]
+    head = {key: cell[key] for key in ("study", "cell_id", "method", "target", "d", "L", "degree")}
+    settings = {key: cell[key] for key in varying}
+    rows = []
+    for estimate_row in estimate(trainings, cell["eps"]).to_dict("records"):
+        eps = estimate_row["eps"]
+        counts = count_failures(trainings, eps)
+        rows.append(
+            {
+                **head,
+                "seeds": measured["seed"].nunique(),
+                "largest_n": measured["n"].max() if len(measured) else 0,
+                "line": line,
+                "validation": " and ".join(sorted(set(measured["validation"]))),
+                **settings,
+                **estimate_row,
+                "failures": ", ".join(f"{count} {outcome}" for outcome, count in counts.items()),
+                "excluded": int(build_training_table(trainings, eps).excluded.sum()),
+            }
+        )
+    return rows
+
+
+def fit_lines(stored: Collected, nstar: pd.DataFrame) -> dict[Line, ExponentFit]:
+    """The likelihood of every line at every eps, of studies that varied d.
+
+    Lines of the same cells in two studies are fitted once.
+    """
     fits: dict[Line, ExponentFit] = {}
-    done: dict[tuple[tuple[str, ...], float], ExponentFit] = {}
-    trainings = found.trainings[[name for name in READ if name in found.trainings]]
-    places = found.trainings.groupby("cell_id").indices if len(trainings) else {}
-    for line, group in track(list(_lines(nstar)), "fitting exponents"):
-        same = tuple(sorted(group["cell_id"])), line[3]
-        if same not in done:
-            done[same] = fit_exponent(
-                trainings.iloc[np.concatenate([places[cell] for cell in same[0]])], line[3]
-            )
-        fits[line] = done[same]
+    fits_of_cells: dict[tuple[tuple[str, ...], float], ExponentFit] = {}
+    trainings = stored.trainings[[name for name in READ if name in stored.trainings]]
+    places = stored.trainings.groupby("cell_id").indices if len(trainings) else {}
+    for line, group in track(list(_split_lines(nstar)), "fitting exponents"):
+        cells, eps = tuple(sorted(group["cell_id"])), line[3]
+        if (cells, eps) not in fits_of_cells:
+            rows = trainings.iloc[np.concatenate([places[cell] for cell in cells])]
+            fits_of_cells[cells, eps] = fit_exponent(rows, eps)
+        fits[line] = fits_of_cells[cells, eps]
     return fits
 
 
-def exponents(nstar: pd.DataFrame, keys: list[str], fits: dict[Line, ExponentFit]) -> pd.DataFrame:
-    """The exponent of n* against d for every line, L and eps: columns ``EXPONENTS`` and ``keys``.
+def tabulate_exponents(
+    nstar: pd.DataFrame, keys: list[str], fits: dict[Line, ExponentFit]
+) -> pd.DataFrame:
+    """The exponent of n* against d for every line, L and eps.
 
-    A key that changes along a line (it follows d) reads ``varies``. ``n_d`` counts the cells that
-    bracket n*, ``censored_d`` those that bound it on one side; ``excluded`` the trainings that say
-    nothing about data. ``rival``: the best candidate beside the power law by held-out score (by BIC
-    where the d are too few for a score); ``best_model``: the better of the two by held-out score,
-    empty without scores. ``prefactor``: of the fitted line. Lines of a single d are left out where
-    the study never varied d."""
-    rows = []
-    for line, group in _lines(nstar):
-        fit = fits[line]
-        nothing = _no_crossing(group)
-        row = dict(zip(("study", "target", "L", "eps", "line"), line, strict=True)) | {
-            "method": group["method"].iloc[0],
-            "n_d": int(((group["censored"] == "") & group["nstar"].notna()).sum()),
-            "censored_d": int((group["censored"] != "").sum()),
-            "reason": nothing or fit.reason,
-            "growth": nothing or fit.growth,
-            **dict(zip(("tau_lo", "tau", "tau_hi"), fit.tau, strict=True)),
-            **_compared(fit.models),
-            "excluded": fit.counts["excluded"],
-            "warnings": "; ".join(fit.warnings),
-            "prefactor": fit.prefactor,
-            **{key: _common(group[key]) for key in keys},
-        }
-        for prefix, found in (("", fit), ("glm_", fit.glm), ("smooth_", fit.smooth)):
-            row |= {f"{prefix}{name}": getattr(found, name) for name in ("exponent", "lo", "hi")}
-        rows.append(row)
+    Columns :data:`EXPONENTS` and ``keys``; a key that changes along a line (it follows d) reads
+    ``varies``. ``n_d`` counts the cells that bracket n*, ``censored_d`` those that bound it on one
+    side; ``excluded`` the trainings that say nothing about data. ``rival``: the best alternative to
+    the power law by held-out score (by BIC where the d are too few for a score); ``best_model``:
+    the better of the two by held-out score, empty without scores. ``prefactor``: of the fitted
+    line. Lines of a single d are left out where the study never varied d.
+    """
+    rows = [_tabulate_line(line, group, keys, fits[line]) for line, group in _split_lines(nstar)]
     return pd.DataFrame(rows, columns=[*EXPONENTS, *keys])
 
 
-def local_table(nstar: pd.DataFrame, fits: dict[Line, ExponentFit]) -> pd.DataFrame:
-    """Δ log n* / Δ log d between neighbouring d with its 95 % band, columns ``LOCAL``; an end is
-    infinite where a cell is open there."""
+def _tabulate_line(
+    line: Line, nstar: pd.DataFrame, keys: Sequence[str], fit: ExponentFit
+) -> dict[str, Any]:
+    """The row of one line."""
+    no_crossing = classify_crossing(nstar).describe()
+    row = dict(zip(LINE_KEY, line, strict=True)) | {
+        "method": nstar["method"].iloc[0],
+        "n_d": int(((nstar["censored"] == "") & nstar["nstar"].notna()).sum()),
+        "censored_d": int((nstar["censored"] != "").sum()),
+        "reason": no_crossing or fit.reason,
+        "growth": no_crossing or fit.growth,
+        **dict(zip(("tau_lo", "tau", "tau_hi"), fit.tau, strict=True)),
+        **_compare_models(fit.models),
+        "excluded": fit.counts["excluded"],
+        "warnings": "; ".join(fit.warnings),
+        "prefactor": fit.prefactor,
+    }
+    for key in keys:
+        row[key] = _find_common_value(nstar[key])
+    for prefix, estimator in (("", fit), ("glm_", fit.glm), ("smooth_", fit.smooth)):
+        row[f"{prefix}exponent"] = estimator.exponent
+        row[f"{prefix}lo"] = estimator.lo
+        row[f"{prefix}hi"] = estimator.hi
+    return row
+
+
+def tabulate_local_exponents(nstar: pd.DataFrame, fits: dict[Line, ExponentFit]) -> pd.DataFrame:
+    """Δ log n* / Δ log d between neighbouring d with its 95 % interval, columns :data:`LOCAL`.
+
+    An end is infinite where a cell is open there.
+    """
     rows = []
-    for line, group in _lines(nstar):
-        head = {
-            **dict(zip(("study", "target", "L", "eps", "line"), line, strict=True)),
-            "method": group["method"].iloc[0],
-        }
+    for line, group in _split_lines(nstar):
+        head = {**dict(zip(LINE_KEY, line, strict=True)), "method": group["method"].iloc[0]}
         rows += [{**head, **step} for step in fits[line].local.to_dict("records")]
-    return pd.DataFrame(rows, columns=list(LOCAL)).astype(
-        dict.fromkeys(("d_lo", "d_hi", "exponent", "lo", "hi"), float)
-    )
+    numbers = dict.fromkeys(("d_lo", "d_hi", "exponent", "lo", "hi"), float)
+    return pd.DataFrame(rows, columns=list(LOCAL)).astype(numbers)
 
 
-def depth_table(nstar: pd.DataFrame) -> pd.DataFrame:
-    """n* against L at fixed d, columns ``DEPTH``; only where a study measured more than one L at
-    that d."""
-    parts = [
-        group.sort_values(["eps", "line", "L"], ascending=[False, True, True])
-        for _, group in _groups(nstar, ["study", "target", "d"])
-        if group["L"].nunique() > 1
-    ]
-    return (
-        pd.concat(parts, ignore_index=True)[list(DEPTH)]
-        if parts
-        else pd.DataFrame(columns=list(DEPTH))
-    )
+def select_depth_rows(nstar: pd.DataFrame) -> pd.DataFrame:
+    """n* against L at fixed d, columns :data:`DEPTH`.
+
+    Only where a study measured more than one L at that d.
+    """
+    parts = []
+    for _, group in _group_rows(nstar, ["study", "target", "d"]):
+        if group["L"].nunique() > 1:
+            parts.append(group.sort_values(["eps", "line", "L"], ascending=[False, True, True]))
+    if not parts:
+        return pd.DataFrame(columns=list(DEPTH))
+    return pd.concat(parts, ignore_index=True)[list(DEPTH)]
 
 
-def _lines(nstar: pd.DataFrame) -> Iterator[tuple[Line, pd.DataFrame]]:
+def _split_lines(nstar: pd.DataFrame) -> Iterator[tuple[Line, pd.DataFrame]]:
     """Every line at every eps, of studies that measured its target and L at more than one d."""
-    for key, group in _groups(nstar, ["study", "target", "L", "eps", "line"]):
-        same = (nstar["study"] == key[0]) & (nstar["target"] == key[1]) & (nstar["L"] == key[2])
+    for line, group in _group_rows(nstar, list(LINE_KEY)):
+        study, target, L, _, _ = line
+        same = (nstar["study"] == study) & (nstar["target"] == target) & (nstar["L"] == L)
         if nstar.loc[same, "d"].nunique() > 1:
-            yield key, group
+            yield line, group
 
 
-def _groups(table: pd.DataFrame, by: list[str]) -> list[tuple[tuple, pd.DataFrame]]:
-    return (
-        [(key, group.sort_values("d")) for key, group in table.groupby(by, sort=False)]
-        if len(table)
-        else []
-    )
+def _group_rows(table: pd.DataFrame, by: list[str]) -> list[tuple[Any, pd.DataFrame]]:
+    """The groups of a table, each sorted by d; none of an empty table."""
+    if table.empty:
+        return []
+    return [(key, group.sort_values("d")) for key, group in table.groupby(by, sort=False)]
 
 
-def _compared(models: pd.DataFrame) -> dict[str, object]:
-    """The power law's criteria beside those of its best rival."""
+def _compare_models(models: pd.DataFrame) -> dict[str, Any]:
+    """The power law's criteria and those of its best rival."""
     criteria = ("score", "aicc", "bic")
-    row: dict[str, object] = {"rival": "", "best_model": ""}
+    row: dict[str, Any] = {"rival": "", "best_model": ""}
     fitted = models[models["bic"].notna()]
     rivals = fitted[fitted["model"] != "power"]
     power = fitted[fitted["model"] == "power"]
     if len(power):
         row |= {f"power_{name}": power[name].iloc[0] for name in criteria}
     if len(rivals):
-        scored = rivals["score"].notna().any()
-        best = rivals.loc[rivals["score"].idxmax() if scored else rivals["bic"].idxmin()]
+        is_scored = rivals["score"].notna().any()
+        best = rivals.loc[rivals["score"].idxmax() if is_scored else rivals["bic"].idxmin()]
         row |= {"rival": best["model"], **{f"rival_{name}": best[name] for name in criteria}}
-        if scored and len(power) and np.isfinite(row["power_score"]):
+        if is_scored and len(power) and np.isfinite(row["power_score"]):
             row["best_model"] = "power" if row["power_score"] >= best["score"] else best["model"]
     return row
 
 
-def _no_crossing(group: pd.DataFrame) -> str:
-    """Why a line without any crossing has none; "never" is said of plateaus only."""
-    if (group["censored"] == "left").all():
-        return "below the grid at every d"
-    if not (group["censored"] == "right").all():
-        return ""
-    kinds = set(group["outcome"])
-    if kinds == {"plateau"}:
-        return "never reached at any d (plateau)"
-    why = kinds.pop().replace("_", " ") if len(kinds) == 1 else "mixed"
-    return f"not reached at any d ({why} at the largest n)"
-
-
-def _common(values: pd.Series) -> object:
+def _find_common_value(values: pd.Series) -> object:
+    """The value of all rows, or ``varies``."""
     return values.iloc[0] if values.map(repr).nunique() == 1 else "varies"

@@ -1,6 +1,8 @@
-"""The HTML page: one file that opens anywhere, asks nothing of a network and prints. This module
-turns records into tables and fills the template ``page.html``; everything that came from a results
-folder is escaped there."""
+"""The HTML page: one file that opens anywhere, loads nothing from a network and prints.
+
+This module turns records into tables and fills the template ``page.html``; everything that came
+from a results folder is escaped there.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,14 @@ from analysis.style import COLOURS, DARK
 
 PROSE = 30
 """Characters from which a cell's text is prose."""
+NOTHING = "nothing to show"
+SORT_KEYS = {"nan": "", "inf": "Infinity", "-inf": "-Infinity"}
+"""Numbers whose text differs between Python and the page's script."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A table cell: what is read, what it is sorted by, and the study to whose section it leads."""
+class TableCell:
+    """A table cell: what is read, what it is sorted by, and the study to whose section it links."""
 
     text: str
     sort: Any
@@ -31,81 +36,95 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """The sort key as the page's script reads it: a number, a text, or nothing where it is
-        unknown."""
-        return {"nan": "", "inf": "Infinity", "-inf": "-Infinity"}.get(
-            str(self.sort), str(self.sort)
-        )
+        """The sort key as the page's script reads it.
+
+        A number, a text, or nothing where it is unknown.
+        """
+        text = str(self.sort)
+        return SORT_KEYS.get(text, text)
 
 
 @dataclass(frozen=True)
-class View:
-    """A table as the template shows it; ``constant`` says what all rows share, ``empty`` stands for
-    a table without rows."""
+class PageTable:
+    """A table as the template shows it."""
 
     columns: list[str]
-    rows: list[list[Cell]] = field(default_factory=list)
+    rows: list[list[TableCell]] = field(default_factory=list)
     numbers: frozenset[str] = frozenset()
+    """Columns of numbers."""
     wide: frozenset[str] = frozenset()
     """Columns of prose, which need room."""
-    empty: str = "nothing to show"
+    empty: str = NOTHING
+    """Shown in place of a table without rows."""
     constant: str = ""
+    """What all rows share."""
 
 
-def render(**values: Any) -> str:
+def render_page(**values: Any) -> str:
     """The page from the template's values: title, summary, downloads, problems, studies."""
-    page, tables, charts = (
-        resources.files("analysis").joinpath(name).read_text(encoding="utf-8")
-        for name in ("page.html", "page.js", "chart.js")
-    )
+    page, tables, charts = map(_read_resource, ("page.html", "page.js", "chart.js"))
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     colours = [(name.lstrip("#"), name, dark) for name, dark in zip(COLOURS, DARK, strict=True)]
-    anchors = {study["name"]: f"study-{place}" for place, study in enumerate(values["studies"], 1)}
+    anchors = {
+        study["name"]: f"study-{number}" for number, study in enumerate(values["studies"], 1)
+    }
     return environment.from_string(page).render(
         **values, anchors=anchors, script=markupsafe.Markup(charts + tables), colours=colours
     )
 
 
-def data_uri(path: Path, kind: str) -> str:
+def _read_resource(name: str) -> str:
+    return resources.files("analysis").joinpath(name).read_text(encoding="utf-8")
+
+
+def encode_data_uri(path: Path, kind: str) -> str:
+    """The file as a ``data:`` address of this media type."""
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def view(
-    records: Sequence[Mapping[str, Any]], empty: str = "nothing to show", fold: Sequence[str] = ()
-) -> View:
-    """A table of records with equal keys; a value is shown as it is, a tuple as the parts of a
-    :class:`Cell`. Columns named in ``fold`` that hold one value in all rows are said once above the
-    table."""
+def make_page_table(
+    records: Sequence[Mapping[str, Any]], empty: str = NOTHING, fold: Sequence[str] = ()
+) -> PageTable:
+    """A table of records with equal keys.
+
+    A value is shown as it is, a tuple as the parts of a :class:`TableCell`. Columns named in
+    ``fold`` that hold one value in all rows are named once above the table.
+    """
     if not records:
-        return View([], empty=empty)
-    same = {
-        name: records[0][name]
-        for name in fold
-        if name in records[0] and len({r[name] for r in records}) == 1
-    }
-    columns = [name for name in records[0] if name not in same]
-    cells = [[record[name] for name in columns] for record in records]
-    rows = [
-        [Cell(*value) if isinstance(value, tuple) else Cell(plain(value), value) for value in row]
-        for row in cells
-    ]
-    numbers = [
-        c
-        for i, c in enumerate(columns)
-        if all(isinstance(row[i].sort, (int, float, np.number)) for row in rows)
-    ]
-    constant = ", ".join(f"{name}: {plain(value)}" for name, value in same.items() if value != "")
-    wide = [
-        c
-        for i, c in enumerate(columns)
-        if c not in numbers and max(len(row[i].text) for row in rows) > PROSE
-    ]
-    return View(columns, rows, frozenset(numbers), frozenset(wide), empty, constant)
+        return PageTable([], empty=empty)
+    shared = _find_shared_values(records, fold)
+    columns = [name for name in records[0] if name not in shared]
+    rows = [[_make_cell(record[name]) for name in columns] for record in records]
+    numbers = set()
+    wide = set()
+    for number, column in enumerate(columns):
+        cells = [row[number] for row in rows]
+        if all(isinstance(cell.sort, (int, float, np.number)) for cell in cells):
+            numbers.add(column)
+        elif max(len(cell.text) for cell in cells) > PROSE:
+            wide.add(column)
+    parts = [f"{name}: {format_value(value)}" for name, value in shared.items() if value != ""]
+    return PageTable(columns, rows, frozenset(numbers), frozenset(wide), empty, ", ".join(parts))
 
 
-def plain(value: Any) -> str:
+def _find_shared_values(
+    records: Sequence[Mapping[str, Any]], fold: Sequence[str]
+) -> dict[str, Any]:
+    """The columns of ``fold`` that hold one value in all records, with that value."""
+    shared = {}
+    for name in fold:
+        if name in records[0] and len({record[name] for record in records}) == 1:
+            shared[name] = records[0][name]
+    return shared
+
+
+def _make_cell(value: Any) -> TableCell:
+    return TableCell(*value) if isinstance(value, tuple) else TableCell(format_value(value), value)
+
+
+def format_value(value: Any) -> str:
     """A value as a reader would write it."""
     if value is None:
         return ""

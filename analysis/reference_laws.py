@@ -1,5 +1,7 @@
-"""Named laws n(d) that n* is compared with, where a law of a paper or a count of dimensions is
-sharper than a power of d."""
+"""Named laws n(d) that n* is compared with.
+
+Where a law of a paper or a count of dimensions is sharper than a power of d.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +15,23 @@ Law = Callable[[int, int], float]
 """(d, degree of the target) → n."""
 
 
-def _up_to(d: int, degree: int) -> float:
+def _count_up_to_degree(d: int, degree: int) -> float:
     return float(sum(dimension("sphere", d, k) for k in range(degree + 1)))
 
 
 LAWS: Mapping[str, Law] = {
-    "harmonics": _up_to,
+    "harmonics": _count_up_to_degree,
     "top harmonics": lambda d, degree: float(dimension("sphere", d, degree)),
     "d^2 ln d": lambda d, degree: d * d * math.log(d),
     "P2": lambda d, degree: (d + 1) * (d + 2) / 2 - 1,
 }
-"""``harmonics``: N_{≤p}, the dimension of polynomials of the target's degree p on the sphere; ``top
-harmonics``: N_p; ``P2``: the dimension of degree ≤ 2, about d²/2."""
+"""``harmonics``: N_{≤p}, the dimension of polynomials of the target's degree p on the sphere.
+
+``top harmonics``: N_p; ``P2``: the dimension of degree ≤ 2, about d²/2.
+"""
 
 
-def law(name: str) -> Law:
+def get_law(name: str) -> Law:
     """The law of this name; raises :class:`UserError` for an unknown one."""
     if name not in LAWS:
         raise UserError(f"law={name}: no such law; {nearest(name, LAWS)}")

@@ -1,6 +1,9 @@
-"""Parts of the analysis that are found by existing: a predicate is the function of a file in
-``analysis/predicates``, a figure the one of a file in ``analysis/plots``, each called like its
-file. So adding one is adding a file, and no list has to be kept."""
+"""Finds the parts of the analysis by their files.
+
+A predicate is the function of a file in ``analysis/predicates``, a figure that of a file in
+``analysis/plots``, each named like its file. So adding one is adding a file, and there is no list
+to keep.
+"""
 
 from __future__ import annotations
 
@@ -15,49 +18,53 @@ from bfc.errors import UserError, nearest
 EMPTY = inspect.Parameter.empty
 
 
-def names(package: str) -> list[str]:
+def list_parts(package: str) -> list[str]:
     """The parts of ``analysis.<package>``, in alphabetical order."""
-    return sorted(
-        name
-        for _, name, _ in pkgutil.iter_modules(
-            importlib.import_module(f"analysis.{package}").__path__
-        )
-    )
+    path = importlib.import_module(f"analysis.{package}").__path__
+    return sorted(name for _, name, _ in pkgutil.iter_modules(path))
 
 
-def part(package: str, name: str, where: str) -> Callable[..., Any]:
-    """The function ``name`` of ``analysis.<package>.<name>``; raises :class:`UserError`, beginning
-    with ``where``, if there is none."""
-    known = names(package)
+def load_part(package: str, name: str, where: str) -> Callable[..., Any]:
+    """The function ``name`` of ``analysis.<package>.<name>``.
+
+    Raises :class:`UserError`, beginning with ``where``, if there is none.
+    """
+    known = list_parts(package)
     if name not in known:
-        raise UserError(
-            f"{where} {name}: no such {package.removesuffix('s')}; {nearest(name, known)}"
-        )
-    return getattr(importlib.import_module(f"analysis.{package}.{name}"), name)
+        kind = package.removesuffix("s")
+        raise UserError(f"{where} {name}: no such {kind}; {nearest(name, known)}")
+    function: Callable[..., Any] = getattr(_import_part(package, name), name)
+    return function
 
 
-def constant(package: str, name: str, constant: str, default: Any) -> Any:
-    """What the file of a part says about itself, ``default`` where it does not."""
-    return getattr(importlib.import_module(f"analysis.{package}.{name}"), constant, default)
+def load_constant(package: str, name: str, constant: str, default: Any) -> Any:
+    """A constant of the file of a part, ``default`` where the file has none of this name."""
+    return getattr(_import_part(package, name), constant, default)
 
 
-def options(function: Callable[..., Any]) -> dict[str, bool]:
-    """What a part can be given beside its first argument: name → whether it has to be."""
-    return {
-        name: parameter.default is EMPTY
-        for name, parameter in list(inspect.signature(function).parameters.items())[1:]
-    }
+def _import_part(package: str, name: str) -> Any:
+    return importlib.import_module(f"analysis.{package}.{name}")
 
 
-def call(function: Callable[..., Any], first: Any, given: Mapping[str, Any], where: str) -> Any:
-    """``function(first, **given)`` after checking the names in ``given``; raises :class:`UserError`
-    for an unknown or missing one."""
-    known = options(function)
-    for name in given:
+def list_options(function: Callable[..., Any]) -> dict[str, bool]:
+    """The options of a part, all but its first argument: name → whether it is required."""
+    parameters = list(inspect.signature(function).parameters.items())[1:]
+    return {name: parameter.default is EMPTY for name, parameter in parameters}
+
+
+def call_part(
+    function: Callable[..., Any], first: Any, options: Mapping[str, Any], where: str
+) -> Any:
+    """``function(first, **options)`` after checking the names of the options.
+
+    Raises :class:`UserError` for an unknown or missing one.
+    """
+    known = list_options(function)
+    for name in options:
         if name not in known:
-            raise UserError(
-                f"{where}: {function.__name__} has no option {name}; {nearest(name, known)}"
-            )
-    if missing := [name for name, needed in known.items() if needed and name not in given]:
+            hint = nearest(name, known)
+            raise UserError(f"{where}: {function.__name__} has no option {name}; {hint}")
+    missing = [name for name, is_required in known.items() if is_required and name not in options]
+    if missing:
         raise UserError(f"{where}: {function.__name__} needs {', '.join(missing)}")
-    return function(first, **given)
+    return function(first, **options)

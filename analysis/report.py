@@ -1,6 +1,8 @@
-"""``python -m analysis.report RESULTS -o OUT``: from a results folder to tables, exponents, figures
-and one page. Everything is made in a temporary folder beside OUT and moved there at the end, the
-page last, so a failed run leaves no half page."""
+"""``python -m analysis.report RESULTS -o OUT``: from a results folder to one page.
+
+Writes tables, exponents, figures and the page. Everything is made in a temporary folder next to OUT
+and moved there at the end, the page last, so that a failed run leaves no incomplete page.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +23,30 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis import page
-from analysis import page_tables as views
-from analysis.chart import Sheet
-from analysis.claims import judge
-from analysis.collect import Collected
-from analysis.correction import correction_table
+from analysis.claim_table import make_claim_table
+from analysis.claims import judge_claims
 from analysis.evidence import Evidence
-from analysis.figures import Drawn, draw_study
-from analysis.load import Gathered, gather
-from analysis.risks import risk_table
+from analysis.figures import SavedFigure, save_figures
+from analysis.load import Results, load_results
+from analysis.page_sections import embed_figure, make_section
+from analysis.page_tables import (
+    describe_growth,
+    make_exponent_table,
+    make_nstar_table,
+    make_risk_table,
+)
+from analysis.risks import tabulate_risks
 from bfc.errors import UserError
 from bfc.studies import study_node
 
 TITLE = "Sample complexity of hierarchical targets"
 Claims = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Study → its claims, as in the files under ``sweeps/``."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run made: the folder, the page, the first figure (None without any) and the tables."""
+    """What a run made: the folder, the page, the first figure (None without any), the tables."""
 
     out: Path
     page: Path
@@ -53,131 +60,121 @@ class Report:
     problems: list[str]
 
 
-def report(
+@dataclass
+class _Draft:
+    """What has been made so far, study by study."""
+
+    sections: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[SavedFigure] = field(default_factory=list)
+    verdicts: list[pd.DataFrame] = field(default_factory=list)
+    risks: list[pd.DataFrame] = field(default_factory=list)
+
+
+def write_report(
     results: str | Path, out: str | Path, study: str | None = None, claims: Claims | None = None
 ) -> Report:
-    """Write ``trainings.parquet``, ``trainings.csv``, ``nstar.csv``, ``exponents.csv``,
-    ``local.csv``, ``depth.csv``, ``risk.csv``, ``claims.csv``, ``figures/`` (each figure as PNG,
-    SVG, PDF and CSV) and ``index.html`` into ``out``; files of an earlier report there are
-    replaced, others are left.
+    """Write tables, figures and the page of a results folder into ``out``.
 
-    ``study`` restricts to one study. ``claims``: study → its claims, as in the files under
-    ``sweeps/``; None reads them there. Raises :class:`UserError` where there is nothing to report.
+    These are ``trainings.parquet``, ``trainings.csv``, ``nstar.csv``, ``exponents.csv``,
+    ``local.csv``, ``depth.csv``, ``risk.csv``, ``claims.csv``, ``figures/`` (each figure as PNG,
+    SVG, PDF and CSV) and ``index.html``; files of an earlier report there are replaced, others are
+    left.
+
+    ``study`` restricts the report to one study. ``claims``: None reads them under ``sweeps/``.
+    Raises :class:`UserError` where there is nothing to report.
     """
-    whole = gather(results, study)
+    loaded = load_results(results, study)
     target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        tables, drawn = _write(whole, claims, work, str(results))
+        tables, figures = _write_files(loaded, claims, work, str(results))
         _publish(work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    figure = next(
-        (
-            target / "figures" / path.name
-            for made in drawn
-            for path in made.files
-            if path.suffix == ".png"
-        ),
-        None,
+    return Report(
+        target,
+        target / "index.html",
+        _find_first_png(figures, target),
+        **tables,
+        problems=loaded.stored.problems,
     )
-    return Report(target, target / "index.html", figure, **tables, problems=whole.found.problems)
 
 
-def _write(
-    whole: Gathered, claims: Claims | None, work: Path, source: str
-) -> tuple[dict[str, pd.DataFrame], list[Drawn]]:
-    """Everything of the report into the empty folder ``work``: the tables by name, and the figures."""
+def _find_first_png(figures: Sequence[SavedFigure], target: Path) -> Path | None:
+    for figure in figures:
+        for path in figure.files:
+            if path.suffix == ".png":
+                return target / "figures" / path.name
+    return None
+
+
+def _write_files(
+    loaded: Results, claims: Claims | None, work: Path, source: str
+) -> tuple[dict[str, pd.DataFrame], list[SavedFigure]]:
+    """Write the report into the empty folder ``work``: the tables by name, and the figures."""
     (work / "figures").mkdir()
-    found, sections, drawn, verdicts, risks = whole.found, [], [], [], []
-    for name, evidence in whole.studies.items():
-        node = (
-            study_node(name) if re.fullmatch(r"[\w-]+", name) else {}
-        )  # a store may name a study in any way
-        stated = node.get("claims", []) if claims is None else claims.get(name, [])
-        verdicts.append(judge(name, evidence, stated, found.sizes.get(name, ())))
-        risks.append(risk_table(evidence.trainings, evidence.nstar))
-        drawn += (made := draw_study(evidence, node.get("figures", []), work / "figures"))
-        sections.append(_section(found.study(name), evidence, risks[-1], made, whole.keys, work))
-    scaling = {name: getattr(whole, name) for name in ("nstar", "exponents", "local", "depth")}
-    tables = {**scaling, "risk": _joined(risks), "claims": _joined(verdicts)}
-    for name, table in {**tables, "trainings": found.trainings}.items():
+    stored = loaded.stored
+    draft = _Draft()
+    for evidence in loaded.studies.values():
+        _add_study(draft, loaded, evidence, claims, work)
+    tables = {
+        "nstar": loaded.nstar,
+        "exponents": loaded.exponents,
+        "local": loaded.local,
+        "depth": loaded.depth,
+        "risk": _concatenate(draft.risks),
+        "claims": _concatenate(draft.verdicts),
+    }
+    for name, table in {**tables, "trainings": stored.trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
-    found.trainings.to_parquet(work / "trainings.parquet", index=False)
-    links = [
-        {"name": f"{name}.csv", "href": page.data_uri(work / f"{name}.csv", "text/csv")}
-        for name in tables
-    ]
-    links += [{"name": name, "href": name} for name in ("trainings.csv", "trainings.parquet")]
-    summary = f"{found.cells['cell_id'].nunique()} cells, {len(found.trainings):,} trainings, from {source}"
-    text = page.render(
+    stored.trainings.to_parquet(work / "trainings.parquet", index=False)
+    cells = stored.cells["cell_id"].nunique()
+    text = page.render_page(
         title=TITLE,
-        summary=summary,
-        downloads=links,
-        problems=found.problems,
-        studies=sections,
-        claims=views.claim_view(tables["claims"]),
+        summary=f"{cells} cells, {len(stored.trainings):,} trainings, from {source}",
+        downloads=_list_downloads(tables, work),
+        problems=stored.problems,
+        studies=draft.sections,
+        claims=make_claim_table(tables["claims"]),
         verdicts=tables["claims"]["verdict"].value_counts().to_dict(),
     )
     (work / "index.html").write_text(text, encoding="utf-8")
-    return tables, drawn
+    return tables, draft.figures
 
 
-def _section(
-    part: Collected,
-    evidence: Evidence,
-    risks: pd.DataFrame,
-    made: Sequence[Drawn],
-    keys: Sequence[str],
-    work: Path,
-) -> dict[str, Any]:
-    """What the page shows of one study."""
-    nstar, trainings = evidence.nstar, evidence.trainings
-    keys, lines = (
-        [key for key in keys if nstar[key].notna().any()],
-        dict(zip(nstar["cell_id"], nstar["line"], strict=True)),
-    )
-    return {
-        "name": evidence.name,
-        "free": sorted(nstar.loc[nstar["validation"].str.contains("free"), "line"].unique()),
-        "notes": views.variance_notes(trainings),
-        "figures": [_embedded(figure, work) for figure in made],
-        "growth": views.growth_view(evidence.exponents, keys),
-        "exponents": views.exponent_view(evidence.exponents),
-        "local": views.local_view(evidence.local),
-        "risks": views.risk_view(risks),
-        "nstar": views.nstar_view(nstar, keys),
-        "correction": views.correction_view(correction_table(trainings)),
-        "outcomes": views.outcome_view(trainings),
-        "tuning": views.tuning_view(part, lines),
-        "cost": views.cost_view(part, trainings),
-        "environment": views.environment_view(part),
-    }
+def _add_study(
+    draft: _Draft, loaded: Results, evidence: Evidence, claims: Claims | None, work: Path
+) -> None:
+    """Judge, draw and describe one study."""
+    name, stored = evidence.name, loaded.stored
+    # A store may name a study in any way; only such names can have a file.
+    node = study_node(name) if re.fullmatch(r"[\w-]+", name) else {}
+    stated = node.get("claims", []) if claims is None else claims.get(name, [])
+    draft.verdicts.append(judge_claims(name, evidence, stated, stored.sizes.get(name, ())))
+    risks = tabulate_risks(evidence.trainings, evidence.nstar)
+    draft.risks.append(risks)
+    figures = save_figures(evidence, node.get("figures", []), work / "figures")
+    draft.figures.extend(figures)
+    section = make_section(stored.study(name), evidence, risks, loaded.keys)
+    section["figures"] = [embed_figure(figure, work) for figure in figures]
+    draft.sections.append(section)
 
 
-def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _list_downloads(tables: Mapping[str, pd.DataFrame], work: Path) -> list[dict[str, str]]:
+    """Name and address of every table: the small ones are embedded in the page."""
+    downloads = []
+    for name in tables:
+        address = page.encode_data_uri(work / f"{name}.csv", "text/csv")
+        downloads.append({"name": f"{name}.csv", "href": address})
+    for file in ("trainings.csv", "trainings.parquet"):
+        downloads.append({"name": file, "href": file})
+    return downloads
+
+
+def _concatenate(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all tables; the first table where all are empty."""
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-
-
-def _embedded(figure: Drawn, work: Path) -> dict[str, Any]:
-    """A figure as the template shows it: a chart as data, a sheet as a table, and its files."""
-    exhibit, files = figure.exhibit, [path.relative_to(work).as_posix() for path in figure.files]
-    if isinstance(exhibit, Sheet):
-        return {
-            "name": figure.name,
-            "caption": exhibit.caption,
-            "files": files,
-            "title": exhibit.title,
-            "chart": None,
-            "table": page.view(exhibit.data.to_dict("records")),
-        }
-    return {
-        "name": figure.name,
-        "caption": exhibit.caption,
-        "files": files,
-        "chart": exhibit.plain(),
-    }
 
 
 def _publish(work: Path, target: Path) -> None:
@@ -189,70 +186,69 @@ def _publish(work: Path, target: Path) -> None:
         os.replace(path, target / path.name)
 
 
-def show(made: Report, console: Console) -> None:
-    """Print the tables of n* or risks, of exponents and of claims, and where the figures and the
-    page are."""
-    for name, own in made.nstar.groupby("study", sort=False):
-        risks, slopes = (table[table["study"] == name] for table in (made.risk, made.exponents))
+def print_report(made: Report, console: Console) -> None:
+    """Print the tables of n* or risks, of exponents and of claims, and where the files are."""
+    for name, nstar in made.nstar.groupby("study", sort=False):
+        risks = made.risk[made.risk["study"] == name]
         if len(risks):
-            _print(console, f"{name}: risk", views.risk_view(risks))
-            continue
-        _print(
-            console,
-            f"{name}: n*",
-            views.nstar_view(own, ()),
-            ("method", "L", "d", "ε", "n*", "95 % interval", "at the largest n"),
-        )
-        if len(slopes):
-            _print(
-                console,
-                f"{name}: n* ∝ d^exponent",
-                views.exponent_view(slopes),
-                ("method", "L", "ε", "exponent"),
-            )
-            for line in views.growth_view(slopes):
-                console.print(f"  {line['head']}: {line['growth']}", markup=False, highlight=False)
+            _print_table(console, f"{name}: risk", make_risk_table(risks))
+        else:
+            exponents = made.exponents[made.exponents["study"] == name]
+            _print_study(console, name, nstar, exponents)
     if len(made.claims):
-        _print(
-            console,
-            "claims",
-            views.claim_view(made.claims),
-            ("claim", "measured", "95 % interval", "verdict"),
-        )
+        columns = ("claim", "measured", "95 % interval", "verdict")
+        _print_table(console, "claims", make_claim_table(made.claims), columns)
     for problem in made.problems:
-        console.print(f"problem: {problem}", soft_wrap=True, markup=False, highlight=False)
+        _print_line(console, f"problem: {problem}")
     if made.figure is not None:
-        console.print(f"figure: {made.figure}", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"page:   {made.page}", soft_wrap=True, markup=False, highlight=False)
+        _print_line(console, f"figure: {made.figure}")
+    _print_line(console, f"page:   {made.page}")
 
 
-def _print(console: Console, title: str, shown: page.View, columns: Sequence[str] = ()) -> None:
-    """Some columns of a table of the page in the terminal."""
-    places = [shown.columns.index(name) for name in columns if name in shown.columns] or range(
-        len(shown.columns)
-    )
-    table = Table(title=escape(title), title_justify="left")
-    for place in places:
-        table.add_column(
-            escape(shown.columns[place]),
-            justify="right" if shown.columns[place] in shown.numbers else "left",
-        )
-    for row in shown.rows:
-        table.add_row(*(escape(row[place].text) for place in places))
-    if shown.constant:
-        table.caption, table.caption_justify = escape(shown.constant), "left"
-    console.print(table)
+def _print_study(console: Console, name: str, nstar: pd.DataFrame, exponents: pd.DataFrame) -> None:
+    """Print n* of one study and how it grows with d."""
+    columns = ("method", "L", "d", "ε", "n*", "95 % interval", "at the largest n")
+    _print_table(console, f"{name}: n*", make_nstar_table(nstar, ()), columns)
+    if exponents.empty:
+        return
+    table = make_exponent_table(exponents, nstar)
+    _print_table(console, f"{name}: n* ∝ d^exponent", table, ("method", "L", "ε", "exponent"))
+    for line in describe_growth(exponents):
+        console.print(f"  {line['head']}: {line['growth']}", markup=False, highlight=False)
 
 
-def terminal() -> Console:
+def _print_line(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def _print_table(
+    console: Console, title: str, table: page.PageTable, names: Sequence[str] = ()
+) -> None:
+    """Print some columns of a table of the page; all where none of ``names`` is there."""
+    numbers = [table.columns.index(name) for name in names if name in table.columns]
+    numbers = numbers or list(range(len(table.columns)))
+    printed = Table(title=escape(title), title_justify="left")
+    for number in numbers:
+        name = table.columns[number]
+        printed.add_column(escape(name), justify="right" if name in table.numbers else "left")
+    for row in table.rows:
+        printed.add_row(*(escape(row[number].text) for number in numbers))
+    if table.constant:
+        printed.caption, printed.caption_justify = escape(table.constant), "left"
+    console.print(printed)
+
+
+def make_console() -> Console:
     """Standard output; 120 columns wide where it is a file or a pipe."""
     console = Console()
     return console if console.is_terminal else Console(width=120)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; 0 on success, 2 with one sentence on standard error where there is nothing to
-    report."""
+    """Entry point.
+
+    Returns 0 on success, 2 with one sentence on standard error where there is nothing to report.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m analysis.report",
         description="Tables, exponents, figures and one page from a results folder.",
@@ -264,11 +260,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--study", help="only this study")
     options = parser.parse_args(argv)
     try:
-        made = report(options.results, options.out, options.study)
+        made = write_report(options.results, options.out, options.study)
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    show(made, terminal())
+    print_report(made, make_console())
     return 0
 
 

@@ -1,5 +1,7 @@
-"""Series that several figures share: n* with its intervals and arrows, median curves with
-quartiles, tick places, and the words beside them."""
+"""Series that several figures share, and the texts that go with them.
+
+n* with its intervals and arrows, median curves with quartiles, positions of ticks.
+"""
 
 from __future__ import annotations
 
@@ -8,101 +10,120 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from analysis.chart import Series
-from analysis.style import Look
+from analysis.chart import Axis, Series
+from analysis.line_crossing import SHORT_TEXTS, Crossing
+from analysis.style import LineStyle
 
-FREE = "† validation labels not counted in n"
+FREE_VALIDATION = "† validation labels not counted in n"
+DRAWN_INFINITY = 1e6
+"""Where infinite risks are drawn."""
+LEAST_TICK_RATIO = 1.18
+"""Labels of ticks closer than this on a logarithmic axis would overlap."""
 
 
-def nstar_series(
+def make_nstar_series(
     rows: pd.DataFrame,
     x: str,
-    look: Look,
+    style: LineStyle,
     legend: str = "",
     shift: float = 1.0,
     offset: float = 0.0,
 ) -> Series:
-    """n* of one line against column ``x``: censored cells are open with an arrow up (not reached)
-    or down (reached below the grid), and open without one where n* lies beyond the largest n; cells
-    without n* are left out. ``shift`` (a factor) and ``offset`` move the points sideways, so that
-    lines do not hide each other."""
+    """n* of one line against column ``x``; cells without n* are left out.
+
+    Censored cells are open with an arrow up (not reached) or down (reached below the grid), and
+    open without one where n* lies beyond the largest n. ``shift`` (a factor) and ``offset`` move
+    the points sideways, so that lines do not hide each other.
+    """
     rows = rows[rows["nstar"].notna()]
     beyond = np.where(rows["nstar"] > rows["largest_n"], "open", "")
-    mark = np.where(
-        rows["censored"] == "right", "up", np.where(rows["censored"] == "left", "down", beyond)
-    )
+    below_or_beyond = np.where(rows["censored"] == "left", "down", beyond)
     data = pd.DataFrame(
         {
             "x": rows[x] * shift + offset,
             "y": rows["nstar"],
             "lo": rows["lo"],
             "hi": rows["hi"],
-            "mark": mark,
+            "mark": np.where(rows["censored"] == "right", "up", below_or_beyond),
             x: rows[x],
             "note": rows["failures"] if "failures" in rows else "",
         }
     )
-    return Series(rows["line"].iloc[0] if len(rows) else "", look, data, "points", legend)
+    return Series(rows["line"].iloc[0] if len(rows) else "", style, data, "points", legend)
 
 
-def median_band(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
-    """Median and quartiles of ``y`` over seeds at every ``x`` (order statistics; unknown values
-    count as infinite, infinite ones are drawn at 10^6): columns ``x, y, lo, hi``."""
+def compute_median_band(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Median and quartiles of ``y`` over seeds at every ``x``: columns ``x, y, lo, hi``.
+
+    Order statistics; unknown values count as infinite, infinite ones are drawn at
+    :data:`DRAWN_INFINITY`.
+    """
     values = rows.assign(**{y: rows[y].fillna(np.inf)}).groupby(x)[y]
-    bands = values.quantile([0.25, 0.5, 0.75], interpolation="nearest").unstack().clip(upper=1e6)
+    quartiles = values.quantile([0.25, 0.5, 0.75], interpolation="nearest").unstack()
+    quartiles = quartiles.clip(upper=DRAWN_INFINITY)
     return pd.DataFrame(
         {
-            "x": bands.index,
-            "y": bands[0.5].to_numpy(),
-            "lo": bands[0.25].to_numpy(),
-            "hi": bands[0.75].to_numpy(),
+            "x": quartiles.index,
+            "y": quartiles[0.5].to_numpy(),
+            "lo": quartiles[0.25].to_numpy(),
+            "hi": quartiles[0.75].to_numpy(),
         }
     )
 
 
-def plain_ticks(values: Iterable[float]) -> dict[float, str]:
-    """Those of a few values whose labels fit beside each other on a logarithmic axis, each with its
-    label."""
-    kept: dict[float, str] = {}
+def choose_ticks(values: Iterable[float]) -> dict[float, str]:
+    """Those of a few values whose labels fit next to each other, each with its label.
+
+    For a logarithmic axis.
+    """
+    ticks: dict[float, str] = {}
     for value in sorted(set(values)):
-        if not kept or value / max(kept) > 1.18:
-            kept[value] = f"{value:,g}"
-    return kept
+        if not ticks or value / max(ticks) > LEAST_TICK_RATIO:
+            ticks[value] = f"{value:,g}"
+    return ticks
 
 
-def slope_text(fit: pd.DataFrame) -> str:
-    """An exponent with its interval, its bounds where it has no more, or why there are none;
-    ``fit`` holds at most one row."""
+def make_depth_axis(rows: pd.DataFrame) -> Axis:
+    """An axis of depths L, each with the degree of its target."""
+    degrees = rows.groupby("L")["degree"].first()
+    ticks = {L: f"{L} ({degree})" for L, degree in degrees.items()}
+    ends = (min(ticks) - 0.3, max(ticks) + 0.3)
+    return Axis("depth L (polynomial degree)", log=False, ticks=ticks, range=ends)
+
+
+def format_exponent(fit: pd.DataFrame, crossing: Crossing = Crossing.SOMEWHERE) -> str:
+    """An exponent with its interval, its bounds where it has no more, or why there are none.
+
+    ``fit`` holds at most one row; ``crossing``: where its line crosses ε.
+    """
     if fit.empty:
         return "–"
-    row = fit.iloc[0]
-    lo, hi = row["lo"], row["hi"]
-    if np.isfinite(row["exponent"]):
-        text = f"{row['exponent']:.2f} [{lo:.2f}, {hi:.2f}]"
+    exponent, lo, hi = fit.iloc[0][["exponent", "lo", "hi"]]
+    if np.isfinite(exponent):
+        text = f"{exponent:.2f} [{lo:.2f}, {hi:.2f}]"
     elif np.isfinite(lo) and np.isfinite(hi):
         text = f"{lo:.2f} to {hi:.2f}"
-    elif np.isfinite(lo) or np.isfinite(hi):
-        text = f"above {lo:.2f}" if np.isfinite(lo) else f"below {hi:.2f}"
+    elif np.isfinite(lo):
+        text = f"above {lo:.2f}"
+    elif np.isfinite(hi):
+        text = f"below {hi:.2f}"
     else:
-        starts = {"never": "never (plateau)", "not": "not reached", "below": "below the grid"}
-        return starts.get(row["reason"].partition(" ")[0], "no exponent")
+        return SHORT_TEXTS[crossing]
     return text.replace("-", "−")
 
 
-def free_mark(rows: pd.DataFrame) -> str:
-    """`` †`` where validation labels were free, to stand behind a line's name."""
+def mark_free_validation(rows: pd.DataFrame) -> str:
+    """`` †`` where validation labels were not counted in n, to follow a line's name."""
     return " †" if rows["validation"].str.contains("free").any() else ""
 
 
-def free_notes(rows: pd.DataFrame) -> tuple[str, ...]:
-    """What explains the mark †, where it stands anywhere."""
-    return (FREE,) if free_mark(rows) else ()
+def list_validation_notes(rows: pd.DataFrame) -> tuple[str, ...]:
+    """The note that explains the mark †, where it is used."""
+    return (FREE_VALIDATION,) if mark_free_validation(rows) else ()
 
 
-def counted(rows: pd.DataFrame) -> str:
+def describe_n(rows: pd.DataFrame) -> str:
     """What n counts, for the label of an axis."""
-    return (
-        "labels, validation included"
-        if (rows["validation"] == "inside").any() and not free_mark(rows)
-        else "labels"
-    )
+    if (rows["validation"] == "inside").any() and not mark_free_validation(rows):
+        return "labels, validation included"
+    return "labels"

@@ -1,5 +1,8 @@
-"""What a target's ``theory()`` predicts, beside what was measured: the bound itself where its
-constants make it say something, and a slope to compare with where they do not."""
+"""What a target's ``theory()`` predicts, next to what was measured.
+
+The bound itself where its constants make it comparable with the data, and a slope where they do
+not.
+"""
 
 from __future__ import annotations
 
@@ -14,78 +17,105 @@ import pandas as pd
 from analysis.chart import GUIDE, Series
 from bfc.errors import UserError
 from bfc.experiment.components import component
+from bfc.types import Theory
 
 KEY = "config.target."
 COLUMNS = ["d", "kind", "exponent", "bound", "source", "nstar"]
 BELOW = 0.6
-"""Slopes start at this share of the smallest n* shown, so that they lie beside the data."""
+"""Slopes start at this share of the smallest n* shown, so that they lie below the data."""
 
 
-def predictions(trainings: pd.DataFrame, target: str, L: int) -> pd.DataFrame:
-    """The :data:`COLUMNS`: what the stored targets say at every d, empty where they say nothing. A
-    target that this version cannot rebuild from its stored configuration says nothing."""
+def load_predictions(trainings: pd.DataFrame, target: str, L: int) -> pd.DataFrame:
+    """What the stored targets predict at every d, columns :data:`COLUMNS`.
+
+    Empty where they predict nothing, as a target does that this version cannot rebuild from its
+    stored configuration.
+    """
     if trainings.empty:
         return pd.DataFrame(columns=COLUMNS)
     rows = trainings[(trainings["target"] == target) & (trainings["L"] == L)]
-    keys = [name for name in rows if name.startswith(KEY)]
-    found = []
-    for d, own in rows.groupby("d"):
-        stored = {name.removeprefix(KEY): _value(own[name].iloc[0]) for name in keys}
-        node = {
-            name: value for name, value in stored.items() if value is not None
-        }  # also the keys of other targets in the same store
-        found += [
-            {
-                "d": d,
-                "kind": kind,
-                "exponent": said.exponent,
-                "bound": said.bound,
-                "source": said.source,
-                "nstar": said.nstar,
-            }
-            for kind, said in _theory(node).items()
-        ]
-    return pd.DataFrame(found, columns=COLUMNS)
+    records = []
+    for d, group in rows.groupby("d"):
+        for kind, theory in _load_theory(_read_target_config(group)).items():
+            records.append(
+                {
+                    "d": d,
+                    "kind": kind,
+                    "exponent": theory.exponent,
+                    "bound": theory.bound,
+                    "source": theory.source,
+                    "nstar": theory.nstar,
+                }
+            )
+    return pd.DataFrame(records, columns=COLUMNS)
 
 
-def guides(theory: pd.DataFrame, nstar: pd.DataFrame) -> list[Series]:
-    """A grey line per kind of method, its source in the legend. The prediction is drawn at the d
-    where it is at least the smallest n* of ``nstar``; where it is nowhere, or has no constants, a
-    slope of its exponent, as far as it stays within the n* shown."""
+def make_guides(theory: pd.DataFrame, nstar: pd.DataFrame) -> list[Series]:
+    """A grey line per kind of method, its source in the legend.
+
+    The prediction is drawn at the d where it is at least the smallest n* of ``nstar``. Where it is
+    so at fewer than two d, or has no constants, a slope of its exponent is drawn instead, as far as
+    it stays within the n* shown.
+    """
     measured = nstar["nstar"].dropna()
     if measured.empty:
         return []
-    drawn = []
-    for rank, (kind, own) in enumerate(theory.groupby("kind", sort=False)):
-        said = own.iloc[-1]
-        visible = own[own["nstar"].astype(float) >= max(1.0, measured.min())]
+    guides = []
+    for rank, (kind, rows) in enumerate(theory.groupby("kind", sort=False)):
+        last = rows.iloc[-1]
+        text = f"{kind}, {last['bound']}: {last['source']}"
+        visible = rows[rows["nstar"].astype(float) >= max(1.0, measured.min())]
         if len(visible) > 1:
             x, y = visible["d"].to_numpy(float), visible["nstar"].to_numpy(float)
-            text = f"{kind}, {said['bound']}: {said['source']}"
         else:
-            low = BELOW * measured.min()
-            x = np.array([nstar["d"].min(), nstar["d"].max()], float)
-            x[1] = min(x[1], x[0] * (measured.max() / low) ** (1 / max(said["exponent"], 1e-9)))
-            y = low * (x / x[0]) ** said["exponent"]
-            text = f"slope d^{said['exponent']:g}: {kind}, {said['bound']}: {said['source']}"
-        look = replace(GUIDE, dash=(":", "-.", "--")[rank % 3])
-        drawn.append(Series(f"theory, {kind}", look, pd.DataFrame({"x": x, "y": y}), "line", text))
-    return drawn
+            x, y = _make_slope(last["exponent"], nstar)
+            text = f"slope d^{last['exponent']:g}: {text}"
+        style = replace(GUIDE, dash=(":", "-.", "--")[rank % 3])
+        data = pd.DataFrame({"x": x, "y": y})
+        guides.append(Series(f"theory, {kind}", style, data, "line", text))
+    return guides
 
 
-def _theory(node: Mapping[str, Any]) -> Mapping[str, Any]:
+def _make_slope(exponent: float, nstar: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Two points d, n of a power law below the measured n*, as far as it stays within them."""
+    measured = nstar["nstar"].dropna()
+    low = BELOW * measured.min()
+    x = np.array([nstar["d"].min(), nstar["d"].max()], float)
+    x[1] = min(x[1], x[0] * (measured.max() / low) ** (1 / max(exponent, 1e-9)))
+    return x, low * (x / x[0]) ** exponent
+
+
+def _load_theory(config: Mapping[str, Any]) -> Mapping[str, Theory]:
+    """The theory of the target with this configuration; empty where it cannot be rebuilt."""
+    fields = {
+        name: value for name, value in config.items() if "." not in name and name != "numerics"
+    }
     try:
-        return component(
-            "target",
-            {name: value for name, value in node.items() if "." not in name and name != "numerics"},
-        ).theory()
+        theory: Mapping[str, Theory] = component("target", fields).theory()
     except (UserError, TypeError, ValueError, ArithmeticError):
         return {}
+    return theory
 
 
-def _value(value: Any) -> Any:
-    """A flattened configuration value as it was: lists are JSON, integers may have become floats,
-    nothing is NaN."""
+def _read_target_config(rows: pd.DataFrame) -> dict[str, Any]:
+    """The configuration of the target of these rows.
+
+    Keys without a value are left out: they belong to other targets in the same store.
+    """
+    config = {}
+    for name in rows:
+        if name.startswith(KEY):
+            value = _restore_value(rows[name].iloc[0])
+            if value is not None:
+                config[name.removeprefix(KEY)] = value
+    return config
+
+
+def _restore_value(value: Any) -> Any:
+    """A flattened configuration value as it was.
+
+    Lists are stored as JSON, integers may have become floats, and no value is NaN.
+    """
     if isinstance(value, str):
         try:
             return json.loads(value) if value.startswith("[") else value

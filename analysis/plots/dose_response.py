@@ -1,5 +1,7 @@
-"""``dose_response``: how much correction, and how deep? Methods in the order of a dose, and what
-each reaches."""
+"""``dose_response``: how much correction is needed, and how deep?
+
+Methods in the order of a dose, and what each reaches.
+"""
 
 from __future__ import annotations
 
@@ -9,146 +11,136 @@ import numpy as np
 import pandas as pd
 
 from analysis.chart import GREY, Axis, Chart, Panel, Series
-from analysis.correction import at_largest_n
+from analysis.correction import select_largest_n
 from analysis.evidence import Evidence
-from analysis.series import counted, free_notes, nstar_series
-from analysis.style import COLOURS, MARKERS, Look
+from analysis.series import describe_n, list_validation_notes, make_nstar_series
+from analysis.style import COLOURS, MARKERS, LineStyle
 
 ORDER = 12
-SHOWN = {
+TITLES = {
     "risk": "relative test risk",
     "gram/2": "Gram error of level 2",
     "feature/3": "feature error of level 3 (1 − R²)",
     "corrected/2": "Gram error of level 2, own phase over end",
 }
-"""What is shown → its title; ``corrected/2``: how much the later phases corrected level 2."""
+"""Quantity → title; ``corrected/2``: how much the later phases corrected level 2."""
+CAPTION = (
+    "What more or less correction of the lower levels leaves, {target}, L = {L}, d = {d}, at the "
+    "largest n. Markers: medians with quartiles; thin lines: from the smallest to the largest seed."
+)
+NSTAR_CAPTION = " n*: bars are 95 % posterior intervals; open markers with arrows: not reached."
 
 
 def dose_response(evidence: Evidence, methods: Sequence[str]) -> Iterator[Chart]:
-    """Risk and feature errors at the end of the training and how much level 2 was corrected, per
-    seed and in the median, for ``methods`` in their order; at the largest d of every target and L,
-    each cell at its largest n. Where several n were measured, n* first."""
+    """What ``methods`` reach, in their order: n*, risk, feature errors and correction.
+
+    Per seed and in the median, at the end of the training; at the largest d of every target and L,
+    each cell at its largest n. n* is shown where several n were measured.
+    """
     rows = evidence.trainings[evidence.trainings["method"].isin(methods)]
-    for (target, L), whole in rows.groupby(["target", "L"]):
-        whole = whole[whole["d"] == whole["d"].max()]
-        own = at_largest_n(whole)
-        present = [method for method in methods if (own["method"] == method).any()]
+    for (target, L), group in rows.groupby(["target", "L"]):
+        group = group[group["d"] == group["d"].max()]
+        ends = select_largest_n(group)
+        present = [method for method in methods if (ends["method"] == method).any()]
         if len(present) < 2:
             continue
-        ticks = {
-            place: method.partition(" ")[0].replace("_", "\n")
-            for place, method in enumerate(present)
-        }
-        axis = Axis("schedule", log=False, ticks=ticks, range=(-0.5, len(present) - 0.5))
-        counts = whole.groupby("cell_id")["n"].nunique()
-        nstar = (
-            evidence.nstar[evidence.nstar["cell_id"].isin(counts.index[counts > 1])]
-            if counts.max() > 1
-            else evidence.nstar.iloc[:0]
-        )
-        panels = (
-            [
-                [
-                    Panel(
-                        _samples(nstar, present),
-                        axis,
-                        Axis(f"n* ({counted(nstar)})"),
-                        "samples needed",
-                    )
-                ]
-            ]
-            if len(nstar)
-            else []
-        )
-        for what, title in SHOWN.items():
-            series = _series(own, present, what)
-            if series:
-                panels.append([Panel(series, axis, Axis(title), title)])
-        caption = (
-            f"What more or less correction of the lower levels leaves, {target}, L = {L}, d = {own['d'].max()}, largest n. "
-            "Markers: medians with quartiles; thin: from the smallest to the largest seed."
-        )
-        if len(nstar):
-            caption += (
-                " n*: bars are 95 % posterior intervals; open markers with arrows: not reached."
-            )
+        axis = _make_axis(present)
+        nstar = _select_nstar(evidence, group)
+        columns = [[panel] for panel in _make_panels(ends, nstar, present, axis)]
+        caption = CAPTION.format(target=target, L=L, d=ends["d"].max())
         yield Chart(
             f"dose-{target}-L{L}",
-            caption,
-            panels,
+            caption + NSTAR_CAPTION if len(nstar) else caption,
+            columns,
             (2.8,),
-            most_columns=1 if len(present) > 5 else 2,
-            notes=free_notes(nstar) if len(nstar) else (),
+            max_columns=1 if len(present) > 5 else 2,
+            notes=list_validation_notes(nstar) if len(nstar) else (),
         )
 
 
-def _samples(nstar: pd.DataFrame, methods: Sequence[str]) -> list[Series]:
-    """n* of every method, a series per eps."""
+def _make_axis(methods: Sequence[str]) -> Axis:
+    """An axis with the schedules of the methods as ticks."""
+    names = [method.partition(" ")[0].replace("_", "\n") for method in methods]
+    ticks = {float(place): name for place, name in enumerate(names)}
+    return Axis("schedule", log=False, ticks=ticks, range=(-0.5, len(methods) - 0.5))
+
+
+def _select_nstar(evidence: Evidence, rows: pd.DataFrame) -> pd.DataFrame:
+    """n* of the cells that were measured at several n."""
+    counts = rows.groupby("cell_id")["n"].nunique()
+    if counts.max() <= 1:
+        return evidence.nstar.iloc[:0]
+    return evidence.nstar[evidence.nstar["cell_id"].isin(counts.index[counts > 1])]
+
+
+def _make_panels(
+    ends: pd.DataFrame, nstar: pd.DataFrame, methods: Sequence[str], axis: Axis
+) -> list[Panel]:
+    panels = []
+    if len(nstar):
+        label = Axis(f"n* ({describe_n(nstar)})")
+        panels.append(Panel(_make_nstar_series(nstar, methods), axis, label, "samples needed"))
+    for quantity, title in TITLES.items():
+        series = _make_series(ends, methods, quantity)
+        if series:
+            panels.append(Panel(series, axis, Axis(title), title))
+    return panels
+
+
+def _make_nstar_series(nstar: pd.DataFrame, methods: Sequence[str]) -> list[Series]:
+    """n* of every method, one series per eps."""
     series = []
     levels = sorted(nstar["eps"].unique(), reverse=True)
     for rank, eps in enumerate(levels):
-        own = nstar[nstar["eps"] == eps]
-        own = own.assign(place=own["method"].map(methods.index).astype(float))
-        look = Look(COLOURS[rank % len(COLOURS)], MARKERS[rank % len(MARKERS)], "")
-        series.append(
-            nstar_series(
-                own, "place", look, f"ε = {eps:g}", offset=0.1 * (rank - (len(levels) - 1) / 2)
-            )
-        )
+        rows = nstar[nstar["eps"] == eps]
+        rows = rows.assign(place=rows["method"].map(methods.index).astype(float))
+        style = LineStyle(COLOURS[rank % len(COLOURS)], MARKERS[rank % len(MARKERS)], "")
+        offset = 0.1 * (rank - (len(levels) - 1) / 2)
+        series.append(make_nstar_series(rows, "place", style, f"ε = {eps:g}", offset=offset))
     return series
 
 
-def _series(rows: pd.DataFrame, methods: Sequence[str], what: str) -> list[Series]:
-    medians, ranges = [], []
+def _make_series(rows: pd.DataFrame, methods: Sequence[str], quantity: str) -> list[Series]:
+    """The range over seeds and the median of a quantity, of every method; empty without any."""
+    medians: list[dict[str, object]] = []
+    ranges: list[dict[str, object]] = []
     for place, method in enumerate(methods):
-        values = _final(rows[rows["method"] == method], what).dropna()
+        values = _read_end(rows[rows["method"] == method], quantity).dropna()
         values = values[values > 0]
         if values.empty:
             continue
+        x = float(place)
         low, median, high = values.quantile([0.25, 0.5, 0.75])
-        medians.append(
-            {
-                "x": float(place),
-                "y": median,
-                "lo": low,
-                "hi": high,
-                "note": f"{method}, {len(values)} seeds",
-            }
-        )
-        ranges += [
-            {"x": float(place), "y": end, "part": method} for end in (values.min(), values.max())
-        ]
+        note = f"{method}, {len(values)} seeds"
+        medians.append({"x": x, "y": median, "lo": low, "hi": high, "note": note})
+        for end in (values.min(), values.max()):
+            ranges.append({"x": x, "y": end, "part": method})
     if not medians:
         return []
+    grey, blue = LineStyle(GREY, "", "-"), LineStyle(COLOURS[0], "s", "")
+    seeds, middle = pd.DataFrame(ranges), pd.DataFrame(medians)
     return [
-        Series(
-            "all seeds", Look(GREY, "", "-"), pd.DataFrame(ranges), "line", "all seeds", faint=True
-        ),
-        Series(
-            "median",
-            Look(COLOURS[0], "s", ""),
-            pd.DataFrame(medians),
-            "points",
-            "median and quartiles",
-        ),
+        Series("all seeds", grey, seeds, "line", "all seeds", faint=True),
+        Series("median", blue, middle, "points", "median and quartiles"),
     ]
 
 
-def _final(rows: pd.DataFrame, what: str) -> pd.Series:
-    """A probe at the end of the last phase of each training (column ``<stage>/<what>``), its
-    correction, or the risk."""
-    if what == "risk":
+def _read_end(rows: pd.DataFrame, quantity: str) -> pd.Series:
+    """A quantity at the end of the last phase of each training.
+
+    The risk, a probe (column ``<stage>/<quantity>``), or how much a level was corrected: its Gram
+    error after its own phase over that at the end.
+    """
+    if quantity == "risk":
         return rows["risk"].astype(float)
-    if what.startswith("corrected/"):
-        level = what.partition("/")[2]
-        own = f"level{level}/gram/{level}"
-        return (
-            rows[own].astype(float) / _final(rows, f"gram/{level}")
-            if own in rows
-            else pd.Series(np.nan, index=rows.index)
-        )
-    found = pd.Series(np.nan, index=rows.index)
-    for stage, own in rows.groupby("stage"):
-        if f"{stage}/{what}" in rows:
-            found[own.index] = own[f"{stage}/{what}"].astype(float)
-    return found
+    kind, _, level = quantity.partition("/")
+    if kind == "corrected":
+        first = f"level{level}/gram/{level}"
+        if first not in rows:
+            return pd.Series(np.nan, index=rows.index)
+        return rows[first].astype(float) / _read_end(rows, f"gram/{level}")
+    values = pd.Series(np.nan, index=rows.index)
+    for stage, group in rows.groupby("stage"):
+        if f"{stage}/{quantity}" in rows:
+            values[group.index] = group[f"{stage}/{quantity}"].astype(float)
+    return values

@@ -1,99 +1,92 @@
-"""``feature_correction``: backward feature correction itself, what training a higher level does to
-the lower ones."""
+"""``feature_correction``: backward feature correction itself.
+
+What training a higher level does to the errors of the lower ones.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
 from analysis.chart import Axis, Chart, Panel, Series
-from analysis.correction import at_largest_n, phases_in_order, probe_columns
+from analysis.correction import find_probe_columns, order_phases, select_largest_n
 from analysis.evidence import Evidence
 
 ORDER = 40
+CAPTION = (
+    "Errors of the learned features after each phase, {target}, L = {L}, d = {d}, at the largest "
+    "n. Thin lines: single seeds; thick lines: medians."
+)
 
 
 def feature_correction(evidence: Evidence) -> Iterator[Chart]:
-    """Errors of the learned features after each phase, thin lines per seed and thick medians; at
-    the largest d of every target and L, each cell at its largest n."""
+    """Errors of the learned features after each phase, thin lines per seed and thick medians.
+
+    At the largest d of every target and L, each cell at its largest n.
+    """
     table = evidence.trainings
     probed = table[table[[name for name in table if "/" in name]].notna().any(axis=1)]
     for (target, L), rows in probed.groupby(["target", "L"]):
         d = rows["d"].max()
-        rows = at_largest_n(rows[rows["d"] == d])
-        shown = probe_columns(rows)
-        if not shown:
+        rows = select_largest_n(rows[rows["d"] == d])
+        panels = find_probe_columns(rows)
+        if not panels:
             continue
-        phases = phases_in_order(
-            rows, [column for names in shown.values() for column in names.values()]
+        phases = order_phases(
+            rows, [name for columns in panels.values() for name in columns.values()]
         )
-        ticks = dict(enumerate(phases))
-        axis = Axis("after phase", log=False, ticks=ticks, range=(-0.4, len(phases) - 0.6))
-        columns = [
-            [
-                Panel(
-                    _series(rows, names, phases, evidence),
-                    axis,
-                    Axis("error after the phase"),
-                    title,
-                )
-            ]
-            for title, names in shown.items()
-        ]
-        caption = (
-            f"Errors of the learned features after each phase, {target}, L = {L}, d = {d}, at the largest n. Thin: one seed; thick: "
-            "median."
-        )
+        ticks = {float(number): phase for number, phase in enumerate(phases)}
+        x = Axis("after phase", log=False, ticks=ticks, range=(-0.4, len(phases) - 0.6))
+        y = Axis("error after the phase")
+        columns = []
+        for title, names in panels.items():
+            columns.append([Panel(_make_series(rows, names, phases, evidence), x, y, title)])
         yield Chart(
             f"correction-{target}-L{L}",
-            caption,
+            CAPTION.format(target=target, L=L, d=d),
             columns,
             (2.5,),
-            most_columns=3 if len(shown) > 2 else 2,
+            max_columns=3 if len(panels) > 2 else 2,
         )
 
 
-def _series(
-    rows: pd.DataFrame, names: dict[str, str], phases: list[str], evidence: Evidence
+def _make_series(
+    rows: pd.DataFrame, names: Mapping[str, str], phases: Sequence[str], evidence: Evidence
 ) -> list[Series]:
-    found = []
+    """The seeds and the median of every line; ``names``: phase → column."""
+    series = []
     lines = sorted(rows["line"].unique())
     for rank, line in enumerate(lines):
-        own, look, offset = (
-            rows[rows["line"] == line],
-            evidence.looks[line],
-            0.06 * (rank - (len(lines) - 1) / 2),
-        )
-        values = own.set_index("seed")[[names[phase] for phase in phases if phase in names]].astype(
-            float
-        )
-        values.columns = [phases.index(phase) + offset for phase in phases if phase in names]
-        values = values.where(values > 0).dropna(axis=1, how="all")
+        offset = 0.06 * (rank - (len(lines) - 1) / 2)
+        values = _read_errors(rows[rows["line"] == line], names, phases, offset)
         if values.empty:
             continue
-        seeds = (
-            values.reset_index()
-            .melt("seed", var_name="x", value_name="y")
-            .dropna()
-            .sort_values(["seed", "x"])
-        )
-        data = pd.DataFrame(
-            {
-                "x": seeds["x"].astype(float),
-                "y": seeds["y"],
-                "part": seeds["seed"].map("seed {}".format),
-            }
-        )
-        median = values.median()
-        found += [
-            Series(f"{line}: seeds", look, data, "line", faint=True),
-            Series(
-                line,
-                look,
-                pd.DataFrame({"x": median.index.astype(float), "y": median.to_numpy()}),
-                "curve",
-                line,
-            ),
-        ]
-    return found
+        style, median = evidence.styles[line], values.median()
+        middle = pd.DataFrame({"x": median.index.astype(float), "y": median.to_numpy()})
+        series.append(Series(f"{line}: seeds", style, _list_seeds(values), "line", faint=True))
+        series.append(Series(line, style, middle, "curve", line))
+    return series
+
+
+def _read_errors(
+    rows: pd.DataFrame, names: Mapping[str, str], phases: Sequence[str], offset: float
+) -> pd.DataFrame:
+    """Error by seed (rows) and position of the phase (columns), where it is positive."""
+    measured = [phase for phase in phases if phase in names]
+    values = rows.set_index("seed")[[names[phase] for phase in measured]].astype(float)
+    values.columns = [phases.index(phase) + offset for phase in measured]
+    return values.where(values > 0).dropna(axis=1, how="all")
+
+
+def _list_seeds(values: pd.DataFrame) -> pd.DataFrame:
+    """The points of every seed, one part of the line per seed."""
+    points = values.reset_index().melt("seed", var_name="x", value_name="y")
+    points = points.dropna().sort_values(["seed", "x"])
+    return pd.DataFrame(
+        {
+            "x": points["x"].astype(float),
+            "y": points["y"],
+            "part": points["seed"].map("seed {}".format),
+        }
+    )

@@ -1,5 +1,8 @@
-"""``law_of_correction``: the error of level 2 trained alone against its prediction, and errors
-after every phase against the bound of backward feature correction."""
+"""``law_of_correction``: errors of the lower levels against the laws that they follow.
+
+The error of level 2 trained alone against its prediction, and errors after every phase against the
+bound of backward feature correction.
+"""
 
 from __future__ import annotations
 
@@ -9,106 +12,104 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis.cells import alpha_ratio, rows_of
+from analysis.cells import compute_alpha_ratio, select_alpha_rows
 from analysis.chart import GUIDE, Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
-from analysis.style import COLOURS, MARKERS, Look
+from analysis.style import COLOURS, MARKERS, LineStyle
 
 ORDER = 13
 MEASURED, PREDICTED = "level2/gram/2", "level2/predicted/2"
+CAPTION = (
+    "The law of the correction, {target}, d = {d}. Gram error of level 2 trained alone: medians "
+    "with quartiles and the closed form from E[y(xxᵀ−I)]. Last panel: Gram errors after each "
+    "phase; dotted: α_{{l+1}}/α_lower itself (the paper's bound holds up to a constant)."
+)
 
 
 def law_of_correction(evidence: Evidence) -> Iterator[Chart]:
-    """Where a study has predictions: measured and predicted Gram error of level 2 alone against
-    alpha_3 / alpha_2, and the Gram error of every lower level after phase ``level l`` against
-    alpha_{l+1} / alpha_lower, whose order of magnitude the paper bounds it by."""
-    rows = rows_of(evidence)
+    """Gram errors against ratios of alpha, where a study has predictions.
+
+    Measured and predicted error of level 2 alone against alpha_3 / alpha_2, and the error of every
+    lower level after phase ``level l`` against alpha_{l+1} / alpha_lower, by which the paper bounds
+    its order of magnitude.
+    """
+    rows = select_alpha_rows(evidence)
     if not {MEASURED, PREDICTED} <= set(rows):
         return
-    for (target, d), own in rows.groupby(["target", "d"]):
-        own = own[own[PREDICTED].notna()]
-        panels = [
-            _law(own[own["L"] == L].assign(x=lambda t: alpha_ratio(t, [3, 2])), L, evidence)
-            for L in sorted(own["L"].unique())
-        ]
-        panels = [panel for panel in panels if panel is not None]
-        bound = _bound(own)
-        if bound is not None:
-            panels.append(bound)
+    for (target, d), group in rows.groupby(["target", "d"]):
+        group = group[group[PREDICTED].notna()]
+        panels = [*_make_law_panels(group, evidence), *_make_bound_panel(group)]
         if panels:
-            caption = (
-                f"The law of the correction, {target}, d = {d}. Gram error of level 2 trained alone: medians with quartiles and the "
-                "closed form from E[y(xxᵀ−I)]. Right: Gram errors after each phase; dotted: α_{l+1}/α_lower itself (the paper's "
-                "bound holds up to a constant)."
-            )
-            yield Chart(
-                f"law-{target}-d{d}", caption, [[panel] for panel in panels], (2.8,), most_columns=2
-            )
+            caption = CAPTION.format(target=target, d=d)
+            columns = [[panel] for panel in panels]
+            yield Chart(f"law-{target}-d{d}", caption, columns, (2.8,), max_columns=2)
 
 
-def _law(rows: pd.DataFrame, L: int, evidence: Evidence) -> Panel | None:
-    if rows["x"].nunique() < 2:
-        return None
-    series = []
-    for method, own in rows.groupby("method"):
-        points = own.groupby("x")[MEASURED].quantile([0.25, 0.5, 0.75]).unstack()
-        data = pd.DataFrame(
-            {
-                "x": points.index,
-                "y": points[0.5].to_numpy(),
-                "lo": points[0.25].to_numpy(),
-                "hi": points[0.75].to_numpy(),
-            }
-        )
-        closed = own.groupby("x")[PREDICTED].median()
-        predicted = pd.DataFrame({"x": closed.index, "y": closed.to_numpy()})
-        look = evidence.looks[method]
-        series += [
-            Series(
-                f"{method}: predicted",
-                replace(look, marker="", dash="--"),
-                predicted,
-                "line",
-                "predicted in closed form",
-            ),
-            Series(method, replace(look, dash=""), data, "points", f"{method}: trained"),
-        ]
-    return Panel(
-        series, Axis("α_3 / α_2"), Axis("Gram error of level 2 alone"), f"level 2 alone, L = {L}"
-    )
-
-
-def _bound(rows: pd.DataFrame) -> Panel | None:
-    """Medians of the Gram error of each level j after phase ``level l``, j <= l < L, against
-    alpha_{l+1} / alpha_j."""
-    series, ends = [], []
-    looks = iter(Look(colour, marker, "") for colour, marker in zip(COLOURS, MARKERS, strict=False))
+def _make_law_panels(rows: pd.DataFrame, evidence: Evidence) -> list[Panel]:
+    """Level 2 alone, a panel per L with at least two ratios."""
+    panels = []
+    x, y = Axis("α_3 / α_2"), Axis("Gram error of level 2 alone")
     for L in sorted(rows["L"].unique()):
-        own = rows[rows["L"] == L]
-        for after in range(2, int(L)):
-            for level in range(2, after + 1):
-                column = f"level{after}/gram/{level}"
-                if column not in own or own[column].notna().sum() == 0:
-                    continue
-                points = (
-                    own.assign(x=alpha_ratio(own, [after + 1, level])).groupby("x")[column].median()
-                )
-                look = next(looks, GUIDE)
-                name = f"level {level} after phase {after}, L = {L}"
-                series.append(
-                    Series(
-                        name,
-                        look,
-                        pd.DataFrame({"x": points.index, "y": points.to_numpy()}),
-                        "points",
-                        name,
-                    )
-                )
-                ends += list(points.index)
-    if len(set(ends)) < 2:
-        return None
-    span = np.array([min(ends), max(ends)])
-    series.append(
-        Series("bound", GUIDE, pd.DataFrame({"x": span, "y": span}), "line", "α_{l+1} / α_lower")
+        group = rows[rows["L"] == L]
+        group = group.assign(x=compute_alpha_ratio(group, [3, 2]))
+        if group["x"].nunique() < 2:
+            continue
+        series: list[Series] = []
+        for method, trainings in group.groupby("method"):
+            series += _make_law_series(trainings, method, evidence.styles[method])
+        panels.append(Panel(series, x, y, f"level 2 alone, L = {L}"))
+    return panels
+
+
+def _make_law_series(rows: pd.DataFrame, method: str, style: LineStyle) -> list[Series]:
+    """Predicted and measured Gram error of level 2 of one method."""
+    quartiles = rows.groupby("x")[MEASURED].quantile([0.25, 0.5, 0.75]).unstack()
+    data = pd.DataFrame(
+        {
+            "x": quartiles.index,
+            "y": quartiles[0.5].to_numpy(),
+            "lo": quartiles[0.25].to_numpy(),
+            "hi": quartiles[0.75].to_numpy(),
+        }
     )
-    return Panel(series, Axis("α_{l+1} / α_lower"), Axis("Gram error"), "after each phase")
+    medians = rows.groupby("x")[PREDICTED].median()
+    predicted = pd.DataFrame({"x": medians.index, "y": medians.to_numpy()})
+    dashed, text = replace(style, marker="", dash="--"), "predicted in closed form"
+    return [
+        Series(f"{method}: predicted", dashed, predicted, "line", text),
+        Series(method, replace(style, dash=""), data, "points", f"{method}: trained"),
+    ]
+
+
+def _make_bound_panel(rows: pd.DataFrame) -> list[Panel]:
+    """Medians of the Gram error of each level j after phase ``level l``, j <= l < L.
+
+    Against alpha_{l+1} / alpha_j; no panel without two ratios.
+    """
+    series = _make_bound_series(rows)
+    ratios = [ratio for one in series for ratio in one.data["x"]]
+    if len(set(ratios)) < 2:
+        return []
+    span = np.array([min(ratios), max(ratios)])
+    identity = pd.DataFrame({"x": span, "y": span})
+    series.append(Series("bound", GUIDE, identity, "line", "α_{l+1} / α_lower"))
+    return [Panel(series, Axis("α_{l+1} / α_lower"), Axis("Gram error"), "after each phase")]
+
+
+def _make_bound_series(rows: pd.DataFrame) -> list[Series]:
+    """One series per L, phase and lower level that was measured."""
+    styles = (LineStyle(*pair, "") for pair in zip(COLOURS, MARKERS, strict=False))
+    series = []
+    for L in sorted(rows["L"].unique()):
+        group = rows[rows["L"] == L]
+        for phase in range(2, int(L)):
+            for level in range(2, phase + 1):
+                column = f"level{phase}/gram/{level}"
+                if column not in group or group[column].notna().sum() == 0:
+                    continue
+                ratios = compute_alpha_ratio(group, [phase + 1, level])
+                medians = group.groupby(ratios)[column].median()
+                data = pd.DataFrame({"x": medians.index, "y": medians.to_numpy()})
+                name = f"level {level} after phase {phase}, L = {L}"
+                series.append(Series(name, next(styles, GUIDE), data, "points", name))
+    return series

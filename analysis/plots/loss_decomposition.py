@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.chart import Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
-from analysis.style import COLOURS, MARKERS, Look
+from analysis.style import COLOURS, MARKERS, LineStyle
 
 ORDER = 22
 PARTS = {
@@ -18,35 +18,35 @@ PARTS = {
     "cross": "|cross term|",
     "norm_sd": "sd(F/‖x‖)/mean",
 }
+"""Column of the probe → text."""
+SMALLEST = 1e-7
+"""Smaller values are drawn here."""
+CAPTION = (
+    "The risk E(f − f*)²/Var f* and its parts during training (medians over seeds): the risk of "
+    "the same network with a perfect first layer, the discretisation error of the first layer, and "
+    "the size of their cross term."
+)
 
 
 def loss_decomposition(evidence: Evidence) -> Iterator[Chart]:
-    """Medians over seeds against the step of the risk and its three parts, and of the relative
-    spread of F/‖x‖; a panel per line at its largest d. Drawn where the mean-field probe looked."""
-    looks = evidence.traces
-    if any(name not in looks for name in PARTS):
+    """The risk, its three parts and the relative spread of F/‖x‖ against the step.
+
+    Medians over seeds, a panel per line at its largest d, where the mean-field probe was evaluated.
+    """
+    trace = evidence.traces
+    if any(name not in trace for name in PARTS):
         return
     columns = []
-    for line, own in looks.dropna(subset=["loss"]).groupby("line"):
-        own = own[(own["d"] == own["d"].max()) & (own["step"] > 0)]
-        medians = own.groupby("step")[list(PARTS)].median().astype(float).abs().clip(lower=1e-7)
+    for line, rows in trace.dropna(subset=["loss"]).groupby("line"):
+        rows = rows[(rows["d"] == rows["d"].max()) & (rows["step"] > 0)]
+        medians = rows.groupby("step")[list(PARTS)].median().astype(float).abs()
+        medians = medians.clip(lower=SMALLEST)
         series = []
-        for k, (name, text) in enumerate(PARTS.items()):
+        for number, (name, text) in enumerate(PARTS.items()):
             data = pd.DataFrame({"x": medians.index, "y": medians[name].to_numpy()})
-            series.append(Series(text, Look(COLOURS[k], MARKERS[k], "-"), data, "curve", text))
-        columns.append(
-            [
-                Panel(
-                    series,
-                    Axis("step"),
-                    Axis("error over Var f*"),
-                    f"{line}, d = {own['d'].iloc[0]}",
-                )
-            ]
-        )
+            style = LineStyle(COLOURS[number], MARKERS[number], "-")
+            series.append(Series(text, style, data, "curve", text))
+        title = f"{line}, d = {rows['d'].iloc[0]}"
+        columns.append([Panel(series, Axis("step"), Axis("error over Var f*"), title)])
     if columns:
-        caption = (
-            "The risk E(f − f*)²/Var f* and its parts during training (medians over seeds): that of the same network with a perfect "
-            "first layer, the discretisation error of the first layer, and the size of their cross term."
-        )
-        yield Chart("loss-decomposition", caption, columns, (2.8,))
+        yield Chart("loss-decomposition", CAPTION, columns, (2.8,))

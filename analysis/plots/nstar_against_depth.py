@@ -1,51 +1,59 @@
-"""``nstar_against_depth``: depth as the swept axis."""
+"""``nstar_against_depth``: n* against the depth L."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pandas as pd
+
 from analysis.chart import Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
-from analysis.series import counted, free_mark, free_notes, nstar_series
+from analysis.series import (
+    describe_n,
+    list_validation_notes,
+    make_depth_axis,
+    make_nstar_series,
+    mark_free_validation,
+)
 
 ORDER = 20
+CAPTION = (
+    "n* against depth L, {target}. Bars: 95 % posterior intervals; open markers with arrows: not "
+    "reached."
+)
 
 
 def nstar_against_depth(evidence: Evidence) -> Iterator[Chart]:
-    """n* against the depth L, a panel per (d, eps), where a study measured more than one L at that
-    d."""
-    for target, deep in evidence.depth.groupby("target") if len(evidence.depth) else []:
-        places = (
-            deep[["d", "eps"]].drop_duplicates().sort_values(["d", "eps"], ascending=[True, False])
-        )
+    """n* against L, a panel per (d, eps), where a study measured more than one L at that d."""
+    for target, rows in evidence.depth.groupby("target") if len(evidence.depth) else []:
+        places = rows[["d", "eps"]].drop_duplicates()
+        places = places.sort_values(["d", "eps"], ascending=[True, False])
         columns = []
         for d, eps in places.itertuples(index=False):
-            rows = deep[(deep["d"] == d) & (deep["eps"] == eps)]
-            degrees = rows.groupby("L")["degree"].first()
-            ticks = {L: f"{L} ({degree})" for L, degree in degrees.items()}
-            lines = sorted(rows["line"].unique())
-            series = []
-            for rank, line in enumerate(lines):
-                own, look = rows[rows["line"] == line], evidence.looks[line]
-                points = nstar_series(
-                    own,
-                    "L",
-                    look,
-                    line + free_mark(own),
-                    offset=0.05 * (rank - (len(lines) - 1) / 2),
-                )
-                reached = points.data[points.data["mark"].isin(("", "open"))]
-                series += [Series(line, look, reached[["x", "y"]], "line"), points]
-            axis = Axis(
-                "depth L (polynomial degree)",
-                log=False,
-                ticks=ticks,
-                range=(min(ticks) - 0.3, max(ticks) + 0.3),
-            )
-            columns.append(
-                [Panel(series, axis, Axis(f"n* ({counted(rows)})"), f"d = {d}, ε = {eps:g}")]
-            )
-        caption = f"n* against depth L, {target}. Bars: 95 % posterior intervals; open markers with arrows: not reached."
+            cells = rows[(rows["d"] == d) & (rows["eps"] == eps)]
+            label = Axis(f"n* ({describe_n(cells)})")
+            series = _make_series(cells, evidence)
+            title = f"d = {d}, ε = {eps:g}"
+            columns.append([Panel(series, make_depth_axis(cells), label, title)])
         yield Chart(
-            f"depth-{target}", caption, columns, (3.0,), same_y=True, notes=free_notes(deep)
+            f"depth-{target}",
+            CAPTION.format(target=target),
+            columns,
+            (3.0,),
+            same_y=True,
+            notes=list_validation_notes(rows),
         )
+
+
+def _make_series(rows: pd.DataFrame, evidence: Evidence) -> list[Series]:
+    """The points of every line, and a line through those that are reached."""
+    series = []
+    lines = sorted(rows["line"].unique())
+    for rank, line in enumerate(lines):
+        cells, style = rows[rows["line"] == line], evidence.styles[line]
+        legend = line + mark_free_validation(cells)
+        offset = 0.05 * (rank - (len(lines) - 1) / 2)
+        points = make_nstar_series(cells, "L", style, legend, offset=offset)
+        reached = points.data[points.data["mark"].isin(("", "open"))]
+        series += [Series(line, style, reached[["x", "y"]], "line"), points]
+    return series

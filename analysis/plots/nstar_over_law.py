@@ -9,21 +9,28 @@ import pandas as pd
 
 from analysis.chart import Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
-from analysis.reference_laws import law as law_of
-from analysis.series import free_mark, free_notes, plain_ticks
+from analysis.reference_laws import get_law
+from analysis.series import choose_ticks, list_validation_notes, mark_free_validation
+from analysis.style import LineStyle
 
 ORDER = 12
+SHIFT = 1.015
+"""Factor in d between the points of neighbouring lines."""
+CAPTION = (
+    "n* over a law of d. Bars: 95 % posterior intervals of each cell alone. Where the points are "
+    "level, the law holds up to its constant."
+)
 
 
 def nstar_over_law(evidence: Evidence, laws: Mapping[str, str]) -> Iterator[Chart]:
-    """One panel per law, of the methods that ``laws`` (method → law of
-    :mod:`analysis.reference_laws`) compares with it, at the strictest eps at which any of them has
-    an n*; medians with the interval of each cell."""
-    table = evidence.nstar[
-        evidence.nstar["method"].isin(list(laws))
-        & (evidence.nstar["censored"] == "")
-        & evidence.nstar["nstar"].notna()
-    ]
+    """One panel per law, of the methods that ``laws`` compares with it.
+
+    ``laws``: method → name of a law in :mod:`analysis.reference_laws`. At the strictest eps at
+    which any of the methods has an n*; medians with the interval of each cell.
+    """
+    nstar = evidence.nstar
+    is_bracketed = (nstar["censored"] == "") & nstar["nstar"].notna()
+    table = nstar[nstar["method"].isin(list(laws)) & is_bracketed]
     if table.empty:
         return
     eps = table["eps"].min()
@@ -31,37 +38,36 @@ def nstar_over_law(evidence: Evidence, laws: Mapping[str, str]) -> Iterator[Char
     columns = []
     for name in dict.fromkeys(laws.values()):
         rows = table[table["method"].map(laws.get) == name]
-        if rows.empty:
-            continue
-        series = []
-        lines = sorted(rows["line"].unique())
-        for rank, line in enumerate(lines):
-            own, shift = (
-                rows[rows["line"] == line].sort_values("d"),
-                1.015 ** (rank - (len(lines) - 1) / 2),
-            )
-            scale = np.array(
-                [law_of(name)(int(d), int(p)) for d, p in zip(own["d"], own["degree"], strict=True)]
-            )
-            data = pd.DataFrame(
-                {
-                    "x": own["d"] * shift,
-                    **{
-                        c: own[n].to_numpy(float) / scale
-                        for c, n in (("y", "nstar"), ("lo", "lo"), ("hi", "hi"))
-                    },
-                }
-            )
-            series.append(Series(line, evidence.looks[line], data, "points", line + free_mark(own)))
-        columns.append(
-            [
-                Panel(
-                    series,
-                    Axis("input dimension d", ticks=plain_ticks(rows["d"])),
-                    Axis(f"n* / ({name})", log=False),
-                    f"ε = {eps:g}",
-                )
-            ]
-        )
-    caption = "n* over a law of d. Bars: 95 % posterior intervals of each cell alone. Level points: the law holds up to its constant."
-    yield Chart("over-law", caption, columns, (2.6,), "column", notes=free_notes(table))
+        if len(rows):
+            x = Axis("input dimension d", ticks=choose_ticks(rows["d"]))
+            y = Axis(f"n* / ({name})", log=False)
+            columns.append([Panel(_make_series(rows, name, evidence), x, y, f"ε = {eps:g}")])
+    notes = list_validation_notes(table)
+    yield Chart("over-law", CAPTION, columns, (2.6,), "column", notes=notes)
+
+
+def _make_series(rows: pd.DataFrame, law: str, evidence: Evidence) -> list[Series]:
+    """One series per line."""
+    lines = sorted(rows["line"].unique())
+    series = []
+    for rank, line in enumerate(lines):
+        cells = rows[rows["line"] == line].sort_values("d")
+        shift = SHIFT ** (rank - (len(lines) - 1) / 2)
+        series.append(_make_line(cells, line, law, shift, evidence.styles[line]))
+    return series
+
+
+def _make_line(cells: pd.DataFrame, line: str, law: str, shift: float, style: LineStyle) -> Series:
+    """n* of one line over the law, with its intervals."""
+    predict = get_law(law)
+    places = zip(cells["d"], cells["degree"], strict=True)
+    scale = np.array([predict(int(d), int(degree)) for d, degree in places])
+    data = pd.DataFrame(
+        {
+            "x": cells["d"] * shift,
+            "y": cells["nstar"].to_numpy(float) / scale,
+            "lo": cells["lo"].to_numpy(float) / scale,
+            "hi": cells["hi"].to_numpy(float) / scale,
+        }
+    )
+    return Series(line, style, data, "points", line + mark_free_validation(cells))

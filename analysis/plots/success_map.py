@@ -8,71 +8,81 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.cells import rows_of
+from analysis.cells import select_alpha_rows
 from analysis.chart import Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
-from analysis.style import Look
+from analysis.style import LineStyle
 
 ORDER = 14
+CAPTION = (
+    "Share of trainings that reach a relative risk of {risk:g}, {target}, L = {L}, d = {d}, "
+    "against the information gap (right of 1, higher levels weigh more). Bars: 95 % Wilson "
+    "intervals."
+)
 
 
 def success_map(evidence: Evidence, risk: float) -> Iterator[Chart]:
-    """Share of trainings that end at or below ``risk`` against the gap between neighbouring levels,
-    (alpha_L / alpha_2)^(1 / (L - 2)), a panel per learner width and a line per method, with Wilson
-    intervals."""
-    rows = rows_of(evidence)
+    """Share of trainings that end at or below ``risk``, against the information gap.
+
+    The gap between neighbouring levels is (alpha_L / alpha_2)^(1 / (L - 2)). A panel per learner
+    width and a series per method, with Wilson intervals.
+    """
+    rows = select_alpha_rows(evidence)
     rows = rows[rows["L"] > 2]
     if rows.empty or "config.learner.widths" not in rows:
         return
-    gap = [
-        (alpha[-1] / alpha[0]) ** (1 / (L - 2))
-        for alpha, L in zip(rows["alpha"], rows["L"], strict=True)
-    ]
-    rows = rows.assign(
-        gap=np.round(gap, 3), widths=rows["config.learner.widths"].fillna("the target's")
-    )
-    for (target, L, d), own in rows.groupby(["target", "L", "d"]):
-        if own["gap"].nunique() < 2:
+    widths = rows["config.learner.widths"].fillna("the target's")
+    rows = rows.assign(gap=_compute_gaps(rows), widths=widths)
+    for (target, L, d), group in rows.groupby(["target", "L", "d"]):
+        if group["gap"].nunique() < 2:
             continue
-        axis = Axis(
-            "information gap α_{l+1} / α_l",
-            ticks={g: f"{g:g}" for g in sorted(own["gap"].unique())},
-            range=(own["gap"].min() / 1.3, own["gap"].max() * 1.3),
+        yield Chart(
+            f"success-{target}-L{L}-d{d}",
+            CAPTION.format(risk=risk, target=target, L=L, d=d),
+            _make_columns(group, risk, evidence),
+            (2.6,),
+            same_y=True,
         )
-        share = Axis(f"share with risk ≤ {risk:g}", log=False, range=(-0.05, 1.05))
-        columns = [
-            [
-                Panel(
-                    [
-                        _series(rows, method, evidence.looks[method], risk)
-                        for method, rows in cell.groupby("method")
-                    ],
-                    axis,
-                    share,
-                    f"widths p = {widths}",
-                )
-            ]
-            for widths, cell in own.groupby("widths")
+
+
+def _compute_gaps(rows: pd.DataFrame) -> np.ndarray:
+    """The geometric mean of alpha_{l+1} / alpha_l of every row."""
+    pairs = zip(rows["alpha"], rows["L"], strict=True)
+    return np.round([(alpha[-1] / alpha[0]) ** (1 / (L - 2)) for alpha, L in pairs], 3)
+
+
+def _make_columns(rows: pd.DataFrame, risk: float, evidence: Evidence) -> list[list[Panel]]:
+    """A panel per learner width."""
+    gaps = rows["gap"]
+    x = Axis(
+        "information gap α_{l+1} / α_l",
+        ticks={gap: f"{gap:g}" for gap in sorted(gaps.unique())},
+        range=(gaps.min() / 1.3, gaps.max() * 1.3),
+    )
+    y = Axis(f"share with risk ≤ {risk:g}", log=False, range=(-0.05, 1.05))
+    columns = []
+    for widths, group in rows.groupby("widths"):
+        series = [
+            _make_series(trainings, method, evidence.styles[method], risk)
+            for method, trainings in group.groupby("method")
         ]
-        caption = (
-            f"Share of trainings that reach a relative risk of {risk:g}, {target}, L = {L}, d = {d}, against the information gap "
-            "(right of 1: higher levels weigh more). Bars: 95 % Wilson intervals."
-        )
-        yield Chart(f"success-{target}-L{L}-d{d}", caption, columns, (2.6,), same_y=True)
+        columns.append([Panel(series, x, y, f"widths p = {widths}")])
+    return columns
 
 
-def _series(rows: pd.DataFrame, method: str, look: Look, risk: float) -> Series:
+def _make_series(rows: pd.DataFrame, method: str, style: LineStyle, risk: float) -> Series:
+    """The share of successes of one method at every gap."""
     points = []
-    for gap, own in rows.groupby("gap"):
-        good, count = int((own["risk"] <= risk).sum()), len(own)
-        interval = stats.binomtest(good, count).proportion_ci(0.95, "wilson")
+    for gap, group in rows.groupby("gap"):
+        successes, count = int((group["risk"] <= risk).sum()), len(group)
+        interval = stats.binomtest(successes, count).proportion_ci(0.95, "wilson")
         points.append(
             {
                 "x": gap,
-                "y": good / count,
+                "y": successes / count,
                 "lo": interval.low,
                 "hi": interval.high,
-                "note": f"{good} of {count}",
+                "note": f"{successes} of {count}",
             }
         )
-    return Series(method, look, pd.DataFrame(points), "points", method)
+    return Series(method, style, pd.DataFrame(points), "points", method)

@@ -2,6 +2,6 @@
 **thresholds) -> Finding``; a study's claim names it and gives the thresholds (``predicate:
 <name>``, ``thresholds: {...}`` under ``study.claims``). Its first argument is the study's
 :class:`analysis.evidence.Evidence`, the others are what the claim may say, with defaults where it
-need not. It never raises for missing data: it returns :func:`analysis.evidence.nothing` with the
+need not. It never raises for missing data: it returns :func:`analysis.evidence.no_data` with the
 reason. ``QUANTITY`` says in a few words what it measures, as the table of claims shows it. Nothing
 has to be registered."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.evidence import Evidence, Finding, band, nothing, values_by_seed
-from analysis.risks import median_interval
+from analysis.evidence import Evidence, Finding, judge_interval, no_data, select_values_by_seed
+from analysis.risks import compute_median_interval
 from bfc.tasks.agnostic import Agnostic
 
 QUANTITY = "median risk over its bound, at most 1"
@@ -16,21 +16,21 @@ def agnostic_bound(evidence: Evidence, method: str, gamma: float, eps: float) ->
     OPT is that of the cell's task."""
     rows = evidence.trainings
     if "config.task.size" not in rows:
-        return nothing("no cell with task=agnostic")
+        return no_data("no cell with task=agnostic")
     rows = rows[(rows["method"] == method) & (rows["config.task.judge"] == "total")]
     sizes = rows["config.task.size"].dropna().unique()
     if len(sizes) != 1:
-        return nothing(
+        return no_data(
             f"{len(sizes)} sizes of the function outside the class of {method}; one is needed"
         )
     task = Agnostic(size=float(sizes[0]))
     values = (
-        values_by_seed(Evidence(evidence.nstar, evidence.exponents, rows), method, "risk")
+        select_values_by_seed(Evidence(evidence.nstar, evidence.exponents, rows), method, "risk")
         .dropna()
         .to_numpy()
     )
-    return band(
-        *(np.array(median_interval(values)) / task.bound(gamma, eps)),
+    return judge_interval(
+        *(np.array(compute_median_interval(values)) / task.bound(gamma, eps)),
         at_most=1.0,
         remark=f"OPT = {task.opt:.4g} of Var y",
     )

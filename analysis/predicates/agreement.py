@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from analysis.cells import rows_of
-from analysis.evidence import Evidence, Finding, band, nothing
-from analysis.risks import median_interval
+from analysis.cells import select_alpha_rows
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.risks import compute_median_interval
 
 QUANTITY = "median of one column over another"
 
@@ -22,12 +22,12 @@ def agreement(
 ) -> Finding:
     """In every cell the median over seeds of the first column over the second lies in a band; the
     cell nearest to leaving it, or furthest outside, is judged."""
-    rows = rows_of(evidence, method, L)
+    rows = select_alpha_rows(evidence, method, L)
     if rows.empty or not {column, with_column} <= set(rows):
-        return nothing(f"no {column} and {with_column} of {method}")
+        return no_data(f"no {column} and {with_column} of {method}")
     worst = None
     for _, own in rows.dropna(subset=[column, with_column]).groupby("cell_id"):
-        found = median_interval((own[column] / own[with_column]).to_numpy())
+        found = compute_median_interval((own[column] / own[with_column]).to_numpy())
         room = min(
             math.log(found[0] / at_least) if at_least > 0 else math.inf,
             math.log(at_most / found[0]),
@@ -35,8 +35,8 @@ def agreement(
         if worst is None or room < worst[0]:
             worst = room, found, own["alpha"].iloc[0]
     if worst is None:
-        return nothing(f"no {column} and {with_column} of {method}")
-    return band(
+        return no_data(f"no {column} and {with_column} of {method}")
+    return judge_interval(
         *worst[1],
         at_least,
         at_most,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.evidence import Evidence, Finding, band
-from analysis.path_norm import floor
+from analysis.evidence import Evidence, Finding, judge_interval
+from analysis.path_norm import compute_norm_bounds
 
 QUANTITY = "largest gap between both bounds"
 
@@ -15,9 +15,9 @@ def certified_gap(
 ) -> Finding:
     """The largest relative gap of primal and dual over a table of (d, ε) is at most a bound;
     deterministic, so its interval is a point."""
-    floors = [floor(law, size, level) for size in d for level in eps]
+    floors = [compute_norm_bounds(law, size, level) for size in d for level in eps]
     worst = max(floors, key=lambda own: own.gap)
-    return band(
+    return judge_interval(
         worst.gap,
         worst.gap,
         worst.gap,

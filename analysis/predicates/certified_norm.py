@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from analysis.evidence import Evidence, Finding, band
-from analysis.path_norm import floor
+from analysis.evidence import Evidence, Finding, judge_interval
+from analysis.path_norm import compute_norm_bounds
 
 QUANTITY = "path norm needed"
 
@@ -23,12 +23,12 @@ def certified_norm(
 ) -> Finding:
     """The norm needed at (d, ε), or its ratio to that at ``over_d`` (0: the limit of large d), lies
     in a band. The interval is what is certified from both sides: it holds no chance."""
-    own = floor(law, d, eps)
+    own = compute_norm_bounds(law, d, eps)
     if over_d is None:
-        return band(
+        return judge_interval(
             own.lower, own.lower, own.upper, at_least, at_most, f"upper bound {own.upper:.4g}"
         )
-    other = floor(law, over_d, eps)
+    other = compute_norm_bounds(law, over_d, eps)
     lo, hi = own.lower / other.upper, own.upper / other.lower
     remark = f"{own.lower:.4g} to {own.upper:.4g} over {other.lower:.4g} to {other.upper:.4g}"
-    return band(math.sqrt(lo * hi), lo, hi, at_least, at_most, remark)
+    return judge_interval(math.sqrt(lo * hi), lo, hi, at_least, at_most, remark)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.evidence import CONTRADICTED, REPRODUCED, UNDECIDED, Evidence, Finding, nothing
-from analysis.filters import having
-from analysis.per_seed_nstar import crossings
-from analysis.reference_laws import law as law_of
+from analysis.evidence import Evidence, Finding, Verdict, no_data
+from analysis.filters import filter_by_config
+from analysis.per_seed_nstar import find_crossings
+from analysis.reference_laws import get_law as law_of
 
 QUANTITY = "n* over a law of d"
 
@@ -27,14 +27,16 @@ def collapse(
 ) -> Finding:
     """The median n* of the seeds over the law (:mod:`analysis.reference_laws`) at every d lies in a
     band. Measured: the geometric mean over d, its interval from those of the cells
-    (:func:`analysis.per_seed_nstar.crossings`). Reproduced where every median and the whole
+    (:func:`analysis.per_seed_nstar.find_crossings`). Reproduced where every median and the whole
     interval lie in the band; contradicted where the interval, or that of some d, lies outside of it
     altogether. A d at which some seed does not cross eps within its grid is left out and said.
     ``where``: values of the configuration that pick some cells of the method."""
-    cells = crossings(replace(evidence, trainings=having(evidence.trainings, where)), method, eps)
+    cells = find_crossings(
+        replace(evidence, trainings=filter_by_config(evidence.trainings, where)), method, eps
+    )
     rows = cells[(cells["reached"] == cells["seeds"]) & cells["lo"].notna()].sort_values("d")
     if len(rows) < 2:
-        return nothing(
+        return no_data(
             f"{len(rows)} of {len(cells)} d at which every seed (at least 3) of {method} crosses eps = {eps:g} inside its grid"
         )
     scale = np.array([law_of(law)(d, p) for d, p in zip(rows["d"], rows["degree"], strict=True)])
@@ -53,7 +55,9 @@ def collapse(
     outside = bool(
         (hi < at_least).any() or (lo > at_most).any() or ends[1] < at_least or ends[0] > at_most
     )
-    verdict = REPRODUCED if inside else CONTRADICTED if outside else UNDECIDED
+    verdict = (
+        Verdict.REPRODUCED if inside else Verdict.CONTRADICTED if outside else Verdict.UNDECIDED
+    )
     each = ", ".join(f"{d}: {r:.3g}" for d, r in zip(rows["d"], ratio, strict=True))
     left = (
         ""

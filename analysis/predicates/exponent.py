@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.evidence import Evidence, Finding, band, nothing
-from analysis.filters import restricted
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.filters import restrict_rows
 
 QUANTITY = "exponent of n* in d"
 
@@ -24,11 +24,11 @@ def exponent(
 ) -> Finding:
     """The exponent of n* in d lies in a band; ``where``: values of the configuration that pick one
     line of several."""
-    table = restricted(evidence.exponents, evidence, method, where)
+    table = restrict_rows(evidence.exponents, evidence, method, where)
     rows = table[
         (table["method"] == method) & np.isclose(table["eps"], eps) & table["exponent"].notna()
     ]
     if len(rows) != 1:
-        return nothing(f"{len(rows)} fitted lines of {method} at eps {eps}")
+        return no_data(f"{len(rows)} fitted lines of {method} at eps {eps}")
     row = rows.iloc[0]
-    return band(row["exponent"], row["lo"], row["hi"], at_least, at_most)
+    return judge_interval(row["exponent"], row["lo"], row["hi"], at_least, at_most)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.evidence import Evidence, Finding, band, nothing
-from analysis.filters import restricted
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.filters import restrict_rows
 
 QUANTITY = "difference of exponents in d"
 
@@ -28,18 +28,18 @@ def exponent_gap(
     of a method which has several (:mod:`analysis.filters`)."""
     found = []
     for method, where in ((over, over_where), (under, under_where)):
-        table = restricted(evidence.exponents, evidence, method, where)
+        table = restrict_rows(evidence.exponents, evidence, method, where)
         rows = table[
             (table["method"] == method) & np.isclose(table["eps"], eps) & table["exponent"].notna()
         ]
         if len(rows) != 1:
-            return nothing(f"{len(rows)} fitted lines of {method} at eps {eps}")
+            return no_data(f"{len(rows)} fitted lines of {method} at eps {eps}")
         found.append(rows.iloc[0])
     a, b = found
     gap = a["exponent"] - b["exponent"]
     below = math.hypot(a["exponent"] - a["lo"], b["hi"] - b["exponent"])
     above = math.hypot(a["hi"] - a["exponent"], b["exponent"] - b["lo"])
-    return band(
+    return judge_interval(
         gap,
         gap - below,
         gap + above,

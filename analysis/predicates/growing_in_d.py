@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.evidence import Evidence, Finding, band, nothing
-from analysis.filters import chosen, medians
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.filters import compute_medians, select_trainings
 
 QUANTITY = "smallest factor of the median from one d to the next"
 
@@ -23,16 +23,16 @@ def growing_in_d(
 ) -> Finding:
     """The median of a column grows by a factor from each measured d to the next; the smallest
     factor is judged, its interval from those of both medians."""
-    table = medians(chosen(evidence, method, where), column, from_d, to_d)
+    table = compute_medians(select_trainings(evidence, method, where), column, from_d, to_d)
     if len(table) < 2:
-        return nothing(f"fewer than two d with {column} of {method}")
+        return no_data(f"fewer than two d with {column} of {method}")
     factor = table["median"].shift(-1) / table["median"]
     worst = factor.idxmin()
     lo, hi = (
         table["lo"][worst + 1] / table["hi"][worst],
         table["hi"][worst + 1] / table["lo"][worst],
     )
-    return band(
+    return judge_interval(
         factor[worst],
         lo,
         hi,

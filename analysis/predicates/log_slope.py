@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.evidence import Evidence, Finding, band, nothing
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
 
 QUANTITY = "slope of logarithms"
 
@@ -17,11 +17,11 @@ def log_slope(
     seeds, which every value of the key shares."""
     rows, key = evidence.trainings, f"config.{against}"
     if column not in rows or key not in rows:
-        return nothing(f"no column {column} or key {against}")
+        return no_data(f"no column {column} or key {against}")
     rows = rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
     table = rows.pivot_table(index="seed", columns=key, values=column).dropna()
     if table.shape[0] < 2 or table.shape[1] < 2:
-        return nothing(
+        return no_data(
             f"{column} of {method} at {table.shape[1]} values of {against} and {table.shape[0]} seeds"
         )
     x = np.log(table.columns.to_numpy(float))
@@ -29,7 +29,7 @@ def log_slope(
     slopes = values @ x / (x @ x)
     drawn = slopes[np.random.default_rng(0).integers(0, len(slopes), (2000, len(slopes)))].mean(1)
     lo, hi = np.quantile(drawn, [0.025, 0.975])
-    return band(
+    return judge_interval(
         slopes.mean(),
         lo,
         hi,

@@ -6,8 +6,8 @@ import math
 
 import pandas as pd
 
-from analysis.evidence import Evidence, Finding, band, nothing, values_by_seed
-from analysis.risks import median_interval
+from analysis.evidence import Evidence, Finding, judge_interval, no_data, select_values_by_seed
+from analysis.risks import compute_median_interval
 
 QUANTITY = "median ratio, seed by seed"
 
@@ -25,11 +25,13 @@ def median_ratio(
     band."""
     pair = pd.concat(
         [
-            values_by_seed(evidence, over, column),
-            values_by_seed(evidence, under, under_column or column),
+            select_values_by_seed(evidence, over, column),
+            select_values_by_seed(evidence, under, under_column or column),
         ],
         axis=1,
     ).dropna()
     if pair.empty:
-        return nothing(f"no seed with {column} of both {over} and {under}")
-    return band(*median_interval((pair.iloc[:, 0] / pair.iloc[:, 1]).to_numpy()), at_least, at_most)
+        return no_data(f"no seed with {column} of both {over} and {under}")
+    return judge_interval(
+        *compute_median_interval((pair.iloc[:, 0] / pair.iloc[:, 1]).to_numpy()), at_least, at_most
+    )

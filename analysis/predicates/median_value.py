@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from analysis.evidence import Evidence, Finding, band, nothing, values_by_seed
-from analysis.risks import median_interval
+from analysis.evidence import Evidence, Finding, judge_interval, no_data, select_values_by_seed
+from analysis.risks import compute_median_interval
 
 QUANTITY = "median"
 
@@ -18,9 +18,9 @@ def median_value(
     at_most: float = math.inf,
 ) -> Finding:
     """The median over seeds of a stored column, at the largest d and n, lies in a band."""
-    values = values_by_seed(evidence, method, column).dropna()
+    values = select_values_by_seed(evidence, method, column).dropna()
     return (
-        band(*median_interval(values.to_numpy()), at_least, at_most)
+        judge_interval(*compute_median_interval(values.to_numpy()), at_least, at_most)
         if len(values)
-        else nothing(f"no {column} of {method}")
+        else no_data(f"no {column} of {method}")
     )

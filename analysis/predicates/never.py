@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.evidence import (
-    CONTRADICTED,
-    REPRODUCED,
-    UNDECIDED,
-    Evidence,
-    Finding,
-    cells_of,
-    nothing,
-)
+from analysis.evidence import Evidence, Finding, Verdict, no_data, select_cells
 
 QUANTITY = "share of cells that get there, 0 with a plateau in all"
 
@@ -20,12 +12,18 @@ QUANTITY = "share of cells that get there, 0 with a plateau in all"
 def never(evidence: Evidence, method: str, eps: float) -> Finding:
     """The method reaches eps at no d, and its trainings are on a plateau: neither fresh data nor
     more steps help."""
-    rows = cells_of(evidence, method, eps)
+    rows = select_cells(evidence, method, eps)
     if rows.empty:
-        return nothing(f"{method} was not measured")
+        return no_data(f"{method} was not measured")
     reached = int(((rows["censored"] != "right") & (rows["nstar"] <= rows["largest_n"])).sum())
     plateau = int((rows["outcome"] == "plateau").sum())
-    verdict = CONTRADICTED if reached else REPRODUCED if plateau == len(rows) else UNDECIDED
+    verdict = (
+        Verdict.CONTRADICTED
+        if reached
+        else Verdict.REPRODUCED
+        if plateau == len(rows)
+        else Verdict.UNDECIDED
+    )
     return Finding(
         reached / len(rows),
         math.nan,

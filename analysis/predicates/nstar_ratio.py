@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.evidence import Evidence, Finding, band, cells_of, nothing
-from analysis.filters import restricted
+from analysis.evidence import Evidence, Finding, judge_interval, no_data, select_cells
+from analysis.filters import restrict_rows
 
 QUANTITY = "smallest ratio of n*"
 
@@ -26,8 +26,8 @@ def nstar_ratio(
     """n* of one method over that of another, at every (d, L >= from_L, degree) where both were
     measured, or at one ``d``; the smallest ratio is judged. ``..._where``: values of the
     configuration that pick some cells of a method, such as ``{learner.widths: [512]}``."""
-    of_over = restricted(cells_of(evidence, over, eps), evidence, over, over_where)
-    of_under = restricted(cells_of(evidence, under, eps), evidence, under, under_where)
+    of_over = restrict_rows(select_cells(evidence, over, eps), evidence, over, over_where)
+    of_under = restrict_rows(select_cells(evidence, under, eps), evidence, under, under_where)
     both = of_over.merge(of_under, on=["d", "L", "degree"], suffixes=("", "_under"))
     both = both[
         (both["censored_under"] == "")
@@ -36,7 +36,7 @@ def nstar_ratio(
     ]
     both = both if d is None else both[both["d"] == d]
     if both.empty:
-        return nothing(f"{under} has no n* where {over} was measured")
+        return no_data(f"{under} has no n* where {over} was measured")
     ratio, lo, hi = (
         both["nstar"] / both["nstar_under"],
         both["lo"] / both["hi_under"],
@@ -48,4 +48,4 @@ def nstar_ratio(
         f"degree {both['degree'][worst]}" if several else f"L = {both['L'][worst]}"
     )
     remark = f"smallest at {place}, of {len(both)}"
-    return band(ratio[worst], lo[worst], hi[worst], at_least, math.inf, remark)
+    return judge_interval(ratio[worst], lo[worst], hi[worst], at_least, math.inf, remark)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.evidence import Evidence, Finding, band, nothing
-from analysis.per_seed_nstar import crossings
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.per_seed_nstar import find_crossings
 
 QUANTITY = "slope of log n*"
 
@@ -17,15 +17,15 @@ QUANTITY = "slope of log n*"
 def nstar_slope(
     evidence: Evidence, method: str, eps: float, against: str, at_least: float, at_most: float
 ) -> Finding:
-    """Slope of log n* (medians over seeds, :func:`analysis.per_seed_nstar.crossings`) against log
+    """Slope of log n* (medians over seeds, :func:`analysis.per_seed_nstar.find_crossings`) against log
     of the configuration key ``against``, one intercept per d; a list counts by its length
     (``target.degrees``: the rank). Interval: 95 %, from the scatter about the line."""
     rows, key = evidence.trainings, f"config.{against}"
     if key not in rows:
-        return nothing(f"no key {against}")
+        return no_data(f"no key {against}")
     points = []
     for value, part in rows[rows["method"] == method].groupby(key):
-        cells = crossings(Evidence(evidence.nstar, evidence.exponents, part), method, eps)
+        cells = find_crossings(Evidence(evidence.nstar, evidence.exponents, part), method, eps)
         whole = cells[cells["reached"] == cells["seeds"]]
         points += [
             (d, np.log(_size(value)), np.log(n))
@@ -35,11 +35,13 @@ def nstar_slope(
     table = table[table.groupby("d")["x"].transform("nunique") > 1]
     free = len(table) - table["d"].nunique() - 1
     if free < 1:
-        return nothing(f"{len(table)} values of n* of {method} at more than one {against}")
+        return no_data(f"{len(table)} values of n* of {method} at more than one {against}")
     x, y = (table[name] - table.groupby("d")[name].transform("mean") for name in ("x", "y"))
     slope = float((x @ y) / (x @ x))
     half = stats.t.ppf(0.975, free) * float(np.sqrt(((y - slope * x) ** 2).sum() / free / (x @ x)))
-    return band(slope, slope - half, slope + half, at_least, at_most, f"{len(table)} cells")
+    return judge_interval(
+        slope, slope - half, slope + half, at_least, at_most, f"{len(table)} cells"
+    )
 
 
 def _size(value: object) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.cells import alpha_ratio, rows_of
-from analysis.evidence import Evidence, Finding, band, nothing
-from analysis.risks import median_interval
+from analysis.cells import compute_alpha_ratio, select_alpha_rows
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.risks import compute_median_interval
 
 QUANTITY = "exponent of a column in alpha_upper / alpha_lower"
 
@@ -26,17 +26,17 @@ def power_law(
     """The exponent with which a stored column grows with alpha_upper / alpha_lower (``ratio``:
     [upper, lower]) lies in a band: the slope of log against log by least squares, per seed over the
     cells, at the largest d; median over seeds with its interval."""
-    rows = rows_of(evidence, method, L)
+    rows = select_alpha_rows(evidence, method, L)
     if rows.empty or column not in rows:
-        return nothing(f"no {column} of {method}")
+        return no_data(f"no {column} of {method}")
     rows = rows[rows["d"] == rows["d"].max()]
     table = (
-        rows.assign(x=alpha_ratio(rows, ratio))
+        rows.assign(x=compute_alpha_ratio(rows, ratio))
         .pivot_table(index="seed", columns="x", values=column)
         .dropna()
     )
     if table.shape[1] < 3 or table.empty:
-        return nothing(f"fewer than three ratios alpha_{ratio[0]} / alpha_{ratio[1]}")
+        return no_data(f"fewer than three ratios alpha_{ratio[0]} / alpha_{ratio[1]}")
     slopes = np.polyfit(np.log(table.columns.to_numpy(float)), np.log(table.to_numpy().T), 1)[0]
     remark = f"ratios {table.columns.min():g} to {table.columns.max():g}, {len(table)} seeds"
-    return band(*median_interval(slopes), at_least, at_most, remark)
+    return judge_interval(*compute_median_interval(slopes), at_least, at_most, remark)

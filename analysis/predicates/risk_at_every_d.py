@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.evidence import Evidence, Finding, band, nothing
-from analysis.filters import chosen, medians
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.filters import compute_medians, select_trainings
 
 QUANTITY = "median at the worst d"
 
@@ -25,11 +25,11 @@ def risk_at_every_d(
 ) -> Finding:
     """The median over seeds of a column lies in a band at every d of a range; the worst d is judged
     (the largest value where there is an upper end, else the smallest)."""
-    table = medians(chosen(evidence, method, where, n), column, from_d, to_d)
+    table = compute_medians(select_trainings(evidence, method, where, n), column, from_d, to_d)
     if table.empty:
-        return nothing(f"no {column} of {method}")
+        return no_data(f"no {column} of {method}")
     worst = table.loc[table["median"].idxmax() if at_most < math.inf else table["median"].idxmin()]
-    return band(
+    return judge_interval(
         worst["median"],
         worst["lo"],
         worst["hi"],

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.evidence import Evidence, Finding, band, nothing
-from analysis.filters import chosen, medians
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.filters import compute_medians, select_trainings
 
 QUANTITY = "smallest ratio of medians over d"
 
@@ -26,17 +26,19 @@ def risk_ratio_at_every_d(
 ) -> Finding:
     """The median of a column of one method over that of another, at every d where both were
     measured; the smallest ratio is judged, its interval from those of both medians."""
-    both = medians(chosen(evidence, over, over_where, n), column, from_d, to_d).merge(
-        medians(chosen(evidence, under, under_where, n), column, from_d, to_d),
+    both = compute_medians(
+        select_trainings(evidence, over, over_where, n), column, from_d, to_d
+    ).merge(
+        compute_medians(select_trainings(evidence, under, under_where, n), column, from_d, to_d),
         on="d",
         suffixes=("", "_under"),
     )
     if both.empty:
-        return nothing(f"no d with {column} of both {over} and {under}")
+        return no_data(f"no d with {column} of both {over} and {under}")
     both["ratio"] = both["median"] / both["median_under"]
     worst = both.loc[both["ratio"].idxmin()]
     remark = f"smallest at d = {int(worst['d'])}, of {len(both)}"
-    return band(
+    return judge_interval(
         worst["ratio"],
         worst["lo"] / worst["hi_under"],
         worst["hi"] / worst["lo_under"],

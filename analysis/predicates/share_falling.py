@@ -8,15 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.evidence import (
-    CONTRADICTED,
-    REPRODUCED,
-    UNDECIDED,
-    Evidence,
-    Finding,
-    nothing,
-    values_by_seed,
-)
+from analysis.evidence import Evidence, Finding, Verdict, no_data, select_values_by_seed
 
 QUANTITY = "share of seeds in which all fall"
 
@@ -32,17 +24,21 @@ def share_falling(
     strictly). Reproduced where the share is reached, contradicted where its whole interval (Wilson)
     lies below."""
     table = pd.concat(
-        [values_by_seed(evidence, method, column) for column in columns], axis=1
+        [select_values_by_seed(evidence, method, column) for column in columns], axis=1
     ).dropna()
     if table.empty:
-        return nothing(f"no {columns[0]} of {method}")
+        return no_data(f"no {columns[0]} of {method}")
     values = table.to_numpy()
     fall = values[:, :-1] > values[:, 1:] * np.array(factors or [1.0] * (len(columns) - 1))
     good, count = int(fall.all(axis=1).sum()), len(values)
     interval = stats.binomtest(good, count).proportion_ci(0.95, "wilson")
     share = good / count
     verdict = (
-        REPRODUCED if share >= at_least else CONTRADICTED if interval.high < at_least else UNDECIDED
+        Verdict.REPRODUCED
+        if share >= at_least
+        else Verdict.CONTRADICTED
+        if interval.high < at_least
+        else Verdict.UNDECIDED
     )
     return Finding(
         share,

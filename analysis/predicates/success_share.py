@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-from analysis.cells import rows_of, same_list
-from analysis.evidence import Evidence, Finding, band, nothing
+from analysis.cells import matches_list, select_alpha_rows
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
 
 QUANTITY = "share of successes"
 
@@ -25,14 +25,14 @@ def success_share(
     """The share of trainings that end at or below ``risk`` lies in a band (Wilson interval); of
     cells with these ``target.alpha`` and ``learner.widths`` where given. A diverged training is no
     success."""
-    rows = rows_of(evidence, method)
+    rows = select_alpha_rows(evidence, method)
     for column, wanted in (("config.target.alpha", alpha), ("config.learner.widths", widths)):
         if wanted is not None and len(rows):
-            rows = rows[same_list(rows[column], wanted)] if column in rows else rows.iloc[:0]
+            rows = rows[matches_list(rows[column], wanted)] if column in rows else rows.iloc[:0]
     if rows.empty:
-        return nothing(f"{method} was not measured there")
+        return no_data(f"{method} was not measured there")
     good, count = int((rows["risk"] <= risk).sum()), len(rows)
     interval = stats.binomtest(good, count).proportion_ci(0.95, "wilson")
-    return band(
+    return judge_interval(
         good / count, interval.low, interval.high, at_least, at_most, f"{good} of {count} trainings"
     )

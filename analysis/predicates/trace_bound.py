@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from analysis.evidence import Evidence, Finding, band, nothing
-from analysis.filters import chosen
-from analysis.risks import median_interval
+from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.filters import select_trainings
+from analysis.risks import compute_median_interval
 
 QUANTITY = "median of what a probe saw"
 
@@ -24,10 +24,10 @@ def trace_bound(
 ) -> Finding:
     """The median over seeds of a probe's column at the first or last look, or at its largest or
     smallest over all looks, lies in a band; at the largest d."""
-    rows = chosen(evidence, method, where)
+    rows = select_trainings(evidence, method, where)
     looks = evidence.traces
     if rows.empty or looks.empty or column not in looks:
-        return nothing(f"no look at {column} of {method}")
+        return no_data(f"no look at {column} of {method}")
     cells = rows.loc[rows["d"] == rows["d"].max(), "cell_id"].unique()
     own = (
         looks[looks["cell_id"].isin(cells)].sort_values("step").groupby(["cell_id", "seed"])[column]
@@ -38,7 +38,7 @@ def trace_bound(
         .astype(float)
     )
     return (
-        band(*median_interval(values.to_numpy()), at_least, at_most)
+        judge_interval(*compute_median_interval(values.to_numpy()), at_least, at_most)
         if len(values)
-        else nothing(f"no {column} of {method}")
+        else no_data(f"no {column} of {method}")
     )

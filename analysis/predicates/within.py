@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from analysis import registry as discover
-from analysis.evidence import Evidence, Finding, nothing
+from analysis.evidence import Evidence, Finding, no_data
+from analysis.registry import call_part, load_part
 
 
 def within(
@@ -21,10 +21,10 @@ def within(
     for key, value in where.items():
         column = key if key in rows else f"config.{key}"
         if column not in rows:
-            return nothing(f"nothing was measured with {key}")
+            return no_data(f"nothing was measured with {key}")
         rows = rows[rows[column] == value]
     if rows.empty:
-        return nothing(
+        return no_data(
             "no cell with " + ", ".join(f"{key} = {value}" for key, value in where.items())
         )
     others = set(evidence.trainings["line"]) - set(rows["line"]) if "line" in rows else set()
@@ -43,6 +43,4 @@ def within(
     )
     if "cell_id" in part.nstar:
         part = replace(part, nstar=part.nstar[part.nstar["cell_id"].isin(rows["cell_id"])])
-    return discover.call(
-        discover.part("predicates", predicate, "within"), part, thresholds, "within"
-    )
+    return call_part(load_part("predicates", predicate, "within"), part, thresholds, "within")
