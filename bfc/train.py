@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,55 +24,66 @@ from bfc.experiment.job import load_job
 from bfc.experiment.run_job import run_job
 from bfc.hydra_plugins.hydra_errors import explain, refuse
 from bfc.hydra_plugins.registration import register
-from bfc.launch.progress_bar import shown
+from bfc.launch.progress_bar import show_progress
 from bfc.paths import CONF
 from bfc.trackers.client import observe_cell
 
 INTERRUPTED = (
     "interrupted: finished trainings are stored; the same command goes on where this one stopped"
 )
+EXIT_INTERRUPTED = 130
+SWEEP_FLAGS = ("-m", "--multirun")
 
 
 def task(config: Any) -> list[str]:
-    """One Hydra job.
+    """Run one Hydra job; returns the cell ids.
 
     In a single run a refusal ends the process here, so that Hydra adds nothing to the sentence; in
     a sweep it becomes the job's failure.
     """
-    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         container = OmegaConf.to_container(config, resolve=True)
-        study = container.get("study")
-        if not sweep and isinstance(study, Mapping) and study.get("sizes"):
-            raise UserError(
-                f"+sweeps={study.get('name')}: is a study of many cells; must be run as a sweep, with -m"
-            )
-        job = load_job(container)
+        assert isinstance(container, dict)
+        if not is_sweep:
+            _refuse_study(container)
+        job = load_job({str(key): value for key, value in container.items()})
         folders = [Path(job.results) / spec.cell_id for spec in cell_specs(job)]
-        with nullcontext() if sweep else shown(folders):
-            return run_job(job, observe_cell, wait=sweep)
+        with nullcontext() if is_sweep else show_progress(folders):
+            return run_job(job, observe_cell, wait=is_sweep)
     except Exception as error:
         sentence = explain(error)
         if sentence is None:
             raise
-        if sweep:
+        if is_sweep:
             raise UserError(sentence) from error
         sys.exit(refuse(sentence))
 
 
+def _refuse_study(container: Mapping[Any, Any]) -> None:
+    """Refuse a study in a run that is no sweep."""
+    study = container.get("study")
+    if isinstance(study, Mapping) and study.get("sizes"):
+        raise UserError(
+            f"+sweeps={study.get('name')}: is a study of many cells; must be run as a sweep, "
+            "with -m"
+        )
+
+
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence on standard error and exit status 2."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the handlers below instead of Hydra's
+    """Run the command line.
+
+    A user's mistake is reported in one sentence on standard error, with exit status 2.
+    """
+    # Errors then reach the handlers below instead of Hydra's.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     register()
-    sweep = [
-        argument for argument in sys.argv[1:] if argument in ("-m", "--multirun")
-    ]  # which Hydra only takes before overrides
-    sys.argv[1:] = [*sweep, *(argument for argument in sys.argv[1:] if argument not in sweep)]
+    sys.argv[1:] = _sweep_flags_first(sys.argv[1:])
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except KeyboardInterrupt:
         refuse(INTERRUPTED)
-        sys.exit(130)
+        sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
         sentence = explain(error)
         if sentence is None:
@@ -80,7 +91,13 @@ def main() -> None:
         sys.exit(refuse(sentence))
 
 
-if __name__ == "__main__":
-    from bfc.train import main as run
+def _sweep_flags_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with -m in front, since Hydra does not accept it after overrides."""
+    flags = [argument for argument in arguments if argument in SWEEP_FLAGS]
+    return [*flags, *(argument for argument in arguments if argument not in SWEEP_FLAGS)]
 
-    run()
+
+if __name__ == "__main__":
+    from bfc.train import main as run_main
+
+    run_main()

@@ -1,34 +1,45 @@
-"""How the tests of the command line run it: in this process where that is enough, as a process of
-its own where it is not. Every run has a folder of its own as working directory, so that what it
-leaves behind can be seen."""
+"""How the tests of the command line run it.
+
+In this process where that is enough, as a process of its own where it is not. Every run has its own
+working directory, so that what it leaves behind can be seen.
+"""
 
 import contextlib
 import io
 import json
+import math
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import psutil
 import pyarrow.parquet
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
+from typer.testing import CliRunner
 
+from bfc.cli import application
 from bfc.engine.stack_request import TrainResult
+from bfc.errors import UserError
 from bfc.hydra_plugins import expansion, registration
-from bfc.hydra_plugins import sweeper as sweeping
 from bfc.hydra_plugins.composer import Composer
 from bfc.paths import CONF
 from bfc.train import main
 
 ROOT = Path(__file__).parents[1]
+MAX_SECONDS = 600.0
+"""For which a test waits for anything; only a fault takes so long."""
+POLL_SECONDS = 0.02
 TINY = (
     "target.d=4",
     "schedule.steps=20",
@@ -47,7 +58,7 @@ TINY = (
 
 @dataclass
 class Done:
-    """What a run came to."""
+    """The outcome of a run."""
 
     status: int
     out: str
@@ -57,10 +68,8 @@ class Done:
     def sentence(self) -> str:
         """The refusal, after checking that it is one sentence and nothing else."""
         lines = self.err.splitlines()
-        assert self.status == 2 and len(lines) == 1 and lines[0].startswith("bfc: "), (
-            self.status,
-            self.err,
-        )
+        is_refusal = len(lines) == 1 and lines[0].startswith("bfc: ")
+        assert self.status == 2 and is_refusal, (self.status, self.err)
         assert not self.out, self.out
         return lines[0].removeprefix("bfc: ")
 
@@ -82,22 +91,30 @@ def run(*arguments: str, cwd: Path) -> Done:
     return Done(status, out.getvalue(), err.getvalue())
 
 
+def bfc(*arguments: str, cwd: Path) -> tuple[int, str]:
+    """A ``bfc`` command in this process: its exit status and everything it printed."""
+    with contextlib.chdir(cwd):
+        result = CliRunner().invoke(application(), list(arguments))
+    if isinstance(result.exception, UserError):
+        return 2, str(result.exception)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
 def command(*arguments: str) -> list[str]:
-    """What a shell would be given."""
+    """The command line as a shell would be given it."""
     return [sys.executable, "-m", "bfc.train", *arguments]
 
 
 def environment(**changes: str) -> dict[str, str]:
     """The environment of a process: nothing of W&B, SLURM or Hydra that the tests run under."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("WANDB_", "SLURM_", "HYDRA_"))
-    }
-    return {**kept, "OMP_NUM_THREADS": "1", **changes}
+    prefixes = ("WANDB_", "SLURM_", "HYDRA_")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
+    return {**inherited, "OMP_NUM_THREADS": "1", **changes}
 
 
-def process(*arguments: str, cwd: Path, timeout: float = 120, **changes: str) -> Done:
+def process(*arguments: str, cwd: Path, timeout: float = MAX_SECONDS, **changes: str) -> Done:
     """The command line as a process."""
     cwd.mkdir(exist_ok=True)
     done = subprocess.run(
@@ -112,6 +129,82 @@ def process(*arguments: str, cwd: Path, timeout: float = 120, **changes: str) ->
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+@contextlib.contextmanager
+def running(*arguments: str, cwd: Path, **changes: str) -> Iterator[subprocess.Popen[str]]:
+    """The command line as a process in a session of its own, which ends with the block."""
+    cwd.mkdir(exist_ok=True)
+    with subprocess.Popen(
+        command(*arguments),
+        cwd=cwd,
+        env=environment(**changes),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as started:
+        try:
+            yield started
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
+
+
+def wait_until(
+    condition: Callable[[], object], running_process: subprocess.Popen[str] | None = None
+) -> None:
+    """Return when ``condition`` holds, however busy the machine is.
+
+    Fails where the process that should bring it about ends before.
+    """
+    end = time.monotonic() + MAX_SECONDS
+    while not condition():
+        ended = running_process is not None and running_process.poll() is not None
+        assert not ended or condition(), "the process ended before"
+        assert time.monotonic() < end, f"not within {MAX_SECONDS} s"
+        time.sleep(POLL_SECONDS)
+
+
+def stop_at_checkpoints(folder: Path, count: int) -> dict[str, str]:
+    """Environment of a process that stops itself (SIGSTOP) once ``count`` checkpoints are there.
+
+    It stops when it is about to write its next one, and only the first process that gets so far
+    does. Python reads sitecustomize.py when it starts and reports every rename to audit hooks.
+    """
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(STOP_AT_CHECKPOINTS.format(count=count))
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+STOP_AT_CHECKPOINTS = """
+import os, pathlib, signal, sys
+
+written = set()
+marker = pathlib.Path(__file__).with_name("stopped")
+
+def stop(event, arguments):
+    if event != "os.rename" or not str(arguments[1]).endswith("checkpoint.pt"):
+        return
+    if len(written) == {count} and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    written.add(str(arguments[1]))
+
+sys.addaudithook(stop)
+"""
+
+
+def workers(launcher: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The worker processes of a sweep on this machine."""
+    children = psutil.Process(launcher.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def has_stopped(process: psutil.Process) -> bool:
+    """Whether a process is stopped by SIGSTOP."""
+    return process.status() == psutil.STATUS_STOPPED
+
+
 @cache
 def _composed(choices: tuple[str, ...]) -> str:
     registration.register()
@@ -120,7 +213,7 @@ def _composed(choices: tuple[str, ...]) -> str:
 
 
 def container(*choices: str) -> dict:
-    """A fresh copy of the composed job, as ``config.load`` takes it."""
+    """A fresh copy of the composed job, as ``load_job`` takes it."""
     return json.loads(_composed(choices))
 
 
@@ -129,8 +222,12 @@ def table(folder: Path, *, drop: tuple[str, ...] = ("seconds",)) -> list[dict]:
     rows compare."""
     with pyarrow.parquet.ParquetFile(folder / "trainings.parquet") as file:
         rows = file.read().to_pylist()
-    plain = {True: "nan"}
-    return [{k: plain.get(v != v, v) for k, v in row.items() if k not in drop} for row in rows]
+    return [{k: _comparable(v) for k, v in row.items() if k not in drop} for row in rows]
+
+
+def _comparable(value: Any) -> Any:
+    is_nan = isinstance(value, float) and math.isnan(value)
+    return "nan" if is_nan else value
 
 
 def store(results: Path) -> dict[str, list[dict]]:
@@ -142,39 +239,36 @@ def store(results: Path) -> dict[str, list[dict]]:
     }
 
 
+def good(results: Path) -> dict[str, list[dict]]:
+    """Cell id → rows of the cells of a results folder that have stored something."""
+    folders = sorted(results.iterdir())
+    return {p.name: table(p) for p in folders if (p / "trainings.parquet").exists()}
+
+
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Every file below a folder: its modification time and content."""
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {
-        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in found
-    }
+    contents = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = str(path.relative_to(folder))
+            contents[name] = (path.stat().st_mtime_ns, path.read_bytes())
+    return contents
 
 
 def plan(*arguments: str) -> list[dict]:
-    """The jobs that a sweep with these arguments launches, as containers."""
+    """The jobs that a sweep with these arguments launches, as composed containers."""
     registration.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", list(arguments), return_hydra_config=True)
-        sweeper = sweeping.StudySweeper()
-        sweeper.config, sweeper.loader, sweeper.launcher = (
-            config,
-            GlobalHydra.instance().config_loader(),
-            mock.Mock(),
-        )
-        sweeper.launcher.launch.side_effect = lambda overrides, initial_job_idx: [
-            JobReturn(overrides=o, status=JobStatus.COMPLETED) for o in overrides
-        ]
-        composer = Composer(sweeper.loader, config)
+        loader = GlobalHydra.instance().config_loader()
+        composer = Composer(loader, config)
         with mock.patch.object(expansion, "Composer", lambda *_: composer):
-            sweeper.sweep(list(arguments))
-        return [
-            composer.job(o) for call in sweeper.launcher.launch.call_args_list for o in call.args[0]
-        ]
+            planned = expansion.expand_study(config, loader, (), arguments)
+        return [composer.job(job.overrides) for job in planned]
 
 
 def same(found: Any, want: Any, rel: float = 1e-9) -> None:
-    """Records, however nested, are equal up to the rounding of sums, which grows with the steps."""
+    """Nested records are equal up to the rounding of sums, which grows with the steps."""
     if isinstance(want, TrainResult):
         same(found.records, want.records, rel)
     elif isinstance(want, dict):
@@ -185,9 +279,7 @@ def same(found: Any, want: Any, rel: float = 1e-9) -> None:
         assert len(found) == len(want)
         for one, other in zip(found, want, strict=True):
             same(one, other, rel)
+    elif isinstance(want, float):
+        assert found == pytest.approx(want, rel=rel, abs=1e-12, nan_ok=True)
     else:
-        assert found == (
-            pytest.approx(want, rel=rel, abs=1e-12, nan_ok=True)
-            if isinstance(want, float)
-            else want
-        )
+        assert found == want

@@ -1,20 +1,36 @@
-"""Sweeps: every launcher gives the same store, a failure or a kill stays with its job, an interrupt
-says what to do, and workers end with the launcher. SLURM itself is not started; its launcher is
-composed and its payload pickled as submitit does it."""
+"""Sweeps in processes of their own.
+
+Every launcher gives the same store, a failure or a kill stays with its job, an interrupt says what
+to do, and workers end with the launcher. SLURM itself is not started; its stock launcher is
+composed and its payload pickled as submitit does it.
+"""
 
 import io
 import os
 import pickle
+import pickletools
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
-from commands import TINY, command, container, environment, plan, process, run, store
+from commands import (
+    MAX_SECONDS,
+    TINY,
+    container,
+    environment,
+    good,
+    plan,
+    process,
+    run,
+    running,
+    store,
+    wait_until,
+    workers,
+)
 from hydra import compose, initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
@@ -23,7 +39,7 @@ from hydra.types import HydraContext
 
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
-from bfc.hydra_plugins import registration as plugins
+from bfc.hydra_plugins.registration import register
 from bfc.paths import CONF
 from bfc.train import task
 
@@ -49,232 +65,163 @@ LAUNCHERS = {
 
 
 def ids(*choices: str) -> list[str]:
-    return [cell.cell_id for cell in cell_specs(load_job(container(*choices)))]
+    return [spec.cell_id for spec in cell_specs(load_job(container(*choices)))]
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory) -> dict:
     """The store of the sweep's good jobs, run one by one."""
     folder = tmp_path_factory.mktemp("expected")
+    single = [text for text in SWEEP if text != "-m" and not text.startswith("schedule=")]
     for schedule in ("staged", "joint"):
-        single = [t for t in SWEEP if t != "-m" and not t.startswith("schedule=")]
         assert run(*single, f"schedule={schedule}", GOOD, cwd=folder).status == 0
-    found = store(folder / "results")
-    assert len(found) == 3
-    return found
+    cells = store(folder / "results")
+    assert len(cells) == 3
+    return cells
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_every_launcher_gives_the_same_store_and_keeps_failures_apart(
     launcher: str, expected, tmp_path
 ) -> None:
-    """Four jobs that share two baseline cells; the two with a singular kernel fail, after their
-    learner is stored."""
+    """Four jobs share two baseline cells; two fail with a singular kernel, after their learner."""
     done = process(*SWEEP, f"{BAD},0.1", *LAUNCHERS[launcher], cwd=tmp_path)
     assert done.status == 2, done
     lines = done.err.splitlines()
-    assert (
-        lines[-1]
-        == "bfc: 2 of 4 jobs failed; the others are stored, and the same command runs only what is missing"
+    assert lines[-1] == (
+        "bfc: 2 of 4 jobs failed; the others are stored, and the same command runs only what is "
+        "missing"
     )
     for schedule in ("staged", "joint"):
-        assert any(
-            line.startswith(
-                f"failed: schedule={schedule} {BAD}: {BAD}: too small for this kernel at n=48"
-            )
-            for line in lines
-        ), lines
+        failure = f"failed: schedule={schedule} {BAD}: {BAD}: too small for this kernel at n=48"
+        assert any(line.startswith(failure) for line in lines), lines
     assert "Traceback" not in done.err and "Error executing job" not in done.err
-    found = {p.name: p for p in (tmp_path / "results").iterdir() if not p.name.startswith(".")}
-    assert {name for name, p in found.items() if not (p / "trainings.parquet").exists()} == set(
-        found
-    ) - set(expected)
-    assert len(found) == 4
-    assert {name: rows for name, rows in expected.items()} == {
-        name: rows for name, rows in good(tmp_path / "results").items()
-    }
-    assert {p.name for p in tmp_path.iterdir()} == {"results"} and not list(
-        tmp_path.rglob(".hydra")
-    ) + list(tmp_path.rglob("multirun*"))
-    if launcher.startswith("local"):
-        assert re.search(
-            r"^4/4 cells, .* jobs failed|^3/4 cells, \d+ trainings stored, \d jobs failed, ",
-            done.err,
-            re.M,
-        ), done.err
+    folders = [path for path in (tmp_path / "results").iterdir() if path.name[0] != "."]
+    assert len(folders) == 4 and good(tmp_path / "results") == expected
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+    assert not [*tmp_path.rglob(".hydra"), *tmp_path.rglob("multirun*")]
+    if launcher == "local":
+        last = r"^4/4 cells, .* jobs failed|^3/4 cells, \d+ trainings stored, \d jobs failed, "
+        assert re.search(last, done.err, re.M), done.err
 
 
-def good(results: Path) -> dict:
-    import commands
-
-    return {
-        p.name: commands.table(p)
-        for p in sorted(results.iterdir())
-        if (p / "trainings.parquet").exists()
-    }
-
-
-def test_a_sweep_that_succeeds_says_so_and_leaves_with_zero(expected, tmp_path) -> None:
+def test_a_sweep_that_succeeds_reports_it_and_exits_with_zero(expected, tmp_path) -> None:
     done = process(*SWEEP, GOOD, cwd=tmp_path)
     assert done.status == 0 and store(tmp_path / "results") == expected
-    assert done.err.splitlines()[-1].startswith("3/3 cells, ") and "100 % after 0:0" in done.err, (
-        done.err
-    )
+    last = done.err.splitlines()[-1]
+    assert re.fullmatch(r"3/3 cells, \d+ trainings stored, 100 % after \d+:\d\d min", last), done
     assert len(done.out.splitlines()) >= 4
-    again = process(*SWEEP, GOOD, cwd=tmp_path)
-    assert (
-        again.status == 0
-        and all(", 0 new" in line for line in again.out.splitlines())
-        and len(again.out.splitlines()) == 4
-    )
+    again = run(*SWEEP, GOOD, cwd=tmp_path)
+    lines = again.out.splitlines()
+    assert again.status == 0 and len(lines) == 4
+    assert all(", 0 new" in line for line in lines)
 
 
-def test_a_study_is_the_union_of_its_blocks(tmp_path) -> None:
+def test_a_study_is_the_union_of_its_blocks() -> None:
     blocks = (
         "{target.d: '4,5', schedule: 'staged,joint'}",
         "{learner: none, baseline: polynomial, target.d: 4, measure.eps: '[0.3]'}",
         "{target.d: 5, schedule: joint}",
     )
-    plain = f"study={{name: s, size: demo, sizes: {{demo: [{', '.join(blocks)}], other: []}}}}"
-    jobs = plan(plain)
-    shown = [
-        (j["target"]["d"], j["schedule"]["name"], j["baseline"]["_target_"] is not None)
-        for j in jobs
-    ]
-    assert shown == [
+    study = f"study={{name: s, size: demo, sizes: {{demo: [{', '.join(blocks)}], other: []}}}}"
+    assert [describe(job) for job in plan(study)] == [
         (4, "staged", False),
         (4, "joint", False),
         (5, "staged", False),
         (5, "joint", False),
         (4, "staged", True),
     ]
-    over = plan(plain, "target.d=9", "measure.seeds=3")
-    assert {(j["target"]["d"], j["measure"]["seeds"]) for j in over} == {(9, 3)} and len(over) == 3
+    changed = plan(study, "target.d=9", "measure.seeds=3")
+    assert [(job["target"]["d"], job["measure"]["seeds"]) for job in changed] == [(9, 3)] * 3
+
+
+def describe(job: dict) -> tuple[int, str, bool]:
+    """d, the schedule, and whether there is a baseline."""
+    has_baseline = job["baseline"]["_target_"] is not None
+    return job["target"]["d"], job["schedule"]["name"], has_baseline
 
 
 # --- interrupts and kills -----------------------------------------------------------------------
 
-SLOW = (
+LONG = (
     *TINY,
-    "-m",
-    "target.d=4,5,6,7",
-    "schedule.steps=100000",
+    "schedule.steps=1000000",
     "schedule.check_every=50",
     "measure.n=64",
     "measure.seeds=4",
     "compute.checkpoint_seconds=0",
-    "hydra.launcher.processes=2",
 )
-
-
-def begin(arguments: tuple[str, ...], cwd: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        command(*arguments),
-        cwd=cwd,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+"""A cell that would take many minutes, with a checkpoint after every chunk."""
+LONG_SWEEP = (*LONG, "-m", "target.d=4,5,6,7", "hydra.launcher.processes=2")
 
 
 def checkpoints(folder: Path) -> int:
     return len(list(folder.rglob("checkpoint.pt")))
 
 
-def workers(parent: subprocess.Popen) -> list[psutil.Process]:
-    return [
-        p
-        for p in psutil.Process(parent.pid).children(recursive=True)
-        if "spawn_main" in " ".join(p.cmdline())
-    ]
-
-
-def ended(processes: list[psutil.Process]) -> bool:
-    return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+def wait_until_ended(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=MAX_SECONDS)
+    assert not alive
 
 
 @pytest.mark.parametrize("to", ["the launcher alone", "all of its processes"])
-def test_an_interrupt_of_a_sweep_is_a_sentence_and_goes_on_later(to: str, tmp_path) -> None:
+def test_an_interrupted_sweep_says_so_and_goes_on_later(to: str, tmp_path) -> None:
     """All of its processes is what Ctrl-C in a terminal sends to."""
-    sweep = begin(SLOW, tmp_path)
-    wait_for(lambda: checkpoints(tmp_path) == 2)
-    alive = workers(sweep)
-    assert len(alive) == 2
-    if to == "the launcher alone":
-        sweep.send_signal(signal.SIGINT)
-    else:
-        os.killpg(sweep.pid, signal.SIGINT)
-    out, err = sweep.communicate(timeout=30)
+    with running(*LONG_SWEEP, cwd=tmp_path) as sweep:
+        wait_until(lambda: checkpoints(tmp_path) == 2, sweep)
+        alive = workers(sweep)
+        assert len(alive) == 2
+        if to == "the launcher alone":
+            sweep.send_signal(signal.SIGINT)
+        else:
+            os.killpg(sweep.pid, signal.SIGINT)
+        out, err = sweep.communicate(timeout=MAX_SECONDS)
     assert sweep.returncode == 130 and not out
     assert [line for line in err.splitlines() if " cells, " not in line] == [
-        "bfc: interrupted: finished trainings are stored; the same command goes on where this one stopped"
+        "bfc: interrupted: finished trainings are stored; the same command goes on where this one "
+        "stopped"
     ]
-    wait_for(lambda: ended(alive), 10)
+    wait_until_ended(alive)
     assert checkpoints(tmp_path) == 2
-    line = [t for t in SLOW if t not in ("-m", "target.d=4,5,6,7", "hydra.launcher.processes=2")]
-    cell = tmp_path / "results" / ids(*line, "target.d=4")[0]
-    assert (cell / "checkpoint.pt").exists() and (cell / "claim.json").exists(), (
-        "its worker was stopped at once"
-    )
+    cell = tmp_path / "results" / ids(*LONG, "target.d=4")[0]
+    assert (cell / "checkpoint.pt").exists()
+    assert (cell / "claim.json").exists(), "its worker was stopped at once"
 
 
 def test_workers_end_when_the_launcher_is_killed(tmp_path) -> None:
-    sweep = begin(SLOW, tmp_path)
-    wait_for(lambda: checkpoints(tmp_path) == 2)
-    alive = workers(sweep)
-    sweep.kill()
-    sweep.communicate(timeout=30)
-    wait_for(lambda: ended(alive), 10)
+    with running(*LONG_SWEEP, cwd=tmp_path) as sweep:
+        wait_until(lambda: checkpoints(tmp_path) == 2, sweep)
+        alive = workers(sweep)
+        sweep.kill()
+        wait_until_ended(alive)
     assert len(alive) == 2
 
 
 def test_a_killed_worker_takes_only_its_own_job_with_it(tmp_path) -> None:
-    """As the kernel does where memory does not suffice."""
-    line = (
-        *(t for t in SLOW if not t.startswith(("target.d", "schedule.steps"))),
-        "target.d=4,5,6",
-        "schedule.steps=400,800000,300",
-        "hydra.launcher.processes=2",
-        "measure.seeds=1",
-    )
-    jobs = [t for t in line if t not in ("-m", "hydra.launcher.processes=2") and "," not in t] + [
-        "measure.n=64"
-    ]
-    victim = ids(*jobs, "target.d=4", "schedule.steps=800000")[0]
-    sweep = begin((*line, "target.d=4"), tmp_path)
-    wait_for(lambda: (tmp_path / "results" / victim / "checkpoint.pt").exists())
-    holder = int(
-        re.search(
-            r'"pid": (\d+)', (tmp_path / "results" / victim / "claim.json").read_text()
-        ).group(1)
-    )
-    assert holder in [p.pid for p in workers(sweep)]
-    os.kill(holder, signal.SIGKILL)
-    out, err = sweep.communicate(timeout=90)
+    """As the kernel kills one where memory does not suffice."""
+    job = [text for text in LONG if not text.startswith(("schedule.steps", "measure.seeds"))]
+    job += ["measure.seeds=1", "target.d=4"]
+    sweep_arguments = (*job, "-m", "schedule.steps=400,1000000,300", "hydra.launcher.processes=2")
+    victim = tmp_path / "results" / ids(*job, "schedule.steps=1000000")[0]
+    with running(*sweep_arguments, cwd=tmp_path) as sweep:
+        wait_until((victim / "checkpoint.pt").exists, sweep)
+        claim = (victim / "claim.json").read_text()
+        holder = int(re.search(r'"pid": (\d+)', claim).group(1))
+        assert holder in [worker.pid for worker in workers(sweep)]
+        os.kill(holder, signal.SIGKILL)
+        out, err = sweep.communicate(timeout=MAX_SECONDS)
     assert sweep.returncode == 2
     assert (
-        "failed: schedule.steps=800000: its process was killed (signal SIGKILL), which is what happens where memory does not"
-        in err
+        "failed: schedule.steps=1000000: its process was killed (signal SIGKILL), which is what "
+        "happens where memory does not" in err
     )
     assert "bfc: 1 of 3 jobs failed" in err and out.count(" 1 new") == 2
-    assert {
-        steps
-        for p, rows in good(tmp_path / "results").items()
-        for steps in {row["steps"] for row in rows}
-    } == {600, 800}
+    rows = [row for table in good(tmp_path / "results").values() for row in table]
+    assert {row["steps"] for row in rows} == {600, 800}
 
 
 def test_jobs_that_share_a_cell_wait_for_it(tmp_path) -> None:
-    """Two learners beside one baseline, on two workers: computed once, by whoever comes first."""
+    """Two learners beside one baseline, on two workers: it is computed once."""
     slow = (
         "baseline.n_max=900",
         "measure.test=2000",
@@ -292,53 +239,39 @@ def test_jobs_that_share_a_cell_wait_for_it(tmp_path) -> None:
 
 @pytest.mark.parametrize("launcher", ["submitit_slurm", "submitit_local"])
 def test_what_submitit_ships_is_made_of_references(launcher: str) -> None:
-    """A task of ``__main__`` would be pickled by value, frozen half and half with the code it
-    imports on the node."""
+    """A task of ``__main__`` would be pickled by value, half of its code frozen and half not."""
     import cloudpickle
 
-    plugins.register()
+    folder = "results/.submitit/%j"
+    overrides = [f"hydra/launcher={launcher}", f"hydra.launcher.submitit_folder={folder}", *TINY]
+    register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        chosen = compose(
-            "config",
-            [
-                f"hydra/launcher={launcher}",
-                "hydra.launcher.submitit_folder=results/.submitit/%j",
-                *TINY,
-            ],
-            return_hydra_config=True,
-        )
+        config = compose("config", overrides, return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
         context = HydraContext(config_loader=loader, callbacks=Callbacks())
         made = Plugins.instance().instantiate_launcher(
-            config=chosen, hydra_context=context, task_function=task
+            config=config, hydra_context=context, task_function=task
         )
-        assert (
-            made._EXECUTOR == launcher.removeprefix("submitit_")
-            and made.params["submitit_folder"] == "results/.submitit/%j"
-        )
+        assert made._EXECUTOR == launcher.removeprefix("submitit_")
+        assert made.params["submitit_folder"] == folder
         payload = cloudpickle.dumps((made, task))
-    referred = [argument for _, argument, _ in pickletools_strings(payload)]
-    assert "bfc.train" in referred and not [name for name in referred if "__main__" in name]
+    names = [argument for _, argument, _ in pickletools.genops(payload)]
+    texts = [name for name in names if isinstance(name, str)]
+    assert "bfc.train" in texts and not [text for text in texts if "__main__" in text]
     again, function = pickle.load(io.BytesIO(payload))
     assert function is task and again.task_function is task
 
 
-def pickletools_strings(payload: bytes):
-    import pickletools
-
-    return [
-        (op.name, argument, at)
-        for op, argument, at in pickletools.genops(payload)
-        if isinstance(argument, str)
-    ]
-
-
 def test_the_module_run_as_a_script_hands_on_the_imported_task(tmp_path) -> None:
-    """``python -m bfc.train`` is ``__main__``; what it launches must still be ``bfc.train.task``."""
+    """``python -m bfc.train`` is ``__main__``; what it launches must be ``bfc.train.task``."""
     script = (
         "import runpy, sys, hydra\n"
-        "hydra.main = lambda **_: lambda task: print(task.__module__, task.__qualname__) or (lambda: None)\n"
-        "sys.argv = ['x']\nrunpy.run_module('bfc.train', run_name='__main__', alter_sys=True)\n"
+        "def show(task):\n"
+        "    print(task.__module__, task.__qualname__)\n"
+        "    return lambda: None\n"
+        "hydra.main = lambda **_: show\n"
+        "sys.argv = ['x']\n"
+        "runpy.run_module('bfc.train', run_name='__main__', alter_sys=True)\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore::RuntimeWarning", "-c", script],
@@ -346,7 +279,7 @@ def test_the_module_run_as_a_script_hands_on_the_imported_task(tmp_path) -> None
         capture_output=True,
         text=True,
         env=environment(),
-        timeout=60,
+        timeout=MAX_SECONDS,
     )
     assert done.stdout.split() == ["bfc.train", "task"], done
 
@@ -367,29 +300,19 @@ def test_the_module_run_as_a_script_hands_on_the_imported_task(tmp_path) -> None
         ),
     ],
 )
-def test_the_slurm_launcher_composes(changes: tuple[str, ...], tmp_path) -> None:
-    done = run(
-        "--cfg",
-        "hydra",
-        "-p",
-        "hydra.launcher",
-        "hydra/launcher=submitit_slurm",
-        *changes,
-        cwd=tmp_path,
-    )
+def test_the_stock_slurm_launcher_composes(changes: tuple[str, ...], tmp_path) -> None:
+    stock = "hydra/launcher=submitit_slurm"
+    done = run("--cfg", "hydra", "-p", "hydra.launcher", stock, *changes, cwd=tmp_path)
     assert done.status == 0 and "SlurmLauncher" in done.out and not done.err
     for change in changes:
         key, _, value = change.removeprefix("hydra.launcher.").partition("=")
         assert f"{key}: {value}" in done.out or "requeue: true" in done.out
-    wrong = run("-m", "hydra/launcher=submitit_slurm", "hydra.launcher.partitoin=x", cwd=tmp_path)
+    wrong = run("-m", stock, "hydra.launcher.partitoin=x", cwd=tmp_path)
     assert wrong.sentence.startswith("hydra.launcher.partitoin: no such key")
-    wrong = run(
-        "-m",
-        "hydra/launcher=submitit_slurm",
-        "hydra.launcher.additional_parameters={requeue: true}",
-        cwd=tmp_path,
-    )
+    new_key = "hydra.launcher.additional_parameters={requeue: true}"
+    wrong = run("-m", stock, new_key, cwd=tmp_path)
     assert wrong.sentence.endswith(
-        "requeue: no such key; a new one must be added as +hydra.launcher.additional_parameters.requeue=<value>"
+        "requeue: no such key; a new one must be added as "
+        "+hydra.launcher.additional_parameters.requeue=<value>"
     )
     assert not list(tmp_path.iterdir())

@@ -1,9 +1,13 @@
-"""Jobs of a sweep composed fast: those that choose the same group options share one composition."""
+"""Fast composition of the jobs of a sweep.
+
+Composing with Hydra is by far the slowest part of planning a large sweep, so jobs that choose the
+same group options share one composition.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,68 +16,92 @@ from omegaconf import DictConfig, OmegaConf
 
 
 class Composer:
-    """Jobs of a sweep as plain containers, resolved, without Hydra's own node. Jobs that choose the
-    same group options share one composition, to which their other values are applied: composing is
-    by far the slowest part of planning a large sweep."""
+    """Composes jobs as plain containers, resolved, without Hydra's own node.
+
+    Jobs that choose the same group options share one composition, to which their other values are
+    applied.
+    """
 
     def __init__(self, loader: Any, config: DictConfig) -> None:
         self.loader, self.config = loader, config
-        self.parser = OverridesParser.create(config_loader=loader)
-        self.shared: dict[tuple[str, ...], dict[str, Any]] = {}
-        self.groups: dict[str, bool] = {}
-        self.parsed: dict[str, Override] = {}
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._compositions: dict[tuple[str, ...], dict[str, Any]] = {}
+        """By the overrides that are not plain values."""
+        self._is_group: dict[str, bool] = {}
+        self._parsed: dict[str, Override] = {}
 
     def job(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """Raises Hydra's errors for what cannot be composed."""
-        new = [text for text in overrides if text not in self.parsed]
-        self.parsed |= dict(zip(new, self.parser.parse_overrides(new), strict=True))
-        plain = {text: self.parsed[text] for text in overrides if self._is_value(self.parsed[text])}
-        choices = tuple(text for text in overrides if text not in plain)
-        if choices not in self.shared:
-            self.shared[choices] = self._compose(choices)
-        job = copy.deepcopy(self.shared[choices])
-        if all(
-            _set(job, override.key_or_group.split("."), override.value())
-            for override in plain.values()
-        ):
-            return (
-                OmegaConf.to_container(OmegaConf.create(job), resolve=True)
-                if "${" in str(job)
-                else job
-            )
-        return OmegaConf.to_container(
-            OmegaConf.create(self._compose(overrides)), resolve=True
-        )  # in full, so that Hydra says what is wrong
+        """Compose one job; raises Hydra's errors for what cannot be composed."""
+        self._parse(overrides)
+        values: list[Override] = []
+        choices: list[str] = []
+        for text in overrides:
+            override = self._parsed[text]
+            if self._is_value(override):
+                values.append(override)
+            else:
+                choices.append(text)
+        job = copy.deepcopy(self._compose_shared(tuple(choices)))
+        if _set_values(job, values):
+            # Only interpolations need OmegaConf, which is slow.
+            return _resolve(job) if "${" in str(job) else job
+        # Compose in full, so that Hydra reports what is wrong.
+        return _resolve(self._compose(overrides))
+
+    def _parse(self, overrides: Sequence[str]) -> None:
+        new = [text for text in overrides if text not in self._parsed]
+        self._parsed |= dict(zip(new, self._parser.parse_overrides(new), strict=True))
 
     def _is_value(self, override: Override) -> bool:
-        """Whether an override sets a key that exists anyway, to a value."""
+        """Whether an override changes the value of a key of the configuration."""
         key = override.key_or_group
-        if key not in self.groups:
-            self.groups[key] = bool(self.loader.get_group_options(key))
-        return (
-            override.type == OverrideType.CHANGE
-            and override.package is None
-            and not self.groups[key]
-            and not key.startswith("hydra.")
-        )
+        if key not in self._is_group:
+            self._is_group[key] = bool(self.loader.get_group_options(key))
+        is_plain_change = override.type == OverrideType.CHANGE and override.package is None
+        return is_plain_change and not self._is_group[key] and not key.startswith("hydra.")
+
+    def _compose_shared(self, choices: tuple[str, ...]) -> dict[str, Any]:
+        if choices not in self._compositions:
+            self._compositions[choices] = self._compose(choices)
+        return self._compositions[choices]
 
     def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
-        composed = self.loader.load_sweep_config(self.config, list(overrides))
-        return OmegaConf.to_container(
-            OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
-        )
+        config = self.loader.load_sweep_config(self.config, list(overrides))
+        own_keys = [key for key in config if key != "hydra"]
+        return _to_dict(OmegaConf.masked_copy(config, own_keys), resolve=False)
 
 
-def _set(node: Any, path: list[str], value: Any) -> bool:
-    """Set a key of nested mappings; False, with nothing done, where it does not exist or mappings
-    would have to be merged."""
+def _resolve(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The container with its interpolations filled in."""
+    return _to_dict(OmegaConf.create(dict(job)), resolve=True)
+
+
+def _to_dict(config: DictConfig, resolve: bool) -> dict[str, Any]:
+    container = OmegaConf.to_container(config, resolve=resolve)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def _set_values(job: dict[str, Any], overrides: Sequence[Override]) -> bool:
+    """Apply overrides to a job; False as soon as one cannot be applied."""
+    for override in overrides:
+        if not _set_value(job, override.key_or_group.split("."), override.value()):
+            return False
+    return True
+
+
+def _set_value(job: dict[str, Any], path: Sequence[str], value: Any) -> bool:
+    """Set a key of nested mappings.
+
+    False, with nothing done, where it does not exist or mappings would have to be merged.
+    """
+    node: Any = job
     for name in path[:-1]:
         node = node.get(name) if isinstance(node, dict) else None
-    if (
-        not isinstance(node, dict)
-        or path[-1] not in node
-        or (isinstance(node[path[-1]], dict) and isinstance(value, dict))
-    ):
+    name = path[-1]
+    if not isinstance(node, dict) or name not in node:
         return False
-    node[path[-1]] = value
+    if isinstance(node[name], dict) and isinstance(value, dict):
+        return False
+    node[name] = value
     return True

@@ -1,4 +1,4 @@
-"""From a study to its jobs: every block's grid, with the command line on top, composed and checked."""
+"""From a study to its jobs: every block's grid, with the command line on top."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from omegaconf import DictConfig, OmegaConf
 
 from bfc.errors import UserError, nearest
 from bfc.hydra_plugins.composer import Composer
-from bfc.launch.job import Planned, planned
+from bfc.launch.job import PlannedJob, plan_job
 
 
-def expand(
+def expand_study(
     config: DictConfig, loader: Any, params: Sequence[str], arguments: Sequence[str]
-) -> list[Planned]:
-    """Every job of the study in ``config`` (or of ``arguments`` alone, where there is none),
-    composed and checked: ``params``, then the block, then ``arguments``, the later ones on top."""
+) -> list[PlannedJob]:
+    """Compose and check every job of the study in ``config``, or of ``arguments`` alone.
+
+    The overrides of a job are ``params``, then its block, then ``arguments``; later ones win.
+    """
     parser = OverridesParser.create(config_loader=loader)
-    chosen: dict[tuple[str, ...], None] = {}
-    for block in blocks(config):
-        chosen |= dict.fromkeys(_grid(parser.parse_overrides([*params, *block, *arguments])))
+    jobs: dict[tuple[str, ...], None] = {}
+    for block in study_blocks(config):
+        overrides = parser.parse_overrides([*params, *block, *arguments])
+        jobs |= dict.fromkeys(_expand_grid(overrides))
     composer = Composer(loader, config)
-    return [planned(overrides, composer.job(overrides)) for overrides in chosen]
+    return [plan_job(overrides, composer.job(overrides)) for overrides in jobs]
 
 
-def _grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
+def _expand_grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
     """Every combination of the swept values; a later override of a key replaces an earlier one."""
     values: dict[str, list[str]] = {}
     for override in overrides:
@@ -42,26 +45,29 @@ def _grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
     return itertools.product(*values.values())
 
 
-def blocks(config: Any) -> list[list[str]]:
-    """The override lists of the chosen size of the study in ``config``; one empty block where there
-    is no study."""
-    study = config.get("study")
-    if study is None:
+def study_blocks(config: Any) -> list[list[str]]:
+    """The override lists of the chosen size of the study; one empty block without a study."""
+    node = config.get("study")
+    if node is None:
         return [[]]
-    study = OmegaConf.to_container(study, resolve=True)
+    study = OmegaConf.to_container(node, resolve=True)
     if not isinstance(study, Mapping) or not isinstance(study.get("sizes"), Mapping):
         raise UserError("study: must hold a name, a size and the sizes of a file under sweeps/")
     size = study.get("size")
     if size not in study["sizes"]:
         raise UserError(f"study.size={size}: no such size; {nearest(str(size), study['sizes'])}")
-    return [
-        [f"{key}={_text(value)}" for key, value in block.items()] for block in study["sizes"][size]
-    ]
+    blocks = []
+    for block in study["sizes"][size]:
+        blocks.append([f"{key}={_format_value(value)}" for key, value in block.items()])
+    return blocks
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
+def _format_value(value: Any) -> str:
+    """A value as an override spells it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ",".join(_text(v) for v in value) + "]"
+        return "[" + ",".join(_format_value(part) for part in value) + "]"
     return str(value)

@@ -1,6 +1,8 @@
-"""Hydra's errors as one sentence each. Hydra reports a mistyped key or option over several lines
-with advice that does not fit a checked configuration; here they read like every other refusal of
-this program."""
+"""Hydra's errors in one sentence each.
+
+Hydra reports a mistyped key or option over several lines, with advice that does not fit a checked
+configuration; here it reads like every other refusal of this program.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from hydra.errors import HydraException, InstantiationException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from bfc.errors import UserError, describe_error, nearest
+from bfc.experiment.components import RENAMED_KEYS
 from bfc.paths import CONF
 
 _KEY = re.compile(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'")
@@ -23,122 +26,139 @@ _SWEEP = re.compile(r"Sweep parameters '(.+)' requires --multirun")
 _ARGUMENT = re.compile(r"unexpected keyword argument '([^']+)'")
 _NO_OPTION = "Config group override must be a string"
 HYDRA_KEYS = ("launcher", "sweeper", "job", "run", "sweep", "mode", "verbose")
+EXIT_REFUSED = 2
 
 
 def refuse(message: str) -> int:
-    """Print the sentence on standard error; the exit status to leave with."""
+    """Print a sentence on standard error; returns the exit status to leave with."""
     print(f"bfc: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    return EXIT_REFUSED
 
 
 def explain(error: BaseException) -> str | None:
-    """The sentence for an error that the reader can do something about; None for a fault of this
-    program."""
+    """The sentence for an error that a user can do something about; None for a bug."""
     if isinstance(error, (HydraException, OmegaConfBaseException)):
-        return sentence(error)
+        return explain_hydra(error)
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"{error.problem_mark.name}, line {error.problem_mark.line + 1}: cannot be read as YAML ({error.problem})"
+        mark = error.problem_mark
+        return f"{mark.name}, line {mark.line + 1}: cannot be read as YAML ({error.problem})"
     if isinstance(error, ValueError) and str(error).startswith(_NO_OPTION):
-        return _no_option(sys.argv[1:])
+        return _explain_group_value(sys.argv[1:])
     return describe_error(error)
 
 
-def sentence(error: BaseException) -> str:
-    """What is wrong, what is allowed and the nearest valid name, from a Hydra or OmegaConf error."""
-    text = str(error)
+def explain_hydra(error: BaseException) -> str:
+    """What is wrong, what is allowed and the nearest valid name, from an error of Hydra."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return _in_constructor(text, error.__cause__)
+        return _explain_constructor(str(error), error.__cause__)
     if isinstance(error, OverrideParseException):
         return (
-            f"{error.override}: cannot be read as an override; must be key=value, +key=value or ~key, a list as key=[1,2] and a "
-            "text with special characters in quotes"
+            f"{error.override}: cannot be read as an override; must be key=value, +key=value or "
+            "~key, a list as key=[1,2] and a text with special characters in quotes"
         )
+    return _explain_value(str(error)) or _explain_name(error) or _explain_other(error)
+
+
+def _explain_value(text: str) -> str | None:
+    """The sentence about several values where one is expected."""
     if match := _SEVERAL.search(text):
         key, _, value = match.group(1).partition("=")
-        return f"{match.group(1)}: is more than one value; must be one, a list as {key}=[{value}], or a sweep with -m"
+        return (
+            f"{match.group(1)}: is more than one value; must be one, a list as {key}=[{value}], or "
+            "a sweep with -m"
+        )
     if match := _SWEEP.search(text):
         return f"{match.group(1)}: is a sweep; must be one value, or a sweep with -m"
+    return None
+
+
+def _explain_name(error: BaseException) -> str | None:
+    """The sentence about an option or a key that does not exist."""
+    text = str(error)
     if match := _OPTION.search(text):
         group, _, option = match.group(1).rpartition("/")
         available = _AVAILABLE.search(text)
-        return f"{group}={option}: no such option; {nearest(option, available.group(1).split() if available else options(group))}"
+        options = available.group(1).split() if available else list_options(group)
+        return f"{group}={option}: no such option; {nearest(option, options)}"
     if match := _KEY.search(text):
         key = match.group(1).split("@")[0]
-        within = str(getattr(error.__cause__, "full_key", None) or key)
-        if key.startswith("hydra.") and within.startswith(f"{key}."):
-            return f"{within}: no such key; a new one must be added as +{within}=<value>"
-        return unknown_key(key)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+        full_key = str(getattr(error.__cause__, "full_key", None) or key)
+        if key.startswith("hydra.") and full_key.startswith(f"{key}."):
+            return f"{full_key}: no such key; a new one must be added as +{full_key}=<value>"
+        return describe_unknown_key(key)
+    return None
+
+
+def _explain_other(error: BaseException) -> str:
+    """The first line of any other error, with its key where it has one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[0] if lines else type(error).__name__
     key = getattr(error, "full_key", None)
     return f"{key}: {first}; must be a value" if key else first
 
 
-def unknown_key(key: str) -> str:
-    """The sentence about a key that does not exist."""
+def describe_unknown_key(key: str) -> str:
+    """The sentence about a key that does not exist, or no longer under this name."""
+    if key in RENAMED_KEYS:
+        return f"{key}: is now called {RENAMED_KEYS[key]}"
     parent, _, name = key.rpartition(".")
-    allowed = _keys(parent)
-    return f"{key}: no such key{f'; {nearest(name, allowed)}' if allowed else ''}"
+    allowed = _allowed_keys(parent)
+    hint = f"; {nearest(name, allowed)}" if allowed else ""
+    return f"{key}: no such key{hint}"
 
 
-def options(group: str) -> list[str]:
-    """The YAML files of a config group."""
+def list_options(group: str) -> list[str]:
+    """The options of a config group, that is its YAML files."""
     return [path.stem for path in (CONF / group).glob("*.yaml")]
 
 
-def _in_constructor(text: str, cause: BaseException) -> str:
+def _explain_constructor(text: str, cause: BaseException) -> str:
     """What a launcher or sweeper did not accept."""
-    where = next(
-        (
-            line.partition(":")[2].strip()
-            for line in text.splitlines()
-            if line.startswith("full_key:")
-        ),
-        "",
-    )
+    if isinstance(cause, UserError):
+        return str(cause)
+    key = ""
+    for line in text.splitlines():
+        if line.startswith("full_key:"):
+            key = line.partition(":")[2].strip()
+            break
     if match := _ARGUMENT.search(str(cause)):
-        return unknown_key(f"{where}.{match.group(1)}")
-    return (
-        str(cause) if isinstance(cause, UserError) else f"{where}: {' '.join(str(cause).split())}"
-    )
+        return describe_unknown_key(f"{key}.{match.group(1)}")
+    return f"{key}: {' '.join(str(cause).split())}"
 
 
-def _no_option(arguments: Sequence[str]) -> str:
-    """A group that was given something else than the name of an option."""
+def _explain_group_value(arguments: Sequence[str]) -> str:
+    """The sentence about a group that was given something else than the name of an option."""
     for argument in arguments:
         key, equals, value = argument.lstrip("+").partition("=")
         if equals and not key:
             return f"{argument}: has no key; must be key=value"
-        if equals and (CONF / key).is_dir() and value not in options(key):
-            return f"{argument}: no such option; {nearest(value, options(key))}"
+        if equals and (CONF / key).is_dir() and value not in list_options(key):
+            return f"{argument}: no such option; {nearest(value, list_options(key))}"
     return "a group must be set to the name of one of its options"
 
 
-def _keys(parent: str) -> list[str]:
-    """Keys allowed under ``parent``: those of the option chosen on the command line (or by
-    default), or the root's; empty where they are not known here."""
-    root = yaml.safe_load((CONF / "config.yaml").read_text())
-    entries = [entry for entry in root["defaults"] if isinstance(entry, dict)]
-    chosen = {
-        name.removeprefix("override "): option
-        for entry in entries
-        for name, option in entry.items()
-    }
-    if not parent:
-        return [
-            *(name for name in chosen if "/" not in name),
-            *(name for name in root if name not in ("defaults", "hydra")),
-        ]
+def _allowed_keys(parent: str) -> list[str]:
+    """The keys under ``parent``, or of the root; empty where they are not known here.
+
+    The keys of a group are those of the option chosen on the command line, or by default.
+    """
     if parent == "hydra":
         return list(HYDRA_KEYS)
+    root = yaml.safe_load((CONF / "config.yaml").read_text())
+    chosen: dict[str, str] = {}
+    for entry in root["defaults"]:
+        if isinstance(entry, dict):
+            for name, option in entry.items():
+                chosen[name.removeprefix("override ")] = option
+    if not parent:
+        groups = [name for name in chosen if "/" not in name]
+        return [*groups, *(name for name in root if name not in ("defaults", "hydra"))]
     group = parent.replace(".", "/")
     for argument in sys.argv[1:]:
         name, _, option = argument.lstrip("+").partition("=")
         if name == group:
             chosen[name] = option.split(",")[0]
     path = CONF / group / f"{chosen.get(group, '')}.yaml"
-    return (
-        [name for name in yaml.safe_load(path.read_text()) if name != "_target_"]
-        if path.exists()
-        else []
-    )
+    if not path.exists():
+        return []
+    return [name for name in yaml.safe_load(path.read_text()) if name != "_target_"]

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from hydra.core.utils import JobReturn
 
 from bfc.experiment.run_job import run_job
-from bfc.hydra_plugins.plan_launcher import PlanLauncher, completed, job_return, parse
-from bfc.launch.job import Planned
-from bfc.launch.local import describe_process, process_count, run, submit, summarise_plan
+from bfc.hydra_plugins.plan_launcher import (
+    PlanLauncher,
+    completed_return,
+    job_return,
+    parse_options,
+)
+from bfc.launch.job import PlannedJob
+from bfc.launch.local import (
+    count_processes,
+    identify_process,
+    run_pool,
+    submit,
+    summarise_local_plan,
+)
 from bfc.launch.options import LocalOptions
-from bfc.launch.plan import confirm, create, prepare
+from bfc.launch.plan import Plan, confirm, create_launch, make_plan
 from bfc.trackers.client import observe_cell
 
 
@@ -22,35 +34,45 @@ class LocalLauncher(PlanLauncher):
     LIMIT: ClassVar[str] = "hydra.launcher.processes"
 
     def __init__(self, **options: Any) -> None:
-        self.options: LocalOptions = parse(LocalOptions, options)
+        self.options: LocalOptions = parse_options(LocalOptions, options)
         self.shows_later = self.options.detach or self.options.dry_run
 
-    def launch_plan(self, jobs: Sequence[Planned]) -> Sequence[JobReturn]:
-        """Run every job and return what came of each; with ``detach=true`` start them and return."""
-        plan, options = prepare(jobs), self.options
-        processes = process_count(options, plan)
+    def launch_plan(self, jobs: Sequence[PlannedJob]) -> Sequence[JobReturn]:
+        """Run every job and return its outcome; with ``detach=true`` start them and return."""
+        plan, options = make_plan(jobs), self.options
+        processes = count_processes(options, plan)
         if options.dry_run or options.detach:
-            print(summarise_plan(plan, options, processes), flush=True)
+            print(summarise_local_plan(plan, options, processes), flush=True)
         if options.dry_run or (options.detach and not plan.todo):
-            return [completed(each) for each in jobs]
+            return [completed_return(job) for job in jobs]
         if not plan.todo:
-            return [job_return(each, run_job(each.job, observe_cell, wait=True)) for each in jobs]
+            return [job_return(job, run_job(job.job, observe_cell, wait=True)) for job in jobs]
         confirm(plan, options, sum(plan.seconds.values()) / 3600, "core-hours")
-        launch = create(plan, "local", options, frozen=options.detach)
         if options.detach:
-            submit(launch, plan.todo, processes)
-            print(launch.told(f"process {launch.submissions()[-1]['pid']}"), flush=True)
-            return [completed(each) for each in jobs]
+            self._start_detached(plan, processes)
+            return [completed_return(job) for job in jobs]
+        return self._run_here(plan, processes)
+
+    def _start_detached(self, plan: Plan, processes: int) -> None:
+        launch = create_launch(plan, "local", self.options, frozen=True)
+        submit(launch, plan.todo, processes)
+        pid = launch.submissions()[-1]["pid"]
+        print(launch.describe_submission(f"process {pid}"), flush=True)
+
+    def _run_here(self, plan: Plan, processes: int) -> list[JobReturn]:
+        launch = create_launch(plan, "local", self.options, frozen=False)
+        numbers = list(range(len(plan.jobs)))
         launch.add_submission(
             kind="local",
-            packs=[list(range(len(jobs)))],
+            packs=[numbers],
             ids=["pool"],
             attempt=0,
             processes=processes,
-            **describe_process(),
+            **identify_process(os.getpid()),
         )
-        futures = run(launch, range(len(jobs)), processes)
-        return [
-            job_return(each, futures[n].exception() or futures[n].result())
-            for n, each in enumerate(jobs)
-        ]
+        futures = run_pool(launch, numbers, processes)
+        returns = []
+        for number, job in enumerate(plan.jobs):
+            future = futures[number]
+            returns.append(job_return(job, future.exception() or future.result()))
+        return returns

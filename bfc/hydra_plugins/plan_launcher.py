@@ -1,5 +1,7 @@
-"""The base of this program's launchers, which are handed checked jobs and keep the order of their
-waves themselves."""
+"""The base of this program's launchers.
+
+They are handed checked jobs and keep the order of the waves themselves.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +17,24 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from bfc.errors import UserError
 from bfc.experiment.components import construct
 from bfc.hydra_plugins.composer import Composer
-from bfc.launch.job import Planned, planned
+from bfc.launch.job import PlannedJob, plan_job
 from bfc.launch.manifest import Launch
 from bfc.launch.options import KEY
-from bfc.launch.status import wait
+from bfc.launch.status import CellState
+from bfc.launch.waiting import wait_for_launch
 
 
 class PlanLauncher(Launcher):
-    """A launcher of this program: it is handed checked jobs and keeps the order of their waves
-    itself. Sweepers that only know overrides can use it too."""
+    """A launcher that is handed checked jobs and keeps the order of their waves itself.
+
+    Sweepers that only know overrides can use it too.
+    """
 
     LIMIT: ClassVar[str]
     """The option that limits how much runs at a time."""
     shows_later: bool
-    """Whether it is left to the launch's last process to show the studies in their trackers, or
-    nothing runs that could be shown."""
+    """Whether the studies are shown in their trackers later, by the launch's last process, or not
+    at all because nothing runs."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -41,50 +46,55 @@ class PlanLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         composer = Composer(self.loader, self.config)
         return self.launch_plan(
-            [planned(overrides, composer.job(overrides)) for overrides in job_overrides]
+            [plan_job(overrides, composer.job(overrides)) for overrides in job_overrides]
         )
 
     @abstractmethod
-    def launch_plan(self, jobs: Sequence[Planned]) -> Sequence[JobReturn]:
-        """One return per job, in order. Raises :class:`bfc.errors.UserError` where nothing can be
-        launched."""
+    def launch_plan(self, jobs: Sequence[PlannedJob]) -> Sequence[JobReturn]:
+        """Launch jobs; returns their outcomes in order.
+
+        Raises :class:`bfc.errors.UserError` where nothing can be launched.
+        """
 
 
-def parse(cls: type, values: Mapping[str, Any]) -> Any:
-    """Options from what Hydra hands to a launcher."""
-    plain = {
-        k: OmegaConf.to_container(v, resolve=True) if isinstance(v, (DictConfig, ListConfig)) else v
-        for k, v in values.items()
-    }
+def parse_options(cls: type, values: Mapping[str, Any]) -> Any:
+    """Checked options of class ``cls``, from what Hydra hands to a launcher."""
+    plain = {}
+    for name, value in values.items():
+        is_config = isinstance(value, (DictConfig, ListConfig))
+        plain[name] = OmegaConf.to_container(value, resolve=True) if is_config else value
     return construct(KEY, cls, plain)
 
 
-def completed(job: Planned) -> JobReturn:
-    """What Hydra is told of a job that was submitted: completed, its value the cell id (ids, for a
-    job of two cells)."""
-    ids = [spec.cell_id for spec in job.cells]
-    done = JobReturn(overrides=list(job.overrides), status=JobStatus.COMPLETED)
-    done.return_value = ids[0] if len(ids) == 1 else ids
-    return done
+def completed_return(planned: PlannedJob) -> JobReturn:
+    """The return of a job that was submitted: completed.
+
+    Its value is the cell id, or the ids of a job of two cells.
+    """
+    cell_ids = [spec.cell_id for spec in planned.cells]
+    return job_return(planned, cell_ids[0] if len(cell_ids) == 1 else cell_ids)
 
 
-def returns(launch: Launch, overrides: Sequence[list[str]]) -> list[JobReturn]:
-    """Wait for a launch and say what came of each job, as Hydra wants it."""
-    rows = wait(launch)
-    found = []
-    for number, own in enumerate(overrides):
-        mine = [row for row in rows if row.job == number]
-        bad = [row for row in mine if row.state != "done"]
-        done = JobReturn(overrides=own, status=JobStatus.FAILED if bad else JobStatus.COMPLETED)
-        done.return_value = UserError(bad[0].note) if bad else [row.cell for row in mine]
-        found.append(done)
-    return found
+def job_return(planned: PlannedJob, value: Any) -> JobReturn:
+    """The return of a job that ended with a value or an error."""
+    return _make_return(planned.overrides, value)
 
 
-def job_return(job: Planned, value: Any) -> JobReturn:
+def wait_for_returns(launch: Launch, overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
+    """Wait for a launch; returns the outcome of every job as Hydra expects it."""
+    statuses = wait_for_launch(launch)
+    returns = []
+    for number, job_overrides in enumerate(overrides):
+        cells = [status for status in statuses if status.job == number]
+        bad = [status for status in cells if status.state != CellState.DONE]
+        value = UserError(str(bad[0].reason)) if bad else [status.cell for status in cells]
+        returns.append(_make_return(job_overrides, value))
+    return returns
+
+
+def _make_return(overrides: Sequence[str], value: Any) -> JobReturn:
     failed = isinstance(value, BaseException)
-    done = JobReturn(
-        overrides=list(job.overrides), status=JobStatus.FAILED if failed else JobStatus.COMPLETED
-    )
-    done.return_value = value
-    return done
+    status = JobStatus.FAILED if failed else JobStatus.COMPLETED
+    result = JobReturn(overrides=list(overrides), status=status)
+    result.return_value = value
+    return result

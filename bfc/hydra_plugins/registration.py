@@ -1,5 +1,4 @@
-"""Telling Hydra's plugin manager about this program's plugins, and composing a sweep without
-running it."""
+"""Registers this program's plugins with Hydra, and composes a sweep without running it."""
 
 from __future__ import annotations
 
@@ -9,30 +8,30 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 
-from bfc.hydra_plugins.expansion import expand
+from bfc.hydra_plugins.expansion import expand_study
 from bfc.hydra_plugins.local_launcher import LocalLauncher
 from bfc.hydra_plugins.slurm_launcher import SlurmLauncher
 from bfc.hydra_plugins.study_source import StudySearchPath, StudySource
 from bfc.hydra_plugins.sweeper import StudySweeper
-from bfc.launch.job import Planned
+from bfc.launch.job import PlannedJob
 from bfc.paths import CONF
 
 
-def compose_sweep(arguments: Sequence[str]) -> list[Planned]:
-    """The jobs that ``python -m bfc.train -m`` with these arguments would run, without running any."""
+def compose_sweep(arguments: Sequence[str]) -> list[PlannedJob]:
+    """The jobs that ``python -m bfc.train -m`` with these arguments would run; runs none."""
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return expand(
-            compose("config", list(arguments), return_hydra_config=True),
-            GlobalHydra.instance().config_loader(),
-            (),
-            arguments,
-        )
+        config = compose("config", list(arguments), return_hydra_config=True)
+        loader = GlobalHydra.instance().config_loader()
+        return expand_study(config, loader, (), arguments)
 
 
 def register() -> None:
-    """Tell Hydra's plugin manager; safe to call again. Hydra instantiates plugins only under the
-    name ``hydra_plugins.*``, so they get an alias there, which the YAMLs under conf/hydra use."""
+    """Register the plugins; safe to call again.
+
+    Hydra instantiates plugins only under the name ``hydra_plugins.*``, so they get an alias there,
+    which the YAMLs under conf/hydra use.
+    """
     manager = Plugins.instance()
     manager.register(StudySource)
     manager.register(StudySearchPath)

@@ -9,20 +9,20 @@ from typing import Any, ClassVar
 from hydra.core.utils import JobReturn
 
 from bfc.errors import UserError
-from bfc.hydra_plugins.plan_launcher import PlanLauncher, completed, parse, returns
-from bfc.launch.job import Planned
-from bfc.launch.options import SlurmOptions
-from bfc.launch.plan import confirm, create, prepare, summary
-from bfc.launch.slurm import client as cluster
-from bfc.launch.slurm.submission import (
-    check_gpus,
-    divide,
-    format_ids,
-    predicted_wall,
-    sbatch_flags,
-    submit,
-    with_site_store,
+from bfc.hydra_plugins.plan_launcher import (
+    PlanLauncher,
+    completed_return,
+    parse_options,
+    wait_for_returns,
 )
+from bfc.launch.job import PlannedJob
+from bfc.launch.manifest import Launch
+from bfc.launch.options import SlurmOptions
+from bfc.launch.plan import Plan, confirm, create_launch, make_plan, summarise_plan
+from bfc.launch.slurm import client
+from bfc.launch.slurm.division import divide_into_tasks, predict_wall_time
+from bfc.launch.slurm.resources import check_gpus, sbatch_flags
+from bfc.launch.slurm.submission import submit, use_site_store
 
 
 class SlurmLauncher(PlanLauncher):
@@ -32,57 +32,58 @@ class SlurmLauncher(PlanLauncher):
     shows_later = True
 
     def __init__(self, **options: Any) -> None:
-        self.options: SlurmOptions = parse(SlurmOptions, options)
+        self.options: SlurmOptions = parse_options(SlurmOptions, options)
 
-    def launch_plan(self, jobs: Sequence[Planned]) -> Sequence[JobReturn]:
-        """Submit everything that is not stored and return; one completed return per job, whose
-        value is the cell id (ids, for a job of two cells). With ``detach=false`` wait, and return
-        what came of each job."""
+    def launch_plan(self, jobs: Sequence[PlannedJob]) -> Sequence[JobReturn]:
+        """Submit everything that is not stored and return completed jobs.
+
+        With ``detach=false`` wait, and return the outcome of each job.
+        """
         options = self.options
-        jobs = [with_site_store(each, options.results) for each in jobs]
+        jobs = [use_site_store(job, options.results) for job in jobs]
         check_gpus(jobs, options)
-        plan = prepare(jobs)
-        packs = [numbers for _, numbers in divide(plan.about, plan.seconds, options)]
-        unit = "GPU time" if options.gpus else "core time"
-        hours = (
-            sum(plan.seconds.values())
-            * max(options.gpus, options.cpus if not options.gpus else 1)
-            / 3600
-        )
-        print(
-            summary(
-                plan,
-                packs,
-                unit,
-                predicted_wall(plan, packs, options),
-                extra=self._estimate(packs) if options.dry_run else (),
-            ),
-            flush=True,
-        )
-        if options.dry_run or not packs:
-            return [completed(each) for each in jobs]
+        plan = make_plan(jobs)
+        tasks = [numbers for _, numbers in divide_into_tasks(plan.entries, plan.seconds, options)]
+        print(self._summarise(plan, tasks), flush=True)
+        if options.dry_run or not tasks:
+            return [completed_return(job) for job in jobs]
+        launch = self._submit(plan)
+        if options.detach:
+            return [completed_return(job) for job in jobs]
+        return wait_for_returns(launch, [job.overrides for job in jobs])
+
+    def _submit(self, plan: Plan) -> Launch:
+        options = self.options
         if shutil.which("sbatch") is None:
             raise UserError(
-                "hydra/launcher=slurm: there is no sbatch on this machine; launch from a login node, or use "
-                "hydra/launcher=local"
+                "hydra/launcher=slurm: there is no sbatch on this machine; launch from a login "
+                "node, or use hydra/launcher=local"
             )
-        confirm(plan, options, hours, f"{'GPU' if options.gpus else 'core'}-hours")
-        if (reason := cluster.refusal(sbatch_flags(options))) is not None:
+        units = options.gpus or options.cpus
+        hours = sum(plan.seconds.values()) * units / 3600
+        confirm(plan, options, hours, "GPU-hours" if options.gpus else "core-hours")
+        reason = client.find_refusal(sbatch_flags(options))
+        if reason is not None:
             raise UserError(f"SLURM refuses the jobs: {reason}")
-        launch = create(plan, "slurm", options, frozen=True)
+        launch = create_launch(plan, "slurm", options, frozen=True)
         submit(launch, plan.todo)
-        print(
-            launch.told(
-                f"SLURM jobs {format_ids([i for each in launch.submissions() for i in each['ids']])}"
-            ),
-            flush=True,
-        )
-        if options.detach:
-            return [completed(each) for each in jobs]
-        return returns(launch, [list(each.overrides) for each in jobs])
+        task_ids: list[str] = []
+        for submission in launch.submissions():
+            task_ids += submission["ids"]
+        jobs = client.format_ids(task_ids)
+        print(launch.describe_submission(f"SLURM jobs {jobs}"), flush=True)
+        return launch
 
-    def _estimate(self, packs: Sequence[Sequence[int]]) -> list[str]:
-        """When SLURM says that the first task would start."""
-        if not packs or shutil.which("sbatch") is None:
-            return [] if packs else ["everything is stored"]
-        return [f"start     {cluster.start_estimate(sbatch_flags(self.options))}"]
+    def _summarise(self, plan: Plan, tasks: Sequence[Sequence[int]]) -> str:
+        unit = "GPU time" if self.options.gpus else "core time"
+        wall_seconds = predict_wall_time(plan, tasks, self.options)
+        extra = self._estimate_start(len(tasks)) if self.options.dry_run else ()
+        return summarise_plan(plan, len(tasks), unit, wall_seconds, extra=extra)
+
+    def _estimate_start(self, num_tasks: int) -> list[str]:
+        """When SLURM expects the first task to start."""
+        if not num_tasks:
+            return ["everything is stored"]
+        if shutil.which("sbatch") is None:
+            return []
+        return [f"start     {client.estimate_start(sbatch_flags(self.options))}"]

@@ -1,5 +1,4 @@
-"""What this program adds to Hydra's search path: the studies of ``sweeps/``, and a cluster's own
-options."""
+"""What this program adds to Hydra's search path: its studies, and the options of a site."""
 
 from __future__ import annotations
 
@@ -15,9 +14,11 @@ from bfc.paths import SITE, SWEEPS
 
 
 class StudySource(ConfigSource):
-    """The files of ``sweeps/`` as the config group ``sweeps``. A plain path would have to be the
-    folder above, and Hydra would then search all of that for groups (minutes for ``--help`` in a
-    checkout)."""
+    """The files of ``sweeps/`` as the config group ``sweeps``.
+
+    A plain search path would have to be the folder above, all of which Hydra would then search for
+    groups (minutes for ``--help`` in a checkout).
+    """
 
     GROUP = "sweeps"
 
@@ -47,24 +48,23 @@ class StudySource(ConfigSource):
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         if config_path.strip("/") == self.GROUP:
-            return (
-                []
-                if results_filter == ObjectType.GROUP
-                else sorted(file.stem for file in Path(self.path).glob("*.yaml"))
-            )
-        return (
-            [self.GROUP]
-            if self.is_group(config_path) and results_filter != ObjectType.CONFIG
-            else []
-        )
+            if results_filter == ObjectType.GROUP:
+                return []
+            return sorted(file.stem for file in Path(self.path).glob("*.yaml"))
+        if self.is_group(config_path) and results_filter != ObjectType.CONFIG:
+            return [self.GROUP]
+        return []
 
     def _file(self, name: str) -> Path:
         return Path(self.path) / f"{name.removesuffix('.yaml')}.yaml"
 
 
 class StudySearchPath(SearchPathPlugin):
-    """Makes ``+sweeps=<study>`` resolve to the files of ``sweeps/``, and lets a cluster add its own
-    options to the groups of ``conf/``."""
+    """Adds the studies and the site's folder to the search path.
+
+    ``+sweeps=<study>`` then resolves to a file of ``sweeps/``, and a cluster can add its own
+    options to the groups of ``conf/``.
+    """
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         search_path.append(provider="bfc", path=f"{StudySource.scheme()}://{SWEEPS}")

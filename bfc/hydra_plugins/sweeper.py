@@ -11,39 +11,38 @@ from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from bfc.errors import UserError, require
-from bfc.hydra_plugins.expansion import expand
+from bfc.experiment.job import Job
+from bfc.hydra_plugins.expansion import expand_study
 from bfc.hydra_plugins.hydra_errors import explain
 from bfc.hydra_plugins.plan_launcher import PlanLauncher
-from bfc.launch.dependencies import earlier, prior, waves
-from bfc.launch.job import Planned
+from bfc.launch.dependencies import compute_prior, find_dependencies, split_into_waves
+from bfc.launch.job import PlannedJob, label_jobs
+from bfc.launch.worker import describe_failure
 from bfc.trackers.client import show_studies
 
 
 class StudySweeper(Sweeper):
-    """Hydra's basic sweep over the blocks of a study. A block is a mapping of overrides, each value
-    a single one or a comma list; a study is the union of its blocks' grids; the command line is
-    applied on top of every block. ``max_batch_size`` and ``params`` are the basic sweeper's."""
+    """Hydra's basic sweep over the blocks of a study.
+
+    A block is a mapping of overrides, each value a single one or a comma list; a study is the union
+    of its blocks' grids; the command line is applied on top of every block. ``max_batch_size`` and
+    ``params`` are the basic sweeper's.
+    """
 
     def __init__(
         self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None
     ) -> None:
-        valid = max_batch_size is None or (
-            isinstance(max_batch_size, int)
-            and not isinstance(max_batch_size, bool)
-            and max_batch_size >= 1
-        )
+        is_integer = isinstance(max_batch_size, int) and not isinstance(max_batch_size, bool)
+        valid = max_batch_size is None or (is_integer and max_batch_size >= 1)
         require(valid, "hydra.sweeper.max_batch_size", max_batch_size, "null or an integer >= 1")
-        require(
-            params is None or isinstance(params, Mapping),
-            "hydra.sweeper.params",
-            params,
-            "null or a mapping of overrides",
-        )
+        valid = params is None or isinstance(params, Mapping)
+        require(valid, "hydra.sweeper.params", params, "null or a mapping of overrides")
         self.max_batch_size, self.params = max_batch_size, dict(params or {})
 
     def setup(
@@ -55,73 +54,79 @@ class StudySweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Compose and check every job, then launch them together; nothing is written before all
-        have passed. After all have ended, failures are listed and raised as one :class:`UserError`.
+        """Compose and check every job, then launch them all.
+
+        Nothing is written before all have passed. After all have ended, failures are listed and
+        raised as one :class:`UserError`.
         """
-        jobs = expand(
-            self.config,
-            self.loader,
-            [f"{key}={value}" for key, value in self.params.items()],
-            arguments,
-        )
-        if isinstance(self.launcher, PlanLauncher):
+        params = [f"{key}={value}" for key, value in self.params.items()]
+        assert self.config is not None and self.launcher is not None, "Hydra calls setup first"
+        jobs = expand_study(self.config, self.loader, params, arguments)
+        launcher = self.launcher
+        if isinstance(launcher, PlanLauncher):
             require(
                 self.max_batch_size is None,
                 "hydra.sweeper.max_batch_size",
                 self.max_batch_size,
-                f"null with this launcher, which submits everything at once; {self.launcher.LIMIT} limits what runs together",
+                "null with this launcher, which submits everything at once; "
+                f"{launcher.LIMIT} limits what runs at a time",
             )
-            returns = [self.launcher.launch_plan(jobs)]
-            finished = dict(enumerate(returns[0]))
+            returns = [launcher.launch_plan(jobs)]
+            results = dict(enumerate(returns[0]))
         else:
-            returns, finished = self._in_waves(jobs)
-        if not isinstance(self.launcher, PlanLauncher) or not self.launcher.shows_later:
-            show_studies([each.job for each in jobs])
-        failures = [
-            (each, error)
-            for n, each in enumerate(jobs)
-            if (error := _failure(finished[n])) is not None
-        ]
-        for each, error in failures:
-            if explain(error) is None:
-                traceback.print_exception(error)
-            own = " ".join(
-                t for t in each.overrides if not all(t in other.overrides for other in jobs)
-            ) or " ".join(each.overrides)
-            print(
-                f"failed: {own}: {explain(error) or f'{type(error).__name__}: {error}'}",
-                file=sys.stderr,
-            )
-        if failures:
-            raise UserError(
-                f"{len(failures)} of {len(jobs)} jobs failed; the others are stored, and the same command runs only "
-                "what is missing"
-            )
+            returns, results = self._launch_waves(launcher, jobs)
+        if not isinstance(launcher, PlanLauncher) or not launcher.shows_later:
+            show_studies([planned.job for planned in jobs])
+        _report_failures(jobs, results)
         return returns
 
-    def _in_waves(self, jobs: Sequence[Planned]) -> tuple[list[Any], dict[int, Any]]:
-        """Hand the jobs to a launcher that knows overrides only, wave by wave; what came back, and
-        the result of every job."""
-        loaded, size = [each.job for each in jobs], self.max_batch_size or len(jobs)
-        before, returns = earlier(loaded), []
-        finished: dict[int, Any] = {}
-        for wave in waves(loaded):
+    def _launch_waves(
+        self, launcher: Launcher, planned: Sequence[PlannedJob]
+    ) -> tuple[list[Sequence[JobReturn]], dict[int, JobReturn]]:
+        """Hand the jobs to a launcher that knows overrides only, wave by wave.
+
+        Returns what the launcher returned, and the result of every job.
+        """
+        jobs = [entry.job for entry in planned]
+        batch_size = self.max_batch_size or len(jobs)
+        dependencies = find_dependencies(jobs)
+        returns: list[Sequence[JobReturn]] = []
+        results: dict[int, JobReturn] = {}
+        for wave in split_into_waves(jobs):
             overrides = {}
             for number in wave:
-                known = prior(loaded[number], [loaded[other] for other in before[number]])
-                overrides[number] = [
-                    *jobs[number].overrides,
-                    *([f"measure.prior=[{known[0]},{known[1]}]"] if known else []),
-                ]
-            for start in range(0, len(wave), size):
-                numbers = wave[start : start + size]
-                returns.append(
-                    self.launcher.launch(
-                        [overrides[number] for number in numbers], initial_job_idx=len(finished)
-                    )
-                )
-                finished |= dict(zip(numbers, returns[-1], strict=True))
-        return returns, finished
+                prior = _prior_override(jobs, number, dependencies[number])
+                overrides[number] = [*planned[number].overrides, *prior]
+            for start in range(0, len(wave), batch_size):
+                numbers = wave[start : start + batch_size]
+                batch = [overrides[number] for number in numbers]
+                returns.append(launcher.launch(batch, initial_job_idx=len(results)))
+                results |= dict(zip(numbers, returns[-1], strict=True))
+        return returns, results
+
+
+def _prior_override(jobs: Sequence[Job], number: int, dependencies: Sequence[int]) -> list[str]:
+    """The override that gives a job the prior from the jobs that it starts from; none without."""
+    prior = compute_prior(jobs[number], [jobs[other] for other in dependencies])
+    return [] if prior is None else [f"measure.prior=[{prior[0]},{prior[1]}]"]
+
+
+def _report_failures(jobs: Sequence[PlannedJob], results: Mapping[int, JobReturn]) -> None:
+    """Print a line per job that failed, and raise one error about all of them."""
+    errors = {number: _failure(result) for number, result in sorted(results.items())}
+    failures = {number: error for number, error in errors.items() if error is not None}
+    labels = label_jobs(jobs)
+    for number, error in failures.items():
+        sentence = explain(error)
+        if sentence is None:
+            traceback.print_exception(error)
+        reason = sentence or describe_failure(error)
+        print(f"failed: {labels[number]}: {reason}", file=sys.stderr)
+    if failures:
+        raise UserError(
+            f"{len(failures)} of {len(jobs)} jobs failed; the others are stored, and the same "
+            "command runs only what is missing"
+        )
 
 
 def _failure(result: JobReturn) -> BaseException | None:

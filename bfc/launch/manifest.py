@@ -1,7 +1,9 @@
-"""What a launch leaves behind so that every later command can find it: ``<results>/.launch/<id>/``
-holds the plan (manifest.json), the resolved configuration of every job (jobs.json), what was handed
-to a scheduler (submitted.jsonl), what happened (events/, one file per process, so that no two
-processes append to one file, which a network file system would tear) and the logs. Plain JSON only.
+"""What a launch writes down so that every later command can find it.
+
+``<results>/.launch/<id>/`` holds the plan (manifest.json), the resolved configuration of every job
+(jobs.json), what was handed to a scheduler (submitted.jsonl), what happened (events/, one file per
+process, because a network file system tears lines that two processes append to one file) and the
+logs. All of it is plain JSON.
 """
 
 from __future__ import annotations
@@ -12,21 +14,41 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from bfc.errors import UserError, nearest
+from bfc.launch.json_lines import append_line, read_lines, replace_text
+from bfc.launch.older_launches import rename_container_keys, rename_keys
 
 FOLDER = ".launch"
-FORM = 1
-"""Version of the files' form."""
-RESERVED = ("code",)
+FORMAT_VERSION = 1
+"""Version of the files' format; the key ``form`` of a manifest."""
+RESERVED_NAMES = ("code",)
+"""Folders beside the launches that are none."""
+LOG_VARIABLE = "BFC_LOG"
+"""Environment variable of a worker whose output goes to a file: its name below the launch's logs.
+"""
+
+
+class JobEvent(StrEnum):
+    """What a process records of a job."""
+
+    STARTED = "started"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DONE = "done"
 
 
 class Launch:
-    """One launch, read from its folder; ``attempt`` counts how often its jobs were submitted before
-    this process was."""
+    """One launch, read from its folder.
+
+    ``attempt`` counts how often its jobs were submitted before this process was.
+    """
 
     def __init__(self, path: str | Path, attempt: int = 0) -> None:
         self.path, self.attempt = Path(path), attempt
@@ -43,22 +65,23 @@ class Launch:
         """Write a new launch; its name is the time, the study and four random digits."""
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{study or 'sweep'}-{secrets.token_hex(2)}"
         launch = cls(results / FOLDER / name)
+        header = {
+            "form": FORMAT_VERSION,
+            "created": time.time(),
+            "host": socket.gethostname(),
+            "results": str(results),
+            "study": study,
+        }
         try:
             for folder in (launch.path, launch.logs, launch.path / "events"):
                 folder.mkdir(parents=True)
             (launch.path / "jobs.json").write_text(json.dumps(containers))
-            about = {
-                "form": FORM,
-                "created": time.time(),
-                "host": socket.gethostname(),
-                "results": str(results),
-                "study": study,
-            }
-            _replace(launch.path / "manifest.json", json.dumps({**about, **manifest}, indent=1))
+            replace_text(
+                launch.path / "manifest.json", json.dumps({**header, **manifest}, indent=1)
+            )
         except OSError as error:
-            raise UserError(
-                f"{launch.path}: cannot be written ({error.strerror or error})"
-            ) from error
+            reason = error.strerror or error
+            raise UserError(f"{launch.path}: cannot be written ({reason})") from error
         return launch
 
     @property
@@ -67,170 +90,157 @@ class Launch:
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
-        return _read(self.path / "manifest.json", dict)
+        manifest: dict[str, Any] = _read_json(self.path / "manifest.json", dict)
+        if manifest.get("form") != FORMAT_VERSION:
+            raise UserError(f"{self.path / 'manifest.json'}: was not written by this version")
+        return manifest
 
     @functools.cached_property
     def containers(self) -> list[dict[str, Any]]:
         """The resolved configuration of every job."""
-        return _read(self.path / "jobs.json", list)
+        stored = _read_json(self.path / "jobs.json", list)
+        return [rename_container_keys(container) for container in stored]
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
-        """Per job: overrides, label, cells, methods, wave, earlier, seconds (predicted), stored (at
-        submission)."""
-        return self.manifest["jobs"]
+        """What the manifest says of every job.
 
-    def add_submission(self, **what: Any) -> None:
-        """Remember what was handed to a scheduler: ``packs`` (lists of job numbers), ``ids`` (one
-        per pack) and more."""
-        _append(self.path / "submitted.jsonl", {"time": time.time(), **what})
+        Its overrides, label, cells, methods, wave, dependencies (``earlier``), predicted seconds,
+        fusion key (``shape``) and whether it was stored at submission.
+        """
+        jobs: list[dict[str, Any]] = self.manifest["jobs"]
+        return jobs
+
+    @functools.cached_property
+    def options(self) -> dict[str, Any]:
+        """The launcher's options, by their present names."""
+        return rename_keys(self.manifest["launcher"], "hydra.launcher")
+
+    def add_submission(self, **details: Any) -> None:
+        """Record what was handed to a scheduler.
+
+        Among the details are ``packs`` (lists of job numbers) and ``ids`` (one per pack).
+        """
+        append_line(self.path / "submitted.jsonl", {"time": time.time(), **details})
 
     def submissions(self) -> list[dict[str, Any]]:
         """Everything handed to a scheduler so far, oldest first."""
-        return list(_lines(self.path / "submitted.jsonl"))
+        return list(read_lines(self.path / "submitted.jsonl"))
 
-    def told(self, who: str) -> str:
-        """What a user should know after launching."""
+    def describe_submission(self, scheduler: str) -> str:
+        """What a user should know after launching; ``scheduler`` names what runs it."""
         return (
-            f"launched  {self.name}: {who}\nmanifest  {self.path / 'manifest.json'}\n"
-            f"follow    bfc status --results {self.path.parents[1]}   (logs, wait, retry, cancel, collect likewise)"
+            f"launched  {self.name}: {scheduler}\n"
+            f"manifest  {self.path / 'manifest.json'}\n"
+            f"follow    bfc status --results {self.path.parents[1]}   "
+            "(logs, wait, retry, cancel and collect take the same option)"
         )
 
-    def record(self, job: int, state: str, **details: Any) -> None:
-        """Note what became of a job in this process: ``started``, ``done``, ``failed``, ``stopped``
-        ... A disk without room for a note must not end the work itself."""
-        who = f"{socket.gethostname()}-{os.getpid()}"
+    def record(self, job: int, event: JobEvent, **details: Any) -> None:
+        """Record what became of a job in this process.
+
+        A disk that is full must not end the work itself, so a failure to write is only printed.
+        """
+        process = f"{socket.gethostname()}-{os.getpid()}"
+        entry = {
+            "time": time.time(),
+            "job": job,
+            "state": event,
+            "attempt": self.attempt,
+            **describe_process(),
+            **details,
+        }
         try:
-            _append(
-                self.path / "events" / f"{who}.jsonl",
-                {
-                    "time": time.time(),
-                    "job": job,
-                    "state": state,
-                    "attempt": self.attempt,
-                    **where(),
-                    **details,
-                },
-            )
+            append_line(self.path / "events" / f"{process}.jsonl", entry)
         except OSError as error:
-            print(
-                f"{self.path / 'events'}: cannot be written ({error.strerror or error})", flush=True
-            )
+            reason = error.strerror or error
+            print(f"{self.path / 'events'}: cannot be written ({reason})", flush=True)
 
     def events(self) -> dict[int, dict[str, Any]]:
-        """What is known last of every job that was begun: its latest event, but ``done`` is final,
-        so that hosts whose clocks differ cannot undo it."""
-        found = [event for path in (self.path / "events").glob("*.jsonl") for event in _lines(path)]
-        found.sort(key=lambda event: (event["state"] == "done", event["time"]))
-        return {event["job"]: event for event in found}
+        """The last event of every job that was begun.
+
+        ``done`` is final, so that hosts whose clocks differ cannot undo it.
+        """
+        entries: list[dict[str, Any]] = []
+        for path in (self.path / "events").glob("*.jsonl"):
+            entries.extend(read_lines(path))
+        entries.sort(key=lambda entry: (entry["state"] == JobEvent.DONE, entry["time"]))
+        return {entry["job"]: entry for entry in entries}
 
     def done(self) -> set[int]:
         """The jobs that a process of this launch finished and whose results are there."""
         return {
-            n
-            for n, event in self.events().items()
-            if event["state"] == "done"
-            and all((folder / "status.json").is_file() for folder in self.folders(n))
+            number
+            for number, event in self.events().items()
+            if event["state"] == JobEvent.DONE and self._has_results(number)
         }
+
+    def _has_results(self, number: int) -> bool:
+        return all((folder / "status.json").is_file() for folder in self.folders(number))
 
     def folders(self, number: int) -> list[Path]:
         """The result folders of a job's cells."""
-        return [
-            Path(self.containers[number]["results"]) / cell for cell in self.jobs[number]["cells"]
-        ]
+        results = Path(self.containers[number]["results"])
+        return [results / cell for cell in self.jobs[number]["cells"]]
 
 
-def where() -> dict[str, Any]:
-    """The place this process runs at: node, scheduler's job, log."""
-    array, task, job = (
-        os.environ.get(f"SLURM_{name}") for name in ("ARRAY_JOB_ID", "ARRAY_TASK_ID", "JOB_ID")
-    )
-    own = f"{array}_{task}" if array and task else job
+def describe_process() -> dict[str, Any]:
+    """Where this process runs: node, the scheduler's id of it, log."""
+    task_id = slurm_task_id()
     return {
         "node": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
         "pid": os.getpid(),
-        "id": own,
+        "id": task_id,
         "restarts": int(os.environ.get("SLURM_RESTART_COUNT", 0)),
-        "log": f"{own}_0_log.out" if own else os.environ.get("BFC_LOG"),
+        "log": f"{task_id}_0_log.out" if task_id else os.environ.get(LOG_VARIABLE),
     }
 
 
-def launches(results: str | Path) -> list[Launch]:
+def slurm_task_id() -> str | None:
+    """SLURM's id of the task that this process belongs to: ``12_3`` in an array, else ``12``."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    index = os.environ.get("SLURM_ARRAY_TASK_ID")
+    if array and index:
+        return f"{array}_{index}"
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def list_launches(results: str | Path) -> list[Launch]:
     """Every launch of a store, oldest first."""
-    folder = Path(results) / FOLDER
     return [
-        Launch(p)
-        for p in sorted(folder.glob("*"))
-        if p.name not in RESERVED and (p / "manifest.json").is_file()
+        Launch(path)
+        for path in sorted((Path(results) / FOLDER).glob("*"))
+        if path.name not in RESERVED_NAMES and (path / "manifest.json").is_file()
     ]
 
 
-def find(results: str | Path, name: str | None = None) -> Launch:
-    """The launch called ``name`` (or whose name contains it), the newest where none is given."""
-    every = launches(results)
-    if not every:
+def find_launch(results: str | Path, name: str | None = None) -> Launch:
+    """The launch called ``name`` or whose name contains it; without a name the newest.
+
+    Raises :class:`UserError` where there is none, or several.
+    """
+    launches = list_launches(results)
+    if not launches:
         raise UserError(
-            f"results={results}: holds no launch; run `bfc launch` first, or give the store with --results"
+            f"results={results}: holds no launch; run `bfc launch` first, or give the store with "
+            "--results"
         )
     if name is None:
-        return every[-1]
-    matching = [launch for launch in every if name == launch.name] or [
-        launch for launch in every if name in launch.name
-    ]
-    if len(matching) != 1:
-        raise UserError(
-            f"{name}: {'several launches are called so' if matching else 'no such launch'}; "
-            f"{nearest(name, [launch.name for launch in matching or every])}"
-        )
-    return matching[0]
+        return launches[-1]
+    exact = [launch for launch in launches if name == launch.name]
+    matches = exact or [launch for launch in launches if name in launch.name]
+    if len(matches) == 1:
+        return matches[0]
+    problem = "several launches match this name" if matches else "no such launch"
+    options = nearest(name, [launch.name for launch in matches or launches])
+    raise UserError(f"{name}: {problem}; {options}")
 
 
-def _append(path: Path, line: Mapping[str, Any]) -> None:
-    """Add a line in one write, after ending a line that a full disk cut off."""
-    with open(path, "ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            torn = file.read(1) != b"\n"
-        else:
-            torn = False
-        file.write(b"\n" * torn + json.dumps(line).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Every whole line of a file of JSON mappings."""
-    try:
-        text = path.read_bytes().decode(errors="replace")
-    except FileNotFoundError:
-        return
-    for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if (
-            isinstance(value, dict)
-            and isinstance(value.get("time"), (int, float))
-            and (
-                "job" not in value
-                or (isinstance(value["job"], int) and isinstance(value.get("state"), str))
-            )
-        ):
-            yield value
-
-
-def _read(path: Path, kind: type) -> Any:
+def _read_json(path: Path, kind: type) -> Any:
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(value, kind) or (kind is dict and value.get("form") != FORM):
-        raise UserError(f"{path}: is not one of this version")
+    if not isinstance(value, kind):
+        raise UserError(f"{path}: was not written by this version")
     return value
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    temporary.write_text(text)
-    os.replace(temporary, path)

@@ -1,5 +1,7 @@
-"""Options of the launchers: what conf/hydra/launcher/*.yaml may say, checked before anything is
-composed or written."""
+"""The options of the launchers, conf/hydra/launcher/*.yaml.
+
+They are checked before anything is composed or written.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,18 @@ from dataclasses import dataclass, field
 from bfc.errors import require
 
 KEY = "hydra.launcher"
-TOGETHER = 32
-"""Jobs side by side on a GPU, which a stack of one cell's trainings seldom fills."""
+GPU_FUSE_JOBS = 32
+"""Jobs fused by one process on a GPU, which the stack of a single cell seldom fills."""
+MAX_PROCESSES = 4096
+MAX_FUSE_JOBS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What both launchers understand."""
+    """The options of both launchers."""
 
     detach: bool
-    """Return when everything is submitted; else wait until everything has ended."""
+    """Return when everything is submitted; otherwise wait until everything has ended."""
     dry_run: bool = False
     """Show the plan and launch nothing."""
     ask_above: float | None = 100.0
@@ -26,16 +30,17 @@ class Options:
     """Confirm without being asked."""
     finalise: bool = True
     """Collect the tables and draw the report when everything has ended."""
-    together: int | None = None
-    """Jobs of one shape that a process runs side by side, in common stacks; null: :data:`TOGETHER`
-    on a GPU, one on a CPU."""
+    fuse_jobs: int | None = None
+    """Jobs with the same fusion key that one process trains in common stacks.
+
+    null: :data:`GPU_FUSE_JOBS` on a GPU, 1 on a CPU."""
 
     def __post_init__(self) -> None:
         require(
-            self.together is None or 1 <= self.together <= 4096,
-            f"{KEY}.together",
-            self.together,
-            f"null ({TOGETHER} on a GPU, 1 on a CPU) or an integer from 1 to 4096",
+            self.fuse_jobs is None or 1 <= self.fuse_jobs <= MAX_FUSE_JOBS,
+            f"{KEY}.fuse_jobs",
+            self.fuse_jobs,
+            f"null ({GPU_FUSE_JOBS} on a GPU, 1 on a CPU) or an integer from 1 to {MAX_FUSE_JOBS}",
         )
         require(
             self.ask_above is None or self.ask_above >= 0,
@@ -47,8 +52,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalOptions(Options):
-    """``hydra/launcher=local``: one process per usable core, or per GPU where there are GPUs and
-    jobs use them."""
+    """``hydra/launcher=local``: one process per usable core, or per GPU where jobs use GPUs."""
 
     detach: bool = False
     processes: int | None = None
@@ -57,17 +61,20 @@ class LocalOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(
-            self.processes is None or 1 <= self.processes <= 4096,
+            self.processes is None or 1 <= self.processes <= MAX_PROCESSES,
             f"{KEY}.processes",
             self.processes,
-            "null (one per usable core) or an integer from 1 to 4096",
+            f"null (one per usable core) or an integer from 1 to {MAX_PROCESSES}",
         )
+
+
+MIN_SLURM_VALUES = {"gpus": 0, "cpus": 1, "time": 1, "signal_seconds": 10, "max_requeues": 0}
+MIN_OPTIONAL_SLURM_VALUES = {"throttle": 1, "cells_per_task": 1, "max_submit": 2, "max_array": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmOptions(Options):
-    """``hydra/launcher=slurm``: what one task asks SLURM for, how cells are packed into tasks, and
-    what the site needs."""
+    """``hydra/launcher=slurm``: what a task asks SLURM for, its jobs, and what the site needs."""
 
     detach: bool = True
     partition: str | None = None
@@ -97,38 +104,16 @@ class SlurmOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (
-            ("gpus", 0),
-            ("cpus", 1),
-            ("time", 1),
-            ("signal_seconds", 10),
-            ("max_requeues", 0),
-        ):
-            require(
-                getattr(self, name) >= least,
-                f"{KEY}.{name}",
-                getattr(self, name),
-                f"an integer >= {least}",
-            )
-        for name, least in (
-            ("throttle", 1),
-            ("cells_per_task", 1),
-            ("max_submit", 2),
-            ("max_array", 2),
-        ):
-            value = getattr(self, name)
-            require(
-                value is None or value >= least,
-                f"{KEY}.{name}",
-                value,
-                f"null or an integer >= {least}",
-            )
-        require(
-            self.results is None or bool(self.results.strip()),
-            f"{KEY}.results",
-            self.results,
-            "null or a folder name",
-        )
+        values = vars(self)
+        for name, minimum in MIN_SLURM_VALUES.items():
+            value = values[name]
+            require(value >= minimum, f"{KEY}.{name}", value, f"an integer >= {minimum}")
+        for name, minimum in MIN_OPTIONAL_SLURM_VALUES.items():
+            value = values[name]
+            valid = value is None or value >= minimum
+            require(valid, f"{KEY}.{name}", value, f"null or an integer >= {minimum}")
+        valid_results = self.results is None or bool(self.results.strip())
+        require(valid_results, f"{KEY}.results", self.results, "null or a folder name")
         require(self.task_minutes > 0, f"{KEY}.task_minutes", self.task_minutes, "minutes > 0")
         require(
             2 * self.signal_seconds <= 60 * self.time,

@@ -1,6 +1,8 @@
-"""From checked jobs to a launch that is worth confirming: what is stored already, what the rest
-will cost, the plan as a table. Shared by the SLURM and the local launcher, so that `bfc plan` says
-the same of both."""
+"""From checked jobs to a launch that is worth confirming.
+
+What is stored already, what the rest will cost, and the plan as text. Both launchers use it, so
+that ``bfc plan`` says the same of both.
+"""
 
 from __future__ import annotations
 
@@ -14,119 +16,140 @@ from typing import Any
 
 from bfc.errors import UserError
 from bfc.experiment import cost
-from bfc.launch.code_copy import snapshot
-from bfc.launch.job import Planned, describe
+from bfc.experiment.stored_cell import is_stored
+from bfc.launch.code_copy import copy_code
+from bfc.launch.job import PlannedJob, describe_jobs
 from bfc.launch.manifest import FOLDER, Launch
 from bfc.launch.options import Options
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``stored``: per job whether nothing is left to do; ``about``: what the manifest will say of
-    every job."""
+    """The jobs of a launch, and what is left of them to do."""
 
-    jobs: Sequence[Planned]
+    jobs: Sequence[PlannedJob]
     stored: list[bool]
-    about: list[dict[str, Any]]
+    """Per job, whether nothing is left to do."""
+    entries: list[dict[str, Any]]
+    """What the manifest will say of every job."""
     cost: cost.Cost
 
     @property
     def todo(self) -> list[int]:
-        return [number for number, done in enumerate(self.stored) if not done]
+        """The numbers of the jobs that are not stored."""
+        return [number for number, is_stored in enumerate(self.stored) if not is_stored]
 
     @property
     def seconds(self) -> dict[int, float]:
-        """Predicted seconds of what is left to do."""
-        return {number: self.about[number]["seconds"] for number in self.todo}
+        """Predicted seconds of the jobs that are left to do."""
+        return {number: self.entries[number]["seconds"] for number in self.todo}
 
 
-def prepare(jobs: Sequence[Planned]) -> Plan:
-    """Look into the store, at nothing else, and write nothing."""
-    from bfc.experiment.stored_cell import is_stored
-
-    model = cost.fit({each.job.results for each in jobs})
-    stored = [all(is_stored(spec, each.job) for spec in each.cells) for each in jobs]
-    seconds = [
-        0.0 if done else model.seconds(each.job, each.cells)
-        for each, done in zip(jobs, stored, strict=True)
-    ]
-    return Plan(jobs, stored, describe(jobs, stored, seconds), model)
+def make_plan(jobs: Sequence[PlannedJob]) -> Plan:
+    """Plan a launch by reading the store; writes nothing."""
+    model = cost.fit_cost_model({planned.job.results for planned in jobs})
+    stored = []
+    seconds = []
+    for planned in jobs:
+        is_done = all(is_stored(spec, planned.job) for spec in planned.cells)
+        stored.append(is_done)
+        seconds.append(0.0 if is_done else model.seconds(planned.job, planned.cells))
+    return Plan(jobs, stored, describe_jobs(jobs, stored, seconds), model)
 
 
 def confirm(plan: Plan, options: Options, hours: float, unit: str) -> None:
-    """Ask before something dear; raises :class:`UserError` where nobody can be asked or the answer
-    is no."""
+    """Ask before something expensive is launched.
+
+    Raises :class:`UserError` where nobody can be asked or the answer is no.
+    """
     if options.confirmed or options.ask_above is None or hours <= options.ask_above:
         return
-    what = (
+    prediction = (
         f"about {hours:.0f} {unit} are predicted for {len(plan.todo)} jobs, which is above "
         f"hydra.launcher.ask_above={options.ask_above:g}"
     )
     if not sys.stdin.isatty():
-        raise UserError(f"{what}; hydra.launcher.confirmed=true confirms it")
-    if input(f"{what}. Launch? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UserError(f"{prediction}; hydra.launcher.confirmed=true confirms it")
+    if input(f"{prediction}. Launch? [y/N] ").strip().lower() not in ("y", "yes"):
         raise UserError("nothing was launched")
 
 
-def create(plan: Plan, kind: str, options: Options, frozen: bool) -> Launch:
+def create_launch(plan: Plan, kind: str, options: Options, frozen: bool) -> Launch:
     """Write the launch; ``frozen`` with a copy of the code."""
     results = Path(plan.jobs[0].job.results)
-    code = snapshot(results / FOLDER / "code") if frozen else None
     manifest = {
         "kind": kind,
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "folder": str(Path.cwd()),
         "python": sys.executable,
-        "code": code,
+        "code": copy_code(results / FOLDER / "code") if frozen else None,
         "launcher": asdict(options),
-        "packages": installed(),
-        "jobs": plan.about,
+        "packages": list_packages(),
+        "jobs": plan.entries,
     }
-    return Launch.create(
-        results, plan.jobs[0].job.study_name, manifest, [each.container for each in plan.jobs]
-    )
+    containers = [planned.container for planned in plan.jobs]
+    return Launch.create(results, plan.jobs[0].job.study_name, manifest, containers)
 
 
-def installed() -> list[str]:
+def list_packages() -> list[str]:
     """The installed distributions, as ``name==version``."""
-    found = {f"{each.metadata['Name']}=={each.version}" for each in metadata.distributions()}
-    return sorted(found, key=str.lower)
+    names = {
+        f"{package.metadata['Name']}=={package.version}" for package in metadata.distributions()
+    }
+    return sorted(names, key=str.lower)
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a reader wants them: ``40 s``, ``12 min``, ``3.4 h``."""
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
+def format_duration(seconds: float) -> str:
+    """Seconds for readers: ``40 s``, ``12 min``, ``3.4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
-def summary(
+def summarise_plan(
     plan: Plan,
-    packs: Sequence[Sequence[int]],
+    num_tasks: int,
     unit: str,
-    wall: float,
+    wall_seconds: float,
     note: str = "once it runs",
     extra: Sequence[str] = (),
 ) -> str:
     """The plan in words and figures."""
-    total, factor = sum(plan.seconds.values()), plan.cost.factor
-    cells = {cell for about in plan.about for cell in about["cells"]}
-    done = {cell for about in plan.about if about["stored"] for cell in about["cells"]}
-    basis = (
-        f"{plan.cost.cells} stored cells"
-        if plan.cost.cells
-        else "no stored cell yet, so the figures of another machine"
-    )
-    waves = sorted({about["wave"] for about in plan.about})
     lines = [
-        f"jobs      {len(plan.jobs)} ({len(cells)} cells), {len(plan.stored) - len(plan.todo)} already done ({len(done)} cells)",
-        f"to run    {len(plan.todo)} jobs in {len(packs)} {'task' if len(packs) == 1 else 'tasks'}"
-        + (f", {len(waves)} waves by d" if len(waves) > 1 else ""),
-        f"cost      {duration(total)} of {unit} ({duration(total / factor)} to {duration(total * factor)}; from {basis})",
-        f"wall      {duration(wall)} {note}",
+        f"jobs      {_summarise_jobs(plan)}",
+        f"to run    {_summarise_tasks(plan, num_tasks)}",
+        f"cost      {_summarise_cost(plan, unit)}",
+        f"wall      {format_duration(wall_seconds)} {note}",
     ]
     return "\n".join([*lines, *extra])
+
+
+def _summarise_jobs(plan: Plan) -> str:
+    cells: set[str] = set()
+    stored_cells: set[str] = set()
+    for entry in plan.entries:
+        cells.update(entry["cells"])
+        if entry["stored"]:
+            stored_cells.update(entry["cells"])
+    num_stored = len(plan.stored) - len(plan.todo)
+    return (
+        f"{len(plan.jobs)} ({len(cells)} cells), {num_stored} already done "
+        f"({len(stored_cells)} cells)"
+    )
+
+
+def _summarise_tasks(plan: Plan, num_tasks: int) -> str:
+    tasks = f"{len(plan.todo)} jobs in {num_tasks} {'task' if num_tasks == 1 else 'tasks'}"
+    waves = {entry["wave"] for entry in plan.entries}
+    return f"{tasks}, {len(waves)} waves by d" if len(waves) > 1 else tasks
+
+
+def _summarise_cost(plan: Plan, unit: str) -> str:
+    total, factor = sum(plan.seconds.values()), plan.cost.factor
+    basis = "no stored cell yet, so the figures of another machine"
+    if plan.cost.cells:
+        basis = f"{plan.cost.cells} stored cells"
+    low, high = format_duration(total / factor), format_duration(total * factor)
+    return f"{format_duration(total)} of {unit} ({low} to {high}; from {basis})"

@@ -1,6 +1,8 @@
-"""How far a job or a sweep is, on standard error: a bar on a terminal, elsewhere a line now and
-then, so that a log file stays short. It only reads what the cells' status files say, so that
-watching costs the work nothing."""
+"""How far a job or a sweep is, on standard error.
+
+A bar on a terminal; elsewhere a line now and then, so that a log file stays short. It only reads
+the status files of the cells, so that it does not slow the work down.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,26 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 LINE_SECONDS = 15.0
 """Between two lines where the output is not a terminal."""
+REFRESH_SECONDS = 1.0
+MAX_RUNNING_SHARE = 0.99
+"""Share of its work that a cell shows at most before it is done."""
+
+CellFutures = Mapping[Path, Sequence[Future[Any]]]
+"""A cell's folder → the jobs that measure it."""
 
 
 @contextmanager
-def shown(folders: Sequence[Path]) -> Iterator[None]:
-    """Show how far the cells in these folders are while this process works on them; what is over
-    soon says nothing."""
+def show_progress(folders: Sequence[Path]) -> Iterator[None]:
+    """Show how far the cells in these folders are while the block runs; nothing if it is short."""
     done: Future[None] = Future()
-    display = threading.Thread(
-        target=follow, args=([done], {folder: [done] for folder in folders}, True), daemon=True
-    )
+    cells = {folder: [done] for folder in folders}
+    display = threading.Thread(target=show_until_done, args=([done], cells, True), daemon=True)
     display.start()
     try:
         yield
@@ -34,11 +41,14 @@ def shown(folders: Sequence[Path]) -> Iterator[None]:
         display.join()
 
 
-def follow(
-    futures: Sequence[Future[Any]], cells: Mapping[Path, Sequence[Future[Any]]], brief: bool = False
+def show_until_done(
+    futures: Sequence[Future[Any]], cells: CellFutures, brief: bool = False
 ) -> None:
-    """Show cells done, the share of all work done and the time left until every future has ended;
-    ``brief``: without a last line."""
+    """Show the progress of the cells until every future has ended.
+
+    ``brief``: without a last line.
+    """
+    # rich loads late: nothing that only imports this module draws
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -48,60 +58,99 @@ def follow(
         TimeRemainingColumn,
     )
 
-    began, told = time.time(), time.monotonic()
-    columns = (
+    start = time.time()
+    log = _LogLines(start)
+    is_terminal = sys.stderr.isatty()
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-    )
-    terminal = sys.stderr.isatty()
-    console, together = (
-        Console(stderr=True),
-        sys.stdout.isatty(),
-    )  # lines that go elsewhere must not be drawn above the bar
-    with Progress(
-        *columns, console=console, disable=not terminal, transient=True, redirect_stdout=together
-    ) as progress:
-        bar = progress.add_task("", total=len(cells))
+        console=Console(stderr=True),
+        disable=not is_terminal,
+        transient=True,
+        # What is printed to a file must not be drawn above the bar.
+        redirect_stdout=sys.stdout.isatty(),
+    ) as bar:
+        task = bar.add_task("", total=len(cells))
         while True:
-            pending = wait(futures, timeout=1.0).not_done
-            shares = [_share(folder, mine, began) for folder, mine in cells.items()]
-            share, finished = sum(s for s, _ in shares), sum(s >= 1 for s, _ in shares)
-            trainings = sum(count for _, count in shares)
-            failed = sum(future.done() and future.exception() is not None for future in futures)
-            text = f"{finished}/{len(cells)} cells, {trainings} trainings stored{f', {failed} jobs failed' if failed else ''}"
-            progress.update(bar, completed=share, description=text)
-            if not terminal and (
-                (not pending and not brief) or time.monotonic() - told >= LINE_SECONDS
-            ):
-                told = time.monotonic()
-                left = (
-                    f", about {_minutes((time.time() - began) * (len(cells) - share) / share)} left"
-                    if pending and share > 0
-                    else ""
-                )
-                print(
-                    f"{text}, {100 * share / len(cells):.0f} % after {_minutes(time.time() - began)}{left}",
-                    file=sys.stderr,
-                    flush=True,
-                )
+            pending = wait(futures, timeout=REFRESH_SECONDS).not_done
+            progress = _read_progress(futures, cells, start)
+            bar.update(task, completed=progress.share, description=str(progress))
+            is_last = not pending and not brief
+            if not is_terminal and (is_last or log.is_due()):
+                log.write(progress, finished=not pending)
             if not pending:
                 return
 
 
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+@dataclass(frozen=True)
+class _Progress:
+    """How far the cells are, all together."""
+
+    cells: int
+    finished: int
+    trainings: int
+    failed_jobs: int
+    share: float
+    """Cells' worth of work that is done, from 0 to ``cells``."""
+
+    def __str__(self) -> str:
+        text = f"{self.finished}/{self.cells} cells, {self.trainings} trainings stored"
+        return f"{text}, {self.failed_jobs} jobs failed" if self.failed_jobs else text
 
 
-def _share(folder: Path, futures: Sequence[Future[Any]], began: float) -> tuple[float, int]:
+class _LogLines:
+    """The lines on an output that is not a terminal."""
+
+    def __init__(self, start: float) -> None:
+        self._start = start
+        self._last_line = time.monotonic()
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._last_line >= LINE_SECONDS
+
+    def write(self, progress: _Progress, finished: bool) -> None:
+        self._last_line = time.monotonic()
+        elapsed = time.time() - self._start
+        percent = 100 * progress.share / progress.cells
+        line = f"{progress}, {percent:.0f} % after {_format_minutes(elapsed)}"
+        if not finished and progress.share > 0:
+            left = elapsed * (progress.cells - progress.share) / progress.share
+            line += f", about {_format_minutes(left)} left"
+        print(line, file=sys.stderr, flush=True)
+
+
+def _read_progress(futures: Sequence[Future[Any]], cells: CellFutures, start: float) -> _Progress:
+    shares, trainings = [], 0
+    for folder, jobs in cells.items():
+        share, stored = _read_cell(folder, jobs, start)
+        shares.append(share)
+        trainings += stored
+    return _Progress(
+        cells=len(cells),
+        finished=sum(share >= 1 for share in shares),
+        trainings=trainings,
+        failed_jobs=sum(future.done() and future.exception() is not None for future in futures),
+        share=sum(shares),
+    )
+
+
+def _read_cell(folder: Path, jobs: Sequence[Future[Any]], start: float) -> tuple[float, int]:
     """Share of a cell's work that is done, and the trainings it holds, from its status file."""
     try:
         status = json.loads((folder / "status.json").read_text())
-        count, told = int(status.get("trainings", 0)), status.get("time", 0) >= began
-        done = status.get("state") == "done" and (told or all(future.done() for future in futures))
-        part = status.get("done", 0) / max(1, status.get("total", 1)) if told else 0.0
+        trainings = int(status.get("trainings", 0))
+        is_recent = status.get("time", 0) >= start
+        share = status.get("done", 0) / max(1, status.get("total", 1)) if is_recent else 0.0
+        says_done = status.get("state") == "done"
     except (OSError, ValueError, AttributeError, TypeError):
         return 0.0, 0
-    return 1.0 if done else min(0.99, part), count
+    if says_done and (is_recent or all(job.done() for job in jobs)):
+        return 1.0, trainings
+    return min(MAX_RUNNING_SHARE, share), trainings
+
+
+def _format_minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"

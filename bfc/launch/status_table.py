@@ -2,162 +2,172 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from rich import table as rich_table
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from bfc.errors import UserError
 from bfc.launch.manifest import Launch
-from bfc.launch.status import Row, tail
+from bfc.launch.status import CellState, CellStatus, read_last_lines
 
-COLOUR = {
-    "done": "green",
-    "running": "cyan",
-    "queued": "white",
-    "failed": "red",
-    "lost": "red",
-    "cancelled": "yellow",
+COLOURS = {
+    CellState.DONE: "green",
+    CellState.RUNNING: "cyan",
+    CellState.QUEUED: "white",
+    CellState.FAILED: "red",
+    CellState.LOST: "red",
+    CellState.CANCELLED: "yellow",
 }
-MOST = 40
-"""Cells shown where not all are asked for: running and failed ones first."""
-ORDER = ("failed", "lost", "running", "cancelled", "queued", "done")
+MAX_CELLS = 40
+"""Cells that are shown unless all are asked for."""
+STATE_ORDER = (
+    CellState.FAILED,
+    CellState.LOST,
+    CellState.RUNNING,
+    CellState.CANCELLED,
+    CellState.QUEUED,
+    CellState.DONE,
+)
+"""The order in which cells are shown where not all of them are."""
+COLUMNS = ("cell", "job", "state", "done", "trainings", "n*", "node", "task", "last line")
+NUMBER_COLUMNS = ("done", "trainings", "n*")
 
 
-class Table:
-    """The table of `bfc status`; n* of a cell is estimated again only when its trainings changed."""
+class StatusTable:
+    """The table of ``bfc status``.
 
-    def __init__(self, every: bool) -> None:
-        self.every = every
-        self._known: dict[tuple[str, int], str] = {}
+    n* of a cell is estimated again only when its trainings changed.
+    """
 
-    def render(self, launch: Launch, rows: Sequence[Row]) -> RenderableType:
-        shown = (
-            list(rows)
-            if self.every or len(rows) <= MOST
-            else sorted(rows, key=lambda row: ORDER.index(row.state))[:MOST]
-        )
-        table = rich_table.Table(box=None, pad_edge=False, header_style="bold", expand=True)
-        for name in (
-            "cell",
-            "job",
-            "state",
-            "done",
-            "trainings",
-            "n*",
-            "node",
-            "task",
-            "last line",
-        ):
-            table.add_column(
-                name,
-                no_wrap=True,
-                overflow="ellipsis",
-                ratio=1 if name == "last line" else None,
-                justify="right" if name in ("done", "trainings", "n*") else "left",
-            )
-        for row in shown:
-            last = row.note or (tail(row.log)[-1:] or [""])[0]
-            table.add_row(
-                row.cell[:8],
-                row.label,
-                Text(row.state, COLOUR[row.state]),
-                f"{100 * row.share:.0f} %",
-                str(row.trainings or ""),
-                self._nstar(launch, row),
-                row.node,
-                row.task,
-                Text(last, "dim"),
-            )
-        hidden = (
-            [Text(f"and {len(rows) - len(shown)} more (--all)", "dim")]
-            if len(shown) < len(rows)
-            else []
-        )
-        report = launch.path / "report" / "index.html"
-        drawn = [Text(f"report    {report}", "dim")] if report.is_file() else []
-        return Group(
+    def __init__(self, show_all: bool) -> None:
+        self.show_all = show_all
+        self._estimates: dict[tuple[str, int], str] = {}
+
+    def render(self, launch: Launch, statuses: Sequence[CellStatus]) -> RenderableType:
+        shown = self._choose_rows(statuses)
+        table = _empty_table(COLUMNS, flexible="last line", right=NUMBER_COLUMNS)
+        for status in shown:
+            table.add_row(*self._render_row(launch, status))
+        parts: list[RenderableType] = [
             Text(f"{launch.name}  ({launch.manifest['kind']})", "bold"),
             table,
-            *hidden,
-            Text(counts(rows)),
-            *drawn,
-        )
+        ]
+        if len(shown) < len(statuses):
+            parts.append(Text(f"and {len(statuses) - len(shown)} more (--all)", "dim"))
+        parts.append(Text(format_counts(statuses)))
+        report = launch.path / "report" / "index.html"
+        if report.is_file():
+            parts.append(Text(f"report    {report}", "dim"))
+        return Group(*parts)
 
-    def _nstar(self, launch: Launch, row: Row) -> str:
-        """n* at the strictest eps of what is stored, with its interval's ends where they are
-        finite."""
-        if not row.trainings and not row.share:
+    def _choose_rows(self, statuses: Sequence[CellStatus]) -> Sequence[CellStatus]:
+        if self.show_all or len(statuses) <= MAX_CELLS:
+            return statuses
+        ordered = sorted(statuses, key=lambda status: STATE_ORDER.index(status.state))
+        return ordered[:MAX_CELLS]
+
+    def _render_row(self, launch: Launch, status: CellStatus) -> list[RenderableType]:
+        last_line = str(status.reason) or "".join(read_last_lines(status.log))
+        return [
+            status.cell[:8],
+            status.label,
+            Text(status.state, COLOURS[status.state]),
+            f"{100 * status.share:.0f} %",
+            str(status.trainings or ""),
+            self._estimate_nstar(launch, status),
+            status.node,
+            status.task,
+            Text(last_line, "dim"),
+        ]
+
+    def _estimate_nstar(self, launch: Launch, status: CellStatus) -> str:
+        """n* of what a cell has stored, at the strictest eps."""
+        if not status.trainings and not status.share:
             return ""
-        folder = launch.folders(row.job)[launch.jobs[row.job]["cells"].index(row.cell)]
         try:
-            key = (row.cell, (folder / "trainings.parquet").stat().st_mtime_ns)
+            changed = (_folder(launch, status) / "trainings.parquet").stat().st_mtime_ns
         except OSError:
             return ""
-        if key not in self._known:
-            self._known[key] = _estimate(launch, row)
-        return self._known[key]
+        key = (status.cell, changed)
+        if key not in self._estimates:
+            self._estimates[key] = _estimate_nstar(launch, status)
+        return self._estimates[key]
 
 
-def _estimate(launch: Launch, row: Row) -> str:
+def _folder(launch: Launch, status: CellStatus) -> Path:
+    cells: list[str] = launch.jobs[status.job]["cells"]
+    return launch.folders(status.job)[cells.index(status.cell)]
+
+
+def _estimate_nstar(launch: Launch, status: CellStatus) -> str:
+    # pandas loads late: most tables show cells that have stored nothing yet
     import pandas
 
-    from bfc.stats.likelihood import estimate
+    from bfc.stats.nstar import estimate
     from bfc.store.cells import Cell
 
-    eps = launch.containers[row.job]["measure"]["eps"]
-    folder = launch.folders(row.job)[launch.jobs[row.job]["cells"].index(row.cell)]
+    eps = launch.containers[status.job]["measure"]["eps"]
+    strictest = min(eps) if isinstance(eps, list) else eps
     try:
-        found = estimate(
-            pandas.DataFrame(Cell(folder).rows()), [min(eps) if isinstance(eps, list) else eps]
-        ).to_dict("records")[0]
+        rows = pandas.DataFrame(Cell(_folder(launch, status)).rows())
+        row = estimate(rows, [strictest]).to_dict("records")[0]
     except (UserError, LookupError):
         return ""
-    value = found["nstar"]
-    return (
-        f"{value:.0f}"
-        if value == value and value < float("inf")
-        else f"> {found['lo']:.0f}"
-        if found.get("lo", 0) > 0
-        else "?"
-    )
+    if math.isfinite(row["nstar"]):
+        return f"{row['nstar']:.0f}"
+    return f"> {row['lo']:.0f}" if row.get("lo", 0) > 0 else "?"
 
 
-def counts(rows: Sequence[Row]) -> str:
+def format_counts(statuses: Sequence[CellStatus]) -> str:
     """``12 done, 3 running``."""
-    found = Counter(row.state for row in rows)
-    return ", ".join(f"{found[state]} {state}" for state in reversed(ORDER) if found[state])
+    counts = Counter(status.state for status in statuses)
+    return ", ".join(f"{counts[state]} {state}" for state in reversed(STATE_ORDER) if counts[state])
 
 
-def failures(launch: Launch, rows: Sequence[Row]) -> Iterator[str]:
+def describe_failures(launch: Launch, statuses: Sequence[CellStatus]) -> Iterator[str]:
     """A line per cell that failed or was lost: what, why, and where its log is."""
     events = launch.events()
-    for row in rows:
-        if row.state in ("failed", "lost"):
-            kind = events.get(row.job, {}).get("error", "")
-            note = row.note if not kind or row.note.startswith(kind) else f"{kind}: {row.note}"
-            yield f"{row.state}: {row.cell} {row.label}: {note}" + (
-                f"  ({row.log})" if row.log else ""
-            )
+    for status in statuses:
+        if status.state not in (CellState.FAILED, CellState.LOST):
+            continue
+        text = str(status.reason)
+        error = events.get(status.job, {}).get("error", "")
+        if not text.startswith(error):
+            text = f"{error}: {text}"
+        log = f"  ({status.log})" if status.log else ""
+        yield f"{status.state}: {status.cell} {status.label}: {text}{log}"
 
 
-def listing(found: Sequence[Launch]) -> RenderableType:
+def launch_table(launches: Sequence[Launch]) -> RenderableType:
     """The launches of a store."""
-    table = rich_table.Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for name in ("launch", "kind", "begun", "jobs", "command"):
-        table.add_column(
-            name, no_wrap=True, overflow="ellipsis", ratio=1 if name == "command" else None
-        )
-    for launch in found:
-        about = launch.manifest
+    table = _empty_table(("launch", "kind", "begun", "jobs", "command"), flexible="command")
+    for launch in launches:
+        manifest = launch.manifest
         table.add_row(
             launch.name,
-            about["kind"],
-            time.strftime("%d %b %H:%M", time.localtime(about["created"])),
-            str(len(about["jobs"])),
-            about["command"],
+            manifest["kind"],
+            time.strftime("%d %b %H:%M", time.localtime(manifest["created"])),
+            str(len(manifest["jobs"])),
+            manifest["command"],
+        )
+    return table
+
+
+def _empty_table(columns: Sequence[str], flexible: str, right: Sequence[str] = ()) -> Table:
+    """A table without rows; the column ``flexible`` takes the width that is left."""
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for name in columns:
+        table.add_column(
+            name,
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=1 if name == flexible else None,
+            justify="right" if name in right else "left",
         )
     return table

@@ -1,6 +1,8 @@
-"""What is asked of SLURM's own commands, in one place: limits, states, a start estimate,
-cancelling. States come from ``squeue``, what it no longer knows from ``sacct``, and where a site
-keeps no accounting from ``scontrol``; SLURM is asked once per call, not once per job."""
+"""SLURM's own commands: limits, states, start estimates, cancelling.
+
+States come from ``squeue``, those of jobs that it no longer knows from ``sacct``, and where a site
+keeps no accounting from ``scontrol``. One command asks about all jobs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 
 from bfc.errors import UserError
 
-ACTIVE = {
+ACTIVE_STATES = {
     "PENDING",
     "RUNNING",
     "REQUEUED",
@@ -29,15 +31,20 @@ ACTIVE = {
     "STAGE_OUT",
     "PREEMPTED_PENDING",
 }
-NO_TASK = "4294967294"
-"""What `scontrol` calls the task of an array that was cancelled before it started."""
-SECONDS = 60.0
-"""Longest that one of SLURM's commands may take."""
+NO_ARRAY_INDEX = "4294967294"
+"""The index that `scontrol` prints for an array that was cancelled before it started."""
+MAX_COMMAND_SECONDS = 60.0
+"""After which a command counts as unanswered."""
+MAX_CANCEL_IDS = 200
+"""Ids per command line of `scancel`."""
+SLURM_PREFIXES = ("SLURM_", "SBATCH_", "SRUN_")
+KEPT_VARIABLES = ("SLURM_CONF",)
+"""Of SLURM's variables, those that are not a job's."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """A SLURM job or array task: its state, node and, while it waits, why."""
+class TaskInfo:
+    """A SLURM job or array task: its state, its node and, while it waits, the reason."""
 
     state: str
     node: str = ""
@@ -45,56 +52,69 @@ class Task:
 
     @property
     def active(self) -> bool:
-        return self.state in ACTIVE
+        return self.state in ACTIVE_STATES
 
 
-class Silent(UserError):
-    """SLURM does not answer now, so nothing is known of its jobs; that is no news about them."""
+class SlurmUnavailable(UserError):
+    """SLURM does not answer now, so nothing is known of its jobs."""
 
 
-def ask(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run one of SLURM's commands. Raises :class:`UserError` where there is none, :class:`Silent`
-    where it does not answer."""
+def run_command(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run one of SLURM's commands.
+
+    Raises :class:`UserError` where it is not installed, :class:`SlurmUnavailable` where it does not
+    answer.
+    """
     if shutil.which(command[0]) is None:
         raise UserError(
-            f"{command[0]}: no such command on this machine; SLURM's commands must be on PATH, or hydra/launcher=local be used"
+            f"{command[0]}: no such command on this machine; SLURM's commands must be on PATH, or "
+            "use hydra/launcher=local"
         )
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS, env=clean_environment()
+            command,
+            capture_output=True,
+            text=True,
+            timeout=MAX_COMMAND_SECONDS,
+            env=clean_environment(),
         )
     except subprocess.TimeoutExpired as error:
-        raise Silent(
-            f"{command[0]}: SLURM does not answer within {SECONDS:.0f} s; try again later"
+        raise SlurmUnavailable(
+            f"{command[0]}: SLURM does not answer within {MAX_COMMAND_SECONDS:.0f} s; try again "
+            "later"
         ) from error
 
 
-def _ask_about(*command: str) -> str:
-    """What a command prints about jobs, some of which SLURM may have forgotten."""
-    done = ask(*command)
-    if done.returncode and "invalid job id" not in done.stderr.lower():
-        raise Silent(
-            f"{command[0]}: SLURM does not answer ({' '.join(done.stderr.split()) or f'exit status {done.returncode}'}); "
-            "try again later"
-        )
-    return done.stdout
+def _run_query(*command: str) -> str:
+    """The output of a command about jobs, some of which SLURM may have forgotten."""
+    result = run_command(*command)
+    if result.returncode and "invalid job id" not in result.stderr.lower():
+        reason = " ".join(result.stderr.split()) or f"exit status {result.returncode}"
+        raise _unavailable(command[0], reason)
+    return result.stdout
+
+
+def _unavailable(command: str, reason: str) -> SlurmUnavailable:
+    return SlurmUnavailable(f"{command}: SLURM does not answer ({reason}); try again later")
 
 
 def clean_environment() -> dict[str, str]:
-    """This environment without what SLURM put into a job's, which would leak into jobs submitted
-    from it."""
-    kept = ("SLURM_CONF",)
-    own = {
-        k: v
-        for k, v in os.environ.items()
-        if k in kept or not k.startswith(("SLURM_", "SBATCH_", "SRUN_"))
+    """This environment without a SLURM job's variables.
+
+    They would leak into jobs that are submitted from within it.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in KEPT_VARIABLES or not name.startswith(SLURM_PREFIXES)
     }
-    return {**own, "SLURM_BITSTR_LEN": "0"}  # lists of array tasks in full
+    environment["SLURM_BITSTR_LEN"] = "0"  # lists array tasks in full
+    return environment
 
 
 @contextlib.contextmanager
-def cleaned() -> Iterator[None]:
-    """This process's own environment without SLURM's variables, for libraries that start commands."""
+def without_slurm_variables() -> Iterator[None]:
+    """Run a block without SLURM's variables in this process, for libraries that start commands."""
     before = dict(os.environ)
     for name in set(before) - set(clean_environment()):
         del os.environ[name]
@@ -106,112 +126,146 @@ def cleaned() -> Iterator[None]:
 
 def max_array_size() -> int:
     """The site's MaxArraySize: array indices must be below it."""
-    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", ask("scontrol", "show", "config").stdout, re.M)
-    if not found:
-        raise Silent("scontrol show config: SLURM does not answer; is this a login node?")
-    return int(found.group(1))
+    config = run_command("scontrol", "show", "config").stdout
+    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.M)
+    if not match:
+        raise SlurmUnavailable("scontrol show config: SLURM does not answer; is this a login node?")
+    return int(match.group(1))
 
 
-def tasks(ids: Sequence[str]) -> dict[str, Task]:
-    """State per id (``123`` or ``123_4``); ids that SLURM has forgotten are absent. Raises
-    :class:`Silent`."""
-    wanted = set(ids)
-    if not wanted:
+def query_tasks(ids: Sequence[str]) -> dict[str, TaskInfo]:
+    """The state per id (``123`` or ``123_4``); ids that SLURM has forgotten are absent.
+
+    Raises :class:`SlurmUnavailable`.
+    """
+    if not ids:
         return {}
-    bases = sorted({i.partition("_")[0] for i in wanted})
-    found = _squeue(bases)
-    unknown = {i for i in wanted if i not in found and i.partition("_")[0] not in found}
-    if unknown:
-        missing = sorted({i.partition("_")[0] for i in unknown})
-        found = {**(_sacct(missing) or _scontrol(missing)), **found}
-    whole = {
-        i: i if i in found else i.partition("_")[0] for i in wanted
-    }  # an array that was cancelled before it started is one job
-    return {i: found[name] for i, name in whole.items() if name in found}
+    tasks = _query_squeue(sorted({_job_of(task_id) for task_id in ids}))
+    missing_jobs = set()
+    for task_id in ids:
+        if task_id not in tasks and _job_of(task_id) not in tasks:
+            missing_jobs.add(_job_of(task_id))
+    if missing_jobs:
+        jobs = sorted(missing_jobs)
+        tasks = {**(_query_sacct(jobs) or _query_scontrol(jobs)), **tasks}
+    states = {}
+    for task_id in ids:
+        # An array that was cancelled before it started is one job.
+        name = task_id if task_id in tasks else _job_of(task_id)
+        if name in tasks:
+            states[task_id] = tasks[name]
+    return states
 
 
-def each_of(name: str) -> list[str]:
-    """The tasks behind a name: ``7_[0-2,5%4]``, as SLURM writes those of an array that never
-    started, are four."""
-    base, bracket, inside = name.partition("_[")
+def _job_of(task_id: str) -> str:
+    """The job of an array task: ``123`` of ``123_4``."""
+    return task_id.partition("_")[0]
+
+
+def expand_array(name: str) -> list[str]:
+    """The tasks that a name stands for.
+
+    SLURM writes those of an array that never started as one: ``7_[0-2,5%4]`` are four.
+    """
+    job, bracket, indices = name.partition("_[")
     if not bracket:
         return [name]
-    spans = [part.partition("-") for part in inside.rstrip("]").partition("%")[0].split(",")]
-    return [
-        f"{base}_{i}"
-        for low, _, high in spans
-        if low.isdigit()
-        for i in range(int(low), int(high or low) + 1)
-    ]
+    tasks = []
+    for part in indices.rstrip("]").partition("%")[0].split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit():
+            tasks += [f"{job}_{index}" for index in range(int(first), int(last or first) + 1)]
+    return tasks
 
 
-def _squeue(bases: Sequence[str]) -> dict[str, Task]:
-    told = _ask_about("squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%N|%r", "-j", ",".join(bases))
-    return {
-        i: Task(state, node, reason)
-        for name, state, node, reason in (
-            line.split("|", 3) for line in told.splitlines() if line.count("|") >= 3
-        )
-        for i in each_of(name)
-    }
+def _query_squeue(jobs: Sequence[str]) -> dict[str, TaskInfo]:
+    output = _run_query(
+        "squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%N|%r", "-j", ",".join(jobs)
+    )
+    tasks: dict[str, TaskInfo] = {}
+    for line in output.splitlines():
+        if line.count("|") < 3:
+            continue
+        name, state, node, reason = line.split("|", 3)
+        tasks |= dict.fromkeys(expand_array(name), TaskInfo(state, node, reason))
+    return tasks
 
 
-def _sacct(bases: Sequence[str]) -> dict[str, Task]:
+def _query_sacct(jobs: Sequence[str]) -> dict[str, TaskInfo]:
     if shutil.which("sacct") is None:
         return {}
-    done = ask("sacct", "-n", "-P", "-X", "-o", "JobID,State,NodeList", "-j", ",".join(bases))
-    if done.returncode and "is disabled" not in done.stderr:  # a site without accounting says so
-        raise Silent(
-            f"sacct: SLURM does not answer ({' '.join(done.stderr.split())}); try again later"
-        )
-    rows = [line.split("|") for line in done.stdout.splitlines() if line.count("|") == 2]
-    return {
-        i: Task(state.split()[0], node)
-        for name, state, node in rows
-        if state
-        for i in each_of(name)
-    }
+    columns = "JobID,State,NodeList"
+    result = run_command("sacct", "-n", "-P", "-X", "-o", columns, "-j", ",".join(jobs))
+    if result.returncode and "is disabled" not in result.stderr:  # a site without accounting
+        raise _unavailable("sacct", " ".join(result.stderr.split()))
+    tasks: dict[str, TaskInfo] = {}
+    for line in result.stdout.splitlines():
+        if line.count("|") != 2:
+            continue
+        name, state, node = line.split("|")
+        if state:
+            tasks |= dict.fromkeys(expand_array(name), TaskInfo(state.split()[0], node))
+    return tasks
 
 
-def _scontrol(bases: Sequence[str]) -> dict[str, Task]:
-    found = {}
-    for base in bases:
-        for line in _ask_about("scontrol", "-o", "show", "job", base).splitlines():
+def _query_scontrol(jobs: Sequence[str]) -> dict[str, TaskInfo]:
+    tasks: dict[str, TaskInfo] = {}
+    for job in jobs:
+        for line in _run_query("scontrol", "-o", "show", "job", job).splitlines():
             fields = dict(re.findall(r"(\w+)=(\S*)", line))
-            if "JobId" in fields:
-                array = fields.get("ArrayTaskId", NO_TASK)
-                name = fields["JobId"] if array == NO_TASK else f"{fields['ArrayJobId']}_[{array}]"
-                found |= dict.fromkeys(
-                    each_of(name),
-                    Task(fields["JobState"], fields.get("NodeList", ""), fields.get("Reason", "")),
-                )
-    return found
+            if "JobId" not in fields:
+                continue
+            index = fields.get("ArrayTaskId", NO_ARRAY_INDEX)
+            name = fields["JobId"]
+            if index != NO_ARRAY_INDEX:
+                name = f"{fields['ArrayJobId']}_[{index}]"
+            info = TaskInfo(
+                fields["JobState"], fields.get("NodeList", ""), fields.get("Reason", "")
+            )
+            tasks |= dict.fromkeys(expand_array(name), info)
+    return tasks
 
 
-def start_estimate(flags: Sequence[str]) -> str:
+def estimate_start(flags: Sequence[str]) -> str:
     """What ``sbatch --test-only`` says about when a job with these flags would start."""
-    done = ask("sbatch", "--test-only", "--wrap=true", *flags)
-    return " ".join((done.stderr or done.stdout).split()).removeprefix("sbatch: ")
+    result = run_command("sbatch", "--test-only", "--wrap=true", *flags)
+    return " ".join((result.stderr or result.stdout).split()).removeprefix("sbatch: ")
 
 
-def refusal(flags: Sequence[str]) -> str | None:
-    """Why no job with these flags can ever be, as with a partition or account that does not exist;
-    None where it may be. A test says more than that, such as that nodes are down now, which keeps
-    nobody from queueing."""
-    done = ask("sbatch", "--test-only", "--wrap=true", *flags)
-    reason = reasons(done.stderr)
-    return reason if done.returncode and reason.lower().startswith("invalid") else None
+def find_refusal(flags: Sequence[str]) -> str | None:
+    """Why a job with these flags can never run, such as an unknown partition; None where it may.
+
+    What else a test reports, for instance nodes that are down now, does not keep a job from
+    queueing.
+    """
+    result = run_command("sbatch", "--test-only", "--wrap=true", *flags)
+    reason = extract_reasons(result.stderr)
+    is_refused = result.returncode and reason.lower().startswith("invalid")
+    return reason if is_refused else None
 
 
-def reasons(text: str) -> str:
+def extract_reasons(text: str) -> str:
     """SLURM's error lines as one."""
-    found = re.findall(r"(?:error|allocation failure): *(.+)", text)
-    return "; ".join(dict.fromkeys(line.strip() for line in found)) or " ".join(text.split())
+    reasons = re.findall(r"(?:error|allocation failure): *(.+)", text)
+    distinct = dict.fromkeys(line.strip() for line in reasons)
+    return "; ".join(distinct) or " ".join(text.split())
 
 
 def cancel(ids: Sequence[str]) -> None:
     """End tasks, waiting or running."""
-    for start in range(0, len(ids), 200):
-        done = ask("scancel", *ids[start : start + 200])
-        if done.returncode and "Invalid job id" not in done.stderr:
-            raise UserError(f"scancel: {' '.join(done.stderr.split())}")
+    for start in range(0, len(ids), MAX_CANCEL_IDS):
+        result = run_command("scancel", *ids[start : start + MAX_CANCEL_IDS])
+        if result.returncode and "Invalid job id" not in result.stderr:
+            raise UserError(f"scancel: {' '.join(result.stderr.split())}")
+
+
+def format_ids(ids: Sequence[str]) -> str:
+    """``12_[0-3], 13``."""
+    indices: dict[str, list[int]] = {}
+    for task_id in ids:
+        job, _, index = task_id.partition("_")
+        indices.setdefault(job, []).extend([int(index)] if index else [])
+    names = []
+    for job, numbers in indices.items():
+        names.append(f"{job}_[{min(numbers)}-{max(numbers)}]" if numbers else job)
+    return ", ".join(names) or "none"

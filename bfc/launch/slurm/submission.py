@@ -1,6 +1,8 @@
-"""``hydra/launcher=slurm``: jobs frozen at submission, packed by predicted cost, submitted as SLURM
-arrays through Submitit and left alone. Submitit writes the batch scripts and starts the processes,
-SLURM schedules; this file only says what goes into which task."""
+"""``hydra/launcher=slurm``: submit the jobs of a launch as SLURM arrays.
+
+Jobs are frozen at submission, divided into tasks by predicted cost, and left alone. Submitit writes
+the batch scripts and starts the processes, SLURM schedules them.
+"""
 
 from __future__ import annotations
 
@@ -10,283 +12,197 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bfc.errors import UserError
-from bfc.experiment.cost import START
 from bfc.launch.finalise import Finalise
-from bfc.launch.job import Planned, companies, pack
+from bfc.launch.job import PlannedJob
 from bfc.launch.manifest import Launch
-from bfc.launch.options import TOGETHER, SlurmOptions
-from bfc.launch.plan import Plan
-from bfc.launch.slurm import client as cluster
-from bfc.launch.slurm.task import Pack
+from bfc.launch.older_launches import check_code_copy
+from bfc.launch.options import SlurmOptions
+from bfc.launch.slurm import client
+from bfc.launch.slurm.division import divide_into_tasks
+from bfc.launch.slurm.resources import choose_fuse_jobs, sbatch_parameters
+from bfc.launch.slurm.task import SlurmTask
 from bfc.paths import named
 from bfc.store.cells import Store
 
-KEEP_SIGNALS = """bash -c 'trap "" USR1 USR2; exec "$@"' bfc"""
-"""Before Python has installed its handlers, a signal that announces the time limit must not end it.
-"""
+IGNORE_SIGNALS = """bash -c 'trap "" USR1 USR2; exec "$@"' bfc"""
+"""Ignores the signals that announce the time limit until Python has installed its handlers."""
 
 
 def submit(launch: Launch, numbers: Sequence[int], code: Mapping[str, Any] | None = None) -> None:
-    """Submit the jobs ``numbers`` of a launch, wave after wave, and the job that finishes it. If
-    SLURM refuses a part, what was submitted before is cancelled, and a launch that never ran is
-    forgotten. Raises :class:`UserError` with SLURM's reason."""
-    options = SlurmOptions(
-        **{**launch.manifest["launcher"], "setup": tuple(launch.manifest["launcher"]["setup"])}
-    )
+    """Submit the jobs ``numbers`` of a launch, wave after wave, and the job that finishes it.
+
+    ``code``: the copy of the code to run, by default the launch's. If SLURM refuses a part, what
+    was submitted before is cancelled, and a launch that never ran is deleted. Raises
+    :class:`UserError` with SLURM's reason.
+    """
     code = code or launch.manifest["code"]
-    most = options.max_array or cluster.max_array_size()
-    seconds = {number: launch.jobs[number]["seconds"] for number in numbers}
-    attempt = len(launch.submissions())
-    every: list[str] = []
-    before: list[str] = []
+    check_code_copy(launch.name, code)
+    submission = _Submission(launch, code)
     try:
-        waves: dict[int, list[list[int]]] = {}
-        for wave, jobs in divide(launch.jobs, seconds, options):
-            waves.setdefault(wave, []).append(jobs)
-        for wave, packs in sorted(waves.items()):
-            now: list[str] = []
-            for start in range(0, len(packs), most):
-                chunk = packs[start : start + most]
-                tasks = [
-                    Pack(
-                        str(launch.path),
-                        tuple(jobs),
-                        options.max_requeues,
-                        attempt,
-                        _together(options),
-                    )
-                    for jobs in chunk
-                ]
-                ids = _sbatch(launch, options, code, tasks, before)
-                launch.add_submission(
-                    kind="slurm",
-                    wave=wave,
-                    packs=chunk,
-                    ids=ids,
-                    code=code["hash"],
-                    attempt=attempt,
-                )
-                now += ids
-                every += ids
-            before = now
-        if options.finalise:
-            _submit_last(launch, options, code, every, attempt)
+        submission.submit_jobs(numbers)
+        if submission.options.finalise:
+            submission.submit_finaliser()
     except KeyboardInterrupt:
+        task_ids = submission.task_ids
         raise UserError(
-            f"interrupted while submitting: {len(every)} tasks are with SLURM ({format_ids(every)}); `bfc cancel "
-            f"{launch.name}` ends them, `bfc retry {launch.name}` submits what is missing"
+            f"interrupted while submitting: {len(task_ids)} tasks are with SLURM "
+            f"({client.format_ids(task_ids)}); `bfc cancel {launch.name}` ends them, "
+            f"`bfc retry {launch.name}` submits what is missing"
         ) from None
     except UserError:
-        cluster.cancel(every)
-        if attempt == 0:
-            shutil.rmtree(launch.path, ignore_errors=True)  # a cancelled task may still be writing
+        client.cancel(submission.task_ids)
+        if submission.attempt == 0:
+            # A cancelled task may still be writing.
+            shutil.rmtree(launch.path, ignore_errors=True)
         raise
 
 
-def _submit_last(
-    launch: Launch,
-    options: SlurmOptions,
-    code: Mapping[str, Any],
-    after: Sequence[str],
-    attempt: int,
-) -> None:
-    """Submit the job that finishes the launch when the tasks ``after`` have ended. The launch goes
-    on without it where SLURM refuses it, as a partition of GPUs may refuse a job that asks for
-    none."""
-    small = replace(options, gpus=0, gres=None, constraint=None, cpus=1, throttle=None)
-    try:
-        (own,) = _sbatch(launch, small, code, [Finalise(str(launch.path))], after)
-    except UserError as error:
-        print(
-            f"{error}: that is the one which draws the report; `bfc collect {launch.name}` does it by hand",
-            file=sys.stderr,
-            flush=True,
+class _Submission:
+    """One submission of a launch, and the tasks that SLURM has accepted so far."""
+
+    def __init__(self, launch: Launch, code: Mapping[str, Any]) -> None:
+        stored = launch.options
+        self.launch, self.code = launch, code
+        self.options = SlurmOptions(**{**stored, "setup": tuple(stored["setup"])})
+        self.attempt = len(launch.submissions())
+        self.task_ids: list[str] = []
+
+    def submit_jobs(self, numbers: Sequence[int]) -> None:
+        """Submit jobs; the tasks of a wave wait for those of the wave before."""
+        seconds = {number: self.launch.jobs[number]["seconds"] for number in numbers}
+        waves: dict[int, list[list[int]]] = {}
+        for wave, task_jobs in divide_into_tasks(self.launch.jobs, seconds, self.options):
+            waves.setdefault(wave, []).append(task_jobs)
+        max_array = self.options.max_array or client.max_array_size()
+        previous_ids: list[str] = []
+        for wave, tasks in sorted(waves.items()):
+            wave_ids: list[str] = []
+            for start in range(0, len(tasks), max_array):
+                array = tasks[start : start + max_array]
+                wave_ids += self._submit_array(wave, array, previous_ids)
+            previous_ids = wave_ids
+
+    def _submit_array(
+        self, wave: int, tasks: Sequence[list[int]], previous_ids: Sequence[str]
+    ) -> list[str]:
+        payloads = [self._make_payload(numbers) for numbers in tasks]
+        ids = _sbatch(self.launch, self.options, self.code, payloads, previous_ids)
+        self.task_ids += ids
+        self.launch.add_submission(
+            kind="slurm",
+            wave=wave,
+            packs=tasks,
+            ids=ids,
+            code=self.code["hash"],
+            attempt=self.attempt,
         )
-    else:
-        launch.add_submission(
-            kind="slurm", packs=[], ids=[], finaliser=own, code=code["hash"], attempt=attempt
+        return ids
+
+    def _make_payload(self, numbers: Sequence[int]) -> SlurmTask:
+        return SlurmTask(
+            launch=str(self.launch.path),
+            jobs=tuple(numbers),
+            max_requeues=self.options.max_requeues,
+            attempt=self.attempt,
+            fuse_jobs=choose_fuse_jobs(self.options),
         )
 
+    def submit_finaliser(self) -> None:
+        """Submit the job that finishes the launch when its tasks have ended.
 
-def divide(
-    about: Sequence[Mapping[str, Any]], seconds: Mapping[int, float], options: SlurmOptions
-) -> Iterator[tuple[int, list[int]]]:
-    """(wave, job numbers) of every pack. Jobs that will run side by side stay in one."""
-    waves: dict[int, dict[int, float]] = {}
-    for number, predicted in seconds.items():
-        waves.setdefault(about[number]["wave"], {})[number] = predicted
-    if options.max_submit is not None and len(waves) > options.max_submit - 1:
-        raise UserError(
-            f"hydra.launcher.max_submit={options.max_submit}: must be above {len(waves)}, the number of waves by d"
-        )
-    for wave, mine in sorted(waves.items()):
-        most = (
-            None
-            if options.max_submit is None
-            else max(1, (options.max_submit - len(waves)) * len(mine) // len(seconds))
-        )
-        limit = min(60 * options.task_minutes, 30 * options.time)
-        groups = list(
-            companies(
-                about,
-                mine,
-                min(_together(options), options.cells_per_task or len(mine)),
-                most_seconds=limit,
+        The launch goes on without it where SLURM refuses it, as a partition of GPUs may refuse a
+        job that asks for none.
+        """
+        options = replace(self.options, gpus=0, gres=None, constraint=None, cpus=1, throttle=None)
+        payload = Finalise(str(self.launch.path))
+        try:
+            (finaliser,) = _sbatch(self.launch, options, self.code, [payload], self.task_ids)
+        except UserError as error:
+            print(
+                f"{error}: this was the job that draws the report; "
+                f"`bfc collect {self.launch.name}` draws it by hand",
+                file=sys.stderr,
+                flush=True,
             )
+            return
+        self.launch.add_submission(
+            kind="slurm",
+            packs=[],
+            ids=[],
+            finaliser=finaliser,
+            code=self.code["hash"],
+            attempt=self.attempt,
         )
-        for numbers in pack(groups, mine, limit, options.cells_per_task, most):
-            yield wave, numbers
-
-
-def _together(options: SlurmOptions) -> int:
-    return options.together or (TOGETHER if _gpus(options) else 1)
-
-
-def _gpus(options: SlurmOptions) -> bool:
-    """Whether tasks ask for a GPU."""
-    return bool(
-        options.gpus
-        or options.gres
-        or any("gpu" in name or name == "gres" for name in options.flags)
-    )
 
 
 def _sbatch(
     launch: Launch,
     options: SlurmOptions,
     code: Mapping[str, Any],
-    tasks: Sequence[Any],
+    payloads: Sequence[Any],
     after: Sequence[str],
 ) -> list[str]:
-    """Submit callables as one job or array; SLURM's id of each."""
+    """Submit callables as one job or array, to start after others; SLURM's id of each."""
     import submitit
 
     python = options.python or shlex.quote(launch.manifest["python"])
-    setup = [
-        *options.setup,
-        f"export PYTHONPATH={shlex.quote(code['path'])}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1",
-        f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{options.cpus}}}",
-    ]
-    if options.scratch:
-        setup += [f'export TMPDIR="{options.scratch}"', 'mkdir -p "$TMPDIR"']
-    if not options.internet:
-        setup += ["export WANDB_MODE=offline"]
-    arrays = dict.fromkeys(task.partition("_")[0] for task in after)
-    dependency = f"afterany:{':'.join(arrays)}" if arrays else None
+    jobs = dict.fromkeys(task_id.partition("_")[0] for task_id in after)
     flags = {
-        k: v for k, v in _resources(options).items() if k not in ("time", "array") and v is not None
+        name.replace("_", "-"): value
+        for name, value in sbatch_parameters(options).items()
+        if value is not None and name not in ("time", "array")
     }
     try:
-        with cluster.cleaned(), contextlib.redirect_stderr(io.StringIO()):
-            executor = submitit.SlurmExecutor(folder=launch.logs, python=f"{KEEP_SIGNALS} {python}")
+        with client.without_slurm_variables(), contextlib.redirect_stderr(io.StringIO()):
+            executor = submitit.SlurmExecutor(
+                folder=launch.logs, python=f"{IGNORE_SIGNALS} {python}"
+            )
             executor.update_parameters(
                 job_name=f"bfc-{launch.manifest['study'] or 'sweep'}",
                 time=options.time,
-                setup=setup,
+                setup=_setup_lines(options, code),
                 stderr_to_stdout=True,
                 signal_delay_s=options.signal_seconds,
-                array_parallelism=options.throttle or len(tasks),
-                dependency=dependency,
-                additional_parameters={
-                    **{k.replace("_", "-"): v for k, v in flags.items()},
-                    "requeue": True,
-                },
+                array_parallelism=options.throttle or len(payloads),
+                dependency=f"afterany:{':'.join(jobs)}" if jobs else None,
+                additional_parameters={**flags, "requeue": True},
             )
-            return [job.job_id for job in executor.submit_array(list(tasks))]
+            return [job.job_id for job in executor.submit_array(list(payloads))]
     except (
         submitit.core.utils.FailedJobError,
         submitit.core.utils.FailedSubmissionError,
         subprocess.CalledProcessError,
         RuntimeError,
     ) as error:
-        raise UserError(f"SLURM refuses the jobs: {cluster.reasons(str(error))}") from error
+        reason = client.extract_reasons(str(error))
+        raise UserError(f"SLURM refuses the jobs: {reason}") from error
 
 
-def _resources(options: SlurmOptions) -> dict[str, Any]:
-    """Flags of sbatch, by their long names."""
-    wanted = {
-        name: getattr(options, name)
-        for name in (
-            "partition",
-            "account",
-            "qos",
-            "constraint",
-            "gres",
-            "mem",
-            "time",
-            "mail_user",
-            "mail_type",
-        )
-    }
-    return {
-        **wanted,
-        "cpus_per_task": options.cpus,
-        "gpus_per_node": options.gpus or None,
-        **options.flags,
-    }
-
-
-def sbatch_flags(options: SlurmOptions) -> list[str]:
-    """The same as a command line says them."""
-    return [
-        f"--{k.replace('_', '-')}{'' if v is True else f'={v}'}"
-        for k, v in _resources(options).items()
-        if v is not None
+def _setup_lines(options: SlurmOptions, code: Mapping[str, Any]) -> list[str]:
+    """Shell lines that run before Python."""
+    path = shlex.quote(code["path"])
+    lines = [
+        *options.setup,
+        f"export PYTHONPATH={path}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1",
+        f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{options.cpus}}}",
     ]
+    if options.scratch:
+        lines += [f'export TMPDIR="{options.scratch}"', 'mkdir -p "$TMPDIR"']
+    if not options.internet:
+        lines += ["export WANDB_MODE=offline"]
+    return lines
 
 
-def with_site_store(job: Planned, results: str | None) -> Planned:
-    """The job with the site's store, unless the command names one."""
-    if results is None or any(text.startswith("results=") for text in job.overrides):
-        return job
-    there = named(results)
-    Store(there).check()
-    return replace(
-        job, container={**job.container, "results": there}, job=replace(job.job, results=there)
-    )
-
-
-def check_gpus(jobs: Sequence[Planned], options: SlurmOptions) -> None:
-    """Refuse jobs that will want a GPU in tasks that ask for none."""
-    wanting = [
-        each.job.compute.device for each in jobs if each.job.compute.device.startswith("cuda")
-    ]
-    if wanting and not _gpus(options):
-        raise UserError(
-            f"compute.device={wanting[0]}: no task would be given a GPU; must be auto or cpu, or hydra.launcher.gpus=1 (or "
-            "gres) ask for one"
-        )
-
-
-def predicted_wall(plan: Plan, packs: Sequence[Sequence[int]], options: SlurmOptions) -> float:
-    """Seconds from the first start to the end if SLURM has room for all tasks, as many as may run
-    at a time."""
-    total = 0.0
-    waves: dict[int, list[float]] = {}
-    for numbers in packs:
-        waves.setdefault(plan.about[numbers[0]]["wave"], []).append(
-            START + sum(plan.seconds[n] for n in numbers)
-        )
-    for loads in waves.values():
-        total += max(max(loads), sum(loads) / (options.throttle or len(loads)))
-    return total
-
-
-def format_ids(ids: Sequence[str]) -> str:
-    """``12_[0-3], 13``."""
-    found: dict[str, list[int]] = {}
-    for each in ids:
-        base, _, task = each.partition("_")
-        found.setdefault(base, []).extend([int(task)] if task else [])
-    return (
-        ", ".join(
-            f"{base}_[{min(tasks)}-{max(tasks)}]" if tasks else base
-            for base, tasks in found.items()
-        )
-        or "none"
-    )
+def use_site_store(planned: PlannedJob, results: str | None) -> PlannedJob:
+    """The job with the site's store, unless its command names one."""
+    if results is None or any(text.startswith("results=") for text in planned.overrides):
+        return planned
+    folder = named(results)
+    Store(folder).check()
+    container = {**planned.container, "results": folder}
+    return replace(planned, container=container, job=replace(planned.job, results=folder))

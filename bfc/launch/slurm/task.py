@@ -1,7 +1,9 @@
-"""What one SLURM task runs: the jobs of a pack in one process, so that starting Python is paid
-once. It imports nothing heavy before the signal handlers are in place. Every job runs even if
-others fail; the exit status then tells SLURM the truth, and a task that is run a second time skips
-what is done."""
+"""What one SLURM task runs: several jobs in one process, so that starting Python is paid once.
+
+Nothing heavy is imported before the signal handlers are in place. Every job runs even if others
+fail; the exit status then tells SLURM that one did, and a task that runs a second time skips what
+is done.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +13,26 @@ import sys
 from dataclasses import dataclass
 
 from bfc import stop_signals
-from bfc.launch.manifest import Launch
+from bfc.launch.manifest import Launch, slurm_task_id
 
-FAILED, UNFINISHED = 1, 3
-"""Exit statuses: a job failed; the task was asked to stop and will not be run again by itself."""
+EXIT_FAILED = 1
+"""A job failed."""
+EXIT_UNFINISHED = 3
+"""The task was asked to stop and will not be run again by itself."""
 
 
 @dataclass(frozen=True)
-class Pack:
-    """The payload of a task, pickled by reference: the launch's folder and the numbers of its jobs."""
+class SlurmTask:
+    """The payload of a task, pickled by reference."""
 
     launch: str
+    """The launch's folder."""
     jobs: tuple[int, ...]
+    """The numbers of its jobs."""
     max_requeues: int
     attempt: int = 0
-    together: int = 1
-    """Jobs of one shape that run side by side."""
+    fuse_jobs: int = 1
+    """Jobs of one fusion group that are trained in common stacks."""
 
     def __call__(self) -> None:
         stop_signals.install_handlers()
@@ -36,50 +42,50 @@ class Pack:
         if not todo:
             print("everything in this task is done", flush=True)
             return
-        failed = self._run(launch, todo, self.together)
-        if stop_signals.stop_requested() is not None:
-            self._leave(stop_signals.stop_requested())
+        failed = self._run(launch, todo)
+        signal_number = stop_signals.stop_requested()
+        if signal_number is not None:
+            self._exit_stopped(signal_number)
         if failed:
-            print(
-                f"{len(failed)} of {len(self.jobs)} jobs failed: {failed}; see `bfc status` and `bfc logs`",
-                file=sys.stderr,
-                flush=True,
+            _print_error(
+                f"{len(failed)} of {len(self.jobs)} jobs failed: {failed}; see `bfc status` and "
+                "`bfc logs`"
             )
-            sys.exit(FAILED)
+            sys.exit(EXIT_FAILED)
 
-    @staticmethod
-    def _run(launch: Launch, numbers: list[int], together: int) -> list[int]:
+    def _run(self, launch: Launch, numbers: list[int]) -> list[int]:
         """Run these jobs; returns those that failed."""
-        from bfc.launch.worker import message, work
+        # torch loads late: a signal that arrives meanwhile finds its handler
+        from bfc.launch.worker import describe_failure, run_jobs
 
         failed: list[int] = []
-        for number, end in work(launch, numbers, together):
-            if isinstance(end, Exception):
-                print(
-                    f"failed: {launch.jobs[number]['label']}: {message(end)}",
-                    file=sys.stderr,
-                    flush=True,
-                )
+        for number, result in run_jobs(launch, numbers, self.fuse_jobs):
+            if isinstance(result, Exception):
+                label = launch.jobs[number]["label"]
+                _print_error(f"failed: {label}: {describe_failure(result)}")
                 failed.append(number)
         return failed
 
-    def _leave(self, number: int) -> None:
-        """Ask SLURM to run this task again where it was told that its time is up; otherwise SLURM
-        itself decides."""
+    def _exit_stopped(self, signal_number: int) -> None:
+        """Leave the process, after asking SLURM to run the task again where its time was up.
+
+        On other signals SLURM itself decides.
+        """
         restarts = int(os.environ.get("SLURM_RESTART_COUNT", 0))
-        if number in stop_signals.REQUEUE and restarts < self.max_requeues:
-            array, task = (
-                os.environ.get("SLURM_ARRAY_JOB_ID"),
-                os.environ.get("SLURM_ARRAY_TASK_ID"),
-            )
-            own = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
-            done = subprocess.run(["scontrol", "requeue", own], capture_output=True, text=True)
-            if done.returncode == 0:
-                print(f"requeued as {own}, restart {restarts + 1}", flush=True)
+        task_id = slurm_task_id()
+        may_requeue = signal_number in stop_signals.REQUEUE and restarts < self.max_requeues
+        if may_requeue and task_id is not None:
+            requeue = ["scontrol", "requeue", task_id]
+            result = subprocess.run(requeue, capture_output=True, text=True)
+            if result.returncode == 0:
+                print(f"requeued as {task_id}, restart {restarts + 1}", flush=True)
                 sys.exit(0)
-            print(
-                f"this task cannot be requeued ({done.stderr.strip()}); `bfc retry` goes on with it",
-                file=sys.stderr,
-                flush=True,
+            _print_error(
+                f"this task cannot be requeued ({result.stderr.strip()}); `bfc retry` goes on "
+                "with it"
             )
-        sys.exit(UNFINISHED)
+        sys.exit(EXIT_UNFINISHED)
+
+
+def _print_error(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
