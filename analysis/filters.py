@@ -66,6 +66,18 @@ def restrict_rows(
     return table[table[key].isin(trainings[key])]
 
 
+def select_fits(
+    evidence: Evidence, method: str, eps: float, where: Mapping[str, Any] | None
+) -> pd.DataFrame:
+    """The rows of the table of exponents of one method at one eps that have an exponent.
+
+    ``where``: values of the configuration that select one line of several.
+    """
+    table = restrict_rows(evidence.exponents, evidence, method, where)
+    is_fit = (table["method"] == method) & np.isclose(table["eps"], eps)
+    return table[is_fit & table["exponent"].notna()]
+
+
 def _is_equal(stored: Any, value: Any) -> bool:
     """Whether a stored configuration value, whose lists are JSON texts, is ``value``."""
     if isinstance(value, list):

@@ -1,5 +1,7 @@
-"""A progress bar on standard error for what takes longer than a glance; nothing where that is no
-terminal, so that logs stay short."""
+"""A progress bar on standard error for steps that take a while.
+
+Nothing where standard error is no terminal, so that logs stay short.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def track(items: Sequence[T], doing: str) -> Iterable[T]:
-    """The items, with a bar that says what is being done."""
+def track(items: Sequence[T], description: str) -> Iterable[T]:
+    """The items, with a bar that shows what is being done."""
     if not sys.stderr.isatty():
         return items
     from rich.console import Console
-    from rich.progress import track as bar
+    from rich.progress import track as track_with_bar
 
-    return bar(items, doing, console=Console(stderr=True), transient=True)
+    return track_with_bar(items, description, console=Console(stderr=True), transient=True)

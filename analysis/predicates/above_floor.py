@@ -15,20 +15,19 @@ QUANTITY = "smallest risk over the certified floor of its norm"
 def above_floor(
     evidence: Evidence, method: str, where: Mapping[str, Any] | None = None, at_least: float = 1.0
 ) -> Finding:
-    """The risk of every training over the certified floor of its own path norm, under the law it
-    was trained on; the smallest ratio is judged. The floor is a theorem about the quantile law, so
-    a ratio below 1 would mean a fault, or a test set that is too small."""
+    """The smallest ratio of a training's risk to the certified floor of its own path norm.
+
+    Under the law that it was trained on. The floor is a theorem about the quantile law, so a ratio
+    below 1 would mean an error, or a test set that is too small.
+    """
     rows = select_trainings(evidence, method, where)
-    name = find_norm_column(rows)
-    rows = rows[rows[name].notna() & rows["risk"].notna()] if name else rows.iloc[:0]
+    column = find_norm_column(rows)
+    if column is None:
+        return no_data(f"no path norm of {method}")
+    rows = rows[rows[column].notna() & rows["risk"].notna()]
     if rows.empty:
         return no_data(f"no path norm of {method}")
-    ratio = divide_by_floor(rows, name)
-    return judge_interval(
-        ratio.min(),
-        ratio.min(),
-        ratio.min(),
-        at_least,
-        float("inf"),
-        f"smallest of {len(ratio)} trainings",
-    )
+    ratios = divide_by_floor(rows, column)
+    smallest = ratios.min()
+    remark = f"smallest of {len(ratios)} trainings"
+    return judge_interval(smallest, smallest, smallest, at_least, remark=remark)

@@ -20,25 +20,27 @@ def agreement(
     at_least: float = 0.0,
     at_most: float = math.inf,
 ) -> Finding:
-    """In every cell the median over seeds of the first column over the second lies in a band; the
-    cell nearest to leaving it, or furthest outside, is judged."""
+    """In every cell the median over seeds of the first column over the second lies in a band.
+
+    The cell nearest to leaving the band, or furthest outside, is judged.
+    """
+    missing = no_data(f"no {column} and {with_column} of {method}")
     rows = select_alpha_rows(evidence, method, L)
     if rows.empty or not {column, with_column} <= set(rows):
-        return no_data(f"no {column} and {with_column} of {method}")
-    worst = None
-    for _, own in rows.dropna(subset=[column, with_column]).groupby("cell_id"):
-        found = compute_median_interval((own[column] / own[with_column]).to_numpy())
-        room = min(
-            math.log(found[0] / at_least) if at_least > 0 else math.inf,
-            math.log(at_most / found[0]),
-        )
-        if worst is None or room < worst[0]:
-            worst = room, found, own["alpha"].iloc[0]
-    if worst is None:
-        return no_data(f"no {column} and {with_column} of {method}")
-    return judge_interval(
-        *worst[1],
-        at_least,
-        at_most,
-        f"worst at alpha {worst[2]}, of {rows['cell_id'].nunique()} cells",
-    )
+        return missing
+    cells = []
+    for _, cell in rows.dropna(subset=[column, with_column]).groupby("cell_id"):
+        interval = compute_median_interval((cell[column] / cell[with_column]).to_numpy())
+        margin = _compute_margin(interval[0], at_least, at_most)
+        cells.append((margin, interval, cell["alpha"].iloc[0]))
+    if not cells:
+        return missing
+    _, interval, alpha = min(cells, key=lambda cell: cell[0])
+    remark = f"worst at alpha {alpha}, of {rows['cell_id'].nunique()} cells"
+    return judge_interval(*interval, at_least, at_most, remark)
+
+
+def _compute_margin(median: float, at_least: float, at_most: float) -> float:
+    """The log distance to the nearer end of the band, negative outside."""
+    below = math.log(median / at_least) if at_least > 0 else math.inf
+    return min(below, math.log(at_most / median))

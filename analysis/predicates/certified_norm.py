@@ -1,5 +1,7 @@
-"""``certified_norm``: the path norm that every two-layer ReLU network needs, computed here and not
-read from any training."""
+"""``certified_norm``: the path norm that every two-layer ReLU network needs.
+
+Computed here, and not read from any training.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,16 @@ def certified_norm(
     at_least: float = 0.0,
     at_most: float = math.inf,
 ) -> Finding:
-    """The norm needed at (d, ε), or its ratio to that at ``over_d`` (0: the limit of large d), lies
-    in a band. The interval is what is certified from both sides: it holds no chance."""
-    own = compute_norm_bounds(law, d, eps)
+    """The norm needed at (d, ε), or its ratio to that at ``over_d``, lies in a band.
+
+    ``over_d`` = 0 is the limit of large d. The interval is what is certified from both sides; no
+    chance is involved.
+    """
+    bound = compute_norm_bounds(law, d, eps)
     if over_d is None:
-        return judge_interval(
-            own.lower, own.lower, own.upper, at_least, at_most, f"upper bound {own.upper:.4g}"
-        )
+        remark = f"upper bound {bound.upper:.4g}"
+        return judge_interval(bound.lower, bound.lower, bound.upper, at_least, at_most, remark)
     other = compute_norm_bounds(law, over_d, eps)
-    lo, hi = own.lower / other.upper, own.upper / other.lower
-    remark = f"{own.lower:.4g} to {own.upper:.4g} over {other.lower:.4g} to {other.upper:.4g}"
+    lo, hi = bound.lower / other.upper, bound.upper / other.lower
+    remark = f"{bound.lower:.4g} to {bound.upper:.4g} over {other.lower:.4g} to {other.upper:.4g}"
     return judge_interval(math.sqrt(lo * hi), lo, hi, at_least, at_most, remark)

@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from analysis.evidence import Evidence, Finding, judge_interval, no_data
-from analysis.filters import restrict_rows
+from analysis.filters import select_fits
 
 QUANTITY = "difference of exponents in d"
 
@@ -23,27 +21,20 @@ def exponent_gap(
     over_where: Mapping[str, Any] | None = None,
     under_where: Mapping[str, Any] | None = None,
 ) -> Finding:
-    """The difference of the fitted exponents, over − under; interval: half widths added in
-    quadrature, each side by itself. ``..._where``: values of the configuration that pick the line
-    of a method which has several (:mod:`analysis.filters`)."""
-    found = []
+    """The difference of the fitted exponents, over − under.
+
+    Interval: half widths added in quadrature, each side by itself. ``..._where``: values of the
+    configuration that select the line of a method which has several (:mod:`analysis.filters`).
+    """
+    fits = []
     for method, where in ((over, over_where), (under, under_where)):
-        table = restrict_rows(evidence.exponents, evidence, method, where)
-        rows = table[
-            (table["method"] == method) & np.isclose(table["eps"], eps) & table["exponent"].notna()
-        ]
+        rows = select_fits(evidence, method, eps, where)
         if len(rows) != 1:
             return no_data(f"{len(rows)} fitted lines of {method} at eps {eps}")
-        found.append(rows.iloc[0])
-    a, b = found
-    gap = a["exponent"] - b["exponent"]
-    below = math.hypot(a["exponent"] - a["lo"], b["hi"] - b["exponent"])
-    above = math.hypot(a["hi"] - a["exponent"], b["exponent"] - b["lo"])
-    return judge_interval(
-        gap,
-        gap - below,
-        gap + above,
-        at_least,
-        math.inf,
-        f"{a['exponent']:.2f} − {b['exponent']:.2f}",
-    )
+        fits.append(rows.iloc[0])
+    first, second = fits
+    gap = first["exponent"] - second["exponent"]
+    below = math.hypot(first["exponent"] - first["lo"], second["hi"] - second["exponent"])
+    above = math.hypot(first["hi"] - first["exponent"], second["exponent"] - second["lo"])
+    remark = f"{first['exponent']:.2f} − {second['exponent']:.2f}"
+    return judge_interval(gap, gap - below, gap + above, at_least, remark=remark)

@@ -18,20 +18,22 @@ def falling_medians(
     column: str = "risk",
     factors: Sequence[float] | None = None,
 ) -> Finding:
-    """From each of ``methods`` to the next, a column falls by its factor (1: strictly) in the
-    median over seeds of the ratio; the step with the least room is judged: measured is its ratio
-    over its factor."""
-    factors = list(factors or [1.0] * (len(methods) - 1))
+    """From each of ``methods`` to the next, a column falls by its factor (1: strictly).
+
+    In the median over seeds of the ratio; the step with the smallest margin is judged: measured is
+    its ratio over its factor.
+    """
     values = [select_values_by_seed(evidence, method, column) for method in methods]
-    worst, medians = None, ", ".join(f"{v.median():.2g}" for v in values)
-    for before, after, factor, name in zip(values, values[1:], factors, methods[1:], strict=False):
+    steps = list(zip(values, values[1:], methods[1:], strict=False))
+    intervals = []
+    for (before, after, method), factor in zip(steps, factors or [1.0] * len(steps), strict=False):
         pair = pd.concat([before, after], axis=1).dropna()
         if pair.empty:
-            return no_data(f"no seed with {column} of {name} and the method before it")
-        found = compute_median_interval((pair.iloc[:, 0] / pair.iloc[:, 1] / factor).to_numpy())
-        worst = found if worst is None or found[0] < worst[0] else worst
-    return (
-        judge_interval(*worst, at_least=1.0, remark=f"medians {medians}")
-        if worst
-        else no_data("fewer than two methods")
-    )
+            return no_data(f"no seed with {column} of {method} and the method before it")
+        ratios = pair.iloc[:, 0] / pair.iloc[:, 1] / factor
+        intervals.append(compute_median_interval(ratios.to_numpy()))
+    if not intervals:
+        return no_data("fewer than two methods")
+    worst = min(intervals, key=lambda interval: interval[0])
+    medians = ", ".join(f"{series.median():.2g}" for series in values)
+    return judge_interval(*worst, at_least=1.0, remark=f"medians {medians}")

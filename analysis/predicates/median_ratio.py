@@ -21,17 +21,11 @@ def median_ratio(
     at_least: float = 0.0,
     at_most: float = math.inf,
 ) -> Finding:
-    """The median over seeds of a column of one method over one of another, seed by seed, lies in a
-    band."""
-    pair = pd.concat(
-        [
-            select_values_by_seed(evidence, over, column),
-            select_values_by_seed(evidence, under, under_column or column),
-        ],
-        axis=1,
-    ).dropna()
+    """The median over seeds of a column of one method over one of another lies in a band."""
+    first = select_values_by_seed(evidence, over, column)
+    second = select_values_by_seed(evidence, under, under_column or column)
+    pair = pd.concat([first, second], axis=1).dropna()
     if pair.empty:
         return no_data(f"no seed with {column} of both {over} and {under}")
-    return judge_interval(
-        *compute_median_interval((pair.iloc[:, 0] / pair.iloc[:, 1]).to_numpy()), at_least, at_most
-    )
+    ratios = (pair.iloc[:, 0] / pair.iloc[:, 1]).to_numpy()
+    return judge_interval(*compute_median_interval(ratios), at_least, at_most)

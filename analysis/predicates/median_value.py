@@ -19,8 +19,6 @@ def median_value(
 ) -> Finding:
     """The median over seeds of a stored column, at the largest d and n, lies in a band."""
     values = select_values_by_seed(evidence, method, column).dropna()
-    return (
-        judge_interval(*compute_median_interval(values.to_numpy()), at_least, at_most)
-        if len(values)
-        else no_data(f"no {column} of {method}")
-    )
+    if values.empty:
+        return no_data(f"no {column} of {method}")
+    return judge_interval(*compute_median_interval(values.to_numpy()), at_least, at_most)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,29 +22,28 @@ def nstar_ratio(
     over_where: Mapping[str, Any] | None = None,
     under_where: Mapping[str, Any] | None = None,
 ) -> Finding:
-    """n* of one method over that of another, at every (d, L >= from_L, degree) where both were
-    measured, or at one ``d``; the smallest ratio is judged. ``..._where``: values of the
-    configuration that pick some cells of a method, such as ``{learner.widths: [512]}``."""
-    of_over = restrict_rows(select_cells(evidence, over, eps), evidence, over, over_where)
-    of_under = restrict_rows(select_cells(evidence, under, eps), evidence, under, under_where)
-    both = of_over.merge(of_under, on=["d", "L", "degree"], suffixes=("", "_under"))
+    """n* of one method over that of another, at every (d, L >= from_L, degree) of both.
+
+    Or at one ``d``; the smallest ratio is judged. ``..._where``: values of the configuration that
+    select some cells of a method, such as ``{learner.widths: [512]}``.
+    """
+    numerators = restrict_rows(select_cells(evidence, over, eps), evidence, over, over_where)
+    denominators = restrict_rows(select_cells(evidence, under, eps), evidence, under, under_where)
+    both = numerators.merge(denominators, on=["d", "L", "degree"], suffixes=("", "_under"))
     both = both[
         (both["censored_under"] == "")
         & both[["nstar", "nstar_under"]].notna().all(axis=1)
         & (both["L"] >= from_L)
     ]
-    both = both if d is None else both[both["d"] == d]
+    if d is not None:
+        both = both[both["d"] == d]
     if both.empty:
         return no_data(f"{under} has no n* where {over} was measured")
-    ratio, lo, hi = (
-        both["nstar"] / both["nstar_under"],
-        both["lo"] / both["hi_under"],
-        both["hi"] / both["lo_under"],
-    )
+    ratio = both["nstar"] / both["nstar_under"]
     worst = ratio.idxmin()
-    several = both["degree"].nunique() > 1
-    place = f"d = {both['d'][worst]}, " + (
-        f"degree {both['degree'][worst]}" if several else f"L = {both['L'][worst]}"
-    )
+    lo = both["lo"][worst] / both["hi_under"][worst]
+    hi = both["hi"][worst] / both["lo_under"][worst]
+    key = "degree" if both["degree"].nunique() > 1 else "L"
+    place = f"d = {both['d'][worst]}, {key} {'' if key == 'degree' else '= '}{both[key][worst]}"
     remark = f"smallest at {place}, of {len(both)}"
-    return judge_interval(ratio[worst], lo[worst], hi[worst], at_least, math.inf, remark)
+    return judge_interval(ratio[worst], lo, hi, at_least, remark=remark)

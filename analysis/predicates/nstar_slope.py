@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,34 +18,44 @@ QUANTITY = "slope of log n*"
 def nstar_slope(
     evidence: Evidence, method: str, eps: float, against: str, at_least: float, at_most: float
 ) -> Finding:
-    """Slope of log n* (medians over seeds, :func:`analysis.per_seed_nstar.find_crossings`) against log
-    of the configuration key ``against``, one intercept per d; a list counts by its length
-    (``target.degrees``: the rank). Interval: 95 %, from the scatter about the line."""
-    rows, key = evidence.trainings, f"config.{against}"
-    if key not in rows:
+    """Slope of log n* against log of the configuration key ``against``, one intercept per d.
+
+    n* are medians over seeds (:func:`analysis.per_seed_nstar.find_crossings`); a list counts by its
+    length (``target.degrees``: the rank). Interval: 95 %, from the scatter about the line.
+    """
+    key = f"config.{against}"
+    if key not in evidence.trainings:
         return no_data(f"no key {against}")
-    points = []
-    for value, part in rows[rows["method"] == method].groupby(key):
-        cells = find_crossings(Evidence(evidence.nstar, evidence.exponents, part), method, eps)
-        whole = cells[cells["reached"] == cells["seeds"]]
-        points += [
-            (d, np.log(_size(value)), np.log(n))
-            for d, n in zip(whole["d"], whole["median"], strict=True)
-        ]
-    table = pd.DataFrame(points, columns=["d", "x", "y"])
+    table = _tabulate_logs(evidence, method, eps, key)
     table = table[table.groupby("d")["x"].transform("nunique") > 1]
-    free = len(table) - table["d"].nunique() - 1
-    if free < 1:
+    degrees_of_freedom = len(table) - table["d"].nunique() - 1
+    if degrees_of_freedom < 1:
         return no_data(f"{len(table)} values of n* of {method} at more than one {against}")
-    x, y = (table[name] - table.groupby("d")[name].transform("mean") for name in ("x", "y"))
+    x = table["x"] - table.groupby("d")["x"].transform("mean")
+    y = table["y"] - table.groupby("d")["y"].transform("mean")
     slope = float((x @ y) / (x @ x))
-    half = stats.t.ppf(0.975, free) * float(np.sqrt(((y - slope * x) ** 2).sum() / free / (x @ x)))
-    return judge_interval(
-        slope, slope - half, slope + half, at_least, at_most, f"{len(table)} cells"
-    )
+    variance = ((y - slope * x) ** 2).sum() / degrees_of_freedom / (x @ x)
+    half = stats.t.ppf(0.975, degrees_of_freedom) * float(np.sqrt(variance))
+    remark = f"{len(table)} cells"
+    return judge_interval(slope, slope - half, slope + half, at_least, at_most, remark)
 
 
-def _size(value: object) -> float:
+def _tabulate_logs(evidence: Evidence, method: str, eps: float, key: str) -> pd.DataFrame:
+    """Columns ``d``, ``x`` (log of the key) and ``y`` (log n*).
+
+    Only cells of which every seed crosses eps.
+    """
+    rows = evidence.trainings
+    points = []
+    for value, group in rows[rows["method"] == method].groupby(key):
+        cells = find_crossings(replace(evidence, trainings=group), method, eps)
+        cells = cells[cells["reached"] == cells["seeds"]]
+        for d, n in zip(cells["d"], cells["median"], strict=True):
+            points.append((d, np.log(_measure_size(value)), np.log(n)))
+    return pd.DataFrame(points, columns=["d", "x", "y"])
+
+
+def _measure_size(value: object) -> float:
     """A number, or the length of a list that is stored as JSON."""
-    found = json.loads(value) if isinstance(value, str) else value
-    return float(len(found) if isinstance(found, list) else found)
+    restored = json.loads(value) if isinstance(value, str) else value
+    return float(len(restored)) if isinstance(restored, list) else float(str(restored))

@@ -23,18 +23,17 @@ def power_law(
     at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Finding:
-    """The exponent with which a stored column grows with alpha_upper / alpha_lower (``ratio``:
-    [upper, lower]) lies in a band: the slope of log against log by least squares, per seed over the
-    cells, at the largest d; median over seeds with its interval."""
+    """The exponent with which a stored column grows with alpha_upper / alpha_lower.
+
+    ``ratio``: [upper, lower]. The slope of log against log by least squares, per seed over the
+    cells, at the largest d; the median over seeds with its interval must lie in a band.
+    """
     rows = select_alpha_rows(evidence, method, L)
     if rows.empty or column not in rows:
         return no_data(f"no {column} of {method}")
     rows = rows[rows["d"] == rows["d"].max()]
-    table = (
-        rows.assign(x=compute_alpha_ratio(rows, ratio))
-        .pivot_table(index="seed", columns="x", values=column)
-        .dropna()
-    )
+    rows = rows.assign(x=compute_alpha_ratio(rows, ratio))
+    table = rows.pivot_table(index="seed", columns="x", values=column).dropna()
     if table.shape[1] < 3 or table.empty:
         return no_data(f"fewer than three ratios alpha_{ratio[0]} / alpha_{ratio[1]}")
     slopes = np.polyfit(np.log(table.columns.to_numpy(float)), np.log(table.to_numpy().T), 1)[0]

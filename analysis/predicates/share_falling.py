@@ -20,30 +20,24 @@ def share_falling(
     at_least: float,
     factors: Sequence[float] | None = None,
 ) -> Finding:
-    """The share of seeds in which each of ``columns`` is below the one before it, by its factor (1:
-    strictly). Reproduced where the share is reached, contradicted where its whole interval (Wilson)
-    lies below."""
-    table = pd.concat(
-        [select_values_by_seed(evidence, method, column) for column in columns], axis=1
-    ).dropna()
+    """The share of seeds in which each of ``columns`` is below the one before it, by its factor.
+
+    A factor of 1 means strictly below. Reproduced where the share is reached, contradicted where
+    its whole interval (Wilson) lies below.
+    """
+    series = [select_values_by_seed(evidence, method, column) for column in columns]
+    table = pd.concat(series, axis=1).dropna()
     if table.empty:
         return no_data(f"no {columns[0]} of {method}")
     values = table.to_numpy()
-    fall = values[:, :-1] > values[:, 1:] * np.array(factors or [1.0] * (len(columns) - 1))
-    good, count = int(fall.all(axis=1).sum()), len(values)
-    interval = stats.binomtest(good, count).proportion_ci(0.95, "wilson")
-    share = good / count
-    verdict = (
-        Verdict.REPRODUCED
-        if share >= at_least
-        else Verdict.CONTRADICTED
-        if interval.high < at_least
-        else Verdict.UNDECIDED
-    )
-    return Finding(
-        share,
-        interval.low,
-        interval.high,
-        verdict,
-        f"{good} of {count} seeds; judged by the share itself",
-    )
+    is_fall = values[:, :-1] > values[:, 1:] * np.array(factors or [1.0] * (len(columns) - 1))
+    successes, count = int(is_fall.all(axis=1).sum()), len(values)
+    interval = stats.binomtest(successes, count).proportion_ci(0.95, "wilson")
+    share = successes / count
+    verdict = Verdict.UNDECIDED
+    if share >= at_least:
+        verdict = Verdict.REPRODUCED
+    elif interval.high < at_least:
+        verdict = Verdict.CONTRADICTED
+    remark = f"{successes} of {count} seeds; judged by the share itself"
+    return Finding(share, interval.low, interval.high, verdict, remark)

@@ -1,4 +1,4 @@
-"""``success_share``: in how many seeds a method gets there."""
+"""``success_share``: in how many trainings a method succeeds."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ def success_share(
     at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Finding:
-    """The share of trainings that end at or below ``risk`` lies in a band (Wilson interval); of
-    cells with these ``target.alpha`` and ``learner.widths`` where given. A diverged training is no
-    success."""
+    """The share of trainings that end at or below ``risk`` lies in a band (Wilson interval).
+
+    Of cells with these ``target.alpha`` and ``learner.widths`` where given. A diverged training is
+    no success.
+    """
     rows = select_alpha_rows(evidence, method)
-    for column, wanted in (("config.target.alpha", alpha), ("config.learner.widths", widths)):
-        if wanted is not None and len(rows):
-            rows = rows[matches_list(rows[column], wanted)] if column in rows else rows.iloc[:0]
+    for column, values in (("config.target.alpha", alpha), ("config.learner.widths", widths)):
+        if values is not None and len(rows):
+            rows = rows[matches_list(rows[column], values)] if column in rows else rows.iloc[:0]
     if rows.empty:
         return no_data(f"{method} was not measured there")
-    good, count = int((rows["risk"] <= risk).sum()), len(rows)
-    interval = stats.binomtest(good, count).proportion_ci(0.95, "wilson")
-    return judge_interval(
-        good / count, interval.low, interval.high, at_least, at_most, f"{good} of {count} trainings"
-    )
+    successes, count = int((rows["risk"] <= risk).sum()), len(rows)
+    interval = stats.binomtest(successes, count).proportion_ci(0.95, "wilson")
+    remark = f"{successes} of {count} trainings"
+    return judge_interval(successes / count, interval.low, interval.high, at_least, at_most, remark)

@@ -1,4 +1,4 @@
-"""``trace_bound``: what a probe saw during a training."""
+"""``trace_bound``: what a probe measured during a training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from analysis.filters import select_trainings
 from analysis.risks import compute_median_interval
 
 QUANTITY = "median of what a probe saw"
+REDUCTIONS = {"first": "first", "last": "last", "largest": "max", "smallest": "min"}
+"""Option ``at`` → the pandas reduction over a training."""
 
 
 def trace_bound(
@@ -22,23 +24,17 @@ def trace_bound(
     at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Finding:
-    """The median over seeds of a probe's column at the first or last look, or at its largest or
-    smallest over all looks, lies in a band; at the largest d."""
+    """The median over seeds of a probe's column lies in a band, at the largest d.
+
+    Its value at the first or last evaluation, or the largest or smallest over all.
+    """
     rows = select_trainings(evidence, method, where)
-    looks = evidence.traces
-    if rows.empty or looks.empty or column not in looks:
-        return no_data(f"no look at {column} of {method}")
+    trace = evidence.traces
+    if rows.empty or trace.empty or column not in trace:
+        return no_data(f"no evaluation of {column} of {method}")
     cells = rows.loc[rows["d"] == rows["d"].max(), "cell_id"].unique()
-    own = (
-        looks[looks["cell_id"].isin(cells)].sort_values("step").groupby(["cell_id", "seed"])[column]
-    )
-    values = (
-        {"first": own.first, "last": own.last, "largest": own.max, "smallest": own.min}[at]()
-        .dropna()
-        .astype(float)
-    )
-    return (
-        judge_interval(*compute_median_interval(values.to_numpy()), at_least, at_most)
-        if len(values)
-        else no_data(f"no {column} of {method}")
-    )
+    trace = trace[trace["cell_id"].isin(cells)].sort_values("step")
+    values = trace.groupby(["cell_id", "seed"])[column].agg(REDUCTIONS[at]).dropna().astype(float)
+    if values.empty:
+        return no_data(f"no {column} of {method}")
+    return judge_interval(*compute_median_interval(values.to_numpy()), at_least, at_most)
