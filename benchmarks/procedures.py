@@ -30,11 +30,12 @@ import pandas as pd
 from scipy import special
 
 from benchmarks.record import Aim, finish
-from bfc.stats.design import place, posterior_mu, predictive, wide
-from bfc.stats.exponent_posterior import posterior
-from bfc.stats.likelihood import curve, split_cells
+from bfc.stats.cell_counts import split_cells
+from bfc.stats.design import choose_sample_sizes, predict_density, update_density, wide_density
+from bfc.stats.exponent_posterior import fit_posterior
+from bfc.stats.likelihood import likelihood_curve
 from bfc.stats.simulation import World
-from bfc.stats.training_table import judge_table
+from bfc.stats.training_table import build_training_table
 
 START = 4
 TAUS = (0.0, 0.15)
@@ -98,17 +99,17 @@ def adaptive(
     starting from the smaller d."""
     tables: dict[float, pd.DataFrame] = {}
     for d, centre in zip(world.d, mu, strict=True):
-        before = predictive(tables, d, world.eps) or wide(START, cap(world))
+        before = predict_density(tables, d, world.eps) or wide_density(START, cap(world))
         believed, rows = before, []
         for k in range(rounds):
-            n = np.clip(place(believed, replicas), 2, cap(world))
+            n = np.clip(choose_sample_sizes(believed, replicas), 2, cap(world))
             rows.append(world.train(rng, d, centre, n, first=k * replicas))
             if k + 1 < rounds:
-                believed = posterior_mu(pd.concat(rows), before, world.eps)
+                believed = update_density(pd.concat(rows), before, world.eps)
         tables[d] = pd.concat(rows)
     trainings = pd.concat(tables.values())
-    cells = split_cells(judge_table(trainings, world.eps))
-    found = posterior({d: curve(cell) for d, cell in cells.items()})
+    cells = split_cells(build_training_table(trainings, world.eps))
+    found = fit_posterior({d: likelihood_curve(cell) for d, cell in cells.items()})
     return len(trainings), found.exponent, found.lo, found.hi
 
 

@@ -7,26 +7,23 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bfc.stats.exponent_posterior import posterior, tau_prior
-from bfc.stats.likelihood import OFFSETS, Curve, curve, split_cells
-from bfc.stats.model_comparison import (
-    FORMULAS,
-    LOCAL,
-    MODELS,
-    compare,
-    interval,
-    local_exponents,
-    verdict,
-)
+from bfc.stats.cell_counts import split_cells
+from bfc.stats.exponent_posterior import fit_posterior
+from bfc.stats.growth_models import FORMULAS
+from bfc.stats.likelihood import OFFSETS, LikelihoodCurve, likelihood_curve
+from bfc.stats.messages import format_interval
+from bfc.stats.model_comparison import LOCAL, MODELS, compare_models, estimate_local_exponents
+from bfc.stats.random_effect import tau_prior
 from bfc.stats.simulation import DIMENSIONS, World
-from bfc.stats.training_table import judge_table
+from bfc.stats.training_table import build_training_table
+from bfc.stats.verdict import describe_verdict, judge_growth
 
 D = np.array(DIMENSIONS, float)
 
 
 def gaussian(d, values, error):
     return {
-        float(x): Curve(float(v), (-0.5 * (OFFSETS / error) ** 2)[:, None])
+        float(x): LikelihoodCurve(float(v), (-0.5 * (OFFSETS / error) ** 2)[:, None])
         for x, v in zip(d, values, strict=True)
     }
 
@@ -39,14 +36,14 @@ def simulated(law, seed=0, d=DIMENSIONS, per=48):
         for x in d
     ]
     return {
-        x: curve(cell) for x, cell in split_cells(judge_table(pd.concat(rows), world.eps)).items()
+        x: likelihood_curve(cell) for x, cell in split_cells(build_training_table(pd.concat(rows), world.eps)).items()
     }
 
 
 def judged(curves):
-    found = posterior(curves)
-    table, factors = compare(curves, found)
-    return table.set_index("model"), factors, verdict(found, table, factors)
+    found = fit_posterior(curves)
+    table, factors = compare_models(curves, found)
+    return table.set_index("model"), factors, describe_verdict(judge_growth(found, table, factors))
 
 
 def test_a_power_law_is_called_polynomial_and_what_cannot_be_excluded_is_said():
@@ -198,7 +195,7 @@ def test_criteria_count_coefficients_knot_and_tau():
 def test_local_exponents_of_normal_cells():
     """Differences of independent normal cells: √2 · 1.96 · error / Δ log d, to 1 %."""
     curves = gaussian(D, 1 + 2 * np.log(D) + np.arange(7) % 2, 0.1)
-    local = local_exponents(curves, posterior(curves))
+    local = estimate_local_exponents(curves, fit_posterior(curves))
     assert (
         list(local.columns) == list(LOCAL)
         and list(local["d_lo"]) == list(D[:-1])
@@ -221,10 +218,10 @@ def test_local_bands_cover():
             for d, m in zip(world.d, world.draw(rng), strict=True)
         ]
         curves = {
-            d: curve(cell)
-            for d, cell in split_cells(judge_table(pd.concat(rows), world.eps)).items()
+            d: likelihood_curve(cell)
+            for d, cell in split_cells(build_training_table(pd.concat(rows), world.eps)).items()
         }
-        local = local_exponents(curves, posterior(curves))
+        local = estimate_local_exponents(curves, fit_posterior(curves))
         hits += [*(local["lo"].le(2) & local["hi"].ge(2))]
     assert len(hits) == 360 and np.mean(hits) >= 0.92
 
@@ -237,9 +234,9 @@ def test_local_exponents_beside_a_censored_cell_are_open():
     ]
     rows[2]["risk"] = 0.9
     curves = {
-        d: curve(cell) for d, cell in split_cells(judge_table(pd.concat(rows), world.eps)).items()
+        d: likelihood_curve(cell) for d, cell in split_cells(build_training_table(pd.concat(rows), world.eps)).items()
     }
-    local = local_exponents(curves, posterior(curves))
+    local = estimate_local_exponents(curves, fit_posterior(curves))
     assert np.isfinite(local.loc[0]).all()
     assert (
         np.isnan(local.loc[1, "exponent"])
@@ -249,8 +246,8 @@ def test_local_exponents_beside_a_censored_cell_are_open():
 
 
 def test_intervals_are_written_with_the_digits_they_support():
-    assert interval(0.9234, 0.8123, 1.0345) == "0.92 (0.81–1.03)"
+    assert format_interval(0.9234, 0.8123, 1.0345) == "0.92 (0.81–1.03)"
     assert (
-        interval(2.0, 0.5, 3.5) == "2.0 (0.5–3.5)"
-        and interval(0.08012, 0.0789, 0.0812) == "0.0801 (0.0789–0.0812)"
+        format_interval(2.0, 0.5, 3.5) == "2.0 (0.5–3.5)"
+        and format_interval(0.08012, 0.0789, 0.0812) == "0.0801 (0.0789–0.0812)"
     )

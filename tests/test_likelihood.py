@@ -14,22 +14,12 @@ from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
 from bfc.errors import UserError
-from bfc.stats import outcomes
-from bfc.stats.likelihood import (
-    COLUMNS,
-    GUESS,
-    LAPSES,
-    PRIOR,
-    SPREADS,
-    Cell,
-    curve,
-    estimate,
-    failures,
-    quantiles,
-    split_cells,
-)
+from bfc.stats.cell_counts import CellCounts, split_cells
+from bfc.stats.likelihood import GUESS, LAPSES, PRIOR, SPREADS, density_quantiles, likelihood_curve
+from bfc.stats.nstar import COLUMNS, count_failures, estimate
+from bfc.stats.outcomes import classify_rows, learning_threshold_of_rows
 from bfc.stats.simulation import World
-from bfc.stats.training_table import judge_table
+from bfc.stats.training_table import build_training_table
 
 INF = float("inf")
 EPS = 0.1
@@ -50,7 +40,7 @@ def ladder(letters, seed=0):
 
 
 def only_cell(trainings, eps=EPS):
-    (cell,) = split_cells(judge_table(trainings, eps)).values()
+    (cell,) = split_cells(build_training_table(trainings, eps)).values()
     return cell
 
 
@@ -141,15 +131,10 @@ def test_failures_are_judged_as_outcomes_judges_them():
         ]
         for eps in (0.02, 0.1, 0.3):
             confirming = [row["risk"] for row in rows if row["kind"] == "confirmation"]
-            begins = outcomes.learned_at(rows, eps)
-            want = [
-                outcomes.judge(row, eps, confirming, begins)
-                for row in rows
-                if row["kind"] != "confirmation"
-            ]
-            assert [
-                name or "success" for name in judge_table(pd.DataFrame(rows), eps).failure
-            ] == want
+            threshold = learning_threshold_of_rows(rows, eps)
+            trainings = [row for row in rows if row["kind"] != "confirmation"]
+            expected = classify_rows(trainings, eps, confirming, threshold)
+            assert build_training_table(pd.DataFrame(rows), eps).outcome.tolist() == expected
 
 
 def test_every_outcome_counts_as_it_should():
@@ -158,10 +143,10 @@ def test_every_outcome_counts_as_it_should():
     cell = only_cell(rows)
     assert (cell.succeeded, cell.failed, cell.excluded, cell.seeds) == (1, 3, 1, 4)
     assert intervals(rows) == [(3, INF), (5, INF), (6, INF), (-INF, 6)]
-    assert failures(rows, EPS) == {"diverged": 1} and not cell.bears
+    assert count_failures(rows, EPS) == {"diverged": 1} and not cell.is_informative
     learned = pd.concat([rows, table((64, 5, 0.01), (64, 6, 0.01), outcome="success")])
     cell = only_cell(learned)
-    assert (cell.succeeded, cell.failed, cell.excluded) == (3, 4, 0) and cell.bears, (
+    assert (cell.succeeded, cell.failed, cell.excluded) == (3, 4, 0) and cell.is_informative, (
         "where others succeed, it is a failure too"
     )
     assert intervals(learned) == [(3, INF), (4, INF), (5, INF), (6, INF), *[(-INF, 6)] * 3]
@@ -194,11 +179,11 @@ def test_the_stored_outcome_is_no_verdict_at_another_eps():
 )
 def test_cells_without_success_bear_on_data_only_if_a_failure_may_be_a_lack_of_data(names, bears):
     cell = only_cell(table(*[(64, i, 0.5) for i in range(len(names))], outcome=names))
-    assert cell.bears is bears
-    assert not only_cell(table((64, 0, 0.5), (64, 1, 0.01), outcome="plateau")).bears, "a lucky one"
+    assert cell.is_informative is bears
+    assert not only_cell(table((64, 0, 0.5), (64, 1, 0.01), outcome="plateau")).is_informative, "a lucky one"
     assert only_cell(
         table((64, 0, 0.5), *[(64, i, 0.01) for i in (1, 2, 3)], outcome="plateau")
-    ).bears
+    ).is_informative
 
 
 def test_a_lucky_training_brackets_nothing_beyond_the_grid():
@@ -215,7 +200,7 @@ def test_a_lucky_training_brackets_nothing_beyond_the_grid():
             "right",
             outcome,
         ) and 200 < row["lo"] <= 512
-        assert only_cell(rows.assign(outcome=outcome)).bears is bears
+        assert only_cell(rows.assign(outcome=outcome)).is_informative is bears
     (row,) = estimate(rows.assign(risk=0.51 - rows["risk"]), [EPS]).to_dict("records")
     assert (row["nstar"], row["lo"], row["censored"]) == (32, 0, "left") and 32 <= row["hi"] < 100
 
@@ -259,10 +244,10 @@ def test_optimisation_limited_trainings_do_not_move_nstar(design, stuck):
 def test_the_curve_is_the_sum_of_log_probabilities():
     """Against scipy.stats, at every node and a few places, far tails included: one-sided and
     two-sided data together."""
-    cell = Cell(
+    cell = CellCounts(
         np.array([-INF, 4.0, 4.5, 4.5]), np.array([5.0, INF, 5.0, 5.0]), (55.0, 148.0), 1, 3, 0, {}
     )
-    found = curve(cell)
+    found = likelihood_curve(cell)
     values = found.values.reshape(len(found.mu), len(SPREADS), len(LAPSES))
     for i in range(0, len(found.mu), 40):
         for j, s in enumerate(SPREADS):
@@ -286,7 +271,7 @@ def test_the_curve_is_the_sum_of_log_probabilities():
 def test_cells_that_never_or_always_succeed_are_monotone_curves():
     n = np.geomspace(32, 512, 9)
     never, always = (
-        curve(only_cell(table(*[(x, i, risk) for i, x in enumerate(n)]))) for risk in (0.5, 0.01)
+        likelihood_curve(only_cell(table(*[(x, i, risk) for i, x in enumerate(n)]))) for risk in (0.5, 0.01)
     )
     assert (np.diff(never.values, axis=0) >= -1e-9).all() and (
         np.diff(always.values, axis=0) <= 1e-9
@@ -338,7 +323,7 @@ def test_against_lifelines(case):
         np.array([sign * INF if x is None else x for x in stored[end]])
         for end, sign in (("lo", -1), ("hi", 1))
     )
-    found = curve(Cell(lo, hi, (1.0, 1000.0), 1, 1, 0, {}))
+    found = likelihood_curve(CellCounts(lo, hi, (1.0, 1000.0), 1, 1, 0, {}))
     values = found.values.reshape(len(found.mu), len(SPREADS), len(LAPSES))[:, :, 0]
     near = np.abs(np.log(SPREADS / stored["sigma"])).argmin()
     assert abs(found.mu[values[:, near].argmax()] - stored["mu"]) < 0.1 * stored["mu_se"]
@@ -353,7 +338,7 @@ def test_the_shape_agrees_with_isotonic_regression():
     rng = np.random.default_rng(2)
     u = np.repeat(MU + np.linspace(-0.9, 0.9, 9), 60)
     rows = one_cell(rng, np.rint(np.exp(u)))
-    found = curve(only_cell(rows))
+    found = likelihood_curve(only_cell(rows))
     at, node = np.unravel_index((found.values + PRIOR).argmax(), found.values.shape)
     s, lapse = SPREADS[node // len(LAPSES)], LAPSES[node % len(LAPSES)]
     levels = np.log(np.unique(rows["n"]))
@@ -471,7 +456,7 @@ def test_quantiles_of_a_normal_density():
     """On 400 points over ±8: within 1e-3 of the exact ones."""
     x = np.linspace(-8, 8, 400)
     np.testing.assert_allclose(
-        quantiles(x, 3 * np.exp(-0.5 * x * x), [0.025, 0.5, 0.975]),
+        density_quantiles(x, 3 * np.exp(-0.5 * x * x), [0.025, 0.5, 0.975]),
         [-1.95996, 0, 1.95996],
         atol=1e-3,
     )

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from bfc.errors import UserError
-from bfc.stats.outcomes import OUTCOMES, judge, learned_at, learns, to_confirm
+from bfc.stats.outcomes import (
+    Outcome,
+    classify_rows,
+    learning_threshold_of_rows,
+    seeds_to_confirm,
+    shows_learning,
+)
 
 NAN, INF = float("nan"), float("inf")
 
@@ -41,9 +47,9 @@ NAN, INF = float("nan"), float("inf")
     ],
 )
 def test_verdicts_at_eps_one_twentieth(risk, train_risk, diverged, confirming, outcome):
-    assert outcome in OUTCOMES
+    assert outcome in set(Outcome)
     assert (
-        judge({"risk": risk, "train_risk": train_risk, "diverged": diverged}, 0.05, confirming)
+        classify_rows([{"risk": risk, "train_risk": train_risk, "diverged": diverged}], 0.05, confirming)[0]
         == outcome
     )
 
@@ -51,11 +57,11 @@ def test_verdicts_at_eps_one_twentieth(risk, train_risk, diverged, confirming, o
 def test_a_flat_curve_is_a_plateau_where_it_lies_above_eps():
     row = {"n": 64, "risk": 0.5, "train_risk": None, "diverged": False, "flat": True}
     assert (
-        judge(row, 0.05, []) == judge(row, 0.05, [], INF) == "plateau"
-        and judge(row, 0.6, []) == "success"
+        classify_rows([row], 0.05, [])[0] == classify_rows([row], 0.05, [], INF)[0] == "plateau"
+        and classify_rows([row], 0.6, [])[0] == "success"
     )
-    assert judge(row, 0.05, [], 128) == "data_limited", "more data helped others of its kind"
-    assert judge({**row, "flat": False}, 0.05, []) == "data_limited"
+    assert classify_rows([row], 0.05, [], 128)[0] == "data_limited", "more data helped others of its kind"
+    assert classify_rows([{**row, "flat": False}], 0.05, [])[0] == "data_limited"
 
 
 @pytest.mark.parametrize("n", [[1], [], [64, 64], [2**31]])
@@ -108,7 +114,7 @@ def test_which_seeds_confirm(at_largest, seeds, want):
         else []
     )
     probes = [row("confirmation", 10**6, 5, GOOD), row("curve", 10**7, 6, GOOD)]
-    assert to_confirm([*others, *rows, *probes], 0.05, seeds) == want
+    assert seeds_to_confirm([*others, *rows, *probes], 0.05, seeds) == want
 
 
 def test_few_trainings_per_size_are_judged_together():
@@ -117,12 +123,12 @@ def test_few_trainings_per_size_are_judged_together():
         {"kind": "training", "n": n, "seed": n, "risk": 0.5, "train_risk": 0.5, "diverged": False}
         for n in (8, 16, 32, 64)
     ]
-    assert to_confirm(rows, 0.05, 9) == [64]
-    assert to_confirm(rows, 0.05, 9, at_top=3) == [16, 32, 64] and to_confirm(
+    assert seeds_to_confirm(rows, 0.05, 9) == [64]
+    assert seeds_to_confirm(rows, 0.05, 9, at_top=3) == [16, 32, 64] and seeds_to_confirm(
         rows, 0.05, 9, at_top=99
     ) == [8, 16, 32, 64]
     rows[1]["risk"] = 0.01
-    assert to_confirm(rows, 0.05, 9, at_top=3) == [] and to_confirm(rows, 0.05, 9, at_top=2) == [
+    assert seeds_to_confirm(rows, 0.05, 9, at_top=3) == [] and seeds_to_confirm(rows, 0.05, 9, at_top=2) == [
         32,
         64,
     ]
@@ -151,10 +157,10 @@ def test_failures_below_a_learned_size_are_data_limited():
         row(64, 0.01),
         row(8, 0.01, "confirmation"),
     ]
-    assert learned_at(rows, 0.05) == 64
-    assert learned_at([*rows, row(32, 0.01)], 0.05) == 32
-    assert learned_at(rows[:1], 0.05) == INF and learned_at([], 0.05) == INF
-    verdicts = [judge(r, 0.05, [], 64) for r in rows]
+    assert learning_threshold_of_rows(rows, 0.05) == 64
+    assert learning_threshold_of_rows([*rows, row(32, 0.01)], 0.05) == 32
+    assert learning_threshold_of_rows(rows[:1], 0.05) == INF and learning_threshold_of_rows([], 0.05) == INF
+    verdicts = classify_rows(rows, 0.05, [], 64)
     assert verdicts == [
         "data_limited",
         "data_limited",
@@ -164,7 +170,7 @@ def test_failures_below_a_learned_size_are_data_limited():
         "success",
         "success",
     ]
-    assert judge(row(16, 0.4), 0.05, [], INF) == "optimisation_limited"
+    assert classify_rows([row(16, 0.4)], 0.05, [], INF)[0] == "optimisation_limited"
 
 
 @pytest.mark.parametrize(
@@ -184,4 +190,4 @@ def test_failures_below_a_learned_size_are_data_limited():
 )
 def test_luck_is_no_learning(successes, errors, trainings, learning):
     """Two successes more than errors, or 15 % of the trainings and at least three."""
-    assert learns(successes, errors, trainings) is learning
+    assert shows_learning(successes, errors, trainings) is learning

@@ -1,104 +1,223 @@
-"""Why a training did not succeed. A failure says "needs more samples" only if nothing else explains
-it, so every training is judged from its test risk, its lowest train risk and the cell's confirming
-runs (fresh data, 4 times the steps)."""
+"""Why a training did not succeed, decided in this module alone.
+
+A failure says "needs more samples" only if nothing else explains it. Every training is therefore
+classified from its test risk, its lowest train risk and the confirming runs of its cell (fresh
+data, 4 times the steps). Stored rows and tables of trainings go through the one function
+:func:`classify`; a new outcome is a member of :class:`Outcome`, a rule there and, where it matters,
+an entry in the groups below (docs/add_an_outcome.md is a worked example).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
+from dataclasses import dataclass
+from enum import StrEnum
+from math import inf, nan
 from typing import Any
 
-MARGIN, FEW, SHARE = 2, 3, 0.15
-OVER_FEATURES, HALVING_FALL = 4, 0.1
-OUTCOMES = ("success", "data_limited", "plateau", "optimisation_limited", "diverged")
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+BoolArray = NDArray[np.bool_]
+OutcomeArray = NDArray[np.str_]
+"""Values of :class:`Outcome`, or ``UNJUDGED``."""
 
 
-def learns(successes: int, errors: int, trainings: int) -> bool:
-    """Whether the ``trainings`` of a cell show learning and not luck, ``errors`` being the fewest
-    that any n of the grid leaves, successes below it and failures at or above it: at least 2 errors
-    fewer than successes, or a share of 15 % (3 at least) that succeed."""
-    return successes >= errors + MARGIN or successes >= max(FEW, SHARE * trainings)
+class Outcome(StrEnum):
+    """How a training ends at one eps; the values are stored."""
+
+    SUCCESS = "success"
+    DATA_LIMITED = "data_limited"
+    """It fits its own rows, or succeeds in the same steps with more of them."""
+    PLATEAU = "plateau"
+    """Neither fresh data nor more steps help."""
+    OPTIMISATION_LIMITED = "optimisation_limited"
+    """It does not fit its own rows, and more steps would help or have not been tried."""
+    DIVERGED = "diverged"
 
 
-def learned_at(rows: Iterable[Mapping[str, Any]], eps: float) -> float:
-    """Where the trainings of a cell begin to succeed at ``eps``: the n of the grid with the fewest
-    errors, that is successes below and failures at or above it (the largest such n); infinite where
-    nothing is learned, see :func:`learns`."""
-    good = [
-        (row["n"], judge(row, eps, []) == "success")
-        for row in rows
-        if row["kind"] != "confirmation"
-    ]
-    errors = {
-        size: sum(success == (n < size) for n, success in good)
-        for size in sorted({n for n, _ in good}, reverse=True)
-    }
-    best = min(errors, key=errors.__getitem__, default=float("inf"))
-    return (
-        best
-        if errors and learns(sum(success for _, success in good), errors[best], len(good))
-        else float("inf")
-    )
+UNJUDGED = "unjudged"
+"""Stands for the outcome of a failure where a table does not say why it failed."""
+LACK_OF_DATA = frozenset({Outcome.DATA_LIMITED.value, UNJUDGED})
+"""Failures that may be a lack of data."""
+HOPELESS = frozenset({Outcome.PLATEAU, Outcome.DIVERGED})
+"""Failures that no larger n and no further round would avoid."""
+UNFINISHED = frozenset({Outcome.OPTIMISATION_LIMITED})
+"""Failures that say nothing about data where nothing is learned, and that confirming runs explain.
+"""
+
+LEARNING_MARGIN = 2
+FEWEST_SUCCESSES = 3
+SUCCESS_SHARE = 0.15
+SATURATION_RATIO = 4
+HALVING_FALL = 0.1
 
 
-def judge(
-    row: Mapping[str, Any], eps: float, confirming: Iterable[float], learned_at: float = 0.0
-) -> str:
-    """Outcome of one training at ``eps``.
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured of N trainings of one cell; arrays of shape (N,)."""
 
-    ``confirming`` holds the test risks of the cell's confirming runs; ``learned_at`` is where the
-    cell's trainings succeed: below it a failure is data-limited, since the same steps suffice with
-    more data. A training that fits its own rows below eps but not the test is data-limited. One
-    that does not fit them is on a plateau if the median confirming run stays above eps too (neither
-    fresh data nor more steps help), and optimisation-limited if that run succeeds or none was made.
-    A method without a train risk (kernels) is data-limited, unless the row is ``flat``, see
-    :func:`saturated`.
+    n: FloatArray
+    risk: FloatArray
+    train_risk: FloatArray
+    """NaN where there is none; infinite where it was lost."""
+    diverged: BoolArray
+    flat: BoolArray
+    """Where a learning curve is saturated, see :func:`is_saturated`."""
+    stored: OutcomeArray
+    """The outcome that a failure without a train risk keeps."""
+
+
+def classify(
+    evidence: Evidence, eps: float, confirming: FloatArray, threshold: float = inf
+) -> OutcomeArray:
+    """The outcome of every training at ``eps``, (N,): the first rule that holds decides.
+
+    A training that fits its own rows below eps but not the test is data-limited. One that does not
+    fit them is on a plateau if the median confirming run stays above eps too, and
+    optimisation-limited if that run succeeds or none was made. ``confirming`` holds the test risks
+    of the cell's confirming runs; ``threshold`` is the n from which the cell's trainings succeed
+    (:func:`learning_threshold`), and below it a failure is data-limited, since the same steps
+    suffice with more data.
     """
-    if row["diverged"] or row["risk"] is None or row["risk"] != row["risk"]:
-        return "diverged"
-    if row["risk"] <= eps:
-        return "success"
-    train_risk, below = row["train_risk"], row.get("n", 0) < learned_at < float("inf")
-    if row.get("flat") and not below:
-        return "plateau"
-    if train_risk is None or train_risk <= eps or below:
-        return "data_limited"
-    confirming = [float("inf") if risk is None or risk != risk else risk for risk in confirming]
-    return "plateau" if confirming and median(confirming) > eps else "optimisation_limited"
-
-
-def saturated(n: Sequence[int], risk: Sequence[float], features: float | None) -> list[bool]:
-    """Where a learning curve has shown all its method can do: with at least 4 times as many samples
-    as ``features`` (None: infinitely many), and a risk that fell by less than a tenth since half as
-    many samples. A flat stretch alone shows nothing: with n < features kernels descend by steps,
-    one per degree, with flat stretches between them."""
-    earlier = [
-        max((i for i, other in enumerate(n) if 2 * other <= size), default=None) for size in n
+    below = (evidence.n < threshold) & np.isfinite(threshold)
+    is_confirmed = len(confirming) > 0
+    stays_above = is_confirmed and bool(np.median(confirming) > eps)
+    rules: list[tuple[BoolArray, str | OutcomeArray]] = [
+        (evidence.diverged, Outcome.DIVERGED.value),
+        (evidence.risk <= eps, Outcome.SUCCESS.value),
+        (evidence.flat & ~below, Outcome.PLATEAU.value),
+        (np.isnan(evidence.train_risk), evidence.stored),
+        ((evidence.train_risk <= eps) | below, Outcome.DATA_LIMITED.value),
+        (np.full(len(evidence.n), stays_above), Outcome.PLATEAU.value),
+        ((evidence.stored == Outcome.PLATEAU) & (not is_confirmed), Outcome.PLATEAU.value),
     ]
-    return [
-        features is not None
-        and size >= OVER_FEATURES * features
-        and half is not None
-        and now > (1 - HALVING_FALL) * risk[half]
-        for size, now, half in zip(n, risk, earlier, strict=True)
-    ]
+    conditions = [holds for holds, _ in rules]
+    choices = [outcome for _, outcome in rules]
+    outcomes = np.select(conditions, choices, default=Outcome.OPTIMISATION_LIMITED.value)
+    return np.asarray(outcomes, dtype=np.str_)
 
 
-def to_confirm(
+def is_in(outcomes: OutcomeArray, group: Iterable[str]) -> BoolArray:
+    """Where an outcome belongs to a group such as ``UNFINISHED``, (N,)."""
+    return np.isin(outcomes, [str(name) for name in group])
+
+
+def shows_learning(successes: int, errors: int, trainings: int) -> bool:
+    """Whether the ``trainings`` of a cell show learning and not luck.
+
+    ``errors`` is the fewest that any n of the grid leaves, successes below it and failures at or
+    above it. Learning is at least 2 errors fewer than successes, or a share of 15 % (3 at least)
+    that succeed.
+    """
+    if successes >= errors + LEARNING_MARGIN:
+        return True
+    return successes >= max(FEWEST_SUCCESSES, SUCCESS_SHARE * trainings)
+
+
+def learning_threshold(n: FloatArray, success: BoolArray) -> float:
+    """The n from which the trainings of a cell succeed; infinite where nothing is learned.
+
+    It is the n of the grid with the fewest errors, that is successes below and failures at or above
+    it (the largest such n); :func:`shows_learning` decides whether anything is learned.
+    """
+    if not len(n):
+        return inf
+    order = np.argsort(n, kind="stable")
+    sizes, first = np.unique(n[order], return_index=True)
+    successes_below = np.r_[0, np.cumsum(success[order])][first]
+    failures_below = first - successes_below
+    failures_above = (~success).sum() - failures_below
+    errors = successes_below + failures_above
+    fewest = int(errors.min())
+    if not shows_learning(int(success.sum()), fewest, len(n)):
+        return inf
+    return float(sizes[np.flatnonzero(errors == fewest)[-1]])
+
+
+def classify_rows(
+    rows: Sequence[Mapping[str, Any]],
+    eps: float,
+    confirming: Iterable[float | None] = (),
+    threshold: float = inf,
+) -> list[Outcome]:
+    """The outcome of every stored row at ``eps``; see :func:`classify`.
+
+    A row without a train risk is of a method that has none (kernels): its failures are data-limited
+    unless the row is ``flat``. A confirming run without a risk counts as infinitely bad.
+    """
+    risks = np.array([_finite_or(inf, risk) for risk in confirming], dtype=float)
+    outcomes = classify(_collect_evidence(rows), eps, risks, threshold)
+    return [Outcome(outcome) for outcome in outcomes.tolist()]
+
+
+def learning_threshold_of_rows(rows: Iterable[Mapping[str, Any]], eps: float) -> float:
+    """:func:`learning_threshold` at ``eps`` of stored rows, confirming runs left out."""
+    counted = [row for row in rows if row["kind"] != "confirmation"]
+    outcomes = classify_rows(counted, eps)
+    n = np.array([row["n"] for row in counted], dtype=float)
+    success = np.array([outcome is Outcome.SUCCESS for outcome in outcomes], dtype=bool)
+    return learning_threshold(n, success)
+
+
+def seeds_to_confirm(
     rows: Iterable[Mapping[str, Any]], eps: float, seeds: int, at_top: int = 1
 ) -> list[int]:
-    """Seeds to run the confirming trainings with: where no training of the largest n (of the
-    largest ones, at least ``at_top`` trainings) succeeds at ``eps`` and most do not fit even their
-    own rows, the first ``seeds`` of them; otherwise none."""
-    rows = sorted((row for row in rows if row["kind"] == "training"), key=lambda row: -row["n"])
-    if not rows:
+    """Seeds to run the confirming trainings with, at most ``seeds``.
+
+    They are due where no training of the largest n (of the largest ones, at least ``at_top``
+    trainings) succeeds at ``eps`` and most do not fit even their own rows: then the first of these.
+    """
+    trainings = [row for row in rows if row["kind"] == "training"]
+    if not trainings:
         return []
-    least = rows[min(at_top, len(rows)) - 1]["n"]
-    top = [row for row in rows if row["n"] >= least]
-    verdicts = [judge(row, eps, []) for row in top]
-    stuck = sorted(
-        row["seed"]
-        for row, verdict in zip(top, verdicts, strict=True)
-        if verdict == "optimisation_limited"
+    trainings.sort(key=lambda row: -row["n"])
+    smallest = trainings[min(at_top, len(trainings)) - 1]["n"]
+    top = [row for row in trainings if row["n"] >= smallest]
+    outcomes = classify_rows(top, eps)
+    unfinished = []
+    for row, outcome in zip(top, outcomes, strict=True):
+        if outcome in UNFINISHED:
+            unfinished.append(row["seed"])
+    if Outcome.SUCCESS in outcomes or 2 * len(unfinished) <= len(top):
+        return []
+    return sorted(unfinished)[:seeds]
+
+
+def is_saturated(n: Sequence[int], risk: Sequence[float], features: float | None) -> list[bool]:
+    """Where a learning curve has shown all its method can do, one value per n.
+
+    It has with at least 4 times as many samples as ``features`` (None: infinitely many), and a risk
+    that fell by less than a tenth since half as many samples. A flat stretch alone shows nothing:
+    with n < features kernels descend by steps, one per degree, with flat stretches between them.
+    """
+    saturated = []
+    for size, now in zip(n, risk, strict=True):
+        halves = [i for i, other in enumerate(n) if 2 * other <= size]
+        is_past_features = features is not None and size >= SATURATION_RATIO * features
+        stalls = bool(halves) and now > (1 - HALVING_FALL) * risk[halves[-1]]
+        saturated.append(is_past_features and stalls)
+    return saturated
+
+
+def _collect_evidence(rows: Sequence[Mapping[str, Any]]) -> Evidence:
+    """Stored rows as arrays."""
+    risk = np.array([_finite_or(nan, row["risk"]) for row in rows], dtype=float)
+    diverged = np.array([bool(row["diverged"]) for row in rows], dtype=bool)
+    train_risk = [row.get("train_risk") for row in rows]
+    return Evidence(
+        n=np.array([row.get("n", 0) for row in rows], dtype=float),
+        risk=risk,
+        train_risk=np.array(
+            [nan if value is None else _finite_or(inf, value) for value in train_risk], dtype=float
+        ),
+        diverged=diverged | np.isnan(risk),
+        flat=np.array([bool(row.get("flat")) for row in rows], dtype=bool),
+        stored=np.full(len(rows), Outcome.DATA_LIMITED.value),
     )
-    return stuck[:seeds] if "success" not in verdicts and 2 * len(stuck) > len(top) else []
+
+
+def _finite_or(default: float, value: float | None) -> float:
+    """``value``, or ``default`` where it is missing or NaN."""
+    return default if value is None or value != value else float(value)

@@ -1,13 +1,15 @@
-"""Two estimates of the exponent that share no code with the likelihood and are printed beside it: a
-probit regression of success on (log n, log d), which anyone can repeat in two lines of R, and a
-regression of log risk on log n, which uses the sizes of the risks and not only on which side of eps
-they lie (1/0.64 times the information near n*) but is right only where risk is smooth in n. They
-are there to be disagreed with: a difference beyond the uncertainties is a warning about the data or
-the model.
+"""Two estimates of the exponent that share no code with the likelihood and are printed beside it.
+
+One is a probit regression of success on (log n, log d), which anyone can repeat in two lines of R;
+the other a regression of log risk on log n, which uses the sizes of the risks and not only on which
+side of eps they lie (1/0.64 times the information near n*) but is right only where risk is smooth
+in n. They are there to be disagreed with: a difference beyond the uncertainties is a warning about
+the data or the model.
 
 Neither has a random effect in its interval except the smooth one's slope, which is fitted with the
 τ of the scaling posterior. Outcomes of one (d, seed) at several n are dependent, so variances are
-clustered by (d, seed)."""
+clustered by (d, seed).
+"""
 
 from __future__ import annotations
 
@@ -18,183 +20,166 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bfc.stats.exponent_posterior import posterior
-from bfc.stats.likelihood import OFFSETS, Curve
-from bfc.stats.training_table import Judged
+from bfc.stats.exponent_posterior import fit_posterior
+from bfc.stats.likelihood import OFFSETS, LikelihoodCurve
+from bfc.stats.messages import describe_reason
+from bfc.stats.outcomes import FloatArray
+from bfc.stats.probit import Z95, fieller_interval, fit_probit
+from bfc.stats.reasons import FewCrossings, Interval, NoRegression, Reason
+from bfc.stats.training_table import TrainingTable
 
-Z95 = 1.959963984540054
 WINDOWS = (0.35, 0.5, 0.7, 1.0)
 """Half widths in log n around n* within which log risk is taken as linear: the first with many
 trainings, else the widest if it has enough."""
-MANY_ROWS, FEWEST_ROWS, FEWEST_N, FEWEST_SEEDS = 24, 12, 3, 3
+MANY_ROWS = 24
+FEWEST_ROWS = 12
+FEWEST_N = 3
+FEWEST_SEEDS = 3
 STEEP = 3.0
 """Standard errors that the local slope must lie below zero."""
+SMALLEST_ERROR = 1e-3
 NSTAR = ("d", "nstar", "lo", "hi", "trainings")
 
 
 @dataclass(frozen=True)
-class Quick:
-    """An exponent with its 95 % interval; NaN with a ``reason``. ``nstar`` (smooth only): columns
-    ``d, nstar, lo, hi, trainings``."""
+class RegressionFit:
+    """An exponent with its 95 % interval; NaN with a ``cause``."""
 
     exponent: float = np.nan
     lo: float = np.nan
     hi: float = np.nan
-    reason: str = ""
+    cause: Reason = None
     nstar: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(NSTAR)))
+    """Of the smooth regression only: columns ``d, nstar, lo, hi, trainings``."""
+
+    @property
+    def reason(self) -> str:
+        """Why there is no exponent, as a sentence; empty where there is one."""
+        return describe_reason(self.cause)
+
+    @property
+    def interval(self) -> Interval:
+        """Exponent, lower and upper end."""
+        return self.exponent, self.lo, self.hi
+
+
+def fit_glm(table: TrainingTable) -> RegressionFit:
+    """Probit regression of success on (1, log n, log d).
+
+    The exponent is −b_d/b_n, its interval Fieller's. It knows no lapses, so optimisation-limited
+    trainings are left out.
+    """
+    rows = table.select(~table.limited)
+    x = np.log(rows.d)
+    if len(np.unique(x)) < 2:
+        return RegressionFit(cause=NoRegression.FEWER_THAN_TWO_D)
+    design = np.stack([np.ones_like(x), rows.u - rows.u.mean(), x - x.mean()], 1)
+    key = np.stack([rows.d, rows.seed])
+    groups = np.unique(key, axis=1, return_inverse=True)[1].ravel()
+    has_clusters = np.bincount(groups).max() > 1
+    fit = fit_probit(design, rows.success, groups if has_clusters else None)
+    if fit.cause is not None:
+        return RegressionFit(cause=fit.cause)
+    b, v = fit.coefficients, fit.covariance
+    lo, hi = fieller_interval(-b[2], b[1], v[2, 2], v[1, 1], -v[1, 2])
+    if not np.isfinite(lo):
+        return RegressionFit(np.nan, lo, hi, NoRegression.OPEN_INTERVAL)
+    return RegressionFit(float(-b[2] / b[1]), lo, hi)
+
+
+def fit_smooth(
+    table: TrainingTable, nstar: Mapping[float, float], random_effect: bool = True
+) -> RegressionFit:
+    """Where the local line of log risk on log n crosses log eps, and the exponent of the crossings.
+
+    ``nstar``: d → n* to look around. The exponent is fitted with the τ of the scaling posterior.
+    """
+    curves: dict[float, LikelihoodCurve] = {}
+    rows = []
+    has_log_risk = ~table.limited & np.isfinite(table.risk) & (table.risk > 0)
+    for d, around in nstar.items():
+        cell = table.select((table.d == d) & has_log_risk)
+        crossing = _find_crossing(cell, float(np.log(around)))
+        if crossing is None:
+            continue
+        lo, hi = crossing.u - crossing.half_width, crossing.u + crossing.half_width
+        rows.append((d, np.exp(crossing.u), np.exp(lo), np.exp(hi), crossing.trainings))
+        curves[d] = crossing.as_curve()
+    crossings = pd.DataFrame(rows, columns=list(NSTAR))
+    if len(curves) < 2:
+        return RegressionFit(cause=FewCrossings(len(curves)), nstar=crossings)
+    fit = fit_posterior(curves, random_effect)
+    return RegressionFit(fit.exponent, fit.lo, fit.hi, fit.cause, crossings)
+
+
+def estimates_disagree(one: Interval, two: Interval, z: float = Z95) -> bool:
+    """Whether two estimates differ by more than ``z`` standard errors of the difference.
+
+    They are taken as independent; False where either has no interval.
+    """
+    if not np.isfinite([*one, *two]).all():
+        return False
+    error = np.hypot(one[2] - one[1], two[2] - two[1]) / (2 * Z95)
+    return bool(abs(one[0] - two[0]) > z * error)
 
 
 @dataclass(frozen=True)
-class Probit:
-    """Coefficients (K,) and their covariance (K, K), clustered if clusters were given; ``reason``
-    where there are none."""
+class _Crossing:
+    """Where log risk crosses log eps: log n, its standard error (jackknife over seeds), degrees of
+    freedom and number of trainings."""
 
-    coefficients: np.ndarray
-    covariance: np.ndarray
-    reason: str = ""
+    u: float
+    error: float
+    freedom: int
+    trainings: int
 
+    @property
+    def half_width(self) -> float:
+        """Of the 95 % interval."""
+        return self.error * float(special.stdtrit(self.freedom, 0.975))
 
-def glm(judged: Judged) -> Quick:
-    """Probit regression of success on (1, log n, log d): the exponent is −b_d/b_n, its interval
-    Fieller's. It knows no lapses, so optimisation-limited trainings are left out."""
-    rows = judged.where(~judged.limited)
-    x = np.log(rows.d)
-    if len(np.unique(x)) < 2:
-        return Quick(reason="fewer than two d")
-    middle_u, middle_x = rows.u.mean(), x.mean()
-    design = np.stack([np.ones_like(x), rows.u - middle_u, x - middle_x], 1)
-    groups = np.unique(np.stack([rows.d, rows.seed]), axis=1, return_inverse=True)[1].ravel()
-    fitted = probit(design, rows.success, groups if np.bincount(groups).max() > 1 else None)
-    if fitted.reason:
-        return Quick(reason=fitted.reason)
-    b, v = fitted.coefficients, fitted.covariance
-    lo, hi = fieller(-b[2], b[1], v[2, 2], v[1, 1], -v[1, 2])
-    reason = "" if np.isfinite(lo) else "success does not depend on n clearly enough: open interval"
-    return Quick(float(-b[2] / b[1]) if not reason else np.nan, lo, hi, reason)
+    def as_curve(self) -> LikelihoodCurve:
+        """Student's t around the crossing as the likelihood of a cell."""
+        t = (OFFSETS / max(self.error, SMALLEST_ERROR)) ** 2 / self.freedom
+        return LikelihoodCurve(self.u, (-0.5 * (self.freedom + 1) * np.log1p(t))[:, None])
 
 
-def probit(design: np.ndarray, success: np.ndarray, clusters: np.ndarray | None = None) -> Probit:
-    """Maximum-likelihood probit of ``success`` (N,) on ``design`` (N, K) by Newton's method; with
-    ``clusters`` (N,) the covariance is the sandwich summed over clusters, times G/(G − 1) · (N −
-    1)/(N − K)."""
-    rows, k = design.shape
-    nothing = np.full(k, np.nan), np.full((k, k), np.nan)
-    if success.all() or not success.any():
-        return Probit(*nothing, reason=f"all trainings {'succeed' if success.any() else 'fail'}")
-    if np.linalg.matrix_rank(design) < k:
-        return Probit(*nothing, reason="log n and log d are collinear")
-    separated = "successes and failures are separated without overlap"
-    sign, b = 2.0 * success - 1, np.zeros(k)
-    for _ in range(100):
-        eta = design @ b
-        value = special.log_ndtr(sign * eta).sum()
-        mills = sign * np.exp(
-            -0.5 * eta**2 - 0.5 * np.log(2 * np.pi) - special.log_ndtr(sign * eta)
-        )
-        information = (design * (mills * (mills + eta))[:, None]).T @ design
-        if value > -1e-6 * rows or np.linalg.cond(information) > 1e12:
-            return Probit(*nothing, reason=separated)
-        step = np.linalg.solve(information, design.T @ mills)
-        if np.abs(step).max() < 1e-10 * (1 + np.abs(b).max()):
-            break
-        while special.log_ndtr(sign * (design @ (b + step))).sum() < value - 1e-9 * abs(value):
-            step = 0.5 * step
-        b = b + step
-    else:
-        return Probit(*nothing, reason=separated)
-    inverse = np.linalg.inv(information)
-    if clusters is None:
-        return Probit(b, inverse)
-    scores = np.zeros((int(clusters.max()) + 1, k))
-    np.add.at(scores, clusters, design * mills[:, None])
-    count = len(np.unique(clusters))
-    if count <= k:
-        return Probit(*nothing, reason=f"{count} seeds are too few for a clustered variance")
-    return Probit(
-        b, inverse @ (scores.T @ scores) @ inverse * count / (count - 1) * (rows - 1) / (rows - k)
-    )
-
-
-def fieller(
-    top: float, bottom: float, var_top: float, var_bottom: float, covariance: float
-) -> tuple[float, float]:
-    """95 % interval of top/bottom, two jointly normal estimates; infinite where bottom is not told
-    from zero."""
-    a = bottom**2 - Z95**2 * var_bottom
-    b, c = top * bottom - Z95**2 * covariance, top**2 - Z95**2 * var_top
-    if a <= 0 or b * b < a * c:
-        return -np.inf, np.inf
-    half = np.sqrt(b * b - a * c)
-    return float((b - half) / a), float((b + half) / a)
-
-
-def smooth(judged: Judged, nstar: Mapping[float, float], random_effect: bool = True) -> Quick:
-    """Where the local line of log risk on log n crosses log eps, for every d of ``nstar`` (d → n*
-    to look around), and the exponent of these crossings with the τ of the scaling posterior."""
-    curves: dict[float, Curve] = {}
-    rows = []
-    for d, around in nstar.items():
-        found = _crossing(
-            judged.where(
-                (judged.d == d) & ~judged.limited & np.isfinite(judged.risk) & (judged.risk > 0)
-            ),
-            np.log(around),
-        )
-        if found is None:
-            continue
-        u, error, freedom, used = found
-        half = error * special.stdtrit(freedom, 0.975)
-        rows.append((d, np.exp(u), np.exp(u - half), np.exp(u + half), used))
-        t = (OFFSETS / max(error, 1e-3)) ** 2 / freedom
-        curves[d] = Curve(u, (-0.5 * (freedom + 1) * np.log1p(t))[:, None])
-    table = pd.DataFrame(rows, columns=list(NSTAR))
-    if len(curves) < 2:
-        return Quick(reason=f"risk falls smoothly through eps at {len(curves)} d", nstar=table)
-    fit = posterior(curves, random_effect)
-    return Quick(fit.exponent, fit.lo, fit.hi, fit.reason, table)
-
-
-def _crossing(rows: Judged, around: float) -> tuple[float, float, int, int] | None:
-    """Crossing, its standard error (jackknife over seeds), degrees of freedom and number of
-    trainings; None where log risk is not a falling line there."""
-    for window in WINDOWS:
-        near = rows.where(np.abs(rows.u - around) <= window)
-        seeds, groups = np.unique(near.seed, return_inverse=True)
-        enough = len(np.unique(near.n)) >= FEWEST_N and len(seeds) >= FEWEST_SEEDS
-        if enough and len(near.n) >= MANY_ROWS:
-            break
-    if not enough or len(near.n) < FEWEST_ROWS:
+def _find_crossing(rows: TrainingTable, around: float) -> _Crossing | None:
+    """The crossing near ``around``; None where log risk is not a falling line there."""
+    near = _choose_window(rows, around)
+    if near is None:
         return None
     y, x = np.log(near.risk / near.eps), near.u - around
-    count = len(seeds)
+    seeds, groups = np.unique(near.seed, return_inverse=True)
     design = np.stack([np.ones_like(x), x], 1)
-    squares, products = np.zeros((count, 2, 2)), np.zeros((count, 2))
+    squares, products = np.zeros((len(seeds), 2, 2)), np.zeros((len(seeds), 2))
     np.add.at(squares, groups, design[:, :, None] * design[:, None, :])
     np.add.at(products, groups, design * y[:, None])
     without = squares.sum(0) - squares
     if (np.linalg.det(without) <= 1e-9 * len(x) ** 2).any():
         return None
     level, slope = np.linalg.solve(squares.sum(0), products.sum(0))
-    levels, slopes = np.linalg.solve(without, (products.sum(0) - products)[..., None])[..., 0].T
-
-    def error(values: np.ndarray) -> float:
-        return float(np.sqrt((count - 1) / count * np.sum((values - values.mean()) ** 2)))
-
-    if not (
-        slope < -STEEP * error(slopes)
-        and (slopes < 0).all()
-        and x.min() <= -level / slope <= x.max()
-    ):
+    rest = (products.sum(0) - products)[..., None]
+    levels, slopes = np.linalg.solve(without, rest)[..., 0].T
+    is_falling = slope < -STEEP * _jackknife_error(slopes) and (slopes < 0).all()
+    if not (is_falling and x.min() <= -level / slope <= x.max()):
         return None
-    return float(around - level / slope), error(-levels / slopes), count - 1, len(x)
+    error = _jackknife_error(-levels / slopes)
+    return _Crossing(float(around - level / slope), error, len(seeds) - 1, len(x))
 
 
-def disagree(
-    one: tuple[float, float, float], two: tuple[float, float, float], z: float = Z95
-) -> bool:
-    """Whether two estimates (value, lo, hi) differ by more than ``z`` standard errors of the
-    difference of independent ones; False where either has no interval."""
-    return bool(
-        np.isfinite([*one, *two]).all()
-        and abs(one[0] - two[0]) > z * np.hypot(one[2] - one[1], two[2] - two[1]) / (2 * Z95)
-    )
+def _choose_window(rows: TrainingTable, around: float) -> TrainingTable | None:
+    """The trainings of the first window with many of them, else of the widest; None where they are
+    too few."""
+    for window in WINDOWS:
+        near = rows.select(np.abs(rows.u - around) <= window)
+        has_n = len(np.unique(near.n)) >= FEWEST_N
+        is_enough = has_n and len(np.unique(near.seed)) >= FEWEST_SEEDS
+        if is_enough and len(near.n) >= MANY_ROWS:
+            break
+    return near if is_enough and len(near.n) >= FEWEST_ROWS else None
+
+
+def _jackknife_error(values: FloatArray) -> float:
+    count = len(values)
+    return float(np.sqrt((count - 1) / count * np.sum((values - values.mean()) ** 2)))

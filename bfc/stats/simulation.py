@@ -1,7 +1,10 @@
-"""Sweeps whose truth is known, for the recovery and coverage tests and for the benchmark of
-procedures. Every seed has a threshold T = μ_d + sd · noise, and its log risk falls linearly in log
-n and crosses log eps at T, so that the threshold model and the smooth one are both exactly true
-unless lapses or heavy tails are asked for."""
+"""Sweeps whose truth is known, for the tests of recovery and coverage and for the benchmark of
+procedures.
+
+Every seed has a threshold T = μ_d + sd · noise, and its log risk falls linearly in log n and
+crosses log eps at T, so that the threshold model and the smooth one are both exactly true unless
+lapses or heavy tails are asked for.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+
+from bfc.stats.outcomes import FloatArray
 
 DIMENSIONS = (8, 11, 16, 23, 32, 45, 64)
 STEEPNESS = 3.0
 """Fall of log risk per log n."""
+LARGEST_LOG_RISK = 2.0
 
 
 @dataclass(frozen=True)
@@ -31,36 +38,30 @@ class World:
     """Thresholds follow sd · t with 3 degrees of freedom instead of a normal."""
     eps: float = 0.1
 
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, rng: np.random.Generator) -> FloatArray:
         """log n* of every d, (D,)."""
-        return (
-            np.log(self.prefactor)
-            + self.exponent * np.log(self.d)
-            + self.tau * rng.standard_normal(len(self.d))
-        )
+        line = np.log(self.prefactor) + self.exponent * np.log(self.d)
+        return np.asarray(line + self.tau * rng.standard_normal(len(self.d)))
 
     def train(
         self,
         rng: np.random.Generator,
         d: int,
         mu: float,
-        n: np.ndarray,
-        seed: np.ndarray | None = None,
+        n: ArrayLike,
+        seed: ArrayLike | None = None,
         first: int = 0,
     ) -> pd.DataFrame:
-        """Trainings at the given ``n`` (N,): columns d, n, seed, risk. Equal ``seed`` (N,) share a
-        threshold; without it every training has a fresh one, numbered from ``first``."""
+        """Trainings at the given ``n`` (N,): columns d, n, seed, risk.
+
+        Equal ``seed`` (N,) share a threshold; without it every training has a fresh one, numbered
+        from ``first``.
+        """
         n = np.asarray(n, float)
         seed = np.arange(first, first + len(n)) if seed is None else np.asarray(seed)
         codes, index = np.unique(seed, return_inverse=True)
         noise = rng.standard_t(3, len(codes)) if self.heavy else rng.standard_normal(len(codes))
         log_risk = np.log(self.eps) - STEEPNESS * (np.log(n) - mu - self.sd * noise[index])
         log_risk[rng.random(len(n)) < self.lapse] = 0.0
-        return pd.DataFrame(
-            {
-                "d": d,
-                "n": n.astype(np.int64),
-                "seed": seed,
-                "risk": np.exp(np.minimum(log_risk, 2.0)),
-            }
-        )
+        risk = np.exp(np.minimum(log_risk, LARGEST_LOG_RISK))
+        return pd.DataFrame({"d": d, "n": n.astype(np.int64), "seed": seed, "risk": risk})

@@ -1,238 +1,234 @@
-"""A table of trainings as plain arrays, judged at one eps: which trainings succeed, why the others
-fail and which say nothing about the amount of data. It exists apart from the likelihood because the
-quick estimators read the same rows, and because every rule about what counts must be written once.
+"""A table of trainings as plain arrays, classified at one eps.
+
+It says which trainings succeed, why the others fail and which say nothing about the amount of data.
+It exists apart from the likelihood because the regressions read the same rows, and because every
+rule about what counts must be written once.
 
 Success is risk <= eps, whatever the stored outcome says: outcomes are judged at the strictest eps
 of a run, so they only tell failures apart, and where a row has ``train_risk`` its failure is judged
-anew at this eps by the rules of :func:`bfc.stats.outcomes.judge`. A diverged training, or one
-without a risk, is a failure, and a plateau is one at its n (right-censored). Optimisation-limited
-failures are counted apart. Where something is learned (:func:`bfc.stats.outcomes.learns`), they
-stay among the failures: leaving them out would leave out the unlucky half of the seeds near n* and
-put n* too low (simulated in tests/test_likelihood.py); the lapses of the likelihood stand for those
+anew at this eps by :func:`bfc.stats.outcomes.classify`. A diverged training, or one without a risk,
+is a failure, and a plateau is one at its n (right-censored). Optimisation-limited failures are
+counted apart. Where something is learned (:func:`bfc.stats.outcomes.shows_learning`), they stay
+among the failures: leaving them out would leave out the unlucky half of the seeds near n* and put
+n* too low (simulated in tests/test_likelihood.py); the lapses of the likelihood stand for those
 that no n would have helped. Where nothing is learned they say nothing about data and are excluded.
-In an online run every look but the last is a step on the way, so nothing in it is excluded."""
+In an online run every evaluation but the last is a step on the way, so nothing in it is excluded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from bfc.errors import UserError, nearest
-from bfc.stats.outcomes import OUTCOMES, learns
+from bfc.errors import UserError
+from bfc.stats.columns import check_columns, read_flags, read_numbers, read_seeds, read_texts
+from bfc.stats.outcomes import (
+    UNFINISHED,
+    UNJUDGED,
+    BoolArray,
+    Evidence,
+    FloatArray,
+    Outcome,
+    OutcomeArray,
+    classify,
+    is_in,
+    learning_threshold,
+)
+from bfc.stats.reasons import DropReason
 
-NEEDED = ("n", "seed", "risk")
-OPTIONAL = ("d", "outcome", "kind", "diverged", "train_risk", "fresh")
 CONFIRMATION = ("confirmation", "probe")
 """Words for a confirming run; the second is that of earlier versions."""
-FAILURES = [name for name in OUTCOMES if name not in ("success", "diverged")]
+LONGEST_OUTCOME: str = max((*Outcome, UNJUDGED), key=len)
+"""Fills an array that any outcome fits into."""
+KEPT_OUTCOMES = [
+    outcome.value for outcome in Outcome if outcome not in (Outcome.SUCCESS, Outcome.DIVERGED)
+]
+"""Stored outcomes that say why a failure failed."""
 
 
 @dataclass(frozen=True)
-class Judged:
+class TrainingTable:
     """N trainings at one eps, sorted by (d, seed, n); arrays of shape (N,)."""
 
     eps: float
-    d: np.ndarray
-    n: np.ndarray
-    seed: np.ndarray
+    d: FloatArray
+    n: FloatArray
+    seed: NDArray[np.int64]
     """Integer codes."""
-    risk: np.ndarray
+    risk: FloatArray
     """Infinite where diverged."""
-    failure: np.ndarray
-    """Why a training failed, empty for a success; ``unjudged`` where the table does not say."""
-    online: np.ndarray
-    learns: np.ndarray
-    """Whether something is learned at the training's d, see :func:`bfc.stats.outcomes.learns`."""
-    dropped: Mapping[str, int]
-    """Rows that could not be used at all: reason → count."""
+    outcome: OutcomeArray
+    """``unjudged`` for a failure where the table does not say why it failed."""
+    online: BoolArray
+    learning: BoolArray
+    """Whether something is learned at the training's d, see
+    :func:`bfc.stats.outcomes.shows_learning`."""
+    dropped: Mapping[DropReason, int]
+    """Rows that are not used as they stand: reason → count."""
 
     @property
-    def u(self) -> np.ndarray:
+    def u(self) -> FloatArray:
         """log n"""
         return np.log(self.n)
 
     @property
-    def success(self) -> np.ndarray:
-        return self.failure == ""
+    def success(self) -> BoolArray:
+        return np.asarray(self.outcome == Outcome.SUCCESS.value)
 
     @property
-    def limited(self) -> np.ndarray:
+    def limited(self) -> BoolArray:
         """Optimisation-limited failures."""
-        return (self.failure == "optimisation_limited") & ~self.online
+        return is_in(self.outcome, UNFINISHED) & ~self.online
 
     @property
-    def excluded(self) -> np.ndarray:
+    def excluded(self) -> BoolArray:
         """Those of them that say nothing about n*, because nothing is learned at their d."""
-        return self.limited & ~self.learns
+        return self.limited & ~self.learning
 
-    def where(self, mask: np.ndarray) -> Judged:
-        fields = {
-            name: getattr(self, name)[mask]
-            for name in ("d", "n", "seed", "risk", "failure", "online", "learns")
-        }
-        return Judged(self.eps, **fields, dropped=self.dropped)
+    def select(self, rows: BoolArray | NDArray[np.int64]) -> TrainingTable:
+        """The table of some of its rows, given as a mask or as positions."""
+        return TrainingTable(
+            eps=self.eps,
+            d=self.d[rows],
+            n=self.n[rows],
+            seed=self.seed[rows],
+            risk=self.risk[rows],
+            outcome=self.outcome[rows],
+            online=self.online[rows],
+            learning=self.learning[rows],
+            dropped=self.dropped,
+        )
 
 
-def judge_table(trainings: pd.DataFrame, eps: float) -> Judged:
-    """The rows of ``trainings`` at ``eps``. Columns ``n, seed, risk``; optional ``d`` (else one
-    cell), ``outcome``, ``kind`` (``probe``: a confirming run; ``online``, or ``curve`` with
-    ``fresh``: a look of an online run), ``diverged``, ``train_risk``. Of rows with equal (d, n,
-    seed) the last counts. Raises :class:`bfc.errors.UserError` where a column is missing, there
-    twice or of a type that holds no numbers, and where eps is not positive."""
-    if isinstance(eps, bool) or not (isinstance(eps, (int, float, np.number)) and 0 < eps < np.inf):
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of a table of trainings as they were given, repaired where they are odd."""
+
+    d: FloatArray
+    n: FloatArray
+    seed: NDArray[np.int64]
+    has_seed: BoolArray
+    risk: FloatArray
+    """Infinite where diverged."""
+    has_lost_risk: BoolArray
+    """No risk, and nothing says that the training diverged."""
+    diverged: BoolArray
+    train_risk: FloatArray
+    stored: OutcomeArray
+    confirming: BoolArray
+    online: BoolArray
+
+
+def build_training_table(trainings: pd.DataFrame, eps: float) -> TrainingTable:
+    """The rows of ``trainings`` at ``eps``.
+
+    Columns ``n, seed, risk``; optional ``d`` (else one cell), ``outcome``, ``kind``
+    (``confirmation`` or ``probe``: a confirming run; ``online``, or ``curve`` with ``fresh``: an
+    evaluation of an online run), ``diverged``, ``train_risk``. Of rows with equal (d, n, seed) the
+    last counts. Raises :class:`bfc.errors.UserError` where a column is missing, there twice or of a
+    type that holds no numbers, and where eps is not positive.
+    """
+    is_number = isinstance(eps, int | float | np.number) and not isinstance(eps, bool)
+    if not (is_number and 0 < eps < np.inf):
         raise UserError(f"eps={eps}: must be a positive number, one at a call")
-    for name in NEEDED:
-        if name not in trainings:
-            raise UserError(
-                f"trainings: has no column {name}; {nearest(name, map(str, trainings.columns))}"
-            )
-    if len(
-        repeated := sorted(
-            {*trainings.columns[trainings.columns.duplicated()]} & {*NEEDED, *OPTIONAL}
-        )
-    ):
-        raise UserError(f"trainings: has more than one column {repeated[0]}; must have one")
-    size = len(trainings)
-    d, n, risk = (
-        _numbers(trainings, name, default)
-        for name, default in (("d", 1.0), ("n", 0.0), ("risk", np.nan))
+    check_columns(trainings)
+    columns = _read_columns(trainings, eps)
+    usable, dropped = _find_usable_rows(columns)
+    outcome, learning = _classify_cells(columns, usable, eps)
+    order, repeated = _sort_rows(columns, usable)
+    dropped[DropReason.REPEATED] = repeated
+    return TrainingTable(
+        eps=float(eps),
+        d=columns.d[order],
+        n=columns.n[order],
+        seed=columns.seed[order],
+        risk=columns.risk[order],
+        outcome=outcome[order],
+        online=columns.online[order],
+        learning=learning[order],
+        dropped={reason: count for reason, count in dropped.items() if count},
     )
-    kind, outcome = _texts(trainings, "kind", "training"), _texts(trainings, "outcome", "unjudged")
-    fresh = _flags(trainings, "fresh")
-    seed = trainings["seed"]
-    known = seed.notna().to_numpy(dtype=bool)
-    try:
-        codes = pd.factorize(seed)[0] if size else np.zeros(0, int)
-    except TypeError:
-        raise UserError(
-            "trainings: column seed holds values that cannot be compared; must hold numbers or words"
-        ) from None
-    train_risk = _numbers(trainings, "train_risk", np.nan)
-    lost = np.isnan(risk) & ~_flags(trainings, "diverged") & (outcome != "diverged")
-    diverged = (
-        _flags(trainings, "diverged") | np.isnan(risk) | ((outcome == "diverged") & ~(risk <= eps))
-    )
-    risk = np.where(diverged, np.inf, risk)
-    probe = np.isin(kind, CONFIRMATION)
-    online = (kind == "online") | ((kind == "curve") & fresh)
 
-    checks = {
-        "without d": ~np.isfinite(d),
-        "with d <= 0": d <= 0,
-        "without n": ~np.isfinite(n),
-        "with n <= 0": n <= 0,
-        "without seed": ~known,
-        "with negative risk": risk < 0,
+
+def _read_columns(trainings: pd.DataFrame, eps: float) -> _Columns:
+    risk = read_numbers(trainings, "risk", np.nan)
+    kind = read_texts(trainings, "kind", "training")
+    outcome = read_texts(trainings, "outcome", UNJUDGED)
+    is_flagged = read_flags(trainings, "diverged")
+    is_stored_diverged = outcome == Outcome.DIVERGED.value
+    diverged = is_flagged | np.isnan(risk) | (is_stored_diverged & ~(risk <= eps))
+    seed, has_seed = read_seeds(trainings)
+    stored = np.where(np.isin(outcome, KEPT_OUTCOMES), outcome, UNJUDGED)
+    return _Columns(
+        d=read_numbers(trainings, "d", 1.0),
+        n=read_numbers(trainings, "n", 0.0),
+        seed=seed,
+        has_seed=has_seed,
+        risk=np.where(diverged, np.inf, risk),
+        has_lost_risk=np.isnan(risk) & ~is_flagged & ~is_stored_diverged,
+        diverged=diverged,
+        train_risk=read_numbers(trainings, "train_risk", np.nan),
+        stored=stored.astype(np.str_),
+        confirming=np.isin(kind, CONFIRMATION),
+        online=(kind == "online") | ((kind == "curve") & read_flags(trainings, "fresh")),
+    )
+
+
+def _find_usable_rows(columns: _Columns) -> tuple[BoolArray, dict[DropReason, int]]:
+    """The rows that count, and how many do not by reason; confirming runs are no trainings."""
+    defects = {
+        DropReason.NO_D: ~np.isfinite(columns.d),
+        DropReason.D_NOT_POSITIVE: columns.d <= 0,
+        DropReason.NO_N: ~np.isfinite(columns.n),
+        DropReason.N_NOT_POSITIVE: columns.n <= 0,
+        DropReason.NO_SEED: ~columns.has_seed,
+        DropReason.NEGATIVE_RISK: columns.risk < 0,
     }
-    keep, dropped = ~probe, {}
-    for reason, bad in checks.items():
-        dropped[reason] = int((keep & bad).sum())
-        keep &= ~bad
-    dropped["without risk, counted as failures"] = int((keep & lost).sum())
-    failure = np.where(np.isin(outcome, FAILURES), outcome, "unjudged")
-    learned = np.zeros(size, bool)
-    for value in np.unique(d[keep]):
-        rows = np.flatnonzero(keep & (d == value))
-        begins = _learned_at(n[rows], risk[rows] <= eps)
-        failure[rows] = _why(
-            n[rows],
-            risk[rows],
-            train_risk[rows],
-            failure[rows],
-            risk[probe & (d == value)],
-            eps,
-            begins,
+    usable = ~columns.confirming
+    dropped = {}
+    for reason, is_defective in defects.items():
+        dropped[reason] = int((usable & is_defective).sum())
+        usable &= ~is_defective
+    dropped[DropReason.NO_RISK] = int((usable & columns.has_lost_risk).sum())
+    return usable, dropped
+
+
+def _classify_cells(
+    columns: _Columns, usable: BoolArray, eps: float
+) -> tuple[OutcomeArray, BoolArray]:
+    """Outcome of every usable row, and whether something is learned at its d."""
+    outcome = np.full(len(columns.n), LONGEST_OUTCOME)
+    learning = np.zeros(len(columns.n), dtype=bool)
+    for d in np.unique(columns.d[usable]):
+        rows = np.flatnonzero(usable & (columns.d == d))
+        evidence = Evidence(
+            n=columns.n[rows],
+            risk=columns.risk[rows],
+            train_risk=columns.train_risk[rows],
+            diverged=columns.diverged[rows],
+            flat=np.zeros(len(rows), dtype=bool),
+            stored=columns.stored[rows],
         )
-        learned[rows] = begins > 0
-    failure[diverged] = "diverged"
-
-    order = np.flatnonzero(keep)
-    order = order[np.lexsort((order, n[order], codes[order], d[order]))]
-    key = np.stack([d[order], codes[order], n[order]])
-    last = np.ones(len(order), bool)
-    last[:-1] = (key[:, 1:] != key[:, :-1]).any(0)
-    dropped["repeated (the last of equal d, n, seed counts)"] = int((~last).sum())
-    order = order[last]
-    return Judged(
-        float(eps),
-        d[order],
-        n[order],
-        codes[order],
-        risk[order],
-        failure[order],
-        online[order],
-        learned[order],
-        {reason: count for reason, count in dropped.items() if count},
-    )
+        confirming = columns.risk[columns.confirming & (columns.d == d)]
+        threshold = learning_threshold(evidence.n, evidence.risk <= eps)
+        outcome[rows] = classify(evidence, eps, confirming, threshold)
+        learning[rows] = threshold < inf
+    return outcome, learning
 
 
-def _why(
-    n: np.ndarray,
-    risk: np.ndarray,
-    train_risk: np.ndarray,
-    stored: np.ndarray,
-    confirming: np.ndarray,
-    eps: float,
-    begins: float,
-) -> np.ndarray:
-    """Why each training of one cell fails, diverged ones apart: empty for a success; by
-    :func:`bfc.stats.outcomes.judge` where the train risk is known, else as ``stored``.
-    ``confirming``: risks of the confirming runs; without them a stored plateau stands. ``begins``:
-    where learning begins."""
-    success = risk <= eps
-    unfit = (
-        "optimisation_limited" if not len(confirming) or np.median(confirming) <= eps else "plateau"
-    )
-    enough = (train_risk <= eps) | (n < begins)
-    stands = (stored == "plateau") & (len(confirming) == 0)
-    judged = np.where(enough, "data_limited", np.where(stands, stored, unfit))
-    return np.where(success, "", np.where(np.isnan(train_risk), stored, judged))
+def _sort_rows(columns: _Columns, usable: BoolArray) -> tuple[NDArray[np.int64], int]:
+    """Positions of the usable rows by (d, seed, n), and how many are repeated.
 
-
-def _learned_at(n: np.ndarray, success: np.ndarray) -> float:
-    """:func:`bfc.stats.outcomes.learned_at`, but minus infinity where nothing is learned, so that
-    no n lies below it."""
-    order = np.argsort(n, kind="stable")
-    sizes, first = np.unique(n[order], return_index=True)
-    below = np.r_[0, np.cumsum(success[order])][first]
-    wrong = below + (~success).sum() - (first - below)
-    best = sizes[np.flatnonzero(wrong == np.min(wrong))[-1]]
-    return float(best) if learns(int(success.sum()), int(np.min(wrong)), len(n)) else -np.inf
-
-
-def _numbers(table: pd.DataFrame, name: str, default: float) -> np.ndarray:
-    if name not in table:
-        return np.full(len(table), default)
-    if table[name].dtype.kind in "cmM":
-        raise UserError(
-            f"trainings: column {name} is of type {table[name].dtype}; must hold numbers"
-        )
-    values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    return values.copy()
-
-
-def _texts(table: pd.DataFrame, name: str, default: str) -> np.ndarray:
-    if name not in table:
-        return np.full(len(table), default, dtype=object)
-    return (
-        table[name]
-        .astype(object)
-        .where(table[name].notna(), default)
-        .astype(str)
-        .to_numpy(dtype=object)
-        .copy()
-    )
-
-
-def _flags(table: pd.DataFrame, name: str) -> np.ndarray:
-    if name not in table:
-        return np.zeros(len(table), bool)
-    if table[name].dtype == bool:
-        return table[name].to_numpy(copy=True)
-    return np.array(
-        [value is True or str(value).lower() in ("true", "1", "1.0") for value in table[name]],
-        dtype=bool,
-    )
+    Of equal ones only the last is among them.
+    """
+    order = np.flatnonzero(usable)
+    order = order[np.lexsort((order, columns.n[order], columns.seed[order], columns.d[order]))]
+    key = np.stack([columns.d[order], columns.seed[order], columns.n[order]])
+    is_last = np.ones(len(order), dtype=bool)
+    is_last[:-1] = (key[:, 1:] != key[:, :-1]).any(0)
+    return order[is_last], int((~is_last).sum())

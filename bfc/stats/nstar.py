@@ -1,0 +1,120 @@
+"""n* of one cell from its own trainings alone, with its interval and how it is censored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+from bfc.stats.cell_counts import CellCounts, count_cell
+from bfc.stats.likelihood import DROP, LEVELS_95, density_quantiles, likelihood_curve
+from bfc.stats.outcomes import UNFINISHED, FloatArray, Outcome
+from bfc.stats.training_table import build_training_table
+
+COLUMNS = ("eps", "nstar", "lo", "hi", "censored", "outcome")
+FALL_LENGTH = 1.0
+"""Beyond the tested n the prior of a lone cell's μ falls by a factor e over this distance in log n.
+"""
+UNMEASURED = "unmeasured"
+"""Stands for the outcome of a cell without a training that counts."""
+
+
+class Censored(StrEnum):
+    """On which side the data leave n* open; the values are columns of tables."""
+
+    NO = ""
+    RIGHT = "right"
+    """n* is above the largest n."""
+    LEFT = "left"
+    """n* is below the smallest n."""
+
+
+@dataclass(frozen=True)
+class NStar:
+    """n* of one cell with its 95 % interval; NaN where no training counts."""
+
+    nstar: float
+    lo: float
+    hi: float
+    censored: Censored
+    outcome: str
+
+    def as_row(self) -> dict[str, float | str]:
+        """The fields as columns of a table."""
+        return {
+            "nstar": self.nstar,
+            "lo": self.lo,
+            "hi": self.hi,
+            "censored": self.censored.value,
+            "outcome": self.outcome,
+        }
+
+
+def estimate(trainings: pd.DataFrame, eps: Sequence[float]) -> pd.DataFrame:
+    """n* of one cell at every eps, one row per eps as given.
+
+    ``trainings``: one row per training, columns as for
+    :func:`bfc.stats.training_table.build_training_table`. The result has the columns ``eps, nstar,
+    lo, hi, censored, outcome``. ``nstar`` is the posterior median and (``lo``, ``hi``) the 95 %
+    interval, from this cell alone: μ has a flat prior over the tested n that falls off beyond them.
+
+    ``censored``: empty where the data bound n* on both sides and its median lies within the tested
+    n; ``right`` where they do not bound it from above or its median lies above the largest n, as it
+    does where one lucky training succeeds (``nstar`` is the largest n, ``hi`` is infinite);
+    ``left`` where they do not bound it from below or its median lies below the smallest n
+    (``nstar`` is the smallest n, ``lo`` is 0). ``outcome``: ``success``, or for ``right`` the one
+    outcome of all failures at the largest n (``plateau`` means: never by this method;
+    ``data_limited`` where none fails there), ``mixed`` if they differ; ``optimisation_limited`` or
+    ``unmeasured`` where no training counts (``nstar`` is NaN).
+    """
+    rows = []
+    for one_eps in eps:
+        cell = count_cell(build_training_table(trainings, one_eps))
+        rows.append({"eps": float(one_eps), **estimate_nstar(cell).as_row()})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def count_failures(trainings: pd.DataFrame, eps: float) -> dict[str, int]:
+    """How the trainings at the largest n fail at ``eps``: outcome → count, empty if none fails."""
+    return count_cell(build_training_table(trainings, eps)).failures
+
+
+def estimate_nstar(cell: CellCounts) -> NStar:
+    """n* of one cell; see :func:`estimate`."""
+    if not len(cell.lo):
+        (unfinished,) = UNFINISHED
+        outcome = unfinished.value if cell.excluded else UNMEASURED
+        return NStar(np.nan, np.nan, np.nan, Censored.NO, outcome)
+    lo, median, hi = _bound_nstar(cell)
+    smallest, largest = cell.tested
+    if median > largest:
+        outcome = cell.failure_mode if cell.failures else Outcome.DATA_LIMITED.value
+        return NStar(largest, min(lo, largest), np.inf, Censored.RIGHT, outcome)
+    if median < smallest:
+        return NStar(smallest, 0.0, max(hi, smallest), Censored.LEFT, Outcome.SUCCESS.value)
+    return NStar(median, lo, hi, Censored.NO, Outcome.SUCCESS.value)
+
+
+def log_prior_outside(cell: CellCounts, mu: FloatArray) -> FloatArray:
+    """Log prior of μ of a lone cell: flat over the tested n, falling off beyond them."""
+    lo, hi = np.log(cell.tested)
+    return np.asarray(-(np.maximum(lo - mu, 0) + np.maximum(mu - hi, 0)) / FALL_LENGTH)
+
+
+def _bound_nstar(cell: CellCounts) -> tuple[float, float, float]:
+    """Lower end, median and upper end; the median is infinite or zero where an end is open, and the
+    other end then a likelihood bound."""
+    curve = likelihood_curve(cell)
+    marginal, mu = curve.marginal, curve.mu
+    is_bounded_below, is_bounded_above = curve.bounded
+    density = np.exp(marginal - marginal.max() + log_prior_outside(cell, mu))
+    lo, median, hi = np.exp(density_quantiles(mu, density, LEVELS_95)).tolist()
+    credible = np.flatnonzero(marginal >= marginal.max() - DROP)
+    if not is_bounded_above or not cell.is_informative:
+        return float(np.exp(mu[credible[0]])) if is_bounded_below else 0.0, np.inf, hi
+    if not is_bounded_below:
+        return lo, 0.0, float(np.exp(mu[credible[-1]]))
+    return lo, median, hi
