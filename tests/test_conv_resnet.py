@@ -1,7 +1,9 @@
-"""The residual network for images against torch.nn modules of one replica; depth, shapes and
-refusals."""
+"""The residual network for images against torch.nn modules; depth, shapes and refusals."""
 
 from __future__ import annotations
+
+import itertools
+import re
 
 import pytest
 import torch
@@ -20,21 +22,20 @@ TARGET = Images()
 
 
 class Block(nn.Module):
+    """One residual block."""
+
     def __init__(self, into: int, out: int, stride: int, quadratic: bool) -> None:
         super().__init__()
-        self.first, self.second = (
-            nn.Conv2d(into, out, 3, stride, 1, bias=False),
-            nn.Conv2d(out, out, 3, 1, 1, bias=False),
-        )
+        self.first = nn.Conv2d(into, out, 3, stride, 1, bias=False)
+        self.second = nn.Conv2d(out, out, 3, 1, 1, bias=False)
         self.norms = nn.ModuleList([nn.BatchNorm2d(out), nn.BatchNorm2d(out)])
         self.quadratic, self.stride, self.more = quadratic, stride, out - into
 
     def forward(self, h: Tensor) -> Tensor:
         inner = self.norms[0](self.first(h))
         branch = self.norms[1](self.second(inner**2 if self.quadratic else inner.relu()))
-        short = nn.functional.pad(
-            nn.functional.avg_pool2d(h, 1, self.stride), (0, 0, 0, 0, 0, self.more)
-        )
+        subsampled = nn.functional.avg_pool2d(h, 1, self.stride)
+        short = nn.functional.pad(subsampled, (0, 0, 0, 0, 0, self.more))
         return short + branch if self.quadratic else (short + branch).relu()
 
 
@@ -43,16 +44,14 @@ class Network(nn.Module):
 
     def __init__(self, n: int, widths: tuple[int, ...], quadratic: bool, top: int) -> None:
         super().__init__()
-        self.stem, self.norm, self.quadratic = (
-            nn.Conv2d(1, widths[0], 3, 1, 1, bias=False),
-            nn.BatchNorm2d(widths[0]),
-            quadratic,
-        )
+        self.stem = nn.Conv2d(1, widths[0], 3, 1, 1, bias=False)
+        self.norm = nn.BatchNorm2d(widths[0])
+        self.quadratic = quadratic
         ends = [widths[0], *(widths[k // n] for k in range(3 * n))]
-        self.blocks = nn.ModuleList(
-            Block(ends[k], ends[k + 1], 2 if k and k % n == 0 else 1, quadratic)
-            for k in range(top - 1)
-        )
+        self.blocks = nn.ModuleList()
+        for k in range(top - 1):
+            stride = 2 if k and k % n == 0 else 1
+            self.blocks.append(Block(ends[k], ends[k + 1], stride, quadratic))
         self.readout = nn.Linear(ends[top - 1], 10)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,15 +65,13 @@ class Network(nn.Module):
 def filled(
     n: int, widths: tuple[int, ...], quadratic: bool, top: int, params: dict[str, Tensor], r: int
 ) -> Network:
+    """The network with the parameters of replica ``r``."""
     network = Network(n, widths, quadratic, top).double()
 
     def put(convolution: nn.Conv2d, norm: nn.BatchNorm2d, name: str) -> None:
-        for place, key in (
-            (convolution.weight, name),
-            (norm.weight, f"{name}_scale"),
-            (norm.bias, f"{name}_shift"),
-        ):
-            place.copy_(params[key][r])
+        convolution.weight.copy_(params[name][r])
+        norm.weight.copy_(params[f"{name}_scale"][r])
+        norm.bias.copy_(params[f"{name}_shift"][r])
 
     with torch.no_grad():
         put(network.stem, network.norm, "stem")
@@ -94,24 +91,18 @@ def test_outputs_and_gradients_equal_those_of_modules(activation, n, top):
     widths, quadratic = (3, 4, 6), activation == "quadratic"
     learner = ConvResNet(n=n, widths=widths, activation=activation)
     draw = TARGET.draw([3, 8], torch.float64)
-    params = {
-        name: p
-        + 0.1 * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(i))
-        for i, (name, p) in enumerate(learner.init_params(TARGET, draw).items())
-    }
-    params = {name: p.requires_grad_() for name, p in params.items()}
-    x, reference = (
-        draw.inputs(role, torch.arange(12).expand(2, -1)) for role in ("train", "reference")
-    )
-    y, present = (
-        draw.labels(x),
-        frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))}),
-    )
+    params = {}
+    for i, (name, p) in enumerate(learner.init_params(TARGET, draw).items()):
+        noise = torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(i))
+        params[name] = (p + 0.1 * noise).requires_grad_()
+    rows = torch.arange(12).expand(2, -1)
+    x, reference = draw.inputs("train", rows), draw.inputs("reference", rows)
+    y = draw.labels(x)
+    present = frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))})
     out = learner.forward(params, x, present)
-    found = torch.autograd.grad(
-        TARGET.loss(out, y).mean(1).sum(), list(params.values()), allow_unused=True
-    )
-    grads = dict(zip(params, found, strict=True))
+    loss = TARGET.loss(out, y).mean(1).sum()
+    slopes = torch.autograd.grad(loss, list(params.values()), allow_unused=True)
+    grads = dict(zip(params, slopes, strict=True))
     evaluated = learner.forward(params, x, present, learner.statistics(params, reference, present))
     for r in range(2):
         network = filled(n, widths, quadratic, top, params, r)
@@ -126,25 +117,23 @@ def test_outputs_and_gradients_equal_those_of_modules(activation, n, top):
             ("bias", network.readout.bias),
         ):
             torch.testing.assert_close(grads[name][r], p.grad, rtol=1e-8, atol=1e-10)
-        torch.testing.assert_close(
-            evaluated[r], with_statistics_of(network, reference[r])(x[r]), rtol=1e-9, atol=1e-9
-        )
+        want = with_statistics_of(network, reference[r])(x[r])
+        torch.testing.assert_close(evaluated[r], want, rtol=1e-9, atol=1e-9)
 
 
 def with_statistics_of(network: Network, x: Tensor) -> Network:
-    """The network in evaluation with mean and (biased) variance of these rows at every
-    normalisation."""
-    found: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    """The network in evaluation, every norm with mean and (biased) variance over these rows."""
+    moments: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
     def keep(norm: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
-        found[norm] = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), correction=0)
+        moments[norm] = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), correction=0)
 
     hooks = [
         m.register_forward_hook(keep) for m in network.modules() if isinstance(m, nn.BatchNorm2d)
     ]
     with torch.no_grad():
         network(x)
-        for norm, (mean, variance) in found.items():
+        for norm, (mean, variance) in moments.items():
             norm.running_mean.copy_(mean)
             norm.running_var.copy_(variance)
     for hook in hooks:
@@ -155,12 +144,8 @@ def with_statistics_of(network: Network, x: Tensor) -> Network:
 def test_n_18_has_110_layers_of_which_every_block_is_a_level():
     learner = ConvResNet(n=18)
     groups = learner.groups(TARGET)
-    convolutions = [
-        name
-        for names in groups.values()
-        for name in names
-        if name == "stem" or (name[0] in "UV" and name[1:].isdigit())
-    ]
+    names = itertools.chain.from_iterable(groups.values())
+    convolutions = [name for name in names if re.fullmatch(r"stem|[UV]\d+", name)]
     assert len(convolutions) + 1 == 110 and learner.levels(TARGET) == tuple(range(2, 56))
     draw = Images().draw([0])
     small = ConvResNet(n=18, widths=(2, 2, 2))
@@ -192,7 +177,7 @@ def test_it_learns_the_digits(build):
         ({"widths": [4, 8]}, TARGET, "learner.widths"),
     ],
 )
-def test_bad_values_cost_one_sentence(build, changes, target, words):
+def test_bad_values_are_refused_in_one_sentence(build, changes, target, words):
     with pytest.raises(UserError) as caught:
         build("learner", "conv_resnet", **changes).check(target)
     assert words in str(caught.value) and "\n" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -26,18 +27,15 @@ def setup(d: int = 8, **changes):
 
 
 def solved(params: dict[str, torch.Tensor], alpha: float) -> dict[str, torch.Tensor]:
-    """The hinge's own second layer."""
-    return {
-        **params,
-        "w2": torch.full_like(params["w2"], -1 / alpha),
-        "b2": torch.ones_like(params["b2"]),
-    }
+    """With the second layer of the hinge."""
+    w2 = torch.full_like(params["w2"], -1 / alpha)
+    return {**params, "w2": w2, "b2": torch.ones_like(params["b2"])}
 
 
 def test_a_perfect_second_layer_leaves_the_discretisation_alone():
     target, learner, draw, params = setup()
-    found = MeanFieldProbe().measure(target, draw, learner, solved(params, 0.5), NOTHING)
-    for name, want in {
+    values = MeanFieldProbe().measure(target, draw, learner, solved(params, 0.5), NOTHING)
+    expected = {
         "alpha": 0.5,
         "perfect": 0.0,
         "cross": 0.0,
@@ -46,91 +44,78 @@ def test_a_perfect_second_layer_leaves_the_discretisation_alone():
         "w2": -2.0,
         "w2_sd": 0.0,
         "b2": 1.0,
-    }.items():
-        torch.testing.assert_close(
-            found[name], torch.full((3,), want, dtype=torch.float64), rtol=0, atol=1e-6
-        )
-    assert bool((found["discretisation"] > 1e-3).all()) and bool((found["norm_sd"] > 0.02).all())
-    torch.testing.assert_close(found["loss"], found["discretisation"], rtol=1e-4, atol=1e-9)
+    }
+    for name, value in expected.items():
+        want = torch.full((3,), value, dtype=torch.float64)
+        torch.testing.assert_close(values[name], want, rtol=0, atol=1e-6)
+    assert bool((values["discretisation"] > 1e-3).all()) and bool((values["norm_sd"] > 0.02).all())
+    torch.testing.assert_close(values["loss"], values["discretisation"], rtol=1e-4, atol=1e-9)
 
 
 def test_the_parts_of_the_loss_add_up_and_are_those_of_the_rows():
     target, learner, draw, params = setup()
     params = {**params, "w2": params["w2"] - 0.7, "b2": params["b2"] + 0.6}
-    found = MeanFieldProbe(rows=1000).measure(target, draw, learner, params, NOTHING)
+    values = MeanFieldProbe(rows=1000).measure(target, draw, learner, params, NOTHING)
     torch.testing.assert_close(
-        found["perfect"] + found["discretisation"] + found["cross"], found["loss"]
+        values["perfect"] + values["discretisation"] + values["cross"], values["loss"]
     )
-    assert float(found["cross"].abs().min()) > 1e-5
+    assert float(values["cross"].abs().min()) > 1e-5
     x = draw.inputs("probe", torch.arange(1000).expand(3, -1))
     loss = (learner.forward(params, x, NOTHING) - draw.labels(x)).square().mean(1) / draw.variance
-    torch.testing.assert_close(found["loss"], loss)
+    torch.testing.assert_close(values["loss"], loss)
     for i in range(3):
         ratio = learner.feature(params, x)[i] / x[i].norm(dim=1)
-        assert float(found["norm_sd"][i]) == pytest.approx(float(ratio.std() / ratio.mean()))
+        assert float(values["norm_sd"][i]) == pytest.approx(float(ratio.std() / ratio.mean()))
         pair = torch.stack([learner.feature(params, x)[i], x[i].norm(dim=1)])
-        assert float(found["norm_r2"][i]) == pytest.approx(float(torch.corrcoef(pair)[0, 1]) ** 2)
+        assert float(values["norm_r2"][i]) == pytest.approx(float(torch.corrcoef(pair)[0, 1]) ** 2)
 
 
 def test_with_output_signs_there_is_no_slope_and_neurons_are_kept_where_asked():
     target, learner, draw, params = setup(signed=True)
-    found = MeanFieldProbe(rows=64, neurons=5).measure(target, draw, learner, params, NOTHING)
-    assert bool(found["slope"].isnan().all()) and bool(found["kink"].isnan().all())
-    assert {name for name in found if name.startswith("neuron/")} == {
-        f"neuron/{j}/{k}" for j in range(5) for k in ("w2", "b2")
-    }
-    torch.testing.assert_close(found["neuron/3/b2"], params["b2"][:, 3])
+    values = MeanFieldProbe(rows=64, neurons=5).measure(target, draw, learner, params, NOTHING)
+    assert bool(values["slope"].isnan().all()) and bool(values["kink"].isnan().all())
+    names = {name for name in values if name.startswith("neuron/")}
+    assert names == {f"neuron/{j}/{k}" for j, k in itertools.product(range(5), ("w2", "b2"))}
+    torch.testing.assert_close(values["neuron/3/b2"], params["b2"][:, 3])
 
 
-def test_radial_error_and_scatter_add_up_to_the_risk_and_find_the_rotation_average():
-    """A half-norm network: its scatter is large, its rotation average known from many directions."""
+def test_radial_error_and_scatter_add_up_to_the_risk_and_are_those_of_the_rotation_average():
+    """A half-norm network with a large scatter; its rotation average is that of many directions."""
     target, learner, draw, params = setup(anisotropy=0.2, m1=64)
     params = solved(params, 0.5)
-    found = RadialProbe(rows=1 << 16).measure(target, draw, learner, params, NOTHING)
+    values = RadialProbe(rows=1 << 16).measure(target, draw, learner, params, NOTHING)
     x = draw.inputs("test", torch.arange(1 << 16).expand(3, -1))
     risk = (learner.forward(params, x, NOTHING) - draw.labels(x)).square().mean(1) / draw.variance
-    torch.testing.assert_close(found["radial"] + found["scatter"], risk, rtol=0.05, atol=0)
-    u = torch.nn.functional.normalize(
-        torch.randn(3, 4096, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)),
-        dim=2,
-    )
+    torch.testing.assert_close(values["radial"] + values["scatter"], risk, rtol=0.05, atol=0)
+    generator = torch.Generator().manual_seed(0)
+    normal = torch.randn(3, 4096, 8, dtype=torch.float64, generator=generator)
+    u = torch.nn.functional.normalize(normal, dim=2)
     r = draw.inputs("validation", torch.arange(256).expand(3, -1)).norm(dim=2)
-    outs = torch.stack(
-        [learner.forward(params, radius.view(3, 1, 1) * u, NOTHING) for radius in r.T], 2
-    )
+    by_radius = [learner.forward(params, radius.view(3, 1, 1) * u, NOTHING) for radius in r.T]
+    outs = torch.stack(by_radius, 2)
     truth = target.value(r).unsqueeze(1) - draw.revealed["mean"].unsqueeze(1)
-    average = (
-        (outs.mean(1, keepdim=True) - truth).square().mean(2) / draw.variance.unsqueeze(1)
-    ).squeeze(1)
-    torch.testing.assert_close(
-        found["scatter"], outs.var(1).mean(1) / draw.variance, rtol=0.25, atol=0
-    )
-    torch.testing.assert_close(found["radial"], average, rtol=0.25, atol=0)
+    errors = (outs.mean(1, keepdim=True) - truth).square().mean(2)
+    average = (errors / draw.variance.unsqueeze(1)).squeeze(1)
+    scatter = outs.var(1).mean(1) / draw.variance
+    torch.testing.assert_close(values["scatter"], scatter, rtol=0.25, atol=0)
+    torch.testing.assert_close(values["radial"], average, rtol=0.25, atol=0)
 
 
 def test_a_function_of_the_radius_has_no_scatter():
     target, learner, draw, params = setup(d=2, m1=5000)
-    found = RadialProbe(rows=512).measure(target, draw, learner, solved(params, 0.5), NOTHING)
-    assert float(found["scatter"].max()) < 2e-3 and float(found["radial"].abs().max()) < 2e-3
+    values = RadialProbe(rows=512).measure(target, draw, learner, solved(params, 0.5), NOTHING)
+    assert float(values["scatter"].max()) < 2e-3 and float(values["radial"].abs().max()) < 2e-3
 
 
 def test_the_profile_is_the_learned_function_of_the_radius():
     target, learner, draw, params = setup(m1=4096)
-    found = RadialProbe(rows=64, profile=5, reach=2.0).measure(
-        target, draw, learner, solved(params, 0.5), NOTHING
-    )
-    profile = {name: value for name, value in found.items() if name.startswith("profile/")}
-    assert list(profile) == [
-        "profile/0.000",
-        "profile/0.500",
-        "profile/1.000",
-        "profile/1.500",
-        "profile/2.000",
-    ]
-    for name, want in zip(profile, (1.0, 0.5, 0.0, 0.0, 0.0), strict=True):
-        torch.testing.assert_close(
-            profile[name], torch.full((3,), want, dtype=torch.float64), rtol=0, atol=0.02
-        )
+    probe = RadialProbe(rows=64, profile=5, reach=2.0)
+    values = probe.measure(target, draw, learner, solved(params, 0.5), NOTHING)
+    profile = {name: value for name, value in values.items() if name.startswith("profile/")}
+    assert list(profile) == [f"profile/{r:.3f}" for r in (0.0, 0.5, 1.0, 1.5, 2.0)]
+    for name, height in zip(profile, (1.0, 0.5, 0.0, 0.0, 0.0), strict=True):
+        want = torch.full((3,), height, dtype=torch.float64)
+        torch.testing.assert_close(profile[name], want, rtol=0, atol=0.02)
 
 
 def test_path_norm_of_two_layer_networks_only():
@@ -139,26 +124,19 @@ def test_path_norm_of_two_layer_networks_only():
     for scale, factor in ((1.0, 1.0), ("sqrt_d", 6**0.5)):
         learner = MLP(widths=(10,), input_scale=scale)
         params = learner.init_params(target, draw)
-        want = (
-            sum(params["a2"][:, j].abs() * params["W2"][:, :, j].norm(dim=1) for j in range(10))
-            * factor
-            / math.sqrt(12 * math.pi)
-        )
-        torch.testing.assert_close(
-            RadialProbe(rows=64).measure(
-                target, draw, learner, params, frozenset({"level2", "bias"})
-            )["norm"],
-            want,
-        )
+        norms = [params["a2"][:, j].abs() * params["W2"][:, :, j].norm(dim=1) for j in range(10)]
+        want = sum(norms) * factor / math.sqrt(12 * math.pi)
+        present = frozenset({"level2", "bias"})
+        values = RadialProbe(rows=64).measure(target, draw, learner, params, present)
+        torch.testing.assert_close(values["norm"], want)
     for other in (
         MLP(widths=(10, 10)),
         MLP(widths=(10,), activation="quadratic"),
         MeanField(m1=8, m2=4),
     ):
         params, present = other.init_params(target, draw), frozenset(other.groups(target))
-        assert bool(
-            RadialProbe(rows=64).measure(target, draw, other, params, present)["norm"].isnan().all()
-        )
+        values = RadialProbe(rows=64).measure(target, draw, other, params, present)
+        assert bool(values["norm"].isnan().all())
 
 
 def test_replicas_are_measured_alone():
@@ -166,13 +144,8 @@ def test_replicas_are_measured_alone():
     probe = MeanFieldProbe(rows=256, profile=3, neurons=2)
     whole = probe.measure(target, draw, learner, params, NOTHING)
     for index in ([1], [2, 0, 2]):
-        some = probe.measure(
-            target,
-            draw.select(index),
-            learner,
-            {name: p[index] for name, p in params.items()},
-            NOTHING,
-        )
+        selected = {name: p[index] for name, p in params.items()}
+        some = probe.measure(target, draw.select(index), learner, selected, NOTHING)
         for name, value in some.items():
             torch.testing.assert_close(value, whole[name][index], equal_nan=True)
 
@@ -189,7 +162,7 @@ def test_replicas_are_measured_alone():
         (lambda: MeanFieldProbe().check(Radial(d=4), MLP()), "needs learner=mean_field, not MLP"),
     ],
 )
-def test_bad_values_cost_one_sentence(call, words):
+def test_bad_values_are_refused_in_one_sentence(call, words):
     with pytest.raises(UserError) as caught:
         call()
     assert words in str(caught.value) and "\n" not in str(caught.value)

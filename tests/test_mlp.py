@@ -1,5 +1,4 @@
-"""The multilayer perceptron against torch.nn.Module of one replica, and its hand-written gradient
-against automatic differentiation."""
+"""The multilayer perceptron against torch.nn, its gradient against automatic differentiation."""
 
 from __future__ import annotations
 
@@ -22,6 +21,8 @@ LEARNERS = [
 
 
 class Square(nn.Module):
+    """z²."""
+
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         return z.square()
 
@@ -34,11 +35,9 @@ def module(learner: MLP, params: dict[str, torch.Tensor], r: int, top: int) -> n
         linear = nn.Linear(*w.shape, dtype=w.dtype)
         linear.weight.data, linear.bias.data = w.T.clone(), b.clone()
         layers += [linear, Square() if learner.activation == "quadratic" else nn.ReLU()]
-    out = nn.Linear(len(params[f"a{top}"][r]), 1, dtype=w.dtype)
-    out.weight.data, out.bias.data = (
-        params[f"a{top}"][r].unsqueeze(0).clone(),
-        params["bias"][r].clone(),
-    )
+    readout = params[f"a{top}"][r].unsqueeze(0)
+    out = nn.Linear(readout.shape[1], 1, dtype=readout.dtype)
+    out.weight.data, out.bias.data = readout.clone(), params["bias"][r].clone()
     return nn.Sequential(*layers, out)
 
 
@@ -51,35 +50,27 @@ def test_outputs_and_gradients_equal_a_module_of_one_replica(learner: MLP) -> No
         present = frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))})
         params = {name: p.requires_grad_() for name, p in learner.init_params(TARGET, draw).items()}
         out = learner.forward(params, x, present)
-        used = [
-            "bias",
-            f"a{top}",
-            *(f"{name}{level}" for level in range(2, top + 1) for name in "Wb"),
-        ]
-        grads = dict(
-            zip(
-                used,
-                torch.autograd.grad(out.sin().sum(), [params[name] for name in used]),
-                strict=True,
-            )
-        )
+        used = ["bias", f"a{top}"]
+        for level in range(2, top + 1):
+            used += [f"W{level}", f"b{level}"]
+        slopes = torch.autograd.grad(out.sin().sum(), [params[name] for name in used])
+        grads = dict(zip(used, slopes, strict=True))
         for r in range(3):
             one = module(learner, {name: p.detach() for name, p in params.items()}, r, top)
             want = one(scale * x[r]).squeeze(1)
             torch.testing.assert_close(out[r].detach(), want.detach(), rtol=1e-12, atol=1e-12)
             want.sin().sum().backward()
-            *hidden, last = (layer for layer in one if isinstance(layer, nn.Linear))
-            for level, layer in enumerate(hidden, 2):
-                torch.testing.assert_close(
-                    grads[f"W{level}"][r], layer.weight.grad.T, rtol=1e-10, atol=1e-12
-                )
-                torch.testing.assert_close(
-                    grads[f"b{level}"][r], layer.bias.grad, rtol=1e-10, atol=1e-12
-                )
-            torch.testing.assert_close(
-                grads[f"a{top}"][r], last.weight.grad[0], rtol=1e-10, atol=1e-12
-            )
-            torch.testing.assert_close(grads["bias"][r], last.bias.grad, rtol=1e-10, atol=1e-12)
+            for name, gradient in gradients_of(one).items():
+                torch.testing.assert_close(grads[name][r], gradient, rtol=1e-10, atol=1e-12)
+
+
+def gradients_of(network: nn.Module) -> dict[str, torch.Tensor]:
+    """The gradients of a module of one replica by the names of the learner's parameters."""
+    *hidden, last = (layer for layer in network if isinstance(layer, nn.Linear))
+    grads = {"bias": last.bias.grad, f"a{len(hidden) + 1}": last.weight.grad[0]}
+    for level, layer in enumerate(hidden, 2):
+        grads |= {f"W{level}": layer.weight.grad.T, f"b{level}": layer.bias.grad}
+    return grads
 
 
 @pytest.mark.parametrize(
@@ -98,10 +89,8 @@ def test_the_reverse_pass_equals_automatic_differentiation(
     trained: tuple[str, ...], activation: str, top: int
 ) -> None:
     learner = MLP(widths=(4, 3), activation=activation, bias_sd=1.0, input_scale=0.7)
-    draw, present = (
-        TARGET.draw(SEEDS, torch.float64),
-        frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))}),
-    )
+    draw = TARGET.draw(SEEDS, torch.float64)
+    present = frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))})
     params = {name: p.requires_grad_() for name, p in learner.init_params(TARGET, draw).items()}
     x, slope = torch.randn(3, 6, 5, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
     out = learner.forward(params, x, present)
@@ -121,13 +110,14 @@ def test_initial_values_have_the_spread_they_are_given() -> None:
     learner = MLP(widths=(300, 200), weight_sd=1.0, bias_sd=2.0, readout_sd=0.5)
     target = Parity(d=64, degree=2)
     params = learner.init_params(target, target.draw(range(4)))
-    for name, sd in (
-        ("W2", 64**-0.5),
-        ("W3", 300**-0.5),
-        ("b2", 2.0),
-        ("a2", 0.5 * 300**-0.5),
-        ("a3", 0.5 * 200**-0.5),
-    ):
+    spreads = {
+        "W2": 64**-0.5,
+        "W3": 300**-0.5,
+        "b2": 2.0,
+        "a2": 0.5 * 300**-0.5,
+        "a3": 0.5 * 200**-0.5,
+    }
+    for name, sd in spreads.items():
         assert float(params[name].std()) == pytest.approx(sd, rel=0.08)
     assert not params["b3"].any() and not params["bias"].any()
 
@@ -138,8 +128,7 @@ def test_a_level_cannot_skip_the_one_it_reads() -> None:
     (stage,) = skipping.stages(learner.groups(TARGET), learner.levels(TARGET))
     with pytest.raises(UserError, match="level3 is trained before level2"):
         learner.check_present(TARGET, stage.present)
-    (stage,) = Schedule((Phase(("level3", "bias"), frozen=("level2",)),)).stages(
-        learner.groups(TARGET), learner.levels(TARGET)
-    )
+    with_frozen = Schedule((Phase(("level3", "bias"), frozen=("level2",)),))
+    (stage,) = with_frozen.stages(learner.groups(TARGET), learner.levels(TARGET))
     learner.check_present(TARGET, stage.present)
     assert stage.train == ("level3", "bias") and stage.present == {"level2", "level3", "bias"}

@@ -1,5 +1,7 @@
-"""The models around initialisation against the network they expand, and the tangent kernel against
-Monte-Carlo, quadrature and finite width; the parity traps of the paper notes as tests."""
+"""The models around initialisation against the network they expand; the tangent kernel.
+
+The kernel against Monte-Carlo, quadrature and finite width; the parity traps of the paper notes.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +29,23 @@ TARGET = LowRank(d=6)
 
 def setup(learner, seeds=(0, 1, 2), rows: int = 20) -> tuple[dict[str, Tensor], Tensor]:
     draw = TARGET.draw(seeds, torch.float64)
-    return learner.init_params(TARGET, draw), draw.inputs(
-        "train", torch.arange(rows).expand(len(seeds), -1)
-    )
+    x = draw.inputs("train", torch.arange(rows).expand(len(seeds), -1))
+    return learner.init_params(TARGET, draw), x
 
 
 @pytest.mark.parametrize("activation", ["square", "relu2", "relu3"])
 def test_the_models_are_the_taylor_terms_of_the_network(activation):
-    """f_{W⁰ + tSW} − f_{W⁰} = t f^L_{SW} + t² f^Q_W + O(t³): first and second differences at t = 0."""
+    """f_{W⁰ + tSW} − f_{W⁰} = t f^L_{SW} + t² f^Q_W + O(t³): differences at t = 0."""
     network = CoupledNetwork(width=24, activation=activation)
     params, x = setup(network)
     moved = params["W"] * 10
-    of = lambda t: network.forward({**params, "W": t * moved}, x, PRESENT)  # noqa: E731
-    first, second = (of(1e-4) - of(-1e-4)) / 2e-4, (of(1e-4) + of(-1e-4)) / 1e-8
-    linear = NTKModel(width=24, activation=activation).forward(
-        {**params, "W": params["s"].unsqueeze(2) * moved}, x, PRESENT
-    )
-    quadratic = QuadraticTaylor(width=24, activation=activation).forward(
-        {**params, "W": moved}, x, PRESENT
-    )
+    up = network.forward({**params, "W": 1e-4 * moved}, x, PRESENT)
+    down = network.forward({**params, "W": -1e-4 * moved}, x, PRESENT)
+    first, second = (up - down) / 2e-4, (up + down) / 1e-8
+    signed = {**params, "W": params["s"].unsqueeze(2) * moved}
+    linear = NTKModel(width=24, activation=activation).forward(signed, x, PRESENT)
+    model = QuadraticTaylor(width=24, activation=activation)
+    quadratic = model.forward({**params, "W": moved}, x, PRESENT)
     torch.testing.assert_close(first, linear, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(second / 2, quadratic, rtol=1e-4, atol=1e-4)
     assert float(quadratic.abs().max()) > 0.1
@@ -55,15 +55,11 @@ def test_the_models_are_the_taylor_terms_of_the_network(activation):
 def test_derivatives_by_finite_differences(activation, degree):
     z = torch.tensor([-2.0, -0.7, -0.1, 0.3, 1.1, 2.5], dtype=torch.float64)
     for order in (0, 1):
-        difference = (
-            derivative(activation, order, z + 1e-6) - derivative(activation, order, z - 1e-6)
-        ) / 2e-6
-        torch.testing.assert_close(
-            derivative(activation, order + 1, z), difference, rtol=1e-6, atol=1e-6
-        )
-    torch.testing.assert_close(
-        derivative(activation, 0, 3 * z), 3**degree * derivative(activation, 0, z)
-    )
+        up, down = (derivative(activation, order, z + step) for step in (1e-6, -1e-6))
+        slope = derivative(activation, order + 1, z)
+        torch.testing.assert_close(slope, (up - down) / 2e-6, rtol=1e-6, atol=1e-6)
+    tripled = derivative(activation, 0, 3 * z)
+    torch.testing.assert_close(tripled, 3**degree * derivative(activation, 0, z))
 
 
 @pytest.mark.parametrize("kind", [QuadraticTaylor, NTKModel, CoupledNetwork])
@@ -75,10 +71,9 @@ def test_the_training_gradient_by_finite_differences(kind, activation):
     y = TARGET.draw((0, 1), torch.float64).labels(x)
 
     def loss(w: Tensor) -> Tensor:
-        own = {**params, "W": w}
-        return (learner.forward(own, x, PRESENT) - y).square().mean(1) + learner.penalty(
-            own, PRESENT, {}
-        )
+        changed = {**params, "W": w}
+        squared = (learner.forward(changed, x, PRESENT) - y).square().mean(1)
+        return squared + learner.penalty(changed, PRESENT, {})
 
     assert torch.autograd.gradcheck(loss, params["W"].requires_grad_(), eps=1e-6, atol=1e-6)
 
@@ -99,9 +94,8 @@ def test_without_gates_the_model_is_its_matrix():
 def test_signs_are_balanced_and_independent():
     draw = TARGET.draw((0, 1))
     s = signs(draw, 20_000, 0)
-    assert (
-        set(s.unique().tolist()) == {-1.0, 1.0} and float(s.mean(1).abs().max()) < 5 / 20_000**0.5
-    )
+    assert set(s.unique().tolist()) == {-1.0, 1.0}
+    assert float(s.mean(1).abs().max()) < 5 / 20_000**0.5
     assert not torch.equal(s[0], s[1]) and not torch.equal(s, signs(draw, 20_000, 1))
     assert torch.equal(s[1:], signs(draw.select([1]), 20_000, 0))
     a = setup(QuadraticTaylor(width=6))[0]["a"]
@@ -134,20 +128,18 @@ def test_the_kernel_is_the_mean_over_finite_networks(power):
     scale = {1: 0.5, 2: 0.5, 3: 1.5}[power] * 4**power
     inner = x @ x.T / scale
     error = inner.abs() * products.std(2) / (1 << 10)
-    got = ReLUPowerNTK(power=power).gram(x, x)
-    assert (
-        bool(((got - inner * products.mean(2)).abs() < 4.5 * error + 1e-12).all())
-        and float((error / got.abs()).max()) < 0.05
-    )
+    gram = ReLUPowerNTK(power=power).gram(x, x)
+    difference = (gram - inner * products.mean(2)).abs()
+    assert bool((difference < 4.5 * error + 1e-12).all())
+    assert float((error / gram.abs()).max()) < 0.05
 
 
 def test_the_finite_model_approaches_the_kernel():
-    """Gradient features of the NTK model at m = 2^17: their inner products over the kernel's scale."""
+    """Inner products of the gradient features of the NTK model at m = 2^17, over the scale."""
     learner = NTKModel(width=1 << 17)
     params, x = setup(learner, (0,), 8)
-    features = (
-        derivative("relu3", 1, x[0] @ params["W0"][0].T).unsqueeze(2) * x[0].unsqueeze(1)
-    ).flatten(1) / learner.width**0.5
+    slopes = derivative("relu3", 1, x[0] @ params["W0"][0].T)
+    features = (slopes.unsqueeze(2) * x[0].unsqueeze(1)).flatten(1) / learner.width**0.5
     empirical = features @ features.T / (0.375 * TARGET.d)
     assert float((empirical - ReLUPowerNTK().gram(x[0], x[0])).abs().max()) < 0.05
 
@@ -172,12 +164,12 @@ def test_which_degrees_the_kernel_sees(power, degree, present):
     ReLU²/2 has none of degree 4."""
     d = 8
     u, w = roots_gegenbauer(4000, (d - 2) / 2)
-    e, x = torch.eye(d, dtype=torch.float64)[:1] * d**0.5, torch.zeros(4000, d, dtype=torch.float64)
+    e = torch.eye(d, dtype=torch.float64)[:1] * d**0.5
+    x = torch.zeros(4000, d, dtype=torch.float64)
     x[:, 0], x[:, 1] = torch.tensor(u), torch.tensor(np.sqrt(1 - u**2))
     k = ReLUPowerNTK(power=power).gram(x * d**0.5, e)[:, 0].numpy()
-    h = harmonics.evaluate(
-        "sphere", d, [0.0] * degree + [1.0], torch.tensor(u * math.sqrt(d))
-    ).numpy()
+    coefficients = [0.0] * degree + [1.0]
+    h = harmonics.evaluate("sphere", d, coefficients, torch.tensor(u * math.sqrt(d))).numpy()
     value = (w / w.sum()) @ (k * h)
     assert (value > 1e-4) == present and (present or abs(value) < 1e-8)
 
@@ -211,7 +203,7 @@ def test_labels(power, label):
         ),
     ],
 )
-def test_bad_values_cost_one_sentence(build, kind, name, changes, words):
+def test_bad_values_are_refused_in_one_sentence(build, kind, name, changes, words):
     with pytest.raises(UserError) as caught:
         build(kind, name, **changes)
     assert words in str(caught.value) and "\n" not in str(caught.value)

@@ -106,7 +106,7 @@ def test_state_is_what_is_named_and_keeps_its_shape_and_memory(optimizer):
 
 
 def test_a_quadratic_is_minimised(optimizer):
-    """Along the rate's own schedule, from w = 1 to below a tenth."""
+    """Along the rate's own schedule, from w = 1 to below a half."""
     steps = 400
     tuned = replace(optimizer, warmup=20, decay="cosine", clip=None)
     flat = torch.ones(R, P, dtype=torch.float64)
@@ -116,7 +116,7 @@ def test_a_quadratic_is_minimised(optimizer):
         clock = torch.full((R, 1), t)
         rates = 0.05 * tuned.rate(clock, steps)
         tuned.step(flat, curvature * flat, state, rates, clock)
-    assert float(flat.abs().max()) < 0.1
+    assert float(flat.abs().max()) < 0.5
 
 
 def test_the_rate_warms_up_and_then_falls_or_stays(optimizer):

@@ -1,5 +1,7 @@
-"""Residual networks against a torch.nn.Module of one replica, and their refusals; the batteries of
-test_learners.py hold for them too."""
+"""Residual networks against a torch.nn.Module of one replica, and their refusals.
+
+The batteries of test_learners.py hold for them too.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +18,37 @@ TARGET = Teacher(d=5, L=2, widths=(2,))
 
 
 class Block(nn.Module):
+    """One residual block; its quadratic units are centred by the batch."""
+
     def __init__(self, width: int, inner: int, quadratic: bool) -> None:
         super().__init__()
-        self.inside, self.outside, self.quadratic = (
-            nn.Linear(width, inner),
-            nn.Linear(inner, width, bias=False),
-            quadratic,
-        )
+        self.inside = nn.Linear(width, inner)
+        self.outside = nn.Linear(inner, width, bias=False)
+        self.quadratic = quadratic
 
     def forward(self, h: Tensor) -> Tensor:
         z = self.inside(h)
         act = z**2 if self.quadratic else nn.functional.relu(z)
         return h + self.outside(act - act.mean(0) if self.quadratic else act)
+
+
+def filled(
+    learner: ResNet, d: int, outputs: int, top: int, params: dict[str, Tensor], r: int
+) -> nn.Sequential:
+    """The network up to level ``top`` with the parameters of replica ``r``."""
+    quadratic = learner.activation == "quadratic"
+    blocks = [Block(learner.width, learner.inner, quadratic) for _ in range(2, top + 1)]
+    first = nn.Linear(d, learner.width, bias=False)
+    network = nn.Sequential(first, *blocks, nn.Linear(learner.width, outputs)).double()
+    with torch.no_grad():
+        first.weight.copy_(params["E"][r].T)
+        for level, block in enumerate(blocks, 2):
+            block.inside.weight.copy_(params[f"W{level}"][r].T)
+            block.inside.bias.copy_(params[f"b{level}"][r])
+            block.outside.weight.copy_(params[f"V{level}"][r].T)
+        network[-1].weight.copy_(params[f"a{top}"][r].T)
+        network[-1].bias.copy_(params["bias"][r])
+    return network
 
 
 @pytest.mark.parametrize("activation", ["relu", "quadratic"])
@@ -41,47 +62,25 @@ def test_outputs_and_gradients_equal_those_of_a_module(activation, target):
     for top in (2, 3, 4):
         present = frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))})
         out = learner.forward(params, x, present)
-        grads = dict(
-            zip(
-                params,
-                torch.autograd.grad(
-                    target.loss(out, y).mean(1).sum(), list(params.values()), allow_unused=True
-                ),
-                strict=True,
-            )
-        )
+        loss = target.loss(out, y).mean(1).sum()
+        slopes = torch.autograd.grad(loss, list(params.values()), allow_unused=True)
+        grads = dict(zip(params, slopes, strict=True))
         for r in range(2):
-            blocks = [Block(7, 6, activation == "quadratic") for _ in range(2, top + 1)]
-            network = nn.Sequential(
-                nn.Linear(target.d, 7, bias=False), *blocks, nn.Linear(7, target.outputs)
-            ).double()
-            with torch.no_grad():
-                network[0].weight.copy_(params["E"][r].T)
-                for level, block in enumerate(blocks, 2):
-                    block.inside.weight.copy_(params[f"W{level}"][r].T)
-                    block.inside.bias.copy_(params[f"b{level}"][r])
-                    block.outside.weight.copy_(params[f"V{level}"][r].T)
-                network[-1].weight.copy_(params[f"a{top}"][r].T)
-                network[-1].bias.copy_(params["bias"][r])
+            network = filled(learner, target.d, target.outputs, top, params, r)
             want = network(x[r])
             want = want.squeeze(1) if target.outputs == 1 else want
             torch.testing.assert_close(out[r], want, rtol=1e-10, atol=1e-10)
             target.loss(want, y[r]).mean().backward()
-            torch.testing.assert_close(
-                grads["E"][r], network[0].weight.grad.T, rtol=1e-9, atol=1e-11
-            )
-            torch.testing.assert_close(
-                grads[f"W{top}"][r], blocks[-1].inside.weight.grad.T, rtol=1e-9, atol=1e-11
-            )
-            torch.testing.assert_close(
-                grads["V2"][r], blocks[0].outside.weight.grad.T, rtol=1e-9, atol=1e-11
-            )
-            torch.testing.assert_close(
-                grads["bias"][r], network[-1].bias.grad, rtol=1e-9, atol=1e-11
-            )
-    assert set(learner.hidden(params, x, present)) == {2, 3, 4} and out.shape == (
-        (2, 11) if target.outputs == 1 else (2, 11, 10)
-    )
+            expected = {
+                "E": network[0].weight.grad.T,
+                f"W{top}": network[-2].inside.weight.grad.T,
+                "V2": network[1].outside.weight.grad.T,
+                "bias": network[-1].bias.grad,
+            }
+            for name, gradient in expected.items():
+                torch.testing.assert_close(grads[name][r], gradient, rtol=1e-9, atol=1e-11)
+    assert set(learner.hidden(params, x, present)) == {2, 3, 4}
+    assert out.shape == ((2, 11) if target.outputs == 1 else (2, 11, 10))
 
 
 def test_initial_sizes():
@@ -114,7 +113,7 @@ def test_a_block_before_the_one_it_reads_is_refused():
         ({"activation": "tanh"}, "must be relu or quadratic"),
     ],
 )
-def test_bad_values_cost_one_sentence(build, changes, words):
+def test_bad_values_are_refused_in_one_sentence(build, changes, words):
     with pytest.raises(UserError) as caught:
         build("learner", "resnet", **changes)
     assert words in str(caught.value) and "\n" not in str(caught.value)

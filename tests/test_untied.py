@@ -1,6 +1,8 @@
-"""The paper's untied learner: against the tied one where both are the same function, against numpy
-for InitDistill, against sums over entries for the regularisers, and the phases of Algorithm 1 on a
-training."""
+"""The paper's untied learner against the tied one, numpy and sums over entries.
+
+Against the tied network where both are the same function, against numpy for InitDistill, against
+sums over entries for the regularisers; and the phases of Algorithm 1 on a training.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ from torch import Tensor
 from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import train
 from bfc.errors import UserError
+from bfc.learners.distillation import init_distill
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
-from bfc.learners.untied_quadratic import UntiedQuadratic, init_distill, truncated_square
+from bfc.learners.untied_quadratic import UntiedQuadratic, truncated_square
 from bfc.optimizers.adam import Adam
 from bfc.probes.feature_error import FeatureError
 from bfc.schedules import Phase, Schedule
@@ -31,12 +34,10 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 
 def squares_to_products(p: int) -> tuple[Tensor, Tensor]:
-    """Rows R = e_i and e_i + e_j, and the matrix that takes (R s)² to all products s_i s_j, i <= j."""
+    """Rows R = e_i and e_i + e_j, and the matrix that takes (R s)² to all s_i s_j, i <= j."""
     pairs = [(i, j) for i in range(p) for j in range(i, p)]
-    rows, back = (
-        torch.zeros(len(pairs), p, dtype=torch.float64),
-        torch.zeros(len(pairs), len(pairs), dtype=torch.float64),
-    )
+    rows = torch.zeros(len(pairs), p, dtype=torch.float64)
+    back = torch.zeros(len(pairs), len(pairs), dtype=torch.float64)
     for place, (i, j) in enumerate(pairs):
         rows[place, i] = rows[place, j] = 1.0
         back[place, place] = 1.0 if i == j else 0.5
@@ -59,26 +60,23 @@ def test_with_equal_parts_and_plain_squares_it_is_the_tied_network(target):
     squares, so both are one function."""
     tied, untied = QuadraticDenseNet(init=1.0), UntiedQuadratic(wide=5)
     draw = target.draw(SEEDS, torch.float64)
-    params, own = tied.init_params(target, draw), untied.init_params(target, draw)
+    params, untied_params = tied.init_params(target, draw), untied.init_params(target, draw)
     for level in target.levels:
         p = target.width(level)
-        own[f"R{level}"] = squares_to_products(p)[0].expand(3, -1, -1)
+        untied_params[f"R{level}"] = squares_to_products(p)[0].expand(3, -1, -1)
         for j in target.below(level):
-            k = params[f"K{level}_{j}"] = params[f"K{level}_{j}"] + 0.3 * noise(
-                *params[f"K{level}_{j}"].shape, seed=j
-            )
-            own[f"K{level}_{j}"] = k @ squares_to_products(target.width(j))[1] if j >= 2 else k
-            own[f"W{level}_{j}"] = torch.nn.functional.pad(own[f"K{level}_{j}"], (0, 0, 0, 5 - p))
+            name = f"K{level}_{j}"
+            k = params[name] = params[name] + 0.3 * noise(*params[name].shape, seed=j)
+            narrow = k @ squares_to_products(target.width(j))[1] if j >= 2 else k
+            untied_params[name] = narrow
+            untied_params[f"W{level}_{j}"] = torch.nn.functional.pad(narrow, (0, 0, 0, 5 - p))
     x = draw.inputs("train", torch.arange(20).expand(3, -1))
     for top in target.levels:
         present = frozenset({"bias", *(f"level{level}" for level in target.levels if level <= top)})
-        torch.testing.assert_close(
-            untied.forward(own, x, present),
-            tied.forward(params, x, present),
-            rtol=1e-10,
-            atol=1e-10,
-        )
-    read = untied.features(own, x, present)[2][0]
+        out = untied.forward(untied_params, x, present)
+        want = tied.forward(params, x, present)
+        torch.testing.assert_close(out, want, rtol=1e-10, atol=1e-10)
+    read = untied.features(untied_params, x, present)[2][0]
     torch.testing.assert_close(read, tied.features(params, x, present)[2][0])
 
 
@@ -98,14 +96,12 @@ def test_init_distill_of_the_cross_part():
     wide = [noise(2, 7, 6, seed=1), noise(2, 7, 3, seed=2), noise(2, 7, 2, seed=3)]
     first, *rest = (part.numpy() for part in init_distill(wide, 3, "cross"))
     for r in range(2):
-        left, singular, right = np.linalg.svd(
-            wide[0][r].numpy().T @ np.concatenate([w[r].numpy() for w in wide[1:]], 1)
-        )
+        wide_rest = np.concatenate([w[r].numpy() for w in wide[1:]], 1)
+        left, singular, right = np.linalg.svd(wide[0][r].numpy().T @ wide_rest)
         others = np.concatenate([part[r] for part in rest], 1)
         assert np.allclose(first[r].T @ others, (left[:, :3] * singular[:3]) @ right[:3])
-        assert np.allclose(first[r] @ first[r].T, np.diag(singular[:3])) and np.allclose(
-            others @ others.T, np.diag(singular[:3])
-        )
+        assert np.allclose(first[r] @ first[r].T, np.diag(singular[:3]))
+        assert np.allclose(others @ others.T, np.diag(singular[:3]))
 
 
 def test_rows_beyond_the_rank_are_zero():
@@ -116,7 +112,8 @@ def test_rows_beyond_the_rank_are_zero():
 def entries(kind: str, narrow: list[list], wide: list[list]) -> float:
     """A regulariser entry by entry; blocks are nested lists of rows, the highest source first."""
     if kind == "decay":
-        return sum(v * v for part in (*narrow, *wide) for row in part for v in row)
+        rows = itertools.chain(*narrow, *wide)
+        return sum(v * v for v in itertools.chain.from_iterable(rows))
     pairs = {
         "distill_cross": [(0, j) for j in range(1, len(narrow))],
         "distill_previous": [(0, 0)],
@@ -125,14 +122,14 @@ def entries(kind: str, narrow: list[list], wide: list[list]) -> float:
     total = 0.0
     for i, j in pairs:
         for a, b in itertools.product(range(len(narrow[i][0])), range(len(narrow[j][0]))):
-            difference = sum(
-                row[a] * other[b] for row, other in zip(narrow[i], narrow[j], strict=True)
-            )
-            difference -= sum(
-                row[a] * other[b] for row, other in zip(wide[i], wide[j], strict=True)
-            )
+            difference = inner(narrow[i], narrow[j], a, b) - inner(wide[i], wide[j], a, b)
             total += difference**2
     return total
+
+
+def inner(left: list, right: list, a: int, b: int) -> float:
+    """Entry (a, b) of left' right."""
+    return sum(row[a] * other[b] for row, other in zip(left, right, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["distill_cross", "distill_previous", "distill_all", "decay"])
@@ -141,61 +138,45 @@ def test_regularisers_and_their_gradients(kind, level):
     """Against sums over entries, and central differences in every parameter."""
     target, learner = Teacher(d=4, L=4, links="dense", widths=(3, 2, 2)), UntiedQuadratic(wide=4)
     draw = target.draw(SEEDS[:2], torch.float64)
-    params = {
-        name: p + 0.5 * noise(*p.shape, seed=i)
-        for i, (name, p) in enumerate(learner.init_params(target, draw).items())
-    }
-    blocks = {
-        letter: [f"{letter}{level}_{j}" for j in sorted(target.below(level), reverse=True)]
-        for letter in "KW"
-    }
+    params = learner.init_params(target, draw)
+    for i, (name, p) in enumerate(params.items()):
+        params[name] = p + 0.5 * noise(*p.shape, seed=i)
+    sources = sorted(target.below(level), reverse=True)
+    narrow = [f"K{level}_{j}" for j in sources]
+    wide = [f"W{level}_{j}" for j in sources]
 
-    def value() -> Tensor:
+    def value(params: dict[str, Tensor]) -> Tensor:
         return learner.penalty(params, ALL, {f"{kind}{level}": 0.7, f"{kind}3": 0.0})
 
-    want = [
-        0.7
-        * entries(kind, *([params[name][r].tolist() for name in blocks[letter]] for letter in "KW"))
-        for r in range(2)
-    ]
-    torch.testing.assert_close(value(), torch.tensor(want, dtype=torch.float64))
-    names = (*blocks["K"], *blocks["W"])
-    for name in names:
-        params[name].requires_grad_()
-    grads = (
-        torch.autograd.grad(
-            value().sum(),
-            [params[name] for name in names],
-            materialize_grads=True,
-            allow_unused=True,
+    want = []
+    for r in range(2):
+        k, w = ([params[name][r].tolist() for name in names] for names in (narrow, wide))
+        want.append(0.7 * entries(kind, k, w))
+    torch.testing.assert_close(value(params), torch.tensor(want, dtype=torch.float64))
+    leaves = {name: params[name].clone().requires_grad_() for name in (*narrow, *wide)}
+    total = value({**params, **leaves}).sum()
+    if total.requires_grad:
+        grads = torch.autograd.grad(
+            total, list(leaves.values()), materialize_grads=True, allow_unused=True
         )
-        if value().requires_grad
-        else [torch.zeros_like(params[name]) for name in names]
-    )
-    for name, grad in zip(names, grads, strict=True):
+    else:
+        grads = [torch.zeros_like(p) for p in leaves.values()]
+    for name, grad in zip(leaves, grads, strict=True):
         direction = noise(*grad.shape, seed=77)
-        ends = []
-        for step in (1e-5, -1e-5):
-            kept, params[name] = params[name], params[name].detach() + step * direction
-            ends.append(value().detach())
-            params[name] = kept
-        torch.testing.assert_close(
-            (grad * direction).sum((1, 2)), (ends[0] - ends[1]) / 2e-5, rtol=1e-6, atol=1e-6
-        )
+        up = value({**params, name: params[name] + 1e-5 * direction})
+        down = value({**params, name: params[name] - 1e-5 * direction})
+        slope = (grad * direction).sum((1, 2))
+        torch.testing.assert_close(slope, (up - down) / 2e-5, rtol=1e-6, atol=1e-6)
 
 
 def test_regularisers_of_absent_levels_and_of_no_weight_add_nothing():
     target, learner = Teacher(d=4, L=3), UntiedQuadratic()
     params = learner.init_params(target, target.draw(SEEDS))
-    assert (
-        learner.penalty(params, frozenset({"bias", "level2"}), {"decay3": 1.0, "decay2": 0.0})
-        is None
-    )
-    assert set(learner.penalties(target)) == {
-        f"{kind}{level}"
-        for level in (2, 3)
-        for kind in ("distill_cross", "distill_previous", "distill_all", "decay")
-    }
+    weights = {"decay3": 1.0, "decay2": 0.0}
+    assert learner.penalty(params, frozenset({"bias", "level2"}), weights) is None
+    kinds = ("distill_cross", "distill_previous", "distill_all", "decay")
+    names = {f"{kind}{level}" for kind, level in itertools.product(kinds, (2, 3))}
+    assert set(learner.penalties(target)) == names
 
 
 def test_truncated_square():
@@ -203,12 +184,10 @@ def test_truncated_square():
     differences."""
     z = torch.linspace(-5, 5, 2001, dtype=torch.float64)
     out = truncated_square(z, 1.5)
-    assert torch.equal(truncated_square(z, None), z.square()) and torch.allclose(
-        out[z.abs() <= 1.5], z[z.abs() <= 1.5] ** 2
-    )
-    assert torch.allclose(
-        out[z.abs() >= 3], torch.tensor(2 * 1.5**2, dtype=torch.float64)
-    ) and bool((out.diff()[z[1:] > 0] >= 0).all())
+    assert torch.equal(truncated_square(z, None), z.square())
+    assert torch.allclose(out[z.abs() <= 1.5], z[z.abs() <= 1.5] ** 2)
+    assert torch.allclose(out[z.abs() >= 3], torch.tensor(2 * 1.5**2, dtype=torch.float64))
+    assert bool((out.diff()[z[1:] > 0] >= 0).all())
     leaf = z.clone().requires_grad_()
     truncated_square(leaf, 1.5).sum().backward()
     numeric = (truncated_square(z + 1e-6, 1.5) - truncated_square(z - 1e-6, 1.5)) / 2e-6
@@ -223,30 +202,21 @@ def test_narrow_parts_start_when_they_are_needed():
     draw = target.draw(SEEDS, torch.float64)
     params = learner.init_params(target, draw)
     assert not any(p.any() for name, p in params.items() if name.startswith("K"))
-    alone, both = frozenset({"bias", "level2"}), frozenset({"bias", "level2", "level3"})
-    assert learner.on_phase_start(params, draw, Stage("a", (), alone, 1)) == {}
-    assert (
-        learner.on_phase_start(
-            params, draw, Stage("a", (), alone, 1, penalties={"decay2": 1.0, "distill_all2": 0.0})
-        )
-        == {}
-    )
+    level2, both = frozenset({"bias", "level2"}), frozenset({"bias", "level2", "level3"})
+    off = {"decay2": 1.0, "distill_all2": 0.0}
+    for stage in (Stage("a", (), level2, 1), Stage("a", (), level2, 1, penalties=off)):
+        assert learner.on_phase_start(params, draw, stage) == {}
     want = init_distill([params["W2_0"]], 3, "whole")[0]
-    for stage in (
-        Stage("b", (), both, 1),
-        Stage("b", (), alone, 1, penalties={"distill_cross2": 0.1, "decay2": 1.0}),
-    ):
+    on = {"distill_cross2": 0.1, "decay2": 1.0}
+    for stage in (Stage("b", (), both, 1), Stage("b", (), level2, 1, penalties=on)):
         new = learner.on_phase_start(params, draw, stage)
         assert set(new) == {"K2_0"} and torch.equal(new["K2_0"], want)
     params["K2_0"] = want.clone()
     params["K2_0"][1] = 0
     params["W2_0"] = params["W2_0"] + 1
     again = learner.on_phase_start(params, draw, Stage("b", (), both, 1))["K2_0"]
-    assert (
-        torch.equal(again[[0, 2]], want[[0, 2]])
-        and not torch.equal(again[1], want[1])
-        and again[1].any()
-    )
+    assert torch.equal(again[[0, 2]], want[[0, 2]])
+    assert not torch.equal(again[1], want[1]) and bool(again[1].any())
 
 
 def test_algorithm_1_goes_through_its_phases_and_ties_the_parts(build):
@@ -254,49 +224,36 @@ def test_algorithm_1_goes_through_its_phases_and_ties_the_parts(build):
     threshold out of reach do not; training level 3 corrects level 2."""
     target = Teacher(d=8, L=3, widths=(3, 2), alpha=(1.0, 0.3))
     schedule = build("schedule", "algorithm1", steps=300, check_every=20)
-    records = train(
-        Recipe(
-            target,
-            UntiedQuadratic(wide=6),
-            schedule,
-            Adam(lr=0.02, batch=128, warmup=20),
-            test=2048,
-            probe=FeatureError(1024),
-        ),
-        [Training(0, seed) for seed in range(4)],
+    optimizer = Adam(lr=0.02, batch=128, warmup=20)
+    recipe = Recipe(
+        target,
+        UntiedQuadratic(wide=6),
+        schedule,
+        optimizer,
+        test=2048,
+        probe=FeatureError(1024),
     )
-    for record in records:
-        assert (
-            record["stage"] == "tie3"
-            and 3 * 300 + 3 * 20 <= record["steps"] < 3 * 300 + 300
-            and record["risk"] < 0.02
-        )
-        assert (
-            record["tie3/gram/2"] < 0.5 * record["tie2/gram/2"] and record["fit2/risk"] < 4 * 0.3**2
-        )
+    for record in train(recipe, [Training(0, seed) for seed in range(4)]):
+        assert record["stage"] == "tie3" and record["risk"] < 0.02
+        assert 3 * 300 + 3 * 20 <= record["steps"] < 3 * 300 + 300
+        assert record["tie3/gram/2"] < 0.5 * record["tie2/gram/2"]
+        assert record["fit2/risk"] < 4 * 0.3**2
     fixed = Schedule((Phase(("level2", "bias"), until="1e-9 gap"),), steps=60, check_every=20)
-    alone = train(
-        Recipe(
-            target, UntiedQuadratic(wide=4), fixed, Adam(lr=0.02, batch=128, warmup=20), test=512
-        ),
-        [Training(0, 0)],
-    )
-    assert alone[0]["steps"] == 60
+    recipe = Recipe(target, UntiedQuadratic(wide=4), fixed, optimizer, test=512)
+    (record,) = train(recipe, [Training(0, 0)])
+    assert record["steps"] == 60
 
 
 def test_probe_sees_the_wide_part_until_the_narrow_one_is_read():
     target, learner = Teacher(d=5, L=3, widths=(3, 2)), UntiedQuadratic(wide=4)
     draw = target.draw(SEEDS, torch.float64)
     params = learner.init_params(target, draw)
-    params["K2_0"], params["W2_0"] = (
-        draw.weights[2][0],
-        torch.cat([draw.weights[2][0], 0 * draw.weights[2][0][:, :1]], 1) * 1.5,
-    )
-    probe = FeatureError(512)
-    below = probe.measure(target, draw, learner, params, frozenset({"bias", "level2"}))["gram/2"]
-    above = probe.measure(target, draw, learner, params, frozenset({"bias", "level2", "level3"}))[
-        "gram/2"
-    ]
+    teacher = draw.weights[2][0]
+    params["K2_0"] = teacher
+    params["W2_0"] = torch.cat([teacher, 0 * teacher[:, :1]], 1) * 1.5
+    probe, level2 = FeatureError(512), frozenset({"bias", "level2"})
+    below = probe.measure(target, draw, learner, params, level2)["gram/2"]
+    above = probe.measure(target, draw, learner, params, level2 | {"level3"})["gram/2"]
     torch.testing.assert_close(below, torch.full_like(below, 1.25))
     torch.testing.assert_close(above, torch.zeros_like(above), atol=1e-12, rtol=0)
 
@@ -311,7 +268,7 @@ def test_probe_sees_the_wide_part_until_the_narrow_one_is_read():
         ({"distill": "none"}, "learner.distill=none: must be cross or whole"),
     ],
 )
-def test_bad_values_cost_one_sentence(build, changes, words):
+def test_bad_values_are_refused_in_one_sentence(build, changes, words):
     with pytest.raises(UserError) as caught:
         build("learner", "untied_quadratic", **changes).check(Teacher(d=5, L=3))
     assert words in str(caught.value) and "\n" not in str(caught.value)
