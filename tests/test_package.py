@@ -17,7 +17,7 @@ from commands import ROOT, TINY, Done, environment, store
 SOURCES = ("bfc", "conf", "sweeps", "analysis", "pyproject.toml", "README.md")
 PLACES = {"conf": "bfc/conf", "sweeps": "bfc/sweeps", "bfc": "bfc", "analysis": "analysis"}
 """Folder of the source tree → folder of the wheel."""
-SUFFIXES = (".yaml", ".py", ".html", ".mplstyle", ".css", ".js")
+SUFFIXES = (".yaml", ".py", ".html", ".mplstyle", ".css", ".js", ".json")
 BUILD_SECONDS = 300
 
 IMPORT_EVERYTHING = """
