@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from bfc import random
+from bfc.baselines.kernels import Polynomial
 from bfc.baselines.nuclear_norm import NuclearNorm, _gap, _shrink, forms, objective, solve
 from bfc.baselines.three_layer import ThreeLayer
 from bfc.errors import UserError
@@ -35,8 +37,10 @@ def problem() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("decay", [1e-3, 1e-2])
 def test_factorised_training_finds_the_convex_solution(decay, problem):
-    """Objective to 1e-5, matrix to 1 %, and ‖W‖_{2,4}⁴ = 4 (‖M‖_*² + (tr M)²): the equivalence,
-    trace term included."""
+    """Objective to 1e-5, matrix to 1 %, and ‖W‖_{2,4}⁴ = 4 (‖M‖_*² + (tr M)²).
+
+    That is the equivalence, trace term included.
+    """
     x, y = problem
     best = solve(x, y, decay, 4000, 1e-8)
     target, learner = Degree2().wrap(LowRank(d=4)), QuadraticTaylor(width=32, decay=decay)
@@ -68,8 +72,10 @@ def test_factorised_training_finds_the_convex_solution(decay, problem):
 
 
 def test_the_solution_is_optimal(problem):
-    """The stated duality gap bounds the distance from the optimum: no perturbation does better by
-    more, and a loose one is larger."""
+    """The stated duality gap bounds the distance from the optimum.
+
+    No perturbation does better by more, and the gap of a looser solution is larger.
+    """
     x, y = problem
     m = solve(x, y, 1e-3, 4000, 1e-7)
     gap = _gap(x, y, m, 1e-3) * float(y.square().mean())
@@ -87,15 +93,17 @@ def test_the_solution_is_optimal(problem):
     )
 
 
+def shrinkage_objective(z: torch.Tensor, m: torch.Tensor, strength: float) -> float:
+    nuclear = float(torch.linalg.eigvalsh(z).abs().sum())
+    return 0.5 * float((z - m).square().sum()) + strength * nuclear**2
+
+
 def test_shrinkage_minimises_its_objective():
     m = torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     m = m + m.mT
     for strength in (0.01, 0.3, 5.0):
         z = _shrink(m, strength)
-        of = lambda z, c=strength: (
-            0.5 * float((z - m).square().sum())
-            + c * float(torch.linalg.eigvalsh(z).abs().sum()) ** 2
-        )  # noqa: E731
+        smallest = shrinkage_objective(z, m, strength)
         values, vectors = torch.linalg.eigh(m)
         shrunk = torch.linalg.eigvalsh(z)
         theta = 2 * strength * float(shrunk.abs().sum())
@@ -105,19 +113,18 @@ def test_shrinkage_minimises_its_objective():
         generator = torch.Generator().manual_seed(2)
         for _ in range(20):
             e = 0.01 * torch.randn(6, 6, dtype=torch.float64, generator=generator)
-            assert of(z + e + e.mT) >= of(z)
+            assert shrinkage_objective(z + e + e.mT, m, strength) >= smallest
 
 
 def test_the_oracle_learns_where_forms_do():
-    """A form of rank 2 from fewer samples than a form has parameters (the kernel (h·h')² cannot),
-    and the grid begins at n_min."""
-    target, baseline = (
-        QuadraticFeature(d=12, alpha=(1.0,), rank=2),
-        NuclearNorm(n_min=50, n_max=60, n_ratio=1.2),
-    )
-    assert baseline.grid == [n for n in baseline.grid if n >= 50] and baseline.grid[-1] == 60
+    """A form of rank 2 from 60 samples, with 78 parameters; the grid begins at n_min."""
+    target = QuadraticFeature(d=12, alpha=(1.0,), rank=2)
+    baseline = NuclearNorm(n_min=50, n_max=60, n_ratio=1.2)
+    assert baseline.grid[0] >= 50 and baseline.grid[-1] == 60
     curve = baseline.curve(target, 0, 2000, {"regularisation": 1e-4})
-    assert curve.n == baseline.grid and curve.risk[-1] < 0.1 and 60 < 78
+    assert curve.n == baseline.grid and curve.risk[-1] < 0.1
+    kernel = Polynomial(degree=2, offset=0.0, n_max=60)
+    assert kernel.curve(target, 0, 2000, {"ridge": 1e-4}).risk[-1] > 2 * curve.risk[-1]
     x, y = data(target, 0, 60)
     t, _ = data(target, 0, 500, "test")
     torch.testing.assert_close(baseline.predict(x, y, t, [1e-3])[0], forms(t, solve(x, y, 1e-3)))
@@ -129,7 +136,7 @@ def test_layer_wise_training_by_hand(stage):
     x, y = data(target, 0, 400)
     t, f = data(target, 0, 1000, "test")
     baseline = ThreeLayer(stage_one=stage, units=30)
-    got = baseline.predict(x, y, t, [1e-4, 1e-2])
+    predictions = baseline.predict(x, y, t, [1e-4, 1e-2])
     h, first = x.numpy(), 280
     w = (
         h[:first].T @ y.numpy()[:first] / first
@@ -138,42 +145,42 @@ def test_layer_wise_training_by_hand(stage):
     )
     z = h @ w
     centre, size = z[first:].mean(), z[first:].std()
-    from bfc import random
-
     knots = random.normal([0], "baseline/three_layer", (30,), torch.float64)[0].numpy()
-    relu = lambda z: np.maximum(np.outer((z - centre) / size, np.tile([1.0, -1.0], 15)) - knots, 0)  # noqa: E731
+
+    def relu(z: np.ndarray) -> np.ndarray:
+        return np.maximum(np.outer((z - centre) / size, np.tile([1.0, -1.0], 15)) - knots, 0)
+
     phi = relu(z[first:])
     middle, mean = phi.mean(0), y.numpy()[first:].mean()
     phi = phi - middle
-    for row, strength in zip(got, (1e-4, 1e-2), strict=True):
+    for row, strength in zip(predictions, (1e-4, 1e-2), strict=True):
         gram = phi.T @ phi + strength * (phi**2).mean() * len(phi) * np.eye(30)
         c = np.linalg.solve(gram, phi.T @ (y.numpy()[first:] - mean))
         np.testing.assert_allclose(
             row.numpy(), (relu(t.numpy() @ w) - middle) @ c + mean, rtol=1e-7, atol=1e-8
         )
-    assert float((got[0] - f).square().mean()) < 1.2
+    assert float((predictions[0] - f).square().mean()) < 1.2
 
 
 def test_layer_wise_training_learns_a_function_of_one_feature():
     target = Degree2().wrap(QuadraticFeature(d=8))
-    for stage, most in (("one_step", 0.4), ("least_squares", 0.2)):
+    for stage, largest_risk in (("one_step", 0.4), ("least_squares", 0.2)):
         curve = ThreeLayer(stage_one=stage, n_max=1500, n_ratio=10.0).curve(
             target, 3, 2000, {"regularisation": 1e-2}
         )
-        assert curve.risk[-1] < most < curve.risk[0]
+        assert curve.risk[-1] < largest_risk < curve.risk[0]
 
 
 @pytest.mark.parametrize("activation", ["relu2", "relu3"])
 def test_the_coupling_is_measured_as_defined(activation):
-    """Against the learners themselves, with their own sign draw; and the linear term at m → 4m at
-    fixed ‖W‖_{2,4} falls as m^{-1/4}."""
+    """Against the learners themselves, with their own sign draw."""
     target = LowRank(d=5)
     draw = target.draw([0, 1], torch.float64)
     learner = QuadraticTaylor(width=64, activation=activation)
     params = {
         name: 4 * p if name == "W" else p for name, p in learner.init_params(target, draw).items()
     }
-    found = Movement(rows=200, draws=1).measure(target, draw, learner, params, PRESENT)
+    measured = Movement(rows=200, draws=1).measure(target, draw, learner, params, PRESENT)
     x = draw.inputs("probe", torch.arange(200).expand(2, -1))
     s = signs(draw, 64, 0).double()
     network = CoupledNetwork(width=64, activation=activation).forward(
@@ -182,14 +189,15 @@ def test_the_coupling_is_measured_as_defined(activation):
     linear = NTKModel(width=64, activation=activation).forward(
         {**params, "W": params["W"] * s.unsqueeze(2)}, x, PRESENT
     )
-    torch.testing.assert_close(found["coupling/linear"], linear.square().mean(1).sqrt())
+    torch.testing.assert_close(measured["coupling/linear"], linear.square().mean(1).sqrt())
     torch.testing.assert_close(
-        found["coupling/rest"],
+        measured["coupling/rest"],
         (network - learner.forward(params, x, PRESENT)).square().mean(1).sqrt(),
     )
 
 
 def test_the_linear_term_cancels_as_the_width_grows():
+    """At fixed ‖W‖_{2,4} it falls as m^{-1/4}."""
     target, sizes = LowRank(d=5), []
     draw = target.draw(range(4), torch.float64)
     for width in (64, 512, 4096):
