@@ -15,7 +15,7 @@ import torch
 from benchmarks.record import RESULTS, Aim, finish
 from benchmarks.training import CPU
 from benchmarks.walls import rate
-from bfc import matmul as products
+from bfc import matmul
 
 SHAPES = (
     (32, 64, 64, 64),
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
         a, b = torch.randn(replicas, m, k), torch.randn(replicas, k, n)
         apart, bmm = (
             rate(partial(way, a, b), 2 * replicas * m * k * n, CPU, options.seconds)
-            for way in (products._one_by_one, torch.bmm)
+            for way in (matmul._onednn_bmm, torch.bmm)
         )
         rows.append(
             {
@@ -49,14 +49,15 @@ def main(arguments: list[str] | None = None) -> None:
                 "apart": apart,
                 "bmm": bmm,
                 "ratio": apart / bmm,
-                "large": m * k * n >= products.LARGE,
+                "large": m * k * n >= matmul.MIN_ONEDNN_MULTIPLICATIONS,
             }
         )
+        library = "oneDNN" if rows[-1]["large"] and matmul.prefers_onednn() else "torch.bmm"
         print(
-            f"{replicas} x ({m}, {k}) by ({k}, {n}): oneDNN {apart / 1e9:.0f}, torch.bmm {bmm / 1e9:.0f} GFLOP/s, {apart / bmm:.2f} "
-            f"times; {'oneDNN' if rows[-1]['large'] and products.faster() else 'torch.bmm'} is used"
+            f"{replicas} x ({m}, {k}) by ({k}, {n}): oneDNN {apart / 1e9:.0f}, "
+            f"torch.bmm {bmm / 1e9:.0f} GFLOP/s, {apart / bmm:.2f} times; {library} is used"
         )
-    used = [row["ratio"] for row in rows if row["large"] and products.faster()]
+    used = [row["ratio"] for row in rows if row["large"] and matmul.prefers_onednn()]
     aims = (
         [Aim("products by oneDNN / by torch.bmm, worst shape that goes there", min(used), 1.0)]
         if used

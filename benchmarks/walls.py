@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bfc import matmul as products
+from bfc import matmul
 
 
 def clock(device: torch.device) -> float:
@@ -45,9 +45,9 @@ def product_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> fl
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     out = torch.empty_like(a)
     plain = rate(lambda: torch.mm(a, b, out=out), 2 * size**3, device)
-    if device.type != "cpu" or dtype != torch.float32 or not products.faster():
+    if device.type != "cpu" or dtype != torch.float32 or not matmul.prefers_onednn():
         return plain
-    return max(plain, rate(lambda: products.one(a, b), 2 * size**3, device))
+    return max(plain, rate(lambda: matmul.onednn_matmul(a, b), 2 * size**3, device))
 
 
 def copy_rate(device: torch.device) -> float:
@@ -67,7 +67,7 @@ def products_alone(
     def work() -> None:
         for (a, b), out in zip(pairs, outs, strict=True):
             if a.dim() == 2 and device.type == "cpu":
-                products.one(a, b)
+                matmul.onednn_matmul(a, b)
             else:
                 torch.matmul(a, b, out=out)
 
