@@ -8,11 +8,13 @@ fits a learner on the first target it accepts, and the first such schedule on it
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 import yaml
@@ -79,7 +81,24 @@ def _fits() -> list[tuple[str, str, str]]:
     return fits
 
 
+CHECKED_MODULES = ("bfc.engine", "bfc.optimizers", "bfc.targets.wrapped", "bfc.learners.mlp")
+"""Modules whose annotated shapes are checked at every call with ``--check-shapes``."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Install the import hook that checks shapes; nothing of these modules is loaded before."""
+    if config.getoption("--check-shapes"):
+        loaded = [name for name in sys.modules if name.startswith(CHECKED_MODULES)]
+        assert not loaded, f"loaded before shapes could be checked: {loaded}"
+        jaxtyping.install_import_hook(list(CHECKED_MODULES), "shape_checks.check_shapes")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--check-shapes",
+        action="store_true",
+        help="check the shapes in the annotations of the engine at every call (slower)",
+    )
     parser.addoption(
         "--exhaustive",
         action="store_true",

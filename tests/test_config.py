@@ -17,10 +17,11 @@ from bfc.errors import UserError
 from bfc.experiment import cell_spec
 from bfc.experiment.cell_spec import SCHEMA, cell_specs
 from bfc.experiment.components import GROUPS, component
+from bfc.experiment.identity import canonical
 from bfc.experiment.job import load_job
 from bfc.experiment.run_job import run_job
 from bfc.paths import CONF, SWEEPS
-from bfc.stats.outcomes import OUTCOMES
+from bfc.stats.outcomes import Outcome
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
 
 OPTIONS = [
@@ -52,8 +53,6 @@ NOT_IDENTITY = (
     "compute.threads",
     "compute.checkpoint_seconds",
 )
-DERIVED = ("fresh",)
-"""Set by a measure itself, so in no YAML."""
 
 
 def companies(choice: str) -> list[tuple[str, ...]]:
@@ -104,28 +103,18 @@ def test_every_option_of_every_group_makes_a_job(choice: str) -> None:
 @pytest.mark.parametrize(
     "choice", [choice for choice in OPTIONS if not choice.startswith("hydra/")]
 )
-def test_a_yaml_is_the_constructor_of_its_class_key_by_key(choice: str) -> None:
+def test_a_yaml_holds_every_key_of_its_class_that_has_no_default(choice: str) -> None:
     group, _, name = choice.partition("=")
     node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     part = component(group, node)
     if part is None:
         assert set(node) <= {"_target_"}
         return
-    left_out = {f.name for f in dataclasses.fields(part) if f.init} - set(node)
-    assert set(node) - {"_target_"} <= {f.name for f in dataclasses.fields(part)}
-    assert (
-        left_out
-        <= {
-            *DERIVED,
-            *(
-                ("validation", "validation_size")
-                if part == dataclasses.replace(part, validation="none")
-                else ()
-            ),
-        }
-        if group == "measure"
-        else not left_out
-    )
+    fields = {f.name: f for f in dataclasses.fields(part) if f.init}
+    assert set(node) - {"_target_"} <= set(fields)
+    for name in set(fields) - set(node):
+        field = fields[name]
+        assert (field.default, field.default_factory) != (dataclasses.MISSING, dataclasses.MISSING)
     assert (
         component(
             group, {"_target_": node["_target_"], **{k: node[k] for k in node if k != "_target_"}}
@@ -203,7 +192,7 @@ def test_every_study_composes_in_every_size_and_all_of_its_jobs_run(study: str, 
         assert run_job(load_job(values)) == ids(values)
     stored = store(tmp_path / "results")
     assert set(stored) == wanted and all(stored.values())
-    assert {row["outcome"] for rows in stored.values() for row in rows} <= set(OUTCOMES)
+    assert {row["outcome"] for rows in stored.values() for row in rows} <= set(Outcome)
 
 
 def composed_in_full(study: str, size: str, block: dict) -> dict:
@@ -475,3 +464,57 @@ def test_display_names_say_what_distinguishes_a_cell() -> None:
 
 def test_folders_of_configuration_are_found() -> None:
     assert (CONF / "config.yaml").is_file() and Path(SWEEPS).is_dir()
+
+
+# --- identities of code that changes -------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Component:
+    identity_name: typing.ClassVar[str] = "bfc.tests.Component"
+    version: typing.ClassVar[int] = 2
+
+    lr: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class MovedComponent:
+    """:class:`Component` after it was renamed and got a field."""
+
+    identity_name: typing.ClassVar[str] = "bfc.tests.Component"
+    version: typing.ClassVar[int] = 2
+
+    lr: float = 0.1
+    levels: tuple[int, ...] = ()
+
+
+def test_a_field_that_is_added_enters_the_identity_only_where_it_differs_from_its_default() -> None:
+    for lr in (0.1, 0.2):
+        assert canonical(MovedComponent(lr)) == canonical(Component(lr))
+    changed = canonical(MovedComponent(levels=(2, 3)))
+    assert changed == {**canonical(Component()), "levels": [2, 3]}
+
+
+def test_a_field_that_was_added_to_a_frozen_component_renames_no_cell() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Extended(Polynomial):
+        identity_name: typing.ClassVar[str] = Polynomial.identity_name
+
+        centre: bool = False
+
+    assert canonical(Extended()) == canonical(Polynomial())
+    assert canonical(Extended(centre=True)) == {**canonical(Polynomial()), "centre": True}
+
+
+def test_moving_and_renaming_a_class_renames_no_cell() -> None:
+    job = load_job(container())
+    moved = {}
+    for group in ("learner", "family", "optimizer", "schedule", "measure"):
+        part = getattr(job, group)
+        cls = type(part)
+        names = {"identity_name": cls.identity_name, "__module__": "bfc.elsewhere"}
+        renamed = type(f"Renamed{cls.__name__}", (cls,), names)
+        fields = [f.name for f in dataclasses.fields(part) if f.init]
+        moved[group] = renamed(**{name: getattr(part, name) for name in fields})
+    moved_job = dataclasses.replace(job, **moved)
+    assert [spec.cell_id for spec in cell_specs(moved_job)] == ids(container())

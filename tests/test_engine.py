@@ -8,7 +8,7 @@ import io
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import pytest
@@ -515,6 +515,20 @@ def test_every_replica_has_its_own_rate():
         replace(RECIPE, optimizer=SGD(lr=123.0, batch=16, warmup=3)), same, rates
     )
     assert len({record["risk"] for record in records}) == 4
+
+
+def test_what_counts_as_an_improvement_is_said_by_the_schedule():
+    class NeverImproves(Schedule):
+        def has_improved(self, risk: Tensor, best: Tensor) -> Tensor:
+            return torch.zeros_like(risk, dtype=torch.bool)
+
+    keys = {f.name: getattr(RECIPE.schedule, f.name) for f in fields(RECIPE.schedule)}
+    schedule = NeverImproves(**{**keys, "patience": 2})
+    recipe = replace(RECIPE, schedule=schedule, validation="inside")
+    for record in train(recipe, [Training(20, 0), Training(40, 1)]):
+        phases = len(recipe.stages())
+        assert record["steps"] == 2 * schedule.check_every * phases < recipe.total_steps()
+        assert record["validation_risk"] == float("inf")
 
 
 @pytest.mark.parametrize("patience", [1, 2])
