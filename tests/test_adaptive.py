@@ -1,8 +1,8 @@
-"""Placing n by what is known: rounds as a function of the stored rows, their end, waves of d, and
-tuning before measuring."""
+"""The adaptive measure: its rounds, how a cell ends and goes on, waves by d, and tuning."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from types import SimpleNamespace
@@ -43,32 +43,34 @@ def learn(trainings, nstar=NSTAR):
         yield row(t, 0.001 if math.log(t.n) >= threshold else 0.5)
 
 
-def played(measure, nstar=NSTAR):
+def play(measure, nstar=NSTAR):
     rows, rounds = [], []
-    while wanted := measure.next_round(rows):
-        rounds.append(wanted)
-        rows += learn(wanted, nstar)
+    while trainings := measure.next_round(rows):
+        rounds.append(trainings)
+        rows += learn(trainings, nstar)
     return rows, rounds
 
 
 def test_rounds_close_in_on_nstar_with_fresh_seeds():
     measure = Adaptive(replicas=16, rounds=4, stop=0.0, eps=(0.1, 0.01))
-    rows, rounds = played(measure)
+    rows, rounds = play(measure)
     assert [len(r) for r in rounds] == [16] * 4
     seeds = [t.seed for r in rounds for t in r]
     assert seeds == list(range(ROUND_SEEDS, ROUND_SEEDS + 64))
     assert all(measure.n_min <= t.n <= measure.n_max for r in rounds for t in r)
     width = [np.log([t.n for t in r]).std() for r in rounds]
     assert width[1] < 0.5 * width[0] and width[3] < 0.3 * width[0]
-    believed = measure.posterior(rows)
-    assert abs(believed.mean - math.log(NSTAR)) < 3 * believed.sd and believed.sd < 0.15
+    posterior = measure.posterior(rows)
+    assert abs(posterior.mean - math.log(NSTAR)) < 3 * posterior.sd and posterior.sd < 0.15
 
 
 def test_a_round_depends_on_nothing_but_earlier_rounds():
-    """Whatever part of a round is stored, in whatever order, with whatever rows of other measures
-    beside it, the rest is the same."""
+    """Whatever part of a round is stored, in whatever order, the rest is the same.
+
+    Rows of other measures in the cell do not matter.
+    """
     measure = Adaptive(replicas=8, rounds=3, stop=0.0)
-    rows, rounds = played(measure)
+    rows, rounds = play(measure)
     rng = np.random.default_rng(0)
     others = [row(Training(64, seed), 0.5) for seed in range(5)]
     for cut in range(len(rows)):
@@ -80,13 +82,13 @@ def test_a_round_depends_on_nothing_but_earlier_rounds():
 
 
 def test_the_ends_of_a_cell():
-    rows, rounds = played(Adaptive(replicas=16, rounds=50, stop=0.12))
+    rows, rounds = play(Adaptive(replicas=16, rounds=50, stop=0.12))
     assert 1 < len(rounds) < 12 and Adaptive().posterior(rows).sd < 0.12
     assert (
-        len(played(Adaptive(replicas=16, rounds=50, stop=0.0, seconds=40.0))[1]) == 2
+        len(play(Adaptive(replicas=16, rounds=50, stop=0.0, seconds=40.0))[1]) == 2
     )  # one second per training
-    assert len(played(Adaptive(replicas=16, rounds=50, stop=0.0, seconds=48.0))[1]) == 3
-    never, rounds = played(Adaptive(replicas=16, rounds=50, stop=0.0, n_max=512), nstar=1e6)
+    assert len(play(Adaptive(replicas=16, rounds=50, stop=0.0, seconds=48.0))[1]) == 3
+    never, rounds = play(Adaptive(replicas=16, rounds=50, stop=0.0, n_max=512), nstar=1e6)
     assert len(rounds) < 6 and all(r["risk"] > 0.1 for r in never)
     stuck = Adaptive(replicas=8, rounds=9, stop=0.0)
     first = [row(t, 0.5, train_risk=0.4) for t in stuck.next_round([])]
@@ -95,14 +97,14 @@ def test_the_ends_of_a_cell():
     assert stuck.next_round([*first, row(Training(10**6, 1000), 0.001, 0.001, "confirmation")])
 
 
-def carried_on(measure, rows=(), plan=None, nstar=NSTAR):
-    """What a cell comes to when it is asked for ``measure``: rows, plan, new trainings."""
+def resume_and_play(measure, rows=(), plan=None, nstar=NSTAR):
+    """Rows, plan and new trainings of a cell that is asked for ``measure``."""
     rows, new = list(rows), []
     resumption = measure.resume(plan, rows)
     measure, plan = resumption.measure, resumption.plan
-    while wanted := measure.next_round(rows):
-        new += wanted
-        rows += learn(wanted, nstar)
+    while trainings := measure.next_round(rows):
+        new += trainings
+        rows += learn(trainings, nstar)
     return rows, plan, new
 
 
@@ -118,14 +120,13 @@ def carried_on(measure, rows=(), plan=None, nstar=NSTAR):
 def test_a_finished_cell_goes_on_where_it_is_asked_for_more(more, rounds):
     """Two rounds were all that was asked for."""
     first = {"replicas": 8, "rounds": 2, "stop": 0.0, "n_max": 128, "eps": (0.1,)}
-    rows, plan, _ = carried_on(Adaptive(**first), nstar=100)
-    assert len(rows) == 16 and carried_on(Adaptive(**first), rows, plan)[2] == []
-    rows, plan, new = carried_on(Adaptive(**first | more), rows, plan, nstar=100)
+    rows, plan, _ = resume_and_play(Adaptive(**first), nstar=100)
+    assert len(rows) == 16 and resume_and_play(Adaptive(**first), rows, plan)[2] == []
+    rows, plan, new = resume_and_play(Adaptive(**first | more), rows, plan, nstar=100)
     assert [t.seed for t in new] == list(range(ROUND_SEEDS + 16, ROUND_SEEDS + 16 + 8 * rounds))
-    for asked in (first | more, first):
-        assert carried_on(Adaptive(**asked), rows, plan)[1:] == (plan, []), (
-            "the same question, or an easier one, is not new"
-        )
+    for fields in (first | more, first):
+        resumed = resume_and_play(Adaptive(**fields), rows, plan)
+        assert resumed[1:] == (plan, []), "the same question, or an easier one, is not new"
 
 
 def test_the_plan_keeps_the_prior_and_the_moment_of_every_question():
@@ -150,10 +151,9 @@ def test_the_plan_keeps_the_prior_and_the_moment_of_every_question():
 
 
 def test_rows_of_other_measures_in_the_cell_are_told_apart_by_their_seeds():
-    """A ladder with every seed it may have, in the same cell, changes neither the rounds nor what
-    is believed."""
+    """A ladder in the same cell, with all seeds it may have, does not change the rounds."""
     measure = Adaptive(replicas=8, rounds=2, stop=0.0)
-    rows, rounds = played(measure)
+    rows, rounds = play(measure)
     ladder = [
         row(t, 0.5) for t in Ladder(n=(64, 128), seeds=(0, 1000, ROUND_SEEDS - 1)).trainings()
     ]
@@ -180,11 +180,13 @@ def test_a_prior_moves_the_first_round_only_to_where_it_points():
 
 @pytest.mark.parametrize("jump", [-1.0, 1.0])
 def test_a_prior_that_is_wrong_costs_rounds_and_not_the_answer(jump):
-    """Smaller d promise n* within a factor 1.1, and it lies a factor e elsewhere, ten of their
-    standard deviations: the cell does not end at the edge of the promise, where all of its first
-    trainings fail or all succeed."""
+    """Smaller d predict n* within a factor 1.1, and it lies a factor e elsewhere.
+
+    That is ten standard deviations. The cell does not end at the edge of the prediction, where all
+    of its first trainings fail or all succeed.
+    """
     measure = Adaptive(prior=(math.log(NSTAR) + jump, 0.1), rounds=6, stop=0.12)
-    rows, rounds = played(measure)
+    rows, rounds = play(measure)
     (found,) = estimate(pd.DataFrame(rows), [min(measure.eps)]).to_dict("records")
     assert len({r["risk"] for r in rows[:16]}) == 1 and len(rounds) > 2
     assert (
@@ -235,13 +237,14 @@ def test_waves_run_by_d_and_hold_every_job_once():
 
 
 def test_tuning_takes_the_rate_with_the_smallest_nstar_on_its_own_seeds():
-    """Rate 0.03 reaches 0.05 first, though 0.01 is ahead at the smallest n and at the largest; 0.1
-    diverges on some draws."""
+    """Rate 0.03 reaches 0.05 first, though 0.01 is ahead at the smallest n and at the largest.
+
+    Rate 0.1 diverges on some draws.
+    """
     tune = Tune(lr=(0.1, 0.01, 0.03), n=(128, 512, 2048), draws=3, eps=0.05)
-    asked = tune.trainings()
-    assert {(t.seed, t.n, lr) for t, lr in asked} == {
-        (s, n, lr) for s in (-1, -2, -3) for n in tune.n for lr in tune.lr
-    }
+    trainings = tune.trainings()
+    expected = set(itertools.product((-1, -2, -3), tune.n, tune.lr))
+    assert {(t.seed, t.n, lr) for t, lr in trainings} == expected
     medians = {0.01: (0.3, 0.2, 0.01), 0.03: (0.4, 0.02, 0.015), 0.1: (0.01, 0.01, 0.01)}
     risks = {
         (lr, t.n, t.seed): Tune.risk(
@@ -250,7 +253,7 @@ def test_tuning_takes_the_rate_with_the_smallest_nstar_on_its_own_seeds():
                 "diverged": lr == 0.1 and t.seed != -2,
             }
         )
-        for t, lr in asked
+        for t, lr in trainings
     }
     chosen = tune.choose(risks)
     assert (
