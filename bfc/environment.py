@@ -1,5 +1,8 @@
-"""Where a number is made: the device that is asked for; versions, commit, uncommitted changes and
-hardware, stored beside every result."""
+"""Where a number is made.
+
+The device that is asked for, and what is stored beside every result: versions, commit, uncommitted
+changes and hardware.
+"""
 
 from __future__ import annotations
 
@@ -30,29 +33,30 @@ PACKAGES = (
     "pyarrow",
     "matplotlib",
 )
-MOST_DIFF = 200_000
+MAX_DIFF = 200_000
+"""Characters of uncommitted changes that are stored."""
 ORIGIN = "origin.json"
-"""Beside a copy of the package (:mod:`bfc.launch.code_copy`): the commit and changes it was made
-from."""
+"""The file beside a copy of the package (:mod:`bfc.launch.code_copy`) with its commit and changes.
+"""
 SLURM = ("JOB_ID", "ARRAY_JOB_ID", "ARRAY_TASK_ID", "RESTART_COUNT", "JOB_PARTITION", "JOB_NAME")
 SECRET = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD)$")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """A mapping of plain values."""
+    """What environment.json holds: plain values."""
     import torch
 
+    versions = {name: _version(name) for name in PACKAGES}
+    slurm = {name.lower(): os.environ.get(f"SLURM_{name}") for name in SLURM}
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "hardware": hardware(device),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": {name: version for name, version in versions.items() if version},
         **code_origin(),
-        "slurm": {
-            name.lower(): value for name in SLURM if (value := os.environ.get(f"SLURM_{name}"))
-        },
+        "slurm": {name: value for name, value in slurm.items() if value},
         "node": os.environ.get("SLURMD_NODENAME") or platform.node(),
         "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
     }
@@ -60,18 +64,24 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 @functools.cache
 def code_origin() -> dict[str, str | None]:
-    """``commit`` and uncommitted ``diff`` that the running code comes from, None where it is no
-    checkout. Asked once, since what a process has loaded does not change with its files."""
+    """``commit`` and uncommitted ``diff`` of the running code, None where it is no checkout.
+
+    Asked once, since what a process has loaded does not change with its files.
+    """
     copied = Path(__file__).parents[1] / ORIGIN
     if copied.is_file():
-        return json.loads(copied.read_text())
+        origin: dict[str, str | None] = json.loads(copied.read_text())
+        return origin
     commit, diff = _git()
     return {"commit": commit, "diff": diff}
 
 
 def resolve_device(name: str) -> torch.device:
-    """The torch device; refuses a GPU that torch cannot see, also where SLURM has granted one and
-    ``auto`` would pass it over."""
+    """The torch device of a name.
+
+    Raises :class:`UserError` for a GPU that torch cannot see, also where SLURM has granted one and
+    ``auto`` would pass it over.
+    """
     import torch
 
     granted = os.environ.get("CUDA_VISIBLE_DEVICES") if "SLURM_JOB_ID" in os.environ else None
@@ -85,10 +95,10 @@ def resolve_device(name: str) -> torch.device:
     if name.startswith("cuda") or (
         name == "auto" and granted not in (None, "", "-1", "NoDevFiles")
     ):
-        found = f"SLURM granted GPU {granted} but " if granted else ""
+        granted_text = f"SLURM granted GPU {granted} but " if granted else ""
         raise UserError(
-            f"compute.device={name}: {found}torch {torch.__version__} sees no GPU; install a CUDA build of torch "
-            "(README, GPU) or set compute.device=cpu"
+            f"compute.device={name}: {granted_text}torch {torch.__version__} sees no GPU; install "
+            "a CUDA build of torch (README, GPU) or set compute.device=cpu"
         )
     return torch.device("cpu")
 
@@ -135,12 +145,14 @@ def _git() -> tuple[str | None, str | None]:
 
     commit = git("rev-parse", "HEAD") if git("ls-files", "--error-unmatch", __file__) else None
     diff = git("diff", "HEAD") if commit else None
-    return commit, scrub(diff[:MOST_DIFF]) if diff else None
+    return commit, scrub(diff[:MAX_DIFF]) if diff else None
 
 
 def scrub(text: str) -> str:
-    """``text`` without the value of any variable of the environment that is named as a secret, so
-    that a key which stands in a changed file or in an error is neither stored nor shown."""
+    """``text`` without the value of any environment variable that is named as a secret.
+
+    A key that stands in a changed file or in an error is then neither stored nor shown.
+    """
     for name, value in os.environ.items():
         if len(value) >= 8 and SECRET.search(name):
             text = text.replace(value, f"<{name}>")

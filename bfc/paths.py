@@ -1,5 +1,7 @@
-"""Where the configuration files are: inside the package when installed from a wheel, beside it in a
-checkout."""
+"""Where the configuration files are.
+
+Inside the package when it is installed from a wheel, beside it in a checkout.
+"""
 
 from __future__ import annotations
 
