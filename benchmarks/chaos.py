@@ -24,9 +24,9 @@ import psutil
 import slurm_cluster as box
 
 from bfc.errors import UserError
-from bfc.launch.manifest import Launch, find
+from bfc.launch.manifest import Launch, find_launch
 from bfc.launch.slurm import submission as slurm
-from bfc.launch.status import ENDED, Row, states
+from bfc.launch.status import CellStatus, all_ended, cell_statuses
 from bfc.store.cells import Cell
 
 GRID = ("target.d=4,5,6,7", "schedule=staged,joint", "optimizer.lr=0.003,0.005,0.01,0.02,0.03")
@@ -56,7 +56,7 @@ def train(folder: Path, *arguments: str) -> None:
     )
 
 
-def disturb(launch: Launch, row: Row, kind: str) -> bool:
+def disturb(launch: Launch, row: CellStatus, kind: str) -> bool:
     """Hit the task that is at a cell; whether it was hit."""
     event = launch.events()[row.job]
     if kind == "kill":
@@ -93,11 +93,11 @@ def storm(launch: Launch, hits: int, seed: int, limit: float) -> Counter[str]:
     dice, counts, end = random.Random(seed), Counter[str](), time.monotonic() + limit
     seen: set[tuple[str, int]] = set()
     while time.monotonic() < end:
-        rows, events = states(launch), launch.events()
+        rows, events = cell_statuses(launch), launch.events()
         if all(row.state == "done" for row in rows):
             return counts
         lost = sorted({row.job for row in rows if row.state in ("lost", "failed", "cancelled")})
-        if lost and (len(lost) >= 5 or all(row.state in ENDED for row in rows)):
+        if lost and (len(lost) >= 5 or all_ended(rows)):
             slurm.submit(launch, lost)
             counts["retry"] += 1
             continue
@@ -115,7 +115,7 @@ def storm(launch: Launch, hits: int, seed: int, limit: float) -> Counter[str]:
                 counts[kind] += 1
         time.sleep(dice.uniform(0.05, 0.4))
     raise TimeoutError(
-        f"not done after {limit:.0f} s: {Counter(row.state for row in states(launch))}"
+        f"not done after {limit:.0f} s: {Counter(row.state for row in cell_statuses(launch))}"
     )
 
 
@@ -152,7 +152,7 @@ def main() -> int:
                 "hydra.launcher.finalise=false",
             )
             began = time.monotonic()
-            counts = storm(find(folder / "storm"), options.hits, options.seed, options.limit)
+            counts = storm(find_launch(folder / "storm"), options.hits, options.seed, options.limit)
     except UserError as error:
         print(f"bfc: {error}", file=sys.stderr)
         return 2

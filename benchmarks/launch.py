@@ -20,9 +20,9 @@ import slurm_cluster as box
 
 from benchmarks.record import RESULTS, Aim, finish
 from bfc.errors import UserError
-from bfc.launch.manifest import find
+from bfc.launch.manifest import find_launch
 from bfc.launch.slurm import client as cluster
-from bfc.launch.status import states
+from bfc.launch.status import cell_statuses
 
 CELL = (
     "target.d=4",
@@ -65,8 +65,8 @@ def packed(folder: Path, cells: int) -> float:
     stock launcher has none."""
     began = time.perf_counter()
     sweep(folder, cells, PACKED, "results=packed", "hydra.launcher.finalise=false")
-    launch = find(folder / "packed")
-    while not all(row.state == "done" for row in states(launch)):
+    launch = find_launch(folder / "packed")
+    while not all(row.state == "done" for row in cell_statuses(launch)):
         time.sleep(0.2)
     return time.perf_counter() - began
 
@@ -81,7 +81,7 @@ def submitted(folder: Path, cells: int) -> float:
         "+hydra.launcher.flags.hold=true",
         "hydra.launcher.finalise=false",
     )
-    cluster.cancel([task for each in find(folder / "many").submissions() for task in each["ids"]])
+    cluster.cancel([task for each in find_launch(folder / "many").submissions() for task in each["ids"]])
     return seconds
 
 

@@ -1,24 +1,33 @@
-"""Launches without a cluster: packing, manifests that are torn or foreign, copies of the code,
-predicted cost, the commands over a sweep on this machine. What a cluster adds is in test_slurm.py.
+"""Launches without a cluster.
+
+Manifests that are torn or foreign, copies of the code, predicted cost, tasks, and the commands over
+a sweep on this machine. What a cluster adds is in test_slurm.py.
 """
 
 import contextlib
 import json
 import math
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from unittest import mock
 
+import psutil
 import pytest
-from commands import TINY, container, environment, process, run, table
-from test_slurm import KERNEL, bfc, good
+from commands import (
+    TINY,
+    bfc,
+    container,
+    environment,
+    good,
+    process,
+    run,
+    wait_until,
+)
 
-from bfc.application import sweep_entry as entry
+from bfc.application import launch_arguments
 from bfc.errors import UserError
 from bfc.experiment import cost
 from bfc.experiment.cell_runner import run_cell
@@ -26,71 +35,29 @@ from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.hydra_plugins import plan_launcher, slurm_launcher
 from bfc.hydra_plugins.local_launcher import LocalLauncher
-from bfc.hydra_plugins.plan_launcher import completed
-from bfc.launch import code_copy as snapshot
-from bfc.launch import manifest
-from bfc.launch import status as watch
+from bfc.hydra_plugins.plan_launcher import completed_return
+from bfc.launch import code_copy, scheduler, waiting
 from bfc.launch.finalise import Finalise
-from bfc.launch.job import describe, planned
-from bfc.launch.job import pack as packed
-from bfc.launch.manifest import Launch, find, launches
-from bfc.launch.options import SlurmOptions
-from bfc.launch.plan import prepare
-from bfc.launch.slurm import client as cluster
-from bfc.launch.slurm import task as pack
-from bfc.launch.slurm.client import Task
-from bfc.launch.slurm.submission import divide
-from bfc.launch.status import states
+from bfc.launch.job import PlannedJob, describe_jobs, plan_job
+from bfc.launch.manifest import JobEvent, Launch, find_launch, list_launches
+from bfc.launch.plan import make_plan
+from bfc.launch.scheduler import CachedScheduler
+from bfc.launch.slurm import task as slurm_task
+from bfc.launch.slurm.client import TaskInfo, expand_array
+from bfc.launch.slurm.task import SlurmTask
+from bfc.launch.status import CellState, cell_statuses
 from bfc.paths import PACKAGE
 from bfc.store.lease import Busy
 
-# --- packing -------------------------------------------------------------------------------------
+KERNEL = ("learner=none", "baseline=rbf", "baseline.n_max=48", "baseline.bandwidth=1e8")
 
 
-def test_every_job_is_in_exactly_one_pack_within_the_limits() -> None:
-    dice = random.Random(1)
-    for _ in range(300):
-        seconds = {
-            n: dice.choice([0.0, 1.0, 10.0, 1000.0]) * dice.random()
-            for n in dice.sample(range(99), dice.randrange(1, 60))
-        }
-        most, cells, packs = (
-            dice.choice([1.0, 60.0, 1e6]),
-            dice.choice([None, 1, 3, 100]),
-            dice.choice([None, 1, 4]),
-        )
-        found = packed([[n] for n in seconds], seconds, most, cells, packs)
-        assert sorted(n for numbers in found for n in numbers) == sorted(seconds) and all(
-            numbers == sorted(numbers) for numbers in found
-        )
-        assert packs is None or len(found) <= packs
-        if packs is None and cells is not None:
-            assert max(map(len, found)) <= cells
-        if packs is None and cells is None:
-            loads = [sum(seconds[n] for n in numbers) for numbers in found]
-            assert sum(sorted(loads)) <= most * len(found) + sum(
-                s for s in seconds.values() if s >= most
-            )
-    assert packed([], {}, 1.0) == []
+def plan_tiny(results: Path, *overrides: str) -> PlannedJob:
+    return plan_job(overrides, {**container(*TINY, *overrides), "results": str(results)})
 
 
-def test_short_jobs_share_a_task_and_long_ones_do_not() -> None:
-    assert packed([[n] for n in range(20)], dict.fromkeys(range(20), 0.1), 900.0) == [
-        list(range(20))
-    ]
-    seconds = {0: 5000.0, 1: 5000.0, **dict.fromkeys(range(2, 10), 1.0)}
-    assert sorted(packed([[n] for n in seconds], seconds, 900.0), key=len)[:2] == [[0], [1]]
-
-
-def test_waves_never_share_a_task_and_the_site_limit_holds() -> None:
-    about = [{"wave": n % 3, "cells": [str(n)]} for n in range(30)]
-    for limit in (4, 7, 20):
-        found = list(divide(about, dict.fromkeys(range(30), 900.0), SlurmOptions(max_submit=limit)))
-        assert len(found) <= limit - 1 and all(
-            {about[n]["wave"] for n in numbers} == {wave} for wave, numbers in found
-        )
-    with pytest.raises(UserError, match="max_submit=3: must be above 3, the number of waves"):
-        list(divide(about, dict.fromkeys(range(30), 1.0), SlurmOptions(max_submit=3)))
+def states_of(launch: Launch) -> list[str]:
+    return [status.state for status in cell_statuses(launch)]
 
 
 # --- manifests ----------------------------------------------------------------------------------
@@ -99,57 +66,49 @@ def test_waves_never_share_a_task_and_the_site_limit_holds() -> None:
 @pytest.fixture
 def launch(tmp_path) -> Launch:
     """A launch of three tiny jobs that nobody runs."""
-    jobs = [
-        planned(
-            [f"target.d={d}"],
-            {**container(*TINY, f"target.d={d}"), "results": str(tmp_path / "results")},
-        )
-        for d in (4, 5, 6)
-    ]
-    about = describe(jobs, [False] * 3, [1.0] * 3)
-    return Launch.create(
-        tmp_path / "results",
-        None,
-        {"kind": "local", "jobs": about, "launcher": {}},
-        [each.container for each in jobs],
-    )
+    results = tmp_path / "results"
+    jobs = [plan_tiny(results, f"target.d={d}") for d in (4, 5, 6)]
+    entries = describe_jobs(jobs, [False] * 3, [1.0] * 3)
+    manifest = {"kind": "local", "jobs": entries, "launcher": {}}
+    return Launch.create(results, None, manifest, [job.container for job in jobs])
 
 
 def test_done_is_final_and_torn_lines_are_passed_over(launch) -> None:
-    launch.record(0, "started")
-    launch.record(0, "done")
-    launch.record(1, "started")
+    launch.record(0, JobEvent.STARTED)
+    launch.record(0, JobEvent.DONE)
+    launch.record(1, JobEvent.STARTED)
     (path,) = (launch.path / "events").iterdir()
     with open(path, "ab") as file:
         file.write(b'{"time": 99999999999, "job": 2, "sta')
-    launch.record(1, "failed", message="no")
-    other = launch.path / "events" / "elsewhere-1.jsonl"
-    other.write_text(
-        json.dumps({"time": 99999999999, "job": 0, "state": "started"})
-        + "\n[1]\nnull\n{}\n\x00\n"
-        + json.dumps({"time": "now", "job": 0, "state": "failed"})
-        + "\n"
-        + json.dumps({"time": 1, "job": "0", "state": 3})
-    )
-    events = launch.events()
-    assert {n: event["state"] for n, event in events.items()} == {0: "done", 1: "failed"}, (
-        "a host whose clock is ahead undoes nothing"
-    )
+    launch.record(1, JobEvent.FAILED, message="no")
+    lines = [
+        json.dumps({"time": 99999999999, "job": 0, "state": "started"}),
+        "[1]",
+        "null",
+        "{}",
+        "\x00",
+        json.dumps({"time": "now", "job": 0, "state": "failed"}),
+        json.dumps({"time": 1, "job": "0", "state": 3}),
+    ]
+    (launch.path / "events" / "elsewhere-1.jsonl").write_text("\n".join(lines))
+    last = {number: event["state"] for number, event in launch.events().items()}
+    assert last == {0: "done", 1: "failed"}, "a host whose clock is ahead undoes nothing"
     assert launch.done() == set(), "its results are not there"
 
 
 def test_a_launch_is_found_by_a_part_of_its_name(launch, tmp_path) -> None:
     results = tmp_path / "results"
-    assert find(results).name == launch.name and find(results, launch.name[-4:]).name == launch.name
+    assert find_launch(results).name == launch.name
+    assert find_launch(results, launch.name[-4:]).name == launch.name
     with pytest.raises(UserError, match=r"nothing: no such launch; .*allowed: " + launch.name):
-        find(results, "nothing")
+        find_launch(results, "nothing")
     with pytest.raises(UserError, match="holds no launch"):
-        find(tmp_path / "empty")
+        find_launch(tmp_path / "empty")
     shutil.copytree(launch.path, launch.path.with_name(launch.name + "x"))
     (results / ".launch" / "foreign").mkdir()
-    assert len(launches(results)) == 2
-    with pytest.raises(UserError, match="several launches are called so"):
-        find(results, launch.name[:8])
+    assert len(list_launches(results)) == 2
+    with pytest.raises(UserError, match="several launches match this name"):
+        find_launch(results, launch.name[:8])
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", "{}", '{"form": 99}'])
@@ -160,34 +119,28 @@ def test_a_manifest_that_is_not_ours_is_a_sentence(text: str, launch, tmp_path) 
 
 
 def test_a_submitted_job_is_a_completed_return_whose_value_is_its_cell(tmp_path) -> None:
-    one = planned([], container(*TINY))
-    two = planned([], container(*TINY, *[k for k in KERNEL if k != "learner=none"]))
-    assert (
-        completed(one).return_value == one.cells[0].cell_id
-        and completed(one).status.name == "COMPLETED"
-    )
-    assert (
-        completed(two).return_value == [spec.cell_id for spec in two.cells] and len(two.cells) == 2
-    )
+    one = plan_tiny(tmp_path)
+    two = plan_tiny(tmp_path, *(text for text in KERNEL if text != "learner=none"))
+    assert completed_return(one).return_value == one.cells[0].cell_id
+    assert completed_return(one).status.name == "COMPLETED"
+    assert len(two.cells) == 2
+    assert completed_return(two).return_value == [spec.cell_id for spec in two.cells]
 
 
 # --- code ---------------------------------------------------------------------------------------
 
 
-def test_the_same_code_is_copied_once_and_another_beside_it(tmp_path, monkeypatch) -> None:
-    first, again = (snapshot.snapshot(tmp_path) for _ in range(2))
-    assert first == again and len(list(tmp_path.iterdir())) == 1
-    copy = Path(first["path"])
-    assert (copy / "bfc" / "train.py").read_bytes() == (PACKAGE / "train.py").read_bytes()
-    assert {p.name for p in copy.iterdir()} >= {
-        "bfc",
-        "conf",
-        "sweeps",
-        "analysis",
-        "origin.json",
-    } and not list(copy.rglob("__pycache__"))
-    monkeypatch.setattr(snapshot, "code_origin", lambda: {"commit": "another", "diff": None})
-    assert snapshot.snapshot(tmp_path)["commit"] == "another" and len(list(tmp_path.iterdir())) == 2
+def test_the_same_code_is_copied_once_and_other_code_beside_it(tmp_path, monkeypatch) -> None:
+    first = code_copy.copy_code(tmp_path)
+    assert code_copy.copy_code(tmp_path) == first and len(list(tmp_path.iterdir())) == 1
+    folder = Path(first["path"])
+    assert (folder / "bfc" / "train.py").read_bytes() == (PACKAGE / "train.py").read_bytes()
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"bfc", "conf", "sweeps", "analysis", "origin.json"}
+    assert not list(folder.rglob("__pycache__"))
+    monkeypatch.setattr(code_copy, "code_origin", lambda: {"commit": "another", "diff": None})
+    assert code_copy.copy_code(tmp_path)["commit"] == "another"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 # --- cost ---------------------------------------------------------------------------------------
@@ -200,11 +153,11 @@ def test_the_prediction_is_scaled_to_what_the_store_holds(tmp_path) -> None:
         )
         for d in (4, 5, 6)
     ]
-    before = cost.fit([str(tmp_path)])
+    before = cost.fit_cost_model([str(tmp_path)])
     assert before.cells == 0 and before.factor == cost.UNKNOWN
     for job in jobs:
         run_cell(cell_specs(job)[0], job)
-    after = cost.fit([str(tmp_path)])
+    after = cost.fit_cost_model([str(tmp_path)])
     assert after.cells == 3 and after.factor >= 1.2
     for job in jobs:
         spec = cell_specs(job)[0]
@@ -222,121 +175,105 @@ def test_the_prediction_is_scaled_to_what_the_store_holds(tmp_path) -> None:
     )
 
 
-def test_what_is_dear_is_asked_for_first(tmp_path) -> None:
-    dear = (*TINY, "schedule.steps=100000", "measure.seeds=20000", "hydra.launcher.ask_above=0.5")
-    sentence = run(*dear, "-m", cwd=tmp_path).err
+def test_an_expensive_launch_asks_first(tmp_path) -> None:
+    long = (*TINY, "schedule.steps=100000", "measure.seeds=20000", "hydra.launcher.ask_above=0.5")
+    sentence = run(*long, "-m", cwd=tmp_path).sentence
     assert (
-        "core-hours are predicted for 1 jobs, which is above hydra.launcher.ask_above=0.5; hydra.launcher.confirmed=true"
-        in sentence
+        "core-hours are predicted for 1 jobs, which is above hydra.launcher.ask_above=0.5; "
+        "hydra.launcher.confirmed=true" in sentence
     )
     assert not list(tmp_path.iterdir())
 
 
-# --- packs --------------------------------------------------------------------------------------
+# --- tasks --------------------------------------------------------------------------------------
 
 
-def test_a_pack_leaves_cells_that_others_hold_for_last_and_goes_on_after_failures(
+def test_a_task_postpones_cells_that_others_hold_and_goes_on_after_failures(
     launch, monkeypatch
 ) -> None:
-    ran, free = [], []
+    runs: list[tuple[int, bool]] = []
+    held = [True]
 
     def fake_run_job(job, observe, train, wait: bool):
         number = job.target.d - 4
-        ran.append((number, wait))
-        if number == 0 and not free:
-            free.append(1)
+        runs.append((number, wait))
+        if number == 0 and held:
+            held.clear()
             raise Busy("held")
         if number == 1:
             raise ValueError("broken")
         return []
 
     monkeypatch.setattr("bfc.launch.worker.run_job", fake_run_job)
-    monkeypatch.setattr(pack.stop_signals, "install_handlers", lambda: None)
+    monkeypatch.setattr(slurm_task.stop_signals, "install_handlers", lambda: None)
+    payload = SlurmTask(str(launch.path), (0, 1, 2), max_requeues=3)
     with pytest.raises(SystemExit) as stopped:
-        pack.Pack(str(launch.path), (0, 1, 2), 3)()
-    assert stopped.value.code == pack.FAILED and [number for number, _ in ran] == [0, 1, 2, 0]
-    ran.clear()
-    free.clear()
-    with mock.patch.object(manifest.Launch, "done", lambda _: {1, 2}):
-        pack.Pack(str(launch.path), (0, 1, 2), 3)()
-    assert ran == [(0, False), (0, True)], "alone with a busy cell it waits"
+        payload()
+    assert stopped.value.code == slurm_task.EXIT_FAILED
+    assert [number for number, _ in runs] == [0, 1, 2, 0]
+    runs.clear()
+    held.append(True)
+    with mock.patch.object(Launch, "done", lambda _: {1, 2}):
+        payload()
+    assert runs == [(0, False), (0, True)], "with nothing else left it waits"
 
 
 # --- the commands on this machine ---------------------------------------------------------------
 
 
-def until(condition, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def test_a_sweep_in_the_background_is_followed_and_retried(tmp_path) -> None:
-    """A launch that outlives its command, with a failure; then its cells as a foreground sweep
-    makes them."""
+    """A launch that outlives its command, with a failure; then its cells in the foreground."""
     line = (*TINY, *KERNEL, "baseline.ridge=0.1,0")
-    done = run(
-        *line, "-m", "hydra.launcher.detach=true", "hydra.launcher.finalise=true", cwd=tmp_path
-    )
+    detached = ("hydra.launcher.detach=true", "hydra.launcher.finalise=true")
+    done = run(*line, "-m", *detached, cwd=tmp_path)
     assert done.status == 0 and "launched" in done.out and "manifest" in done.out, done
-    launch = find(tmp_path / "results")
+    launch = find_launch(tmp_path / "results")
     assert bfc("wait", cwd=tmp_path)[0] == 1
-    assert [row.state for row in states(launch)] == ["done", "failed"]
+    assert states_of(launch) == ["done", "failed"]
     status, out = bfc("status", cwd=tmp_path)
-    assert (
-        status == 1
-        and "1 done, 1 failed" in out
-        and "UserError" in out
-        and "ridge=0: too small" in out
-    )
+    assert status == 1 and "1 done, 1 failed" in out
+    assert "UserError" in out and "ridge=0: too small" in out
     assert "Traceback" in bfc("logs", "--failed", cwd=tmp_path)[1]
     assert "rows stored" in bfc("logs", cwd=tmp_path)[1]
     assert launch.name in bfc("status", "--list", cwd=tmp_path)[1]
-    until((launch.path / "summary.json").exists)
-    assert bfc("retry", "--failed", cwd=tmp_path)[0] == 0 and bfc("wait", cwd=tmp_path)[0] == 1
-    assert launch.events()[1]["attempt"] == 1 and [row.state for row in states(launch)] == [
-        "done",
-        "failed",
-    ]
+    wait_until((launch.path / "summary.json").exists)
+    assert bfc("retry", "--failed", cwd=tmp_path)[0] == 0
+    assert bfc("wait", cwd=tmp_path)[0] == 1
+    assert launch.events()[1]["attempt"] == 1
+    assert states_of(launch) == ["done", "failed"]
+    for submission in launch.submissions():
+        wait_until(lambda pool=submission: not scheduler.is_pool_alive(pool))
     assert process(*line, "-m", "results=front", cwd=tmp_path).status == 2
-    front = {
-        p.name: table(p)
-        for p in (tmp_path / "front").iterdir()
-        if (p / "trainings.parquet").exists()
-    }
-    assert good(tmp_path) == front and len(front) == 1
-    assert [row.state for row in states(find(tmp_path / "front"))] == ["done", "failed"], (
-        "a foreground sweep is a launch too"
-    )
+    front = good(tmp_path / "front")
+    assert good(tmp_path / "results") == front and len(front) == 1
+    foreground = find_launch(tmp_path / "front")
+    assert states_of(foreground) == ["done", "failed"], "a foreground sweep is a launch too"
 
 
-def test_cancel_ends_a_background_sweep_and_retry_goes_on(tmp_path) -> None:
+def test_cancel_ends_a_background_sweep(tmp_path) -> None:
     slow = (
         *TINY,
         "measure.n=64",
-        "schedule.steps=100000",
+        "schedule.steps=1000000",
         "schedule.check_every=50",
         "compute.checkpoint_seconds=0",
     )
     assert run(*slow, "-m", "hydra.launcher.detach=true", cwd=tmp_path).status == 0
-    launch = find(tmp_path / "results")
-    until(lambda: (launch.folders(0)[0] / "checkpoint.pt").exists())
-    assert [row.state for row in states(launch)] == ["running"]
+    launch = find_launch(tmp_path / "results")
+    wait_until((launch.folders(0)[0] / "checkpoint.pt").exists)
+    assert states_of(launch) == ["running"]
     assert bfc("cancel", cwd=tmp_path)[0] == 0
-    until(lambda: states(launch)[0].state == "cancelled")
-    (pool,) = launch.submissions()
-    assert (
-        not Path(f"/proc/{pool['pid']}").exists()
-        or Path(f"/proc/{pool['pid']}/stat").read_text().split()[2] == "Z"
-    )
+    wait_until(lambda: states_of(launch) == ["cancelled"])
+    (submission,) = launch.submissions()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert psutil.Process(submission["pid"]).status() == psutil.STATUS_ZOMBIE
 
 
 # --- options ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "sentence"),
     [
         ("time=0", "hydra.launcher.time=0: must be an integer >= 1"),
         ("gpus=-1", "hydra.launcher.gpus=-1: must be an integer >= 0"),
@@ -344,31 +281,25 @@ def test_cancel_ends_a_background_sweep_and_retry_goes_on(tmp_path) -> None:
         ("signal_seconds=9000", "at most half of the time limit, 7200 seconds"),
         ("partitoin=x", "no such key; did you mean partition?"),
         ("throttle=0", "null or an integer >= 1"),
-        ("together=0", "must be null (32 on a GPU, 1 on a CPU) or an integer from 1 to 4096"),
-        ("together=x", "together=x: must be"),
+        ("fuse_jobs=0", "must be null (32 on a GPU, 1 on a CPU) or an integer from 1 to 4096"),
+        ("fuse_jobs=x", "fuse_jobs=x: must be"),
         ("task_minutes=0", "must be minutes > 0"),
         ("setup=module", "must be a list of texts"),
         ("max_submit=1", "null or an integer >= 2"),
     ],
 )
-def test_a_bad_option_is_a_sentence(given: str, said: str, tmp_path) -> None:
-    assert (
-        said
-        in run(
-            "-m", *TINY, "hydra/launcher=slurm", f"hydra.launcher.{given}", cwd=tmp_path
-        ).sentence
-    )
+def test_a_bad_option_is_refused(given: str, sentence: str, tmp_path) -> None:
+    option = f"hydra.launcher.{given}"
+    done = run("-m", *TINY, "hydra/launcher=slurm", option, cwd=tmp_path)
+    assert sentence in done.sentence
     assert not list(tmp_path.iterdir())
 
 
-def test_without_slurm_it_is_a_sentence(tmp_path, monkeypatch) -> None:
+def test_a_machine_without_slurm_is_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     done = run("-m", *TINY, "hydra/launcher=slurm", cwd=tmp_path / "here")
-    assert (
-        done.status == 2
-        and "there is no sbatch on this machine" in done.err
-        and not list((tmp_path / "here").iterdir())
-    )
+    assert done.status == 2 and "there is no sbatch on this machine" in done.err
+    assert not list((tmp_path / "here").iterdir())
 
 
 def test_a_site_overlay_is_read_and_the_command_line_wins(tmp_path) -> None:
@@ -391,117 +322,123 @@ def test_a_site_overlay_is_read_and_the_command_line_wins(tmp_path) -> None:
         assert line in done.out
 
 
-def test_the_tasks_of_an_array_that_never_started_are_told_together() -> None:
-    assert cluster.each_of("7_[0-2,5%4]") == ["7_0", "7_1", "7_2", "7_5"] and cluster.each_of(
-        "7_[3]"
-    ) == ["7_3"]
-    assert (
-        cluster.each_of("7") == ["7"]
-        and cluster.each_of("7_3") == ["7_3"]
-        and cluster.each_of("7_[1,...]") == ["7_1"]
-    )
+@pytest.mark.parametrize(
+    ("name", "tasks"),
+    [
+        ("7_[0-2,5%4]", ["7_0", "7_1", "7_2", "7_5"]),
+        ("7_[3]", ["7_3"]),
+        ("7", ["7"]),
+        ("7_3", ["7_3"]),
+        ("7_[1,...]", ["7_1"]),
+    ],
+)
+def test_the_tasks_of_an_array_that_never_started_have_one_name(name: str, tasks) -> None:
+    assert expand_array(name) == tasks
 
 
-def test_what_ends_while_it_is_looked_at_is_not_lost(launch) -> None:
-    """A task may finish and end after the events were read and before the scheduler is asked."""
-    launch.record(0, "started")
+def test_what_ends_while_it_is_asked_about_is_not_lost(launch) -> None:
+    """A task may finish after the events were read and before the scheduler is asked."""
+    launch.record(0, JobEvent.STARTED)
     launch.add_submission(packs=[[0]], ids=["7"], attempt=0)
 
-    def ask(launch: Launch, ids: set[str]) -> dict[str, Task]:
-        assert ids == {"7"}
-        launch.record(0, "done")
-        return {"7": Task("COMPLETED")}
+    def query(launch: Launch, task_ids: set[str]) -> dict[str, TaskInfo]:
+        assert task_ids == {"7"}
+        launch.record(0, JobEvent.DONE)
+        return {"7": TaskInfo("COMPLETED")}
 
-    assert states(launch, ask)[0].state == "done"
+    assert cell_statuses(launch, query)[0].state == CellState.DONE
 
 
-def test_what_a_file_system_shows_late_is_waited_for(launch, monkeypatch) -> None:
-    """A task that ended well has done its jobs; another host may see that later. One that was
-    killed is not looked at again."""
-    looks, ended = [], "COMPLETED"
+@pytest.mark.parametrize(("task_state", "state"), [("FAILED", "lost"), ("COMPLETED", "done")])
+def test_what_a_file_system_shows_late_is_waited_for(
+    task_state: str, state: str, launch, monkeypatch
+) -> None:
+    """A task that succeeded has done its jobs, which another host may see later.
+
+    One that was killed is not asked about again.
+    """
+    naps = []
     launch.add_submission(packs=[[0, 1, 2]], ids=["7"], attempt=0)
 
-    def late(_: float) -> None:
-        looks.append(None)
+    def arrive_late(seconds: float) -> None:
+        naps.append(seconds)
         for job in range(3):
-            launch.record(job, "done")
+            launch.record(job, JobEvent.DONE)
 
-    monkeypatch.setattr(watch, "_alive", lambda launch, ids: {"7": Task(ended)})
-    monkeypatch.setattr(watch.time, "sleep", late)
-    ended = "FAILED"
-    assert {row.state for row in watch.settled(launch)} == {"lost"} and not looks
-    ended = "COMPLETED"
-    assert {row.state for row in watch.settled(launch)} == {"done"} and len(looks) == 1
+    tasks = {"7": TaskInfo(task_state)}
+    monkeypatch.setattr("bfc.launch.status.query_scheduler", lambda launch, task_ids: tasks)
+    monkeypatch.setattr(waiting.time, "sleep", arrive_late)
+    assert {status.state for status in waiting.wait_until_settled(launch)} == {state}
+    assert len(naps) == (state == "done")
 
 
-def test_a_scheduler_is_asked_ever_more_seldom(launch, monkeypatch) -> None:
-    now, asked = [0.0], []
-    monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(watch, "_alive", lambda launch, ids: asked.append(now[0]) or {})
-    ask = watch._Asked()
+def test_a_scheduler_is_asked_ever_more_rarely(launch, monkeypatch) -> None:
+    now = [0.0]
+    queries: list[float] = []
+
+    def query(launch: Launch, task_ids: set[str]) -> dict[str, TaskInfo]:
+        queries.append(now[0])
+        return {}
+
+    monkeypatch.setattr(scheduler.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(scheduler, "query_scheduler", query)
+    cached = CachedScheduler()
     while now[0] < 1000:
-        ask(launch, {"7"})
+        cached(launch, {"7"})
         now[0] += 2.0
-    assert (
-        asked[:3] == [0.0, 2.0, 4.0] and len(asked) < 75 and asked[-1] - asked[-2] == watch.RAREST
-    )
-    ask(launch, {"7", "8"})
-    assert asked[-1] == now[0], "a task that was submitted meanwhile is asked about at once"
+    assert queries[:3] == [0.0, 2.0, 4.0] and len(queries) < 75
+    assert queries[-1] - queries[-2] == scheduler.MAX_QUERY_SECONDS
+    cached(launch, {"7", "8"})
+    assert queries[-1] == now[0], "a task that was submitted meanwhile is asked about at once"
 
 
 @pytest.mark.parametrize("report", [True, False])
 def test_the_last_job_shows_the_studies(report: bool, launch, monkeypatch) -> None:
     """In their trackers, when there is something to show: not the command that submits."""
-    shown, drawn = mock.Mock(), mock.Mock()
-    monkeypatch.setattr("bfc.launch.finalise.show_studies", shown)
-    monkeypatch.setattr("bfc.launch.finalise.collect", drawn)
+    show_studies, collect = mock.Mock(), mock.Mock()
+    monkeypatch.setattr("bfc.launch.finalise.show_studies", show_studies)
+    monkeypatch.setattr("bfc.launch.finalise.collect", collect)
     Finalise(str(launch.path), report)()
-    assert [job.target.d for job in shown.call_args.args[0]] == [4, 5, 6] and drawn.called == report
+    assert [job.target.d for job in show_studies.call_args.args[0]] == [4, 5, 6]
+    assert collect.called == report
     for options, later in (({}, False), ({"detach": True}, True), ({"dry_run": True}, True)):
         assert LocalLauncher(**options).shows_later == later
 
 
-def test_a_site_says_where_the_store_is(tmp_path, monkeypatch) -> None:
-    """For launches that name none, and for the commands about them."""
+@pytest.mark.parametrize(
+    ("overrides", "store"), [((), "shared/store"), (("results=mine",), "mine")]
+)
+def test_a_site_says_where_the_store_is(overrides, store: str, tmp_path, monkeypatch) -> None:
+    """For launches that name none."""
+    monkeypatch.setenv("SHARED", str(tmp_path / "shared"))
+    launcher = slurm_launcher.SlurmLauncher(dry_run=True, results="$SHARED/store")
+    with (
+        mock.patch.object(slurm_launcher, "make_plan", side_effect=make_plan) as planning,
+        contextlib.chdir(tmp_path),
+    ):
+        launcher.launch_plan([plan_job(overrides, container(*TINY, *overrides))])
+    (planned,) = planning.call_args.args[0]
+    folder = str(tmp_path / store)
+    assert (planned.job.results, planned.container["results"]) == (folder, folder)
+
+
+def test_a_site_says_where_the_commands_find_the_store(tmp_path, monkeypatch) -> None:
     (tmp_path / "overlay" / "site").mkdir(parents=True)
     (tmp_path / "overlay" / "site" / "slurm.yaml").write_text("results: $SHARED/store\n")
     monkeypatch.setenv("SHARED", str(tmp_path / "shared"))
-    monkeypatch.setattr(entry, "SITE", tmp_path / "overlay")
+    monkeypatch.setattr(launch_arguments, "SITE", tmp_path / "overlay")
     assert f"{tmp_path}/shared/store: holds no launch" in bfc("status", cwd=tmp_path)[1]
     assert "elsewhere: holds no launch" in bfc("status", "--results", "elsewhere", cwd=tmp_path)[1]
-    given = {"dry_run": True, "results": "$SHARED/store"}
-    for more, there in (
-        ((), tmp_path / "shared" / "store"),
-        (("results=mine",), tmp_path / "mine"),
-    ):
-        with (
-            mock.patch.object(slurm_launcher, "prepare", side_effect=prepare) as looked,
-            contextlib.chdir(tmp_path),
-        ):
-            slurm_launcher.SlurmLauncher(**given).launch_plan(
-                [planned(more, {**container(*TINY, *more)})]
-            )
-        assert [
-            (each.job.results, each.container["results"]) for each in looked.call_args.args[0]
-        ] == [(str(there), str(there))]
 
 
-def test_a_job_for_a_gpu_asks_for_one(tmp_path) -> None:
-    line = (
-        "-m",
-        *TINY,
-        "compute.device=cuda",
-        "hydra/launcher=slurm",
-        "hydra.launcher.dry_run=true",
-    )
-    assert (
-        "compute.device=cuda: no task would be given a GPU; must be"
-        in run(*line, cwd=tmp_path).sentence
-    )
-    assert run(*line, "hydra.launcher.gpus=1", cwd=tmp_path).status == 0
-    assert run(*line, "hydra.launcher.gres='gpu:a100:1'", cwd=tmp_path).status == 0 and not list(
-        tmp_path.iterdir()
-    )
+def test_a_job_for_a_gpu_must_ask_for_one(tmp_path) -> None:
+    slurm = ("hydra/launcher=slurm", "hydra.launcher.dry_run=true")
+    line = ("-m", *TINY, "compute.device=cuda", *slurm)
+    sentence = run(*line, cwd=tmp_path).sentence
+    assert "compute.device=cuda: no task would be given a GPU; must be" in sentence
+    for option in ("hydra.launcher.gpus=1", "hydra.launcher.gres='gpu:a100:1'"):
+        assert run(*line, option, cwd=tmp_path).status == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_plain_sweeper_of_hydra_can_use_the_launcher(tmp_path) -> None:
@@ -517,14 +454,18 @@ def test_the_plain_sweeper_of_hydra_can_use_the_launcher(tmp_path) -> None:
     assert done.status == 0 and "jobs      2 (2 cells)" in done.out, done
 
 
-def test_signals_are_noted_before_anything_heavy_is_imported() -> None:
-    """What a task imports before its handlers are in place."""
-    script = "import bfc.launch.slurm.task, sys; print([name for name in ('torch', 'pandas', 'hydra') if name in sys.modules])"
-    light = subprocess.run(
+def test_a_task_installs_its_signal_handlers_before_anything_heavy_is_imported() -> None:
+    script = (
+        "import bfc.launch.slurm.task, sys\n"
+        "heavy = ('torch', 'numpy', 'pandas', 'scipy', 'hydra', 'omegaconf', 'pydantic')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         env=environment(),
         check=True,
     )
-    assert light.stdout.strip() == "[]" and signal.SIGUSR2 in pack.stop_signals.REQUEUE
+    assert done.stdout.strip() == "[]"
+    assert signal.SIGUSR2 in slurm_task.stop_signals.REQUEUE

@@ -1,9 +1,10 @@
 """A real SLURM of six nodes on loopback: what a cluster does to a launch, and what is left of it.
+
 Every scene is a generator that yields the condition it waits for, so that all of them run at the
 same time: waiting is most of what a cluster does. Needs root and Debian's SLURM, which is installed
-if it can be; otherwise everything here is skipped with the reason."""
+if it can be; otherwise everything here is skipped with the reason.
+"""
 
-import contextlib
 import json
 import os
 import shutil
@@ -20,14 +21,15 @@ from typing import Any
 import psutil
 import pytest
 import slurm_cluster as box
-from commands import TINY, environment, run, store, table
+from commands import TINY, bfc, environment, good, run, store
 
 from bfc.errors import UserError
 from bfc.launch.finalise import Finalise
-from bfc.launch.manifest import Launch, find
+from bfc.launch.manifest import Launch, find_launch
 from bfc.launch.slurm import client as cluster
 from bfc.launch.slurm import submission as slurm
-from bfc.launch.status import states, wait
+from bfc.launch.status import cell_statuses
+from bfc.launch.waiting import wait_for_launch
 from bfc.paths import PACKAGE
 
 pytestmark = pytest.mark.xdist_group("slurm")
@@ -73,18 +75,18 @@ def launched(folder: Path, *arguments: str, on: str | None = None) -> Launch:
     )
     done = run(*SLURM, *arguments, nodes, cwd=folder)
     assert done.status == 0 and "launched" in done.out, done
-    return find(folder / "results")
+    return find_launch(folder / "results")
 
 
 def state(launch: Launch, *wanted: str) -> Callable[[], bool]:
     """Whether every cell is in one of these states."""
-    return lambda: all(row.state in wanted for row in states(launch))
+    return lambda: all(row.state in wanted for row in cell_statuses(launch))
 
 
 def scheduler(launch: Launch) -> dict[str, str]:
     """SLURM's own state of every task."""
     ids = [task for each in launch.submissions() for task in each["ids"]]
-    return {task: each.state for task, each in cluster.tasks(ids).items()}
+    return {task: each.state for task, each in cluster.query_tasks(ids).items()}
 
 
 def caught(launch: Launch, by: str = "checkpoint.pt") -> Callable[[], bool]:
@@ -105,7 +107,7 @@ def caught(launch: Launch, by: str = "checkpoint.pt") -> Callable[[], bool]:
 
 
 def release(launch: Launch) -> None:
-    """Let SLURM start what was submitted with :data:`HELD`, so that whoever disturbs it is looking."""
+    """Let SLURM start what was submitted with :data:`HELD`, now that the scene is watching."""
     subprocess.run(["scontrol", "release", *launch.submissions()[-1]["ids"]], check=True)
 
 
@@ -147,10 +149,9 @@ def at_the_time_limit_it_writes_a_checkpoint_and_goes_on(folder: Path, whole: di
     yield lambda: "requeued as" in log(launch)
     assert (launch.folders(0)[0] / "checkpoint.pt").exists()
     yield state(launch, "done")
-    assert (
-        log(launch).count("SIGUSR2: stops at the next checkpoint") == 1
-        and launch.events()[0]["restarts"] == 1
-    )
+    signals = log(launch).count("SIGUSR2: stops at the next checkpoint")
+    restarts = launch.events()[0]["restarts"]
+    assert signals == restarts >= 1, "a slow machine may reach the limit again"
     assert store(folder / "results") == whole
 
 
@@ -159,7 +160,7 @@ def a_preempted_task_goes_on_when_there_is_room(folder: Path, whole: dict) -> Sc
     yield lambda: True
     yield caught(launch)
     urgent = sbatch("-p", "urgent", "-w", OWN["preempted"], "--exclusive", "--wrap", "sleep 3")
-    yield lambda: cluster.tasks([urgent])[urgent].state == "COMPLETED"
+    yield lambda: cluster.query_tasks([urgent])[urgent].state == "COMPLETED"
     yield state(launch, "done")
     assert launch.events()[0]["restarts"] == 1 and "SIGTERM: stops at the next checkpoint" in log(
         launch
@@ -196,7 +197,7 @@ def a_task_whose_node_fails_goes_on_with_the_same_numbers(folder: Path, whole: d
         ["scontrol", "update", f"nodename={node}", "state=down", "reason=test"], check=True
     )
     yield lambda: scheduler(launch)[task] == "PENDING"
-    assert steps and [row.state for row in states(launch)] == ["queued"]
+    assert steps and [row.state for row in cell_statuses(launch)] == ["queued"]
     subprocess.run(["slurmd", "-N", node, "-f", str(conf)], check=True, capture_output=True)
     yield state(launch, "done")
     yield lambda: scheduler(launch)[task] == "COMPLETED"
@@ -239,7 +240,9 @@ def a_task_started_twice_computes_nothing_twice(folder: Path, whole: dict) -> Sc
     yield (
         lambda: (
             state(launch, "done")()
-            and not any(task.active for task in cluster.tasks(list(scheduler(launch))).values())
+            and not any(
+                task.active for task in cluster.query_tasks(list(scheduler(launch))).values()
+            )
         )
     )
     text = log(launch)
@@ -274,7 +277,10 @@ def a_failure_stays_with_its_job_and_sets_the_exit_status(folder: Path, _: dict)
     yield state(packed, "done", "failed")
     yield (
         lambda: (
-            not any(task.active for task in cluster.tasks(tasks + list(scheduler(packed))).values())
+            not any(
+                task.active
+                for task in cluster.query_tasks(tasks + list(scheduler(packed))).values()
+            )
         )
     )
     well, ill = (
@@ -282,8 +288,8 @@ def a_failure_stays_with_its_job_and_sets_the_exit_status(folder: Path, _: dict)
     )
     yield (
         lambda: (
-            cluster.tasks([well])[well].state == "COMPLETED"
-            and cluster.tasks([ill])[ill].reason == "DependencyNeverSatisfied"
+            cluster.query_tasks([well])[well].state == "COMPLETED"
+            and cluster.query_tasks([ill])[ill].reason == "DependencyNeverSatisfied"
         )
     )
     assert [scheduler(single)[task] for task in tasks] == [
@@ -295,12 +301,18 @@ def a_failure_stays_with_its_job_and_sets_the_exit_status(folder: Path, _: dict)
     ]
     assert list(scheduler(packed).values()) == ["FAILED"]
     for launch in (single, packed):
-        assert [row.state for row in states(launch)] == ["done", "failed", "done", "done", "done"]
+        assert [row.state for row in cell_statuses(launch)] == [
+            "done",
+            "failed",
+            "done",
+            "done",
+            "done",
+        ]
         event = launch.events()[1]
         assert event["error"] == "UserError" and "Traceback" in event["traceback"]
         assert event["message"].startswith("baseline.ridge=0: too small")
-        told = json.loads((launch.folders(1)[0] / "status.json").read_text())
-        assert told["state"] == "failed" and "Traceback" in told["traceback"]
+        status_file = json.loads((launch.folders(1)[0] / "status.json").read_text())
+        assert status_file["state"] == "failed" and "Traceback" in status_file["traceback"]
     assert len(list((packed.path / "events").iterdir())) == 1, "one process ran all five"
     status, out = bfc("status", cwd=folder / "packed")
     assert (
@@ -311,7 +323,10 @@ def a_failure_stays_with_its_job_and_sets_the_exit_status(folder: Path, _: dict)
         and ".out)" in out
     )
     assert "positive definite" in bfc("logs", "--failed", cwd=folder / "packed")[1]
-    assert {k: v for k, v in good(folder / "single").items()} == good(folder / "packed")
+    single_store = folder / "single" / "results"
+    packed_store = folder / "packed" / "results"
+    single_rows, packed_rows = good(single_store), good(packed_store)
+    assert single_rows == packed_rows
     yield (single.path / "report" / "index.html").exists
     assert json.loads((single.path / "summary.json").read_text()) == {"done": 4, "failed": 1}
     assert f"{single.name}/report/index.html" in bfc("status", cwd=folder / "single")[1]
@@ -381,15 +396,15 @@ def editing_code_and_configuration_after_submission_changes_nothing(
         text=True,
     )
     assert done.returncode == 0, done
-    launch = find(folder / "results")
+    launch = find_launch(folder / "results")
     (checkout / "bfc" / "train.py").write_text("raise SystemExit('drifted')")
     (checkout / "conf" / "schedule" / "staged.yaml").write_text("drifted")
     shutil.rmtree(checkout / "analysis")
     release(launch)
     yield state(launch, "done")
     assert store(folder / "results") == whole
-    (own,) = launch.folders(0)
-    assert json.loads((own / "environment.json").read_text()).keys() >= {"commit", "diff"}
+    (cell_folder,) = launch.folders(0)
+    assert json.loads((cell_folder / "environment.json").read_text()).keys() >= {"commit", "diff"}
     assert Path(launch.manifest["code"]["path"]).parent == launch.path.parent / "code"
 
 
@@ -417,10 +432,10 @@ def the_stock_launcher_still_works(folder: Path, _: dict) -> Scene:
     assert len(store(folder / "results")) == 2
 
 
-def jobs_side_by_side_are_stopped_together_and_go_on(folder: Path, _: dict) -> Scene:
-    """Two jobs of one shape in one task; each has its own checkpoint when the task is requeued."""
+def fused_jobs_are_stopped_at_the_same_time_and_go_on(folder: Path, _: dict) -> Scene:
+    """Two fused jobs in one task; each has its own checkpoint when the task is requeued."""
     sweep = (*SLOW, "compute.dtype=float64", "target.alpha=[1.0,0.5],[1.0,2.0]")
-    launch = launched(folder, *sweep, "hydra.launcher.together=2", HELD)
+    launch = launched(folder, *sweep, "hydra.launcher.fuse_jobs=2", HELD)
     yield lambda: True
     assert launch.submissions()[0]["packs"] == [[0, 1]]
     yield caught(launch)
@@ -455,34 +470,10 @@ SCENES = {
         larger_d_wait_for_smaller_ones,
         the_stock_launcher_still_works,
         a_job_gets_the_gpu_it_was_given,
-        jobs_side_by_side_are_stopped_together_and_go_on,
+        fused_jobs_are_stopped_at_the_same_time_and_go_on,
     )
 }
 """The slowest first."""
-
-
-def bfc(*arguments: str, cwd: Path) -> tuple[int, str]:
-    """A ``bfc`` command in this process: its exit status and everything it printed."""
-    from typer.testing import CliRunner
-
-    from bfc.cli import application
-    from bfc.errors import UserError
-
-    with contextlib.chdir(cwd):
-        done = CliRunner().invoke(application(), list(arguments))
-    if isinstance(done.exception, UserError):
-        return 2, str(done.exception)
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.output
-
-
-def good(folder: Path) -> dict:
-    return {
-        p.name: table(p)
-        for p in sorted((folder / "results").iterdir())
-        if (p / "trainings.parquet").exists()
-    }
 
 
 @pytest.fixture(scope="module")
@@ -560,7 +551,7 @@ def test_a_refused_submission_is_a_sentence_and_leaves_no_job(cluster_folder: Pa
     )
     assert done.status == 2 and "Invalid job array specification" in done.err, done
     with pytest.raises(UserError, match="holds no launch"):
-        find(folder / "results")
+        find_launch(folder / "results")
 
 
 def test_a_refused_last_job_leaves_the_others(cluster_folder: Path, monkeypatch) -> None:
@@ -576,7 +567,7 @@ def test_a_refused_last_job_leaves_the_others(cluster_folder: Path, monkeypatch)
     done = run(*SLURM, *TINY, HELD, "hydra.launcher.finalise=true", cwd=folder)
     assert (
         done.status == 0
-        and "SLURM refuses the jobs: no GPU: that is the one which draws the report; `bfc collect"
+        and "SLURM refuses the jobs: no GPU: this was the job that draws the report; `bfc collect"
         in done.err
     ), done
     assert bfc("cancel", cwd=folder)[0] == 0
@@ -588,30 +579,31 @@ def test_a_scheduler_that_does_not_answer_is_no_news_about_its_jobs(
     """Neither the end of a wait, nor a job that was lost."""
     folder = cluster_folder / "silent"
     launch = launched(folder, *TINY, HELD)
-    real, asked = cluster.ask, []
+    run_command = cluster.run_command
+    queries: list[str] = []
 
-    def silent(*command: str) -> subprocess.CompletedProcess[str]:
-        asked.append(command[0])
-        if len(asked) < 4:
+    def fail_at_first(*command: str) -> subprocess.CompletedProcess[str]:
+        queries.append(command[0])
+        if len(queries) < 4:
             return subprocess.CompletedProcess(
                 command, 1, "", "slurm_load_jobs error: Unable to contact slurm controller"
             )
-        return real(*command)
+        return run_command(*command)
 
-    monkeypatch.setattr(cluster, "ask", silent)
+    monkeypatch.setattr(cluster, "run_command", fail_at_first)
     with pytest.raises(
-        cluster.Silent, match=r"Unable to contact slurm controller.*try again later"
+        cluster.SlurmUnavailable, match=r"Unable to contact slurm controller.*try again later"
     ):
-        states(launch)
+        cell_statuses(launch)
     release(launch)
-    rows = wait(launch, poll=0.2)
+    statuses = wait_for_launch(launch, poll_seconds=0.2)
     assert (
-        [row.state for row in rows] == ["done"]
+        [status.state for status in statuses] == ["done"]
         and capsys.readouterr().err.count("waiting") == 1
-        and len(asked) >= 4
+        and len(queries) >= 4
     )
-    asked.clear()
-    assert [row.state for row in states(launch)] == ["done"] and not asked, (
+    queries.clear()
+    assert [row.state for row in cell_statuses(launch)] == ["done"] and not queries, (
         "what is known to be done needs no scheduler"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -38,7 +39,8 @@ def is_pool_alive(submission: Mapping[str, Any]) -> bool:
     """Whether the process of a local launch runs; that of another host is assumed to."""
     if submission["host"] != socket.gethostname():
         return True
-    return bool(start_of(submission["pid"]) == submission["started"])
+    start: str = start_of(submission["pid"])
+    return start != "" and start == submission["started"]
 
 
 class CachedScheduler:
@@ -77,4 +79,5 @@ def end_tasks(launch: Launch) -> None:
         if submission["host"] != socket.gethostname():
             raise UserError(f"{launch.name}: runs on {submission['host']}; cancel it there")
         if is_pool_alive(submission):
-            os.kill(submission["pid"], signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(submission["pid"], signal.SIGTERM)
