@@ -8,13 +8,14 @@ BUDGET := 30m
 TORCH := torch>=2.11,<2.14
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo slurm-demo reproduce test lint bench clean help
+.PHONY: demo slurm-demo reproduce test test-all test-busy lint bench clean help
 
 help:
 	@echo "make demo   run sweeps/bfc_sample_complexity.yaml in its small form and draw the figure (about 3 minutes on 2 cores)"
 	@echo "make reproduce  judge every claim under sweeps/ within 30 minutes (BUDGET=4h, BUDGET=full: longer) and write the page"
 	@echo "make slurm-demo   a launch on a real SLURM of four virtual nodes on this machine, from plan to report (root, Debian; 2 minutes)"
-	@echo "make test   lint and the whole test suite"
+	@echo "make test   lint (ruff, imports, types) and the test suite, large product batteries sampled"
+	@echo "make test-all   the same with everything; make test-busy: the suite beside four busy loops"
 	@echo "make bench  all benchmarks beside their peers (JAX, scikit-learn, neural-tangents), figures into benchmarks/results (about 12 minutes)"
 	@echo "make clean  remove .venv and $(DEMO)"
 
@@ -31,8 +32,18 @@ reproduce: $(VENV)/installed
 test: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+test-all: $(VENV)/installed-test lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --exhaustive
+
+# The suite beside four busy loops: no test may depend on how fast or how busy the machine is.
+test-busy: $(VENV)/installed-test
+	$(BIN)/python tests/beside_busy_loops.py -n 2 --dist loadgroup
+
 lint: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m mypy
 
 # Ratios beside peers, each in one run; neural-tangents needs an older jax and numpy, hence an environment of its own.
 bench: $(VENV)/installed-bench .venv-peers/installed

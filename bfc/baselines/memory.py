@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import torch
 
 from bfc.baselines.learning_curve import BLOCK
@@ -35,7 +35,16 @@ def available_memory(device: torch.device | str = "cpu") -> int:
     if torch.device(device).type == "cuda":
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + reusable
-    return min([int(psutil.virtual_memory().available), *_control_group_limits()])
+    return min([_system_memory(), *_control_group_limits()])
+
+
+def _system_memory() -> int:
+    """Bytes that the system reports as available, or as free where psutil is not installed."""
+    try:
+        import psutil  # only here, since the library works without it
+    except ModuleNotFoundError:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(psutil.virtual_memory().available)
 
 
 def _control_group_limits() -> list[int]:

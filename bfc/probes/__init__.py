@@ -1,0 +1,5 @@
+"""Measurements on trained learners."""
+
+from bfc.exports import offer_classes
+
+__getattr__, __dir__ = offer_classes(__name__, __path__[0])

@@ -1,0 +1,5 @@
+"""Which features of x a method is given."""
+
+from bfc.exports import offer_classes
+
+__getattr__, __dir__ = offer_classes(__name__, __path__[0])

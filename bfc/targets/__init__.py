@@ -1,0 +1,5 @@
+"""The functions f* that are learned, each with its input law."""
+
+from bfc.exports import offer_classes
+
+__getattr__, __dir__ = offer_classes(__name__, __path__[0])

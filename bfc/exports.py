@@ -1,0 +1,40 @@
+"""Component packages that offer their classes by name: ``bfc.targets.Parity``.
+
+A new component joins by existing: its class is found in the package's files when it is first asked
+for, so that importing one target does not import all of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_CLASS = re.compile(r"^class ([A-Za-z]\w*)", re.MULTILINE)
+
+
+def offer_classes(
+    package: str, folder: str | Path
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` and ``__dir__`` of a package that offers the public classes in it."""
+
+    def find_modules() -> dict[str, str]:
+        modules = {}
+        for file in sorted(Path(folder).glob("[!_]*.py")):
+            for name in _CLASS.findall(file.read_text()):
+                modules[name] = f"{package}.{file.stem}"
+        return modules
+
+    def get_attribute(name: str) -> Any:
+        if not name.startswith("_"):
+            module = find_modules().get(name)
+            if module is not None:
+                return getattr(importlib.import_module(module), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    def list_names() -> list[str]:
+        return sorted(find_modules())
+
+    return get_attribute, list_names
