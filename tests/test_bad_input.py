@@ -218,7 +218,7 @@ VALUES = {
     "target._target_=bfc.experiment.job.Compute": "is no target class of this package",
     "target._target_=bfc.targets.quadratic_densenet.QuadraticDraw": "is no target class of this package",
     "target._target_=bfc.learners.quadratic_densenet.QuadraticDenseNet": "is no target class of this package",
-    "measure._target_=bfc.measure.base.Measure": "is no measure class of this package",
+    "measure._target_=bfc.measure.base.FixedMeasure": "is no measure class of this package",
     "optimizer._target_=bfc.optimizers.base.Optimizer": "is no optimizer class of this package",
     "baseline=rbf baseline._target_=bfc.baselines.ridge.KernelRidge": "is no baseline class of this package",
 }
@@ -369,9 +369,9 @@ def test_every_key_of_every_component_takes_any_garbage_without_a_fault(group: s
 
 
 def node_names(group: str) -> list[str]:
-    from bfc.hydra_plugins.hydra_errors import options
+    from bfc.hydra_plugins.hydra_errors import list_options
 
-    return sorted(options(group))
+    return sorted(list_options(group))
 
 
 def test_every_numeric_key_refuses_a_text_a_list_and_not_a_number(node) -> None:
