@@ -1,4 +1,6 @@
-"""How many trainings an exponent costs, by procedure: what peers do (a grid of n in factors of two
+"""How many trainings an exponent costs, by procedure.
+
+Compared are what peers do (a grid of n in factors of two
 walked up to the first n at which the median seed succeeds, then least squares), bisection, and
 rounds placed by the posterior with the likelihood at the end. Truth is simulated (n* = 1.6 d^2, d =
 8 to 64, log n* spread by 0.35 over seeds), with and without scatter τ over d, and n is capped below
@@ -6,7 +8,7 @@ n* of the largest d, so that this cell is censored: least squares loses it, the 
 
     python -m benchmarks.procedures [--repeats 100] [--seed 0] [--out FOLDER]
 
-prints a table and what it comes to; FOLDER receives procedures.csv, procedures.json and
+prints a table and a summary; FOLDER receives procedures.csv, procedures.json and
 procedures.png. Two things decide how well the grid does, so both are varied. Its count depends on
 where it starts: from n = 4 for every d, or from n = d. And on a grid in factors of two, with
 exponent 2 and d = 8, 11, 16 ... in factors of √2, n* of every d lies at the same place between two
@@ -61,23 +63,25 @@ def grid(
 ) -> Answer:
     """Walk n up in factors of two, ``seeds`` fresh trainings each, to the first n whose median
     succeeds; least squares."""
-    trainings, found = 0, {}
+    trainings = 0
+    nstar: dict[int, float] = {}
     for d, centre in zip(world.d, mu, strict=True):
         n = d if from_d else START
         while n <= cap(world):
             risk = world.train(rng, d, centre, np.full(seeds, n))["risk"]
             trainings += seeds
             if np.median(risk) <= world.eps:
-                found[d] = n
+                nstar[d] = n
                 break
             n *= 2
-    return trainings, *least_squares(found)
+    return trainings, *least_squares(nstar)
 
 
 def bisection(world: World, mu: np.ndarray, rng: np.random.Generator, steps: int = 6) -> Answer:
     """One seed per d: its own threshold between the start and the cap, halving the range of log n;
     least squares."""
-    trainings, found = 0, {}
+    trainings = 0
+    nstar: dict[int, float] = {}
     for d, centre in zip(world.d, mu, strict=True):
         threshold = centre + world.sd * rng.standard_normal()
         lo, hi = np.log([START, cap(world)])
@@ -88,8 +92,8 @@ def bisection(world: World, mu: np.ndarray, rng: np.random.Generator, steps: int
             middle = 0.5 * (lo + hi)
             lo, hi = (lo, middle) if threshold <= middle else (middle, hi)
             trainings += 1
-        found[d] = np.exp(0.5 * (lo + hi))
-    return trainings, *least_squares(found)
+        nstar[d] = np.exp(0.5 * (lo + hi))
+    return trainings, *least_squares(nstar)
 
 
 def adaptive(
@@ -109,15 +113,15 @@ def adaptive(
         tables[d] = pd.concat(rows)
     trainings = pd.concat(tables.values())
     cells = split_cells(build_training_table(trainings, world.eps))
-    found = fit_posterior({d: likelihood_curve(cell) for d, cell in cells.items()})
-    return len(trainings), found.exponent, found.lo, found.hi
+    posterior = fit_posterior({d: likelihood_curve(cell) for d, cell in cells.items()})
+    return len(trainings), posterior.exponent, posterior.lo, posterior.hi
 
 
-def least_squares(found: dict[int, float]) -> tuple[float, float, float]:
+def least_squares(nstar: dict[int, float]) -> tuple[float, float, float]:
     """Slope of log n* on log d with its t interval."""
-    if len(found) < 3:
+    if len(nstar) < 3:
         return np.nan, -np.inf, np.inf
-    x, y = np.log(list(found)), np.log(list(found.values()))
+    x, y = np.log(list(nstar)), np.log(list(nstar.values()))
     x = x - x.mean()
     slope = x @ y / (x @ x)
     scatter = np.sum((y - y.mean() - slope * x) ** 2) / (len(x) - 2)
@@ -165,8 +169,8 @@ def study(
             rng = np.random.default_rng([seed, repeat])
             shift = np.log(2) * (rng.random() - 0.5) if phase == "varied" else 0.0
             answers.append(procedure.run(world, world.draw(rng) + shift, rng))
-        trainings, found, lo, hi = np.array(answers).T
-        error = (found - world.exponent)[np.isfinite(found)]
+        trainings, exponents, lo, hi = np.array(answers).T
+        error = (exponents - world.exponent)[np.isfinite(exponents)]
         rmse = np.sqrt(np.mean(error**2))
         rows.append(
             {
@@ -207,26 +211,27 @@ def equal_rmse(table: pd.DataFrame, phase: str, tau: float, family: str) -> pd.D
     )
 
 
-def lines(table: pd.DataFrame) -> list[str]:
-    """What the table comes to."""
-    said = []
+def summarise(table: pd.DataFrame) -> list[str]:
+    """What the table shows, one sentence per adaptive row."""
+    sentences = []
     for phase, family in itertools.product(PHASES, ("grid", "grid from d")):
         for row in equal_rmse(table, phase, 0.0, family).to_dict("records"):
-            said.append(
-                f"tau = 0, phase {phase}: {row['procedure']} has RMSE {row['rmse']:.3f} from {row['trainings']:.0f} trainings; the "
-                f"{family} needs {row['bound']} {row['needed']:.0f}, {row['ratio']:.1f} times as many"
+            sentences.append(
+                f"tau = 0, phase {phase}: {row['procedure']} has RMSE {row['rmse']:.3f} from "
+                f"{row['trainings']:.0f} trainings; the {family} needs {row['bound']} "
+                f"{row['needed']:.0f}, {row['ratio']:.1f} times as many"
             )
     wall = floor(TAUS[-1])
-    for row in table[(table["tau"] == TAUS[-1]) & (table["family"] == "adaptive")].to_dict(
-        "records"
-    ):
+    is_adaptive = (table["tau"] == TAUS[-1]) & (table["family"] == "adaptive")
+    for row in table[is_adaptive].to_dict("records"):
         share = min(1.0, wall**2 / row["rmse"] ** 2)
-        said.append(
-            f"tau = {TAUS[-1]}, phase {row['phase']}: {row['procedure']}, {row['trainings']:.0f} trainings: "
-            f"RMSE {row['rmse']:.3f}, "
-            f"{share:.0%} of its square is the wall tau / sqrt(sum (log d - mean)^2) = {wall:.3f}, which only more d move"
+        sentences.append(
+            f"tau = {TAUS[-1]}, phase {row['phase']}: {row['procedure']}, "
+            f"{row['trainings']:.0f} trainings: RMSE {row['rmse']:.3f}, "
+            f"{share:.0%} of its square is the wall tau / sqrt(sum (log d - mean)^2) = "
+            f"{wall:.3f}, which only more d move"
         )
-    return said
+    return sentences
 
 
 def figure(table: pd.DataFrame, path: Path) -> None:
@@ -235,21 +240,20 @@ def figure(table: pd.DataFrame, path: Path) -> None:
     drawing = Figure(figsize=(8.5, 6.4), layout="constrained")
     panels = drawing.subplots(len(PHASES), len(TAUS), sharex=True, sharey=True)
     for (phase, tau), panel in zip(itertools.product(PHASES, TAUS), panels.flat, strict=True):
-        for family, own in table[(table["phase"] == phase) & (table["tau"] == tau)].groupby(
-            "family", sort=False
-        ):
-            own = own.sort_values("trainings")
+        shown = table[(table["phase"] == phase) & (table["tau"] == tau)]
+        for family, group in shown.groupby("family", sort=False):
+            rows = group.sort_values("trainings")
             panel.errorbar(
-                own["trainings"],
-                own["rmse"],
-                own["rmse_error"],
+                rows["trainings"],
+                rows["rmse"],
+                rows["rmse_error"],
                 marker="o",
                 markersize=4,
                 linewidth=1,
                 capsize=2,
                 label=family,
             )
-            for row in own.to_dict("records"):
+            for row in rows.to_dict("records"):
                 panel.annotate(
                     f"{row['coverage']:.2f}",
                     (row["trainings"], row["rmse"]),
@@ -303,8 +307,8 @@ def main(arguments: list[str] | None = None) -> None:
             index=False, float_format=lambda v: f"{v:.3g}"
         )
     )
-    said = lines(table)
-    print("\n".join(said))
+    sentences = summarise(table)
+    print("\n".join(sentences))
     if options.json is not None:
         best = equal_rmse(table, "varied", 0.0, "grid").iloc[-1]
         aim = Aim(
@@ -312,13 +316,14 @@ def main(arguments: list[str] | None = None) -> None:
             float(best["ratio"]),
             2.0,
         )
-        finish("procedures", {"rows": table.to_dict("records"), "lines": said}, [aim], options.json)
+        results = {"rows": table.to_dict("records"), "lines": sentences}
+        finish("procedures", results, [aim], options.json)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(options.out / "procedures.csv", index=False)
         record = {
             "rows": table.to_dict("records"),
-            "lines": said,
+            "lines": sentences,
             "floor": floor(TAUS[-1]),
             "seed": options.seed,
         }

@@ -28,7 +28,7 @@ def write_cell(
     drop=(),
     state="done",
 ):
-    """One stored cell whose median risk crosses 0.01 at ``centre`` and never falls below ``floor``."""
+    """One stored cell: its median risk crosses 0.01 at ``centre`` and stays above ``floor``."""
     generator = np.random.default_rng([d, L, int(centre), len(method)])
     grid = np.asarray(grid if grid is not None else np.round(centre * 1.5 ** np.arange(-4, 5)), int)
     rows = []

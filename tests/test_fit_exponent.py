@@ -369,7 +369,8 @@ def test_unusable_arguments_are_refused_in_a_sentence(trainings, eps, message):
 def test_the_library_call_is_where_the_documentation_says_and_costs_nothing_until_used() -> None:
     code = (
         "import sys, bfc.measure, bfc.measure.ladder; assert 'pandas' not in sys.modules; "
-        "from bfc.measure import fit_exponent; assert 'pandas' in sys.modules and fit_exponent.__module__ == 'bfc.stats.exponent_fit'"
+        "from bfc.measure import fit_exponent; assert 'pandas' in sys.modules; "
+        "assert fit_exponent.__module__ == 'bfc.stats.exponent_fit'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="has no attribute 'fit_exponents'"):

@@ -36,7 +36,8 @@ def simulated(law, seed=0, d=DIMENSIONS, per=48):
         for x in d
     ]
     return {
-        x: likelihood_curve(cell) for x, cell in split_cells(build_training_table(pd.concat(rows), world.eps)).items()
+        x: likelihood_curve(cell)
+        for x, cell in split_cells(build_training_table(pd.concat(rows), world.eps)).items()
     }
 
 
@@ -234,7 +235,8 @@ def test_local_exponents_beside_a_censored_cell_are_open():
     ]
     rows[2]["risk"] = 0.9
     curves = {
-        d: likelihood_curve(cell) for d, cell in split_cells(build_training_table(pd.concat(rows), world.eps)).items()
+        d: likelihood_curve(cell)
+        for d, cell in split_cells(build_training_table(pd.concat(rows), world.eps)).items()
     }
     local = estimate_local_exponents(curves, fit_posterior(curves))
     assert np.isfinite(local.loc[0]).all()

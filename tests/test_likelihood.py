@@ -180,7 +180,9 @@ def test_the_stored_outcome_is_no_verdict_at_another_eps():
 def test_cells_without_success_bear_on_data_only_if_a_failure_may_be_a_lack_of_data(names, bears):
     cell = only_cell(table(*[(64, i, 0.5) for i in range(len(names))], outcome=names))
     assert cell.is_informative is bears
-    assert not only_cell(table((64, 0, 0.5), (64, 1, 0.01), outcome="plateau")).is_informative, "a lucky one"
+    assert not only_cell(table((64, 0, 0.5), (64, 1, 0.01), outcome="plateau")).is_informative, (
+        "a lucky one"
+    )
     assert only_cell(
         table((64, 0, 0.5), *[(64, i, 0.01) for i in (1, 2, 3)], outcome="plateau")
     ).is_informative
@@ -220,10 +222,12 @@ def test_the_interval_of_a_cell_whose_grid_ends_too_early_covers(beyond):
 @pytest.mark.parametrize("design", ["rounds", "ladder"])
 @pytest.mark.parametrize("stuck", [0.0, 0.15, 0.3])
 def test_optimisation_limited_trainings_do_not_move_nstar(design, stuck):
-    """100 cells where a share of the seeds is stuck whatever n, and no failure fits its rows, so that
-    lack of data and stuck trainings look alike: coverage of at least 0.90 and a bias below half a
-    spread over seeds. Leaving out the failures above n* instead covers 0.60 (rounds 0.67) of the
-    time without any stuck seed, and puts n* a third of a spread too low."""
+    """Coverage of at least 0.90 and a bias below half a spread over seeds, in 100 cells.
+
+    A share of the seeds is stuck whatever n, and no failure fits its rows, so that lack of data and
+    stuck trainings look alike. Leaving out the failures above n* instead covers 0.60 (rounds 0.67)
+    of the time without any stuck seed, and puts n* a third of a spread too low.
+    """
     rng = np.random.default_rng(8)
     if design == "rounds":
         u, seed = (
@@ -271,7 +275,8 @@ def test_the_curve_is_the_sum_of_log_probabilities():
 def test_cells_that_never_or_always_succeed_are_monotone_curves():
     n = np.geomspace(32, 512, 9)
     never, always = (
-        likelihood_curve(only_cell(table(*[(x, i, risk) for i, x in enumerate(n)]))) for risk in (0.5, 0.01)
+        likelihood_curve(only_cell(table(*[(x, i, risk) for i, x in enumerate(n)])))
+        for risk in (0.5, 0.01)
     )
     assert (np.diff(never.values, axis=0) >= -1e-9).all() and (
         np.diff(always.values, axis=0) <= 1e-9

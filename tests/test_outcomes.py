@@ -1,13 +1,15 @@
-"""Why a training did not succeed: a table of what was measured and the verdict."""
+"""Why a training did not succeed: measurements with their outcomes, and properties of all."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bfc.errors import UserError
 from bfc.stats.outcomes import (
     Outcome,
     classify_rows,
+    learning_threshold,
     learning_threshold_of_rows,
     seeds_to_confirm,
     shows_learning,
@@ -49,7 +51,9 @@ NAN, INF = float("nan"), float("inf")
 def test_verdicts_at_eps_one_twentieth(risk, train_risk, diverged, confirming, outcome):
     assert outcome in set(Outcome)
     assert (
-        classify_rows([{"risk": risk, "train_risk": train_risk, "diverged": diverged}], 0.05, confirming)[0]
+        classify_rows(
+            [{"risk": risk, "train_risk": train_risk, "diverged": diverged}], 0.05, confirming
+        )[0]
         == outcome
     )
 
@@ -60,7 +64,9 @@ def test_a_flat_curve_is_a_plateau_where_it_lies_above_eps():
         classify_rows([row], 0.05, [])[0] == classify_rows([row], 0.05, [], INF)[0] == "plateau"
         and classify_rows([row], 0.6, [])[0] == "success"
     )
-    assert classify_rows([row], 0.05, [], 128)[0] == "data_limited", "more data helped others of its kind"
+    assert classify_rows([row], 0.05, [], 128)[0] == "data_limited", (
+        "more data helped others of its kind"
+    )
     assert classify_rows([{**row, "flat": False}], 0.05, [])[0] == "data_limited"
 
 
@@ -128,7 +134,9 @@ def test_few_trainings_per_size_are_judged_together():
         rows, 0.05, 9, at_top=99
     ) == [8, 16, 32, 64]
     rows[1]["risk"] = 0.01
-    assert seeds_to_confirm(rows, 0.05, 9, at_top=3) == [] and seeds_to_confirm(rows, 0.05, 9, at_top=2) == [
+    assert seeds_to_confirm(rows, 0.05, 9, at_top=3) == [] and seeds_to_confirm(
+        rows, 0.05, 9, at_top=2
+    ) == [
         32,
         64,
     ]
@@ -159,7 +167,10 @@ def test_failures_below_a_learned_size_are_data_limited():
     ]
     assert learning_threshold_of_rows(rows, 0.05) == 64
     assert learning_threshold_of_rows([*rows, row(32, 0.01)], 0.05) == 32
-    assert learning_threshold_of_rows(rows[:1], 0.05) == INF and learning_threshold_of_rows([], 0.05) == INF
+    assert (
+        learning_threshold_of_rows(rows[:1], 0.05) == INF
+        and learning_threshold_of_rows([], 0.05) == INF
+    )
     verdicts = classify_rows(rows, 0.05, [], 64)
     assert verdicts == [
         "data_limited",
@@ -171,6 +182,65 @@ def test_failures_below_a_learned_size_are_data_limited():
         "success",
     ]
     assert classify_rows([row(16, 0.4)], 0.05, [], INF)[0] == "optimisation_limited"
+
+
+def draw_rows(rng: np.random.Generator, count: int) -> list[dict]:
+    """Random stored rows of one cell, missing and infinite values among them."""
+    risks = [0.01, 0.05, 0.1, 0.2, 0.6, INF, NAN, None]
+    rows = []
+    for seed in range(count):
+        rows.append(
+            {
+                "kind": "training",
+                "n": int(rng.choice([8, 16, 32, 64])),
+                "seed": seed,
+                "risk": risks[rng.integers(len(risks))],
+                "train_risk": risks[rng.integers(len(risks))],
+                "diverged": bool(rng.random() < 0.1),
+                "flat": bool(rng.random() < 0.2),
+            }
+        )
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_properties_of_outcomes_on_random_rows(seed):
+    """Every row is classified by itself; success depends on its risk alone, and a looser eps never
+    turns a success into a failure; neither confirming runs nor the threshold touch success."""
+    rows = draw_rows(np.random.default_rng(seed), 40)
+    strict, loose = classify_rows(rows, 0.05), classify_rows(rows, 0.2)
+    assert strict == [classify_rows([row], 0.05)[0] for row in rows]
+    confirmed = classify_rows(rows, 0.05, [0.9, None, 0.01], threshold=32)
+    for row, outcome, other, looser in zip(rows, strict, confirmed, loose, strict=True):
+        has_risk = row["risk"] is not None and row["risk"] == row["risk"]
+        is_good = has_risk and not row["diverged"] and row["risk"] <= 0.05
+        assert (outcome is Outcome.SUCCESS) == is_good
+        assert (other is Outcome.SUCCESS) == is_good
+        assert (outcome is Outcome.DIVERGED) == (row["diverged"] or not has_risk)
+        assert outcome is not Outcome.SUCCESS or looser is Outcome.SUCCESS
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_failures_below_the_threshold_are_data_limited_on_random_rows(seed):
+    rows = draw_rows(np.random.default_rng(seed), 40)
+    for row, outcome in zip(rows, classify_rows(rows, 0.1, [], threshold=32), strict=True):
+        if row["n"] < 32:
+            assert outcome in (Outcome.SUCCESS, Outcome.DIVERGED, Outcome.DATA_LIMITED)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_learning_threshold_is_the_largest_n_with_the_fewest_errors(seed):
+    """Against counting errors at every n by hand."""
+    rng = np.random.default_rng(seed)
+    n = rng.choice([8.0, 16.0, 32.0, 64.0], 30)
+    success = rng.random(30) < n / 80
+    errors = {}
+    for size in np.unique(n):
+        errors[size] = int((success & (n < size)).sum() + (~success & (n >= size)).sum())
+    fewest = min(errors.values())
+    largest = max(size for size, count in errors.items() if count == fewest)
+    expected = largest if shows_learning(int(success.sum()), fewest, 30) else INF
+    assert learning_threshold(n, success) == expected
 
 
 @pytest.mark.parametrize(
