@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from synthetic import write_cell, write_sweep
 
-from bfc.store.reading import collect
 from analysis.lines import find_varying_keys, label_lines
 from analysis.nstar_tables import estimate_nstar, fit_lines, tabulate_exponents
 from analysis.page_tables import describe_growth
 from analysis.report import main, write_report
+from bfc.store.reading import collect
 
 
 @pytest.fixture(scope="module")
@@ -384,7 +384,7 @@ def test_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path, m
     (out / "notes.txt").write_text("mine")
     before = write_report(tmp_path / "r", out).page.read_text()
     assert not (out / "figures" / "stale.png").exists() and (out / "notes.txt").exists()
-    monkeypatch.setattr("analysis.report.page.render", lambda **_: 1 / 0)
+    monkeypatch.setattr("analysis.report.page.render_page", lambda **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report(tmp_path / "r", out)
     assert (out / "index.html").read_text() == before

@@ -1,29 +1,29 @@
-"""Figures as data: every figure kind draws what a store holds, on paper and as JSON for the page,
-with the same values in its CSV; guides of theory; what a study asks for; and refusals."""
+"""Figures as data: how charts become files, JSON and tables, and which figures a study gets.
 
-import json
+Also the styles of lines, guides from theory, and requests that are refused. What each kind of
+figure draws is tested in ``test_figure_kinds``.
+"""
+
 import math
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from synthetic import write_cell
 
-from analysis import figures as gallery
-from analysis import registry as discover
-from analysis.chart import Axis, Chart, Panel, Series, Sheet
+from analysis import figures
+from analysis.chart import Axis, Chart, Panel, Series, TableFigure
 from analysis.evidence import Evidence
-from analysis.load import gather
+from analysis.load import load_results
 from analysis.paper import COLUMN, STYLE, draw, save
-from analysis.style import COLOURS, DARK, Look, looks
-from analysis.theory import guides, predictions
+from analysis.style import COLOURS, DARK, LineStyle, assign_line_styles
+from analysis.theory import load_predictions, make_guides
 from bfc.errors import UserError
 from bfc.targets.quadratic_densenet import kernel_bound
 
-LOOK = Look("#0072B2", "o", "-")
+STYLE_OF_SERIES = LineStyle("#0072B2", "o", "-")
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def evidence(tmp_path_factory):
             root, f"l{d}", d=d, method="layerwise quadratic_densenet", centre=400, floor=0.033
         )
     write_cell(root, "deep", d=16, L=4, centre=300)
-    (found,) = gather(root).studies.values()
-    return found
+    (evidence,) = load_results(root).studies.values()
+    return evidence
 
 
 def chart(*series, **panel):
@@ -53,26 +53,8 @@ def chart(*series, **panel):
     )
 
 
-@pytest.mark.parametrize("name", discover.names("plots"))
-def test_every_figure_kind_is_a_documented_function_that_draws_or_has_nothing_to_show(
-    evidence, name
-):
-    function = discover.part("plots", name, "test")
-    assert function.__doc__
-    if any(discover.options(function).values()):
-        return
-    for exhibit in function(evidence):
-        assert exhibit.name and exhibit.caption
-        if isinstance(exhibit, Sheet):
-            assert len(exhibit.data) and exhibit.title
-        else:
-            json.dumps(exhibit.plain(), allow_nan=False)
-            assert np.isfinite(exhibit.table()["x"].astype(float)).all()
-            plt.close(draw(exhibit))
-
-
 def test_the_main_figures_come_first_and_hold_what_the_tables_say(evidence):
-    names = [exhibit.name for exhibit in gallery.exhibits(evidence)]
+    names = [figure.name for figure in figures.make_figures(evidence)]
     assert names[:5] == [
         "nstar-quadratic_densenet-L3",
         "depth-quadratic_densenet",
@@ -80,7 +62,7 @@ def test_the_main_figures_come_first_and_hold_what_the_tables_say(evidence):
         "risk-quadratic_densenet-L4",
         "correction-quadratic_densenet-L3",
     ]
-    drawn = next(iter(gallery.exhibits(evidence))).table()
+    drawn = next(iter(figures.make_figures(evidence))).to_table()
     for row in evidence.nstar[evidence.nstar["L"] == 3].itertuples():
         same = drawn[
             (drawn["series"] == row.line)
@@ -93,7 +75,7 @@ def test_the_main_figures_come_first_and_hold_what_the_tables_say(evidence):
 
 
 @pytest.mark.parametrize(
-    "asked, sentence",
+    "requests, sentence",
     [
         ([{"figure": "nstar_agianst_d"}], "no such plot; did you mean nstar_against_d?"),
         ([{"figure": "nstar_against_d", "color": 1}], "nstar_against_d has no option color"),
@@ -101,25 +83,27 @@ def test_the_main_figures_come_first_and_hold_what_the_tables_say(evidence):
         (["text"], "must be a list of mappings"),
     ],
 )
-def test_what_a_study_cannot_ask_for_is_refused(evidence, asked, sentence):
+def test_what_a_study_cannot_ask_for_is_refused(evidence, requests, sentence):
     with pytest.raises(UserError, match=sentence):
-        list(gallery.exhibits(evidence, asked))
+        list(figures.make_figures(evidence, requests))
 
 
 def test_a_figure_asked_for_is_not_drawn_twice(evidence):
-    once = [exhibit.name for exhibit in gallery.exhibits(evidence)]
+    once = [figure.name for figure in figures.make_figures(evidence)]
     assert sorted(
-        exhibit.name for exhibit in gallery.exhibits(evidence, [{"figure": "nstar_against_d"}])
+        figure.name for figure in figures.make_figures(evidence, [{"figure": "nstar_against_d"}])
     ) == sorted(once)
 
 
-def test_a_sheet_is_written_as_csv_and_equal_names_do_not_collide(evidence, monkeypatch, tmp_path):
-    sheet = Sheet("norms", "Norms", "caption", pd.DataFrame({"a": [1, 2]}))
-    monkeypatch.setattr(gallery, "exhibits", lambda *_: iter([sheet, sheet]))
-    first, second = gallery.draw_study(evidence, [], tmp_path)
+def test_a_table_figure_is_written_as_csv_and_equal_names_do_not_collide(
+    evidence, monkeypatch, tmp_path
+):
+    table = TableFigure("norms", "Norms", "caption", pd.DataFrame({"a": [1, 2]}))
+    monkeypatch.setattr(figures, "make_figures", lambda *_: iter([table, table]))
+    first, second = figures.save_figures(evidence, [], tmp_path)
     assert (first.name, second.name) == ("synthetic-norms", "synthetic-norms-2")
     assert [path.name for path in first.files] == ["synthetic-norms.csv"]
-    pd.testing.assert_frame_equal(pd.read_csv(second.files[0]), sheet.data)
+    pd.testing.assert_frame_equal(pd.read_csv(second.files[0]), table.data)
 
 
 @pytest.mark.parametrize("form", ["points", "line", "curve", "band", "ring"])
@@ -133,11 +117,12 @@ def test_every_form_is_drawn_with_and_without_intervals(form):
         mark=["", "up", "down"],
         part=["a", "a", "b"],
     )
-    for own in [full] if form == "band" else [data, full, data.iloc[:0]]:
+    for table in [full] if form == "band" else [data, full, data.iloc[:0]]:
         for log in (True, False):
-            plt.close(
-                draw(chart(Series("s", LOOK, own, form, "s"), x=Axis("x", log), y=Axis("y", log)))
-            )
+            series = Series("s", STYLE_OF_SERIES, table, form, "s")
+            (axis,) = draw(chart(series, x=Axis("x", log), y=Axis("y", log))).axes
+            assert axis.has_data() == bool(len(table))
+            assert axis.get_xscale() == axis.get_yscale() == ("log" if log else "linear")
 
 
 def test_the_table_and_the_json_hold_every_series_once_and_infinite_ends_are_null():
@@ -151,53 +136,57 @@ def test_the_table_and_the_json_hold_every_series_once_and_infinite_ends_are_nul
         }
     )
     made = chart(
-        Series("s", LOOK, data),
-        Series("t", LOOK, data[["x", "y"]], "line"),
-        Series("none", LOOK, data.iloc[:0]),
+        Series("s", STYLE_OF_SERIES, data),
+        Series("t", STYLE_OF_SERIES, data[["x", "y"]], "line"),
+        Series("none", STYLE_OF_SERIES, data.iloc[:0]),
         title="T",
     )
-    table = made.table()
+    table = made.to_table()
     assert list(table.columns[:5]) == ["panel", "series", "form", "x", "y"] and list(
         table["series"]
     ) == ["s", "s", "t", "t"]
     assert set(table["panel"]) == {"T, y"}
-    series = made.plain()["columns"][0][0]["series"]
-    assert [each["name"] for each in series] == ["s", "t"]
+    series = made.to_json()["columns"][0][0]["series"]
+    assert [plotted["name"] for plotted in series] == ["s", "t"]
     assert (
         series[0]["data"]["hi"] == [None, 5]
         and series[0]["data"]["lo"] == [2, None]
         and series[0]["data"]["note"] == ["a", None]
     )
-    assert chart().table().empty
+    assert chart().to_table().empty
 
 
 def test_equal_charts_give_equal_files_and_text_stays_out_of_math_mode(tmp_path):
     made = chart(
-        Series("$s^2$ [x]", LOOK, pd.DataFrame({"x": [1.0, 2], "y": [3.0, 4]}), "curve", "$s^2$")
+        Series(
+            "$s^2$ [x]",
+            STYLE_OF_SERIES,
+            pd.DataFrame({"x": [1.0, 2], "y": [3.0, 4]}),
+            "curve",
+            "$s^2$",
+        )
     )
     one, two = (save(made, tmp_path / name) for name in ("a", "b"))
     assert [path.suffix for path in one] == [".png", ".svg", ".pdf", ".csv"]
-    assert all(
-        mine.read_bytes() == other.read_bytes() for mine, other in zip(one, two, strict=True)
-    )
+    for first, second in zip(one, two, strict=True):
+        assert first.read_bytes() == second.read_bytes()
     assert "text.usetex: False" in Path(STYLE).read_text()
 
 
 def test_a_legend_says_each_text_once_and_notes_last():
     data = pd.DataFrame({"x": [1.0], "y": [1.0]})
     series = (
-        Series("a", LOOK, data, legend="A"),
-        Series("b", LOOK, data, "line", "A"),
-        Series("c", LOOK, data),
+        Series("a", STYLE_OF_SERIES, data, legend="A"),
+        Series("b", STYLE_OF_SERIES, data, "line", "A"),
+        Series("c", STYLE_OF_SERIES, data),
     )
     made = replace(chart(*series), notes=("† n",))
     (legend,) = draw(made).legends
     assert [text.get_text() for text in legend.get_texts()] == ["A", "† n"]
-    plt.close("all")
 
 
 def test_in_one_column_panels_stand_below_each_other_and_long_legends_are_broken(evidence):
-    figure = draw(next(gallery.exhibits(evidence)), width=COLUMN)
+    figure = draw(next(figures.make_figures(evidence)), width=COLUMN)
     tops = [axis for axis in figure.axes if axis.get_title()]
     assert (
         figure.get_figwidth() == COLUMN
@@ -213,17 +202,16 @@ def test_in_one_column_panels_stand_below_each_other_and_long_legends_are_broken
         for line in text.get_text().splitlines()
     )
     assert longest <= 17 * COLUMN
-    plt.close(figure)
 
 
 def test_methods_keep_their_colour_over_studies_and_lines_of_one_method_differ_in_dash():
     rows = pd.DataFrame({"method": ["m", "m", "k"], "line": ["m, lr=1", "m, lr=2", "k"]})
-    found = looks(rows)
-    assert found["m, lr=1"].colour == found["m, lr=2"].colour != found["k"].colour
-    assert found["m, lr=1"].dash != found["m, lr=2"].dash and len(COLOURS) == len(DARK) == len(
+    styles = assign_line_styles(rows)
+    assert styles["m, lr=1"].colour == styles["m, lr=2"].colour != styles["k"].colour
+    assert styles["m, lr=1"].dash != styles["m, lr=2"].dash and len(COLOURS) == len(DARK) == len(
         set(COLOURS)
     ) == len(set(DARK))
-    assert found["m"].colour == found["m, lr=1"].colour, "a figure may also ask by method"
+    assert styles["m"].colour == styles["m, lr=1"].colour, "a figure may also ask by method"
 
 
 def test_methods_of_one_study_differ_in_colour_whatever_other_studies_are_on_the_page():
@@ -233,14 +221,15 @@ def test_methods_of_one_study_differ_in_colour_whatever_other_studies_are_on_the
     rows = pd.DataFrame(
         {"method": [*names, *["common"] * 10], "study": [*(i % 10 for i in range(40)), *range(10)]}
     )
-    found = looks(rows.assign(line=rows["method"]))
-    for _, own in rows.groupby("study"):
-        assert len({found[method].colour for method in own["method"]}) == len(own)
-    crowd = looks(pd.DataFrame({"method": names, "line": names}))
+    styles = assign_line_styles(rows.assign(line=rows["method"]))
+    for _, group in rows.groupby("study"):
+        assert len({styles[method].colour for method in group["method"]}) == len(group)
+    crowd = assign_line_styles(pd.DataFrame({"method": names, "line": names}))
     assert len({(look.colour, look.marker) for look in crowd.values()}) == len(names)
-    assert looks(rows[:1].assign(line=names[:1]))[names[0]].colour == found[names[0]].colour, (
-        "mostly the same on another page"
-    )
+    assert (
+        assign_line_styles(rows[:1].assign(line=names[:1]))[names[0]].colour
+        == styles[names[0]].colour
+    ), "mostly the same on another page"
 
 
 def theory(**changes):
@@ -259,7 +248,7 @@ def theory(**changes):
 
 
 def test_a_bound_is_drawn_where_it_reaches_what_was_measured():
-    (line,) = guides(
+    (line,) = make_guides(
         theory(), pd.DataFrame({"d": [8, 16, 64, 128], "nstar": [100.0, 200, 300, 400]})
     )
     assert list(line.data["x"]) == [64, 128] and list(line.data["y"]) == [
@@ -271,7 +260,7 @@ def test_a_bound_is_drawn_where_it_reaches_what_was_measured():
 
 @pytest.mark.parametrize("changes", [{}, {"nstar": None}])
 def test_a_bound_that_says_nothing_becomes_a_slope_within_what_is_shown(changes):
-    (line,) = guides(
+    (line,) = make_guides(
         theory(**changes).iloc[:2], pd.DataFrame({"d": [8, 16], "nstar": [100.0, 200]})
     )
     x, y = line.data["x"].to_numpy(), line.data["y"].to_numpy()
@@ -281,21 +270,21 @@ def test_a_bound_that_says_nothing_becomes_a_slope_within_what_is_shown(changes)
         and y[1] == pytest.approx(200)
     )
     assert line.legend.startswith("slope d^4: kernel, lower: a paper") and x[1] < 16
-    assert guides(theory(), pd.DataFrame({"d": [8], "nstar": [np.nan]})) == []
+    assert make_guides(theory(), pd.DataFrame({"d": [8], "nstar": [np.nan]})) == []
 
 
 def test_theory_is_that_of_the_stored_target_and_nothing_where_it_cannot_be_rebuilt(evidence):
-    found = predictions(evidence.trainings, "quadratic_densenet", 3)
-    kernel = found[found["kind"] == "kernel"]
+    predicted = load_predictions(evidence.trainings, "quadratic_densenet", 3)
+    kernel = predicted[predicted["kind"] == "kernel"]
     assert list(kernel["d"]) == [8, 16] and set(kernel["exponent"]) == {4.0}
     assert list(kernel["nstar"]) == [kernel_bound(8, 4), kernel_bound(16, 4)]
     broken = evidence.trainings.assign(**{"config.target._target_": "os.system"})
-    assert predictions(broken, "quadratic_densenet", 3).empty
+    assert load_predictions(broken, "quadratic_densenet", 3).empty
 
 
 def test_studies_of_different_targets_and_probes_in_one_store_do_not_disturb_each_other(tmp_path):
-    """Columns that only the other study has stay empty: theory is still said, and figures of looks
-    are drawn where there are looks."""
+    """Columns that only the other study has stay empty: theory is still shown, and traces are
+    drawn where there are any."""
     for d in (8, 16):
         write_cell(
             tmp_path, f"a{d}", d=d, config={"target.alpha": [1.0, 0.5], "target.numerics": 1}
@@ -310,12 +299,12 @@ def test_studies_of_different_targets_and_probes_in_one_store_do_not_disturb_eac
         pd.DataFrame(
             {"n": [64], "seed": [0], "step": [1], "stage": ["all"], "profile/0.5": [0.1]}
         ).to_parquet(looked / "trace.parquet")
-    studies = gather(tmp_path).studies
+    studies = load_results(tmp_path).studies
     assert len(studies["another"].traces) == 2 and studies["synthetic"].traces.empty
-    names = [exhibit.name for exhibit in gallery.exhibits(studies["synthetic"])]
+    names = [figure.name for figure in figures.make_figures(studies["synthetic"])]
     assert (
         names[0] == "nstar-quadratic_densenet-L3"
-        and not predictions(studies["synthetic"].trainings, "quadratic_densenet", 3).empty
+        and not load_predictions(studies["synthetic"].trainings, "quadratic_densenet", 3).empty
     )
 
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis import registry as discover
-from analysis.claims import COLUMNS, claims_of, demand, judge
+from analysis.claims import COLUMNS, claims_of, describe_demand, judge_claims
 from analysis.evidence import Evidence
-from analysis.risks import median_interval
+from analysis.registry import list_parts, load_constant, load_part
+from analysis.risks import compute_median_interval
 from bfc.errors import UserError
 from bfc.paths import SWEEPS
 
@@ -49,7 +49,7 @@ def evidence(nstar=(), exponents=(), trainings=()):
 
 def verdict(predicate, data, /, **thresholds):
     claim = {"paper": "p", "statement": "s", "predicate": predicate, "thresholds": thresholds}
-    table = judge("none", data, [claim])
+    table = judge_claims("none", data, [claim])
     assert list(table) == list(COLUMNS) and len(table) == 1
     return table.iloc[0]
 
@@ -182,18 +182,18 @@ def test_ratios_are_taken_at_one_degree():
 
 def test_what_is_demanded_reads_as_a_sentence():
     assert (
-        demand({"over": "a", "under": "b", "eps": 0.01, "at_least": 1.5, "from_L": 3})
+        describe_demand({"over": "a", "under": "b", "eps": 0.01, "at_least": 1.5, "from_L": 3})
         == "a over b, ε = 0.01, from L = 3, at least 1.5"
     )
     assert (
-        demand({"method": "a", "columns": ["x/1", "y/1"], "factors": [4, 1.5]})
+        describe_demand({"method": "a", "columns": ["x/1", "y/1"], "factors": [4, 1.5]})
         == "a, x/1 > y/1, by factors 4, 1.5"
     )
     assert (
-        demand({"method": "a", "eps": 0.1, "at_most": 2}, "exponent")
+        describe_demand({"method": "a", "eps": 0.1, "at_most": 2}, "exponent")
         == "exponent of n* in d: a, ε = 0.1, at most 2"
     )
-    assert demand({"method": "a"}, "growing_in_d").endswith(": a, risk, at least 1"), (
+    assert describe_demand({"method": "a"}, "growing_in_d").endswith(": a, risk, at least 1"), (
         "a default that is judged is said, too"
     )
 
@@ -372,11 +372,11 @@ def test_agnostic_risks_are_judged_against_the_best_in_the_class():
 
 
 @pytest.mark.parametrize("count", [6, 16, 48, 257])
-def testmedian_intervals_cover(count):
+def test_median_intervals_cover(count):
     """Coverage of the order-statistic interval of a skewed law over 2000 samples: at least nominal
     less three standard errors."""
     samples = np.random.default_rng(count).lognormal(size=(2000, count))
-    ends = np.array([median_interval(row)[1:] for row in samples])
+    ends = np.array([compute_median_interval(row)[1:] for row in samples])
     covered = ((ends[:, 0] <= 1) & (1 <= ends[:, 1])).mean()
     assert 0.935 < covered <= 1 and (count < 16 or covered < 0.99)
 
@@ -387,19 +387,19 @@ def test_every_study_states_claims_that_can_be_judged(study):
     assert claims
     sizes = yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"]
     for claim in claims:
-        inspect.signature(discover.part("predicates", claim["predicate"], study)).bind(
+        inspect.signature(load_part("predicates", claim["predicate"], study)).bind(
             evidence(), **claim["thresholds"]
         )
         assert claim["paper"] and claim["statement"] and claim.get("size", "30m") in sizes
     measured = [
         claim for claim in claims if not claim["predicate"].startswith("certified_")
     ]  # those are theorems, decided without data
-    assert set(judge(study, evidence(), measured)["verdict"]) == {"undecided"}
+    assert set(judge_claims(study, evidence(), measured)["verdict"]) == {"undecided"}
 
 
 def test_an_unknown_predicate_is_refused():
     with pytest.raises(UserError, match="no such predicate; did you mean exponent"):
-        judge("s", evidence(), [{"paper": "p", "statement": "s", "predicate": "exponents"}])
+        judge_claims("s", evidence(), [{"paper": "p", "statement": "s", "predicate": "exponents"}])
 
 
 @pytest.mark.parametrize(
@@ -414,19 +414,19 @@ def test_an_unknown_predicate_is_refused():
 )
 def test_thresholds_that_a_predicate_does_not_have_or_lacks_are_refused(thresholds, sentence):
     with pytest.raises(UserError, match=re.escape(sentence)):
-        judge(
+        judge_claims(
             "s",
             evidence(),
             [{"paper": "p", "statement": "s", "predicate": "exponent", "thresholds": thresholds}],
         )
 
 
-@pytest.mark.parametrize("name", discover.names("predicates"))
+@pytest.mark.parametrize("name", list_parts("predicates"))
 def test_a_predicate_is_the_documented_function_of_its_file(name):
     """It takes evidence first, and everything else it takes is a threshold by name."""
-    function = discover.part("predicates", name, "test")
+    function = load_part("predicates", name, "test")
     first, *_ = inspect.signature(function).parameters
     assert first == "evidence" and function.__doc__
-    assert name == "within" or discover.constant("predicates", name, "QUANTITY", None), (
+    assert name == "within" or load_constant("predicates", name, "QUANTITY", None), (
         "what is measured, for the table of claims"
     )

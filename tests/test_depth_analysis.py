@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from synthetic import write_cell
 
-from analysis import registry as discover
-from analysis.chart import Chart, Sheet
-from analysis.evidence import CONTRADICTED, REPRODUCED, UNDECIDED, Evidence
-from analysis.load import gather
-from analysis.path_norm import floor
-from analysis.style import Look
-from bfc.bounds.two_layer import error_floor, norm_needed, problem
+from analysis.chart import Chart, TableFigure
+from analysis.evidence import Evidence, Verdict
+from analysis.load import load_results
+from analysis.path_norm import compute_norm_bounds
+from analysis.registry import call_part, load_part
+from analysis.style import LineStyle
+from bfc.bounds.two_layer import bound_error, bound_norm, build_problem
 from bfc.targets.radial import Radial
 
 TARGET = {
@@ -51,19 +51,19 @@ def table(method: str, widths: list[int], risks: dict[int, float], **more) -> pd
 
 def evidence(*tables: pd.DataFrame, traces: pd.DataFrame | None = None) -> Evidence:
     rows = pd.concat(tables, ignore_index=True)
-    looks = {line: Look("#000000", "o", "-") for line in rows["line"]}
+    looks = {line: LineStyle("#000000", "o", "-") for line in rows["line"]}
     return Evidence(
         pd.DataFrame(),
         pd.DataFrame(),
         rows,
         traces=pd.DataFrame() if traces is None else traces,
-        looks=looks,
+        styles=looks,
         name="s",
     )
 
 
 def judge(name: str, found: Evidence, **options):
-    return discover.call(discover.part("predicates", name, "test"), found, options, "test")
+    return call_part(load_part("predicates", name, "test"), found, options, "test")
 
 
 DEEP, SHALLOW = (
@@ -78,62 +78,62 @@ BOTH = evidence(DEEP, SHALLOW, OTHER)
 @pytest.mark.parametrize(
     "name, options, measured, verdict",
     [
-        ("risk_at_every_d", {"method": "mf", "at_most": 0.003}, 0.002, REPRODUCED),
-        ("risk_at_every_d", {"method": "mf", "at_most": 0.0011, "to_d": 2}, 0.001, REPRODUCED),
-        ("risk_at_every_d", {"method": "mf", "at_most": 0.001}, 0.002, CONTRADICTED),
+        ("risk_at_every_d", {"method": "mf", "at_most": 0.003}, 0.002, Verdict.REPRODUCED),
+        ("risk_at_every_d", {"method": "mf", "at_most": 0.0011, "to_d": 2}, 0.001, Verdict.REPRODUCED),
+        ("risk_at_every_d", {"method": "mf", "at_most": 0.001}, 0.002, Verdict.CONTRADICTED),
         (
             "risk_at_every_d",
             {"method": "mlp", "where": TWO, "from_d": 8, "at_least": 0.05},
             0.06,
-            REPRODUCED,
+            Verdict.REPRODUCED,
         ),
-        ("risk_at_every_d", {"method": "mlp", "where": TWO, "at_least": 0.05}, 0.002, CONTRADICTED),
+        ("risk_at_every_d", {"method": "mlp", "where": TWO, "at_least": 0.05}, 0.002, Verdict.CONTRADICTED),
         (
             "risk_at_every_d",
             {"method": "mlp", "where": {"learner.widths": [128, 64]}, "from_d": 8, "at_most": 0.01},
             0.01,
-            UNDECIDED,
+            Verdict.UNDECIDED,
         ),
         (
             "risk_at_every_d",
             {"method": "mlp", "where": {"learner.widths": [7]}, "at_most": 1.0},
             math.nan,
-            UNDECIDED,
+            Verdict.UNDECIDED,
         ),
         (
             "risk_at_every_d",
             {"method": "mlp", "where": {"learner.nothing": 7}, "at_most": 1.0},
             math.nan,
-            UNDECIDED,
+            Verdict.UNDECIDED,
         ),
-        ("risk_at_every_d", {"method": "mf", "n": 7, "at_most": 1.0}, math.nan, UNDECIDED),
+        ("risk_at_every_d", {"method": "mf", "n": 7, "at_most": 1.0}, math.nan, Verdict.UNDECIDED),
         (
             "risk_at_every_d",
             {"method": "mf", "column": "absent", "at_most": 1.0},
             math.nan,
-            UNDECIDED,
+            Verdict.UNDECIDED,
         ),
         (
             "risk_ratio_at_every_d",
             {"over": "mlp", "over_where": TWO, "under": "mf", "from_d": 8, "at_least": 20},
             30,
-            REPRODUCED,
+            Verdict.REPRODUCED,
         ),
         (
             "risk_ratio_at_every_d",
             {"over": "mlp", "over_where": TWO, "under": "mf", "at_least": 20},
             2,
-            CONTRADICTED,
+            Verdict.CONTRADICTED,
         ),
         (
             "risk_ratio_at_every_d",
             {"over": "gone", "under": "mf", "at_least": 20},
             math.nan,
-            UNDECIDED,
+            Verdict.UNDECIDED,
         ),
-        ("growing_in_d", {"method": "mlp", "where": TWO}, 2, REPRODUCED),
-        ("growing_in_d", {"method": "mlp", "where": {"learner.widths": [128, 64]}}, 1, UNDECIDED),
-        ("growing_in_d", {"method": "mf", "to_d": 2}, math.nan, UNDECIDED),
+        ("growing_in_d", {"method": "mlp", "where": TWO}, 2, Verdict.REPRODUCED),
+        ("growing_in_d", {"method": "mlp", "where": {"learner.widths": [128, 64]}}, 1, Verdict.UNDECIDED),
+        ("growing_in_d", {"method": "mf", "to_d": 2}, math.nan, Verdict.UNDECIDED),
     ],
 )
 def test_predicates_over_d(name, options, measured, verdict):
@@ -187,28 +187,28 @@ def test_claims_about_samples_pick_networks_of_one_width():
     )
     assert (
         between.measured == pytest.approx(4.5)
-        and between.verdict == REPRODUCED
+        and between.verdict == Verdict.REPRODUCED
         and "of 2" in between.remark
     )
     assert (
         judge("nstar_ratio", found, over="mlp", under="mlp", eps=0.1, at_least=3).verdict
-        == CONTRADICTED
+        == Verdict.CONTRADICTED
     )
     assert (
         judge(
             "nstar_ratio", found, over="mlp", over_where=none, under="mlp", eps=0.1, at_least=3
         ).verdict
-        == UNDECIDED
+        == Verdict.UNDECIDED
     )
     assert judge("exponent", found, method="mlp", where=TWO, eps=0.1, at_least=0.9).measured == 1.1
-    assert judge("exponent", found, method="mlp", eps=0.1, at_least=0.9).verdict == UNDECIDED
-    assert judge("exponent", found, method="mlp", where=none, eps=0.1).verdict == UNDECIDED
+    assert judge("exponent", found, method="mlp", eps=0.1, at_least=0.9).verdict == Verdict.UNDECIDED
+    assert judge("exponent", found, method="mlp", where=none, eps=0.1).verdict == Verdict.UNDECIDED
 
 
 def test_a_missing_risk_counts_as_infinite():
     rows = DEEP.assign(risk=DEEP["risk"].where(DEEP["seed"] < 3))
     found = judge("risk_at_every_d", evidence(rows), method="mf", at_most=0.1)
-    assert found.measured == math.inf and found.verdict == UNDECIDED
+    assert found.measured == math.inf and found.verdict == Verdict.UNDECIDED
 
 
 def looks() -> pd.DataFrame:
@@ -259,65 +259,65 @@ def test_trace_bound_reads_the_look_asked_for(at, want):
         at_least=want * 0.9,
         at_most=want * 1.1,
     )
-    assert found.measured == pytest.approx(want) and found.verdict == REPRODUCED
+    assert found.measured == pytest.approx(want) and found.verdict == Verdict.REPRODUCED
     assert (
         judge(
             "trace_bound", SEEN, method="mf", column="discretisation", at=at, at_most=want * 0.9
         ).verdict
-        == CONTRADICTED
+        == Verdict.CONTRADICTED
     )
-    assert judge("trace_bound", SEEN, method="mf", column="nothing", at=at).verdict == UNDECIDED
-    assert judge("trace_bound", BOTH, method="mf", column="loss", at=at).verdict == UNDECIDED
+    assert judge("trace_bound", SEEN, method="mf", column="nothing", at=at).verdict == Verdict.UNDECIDED
+    assert judge("trace_bound", BOTH, method="mf", column="loss", at=at).verdict == Verdict.UNDECIDED
 
 
 def test_certified_norm_is_what_the_library_computes():
-    want = norm_needed(problem(Radial(d=4, law="limit")), 0.1)
+    want = bound_norm(build_problem(Radial(d=4, law="limit")), 0.1)
     found = judge("certified_norm", EMPTY, d=4, eps=0.1, at_most=2 * want.upper)
-    assert (found.lo, found.hi, found.verdict) == (want.lower, want.upper, REPRODUCED)
+    assert (found.lo, found.hi, found.verdict) == (want.lower, want.upper, Verdict.REPRODUCED)
     ratio = judge("certified_norm", EMPTY, d=4, over_d=2, eps=0.1, at_least=1)
-    other = floor("limit", 2, 0.1)
+    other = compute_norm_bounds("limit", 2, 0.1)
     assert (
         ratio.lo == want.lower / other.upper
         and ratio.hi == want.upper / other.lower
-        and ratio.verdict == REPRODUCED
+        and ratio.verdict == Verdict.REPRODUCED
     )
-    assert judge("certified_norm", EMPTY, d=4, eps=0.1, at_least=100.0).verdict == CONTRADICTED
+    assert judge("certified_norm", EMPTY, d=4, eps=0.1, at_least=100.0).verdict == Verdict.CONTRADICTED
     gap = judge("certified_gap", EMPTY, d=[2, 4], eps=[0.1], at_most=0.05)
     assert (
-        gap.measured == max(floor("limit", d, 0.1).gap for d in (2, 4))
-        and gap.verdict == REPRODUCED
+        gap.measured == max(compute_norm_bounds("limit", d, 0.1).gap for d in (2, 4))
+        and gap.verdict == Verdict.REPRODUCED
     )
 
 
 def test_above_floor_compares_every_training_with_the_floor_of_its_norm():
     own = Radial(**TARGET)
-    from analysis.path_norm import found as certificates
+    from analysis.path_norm import compute_certificates as certificates
 
-    value = error_floor(0.5, certificates(own))
+    value = bound_error(0.5, certificates(own))
     rows = table("mlp", [512], {4: 2 * value}, **{"all/norm": {4: 0.5}})
     result = judge("above_floor", evidence(rows, DEEP), method="mlp")
-    assert result.measured == pytest.approx(2 * 0.95) and result.verdict == REPRODUCED
+    assert result.measured == pytest.approx(2 * 0.95) and result.verdict == Verdict.REPRODUCED
     assert (
         judge("above_floor", evidence(rows.assign(risk=value / 2)), method="mlp").verdict
-        == CONTRADICTED
+        == Verdict.CONTRADICTED
     )
-    assert judge("above_floor", evidence(DEEP), method="mf").verdict == UNDECIDED
+    assert judge("above_floor", evidence(DEEP), method="mf").verdict == Verdict.UNDECIDED
 
 
 def charts(name: str, found: Evidence, **options) -> list:
-    return list(discover.call(discover.part("plots", name, "test"), found, options, "test"))
+    return list(call_part(load_part("plots", name, "test"), found, options, "test"))
 
 
 def test_figures_of_the_dynamics_hold_what_the_probe_saw():
     [profile] = charts("radial_profile", SEEN)
-    drawn = profile.table()
+    drawn = profile.to_table()
     truth = drawn[drawn["series"] == "target"]
     np.testing.assert_allclose(truth["y"], np.maximum(1 - truth["x"], 0))
     np.testing.assert_allclose(drawn[drawn["series"] == "step 400"]["y"], truth["y"])
     [cloud] = charts("neuron_cloud", SEEN)
-    assert len(cloud.table()[cloud.table()["series"] == "step 0"]) == 4
+    assert len(cloud.to_table()[cloud.to_table()["series"] == "step 0"]) == 4
     [parts] = charts("loss_decomposition", SEEN)
-    loss = parts.table()[parts.table()["series"] == "risk"]
+    loss = parts.to_table()[parts.to_table()["series"] == "risk"]
     assert list(loss["x"]) == [1, 5, 20, 100, 400] and loss["y"].iloc[0] == pytest.approx(0.45)
 
 
@@ -325,13 +325,13 @@ def test_figures_of_the_floor():
     chart, sheet = charts("norm_table", EMPTY, d=[2, 4, 0], eps=[0.1, 0.05])
     assert (
         isinstance(chart, Chart)
-        and isinstance(sheet, Sheet)
+        and isinstance(sheet, TableFigure)
         and list(sheet.data["d"]) == ["2", "2", "4", "4", "∞", "∞"]
     )
     assert bool((sheet.data["lower"] <= sheet.data["upper"]).all())
     rows = table("mlp", [512], {4: 0.5}, **{"all/norm": {4: 0.5}})
     [above] = charts("two_layer_floor", evidence(rows))
-    assert set(above.table()["series"]) == {"floor", "mlp [512]"}
+    assert set(above.to_table()["series"]) == {"floor", "mlp [512]"}
 
 
 def test_a_study_without_looks_beside_one_with_them(tmp_path):
@@ -348,7 +348,7 @@ def test_a_study_without_looks_beside_one_with_them(tmp_path):
             "profile/1.000": 0.0,
         }
     ).to_parquet(tmp_path / "a" / "trace.parquet")
-    studies = gather(tmp_path).studies
+    studies = load_results(tmp_path).studies
     assert len(studies["seen"].traces) == 2 and not len(studies["unseen"].traces)
     assert not charts("radial_profile", studies["unseen"])
 

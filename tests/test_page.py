@@ -16,8 +16,8 @@ import pytest
 from browser import chromium
 from synthetic import write_cell, write_sweep
 
-from analysis.page import Cell, view
-from analysis.report import report
+from analysis.page import TableCell, make_page_table
+from analysis.report import write_report
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed (extra: test)"
@@ -48,7 +48,7 @@ def out(tmp_path_factory):
     )
     rows = pd.read_parquet(folder / "trainings.parquet")
     rows.assign(variance_error=0.004).to_parquet(folder / "trainings.parquet")
-    made = report(root / "results", root / "out", claims=CLAIMS)
+    made = write_report(root / "results", root / "out", claims=CLAIMS)
     shutil.copy(made.page, root / "alone.html")
     return root
 
@@ -316,8 +316,8 @@ def test_it_prints_on_paper_without_tools(page):
 
 def test_a_sort_key_is_a_number_a_text_or_nothing():
     cells = [
-        Cell("", value).key
+        TableCell("", value).key
         for value in (3, 2.5, np.inf, -np.inf, np.nan, "text", np.float64("nan"))
     ]
     assert cells == ["3", "2.5", "Infinity", "-Infinity", "", "text", ""]
-    assert view([{"a": 1, "b": 2}, {"a": 1, "b": 3}], fold=("a",)).constant == "a: 1"
+    assert make_page_table([{"a": 1, "b": 2}, {"a": 1, "b": 3}], fold=("a",)).constant == "a: 1"

@@ -1,0 +1,460 @@
+"""Every kind of figure on data from which it must draw: its series, labels and values.
+
+A new file in ``analysis/plots`` needs a case here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import write_cell
+
+from analysis.chart import Chart, FigureDescription, TableFigure
+from analysis.evidence import Evidence
+from analysis.load import load_results
+from analysis.paper import draw
+from analysis.path_norm import compute_norm_bounds
+from analysis.registry import call_part, list_options, list_parts, load_part
+from analysis.style import LineStyle
+
+SEEDS = range(8)
+ALPHA = "config.target.alpha"
+RADIAL_TARGET = {
+    "profile": "hinge",
+    "frequency": 1.0,
+    "law": "limit",
+    "edge_ratio": 2.0,
+    "inner": 0.0,
+    "outer": 5.0,
+}
+RADII = (0.0, 0.5, 1.0, 1.5)
+STEPS = (0, 1, 5, 20, 100, 400)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Data for one kind of figure, and a check of what it draws."""
+
+    make_evidence: Callable[[], Evidence]
+    check: Callable[[list[FigureDescription], Evidence], None]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_trainings(cells: list[dict[str, Any]]) -> pd.DataFrame:
+    """Eight trainings of every cell; a callable value is called with the seed."""
+    rows = []
+    for number, cell in enumerate(cells):
+        head = {"cell_id": f"cell{number}", "kind": "training", "target": "t", "fresh": False}
+        for seed in SEEDS:
+            row = {**head, "d": 8, "L": 3, "degree": 4, "n": 100, "seed": seed, "stage": "level3"}
+            for key, value in cell.items():
+                row[key] = value(seed) if callable(value) else value
+            rows.append({"line": row["method"], **row})
+    return pd.DataFrame(rows)
+
+
+def make_evidence(trainings: pd.DataFrame, **tables: pd.DataFrame) -> Evidence:
+    lines = set(trainings["line"]) if len(trainings) else set()
+    styles = {line: LineStyle("#000000", "o", "-") for line in lines}
+    nstar = tables.pop("nstar", pd.DataFrame())
+    return Evidence(nstar, pd.DataFrame(), trainings, styles=styles, name="s", **tables)
+
+
+def scale(value: float) -> Callable[[int], float]:
+    """A value that differs by up to 5 % between seeds, with this median."""
+    return lambda seed: value * (1 + 0.05 * (seed - 3.5) / 3.5)
+
+
+def select(figure: FigureDescription, series: str, panel: str = "") -> pd.DataFrame:
+    """The drawn rows of one series, in panels whose label begins with ``panel``."""
+    assert isinstance(figure, Chart)
+    table = figure.to_table()
+    return table[(table["series"] == series) & table["panel"].str.startswith(panel)]
+
+
+def read_values(figure: FigureDescription, series: str, panel: str = "") -> dict[float, float]:
+    """x → y of one series."""
+    rows = select(figure, series, panel)
+    return dict(zip(rows["x"], rows["y"], strict=True))
+
+
+_store: dict[str, Evidence] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _written_store(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A store with n* at two d and two L, feature probes and a plateau with confirming runs."""
+    root = tmp_path_factory.mktemp("store")
+    for d in (8, 16):
+        write_cell(root, f"staged{d}", d=d, probes=True)
+        method = "layerwise quadratic_densenet"
+        write_cell(root, f"layerwise{d}", d=d, method=method, centre=400, floor=0.033)
+    write_cell(root, "deep", d=16, L=4, centre=300)
+    (_store["evidence"],) = load_results(root).studies.values()
+
+
+def read_store() -> Evidence:
+    return _store["evidence"]
+
+
+def check_nstar_against_d(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    nstar = evidence.nstar[evidence.nstar["L"] == 3]
+    assert set(nstar["censored"]) == {"", "right"}
+    for row in nstar.to_dict("records"):
+        drawn = select(chart, row["line"], f"ε = {row['eps']:g}, n*")
+        drawn = drawn[drawn["d"] == row["d"]]
+        assert list(drawn["y"]) == [row["nstar"]]
+        assert list(drawn["lo"]) == [row["lo"]]
+        assert list(drawn["mark"]) == ["up" if row["censored"] == "right" else ""]
+    local = evidence.local[np.isfinite(evidence.local["exponent"])]
+    for row in local.to_dict("records"):
+        drawn = select(chart, row["line"], f"ε = {row['eps']:g}, local exponent")
+        assert list(drawn["y"]) == [row["exponent"]]
+
+
+def check_nstar_against_depth(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    for row in evidence.depth.to_dict("records"):
+        drawn = select(chart, row["line"], f"d = 16, ε = {row['eps']:g}")
+        drawn = drawn[(drawn["form"] == "points") & (drawn["L"] == row["L"])]
+        assert list(drawn["y"]) == [row["nstar"]]
+    assert set(evidence.depth["L"]) == {3, 4}
+
+
+def check_risk_against_n(figures: list[FigureDescription], evidence: Evidence) -> None:
+    assert [figure.name for figure in figures] == [
+        "risk-quadratic_densenet-L3",
+        "risk-quadratic_densenet-L4",
+    ]
+    rows = evidence.trainings
+    for d in (8, 16):
+        at_d = rows[(rows["d"] == d) & (rows["L"] == 3)]
+        for line in ("staged quadratic_densenet", "layerwise quadratic_densenet"):
+            runs = at_d[(at_d["line"] == line) & (at_d["kind"] == "training")]
+            medians = runs.groupby("n")["risk"].quantile(0.5, interpolation="nearest")
+            drawn = select(figures[0], line, f"d = {d},")
+            assert list(drawn.loc[drawn["form"] == "curve", "y"]) == list(medians)
+        star = read_values(figures[0], "layerwise quadratic_densenet: confirming runs", f"d = {d},")
+        assert list(star.values()) == [0.033]
+    rings = select(figures[0], "staged quadratic_densenet: n*", "d = 8,")
+    nstar = evidence.nstar
+    is_shown = (nstar["method"] == "staged quadratic_densenet") & (nstar["d"] == 8)
+    assert sorted(rings["x"]) == sorted(nstar.loc[is_shown & (nstar["L"] == 3), "nstar"])
+
+
+def check_feature_correction(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    rows = evidence.trainings
+    rows = rows[(rows["line"] == "staged quadratic_densenet") & (rows["d"] == 16)]
+    rows = rows[(rows["L"] == 3) & (rows["n"] == rows.loc[rows["L"] == 3, "n"].max())]
+    drawn = select(chart, "staged quadratic_densenet", "Gram error, level 2")
+    assert list(drawn["y"]) == [rows["level2/gram/2"].median(), rows["level3/gram/2"].median()]
+    seeds = select(chart, "staged quadratic_densenet: seeds", "Gram error, level 2")
+    assert sorted(seeds["y"]) == sorted([*rows["level2/gram/2"], *rows["level3/gram/2"]])
+
+
+def make_doses() -> Evidence:
+    """Two methods of a dose at two n, with probes of two phases."""
+    cells = []
+    for method, factor in (("bfc-0 net", 1.0), ("bfc-1 net", 0.25)):
+        probes = {
+            "level2/gram/2": scale(0.8),
+            "level3/gram/2": scale(0.4 * factor),
+            "level3/feature/3": scale(0.1 * factor),
+        }
+        for n, risk in ((50, 0.5), (100, 0.2 * factor)):
+            cells.append({"method": method, "n": n, "risk": scale(risk), **probes})
+    trainings = make_trainings(cells)
+    trainings["cell_id"] = trainings["method"]
+    nstar = [
+        {
+            "cell_id": method,
+            "method": method,
+            "line": method,
+            "eps": 0.1,
+            "nstar": value,
+            "lo": value / 2,
+            "hi": value * 2,
+            "censored": "",
+            "largest_n": 100,
+            "validation": "inside",
+        }
+        for method, value in (("bfc-0 net", 90.0), ("bfc-1 net", 60.0))
+    ]
+    return make_evidence(trainings, nstar=pd.DataFrame(nstar))
+
+
+def check_dose_response(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    assert isinstance(chart, Chart)
+    assert [panel.title for (panel,) in chart.columns] == [
+        "samples needed",
+        "relative test risk",
+        "Gram error of level 2",
+        "feature error of level 3 (1 − R²)",
+        "Gram error of level 2, own phase over end",
+    ]
+    assert list(select(chart, "bfc-0 net", "samples")["y"]) == [90, 60]
+    expected = {
+        "relative test risk": (0.2, 0.05),
+        "Gram error of level 2, Gram": (0.4, 0.1),
+        "feature error": (0.1, 0.025),
+        "Gram error of level 2, own": (2.0, 8.0),
+    }
+    for panel, (first, second) in expected.items():
+        assert read_values(chart, "median", panel) == pytest.approx({0: first, 1: second})
+
+
+def make_changes() -> Evidence:
+    """Similarities of level 2 in its own phase, which is none to compare with, and in level 3's."""
+    columns = {f"level2/{name}/2": scale(0.5) for name in ("correlation", "cka")}
+    columns |= {"level3/correlation/2": scale(0.9), "level3/cka/2": scale(0.7)}
+    columns |= {"level3/correlation/3": scale(0.3)}
+    return make_evidence(make_trainings([{"method": "m", "risk": 0.1, **columns}]))
+
+
+def check_feature_change(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    assert set(chart.to_table()["series"]) == {"level3"}
+    assert read_values(chart, "level3", "m, correlation") == pytest.approx({2: 0.9})
+    assert read_values(chart, "level3", "m, linear CKA") == pytest.approx({2: 0.7})
+
+
+def make_laws() -> Evidence:
+    """Gram errors proportional to alpha_3 / alpha_2."""
+    cells = []
+    for ratio in (0.1, 0.4, 1.6):
+        columns = {
+            ALPHA: json.dumps([1.0, ratio]),
+            "level2/gram/2": scale(0.5 * ratio),
+            "level2/predicted/2": 0.48 * ratio,
+        }
+        cells.append({"method": "m", "risk": 0.1, **columns})
+    return make_evidence(make_trainings(cells))
+
+
+def check_law_of_correction(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    law = "level 2 alone, L = 3"
+    measured = {0.1: 0.05, 0.4: 0.2, 1.6: 0.8}
+    assert read_values(chart, "m", law) == pytest.approx(measured)
+    predicted = {ratio: 0.48 * ratio for ratio in measured}
+    assert read_values(chart, "m: predicted", law) == pytest.approx(predicted)
+    errors = read_values(chart, "level 2 after phase 2, L = 3", "after each phase")
+    assert errors == pytest.approx(measured)
+    assert read_values(chart, "bound", "after each phase") == {0.1: 0.1, 1.6: 1.6}
+
+
+def make_depths() -> Evidence:
+    """Fresh samples at L = 2 and 3."""
+    cells = [
+        {"method": "m", "L": L, "degree": 2 ** (L - 1), "risk": scale(risk), "fresh": True}
+        for L, risk in ((2, 0.01), (3, 0.04))
+    ]
+    return make_evidence(make_trainings(cells))
+
+
+def check_risk_against_depth(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    assert isinstance(chart, Chart)
+    medians = evidence.trainings.groupby("L")["risk"].quantile(0.5, interpolation="nearest")
+    assert read_values(chart, "m") == medians.to_dict()
+    assert chart.columns[0][0].x.ticks == {2: "2 (2)", 3: "3 (4)"}
+
+
+def make_gaps() -> Evidence:
+    """Success in 6 of 8 seeds with a gap of 0.5, in 2 of 8 with none."""
+    cells = []
+    for ratio, successes in ((0.5, 6), (1.0, 2)):
+        columns = {ALPHA: json.dumps([1.0, ratio]), "config.learner.widths": "[4, 2]"}
+        risk = lambda seed, successes=successes: 0.001 if seed < successes else 0.5  # noqa: E731
+        cells.append({"method": "m", "risk": risk, **columns})
+    return make_evidence(make_trainings(cells))
+
+
+def check_success_map(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    assert read_values(chart, "m", "widths p = [4, 2]") == {0.5: 0.75, 1.0: 0.25}
+    assert list(select(chart, "m")["note"]) == ["6 of 8", "2 of 8"]
+
+
+def make_sizes() -> Evidence:
+    """n* of two methods at two d, one of them censored at the larger eps."""
+    rows = []
+    for method, factor in (("a", 2.0), ("b", 3.0)):
+        for d in (8, 16):
+            size = factor * ((d + 1) * (d + 2) / 2 - 1)
+            head = {"method": method, "line": method, "d": d, "degree": 4, "eps": 0.1}
+            numbers = {"nstar": size, "lo": size / 2, "hi": size * 2}
+            rows.append({**head, **numbers, "censored": "", "validation": "inside"})
+            rows.append({**rows[-1], "eps": 0.01, "censored": "right"})
+    nstar = pd.DataFrame(rows)
+    styles = {name: LineStyle("#000000", "o", "-") for name in ("a", "b")}
+    return Evidence(nstar, pd.DataFrame(), pd.DataFrame(), styles=styles)
+
+
+def check_nstar_over_law(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    first, second = select(chart, "a", "ε = 0.1, n* / (P2)"), select(chart, "b", "ε = 0.1")
+    assert list(first["y"]) == pytest.approx([2.0, 2.0])
+    assert list(first["lo"]) == pytest.approx([1.0, 1.0])
+    law = [8**2 * math.log(8), 16**2 * math.log(16)]
+    sizes = evidence.nstar[(evidence.nstar["method"] == "b") & (evidence.nstar["eps"] == 0.1)]
+    assert list(second["y"]) == pytest.approx(list(sizes["nstar"] / law))
+
+
+def make_radial_trainings() -> pd.DataFrame:
+    target = {f"config.target.{key}": value for key, value in RADIAL_TARGET.items()}
+    cell = {"method": "m", "risk": scale(0.5), "d": 4, "config.target.d": 4, **target}
+    return make_trainings([{**cell, "all/norm": 0.5}])
+
+
+def make_dynamics() -> Evidence:
+    """A trace of a mean-field network that learns the hinge; neurons move with the step."""
+    rows = []
+    for seed in SEEDS:
+        for number, step in enumerate(STEPS):
+            row = {"cell_id": "cell0", "line": "m", "n": 100, "seed": seed, "step": step, "d": 4}
+            row |= {"loss": 1.5 * 0.3**number, "perfect": 1.4 * 0.2**number}
+            row |= {"discretisation": 0.001, "cross": -1e-4, "norm_sd": 0.06 - 0.01 * number}
+            for radius in RADII:
+                row[f"profile/{radius:.3f}"] = max(1 - radius, 0) * number / 5
+            for neuron in range(4):
+                row[f"neuron/{neuron}/w2"] = 0.01 * neuron - 0.2 * number
+                row[f"neuron/{neuron}/b2"] = 0.02 * neuron
+            rows.append(row)
+    return make_evidence(make_radial_trainings(), traces=pd.DataFrame(rows))
+
+
+def check_radial_profile(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    hinge = {radius: max(1 - radius, 0) for radius in RADII}
+    assert read_values(chart, "target") == pytest.approx(hinge)
+    assert read_values(chart, "step 400") == pytest.approx(hinge)
+    assert read_values(chart, "step 0") == dict.fromkeys(RADII, 0)
+
+
+def check_neuron_cloud(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    first, last = select(chart, "step 0"), select(chart, "step 400")
+    assert list(first["x"]) == pytest.approx([0.0, 0.01, 0.02, 0.03])
+    assert list(last["x"]) == pytest.approx([-1.0, -0.99, -0.98, -0.97])
+    assert list(last["y"]) == pytest.approx([0.0, 0.02, 0.04, 0.06])
+
+
+def check_loss_decomposition(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    later = dict(enumerate(STEPS[1:], 1))
+    risk = {step: 1.5 * 0.3**number for number, step in later.items()}
+    assert read_values(chart, "risk") == pytest.approx(risk)
+    assert read_values(chart, "|cross term|") == pytest.approx(dict.fromkeys(risk, 1e-4))
+    spread = {step: 0.06 - 0.01 * number for number, step in later.items()}
+    assert read_values(chart, "sd(F/‖x‖)/mean") == pytest.approx(spread)
+
+
+def check_norm_table(figures: list[FigureDescription], evidence: Evidence) -> None:
+    chart, table = figures
+    assert isinstance(table, TableFigure)
+    assert list(table.data["d"]) == ["2", "2", "4", "4", "∞", "∞"]
+    bounds = [compute_norm_bounds("limit", d, eps) for d in (2, 4, 0) for eps in (0.1, 0.05)]
+    assert list(table.data["lower"]) == [bound.lower for bound in bounds]
+    assert list(table.data["upper"]) == [bound.upper for bound in bounds]
+    drawn = select(chart, "ε = 0.1")
+    assert list(drawn["x"]) == [2, 4]
+    assert list(drawn["y"]) == [bounds[0].lower, bounds[2].lower]
+    assert list(drawn["hi"]) == [bounds[0].upper, bounds[2].upper]
+
+
+def check_two_layer_floor(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    points, bound = select(chart, "m", "d = 4,"), select(chart, "floor", "d = 4,")
+    assert list(points["y"]) == list(evidence.trainings["risk"])
+    assert set(points["x"]) == {0.5}
+    assert bound["x"].iloc[0] == 0.25 and len(bound) > 10
+    assert (np.diff(bound["y"]) <= 0).all() and (bound["y"] < 1).all()
+
+
+def make_nothing() -> Evidence:
+    return Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+
+
+LAWS = {"laws": {"a": "P2", "b": "d^2 ln d"}}
+CASES = {
+    "dose_response": Case(make_doses, check_dose_response, {"methods": ["bfc-0 net", "bfc-1 net"]}),
+    "feature_change": Case(make_changes, check_feature_change),
+    "feature_correction": Case(read_store, check_feature_correction),
+    "law_of_correction": Case(make_laws, check_law_of_correction),
+    "loss_decomposition": Case(make_dynamics, check_loss_decomposition),
+    "neuron_cloud": Case(make_dynamics, check_neuron_cloud),
+    "norm_table": Case(make_nothing, check_norm_table, {"d": [2, 4, 0], "eps": [0.1, 0.05]}),
+    "nstar_against_d": Case(read_store, check_nstar_against_d),
+    "nstar_against_depth": Case(read_store, check_nstar_against_depth),
+    "nstar_over_law": Case(make_sizes, check_nstar_over_law, LAWS),
+    "radial_profile": Case(make_dynamics, check_radial_profile),
+    "risk_against_depth": Case(make_depths, check_risk_against_depth),
+    "risk_against_n": Case(read_store, check_risk_against_n),
+    "success_map": Case(make_gaps, check_success_map, {"risk": 0.005}),
+    "two_layer_floor": Case(lambda: make_evidence(make_radial_trainings()), check_two_layer_floor),
+}
+
+
+def make(name: str) -> tuple[list[FigureDescription], Evidence]:
+    """The figures of one kind on its data."""
+    case = CASES[name]
+    evidence = case.make_evidence()
+    function = load_part("plots", name, "test")
+    return list(call_part(function, evidence, case.options, "test")), evidence
+
+
+def test_every_kind_of_figure_has_a_case() -> None:
+    assert sorted(CASES) == list_parts("plots")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_kind_of_figure_is_a_documented_function_whose_options_are_named(name: str) -> None:
+    function = load_part("plots", name, "test")
+    assert function.__doc__
+    required = {option for option, needed in list_options(function).items() if needed}
+    assert required <= set(CASES[name].options)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_draws_the_values_of_its_data(name: str) -> None:
+    figures, evidence = make(name)
+    CASES[name].check(figures, evidence)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_panel_has_series_and_labelled_axes(name: str) -> None:
+    figures, _ = make(name)
+    charts = [figure for figure in figures if isinstance(figure, Chart)]
+    assert charts
+    for chart in charts:
+        assert chart.name and chart.caption and chart.columns
+        for stack in chart.columns:
+            for panel in stack:
+                assert panel.x.label and panel.y.label
+                assert any(len(series.data) for series in panel.series)
+                assert any(series.legend for series in stack[0].series)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_drawn_on_paper_and_as_json_for_the_page(name: str) -> None:
+    figures, _ = make(name)
+    for chart in (figure for figure in figures if isinstance(figure, Chart)):
+        json.dumps(chart.to_json(), allow_nan=False)
+        assert np.isfinite(chart.to_table()["x"].astype(float)).all()
+        axes = draw(chart).axes
+        assert len(axes) == sum(len(stack) for stack in chart.columns)
+        assert all(axis.has_data() and axis.get_xscale() for axis in axes)
+        labels = {axis.get_xlabel() for axis in axes} - {""}
+        assert labels == {stack[-1].x.label for stack in chart.columns}
+        assert any(axis.get_ylabel() for axis in axes)
