@@ -49,7 +49,7 @@ STAGES = {
 
 
 def measure(repeats: int) -> dict[str, Any]:
-    """Median wall seconds per stage, and what was loaded at the first step; the stages take turns."""
+    """Median wall seconds per stage, and what is loaded at the first step; stages take turns."""
     taken: dict[str, list[float]] = {name: [] for name in STAGES}
     loaded: list[str] = []
     for _ in range(repeats + 1):

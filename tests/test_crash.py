@@ -23,8 +23,11 @@ NURSERY = """
 import json, os, signal, sys
 from pathlib import Path
 import pandas, psutil, pyarrow.parquet, pydantic, torch, yaml
-import bfc.experiment.cell_runner, bfc.experiment.cell_spec, bfc.baselines.kernels, bfc.engine.trainer, bfc.measure.ladder, bfc.measure.online, bfc.measure.single
-bfc.experiment.cell_runner.STATUS_SECONDS = 1e9  # the display follows the clock; without it every life has the same events
+import bfc.experiment.cell_runner, bfc.experiment.cell_spec, bfc.baselines.kernels
+import bfc.engine.trainer, bfc.measure.ladder, bfc.measure.online, bfc.measure.single
+import bfc.experiment.cell_progress
+# The display follows the clock; without it every life has the same events.
+bfc.experiment.cell_progress.SHORTEST_INTERVAL = 1e9
 import bfc.targets.quadratic_densenet, bfc.learners.quadratic_densenet, bfc.probes.feature_error
 from bfc.environment import environment
 from bfc.experiment.run_job import run_job
@@ -41,8 +44,8 @@ def event(name, at):
 def watch(name, at, cut):
     plain = getattr(os, name)
     def watched(*arguments, **named):
-        if cut:
-            os.ftruncate(os.open(f"/proc/self/fd/{arguments[0]}", os.O_RDWR), 10) if count[0] + 1 == at else None
+        if cut and count[0] + 1 == at:
+            os.ftruncate(os.open(f"/proc/self/fd/{arguments[0]}", os.O_RDWR), 10)
         event(f"before {name}", at)
         result = plain(*arguments, **named)
         event(f"after {name}", at)

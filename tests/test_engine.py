@@ -93,7 +93,7 @@ def plain_forward(
 
 @dataclass
 class Plain:
-    """One training by torch.optim: its record, its parameters and the parameters after every step."""
+    """One training by torch.optim: its record, and its parameters at the end and at every step."""
 
     record: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Tensor] = field(default_factory=dict)
@@ -371,7 +371,8 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(
     )
     if target == "images":
         pytest.skip(
-            "its risk counts errors, which a rounding can move; test_resnet and test_conv_resnet compare steps with torch.nn"
+            "its risk counts errors, which a rounding can move; test_resnet and test_conv_resnet "
+            "compare steps with torch.nn"
         )
     total = sum(stage.steps for stage in recipe.stages())
     if total > 50:

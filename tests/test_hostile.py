@@ -125,7 +125,8 @@ def test_random_damage_ends_with_the_right_rows_or_a_sentence(whole, tmp_path, c
         shutil.rmtree(here)
     with capsys.disabled():
         print(
-            f"\n{DAMAGES} damaged stores: {came['right']} ended with the right rows, {came['refused']} were refused in a sentence"
+            f"\n{DAMAGES} damaged stores: {came['right']} ended with the right rows, "
+            f"{came['refused']} were refused in a sentence"
         )
     assert min(came.values()) >= 20
 

@@ -328,7 +328,8 @@ def test_what_fails_alone_leaves_nothing_behind(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert (
         said
-        == "a stack of 6 trainings of 4 cells failed (OutOfMemoryError: out of memory); each goes on by itself\n"
+        == "a stack of 6 trainings of 4 cells failed (OutOfMemoryError: out of memory); "
+        "each goes on by itself\n"
     )
 
 

@@ -143,7 +143,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
     else:
         with pytest.raises(
             UserError,
-            match=rf"{name}: cannot be written \(No space left on device\); what was stored before is untouched",
+            match=rf"{name}: cannot be written \(No space left on device\); "
+            "what was stored before is untouched",
         ):
             WRITERS[name](cell, 2)
     monkeypatch.undo()
@@ -502,7 +503,8 @@ def test_a_second_process_is_refused_with_a_sentence(tmp_path) -> None:
         assert other.stdout.readline() == "held\n"
         sentence = run(*TINY, cwd=tmp_path).sentence
         assert (
-            f"results/{spec.cell_id}: is being measured by process {other.pid} on {socket.gethostname()}; wait for it"
+            f"results/{spec.cell_id}: is being measured by process {other.pid} on "
+            f"{socket.gethostname()}; wait for it"
             in sentence
         )
         assert set(files(tmp_path)) == {f"results/{spec.cell_id}/claim.json"}
@@ -804,7 +806,8 @@ def test_a_disk_that_fills_during_training_loses_only_the_stack(tmp_path, monkey
         said = run(*many, cwd=tmp_path)
         assert said.status == 2 and said.err.count("\n") == 1, said
         assert (
-            "trainings.parquet: cannot be written (No space left on device); what was stored before is untouched"
+            "trainings.parquet: cannot be written (No space left on device); "
+            "what was stored before is untouched"
             in said.err
         )
         assert (
