@@ -189,11 +189,17 @@ def compose(*overrides: str) -> Job:
 
     For instance ``compose("target=radial", "target.d=64", "measure=adaptive")``. Needs Hydra.
     """
-    from bfc.hydra_plugins.registration import (
-        compose_sweep,
-    )  # only here: the library needs no Hydra
+    # Only here, since the rest of the library needs no Hydra.
+    from bfc.hydra_plugins.hydra_errors import explain
+    from bfc.hydra_plugins.registration import compose_sweep
 
-    jobs = compose_sweep(list(overrides))
+    try:
+        jobs = compose_sweep(list(overrides))
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        raise UserError(sentence) from error
     if len(jobs) != 1:
         raise UserError(f"{' '.join(overrides)}: is a sweep of {len(jobs)} jobs; must be one job")
     return jobs[0].job
