@@ -1,4 +1,4 @@
-"""Adam, the default: its steps hardly depend on the scale of the gradients, which differ by level."""
+"""Adam, the default: its steps hardly depend on the scale of the gradients of a level."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Optimizer(ABC):
 
     version: ClassVar[int] = 1
     state_names: ClassVar[tuple[str, ...]] = ()
-    """Buffers of shape (R, P) that :meth:`step` finds in ``state``, zero at the start of a phase."""
+    """Buffers (R, P) that :meth:`step` finds in ``state``, zero at the start of a phase."""
 
     lr: float = 0.01
     batch: int = 256
