@@ -76,7 +76,7 @@ def test_what_is_over_soon_says_nothing_or_how_it_ended(
     write(tmp_path / "a", state="done", done=10, total=10, trainings=4)
     done: Future = Future()
     done.set_result(None)
-    progress.follow([done], {tmp_path / "a": [done]}, brief)
+    progress.show_until_done([done], {tmp_path / "a": [done]}, brief)
     told = capsys.readouterr()
     assert not told.out and len(told.err.splitlines()) == lines
     assert not lines or told.err == "1/1 cells, 4 trainings stored, 100 % after 0:00 min\n"
@@ -87,7 +87,7 @@ def test_a_log_has_a_line_now_and_then_with_the_time_left(tmp_path, capsys, monk
     write(tmp_path / "a", state="running", done=1, total=4)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "status.json").write_text("half a fi")
-    with progress.shown([tmp_path / "a", tmp_path / "b"]):
+    with progress.show_progress([tmp_path / "a", tmp_path / "b"]):
         time.sleep(1.3)
     first, *rest = capsys.readouterr().err.splitlines()
     assert (
@@ -100,7 +100,7 @@ def test_a_log_has_a_line_now_and_then_with_the_time_left(tmp_path, capsys, monk
 
 def test_the_display_ends_with_what_it_shows(tmp_path) -> None:
     before = threading.active_count()
-    with pytest.raises(ZeroDivisionError), progress.shown([tmp_path]):
+    with pytest.raises(ZeroDivisionError), progress.show_progress([tmp_path]):
         raise ZeroDivisionError
     assert threading.active_count() == before and sys.stderr is not None
 
