@@ -443,7 +443,7 @@ class Optimizer(Protocol):
         flat: Float[Tensor, "R P"],
         grad: Float[Tensor, "R P"],
         state: dict[str, Tensor],
-        lr: Float[Tensor, "R #P"],
+        lr: Float[Tensor, "R #P"],  # noqa: F821  (a shape, not a name)
         clock: Int[Tensor, "R 1"],
     ) -> None:
         """Update the parameters ``flat`` in place from their gradient."""
