@@ -615,7 +615,7 @@ class Measure(Protocol):
         ...
 
     def resume(self, plan: Mapping[str, Any] | None, rows: Sequence[Row]) -> Resumption:
-        """The measure as it goes on in a cell that holds ``rows`` and ``plan`` (None: a new cell)."""
+        """The measure as it goes on in a cell with ``rows`` and ``plan`` (None: a new cell)."""
         ...
 
 
