@@ -1,6 +1,9 @@
-"""A real headless browser for the tests of the page: Chromium as the system has it, installed with
-apt where the tests run as root on Debian or Ubuntu, driven by playwright. Where neither is possible
-the tests that need it are skipped with the reason."""
+"""A real headless browser for the tests of the page.
+
+It is the system's Chromium, driven by playwright, and is installed with apt where the tests run as
+root on Debian or Ubuntu. Where neither is possible, the tests that need it are skipped with the
+reason.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +14,43 @@ from functools import cache
 
 import pytest
 
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PACKAGES = ("chromium", "fonts-dejavu-core")
+APT = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2")
+APT_SECONDS = 600
+
 
 @cache
 def chromium() -> str:
     """Path of the browser; skips the test where there is none and none can be installed."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    if (found := next(filter(None, map(shutil.which, names)), None)) is not None:
-        return found
+    path = _installed_browser()
+    if path is not None:
+        return path
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         pytest.skip("no Chromium on this machine, and installing one takes root and apt")
-    wait = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2"]
-    for step in (
-        ["update"],
-        ["install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
-    ):
-        done = subprocess.run(
-            ["apt-get", *wait, *step],
-            capture_output=True,
-            text=True,
-            timeout=600,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        )
-        if done.returncode:
-            pytest.skip(
-                f"no Chromium, and apt-get {step[0]} failed: {(done.stderr.strip().splitlines() or [''])[-1]}"
-            )
-    found = shutil.which("chromium")
-    if found is None:
+    _run_apt("update")
+    _run_apt("install", "-y", "--no-install-recommends", *PACKAGES)
+    path = _installed_browser()
+    if path is None:
         pytest.skip("apt installed no Chromium")
-    return found
+    return path
+
+
+def _installed_browser() -> str | None:
+    paths = [shutil.which(name) for name in NAMES]
+    return next((path for path in paths if path is not None), None)
+
+
+def _run_apt(action: str, *arguments: str) -> None:
+    """Run apt-get; skips the test where it fails."""
+    done = subprocess.run(
+        [*APT, action, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=APT_SECONDS,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+    )
+    if done.returncode:
+        *_, last_line = done.stderr.strip().splitlines() or [""]
+        pytest.skip(f"no Chromium, and apt-get {action} failed: {last_line}")

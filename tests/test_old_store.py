@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from commands import run
 
-from bfc.store.reading import collect
 from bfc.store.cells import Store
+from bfc.store.reading import collect
 
 OLD = Path(__file__).parent / "data" / "old_store"
 COMMON = (
@@ -48,7 +48,7 @@ COMMANDS = {
         "measure.seeds=2",
     ),
 }
-"""The commands that filled the store, the probe's key by its present name."""
+"""The commands that filled the store, with the present names of the probe's keys."""
 
 
 @pytest.fixture

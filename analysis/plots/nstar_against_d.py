@@ -28,9 +28,9 @@ SHIFT = 1.012
 CAPTION = (
     "n* against input dimension d, {target}, L = {L}. Bars: 95 % posterior intervals of each cell "
     "alone; open markers with arrows: not reached (up) or reached already at the smallest n "
-    "(down); open without arrow: beyond the largest n; lines: power laws, from the posterior of all "
-    "cells together, censored ones included; grey: theory, as a slope where its constants give no "
-    "bound at these d."
+    "(down); open without arrow: beyond the largest n; lines: power laws, from the posterior of "
+    "all cells together, censored ones included; grey: theory, as a slope where its constants give "
+    "no bound at these d."
 )
 LOCAL_CAPTION = (
     " Below: local exponent Δ log n* / Δ log d between neighbouring d with its 95 % interval; a "
