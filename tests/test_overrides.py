@@ -1,6 +1,8 @@
-"""Whatever a sweep is given: generated sets of overrides, valid and not, each of which runs or is
-refused in a sentence. Values are drawn to lie on both sides of every check; sizes are kept small
-enough that what is accepted can be run."""
+"""Generated sets of overrides, valid and invalid: each of them runs or is refused in one sentence.
+
+Values are drawn from both sides of every check. Sizes are kept small enough that a set which is
+accepted can be run.
+"""
 
 import itertools
 import json
@@ -49,10 +51,8 @@ def among(*good: str) -> st.SearchStrategy[str]:
 
 def options(group: str, *usual: str) -> st.SearchStrategy[str]:
     """One of the usual choices, which fit together, or any that there is in ``conf/``."""
-    return st.one_of(
-        st.sampled_from(usual),
-        st.sampled_from(sorted(path.stem for path in (CONF / group).glob("*.yaml"))),
-    )
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return st.one_of(st.sampled_from(usual), st.sampled_from(names))
 
 
 VALUES = {
@@ -128,18 +128,15 @@ numbers = itertools.count()
 def composer():
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        chosen = compose("config", [], return_hydra_config=True)
-        yield Composer(GlobalHydra.instance().config_loader(), chosen)
-
-
-def written(key: str, value: str) -> str:
-    return key if key.startswith("~") else f"{key}={value}"
+        default = compose("config", [], return_hydra_config=True)
+        yield Composer(GlobalHydra.instance().config_loader(), default)
 
 
 def test_every_set_of_overrides_runs_or_is_refused_in_a_sentence(
     composer, tmp_path, capsys
 ) -> None:
-    came: dict[str, int] = {"ran": 0, "refused": 0}
+    counts = {"ran": 0, "refused": 0}
+    tiny = dict(text.split("=", 1) for text in TINY)
 
     @settings(
         max_examples=CASES,
@@ -149,44 +146,38 @@ def test_every_set_of_overrides_runs_or_is_refused_in_a_sentence(
         suppress_health_check=list(HealthCheck),
     )
     @given(SETS)
-    def holds(chosen: dict[str, str]) -> None:
-        tiny = {text.partition("=")[0]: text.partition("=")[2] for text in TINY}
-        overrides = [written(key, value) for key, value in {**tiny, **chosen}.items()]
+    def run_or_refuse(choices: dict[str, str]) -> None:
+        overrides = [f"{key}={value}" for key, value in {**tiny, **choices}.items()]
         results = tmp_path / str(next(numbers))
         try:
-            job = {**_kept_small(composer, overrides), "results": str(results)}
-            load_job(job)
+            job = load_job({**_compose_small(composer, overrides), "results": str(results)})
         except Exception as error:
-            sentence = explain(error)
-            assert sentence is not None, (overrides, error)
-            _is_a_sentence(sentence)
+            _assert_one_sentence(error, overrides)
             assert not results.exists()
-            came["refused"] += 1
+            counts["refused"] += 1
             return
         try:
-            ids = run_job(load_job(job))
+            cell_ids = run_job(job)
         except Exception as error:
-            sentence = explain(error)
-            assert sentence is not None, (overrides, error)
-            _is_a_sentence(sentence)
-            came["refused"] += 1
+            _assert_one_sentence(error, overrides)
+            counts["refused"] += 1
             return
-        for cell in ids:
-            assert json.loads((results / cell / "status.json").read_text())["state"] == "done"
-            assert pyarrow.parquet.read_metadata(results / cell / "trainings.parquet").num_rows > 0
-        came["ran"] += 1
+        for cell_id in cell_ids:
+            status = json.loads((results / cell_id / "status.json").read_text())
+            table = pyarrow.parquet.read_metadata(results / cell_id / "trainings.parquet")
+            assert status["state"] == "done" and table.num_rows > 0
+        counts["ran"] += 1
 
-    holds()
+    run_or_refuse()
     capsys.readouterr()
+    ran, refused = counts["ran"], counts["refused"]
     with capsys.disabled():
-        print(
-            f"\n{sum(came.values())} sets of overrides: {came['ran']} ran, {came['refused']} were refused in a sentence"
-        )
-    assert sum(came.values()) >= 300 and min(came.values()) >= 60, came
+        print(f"\n{ran + refused} sets of overrides: {ran} ran, {refused} were refused")
+    assert ran + refused >= 300 and min(ran, refused) >= 60, counts
 
 
-def _kept_small(composer: Composer, overrides: list[str]) -> dict:
-    """The job, with whatever would make it large made small where nobody asked for it."""
+def _compose_small(composer: Composer, overrides: list[str]) -> dict:
+    """The job of these overrides; sizes that they leave open are those of :data:`SMALL`."""
     job = composer.job(overrides)
     given_keys = {text.partition("=")[0] for text in overrides}
     for text in SMALL:
@@ -197,7 +188,8 @@ def _kept_small(composer: Composer, overrides: list[str]) -> dict:
     return job
 
 
-def _is_a_sentence(text: str) -> None:
-    assert (
-        text.strip() and "Traceback" not in text and len(text.splitlines()) == 1 and len(text) < 600
-    ), text
+def _assert_one_sentence(error: Exception, overrides: list[str]) -> None:
+    sentence = explain(error)
+    assert sentence is not None and sentence.strip(), (overrides, error)
+    assert "Traceback" not in sentence and len(sentence.splitlines()) == 1, sentence
+    assert len(sentence) < 600, sentence
