@@ -63,11 +63,8 @@ def commands_of(page: Path) -> list[str]:
         for text in blocks(page, "", "sh", "bash", "console")
         for line in text.replace("\\\n", " ").splitlines()
     ]
-    return [
-        " ".join(shlex.split(line, comments=True))
-        for line in lines
-        if shlex.split(line, comments=True)
-    ]
+    words_of_lines = [shlex.split(line, comments=True) for line in lines]
+    return [shlex.join(words) for words in words_of_lines if words]
 
 
 def listed(command: str) -> bool:
