@@ -164,14 +164,15 @@ def wait_until(
         time.sleep(POLL_SECONDS)
 
 
-def stop_at_checkpoints(folder: Path, count: int) -> dict[str, str]:
+def stop_at_checkpoints(folder: Path, count: int, name: str = "checkpoint.pt") -> dict[str, str]:
     """Environment of a process that stops itself (SIGSTOP) once ``count`` checkpoints are there.
 
     It stops when it is about to write its next one, and only the first process that gets so far
     does. Python reads sitecustomize.py when it starts and reports every rename to audit hooks.
+    ``name``: of the files that count as checkpoints.
     """
     folder.mkdir(exist_ok=True)
-    (folder / "sitecustomize.py").write_text(STOP_AT_CHECKPOINTS.format(count=count))
+    (folder / "sitecustomize.py").write_text(STOP_AT_CHECKPOINTS.format(count=count, name=name))
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {"PYTHONPATH": os.pathsep.join(paths)}
 
@@ -183,7 +184,7 @@ written = set()
 marker = pathlib.Path(__file__).with_name("stopped")
 
 def stop(event, arguments):
-    if event != "os.rename" or not str(arguments[1]).endswith("checkpoint.pt"):
+    if event != "os.rename" or not str(arguments[1]).endswith({name!r}):
         return
     if len(written) == {count} and not marker.exists():
         marker.touch()

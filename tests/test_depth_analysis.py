@@ -13,7 +13,7 @@ from synthetic import write_cell
 from analysis.chart import Chart, TableFigure
 from analysis.evidence import Evidence, Verdict
 from analysis.load import load_results
-from analysis.path_norm import compute_norm_bounds
+from analysis.path_norm import compute_certificates, compute_norm_bounds
 from analysis.registry import call_part, load_part
 from analysis.style import LineStyle
 from bfc.bounds.two_layer import bound_error, bound_norm, build_problem
@@ -33,185 +33,145 @@ EMPTY = Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
 
 def table(method: str, widths: list[int], risks: dict[int, float], **more) -> pd.DataFrame:
     """Eight seeds at every d, risks within 5 % of the given ones."""
+    line = f"{method} {widths}"
     rows = []
     for d, risk in risks.items():
+        cell = {
+            "cell_id": f"{line} {d}",
+            "line": line,
+            "method": method,
+            "kind": "training",
+            "d": d,
+            "n": 100,
+            "config.learner.widths": json.dumps(widths),
+        }
+        cell |= {f"config.target.{key}": value for key, value in {**TARGET, "d": d}.items()}
+        cell |= {key: values[d] for key, values in more.items()}
         for seed in range(8):
-            target = {f"config.target.{key}": value for key, value in {**TARGET, "d": d}.items()}
-            head = {
-                "cell_id": f"{method} {widths} {d}",
-                "line": f"{method} {widths}",
-                "method": method,
-                "kind": "training",
-            }
-            own = {"d": d, "n": 100, "seed": seed, "risk": risk * (1 + 0.05 * (seed - 3.5) / 3.5)}
-            own["config.learner.widths"] = json.dumps(widths)
-            rows.append({**head, **own, **target, **{key: value[d] for key, value in more.items()}})
+            rows.append({**cell, "seed": seed, "risk": risk * (1 + 0.05 * (seed - 3.5) / 3.5)})
     return pd.DataFrame(rows)
 
 
 def evidence(*tables: pd.DataFrame, traces: pd.DataFrame | None = None) -> Evidence:
     rows = pd.concat(tables, ignore_index=True)
-    looks = {line: LineStyle("#000000", "o", "-") for line in rows["line"]}
+    styles = {line: LineStyle("#000000", "o", "-") for line in rows["line"]}
     return Evidence(
         pd.DataFrame(),
         pd.DataFrame(),
         rows,
         traces=pd.DataFrame() if traces is None else traces,
-        styles=looks,
+        styles=styles,
         name="s",
     )
 
 
-def judge(name: str, found: Evidence, **options):
-    return call_part(load_part("predicates", name, "test"), found, options, "test")
+def judge(name: str, data: Evidence, **options):
+    return call_part(load_part("predicates", name, "test"), data, options, "test")
 
 
-DEEP, SHALLOW = (
-    table("mf", [1], {2: 0.001, 8: 0.002, 32: 0.002}),
-    table("mlp", [512], {2: 0.002, 8: 0.06, 32: 0.12}),
-)
+DEEP = table("mf", [1], {2: 0.001, 8: 0.002, 32: 0.002})
+SHALLOW = table("mlp", [512], {2: 0.002, 8: 0.06, 32: 0.12})
 TWO = {"learner.widths": [512]}
+THREE = {"learner.widths": [128, 64]}
+ABSENT = {"learner.widths": [7]}
 OTHER = table("mlp", [128, 64], {2: 0.001, 8: 0.01, 32: 0.01})
 BOTH = evidence(DEEP, SHALLOW, OTHER)
 
 
-@pytest.mark.parametrize(
-    "name, options, measured, verdict",
-    [
-        ("risk_at_every_d", {"method": "mf", "at_most": 0.003}, 0.002, Verdict.REPRODUCED),
-        ("risk_at_every_d", {"method": "mf", "at_most": 0.0011, "to_d": 2}, 0.001, Verdict.REPRODUCED),
-        ("risk_at_every_d", {"method": "mf", "at_most": 0.001}, 0.002, Verdict.CONTRADICTED),
-        (
-            "risk_at_every_d",
-            {"method": "mlp", "where": TWO, "from_d": 8, "at_least": 0.05},
-            0.06,
-            Verdict.REPRODUCED,
-        ),
-        ("risk_at_every_d", {"method": "mlp", "where": TWO, "at_least": 0.05}, 0.002, Verdict.CONTRADICTED),
-        (
-            "risk_at_every_d",
-            {"method": "mlp", "where": {"learner.widths": [128, 64]}, "from_d": 8, "at_most": 0.01},
-            0.01,
-            Verdict.UNDECIDED,
-        ),
-        (
-            "risk_at_every_d",
-            {"method": "mlp", "where": {"learner.widths": [7]}, "at_most": 1.0},
-            math.nan,
-            Verdict.UNDECIDED,
-        ),
-        (
-            "risk_at_every_d",
-            {"method": "mlp", "where": {"learner.nothing": 7}, "at_most": 1.0},
-            math.nan,
-            Verdict.UNDECIDED,
-        ),
-        ("risk_at_every_d", {"method": "mf", "n": 7, "at_most": 1.0}, math.nan, Verdict.UNDECIDED),
-        (
-            "risk_at_every_d",
-            {"method": "mf", "column": "absent", "at_most": 1.0},
-            math.nan,
-            Verdict.UNDECIDED,
-        ),
-        (
-            "risk_ratio_at_every_d",
-            {"over": "mlp", "over_where": TWO, "under": "mf", "from_d": 8, "at_least": 20},
-            30,
-            Verdict.REPRODUCED,
-        ),
-        (
-            "risk_ratio_at_every_d",
-            {"over": "mlp", "over_where": TWO, "under": "mf", "at_least": 20},
-            2,
-            Verdict.CONTRADICTED,
-        ),
-        (
-            "risk_ratio_at_every_d",
-            {"over": "gone", "under": "mf", "at_least": 20},
-            math.nan,
-            Verdict.UNDECIDED,
-        ),
-        ("growing_in_d", {"method": "mlp", "where": TWO}, 2, Verdict.REPRODUCED),
-        ("growing_in_d", {"method": "mlp", "where": {"learner.widths": [128, 64]}}, 1, Verdict.UNDECIDED),
-        ("growing_in_d", {"method": "mf", "to_d": 2}, math.nan, Verdict.UNDECIDED),
-    ],
-)
-def test_predicates_over_d(name, options, measured, verdict):
-    found = judge(name, BOTH, **options)
-    assert found.verdict == verdict and found.measured == pytest.approx(
-        measured, rel=1e-9, nan_ok=True
-    ), found
+RISK_CASES = [
+    ({"method": "mf", "at_most": 0.003}, 0.002, Verdict.REPRODUCED),
+    ({"method": "mf", "at_most": 0.0011, "to_d": 2}, 0.001, Verdict.REPRODUCED),
+    ({"method": "mf", "at_most": 0.001}, 0.002, Verdict.CONTRADICTED),
+    ({"method": "mlp", "where": TWO, "from_d": 8, "at_least": 0.05}, 0.06, Verdict.REPRODUCED),
+    ({"method": "mlp", "where": TWO, "at_least": 0.05}, 0.002, Verdict.CONTRADICTED),
+    ({"method": "mlp", "where": THREE, "from_d": 8, "at_most": 0.01}, 0.01, Verdict.UNDECIDED),
+    ({"method": "mlp", "where": ABSENT, "at_most": 1.0}, math.nan, Verdict.UNDECIDED),
+    (
+        {"method": "mlp", "where": {"learner.nothing": 7}, "at_most": 1.0},
+        math.nan,
+        Verdict.UNDECIDED,
+    ),
+    ({"method": "mf", "n": 7, "at_most": 1.0}, math.nan, Verdict.UNDECIDED),
+    ({"method": "mf", "column": "absent", "at_most": 1.0}, math.nan, Verdict.UNDECIDED),
+]
+RATIO = {"over": "mlp", "over_where": TWO, "under": "mf", "at_least": 20}
+RATIO_CASES = [
+    ({**RATIO, "from_d": 8}, 30, Verdict.REPRODUCED),
+    (RATIO, 2, Verdict.CONTRADICTED),
+    ({"over": "gone", "under": "mf", "at_least": 20}, math.nan, Verdict.UNDECIDED),
+]
+GROWTH_CASES = [
+    ({"method": "mlp", "where": TWO}, 2, Verdict.REPRODUCED),
+    ({"method": "mlp", "where": THREE}, 1, Verdict.UNDECIDED),
+    ({"method": "mf", "to_d": 2}, math.nan, Verdict.UNDECIDED),
+]
 
 
-def test_claims_about_samples_pick_networks_of_one_width():
+def assert_judged(name: str, options: dict, measured: float, verdict: Verdict) -> None:
+    judgement = judge(name, BOTH, **options)
+    assert judgement.verdict == verdict, judgement
+    assert judgement.measured == pytest.approx(measured, rel=1e-9, nan_ok=True), judgement
+
+
+@pytest.mark.parametrize("options, measured, verdict", RISK_CASES)
+def test_risk_at_every_d(options, measured, verdict):
+    assert_judged("risk_at_every_d", options, measured, verdict)
+
+
+@pytest.mark.parametrize("options, measured, verdict", RATIO_CASES)
+def test_risk_ratio_at_every_d(options, measured, verdict):
+    assert_judged("risk_ratio_at_every_d", options, measured, verdict)
+
+
+@pytest.mark.parametrize("options, measured, verdict", GROWTH_CASES)
+def test_growing_in_d(options, measured, verdict):
+    assert_judged("growing_in_d", options, measured, verdict)
+
+
+@pytest.fixture
+def two_widths() -> Evidence:
     """Two networks of one method: the narrow deep one needs few samples, the two-layer one many."""
-    shallow, deep = table("mlp", [512], {2: 0.1, 8: 0.1}), table("mlp", [128, 64], {2: 0.1, 8: 0.1})
-    head = {"L": 3, "degree": 0, "eps": 0.1, "censored": "", "method": "mlp"}
-    nstar = [
-        {
-            **head,
-            "cell_id": f"mlp {widths} {d}",
-            "d": d,
-            "nstar": n,
-            "lo": n / 1.1,
-            "hi": n * 1.1,
-            "line": f"mlp {widths}",
-        }
-        for widths, sizes in (([512], (900, 4000)), ([128, 64], (200, 300)))
-        for d, n in zip((2, 8), sizes, strict=True)
-    ]
-    fits = [
-        {
-            "line": f"mlp {widths}",
-            "method": "mlp",
-            "eps": 0.1,
-            "exponent": own,
-            "lo": own - 0.1,
-            "hi": own + 0.1,
-        }
-        for widths, own in (([512], 1.1), ([128, 64], 0.3))
-    ]
-    found = Evidence(
-        pd.DataFrame(nstar), pd.DataFrame(fits), pd.concat([shallow, deep], ignore_index=True)
+    nstar, exponents, trainings = [], [], []
+    for widths, sizes, exponent in (([512], (900, 4000), 1.1), ([128, 64], (200, 300), 0.3)):
+        line = f"mlp {widths}"
+        trainings.append(table("mlp", widths, {2: 0.1, 8: 0.1}))
+        head = {"line": line, "method": "mlp", "eps": 0.1}
+        ends = {"lo": exponent - 0.1, "hi": exponent + 0.1}
+        exponents.append({**head, "exponent": exponent, **ends})
+        for d, n in zip((2, 8), sizes, strict=True):
+            cell = {"cell_id": f"{line} {d}", "d": d, "L": 3, "degree": 0, "censored": ""}
+            nstar.append({**head, **cell, "nstar": n, "lo": n / 1.1, "hi": n * 1.1})
+    return Evidence(
+        pd.DataFrame(nstar), pd.DataFrame(exponents), pd.concat(trainings, ignore_index=True)
     )
-    three, none = {"learner.widths": [128, 64]}, {"learner.widths": [7]}
-    between = judge(
-        "nstar_ratio",
-        found,
-        over="mlp",
-        over_where=TWO,
-        under="mlp",
-        under_where=three,
-        eps=0.1,
-        at_least=3,
-    )
-    assert (
-        between.measured == pytest.approx(4.5)
-        and between.verdict == Verdict.REPRODUCED
-        and "of 2" in between.remark
-    )
-    assert (
-        judge("nstar_ratio", found, over="mlp", under="mlp", eps=0.1, at_least=3).verdict
-        == Verdict.CONTRADICTED
-    )
-    assert (
-        judge(
-            "nstar_ratio", found, over="mlp", over_where=none, under="mlp", eps=0.1, at_least=3
-        ).verdict
-        == Verdict.UNDECIDED
-    )
-    assert judge("exponent", found, method="mlp", where=TWO, eps=0.1, at_least=0.9).measured == 1.1
-    assert judge("exponent", found, method="mlp", eps=0.1, at_least=0.9).verdict == Verdict.UNDECIDED
-    assert judge("exponent", found, method="mlp", where=none, eps=0.1).verdict == Verdict.UNDECIDED
+
+
+def test_claims_about_sample_sizes_pick_networks_of_one_width(two_widths):
+    ratio = {"over": "mlp", "under": "mlp", "eps": 0.1, "at_least": 3}
+    picked = judge("nstar_ratio", two_widths, **ratio, over_where=TWO, under_where=THREE)
+    assert picked.measured == pytest.approx(4.5) and picked.verdict == Verdict.REPRODUCED
+    assert "of 2" in picked.remark
+    assert judge("nstar_ratio", two_widths, **ratio).verdict == Verdict.CONTRADICTED
+    absent = judge("nstar_ratio", two_widths, **ratio, over_where=ABSENT)
+    assert absent.verdict == Verdict.UNDECIDED
+
+
+def test_claims_about_exponents_pick_networks_of_one_width(two_widths):
+    options = {"method": "mlp", "eps": 0.1, "at_least": 0.9}
+    assert judge("exponent", two_widths, **options, where=TWO).measured == 1.1
+    assert judge("exponent", two_widths, **options).verdict == Verdict.UNDECIDED
+    absent = judge("exponent", two_widths, method="mlp", where=ABSENT, eps=0.1)
+    assert absent.verdict == Verdict.UNDECIDED
 
 
 def test_a_missing_risk_counts_as_infinite():
     rows = DEEP.assign(risk=DEEP["risk"].where(DEEP["seed"] < 3))
-    found = judge("risk_at_every_d", evidence(rows), method="mf", at_most=0.1)
-    assert found.measured == math.inf and found.verdict == Verdict.UNDECIDED
+    judgement = judge("risk_at_every_d", evidence(rows), method="mf", at_most=0.1)
+    assert judgement.measured == math.inf and judgement.verdict == Verdict.UNDECIDED
 
 
-def looks() -> pd.DataFrame:
+def probe_traces() -> pd.DataFrame:
+    """What the probe of a mean-field network measured at six steps of eight trainings."""
     rows = []
     for seed in range(8):
         for k, step in enumerate((0, 1, 5, 20, 100, 400)):
@@ -222,135 +182,101 @@ def looks() -> pd.DataFrame:
                 "cross": -1e-4,
                 "norm_sd": 0.06 - 0.01 * k,
             }
-            cloud = {
-                f"neuron/{j}/{name}": 0.01 * j - 0.2 * k for j in range(4) for name in ("w2", "b2")
-            }
+            neurons = {}
+            for neuron in range(4):
+                for name in ("w2", "b2"):
+                    neurons[f"neuron/{neuron}/{name}"] = 0.01 * neuron - 0.2 * k
             profile = {f"profile/{r:.3f}": max(1 - r, 0) * k / 5 for r in (0.0, 0.5, 1.0, 1.5)}
-            rows.append(
-                {
-                    "cell_id": "mf [1] 32",
-                    "line": "mf [1]",
-                    "n": 100,
-                    "seed": seed,
-                    "step": step,
-                    "stage": "all",
-                    "d": 32,
-                    **parts,
-                    **cloud,
-                    **profile,
-                }
-            )
+            head = {"cell_id": "mf [1] 32", "line": "mf [1]", "d": 32, "n": 100, "seed": seed}
+            rows.append({**head, "step": step, "stage": "all", **parts, **neurons, **profile})
     return pd.DataFrame(rows)
 
 
-SEEN = evidence(DEEP, traces=looks())
+TRACED = evidence(DEEP, traces=probe_traces())
 
 
 @pytest.mark.parametrize(
-    "at, want", [("first", 0.001), ("last", 0.001), ("largest", 0.006), ("smallest", 0.001)]
+    "at, value", [("first", 0.001), ("last", 0.001), ("largest", 0.006), ("smallest", 0.001)]
 )
-def test_trace_bound_reads_the_look_asked_for(at, want):
-    found = judge(
-        "trace_bound",
-        SEEN,
-        method="mf",
-        column="discretisation",
-        at=at,
-        at_least=want * 0.9,
-        at_most=want * 1.1,
-    )
-    assert found.measured == pytest.approx(want) and found.verdict == Verdict.REPRODUCED
-    assert (
-        judge(
-            "trace_bound", SEEN, method="mf", column="discretisation", at=at, at_most=want * 0.9
-        ).verdict
-        == Verdict.CONTRADICTED
-    )
-    assert judge("trace_bound", SEEN, method="mf", column="nothing", at=at).verdict == Verdict.UNDECIDED
-    assert judge("trace_bound", BOTH, method="mf", column="loss", at=at).verdict == Verdict.UNDECIDED
+def test_trace_bound_reads_the_chosen_evaluation(at, value):
+    options = {"method": "mf", "column": "discretisation", "at": at}
+    between = judge("trace_bound", TRACED, **options, at_least=value * 0.9, at_most=value * 1.1)
+    assert between.measured == pytest.approx(value) and between.verdict == Verdict.REPRODUCED
+    below = judge("trace_bound", TRACED, **options, at_most=value * 0.9)
+    assert below.verdict == Verdict.CONTRADICTED
+    no_column = judge("trace_bound", TRACED, method="mf", column="nothing", at=at)
+    assert no_column.verdict == Verdict.UNDECIDED
+    no_trace = judge("trace_bound", BOTH, method="mf", column="loss", at=at)
+    assert no_trace.verdict == Verdict.UNDECIDED
 
 
 def test_certified_norm_is_what_the_library_computes():
-    want = bound_norm(build_problem(Radial(d=4, law="limit")), 0.1)
-    found = judge("certified_norm", EMPTY, d=4, eps=0.1, at_most=2 * want.upper)
-    assert (found.lo, found.hi, found.verdict) == (want.lower, want.upper, Verdict.REPRODUCED)
+    bounds = bound_norm(build_problem(Radial(d=4, law="limit")), 0.1)
+    norm = judge("certified_norm", EMPTY, d=4, eps=0.1, at_most=2 * bounds.upper)
+    assert (norm.lo, norm.hi) == (bounds.lower, bounds.upper)
+    assert norm.verdict == Verdict.REPRODUCED
     ratio = judge("certified_norm", EMPTY, d=4, over_d=2, eps=0.1, at_least=1)
     other = compute_norm_bounds("limit", 2, 0.1)
-    assert (
-        ratio.lo == want.lower / other.upper
-        and ratio.hi == want.upper / other.lower
-        and ratio.verdict == Verdict.REPRODUCED
-    )
-    assert judge("certified_norm", EMPTY, d=4, eps=0.1, at_least=100.0).verdict == Verdict.CONTRADICTED
+    assert (ratio.lo, ratio.hi) == (bounds.lower / other.upper, bounds.upper / other.lower)
+    assert ratio.verdict == Verdict.REPRODUCED
+    large = judge("certified_norm", EMPTY, d=4, eps=0.1, at_least=100.0)
+    assert large.verdict == Verdict.CONTRADICTED
     gap = judge("certified_gap", EMPTY, d=[2, 4], eps=[0.1], at_most=0.05)
-    assert (
-        gap.measured == max(compute_norm_bounds("limit", d, 0.1).gap for d in (2, 4))
-        and gap.verdict == Verdict.REPRODUCED
-    )
+    assert gap.measured == max(compute_norm_bounds("limit", d, 0.1).gap for d in (2, 4))
+    assert gap.verdict == Verdict.REPRODUCED
 
 
 def test_above_floor_compares_every_training_with_the_floor_of_its_norm():
-    own = Radial(**TARGET)
-    from analysis.path_norm import compute_certificates as certificates
-
-    value = bound_error(0.5, certificates(own))
-    rows = table("mlp", [512], {4: 2 * value}, **{"all/norm": {4: 0.5}})
-    result = judge("above_floor", evidence(rows, DEEP), method="mlp")
-    assert result.measured == pytest.approx(2 * 0.95) and result.verdict == Verdict.REPRODUCED
-    assert (
-        judge("above_floor", evidence(rows.assign(risk=value / 2)), method="mlp").verdict
-        == Verdict.CONTRADICTED
-    )
+    floor = bound_error(0.5, compute_certificates(Radial(**TARGET)))
+    rows = table("mlp", [512], {4: 2 * floor}, **{"all/norm": {4: 0.5}})
+    above = judge("above_floor", evidence(rows, DEEP), method="mlp")
+    assert above.measured == pytest.approx(2 * 0.95) and above.verdict == Verdict.REPRODUCED
+    below = judge("above_floor", evidence(rows.assign(risk=floor / 2)), method="mlp")
+    assert below.verdict == Verdict.CONTRADICTED
     assert judge("above_floor", evidence(DEEP), method="mf").verdict == Verdict.UNDECIDED
 
 
-def charts(name: str, found: Evidence, **options) -> list:
-    return list(call_part(load_part("plots", name, "test"), found, options, "test"))
+def charts(name: str, data: Evidence, **options) -> list:
+    return list(call_part(load_part("plots", name, "test"), data, options, "test"))
 
 
-def test_figures_of_the_dynamics_hold_what_the_probe_saw():
-    [profile] = charts("radial_profile", SEEN)
-    drawn = profile.to_table()
-    truth = drawn[drawn["series"] == "target"]
+def series_of(chart: Chart, name: str) -> pd.DataFrame:
+    drawn = chart.to_table()
+    return drawn[drawn["series"] == name]
+
+
+def test_figures_of_the_dynamics_hold_what_the_probe_measured():
+    [profile] = charts("radial_profile", TRACED)
+    truth = series_of(profile, "target")
     np.testing.assert_allclose(truth["y"], np.maximum(1 - truth["x"], 0))
-    np.testing.assert_allclose(drawn[drawn["series"] == "step 400"]["y"], truth["y"])
-    [cloud] = charts("neuron_cloud", SEEN)
-    assert len(cloud.to_table()[cloud.to_table()["series"] == "step 0"]) == 4
-    [parts] = charts("loss_decomposition", SEEN)
-    loss = parts.to_table()[parts.to_table()["series"] == "risk"]
+    np.testing.assert_allclose(series_of(profile, "step 400")["y"], truth["y"])
+    [cloud] = charts("neuron_cloud", TRACED)
+    assert len(series_of(cloud, "step 0")) == 4
+    [parts] = charts("loss_decomposition", TRACED)
+    loss = series_of(parts, "risk")
     assert list(loss["x"]) == [1, 5, 20, 100, 400] and loss["y"].iloc[0] == pytest.approx(0.45)
 
 
 def test_figures_of_the_floor():
     chart, sheet = charts("norm_table", EMPTY, d=[2, 4, 0], eps=[0.1, 0.05])
-    assert (
-        isinstance(chart, Chart)
-        and isinstance(sheet, TableFigure)
-        and list(sheet.data["d"]) == ["2", "2", "4", "4", "∞", "∞"]
-    )
+    assert isinstance(chart, Chart) and isinstance(sheet, TableFigure)
+    assert list(sheet.data["d"]) == ["2", "2", "4", "4", "∞", "∞"]
     assert bool((sheet.data["lower"] <= sheet.data["upper"]).all())
     rows = table("mlp", [512], {4: 0.5}, **{"all/norm": {4: 0.5}})
     [above] = charts("two_layer_floor", evidence(rows))
     assert set(above.to_table()["series"]) == {"floor", "mlp [512]"}
 
 
-def test_a_study_without_looks_beside_one_with_them(tmp_path):
-    """Its traces are empty, with the columns of every probe of the store."""
-    for name, study in (("a", "seen"), ("b", "unseen")):
+def test_a_study_without_traces_in_a_store_with_traces(tmp_path):
+    """Its traces are empty, with the columns of all probes of the store."""
+    for name, study in (("a", "traced"), ("b", "untraced")):
         write_cell(tmp_path, name, study=study)
-    pd.DataFrame(
-        {
-            "n": 16,
-            "seed": 0,
-            "step": [0, 4],
-            "stage": "all",
-            "profile/0.000": 0.5,
-            "profile/1.000": 0.0,
-        }
-    ).to_parquet(tmp_path / "a" / "trace.parquet")
+    head = {"n": 16, "seed": 0, "step": [0, 4], "stage": "all"}
+    trace = pd.DataFrame({**head, "profile/0.000": 0.5, "profile/1.000": 0.0})
+    trace.to_parquet(tmp_path / "a" / "trace.parquet")
     studies = load_results(tmp_path).studies
-    assert len(studies["seen"].traces) == 2 and not len(studies["unseen"].traces)
-    assert not charts("radial_profile", studies["unseen"])
+    assert len(studies["traced"].traces) == 2 and not len(studies["untraced"].traces)
+    assert not charts("radial_profile", studies["untraced"])
 
 
 @pytest.mark.parametrize(

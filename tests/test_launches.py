@@ -6,7 +6,6 @@ a sweep on this machine. What a cluster adds is in test_slurm.py.
 
 import contextlib
 import json
-import math
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import pandas as pd
 import psutil
 import pytest
 from commands import (
@@ -112,7 +112,7 @@ def test_a_launch_is_found_by_a_part_of_its_name(launch, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", "{}", '{"form": 99}'])
-def test_a_manifest_that_is_not_ours_is_a_sentence(text: str, launch, tmp_path) -> None:
+def test_a_foreign_manifest_is_refused_in_one_sentence(text: str, launch, tmp_path) -> None:
     (launch.path / "manifest.json").write_text(text)
     status, out = bfc("status", cwd=tmp_path)
     assert status == 2 and "manifest.json: " in out and "Traceback" not in out
@@ -156,26 +156,32 @@ def test_the_prediction_is_scaled_to_what_the_store_holds(tmp_path) -> None:
     before = cost.fit_cost_model([str(tmp_path)])
     assert before.cells == 0 and before.factor == cost.UNKNOWN
     for job in jobs:
-        run_cell(cell_specs(job)[0], job)
+        (spec,) = cell_specs(job)
+        run_cell(spec, job)
+        set_seconds(tmp_path / spec.cell_id, seconds_per_step=0.001 * job.target.d)
     after = cost.fit_cost_model([str(tmp_path)])
     assert after.cells == 3 and after.factor >= 1.2
     for job in jobs:
-        spec = cell_specs(job)[0]
-        rows = [json.loads((tmp_path / spec.cell_id / "status.json").read_text())]
-        assert rows[0]["state"] == "done"
+        (spec,) = cell_specs(job)
+        status = json.loads((tmp_path / spec.cell_id / "status.json").read_text())
+        assert status["state"] == "done"
         measured = sum(row["seconds"] for row in cost.Cell(tmp_path / spec.cell_id).rows())
-        assert measured / 5 < after.seconds(job, [spec]) < measured * 5
+        assert measured / 1.5 < after.seconds(job, [spec]) < measured * 1.5
     twice = load_job(
         {**container(*TINY, "target.d=4", "schedule.steps=200"), "results": str(tmp_path)}
     )
-    assert math.isclose(
-        after.seconds(twice, cell_specs(twice)) / after.seconds(jobs[0], cell_specs(jobs[0])),
-        2,
-        rel_tol=0.2,
-    )
+    ratio = after.seconds(twice, cell_specs(twice)) / after.seconds(jobs[0], cell_specs(jobs[0]))
+    assert ratio == pytest.approx(2, rel=0.2)
 
 
-def test_an_expensive_launch_asks_first(tmp_path) -> None:
+def set_seconds(cell: Path, seconds_per_step: float) -> None:
+    """Store these times instead of those of a machine that may be busy."""
+    path = cell / "trainings.parquet"
+    rows = pd.read_parquet(path)
+    rows.assign(seconds=rows["steps"] * seconds_per_step).to_parquet(path)
+
+
+def test_an_expensive_launch_needs_a_confirmation(tmp_path) -> None:
     long = (*TINY, "schedule.steps=100000", "measure.seeds=20000", "hydra.launcher.ask_above=0.5")
     sentence = run(*long, "-m", cwd=tmp_path).sentence
     assert (
@@ -336,8 +342,8 @@ def test_the_tasks_of_an_array_that_never_started_have_one_name(name: str, tasks
     assert expand_array(name) == tasks
 
 
-def test_what_ends_while_it_is_asked_about_is_not_lost(launch) -> None:
-    """A task may finish after the events were read and before the scheduler is asked."""
+def test_a_task_that_ends_during_the_query_is_not_lost(launch) -> None:
+    """A task may finish after the events were read and before the scheduler is queried."""
     launch.record(0, JobEvent.STARTED)
     launch.add_submission(packs=[[0]], ids=["7"], attempt=0)
 
@@ -355,7 +361,7 @@ def test_what_a_file_system_shows_late_is_waited_for(
 ) -> None:
     """A task that succeeded has done its jobs, which another host may see later.
 
-    One that was killed is not asked about again.
+    One that was killed is not queried again.
     """
     naps = []
     launch.add_submission(packs=[[0, 1, 2]], ids=["7"], attempt=0)
@@ -372,7 +378,7 @@ def test_what_a_file_system_shows_late_is_waited_for(
     assert len(naps) == (state == "done")
 
 
-def test_a_scheduler_is_asked_ever_more_rarely(launch, monkeypatch) -> None:
+def test_a_scheduler_is_queried_ever_more_rarely(launch, monkeypatch) -> None:
     now = [0.0]
     queries: list[float] = []
 
@@ -389,7 +395,7 @@ def test_a_scheduler_is_asked_ever_more_rarely(launch, monkeypatch) -> None:
     assert queries[:3] == [0.0, 2.0, 4.0] and len(queries) < 75
     assert queries[-1] - queries[-2] == scheduler.MAX_QUERY_SECONDS
     cached(launch, {"7", "8"})
-    assert queries[-1] == now[0], "a task that was submitted meanwhile is asked about at once"
+    assert queries[-1] == now[0], "a task that was submitted meanwhile is queried at once"
 
 
 @pytest.mark.parametrize("report", [True, False])
@@ -406,7 +412,7 @@ def test_the_last_job_shows_the_studies(report: bool, launch, monkeypatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("overrides", "store"), [((), "shared/store"), (("results=mine",), "mine")]
+    ("overrides", "store"), [((), "shared/store"), (("results=given",), "given")]
 )
 def test_a_site_says_where_the_store_is(overrides, store: str, tmp_path, monkeypatch) -> None:
     """For launches that name none."""
