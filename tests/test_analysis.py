@@ -1,6 +1,8 @@
-"""From a results folder to a page: a synthetic store is written cell by cell, as the program writes
-it, and read back through the whole of ``analysis``. Broken folders, censored cells and unlike cells
-are part of it."""
+"""From a results folder to a page.
+
+A synthetic store is written cell by cell, as the program writes it, and read back through the whole
+of ``analysis``. It contains broken folders, censored cells and cells that differ.
+"""
 
 import json
 import re
@@ -30,148 +32,129 @@ def test_trainings_table_has_a_row_per_training_with_the_flattened_configuration
         tmp_path, "a", config={"optimizer.schedule": {"warmup": 3}, "target.alpha": [1.0, 0.5]}
     )
     write_cell(tmp_path, "b", method="kernel", kind="curve", validation="none")
-    found = collect(tmp_path)
-    assert len(found.trainings) == 2 * 9 * 8 and found.problems == []
-    row = found.trainings.iloc[0]
-    assert (row["cell_id"], row["kind"], row["seed"], row["studies"]) == (
-        "a",
-        "training",
-        0,
-        "synthetic",
-    )
-    assert (
-        row["config.optimizer.schedule.warmup"] == 3 and row["config.target.alpha"] == "[1.0, 0.5]"
-    )
-    baseline = found.trainings[found.trainings["cell_id"] == "b"]
-    assert (
-        baseline["config.optimizer.lr"].isna().all()
-        and baseline["config.baseline.n_max"].notna().all()
-    )
+    results = collect(tmp_path)
+    assert len(results.trainings) == 2 * 9 * 8 and results.problems == []
+    row = results.trainings.iloc[0]
+    values = row[["cell_id", "kind", "seed", "studies"]]
+    assert list(values) == ["a", "training", 0, "synthetic"]
+    assert row["config.optimizer.schedule.warmup"] == 3
+    assert row["config.target.alpha"] == "[1.0, 0.5]"
+    baseline = results.trainings[results.trainings["cell_id"] == "b"]
+    assert baseline["config.optimizer.lr"].isna().all()
+    assert baseline["config.baseline.n_max"].notna().all()
+
+
+DAMAGE = {
+    "config.yaml": "a: [",
+    "requests.json": "{}",
+    "status.json": "\xff",
+    "trainings.parquet": "nonsense",
+}
+
+
+def alias_bomb() -> str:
+    """YAML whose aliases would expand to 9^12 values."""
+    lines = []
+    for level in range(12):
+        value = f"*l{level - 1}" if level else "x"
+        lines.append(f"l{level}: &l{level} [{', '.join([value] * 9)}]")
+    return "\n".join(lines)
 
 
 def test_broken_and_foreign_folders_are_reported_and_skipped(tmp_path):
     write_cell(tmp_path, "good")
     for name in ("config.yaml", "requests.json", "status.json", "trainings.parquet"):
         write_cell(tmp_path, f"without-{name}", drop=(name,))
-    damage = {
-        "config.yaml": "a: [",
-        "requests.json": "{}",
-        "status.json": "\xff",
-        "trainings.parquet": "nonsense",
-    }
-    for name, text in damage.items():
+    for name, text in DAMAGE.items():
         (write_cell(tmp_path, f"damaged-{name}") / name).write_text(text, encoding="latin-1")
-    (write_cell(tmp_path, "object") / "config.yaml").write_text(
-        "!!python/object/apply:os.system ['touch owned']"
-    )
-    (write_cell(tmp_path, "endless") / "config.yaml").write_text(
-        "method: m\ntarget_name: t\nd: 1\nL: 1\ndegree: 1\nx: &a {b: *a}\n"
-    )
-    bomb = "\n".join(
-        f"l{i}: &l{i} [{', '.join(['*l' + str(i - 1) if i else 'x'] * 9)}]" for i in range(12)
-    )
-    (write_cell(tmp_path, "bomb") / "config.yaml").write_text(
-        f"method: m\ntarget_name: t\nd: 1\nL: 1\ndegree: 1\n{bomb}\n"
-    )
-    (write_cell(tmp_path, "scalar") / "config.yaml").write_text("7")
-    pd.DataFrame({"n": ["many"], "seed": [0], "kind": ["training"], "risk": [1.0]}).to_parquet(
-        write_cell(tmp_path, "words") / "trainings.parquet"
-    )
-    pd.DataFrame({"n": [1]}).to_parquet(write_cell(tmp_path, "columns") / "trainings.parquet")
+    head = "method: m\ntarget_name: t\nd: 1\nL: 1\ndegree: 1\n"
+    configurations = {
+        "object": "!!python/object/apply:os.system ['touch owned']",
+        "endless": f"{head}x: &a {{b: *a}}\n",
+        "bomb": f"{head}{alias_bomb()}\n",
+        "scalar": "7",
+    }
+    for name, text in configurations.items():
+        (write_cell(tmp_path, name) / "config.yaml").write_text(text)
+    tables = {
+        "words": {"n": ["many"], "seed": [0], "kind": ["training"], "risk": [1.0]},
+        "columns": {"n": [1]},
+    }
+    for name, columns in tables.items():
+        path = write_cell(tmp_path, name) / "trainings.parquet"
+        pd.DataFrame(columns).to_parquet(path)
     (tmp_path / "empty").mkdir()
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "file.txt").write_text("not a folder")
-    found = collect(tmp_path)
-    assert list(found.cells["cell_id"]) == ["good"]
-    skipped = {problem.partition(":")[0] for problem in found.problems}
-    assert skipped == {p.name for p in tmp_path.iterdir() if p.is_dir()} - {
-        "good",
-        ".hidden",
-    } and len(found.problems) == len(skipped)
+    results = collect(tmp_path)
+    assert list(results.cells["cell_id"]) == ["good"]
+    skipped = {problem.partition(":")[0] for problem in results.problems}
+    folders = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert skipped == folders - {"good", ".hidden"} and len(results.problems) == len(skipped)
     assert not (tmp_path / "owned").exists()
 
 
 def test_missing_environment_is_a_problem_but_costs_no_cell(tmp_path):
     write_cell(tmp_path, "a", drop=("environment.json",))
-    found = collect(tmp_path)
-    assert len(found.cells) == 1 and found.problems == ["a: no environment.json"]
+    results = collect(tmp_path)
+    assert len(results.cells) == 1 and results.problems == ["a: no environment.json"]
 
 
-def test_unfinished_cells_are_used_and_said_to_be_unfinished(tmp_path):
+def test_unfinished_cells_are_used_and_reported_as_unfinished(tmp_path):
     write_cell(tmp_path, "a", state="running")
-    found = collect(tmp_path)
-    assert len(found.cells) == 1 and "running" in found.problems[0]
+    results = collect(tmp_path)
+    assert len(results.cells) == 1 and "running" in results.problems[0]
 
 
 def test_cells_that_differ_are_different_lines(tmp_path):
     for d in (8, 16):
         for lr in (0.01, 0.03):
-            write_cell(
-                tmp_path,
-                f"{d}-{lr}",
-                d=d,
-                config={
-                    "optimizer.lr": lr,
-                    "target.widths": [d // 2],
-                    "measure.test": int(1000 * d * lr),
-                },
-            )
-    cells = collect(tmp_path).cells
+            test = int(1000 * d * lr)
+            config = {"optimizer.lr": lr, "target.widths": [d // 2], "measure.test": test}
+            write_cell(tmp_path, f"{d}-{lr}", d=d, config=config)
+    results = collect(tmp_path)
+    cells = results.cells
     assert {"optimizer.lr", "target.widths", "measure.test"} <= set(find_varying_keys(cells))
     labels = label_lines(cells)
     assert sorted(set(labels)) == [
         "staged quadratic_densenet, lr=0.01",
         "staged quadratic_densenet, lr=0.03",
     ]
-    found = collect(tmp_path)
-    nstar, keys = estimate_nstar(found)
+    nstar, keys = estimate_nstar(results)
     assert not nstar.duplicated(["line", "d", "L", "eps"]).any() and "optimizer.lr" in keys
-    assert sorted(
-        tabulate_exponents(nstar, keys, fit_lines(found, nstar))["optimizer.lr"].unique()
-    ) == [
-        0.01,
-        0.03,
-    ]
+    exponents = tabulate_exponents(nstar, keys, fit_lines(results, nstar))
+    assert sorted(exponents["optimizer.lr"].unique()) == [0.01, 0.03]
 
 
 def test_keys_that_follow_d_split_no_line(tmp_path):
     for d in (8, 16, 32):
         write_cell(tmp_path, f"{d}", d=d, config={"target.widths": [d // 2], "learner.widths": [d]})
-    cells = collect(tmp_path).cells
-    assert set(label_lines(cells)) == {
-        "staged quadratic_densenet"
-    } and "target.widths" in find_varying_keys(cells)
-    found = collect(tmp_path)
-    nstar, keys = estimate_nstar(found)
-    assert set(tabulate_exponents(nstar, keys, fit_lines(found, nstar))["target.widths"]) == {
-        "varies"
-    }
+    results = collect(tmp_path)
+    assert set(label_lines(results.cells)) == {"staged quadratic_densenet"}
+    assert "target.widths" in find_varying_keys(results.cells)
+    nstar, keys = estimate_nstar(results)
+    exponents = tabulate_exponents(nstar, keys, fit_lines(results, nstar))
+    assert set(exponents["target.widths"]) == {"varies"}
 
 
-def test_networks_are_told_by_their_own_keys_and_not_by_what_goes_with_them(tmp_path):
+def test_networks_are_labelled_by_the_keys_of_the_learner(tmp_path):
+    """Not by keys of other groups that vary together with them."""
     for width, outer in ((64, 5.0), (512, 6.0)):
-        write_cell(
-            tmp_path,
-            f"{width}",
-            config={
-                "target.outer": outer,
-                "learner.widths": [width],
-                "optimizer.batch": width // 8,
-            },
-        )
+        learner = {"learner.widths": [width], "optimizer.batch": width // 8}
+        write_cell(tmp_path, f"{width}", config={"target.outer": outer, **learner})
     assert sorted(set(label_lines(collect(tmp_path).cells))) == [
         "staged quadratic_densenet, widths=[512]",
         "staged quadratic_densenet, widths=[64]",
     ]
 
 
-def test_a_copied_cell_is_its_own_line(tmp_path):
+def test_a_copied_cell_is_another_line(tmp_path):
     write_cell(tmp_path, "a")
     write_cell(tmp_path, "b")
     assert label_lines(collect(tmp_path).cells).nunique() == 2
 
 
-def test_a_cell_of_two_studies_is_in_both_with_each_study_its_eps(tmp_path):
+def test_a_cell_of_two_studies_is_in_both_with_the_eps_of_either(tmp_path):
     folder = write_cell(tmp_path, "a")
     requests = [
         {"study": "one", "eps": [0.1]},
@@ -181,54 +164,55 @@ def test_a_cell_of_two_studies_is_in_both_with_each_study_its_eps(tmp_path):
     ]
     (folder / "requests.json").write_text(json.dumps(requests))
     nstar, _ = estimate_nstar(collect(tmp_path))
-    assert {(row.study, row.eps) for row in nstar.itertuples()} == {
-        ("one", 0.1),
-        ("two", 0.05),
-        ("two", 0.02),
-        ("(no study)", 0.2),
-    }
+    pairs = set(zip(nstar["study"], nstar["eps"], strict=True))
+    assert pairs == {("one", 0.1), ("two", 0.05), ("two", 0.02), ("(no study)", 0.2)}
     assert len(collect(tmp_path).trainings) == 72
     assert set(collect(tmp_path).study("two").cells["study"]) == {"two"}
+
+
+NSTAR_COLUMNS = "study cell_id method target d L degree eps nstar lo hi censored outcome"
+DEPTH_COLUMNS = "study method target d L degree eps nstar lo hi censored"
+EXPONENT_COLUMNS = "study method target L eps exponent lo hi n_d censored_d reason"
+MODEL_COLUMNS = (
+    "growth tau glm_exponent glm_lo glm_hi smooth_exponent power_score rival rival_score "
+    "power_aicc power_bic best_model excluded"
+)
+
+
+def first_columns(table: pd.DataFrame, names: str) -> bool:
+    return list(table.columns)[: len(names.split())] == names.split()
+
+
+def line_of(table: pd.DataFrame, schedule: str) -> pd.DataFrame:
+    """The rows of a schedule at ε = 0.01."""
+    rows = table[table["method"] == f"{schedule} quadratic_densenet"]
+    return rows[rows["eps"] == 0.01]
 
 
 def test_report_writes_tables_with_their_columns(sweep):
     _, out, _ = sweep
     nstar = pd.read_csv(out / "nstar.csv")
-    wanted = "study cell_id method target d L degree eps nstar lo hi censored outcome".split()
-    assert list(nstar.columns[: len(wanted)]) == wanted
-    assert len(nstar) == 2 * (5 * 3 + 6 + 12)
-    slopes = pd.read_csv(out / "exponents.csv")
-    assert (
-        list(slopes.columns[:11])
-        == "study method target L eps exponent lo hi n_d censored_d reason".split()
-    )
-    staged = slopes[
-        (slopes["method"] == "staged quadratic_densenet") & (slopes["eps"] == 0.01)
-    ].iloc[0]
-    assert staged["lo"] < 0.7 and 0.5 < staged["exponent"] < 1.1 and staged["n_d"] == 5
-    added = "growth tau glm_exponent glm_lo glm_hi smooth_exponent power_score rival rival_score power_aicc power_bic best_model excluded"
-    assert (
-        set(added.split()) <= set(slopes)
-        and "polynomial with exponent" in staged["growth"]
-        and staged["glm_lo"] < staged["glm_hi"]
-    )
-    layer = slopes[
-        (slopes["method"] == "layerwise quadratic_densenet") & (slopes["eps"] == 0.01)
-    ].iloc[0]
-    assert np.isnan(layer["exponent"]) and layer["censored_d"] == 5 and "never" in layer["reason"]
-    local = pd.read_csv(out / "local.csv")
-    assert (
-        len(local[(local["method"] == "staged quadratic_densenet") & (local["eps"] == 0.01)]) == 4
-    )
+    assert first_columns(nstar, NSTAR_COLUMNS) and len(nstar) == 2 * (5 * 3 + 6 + 12)
+    assert len(line_of(pd.read_csv(out / "local.csv"), "staged")) == 4
     depth = pd.read_csv(out / "depth.csv")
-    assert (
-        list(depth.columns[:11])
-        == "study method target d L degree eps nstar lo hi censored".split()
-    )
+    assert first_columns(depth, DEPTH_COLUMNS)
     assert set(depth["study"]) == {"depth"} and sorted(depth["L"].unique()) == [2, 3, 4, 5]
-    assert len(pd.read_parquet(out / "trainings.parquet")) == len(
-        pd.read_csv(out / "trainings.csv")
-    )
+    trainings = pd.read_parquet(out / "trainings.parquet")
+    assert len(trainings) == len(pd.read_csv(out / "trainings.csv"))
+
+
+def test_report_writes_exponents_with_the_comparison_of_models(sweep):
+    _, out, _ = sweep
+    exponents = pd.read_csv(out / "exponents.csv")
+    assert first_columns(exponents, EXPONENT_COLUMNS)
+    assert set(MODEL_COLUMNS.split()) <= set(exponents)
+    staged = line_of(exponents, "staged").iloc[0]
+    assert staged["lo"] < 0.7 and 0.5 < staged["exponent"] < 1.1 and staged["n_d"] == 5
+    assert "polynomial with exponent" in staged["growth"]
+    assert staged["glm_lo"] < staged["glm_hi"]
+    layerwise = line_of(exponents, "layerwise").iloc[0]
+    assert np.isnan(layerwise["exponent"]) and layerwise["censored_d"] == 5
+    assert "never" in layerwise["reason"]
 
 
 def test_report_draws_every_figure_in_three_formats(sweep):
@@ -247,17 +231,13 @@ def test_report_draws_every_figure_in_three_formats(sweep):
     assert made.figure.is_file() and made.page == out / "index.html"
 
 
-def test_page_asks_nothing_of_a_network_and_shows_what_matters(sweep):
+def test_page_needs_no_network_and_shows_what_matters(sweep):
     _, out, _ = sweep
     text = (out / "index.html").read_text()
-    bare = re.sub(r"data:[a-z/+]+;base64,[A-Za-z0-9+/=]+", "", text).replace(
-        "http://www.w3.org/2000/svg", ""
-    )  # a name, never asked for
-    assert (
-        "http:" not in bare
-        and "https:" not in bare
-        and "//" not in re.sub(r"<script>.*</script>", "", bare, flags=re.S)
-    )
+    bare = re.sub(r"data:[a-z/+]+;base64,[A-Za-z0-9+/=]+", "", text)
+    bare = bare.replace("http://www.w3.org/2000/svg", "")  # a name, never requested
+    assert "http:" not in bare and "https:" not in bare
+    assert "//" not in re.sub(r"<script>.*</script>", "", bare, flags=re.S)
     for needed in (
         "prefers-color-scheme: dark",
         "@media print",
@@ -280,11 +260,10 @@ def test_page_asks_nothing_of_a_network_and_shows_what_matters(sweep):
         assert link == "" or (out / link).is_file(), link
 
 
-def test_what_a_folder_says_is_escaped(tmp_path):
-    write_cell(tmp_path / "r", "a", method="<script>alert(1)</script> $x$ [bold]", study="../<b>&")
-    write_cell(
-        tmp_path / "r", "b", d=16, method="<script>alert(1)</script> $x$ [bold]", study="../<b>&"
-    )
+def test_texts_of_a_results_folder_are_escaped(tmp_path):
+    hostile = {"method": "<script>alert(1)</script> $x$ [bold]", "study": "../<b>&"}
+    write_cell(tmp_path / "r", "a", **hostile)
+    write_cell(tmp_path / "r", "b", d=16, **hostile)
     made = write_report(tmp_path / "r", tmp_path / "out")
     text = made.page.read_text()
     assert "<script>alert" not in text and "<b>" not in text
@@ -303,15 +282,12 @@ def test_claims_are_judged_and_shown_with_their_study(tmp_path):
     }
     made = write_report(tmp_path / "r", tmp_path / "out", claims={"synthetic": [claim]})
     assert list(made.claims["verdict"]) == ["reproduced"]
-    assert list(pd.read_csv(tmp_path / "out" / "claims.csv")["claim"]) == [
-        "staged needs few labels"
-    ]
+    claims = pd.read_csv(tmp_path / "out" / "claims.csv")
+    assert list(claims["claim"]) == ["staged needs few labels"]
     text = made.page.read_text()
-    assert (
-        text.index("reproduced</td>")
-        < text.index("staged needs few labels")
-        < text.index("Exponents")
-    )
+    texts = ("reproduced</td>", "staged needs few labels", "Exponents")
+    places = [text.index(part) for part in texts]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize(
@@ -335,10 +311,11 @@ def test_small_or_hopeless_stores_still_make_a_page(tmp_path, config):
 def test_nan_risks_and_a_single_d_make_a_page(tmp_path):
     folder = write_cell(tmp_path / "r", "a", probes=True)
     rows = pd.read_parquet(folder / "trainings.parquet")
-    rows["risk"], rows["outcome"], rows["diverged"] = np.nan, "diverged", True
+    rows = rows.assign(risk=np.nan, outcome="diverged", diverged=True)
     rows.to_parquet(folder / "trainings.parquet")
     made = write_report(tmp_path / "r", tmp_path / "out")
-    assert made.nstar["outcome"].eq("diverged").all() and made.exponents.empty and made.depth.empty
+    assert made.nstar["outcome"].eq("diverged").all()
+    assert made.exponents.empty and made.depth.empty
 
 
 def test_a_study_of_a_single_n_shows_risks_instead_of_bounds(tmp_path, capsys):
@@ -346,29 +323,27 @@ def test_a_study_of_a_single_n_shows_risks_instead_of_bounds(tmp_path, capsys):
         write_cell(tmp_path / "r", name, method=f"{name} network", grid=[400], study="chain")
     write_cell(tmp_path / "r", "other")
     assert main([str(tmp_path / "r"), "-o", str(tmp_path / "out")]) == 0
-    printed, text = capsys.readouterr().out, (tmp_path / "out" / "index.html").read_text()
+    printed = capsys.readouterr().out
     assert "chain: risk" in printed and "chain: n*" not in printed and "synthetic: n*" in printed
-    assert (
-        text.count("Median relative test risk</h3>") == 1
-        and text.count("Sample complexity n*(d, ε)</h3>") == 1
-    )
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert text.count("Median relative test risk</h3>") == 1
+    assert text.count("Sample complexity n*(d, ε)</h3>") == 1
     risk = pd.read_csv(tmp_path / "out" / "risk.csv")
-    assert (
-        set(risk["cell_id"]) == {"staged", "layer"}
-        and set(risk["n"]) == {400}
-        and (risk["lo"] <= risk["median"]).all()
-    )
+    assert set(risk["cell_id"]) == {"staged", "layer"} and set(risk["n"]) == {400}
+    assert (risk["lo"] <= risk["median"]).all()
     assert len(pd.read_csv(tmp_path / "out" / "nstar.csv")) == 6
 
 
-def test_where_the_estimators_disagree_the_page_says_so():
+def test_the_page_reports_that_the_estimators_disagree():
     row = {
         "line": "m",
         "target": "t",
         "L": 3,
         "eps": 0.01,
         "growth": "polynomial with exponent 1.0 (0.9–1.1)",
-        "warnings": "the likelihood's exponent and that of the probit regression differ; d=8: something",
+        "warnings": (
+            "the likelihood's exponent and that of the probit regression differ; d=8: something"
+        ),
     }
     (line,) = describe_growth(pd.DataFrame([row]))
     assert line["head"] == "m, ε = 0.01" and line["warnings"] == row["warnings"].split("; ")
@@ -381,7 +356,7 @@ def test_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path, m
     out = tmp_path / "deep" / "out"
     write_report(tmp_path / "r", out)
     (out / "figures" / "stale.png").write_text("old")
-    (out / "notes.txt").write_text("mine")
+    (out / "notes.txt").write_text("a file of the user")
     before = write_report(tmp_path / "r", out).page.read_text()
     assert not (out / "figures" / "stale.png").exists() and (out / "notes.txt").exists()
     monkeypatch.setattr("analysis.report.page.render_page", lambda **_: 1 / 0)
@@ -394,14 +369,8 @@ def test_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path, m
 def test_main_prints_the_tables_and_the_paths(tmp_path, capsys):
     for d in (8, 16):
         write_cell(tmp_path / "r", f"staged{d}", d=d)
-        write_cell(
-            tmp_path / "r",
-            f"layer{d}",
-            d=d,
-            method="layerwise quadratic_densenet",
-            centre=400,
-            floor=0.033,
-        )
+        layerwise = {"method": "layerwise quadratic_densenet", "centre": 400, "floor": 0.033}
+        write_cell(tmp_path / "r", f"layer{d}", d=d, **layerwise)
     write_cell(tmp_path / "r", "other", study="depth")
     assert main([str(tmp_path / "r"), "-o", str(tmp_path / "out"), "--study", "synthetic"]) == 0
     printed = capsys.readouterr().out
@@ -419,7 +388,7 @@ def test_main_prints_the_tables_and_the_paths(tmp_path, capsys):
     assert set(pd.read_csv(tmp_path / "out" / "nstar.csv")["study"]) == {"synthetic"}
 
 
-def test_main_says_in_one_sentence_why_there_is_no_page(tmp_path, capsys):
+def test_main_reports_in_one_sentence_why_there_is_no_page(tmp_path, capsys):
     (tmp_path / "junk").mkdir()
     for results in (tmp_path / "absent", tmp_path):
         assert main([str(results), "-o", str(tmp_path / "out")]) != 0

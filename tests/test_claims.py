@@ -1,5 +1,4 @@
-"""Verdicts on claims: a table of evidence and what follows from it, and every study's claims as
-they stand under sweeps/."""
+"""Verdicts on claims: tables of evidence and what follows from them, and the claims of sweeps/."""
 
 from __future__ import annotations
 
@@ -23,31 +22,21 @@ INF, NAN = math.inf, math.nan
 STUDIES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
 
 
+NSTAR = ["method", "d", "L", "eps", "nstar", "lo", "hi", "censored", "outcome", "largest_n"]
+EXPONENTS = ["method", "eps", "exponent", "lo", "hi"]
+TRAININGS = ["method", "d", "n", "seed", "kind", "risk", "a", "b", "c"]
+
+
 def evidence(nstar=(), exponents=(), trainings=()):
     return Evidence(
-        pd.DataFrame(
-            list(nstar),
-            columns=[
-                "method",
-                "d",
-                "L",
-                "eps",
-                "nstar",
-                "lo",
-                "hi",
-                "censored",
-                "outcome",
-                "largest_n",
-            ],
-        ).assign(degree=4),
-        pd.DataFrame(list(exponents), columns=["method", "eps", "exponent", "lo", "hi"]),
-        pd.DataFrame(
-            list(trainings), columns=["method", "d", "n", "seed", "kind", "risk", "a", "b", "c"]
-        ),
+        pd.DataFrame(list(nstar), columns=NSTAR).assign(degree=4),
+        pd.DataFrame(list(exponents), columns=EXPONENTS),
+        pd.DataFrame(list(trainings), columns=TRAININGS),
     )
 
 
-def verdict(predicate, data, /, **thresholds):
+def judge(predicate, data, /, **thresholds):
+    """The row of a claim in the table of judged claims."""
     claim = {"paper": "p", "statement": "s", "predicate": predicate, "thresholds": thresholds}
     table = judge_claims("none", data, [claim])
     assert list(table) == list(COLUMNS) and len(table) == 1
@@ -55,7 +44,7 @@ def verdict(predicate, data, /, **thresholds):
 
 
 @pytest.mark.parametrize(
-    "row, band, want",
+    "row, band, verdict",
     [
         ((1.0, 0.8, 1.2), {"at_most": 1.3}, "reproduced"),
         ((1.0, 0.8, 1.4), {"at_most": 1.3}, "undecided"),
@@ -67,13 +56,13 @@ def verdict(predicate, data, /, **thresholds):
         ((NAN, NAN, NAN), {"at_most": 1.3}, "undecided"),
     ],
 )
-def test_an_exponent_is_judged_by_its_whole_interval(row, band, want):
+def test_an_exponent_is_judged_by_its_whole_interval(row, band, verdict):
     data = evidence(exponents=[("m", 0.01, *row), ("m", 0.1, 9, 9, 9), ("other", 0.01, 9, 9, 9)])
-    assert verdict("exponent", data, method="m", eps=0.01, **band)["verdict"] == want
+    assert judge("exponent", data, method="m", eps=0.01, **band)["verdict"] == verdict
 
 
 @pytest.mark.parametrize(
-    "cells, want",
+    "cells, verdict",
     [
         ([("right", "plateau"), ("right", "plateau")], "reproduced"),
         ([("right", "plateau"), ("right", "data_limited")], "undecided"),
@@ -83,207 +72,155 @@ def test_an_exponent_is_judged_by_its_whole_interval(row, band, want):
         ([("right", "plateau"), ("", "optimisation_limited")], "undecided"),
     ],
 )
-def test_never_needs_a_plateau_in_every_cell(cells, want):
+def test_never_needs_a_plateau_in_every_cell(cells, verdict):
     """An n* beyond the largest n, or none at all, is neither reached nor a plateau."""
-    size = {"beyond": 10.0, "optimisation_limited": NAN}
-    rows = [
-        ("m", d, 3, 0.01, size.get(cell[1], 9.0), NAN, INF, *cell, 9)
-        for d, cell in enumerate(cells)
-    ]
-    assert verdict("never", evidence(rows), method="m", eps=0.01)["verdict"] == want
+    sizes = {"beyond": 10.0, "optimisation_limited": NAN}
+    rows = []
+    for d, (censored, outcome) in enumerate(cells):
+        nstar = sizes.get(outcome, 9.0)
+        rows.append(("m", d, 3, 0.01, nstar, NAN, INF, censored, outcome, 9))
+    assert judge("never", evidence(rows), method="m", eps=0.01)["verdict"] == verdict
+
+
+def nstar_row(method, d, nstar, factor, censored="", L=3):
+    """A row of n* whose interval reaches ``factor`` to either side; to infinity if censored."""
+    hi = INF if censored else nstar * factor
+    return (method, d, L, 0.01, nstar, nstar / factor, hi, censored, "success", 900)
+
+
+RATIO = {"over": "slow", "under": "fast", "eps": 0.01, "at_least": 2}
+LARGE_RATIOS = [
+    nstar_row("slow", 8, 400, 1.1),
+    nstar_row("fast", 8, 100, 1.1),
+    nstar_row("slow", 16, 900, 1.1, "right"),
+    nstar_row("fast", 16, 100, 1.1),
+]
 
 
 def test_the_smallest_ratio_of_sample_sizes_decides():
-    def cell(method, d, nstar, width, censored="", L=3):
-        return (
-            method,
-            d,
-            L,
-            0.01,
-            nstar,
-            nstar / width,
-            nstar * width if not censored else INF,
-            censored,
-            "success",
-            900,
-        )
+    large = judge("nstar_ratio", evidence(LARGE_RATIOS), **RATIO)
+    assert large["verdict"] == "reproduced" and large["measured"] == 4
+    assert "d = 8" in large["remark"]
+    close_rows = [nstar_row("slow", 32, 220, 1.2), nstar_row("fast", 32, 100, 1.2)]
+    close = judge("nstar_ratio", evidence([*LARGE_RATIOS, *close_rows]), **RATIO)
+    assert close["verdict"] == "undecided"
 
-    good = [
-        cell("slow", 8, 400, 1.1),
-        cell("fast", 8, 100, 1.1),
-        cell("slow", 16, 900, 1.1, "right"),
-        cell("fast", 16, 100, 1.1),
-    ]
-    found = verdict("nstar_ratio", evidence(good), over="slow", under="fast", eps=0.01, at_least=2)
-    assert (
-        found["verdict"] == "reproduced" and found["measured"] == 4 and "d = 8" in found["remark"]
-    )
-    close = [*good, cell("slow", 32, 220, 1.2), cell("fast", 32, 100, 1.2)]
-    assert (
-        verdict("nstar_ratio", evidence(close), over="slow", under="fast", eps=0.01, at_least=2)[
-            "verdict"
-        ]
-        == "undecided"
-    )
-    equal_at_two = [*good, cell("slow", 8, 100, 1.0, L=2), cell("fast", 8, 100, 1.0, L=2)]
-    assert (
-        verdict(
-            "nstar_ratio", evidence(equal_at_two), over="slow", under="fast", eps=0.01, at_least=2
-        )["verdict"]
-        == "contradicted"
-    )
-    kept = verdict(
-        "nstar_ratio",
-        evidence(equal_at_two),
-        over="slow",
-        under="fast",
-        eps=0.01,
-        at_least=2,
-        from_L=3,
-    )
-    assert kept["verdict"] == "reproduced"
+
+def test_a_ratio_may_be_claimed_from_a_depth_on():
+    equal_rows = [nstar_row(method, 8, 100, 1.0, L=2) for method in ("slow", "fast")]
+    data = evidence([*LARGE_RATIOS, *equal_rows])
+    assert judge("nstar_ratio", data, **RATIO)["verdict"] == "contradicted"
+    assert judge("nstar_ratio", data, **RATIO, from_L=3)["verdict"] == "reproduced"
+
+
+def test_a_ratio_needs_both_sample_sizes():
     unknown = [
-        *good,
-        cell("slow", 32, NAN, 1.0),
-        cell("fast", 32, 100, 1.1),
-        cell("slow", 64, 100, 1.1),
-        cell("fast", 64, NAN, 1.0),
+        nstar_row("slow", 32, NAN, 1.0),
+        nstar_row("fast", 32, 100, 1.1),
+        nstar_row("slow", 64, 100, 1.1),
+        nstar_row("fast", 64, NAN, 1.0),
     ]
-    assert (
-        verdict("nstar_ratio", evidence(unknown), over="slow", under="fast", eps=0.01, at_least=2)[
-            "measured"
-        ]
-        == 4
-    )
-    assert (
-        verdict(
-            "nstar_ratio", evidence(unknown[-2:]), over="slow", under="fast", eps=0.01, at_least=2
-        )["verdict"]
-        == "undecided"
-    )
-    assert (
-        verdict("nstar_ratio", evidence(), over="slow", under="fast", eps=0.01, at_least=2)[
-            "verdict"
-        ]
-        == "undecided"
-    )
+    assert judge("nstar_ratio", evidence([*LARGE_RATIOS, *unknown]), **RATIO)["measured"] == 4
+    for rows in (unknown[-2:], []):
+        assert judge("nstar_ratio", evidence(rows), **RATIO)["verdict"] == "undecided"
 
 
 def test_ratios_are_taken_at_one_degree():
     """Degree 4 needs less than degree 6 of either method: neither is compared with the other."""
-    found = [("slow", 400), ("fast", 100), ("slow", 900), ("fast", 300)]
-    data = evidence(
-        [(method, 8, 1, 0.01, n, 0.98 * n, 1.02 * n, "", "success", 999) for method, n in found]
-    )
+    sizes = [("slow", 400), ("fast", 100), ("slow", 900), ("fast", 300)]
+    data = evidence([nstar_row(method, 8, n, 1.02, L=1) for method, n in sizes])
     data.nstar["degree"] = [4, 4, 6, 6]
-    found = verdict("nstar_ratio", data, over="slow", under="fast", eps=0.01, at_least=2)
-    assert found["measured"] == 3 and "degree 6, of 2" in found["remark"]
+    judged = judge("nstar_ratio", data, **RATIO)
+    assert judged["measured"] == 3 and "degree 6, of 2" in judged["remark"]
 
 
-def test_what_is_demanded_reads_as_a_sentence():
-    assert (
-        describe_demand({"over": "a", "under": "b", "eps": 0.01, "at_least": 1.5, "from_L": 3})
-        == "a over b, ε = 0.01, from L = 3, at least 1.5"
-    )
-    assert (
-        describe_demand({"method": "a", "columns": ["x/1", "y/1"], "factors": [4, 1.5]})
-        == "a, x/1 > y/1, by factors 4, 1.5"
-    )
-    assert (
-        describe_demand({"method": "a", "eps": 0.1, "at_most": 2}, "exponent")
-        == "exponent of n* in d: a, ε = 0.1, at most 2"
-    )
-    assert describe_demand({"method": "a"}, "growing_in_d").endswith(": a, risk, at least 1"), (
-        "a default that is judged is said, too"
-    )
+@pytest.mark.parametrize(
+    "thresholds, predicate, sentence",
+    [
+        (
+            {"over": "a", "under": "b", "eps": 0.01, "at_least": 1.5, "from_L": 3},
+            None,
+            "a over b, ε = 0.01, from L = 3, at least 1.5",
+        ),
+        (
+            {"method": "a", "columns": ["x/1", "y/1"], "factors": [4, 1.5]},
+            None,
+            "a, x/1 > y/1, by factors 4, 1.5",
+        ),
+        (
+            {"method": "a", "eps": 0.1, "at_most": 2},
+            "exponent",
+            "exponent of n* in d: a, ε = 0.1, at most 2",
+        ),
+    ],
+)
+def test_a_demand_reads_as_a_sentence(thresholds, predicate, sentence):
+    options = () if predicate is None else (predicate,)
+    assert describe_demand(thresholds, *options) == sentence
+
+
+def test_a_demand_states_the_defaults_that_are_judged():
+    assert describe_demand({"method": "a"}, "growing_in_d").endswith(": a, risk, at least 1")
 
 
 def trainings(values, method="m", d=32, n=512, kind="training"):
     return [(method, d, n, seed, kind, *row) for seed, row in enumerate(values)]
 
 
+def with_risks(risks):
+    return [(risk, NAN, NAN, NAN) for risk in risks]
+
+
 def test_medians_and_ratios_are_taken_seed_by_seed_at_the_largest_d_and_n():
-    risks = [(0.001 * (1 + 0.01 * i), NAN, NAN, NAN) for i in range(20)]
-    rows = (
-        trainings(risks)
-        + trainings([(9.0, NAN, NAN, NAN)] * 9, n=64)
-        + trainings([(9.0, NAN, NAN, NAN)] * 9, d=8, n=9999)
-    )
-    rows += trainings([(9.0, NAN, NAN, NAN)] * 9, n=99999, kind="confirmation")
-    found = verdict("median_value", evidence(trainings=rows), method="m", at_most=0.002)
-    assert found["verdict"] == "reproduced" and found["measured"] == pytest.approx(0.001095)
-    slow = trainings([(50 * r[0], NAN, NAN, NAN) for r in risks], method="slow")
-    found = verdict(
-        "median_ratio", evidence(trainings=rows + slow), over="slow", under="m", at_least=10
-    )
-    assert (
-        found["verdict"] == "reproduced"
-        and found["lo"] == pytest.approx(50)
-        and found["hi"] == pytest.approx(50)
-    )
-    assert (
-        verdict("median_ratio", evidence(trainings=rows), over="slow", under="m", at_least=10)[
-            "verdict"
-        ]
-        == "undecided"
-    )
+    risks = [0.001 * (1 + 0.01 * i) for i in range(20)]
+    high = with_risks([9.0] * 9)
+    rows = trainings(with_risks(risks))
+    rows += trainings(high, n=64) + trainings(high, d=8, n=9999)
+    rows += trainings(high, n=99999, kind="confirmation")
+    median = judge("median_value", evidence(trainings=rows), method="m", at_most=0.002)
+    assert median["verdict"] == "reproduced" and median["measured"] == pytest.approx(0.001095)
+    slow = trainings(with_risks(50 * risk for risk in risks), method="slow")
+    options = {"over": "slow", "under": "m", "at_least": 10}
+    ratio = judge("median_ratio", evidence(trainings=rows + slow), **options)
+    assert ratio["verdict"] == "reproduced"
+    assert (ratio["lo"], ratio["hi"]) == (pytest.approx(50), pytest.approx(50))
+    missing = judge("median_ratio", evidence(trainings=rows), **options)
+    assert missing["verdict"] == "undecided"
 
 
 def test_shares_of_seeds_count_strict_and_factored_falls():
     values = [(0.0, 0.4, 0.04, 0.02)] * 46 + [(0.0, 0.4, 0.04, 0.05)] * 2
     data = evidence(trainings=trainings(values))
-    assert verdict("share_falling", data, method="m", columns=["a", "b", "c"], at_least=0.95)[
-        "measured"
-    ] == pytest.approx(46 / 48)
-    assert (
-        verdict("share_falling", data, method="m", columns=["a", "b", "c"], at_least=0.95)[
-            "verdict"
-        ]
-        == "reproduced"
-    )
-    assert (
-        verdict(
-            "share_falling",
-            data,
-            method="m",
-            columns=["a", "b", "c"],
-            factors=[4, 3],
-            at_least=0.95,
-        )["verdict"]
-        == "contradicted"
-    )
-    assert (
-        verdict("share_falling", data, method="m", columns=["a", "b"], factors=[9], at_least=0.95)[
-            "verdict"
-        ]
-        == "reproduced"
-    )
-    assert (
-        verdict("share_falling", data, method="x", columns=["a", "b"], at_least=0.95)["verdict"]
-        == "undecided"
-    )
+
+    def share_falling(columns, method="m", **options):
+        return judge(
+            "share_falling", data, method=method, columns=columns, at_least=0.95, **options
+        )
+
+    strict = share_falling(["a", "b", "c"])
+    assert strict["measured"] == pytest.approx(46 / 48) and strict["verdict"] == "reproduced"
+    assert share_falling(["a", "b", "c"], factors=[4, 3])["verdict"] == "contradicted"
+    assert share_falling(["a", "b"], factors=[9])["verdict"] == "reproduced"
+    assert share_falling(["a", "b"], method="x")["verdict"] == "undecided"
 
 
-def split(rows, target, cell, size=None):
-    """The same trainings with the columns that tell cells apart."""
-    return [
-        {
-            **dict(
-                zip(("method", "d", "n", "seed", "kind", "risk", "a", "b", "c"), row, strict=True)
-            ),
-            "target": target,
-            "cell_id": cell,
-            "line": cell,
-            "config.task.size": size,
-            "config.task.judge": "total",
-        }
-        for row in rows
-    ]
+def in_cell(rows, target, cell, size=None):
+    """The same trainings with the columns that distinguish cells."""
+    cell_values = {
+        "target": target,
+        "cell_id": cell,
+        "line": cell,
+        "config.task.size": size,
+        "config.task.judge": "total",
+    }
+    return [{**dict(zip(TRAININGS, row, strict=True)), **cell_values} for row in rows]
 
 
-def test_a_claim_within_a_part_of_a_study_sees_that_part_only():
-    one, two = ([(value, NAN, NAN, NAN)] * 9 for value in (0.01, 0.5))
-    rows = split(trainings(one), "deep", "x") + split(trainings(two), "flat", "y")
+@pytest.fixture
+def two_targets() -> Evidence:
+    """A deep target with a small risk, exponent 1 and a plateau; a flat one with none of these."""
+    rows = in_cell(trainings(with_risks([0.01] * 9)), "deep", "x")
+    rows += in_cell(trainings(with_risks([0.5] * 9)), "flat", "y")
     nstar = pd.DataFrame(
         {
             "cell_id": ["x", "y"],
@@ -297,84 +234,65 @@ def test_a_claim_within_a_part_of_a_study_sees_that_part_only():
             "largest_n": 9,
         }
     )
-    data = Evidence(
-        nstar,
-        pd.DataFrame(
-            {
-                "line": ["x", "y"],
-                "method": "m",
-                "eps": 0.01,
-                "exponent": [1.0, 3.0],
-                "lo": 1.0,
-                "hi": 3.0,
-            }
-        ),
-        pd.DataFrame(rows),
+    exponents = pd.DataFrame(
+        {
+            "line": ["x", "y"],
+            "method": "m",
+            "eps": 0.01,
+            "exponent": [1.0, 3.0],
+            "lo": 1.0,
+            "hi": 3.0,
+        }
     )
-    for target, value, line in (("deep", 0.01, 1.0), ("flat", 0.5, 3.0)):
-        part = {
-            "where": {"target": target},
-            "predicate": "median_value",
-            "thresholds": {"method": "m"},
-        }
-        assert verdict("within", data, **part)["measured"] == value
-        part = {
-            "where": {"target": target, "task.size": None},
-            "predicate": "median_value",
-            "thresholds": {"method": "m"},
-        }
-        assert verdict("within", data, **part)["verdict"] == "undecided"
-        part = {
-            "where": {"target": target},
-            "predicate": "exponent",
-            "thresholds": {"method": "m", "eps": 0.01},
-        }
-        assert verdict("within", data, **part)["measured"] == line
-        part = {
-            "where": {"target": target},
-            "predicate": "never",
-            "thresholds": {"method": "m", "eps": 0.01},
-        }
-        assert verdict("within", data, **part)["verdict"] == (
-            "reproduced" if target == "deep" else "undecided"
-        )
-    found = verdict(
-        "within",
-        data,
-        where={"task.noise": 1},
-        predicate="median_value",
-        thresholds={"method": "m"},
-    )
-    assert (
-        found["remark"] == "nothing was measured with task.noise"
-        and found["predicted"] == "task.noise = 1, median: m, risk"
-    )
+    return Evidence(nstar, exponents, pd.DataFrame(rows))
 
 
-def test_agnostic_risks_are_judged_against_the_best_in_the_class():
+@pytest.mark.parametrize(
+    "target, risk, exponent, never",
+    [("deep", 0.01, 1.0, "reproduced"), ("flat", 0.5, 3.0, "undecided")],
+)
+def test_a_claim_within_a_part_of_a_study_sees_that_part_only(
+    target, risk, exponent, never, two_targets
+):
+    def judge_within(predicate, *, where=None, **thresholds):
+        claim = {"predicate": predicate, "thresholds": {"method": "m", **thresholds}}
+        return judge("within", two_targets, where={"target": target, **(where or {})}, **claim)
+
+    assert judge_within("median_value")["measured"] == risk
+    assert judge_within("median_value", where={"task.size": None})["verdict"] == "undecided"
+    assert judge_within("exponent", eps=0.01)["measured"] == exponent
+    assert judge_within("never", eps=0.01)["verdict"] == never
+
+
+def test_a_part_of_a_study_that_was_not_measured_is_reported(two_targets):
+    claim = {"predicate": "median_value", "thresholds": {"method": "m"}}
+    judged = judge("within", two_targets, where={"task.noise": 1}, **claim)
+    assert judged["remark"] == "nothing was measured with task.noise"
+    assert judged["predicted"] == "task.noise = 1, median: m, risk"
+
+
+@pytest.mark.parametrize("risk, verdict", [(0.22, "reproduced"), (0.24, "contradicted")])
+def test_agnostic_risks_are_judged_against_the_best_in_the_class(risk, verdict):
     """OPT = .2 at size .5, the bound .2 · 1.1 + .01 = .23."""
-    for risk, want in ((0.22, "reproduced"), (0.24, "contradicted")):
-        data = Evidence(
-            pd.DataFrame(),
-            pd.DataFrame(),
-            pd.DataFrame(split(trainings([(risk, NAN, NAN, NAN)] * 9), "t", "x", 0.5)),
-        )
-        found = verdict("agnostic_bound", data, method="m", gamma=0.1, eps=0.1)
-        assert found["verdict"] == want and found["measured"] == pytest.approx(risk / 0.23)
-    assert (
-        verdict("agnostic_bound", data, method="other", gamma=0.1, eps=0.1)["verdict"]
-        == "undecided"
-    )
-    assert (
-        verdict("agnostic_bound", evidence(), method="m", gamma=0.1, eps=0.1)["verdict"]
-        == "undecided"
-    )
+    rows = in_cell(trainings(with_risks([risk] * 9)), "t", "x", 0.5)
+    data = Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(rows))
+    judged = judge("agnostic_bound", data, method="m", gamma=0.1, eps=0.1)
+    assert judged["verdict"] == verdict and judged["measured"] == pytest.approx(risk / 0.23)
+    other = judge("agnostic_bound", data, method="other", gamma=0.1, eps=0.1)
+    assert other["verdict"] == "undecided"
+
+
+def test_an_agnostic_bound_without_data_is_undecided():
+    judged = judge("agnostic_bound", evidence(), method="m", gamma=0.1, eps=0.1)
+    assert judged["verdict"] == "undecided"
 
 
 @pytest.mark.parametrize("count", [6, 16, 48, 257])
 def test_median_intervals_cover(count):
-    """Coverage of the order-statistic interval of a skewed law over 2000 samples: at least nominal
-    less three standard errors."""
+    """Coverage of the order-statistic interval of a skewed law over 2000 samples.
+
+    At least the nominal one less three standard errors.
+    """
     samples = np.random.default_rng(count).lognormal(size=(2000, count))
     ends = np.array([compute_median_interval(row)[1:] for row in samples])
     covered = ((ends[:, 0] <= 1) & (1 <= ends[:, 1])).mean()
@@ -387,13 +305,11 @@ def test_every_study_states_claims_that_can_be_judged(study):
     assert claims
     sizes = yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"]
     for claim in claims:
-        inspect.signature(load_part("predicates", claim["predicate"], study)).bind(
-            evidence(), **claim["thresholds"]
-        )
+        predicate = load_part("predicates", claim["predicate"], study)
+        inspect.signature(predicate).bind(evidence(), **claim["thresholds"])
         assert claim["paper"] and claim["statement"] and claim.get("size", "30m") in sizes
-    measured = [
-        claim for claim in claims if not claim["predicate"].startswith("certified_")
-    ]  # those are theorems, decided without data
+    # certified_* are theorems, decided without data
+    measured = [claim for claim in claims if not claim["predicate"].startswith("certified_")]
     assert set(judge_claims(study, evidence(), measured)["verdict"]) == {"undecided"}
 
 
@@ -414,11 +330,7 @@ def test_an_unknown_predicate_is_refused():
 )
 def test_thresholds_that_a_predicate_does_not_have_or_lacks_are_refused(thresholds, sentence):
     with pytest.raises(UserError, match=re.escape(sentence)):
-        judge_claims(
-            "s",
-            evidence(),
-            [{"paper": "p", "statement": "s", "predicate": "exponent", "thresholds": thresholds}],
-        )
+        judge("exponent", evidence(), **thresholds)
 
 
 @pytest.mark.parametrize("name", list_parts("predicates"))
@@ -427,6 +339,6 @@ def test_a_predicate_is_the_documented_function_of_its_file(name):
     function = load_part("predicates", name, "test")
     first, *_ = inspect.signature(function).parameters
     assert first == "evidence" and function.__doc__
-    assert name == "within" or load_constant("predicates", name, "QUANTITY", None), (
-        "what is measured, for the table of claims"
-    )
+    if name != "within":
+        quantity = load_constant("predicates", name, "QUANTITY", None)
+        assert quantity, "what is measured, for the table of claims"

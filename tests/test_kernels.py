@@ -1,9 +1,13 @@
-"""Kernels against everything that pins them down: one battery over every YAML of conf/baseline (a
-new kernel joins by existing), direct formulas, Monte-Carlo over finite wide networks, and a
-committed table of the peer library neural-tangents."""
+"""Kernels against independent computations of the same values.
+
+One battery over all YAML files of conf/baseline, so that a new kernel is tested without an edit
+here; direct formulas; Monte Carlo over finite wide networks; and a committed table of the library
+neural-tangents.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -21,11 +25,9 @@ from bfc.errors import UserError
 
 @pytest.fixture
 def kernel(every_baseline, build, node) -> KernelRidge:
-    baseline = build(
-        "baseline",
-        every_baseline,
-        **({"width": 64} if "width" in node("baseline", every_baseline) else {}),
-    )
+    has_width = "width" in node("baseline", every_baseline)
+    options = {"width": 64} if has_width else {}
+    baseline = build("baseline", every_baseline, **options)
     if not isinstance(baseline, KernelRidge):
         pytest.skip("not a kernel")
     return baseline
@@ -47,8 +49,11 @@ def points(d: int) -> Tensor:
 
 @pytest.mark.parametrize("d", [1, 2, 7, 40])
 def test_kernel_is_a_kernel(kernel, d):
-    """The angle of (anti)parallel inputs, which the tangent kernel reads, has half of the digits:
-    1e-8."""
+    """Symmetric, bounded and positive semi-definite.
+
+    The tangent kernel depends on the angle between inputs, which has half of the digits (1e-8)
+    where they are parallel or antiparallel.
+    """
     x = points(d)
     before = x.clone()
     k = kernel.gram(x, x)
@@ -64,7 +69,7 @@ def test_kernel_is_a_kernel(kernel, d):
 
 
 def test_kernel_is_one_on_typical_inputs(kernel):
-    """Those on random or explicit features on average only."""
+    """Exactly 1 on the sphere; kernels on random or explicit features only on average."""
     x = gaussian(200, 12)
     if isinstance(kernel, (FeatureRidge, Linearised)):
         assert 0.6 < kernel.gram(x, x).diagonal().mean() < 1.7
@@ -83,10 +88,11 @@ def test_kernel_is_one_on_typical_inputs(kernel):
 def test_kernel_does_not_depend_on_blocks(kernel):
     x, z = gaussian(37, 9), gaussian(23, 9, seed=1)
     whole = kernel.gram(x, z)
-    for rows in (1, 5, 16):
-        blocks = torch.cat(
-            [torch.cat([kernel.gram(a, b) for b in z.split(rows)], 1) for a in x.split(rows)]
-        )
+    for size in (1, 5, 16):
+        rows = []
+        for a in x.split(size):
+            rows.append(torch.cat([kernel.gram(a, b) for b in z.split(size)], 1))
+        blocks = torch.cat(rows)
         torch.testing.assert_close(blocks, whole, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(kernel.gram(z, x).T, whole, rtol=1e-12, atol=1e-13)
 
@@ -103,13 +109,13 @@ def test_closed_forms_entry_by_entry():
         Laplace(bandwidth=2): lambda a, b: torch.exp(-(a - b).norm() / (2 * math.sqrt(d))),
     }
     for kernel, formula in expected.items():
-        table = torch.stack([torch.stack([formula(a, b) for b in z]) for a in x])
+        values = [formula(a, b) for a, b in itertools.product(x, z)]
+        table = torch.stack(values).reshape(len(x), len(z))
         torch.testing.assert_close(kernel.gram(x, z), table, rtol=1e-13, atol=1e-14)
 
 
 def test_two_layer_network_kernels():
-    """Depth 2 without biases, where the arc-cosine formulas can be written down at once (Cho & Saul
-    2009)."""
+    """Depth 2 without biases: the arc-cosine kernels of degree 0 and 1 (Cho & Saul 2009)."""
     d, x, z = 5, gaussian(6, 5), gaussian(7, 5, seed=1)
     norms = x.norm(dim=1)[:, None] * z.norm(dim=1)
     angle = torch.acos(x @ z.T / norms)
@@ -124,9 +130,8 @@ def test_two_layer_network_kernels():
 @pytest.mark.parametrize("kind", [NTK, NNGP])
 def test_networks_without_biases_are_homogeneous(kind):
     x, z = gaussian(6, 5), gaussian(7, 5, seed=1)
-    torch.testing.assert_close(
-        kind(depth=4, bias=0.0).gram(3 * x, z), 3 * kind(depth=4, bias=0.0).gram(x, z)
-    )
+    kernel = kind(depth=4, bias=0.0)
+    torch.testing.assert_close(kernel.gram(3 * x, z), 3 * kernel.gram(x, z))
 
 
 # --- finite networks ----------------------------------------------------------------------------
@@ -135,9 +140,12 @@ def test_networks_without_biases_are_homogeneous(kind):
 def finite_network(
     x: Tensor, width: int, depth: int, bias: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Empirical conjugate and tangent kernels, on the rows of ``x``, of one random network as NTK's
-    docstring has it. The gradient of a weight matrix is (gradient of its pre-activations) ⊗ (its
-    inputs), and so their inner product."""
+    """Conjugate and tangent kernels of one random finite network, on the rows of ``x``.
+
+    The network is that of NTK's docstring. The gradient by a weight matrix is (gradient by its
+    pre-activations) ⊗ (its inputs), so the inner product of two gradients is a product of two inner
+    products.
+    """
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, dtype=x.dtype, generator=generator)
@@ -162,8 +170,10 @@ def finite_network(
     [(2, 0.0, 30000), (2, 0.5, 30000), (3, 0.0, 1500), (3, 0.5, 1500), (4, 0.0, 1500)],
 )
 def test_closed_forms_are_limits_of_finite_networks(depth, bias, width):
-    """Mean over 32 wide networks, within 5 standard errors of that mean, plus the bias of order
-    (depth − 2) / width that a finite width has beyond two layers."""
+    """The mean over 32 wide networks agrees within 5 of its standard errors, plus the bias.
+
+    The bias of a finite width is of order (depth − 2) / width.
+    """
     networks = 32
     x = gaussian(4, 4)
     x[1] = -x[0]
@@ -182,16 +192,18 @@ def test_closed_forms_are_limits_of_finite_networks(depth, bias, width):
         assert allowed.max() < 0.1, "too few networks to tell"
 
 
-# --- the peer library ---------------------------------------------------------------------------
+# --- neural-tangents ----------------------------------------------------------------------------
 
 PEER = json.loads((Path(__file__).parent / "data" / "neural_tangents.json").read_text())
 
 
 @pytest.mark.parametrize("case", PEER["cases"], ids=lambda case: f"d={len(case['x'][0])}")
 def test_closed_forms_equal_neural_tangents(case):
-    """Relative to |x||z|/d: 1e-11 for the conjugate kernel; for the tangent kernel 1e-9, but 5e-8
-    where the inputs are aligned, since there the peer's angle carries the square root of its
-    rounding error."""
+    """Relative to |x||z|/d: 1e-11 for the conjugate kernel, 1e-9 for the tangent kernel.
+
+    5e-8 for the tangent kernel of aligned inputs, where the angle in neural-tangents carries the
+    square root of its rounding error.
+    """
     x = torch.tensor(case["x"], dtype=torch.float64)
     norms = x.norm(dim=1)
     cosine = x @ x.T / (norms[:, None] * norms)
@@ -223,11 +235,8 @@ def test_closed_forms_equal_neural_tangents(case):
 )
 def test_a_tuned_parameter_has_a_label_that_does_not_change_with_the_cell(kind, name, label):
     kernel = kind(**{name: "auto", f"{name}_grid": (2, 3)})
-    assert (
-        kernel.label == label
-        and kernel.tuned_parameters == {name: (2, 3)}
-        and kind().tuned_parameters == {}
-    )
+    assert kernel.label == label
+    assert kernel.tuned_parameters == {name: (2, 3)} and kind().tuned_parameters == {}
 
 
 # --- bad values ---------------------------------------------------------------------------------

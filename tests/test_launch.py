@@ -164,14 +164,14 @@ def wait_until_ended(processes: list[psutil.Process]) -> None:
     assert not alive
 
 
-@pytest.mark.parametrize("to", ["the launcher alone", "all of its processes"])
-def test_an_interrupted_sweep_says_so_and_goes_on_later(to: str, tmp_path) -> None:
-    """All of its processes is what Ctrl-C in a terminal sends to."""
+@pytest.mark.parametrize("receiver", ["launcher", "process group"])
+def test_an_interrupted_sweep_says_so_and_goes_on_later(receiver: str, tmp_path) -> None:
+    """Ctrl-C in a terminal sends the signal to the process group."""
     with running(*LONG_SWEEP, cwd=tmp_path) as sweep:
         wait_until(lambda: checkpoints(tmp_path) == 2, sweep)
         alive = workers(sweep)
         assert len(alive) == 2
-        if to == "the launcher alone":
+        if receiver == "launcher":
             sweep.send_signal(signal.SIGINT)
         else:
             os.killpg(sweep.pid, signal.SIGINT)
@@ -221,7 +221,7 @@ def test_a_killed_worker_takes_only_its_own_job_with_it(tmp_path) -> None:
 
 
 def test_jobs_that_share_a_cell_wait_for_it(tmp_path) -> None:
-    """Two learners beside one baseline, on two workers: it is computed once."""
+    """Two learners with the same baseline, on two workers: it is computed once."""
     slow = (
         "baseline.n_max=900",
         "measure.test=2000",

@@ -132,7 +132,7 @@ def test_where_no_process_can_be_started_the_jobs_fail(broken, monkeypatch, tmp_
 
 
 def test_a_kill_of_everything_changes_no_numbers(tmp_path) -> None:
-    """Each job has a checkpoint of its own, and they go on in one stack."""
+    """Each job has its own checkpoint, and the jobs go on in one stack."""
     fused, apart = tmp_path / "fused", tmp_path / "apart"
     stopping = stop_at_checkpoints(tmp_path / "hook", count=6)
     with running(*LONGER, *FUSED, cwd=fused, **stopping) as sweep:
