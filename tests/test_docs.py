@@ -1,10 +1,15 @@
-"""README and docs do what they say: every command in a code block is run (made small), or is on the
-list docs/not_run.yaml with the reason and the test that stands in; Python blocks run; the worked
-examples are followed in a copy of the program; links and names in prose exist."""
+"""README and docs do what they say.
+
+Every command in a code block is run (made small), or is on the list docs/not_run.yaml with the
+reason and the test that stands in. Python blocks run; the worked examples are followed in a copy of
+the program; links, and the names that prose sets in backticks, exist.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import importlib
 import os
 import re
 import shlex
@@ -26,6 +31,7 @@ from analysis.load import load_results
 from analysis.registry import list_options, load_part
 from analysis.report import main as report_main
 from bfc import cli
+from bfc.experiment.components import GROUPS, class_paths
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WORKED_EXAMPLES = [page for page in PAGES if page.name.startswith(("add_", "change_"))]
@@ -141,23 +147,32 @@ def test_the_list_of_what_is_not_run_has_no_dead_entry_and_names_tests():
 PROGRAM = ("bfc", "conf", "sweeps", "analysis", "tests")
 
 
-def write_worked_example(page: Path, program: Path) -> None:
-    """Write a page's code into a copy of the program.
+def blocks_of_example(page: Path) -> Iterator[tuple[str, str]]:
+    """The python, yaml and diff blocks of a worked example, with where they go.
 
     A python or yaml block goes into the file that the text before it named last, in backticks; a
-    diff block is applied to the files that it names.
+    diff names its files itself, which is the empty string here.
     """
     text = page.read_text()
     for match in re.finditer(r"^```(python|yaml|diff)\n(.*?)^```", text, flags=re.M | re.S):
         kind, block = match.groups()
         if kind == "diff":
-            apply = ["git", "apply", "--unsafe-paths", f"--directory={program}", "-"]
-            subprocess.run(apply, input=block, text=True, check=True, cwd=program)
+            yield "", block
             continue
         ending = "py" if kind == "python" else "yaml"
         paths = re.findall(rf"`((?:bfc|conf|tests)/[\w/]+\.{ending})`", text[: match.start()])
         assert paths, f"{page.name}: no file is named before this block:\n{block}"
-        (program / paths[-1]).write_text(block)
+        yield paths[-1], block
+
+
+def write_worked_example(page: Path, program: Path) -> None:
+    """Write a page's code into a copy of the program."""
+    for path, block in blocks_of_example(page):
+        if path:
+            (program / path).write_text(block)
+        else:
+            apply = ["git", "apply", "--unsafe-paths", f"--directory={program}", "-"]
+            subprocess.run(apply, input=block, text=True, check=True, cwd=program)
 
 
 def run_in_copy(command: str, program: Path) -> None:
@@ -216,10 +231,14 @@ def test_the_claim_figure_and_predicate_of_the_concepts_are_what_the_program_tak
         assert load_part("plots", figure["figure"], "docs")
 
 
-def spoken(page: Path) -> Iterator[str]:
-    """Commands in prose."""
+def quoted(page: Path) -> list[str]:
+    """What the prose of a page sets in backticks."""
     prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
-    yield from re.findall(r"`((?:bfc|make|python -m) [^`]+)`", prose)
+    return [" ".join(text.split()) for text in re.findall(r"`([^`]+)`", prose)]
+
+
+def commands_in_prose(page: Path) -> list[str]:
+    return [text for text in quoted(page) if re.match(r"(bfc|make|python -m) ", text)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -228,7 +247,7 @@ def test_links_and_the_commands_in_prose_exist(page):
         assert link.startswith("https://") or (page.parent / link).exists(), link
     known = {path.stem.replace("_", "-") for path in (ROOT / "bfc" / "commands").glob("*.py")}
     makefile = (ROOT / "Makefile").read_text()
-    for command in spoken(page):
+    for command in commands_in_prose(page):
         program, *words = shlex.split(command.replace("<", "'<").replace(">", ">'"))
         if program == "bfc":
             assert words[0] in known or words[0].startswith("--"), command
@@ -239,6 +258,46 @@ def test_links_and_the_commands_in_prose_exist(page):
             assert (
                 path.with_suffix(".py").is_file() or path.is_dir() or words[1] in ("pip", "pytest")
             ), command
+
+
+def exists(dotted: str) -> bool:
+    """Whether a dotted name is a module of the program, or a name in one."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            value = importlib.import_module(".".join(parts[:length]))
+        except ImportError:
+            continue
+        for name in parts[length:]:
+            value = getattr(value, name, None)
+        return value is not None
+    return False
+
+
+def keys_of(group: str) -> set[str]:
+    """The keys of all options of a config group."""
+    keys = set()
+    for path in class_paths(group).values():
+        module, _, name = path.rpartition(".")
+        cls = getattr(importlib.import_module(module), name)
+        keys |= {field.name for field in dataclasses.fields(cls)}
+    return keys
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_modules_keys_and_options_in_prose_exist(page):
+    added = {path for path, _ in blocks_of_example(page)} if page in WORKED_EXAMPLES else set()
+    groups = "|".join(GROUPS)
+    folders = "bfc|analysis|tests|conf|sweeps|benchmarks|docs"
+    for text in quoted(page):
+        for path in re.findall(rf"(?<![\w/.~])((?:{folders})/[\w/.-]*\w)", text):
+            assert path in added or (ROOT / path).exists(), path
+        for name in re.findall(r"(?<![\w./])((?:bfc|analysis|benchmarks)\.\w[\w.]*)", text):
+            assert exists(name), name
+        for group, key in re.findall(rf"(?<![\w./])({groups})\.(\w+)(?!\w*\()", text):
+            assert key in keys_of(group), f"{group}.{key}"
+        for group, option in re.findall(rf"(?<![\w./])({groups})=([a-z]\w*)(?![\w.])", text):
+            assert (ROOT / "conf" / group / f"{option}.yaml").is_file(), f"{group}={option}"
 
 
 RUN_NOTEBOOK = """
