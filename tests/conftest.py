@@ -18,6 +18,7 @@ import jaxtyping
 import pytest
 import torch
 import yaml
+from sampling import sample_items
 from torch import Tensor
 
 from bfc.errors import UserError
@@ -107,12 +108,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that are marked as exhaustive unless asked for them."""
+    """Without ``--exhaustive``: leave out what is marked so, and sample the product batteries."""
     if config.getoption("--exhaustive"):
         return
-    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+    marked = [item for item in items if item.get_closest_marker("exhaustive")]
+    unmarked = [item for item in items if not item.get_closest_marker("exhaustive")]
+    chosen, unsampled = sample_items(unmarked)
+    config.hook.pytest_deselected(items=[*marked, *unsampled])
+    items[:] = chosen
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
