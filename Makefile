@@ -24,7 +24,7 @@ demo: $(VENV)/installed
 	$(BIN)/python -m analysis.report $(DEMO)/results -o $(DEMO)/report
 
 slurm-demo: $(VENV)/installed
-	$(BIN)/python benchmarks/slurm_demo.py
+	$(BIN)/python -m benchmarks.slurm_demo
 
 reproduce: $(VENV)/installed
 	$(BIN)/bfc reproduce --budget $(BUDGET)

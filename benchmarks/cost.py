@@ -1,7 +1,8 @@
-"""What things cost: seconds of an optimizer step against the number of replicas R, the parameters
-and the batch, of a kernel's curve against n and d; the coefficients of the model that ``bfc plan``
-predicts with (:mod:`bfc.experiment.cost`) fitted to them, beside those that are built in, and how
-far the model is off.
+"""What things cost, and how far the model of ``bfc plan`` is off.
+
+Measured are the seconds of an optimizer step against the number of replicas R, the parameters and
+the batch, and of a kernel's curve against n and d. The coefficients of the model
+(:mod:`bfc.experiment.cost`) are fitted to them and stand beside those that are built in.
 
     python -m benchmarks.cost [--seconds 0.3] [--json FOLDER]
 """
@@ -20,54 +21,64 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import least_squares
 
+from benchmarks.cases import SCHEDULE, new_trainer
 from benchmarks.record import RESULTS, Aim, finish
-from benchmarks.training import SCHEDULE
 from bfc.baselines.kernels import NTK, Polynomial
 from bfc.engine.recipe import Recipe
 from bfc.engine.signature import signature
 from bfc.engine.stack_size import stack_size
-from bfc.engine.trainer import Trainer
 from bfc.experiment import cost
 from bfc.learners.mlp import MLP
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
 from bfc.optimizers.adam import Adam
 from bfc.targets.parity import Parity
-from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
-from bfc.types import Training
+from bfc.targets.quadratic_densenet import QuadraticDenseNet as QuadraticTarget
 
 NETWORKS = {
-    "quadratic, d = 16, L = 3": (Teacher(d=16, L=3, widths=(4, 2)), QuadraticDenseNet()),
-    "quadratic, d = 64, L = 4": (Teacher(d=64, L=4, widths=(4, 3, 2)), QuadraticDenseNet()),
+    "quadratic, d = 16, L = 3": (QuadraticTarget(d=16, L=3, widths=(4, 2)), QuadraticDenseNet()),
+    "quadratic, d = 64, L = 4": (QuadraticTarget(d=64, L=4, widths=(4, 3, 2)), QuadraticDenseNet()),
     "perceptron 32-64-64": (Parity(d=32, law="gaussian"), MLP(widths=(64, 64))),
     "perceptron 32-512": (Parity(d=32, law="gaussian"), MLP(widths=(512,))),
 }
-REPLICAS, BATCHES, SIZES, WIDTHS = (1, 8, 32), (64, 256), (500, 1000, 2000), (8, 32)
+REPLICAS, BATCHES = (1, 8, 32), (64, 256)
+SIZES, DIMENSIONS = (500, 1000, 2000), (8, 32)
 TEST, CHUNK = 1024, 20
+BUILT_IN = {
+    "STEP": cost.STEP,
+    "ROW": cost.ROW,
+    "WORK": cost.WORK,
+    "CUBE": cost.CUBE,
+    "SQUARE": cost.SQUARE,
+}
+
+
+def time_step(recipe: Recipe, replicas: int, seconds: float) -> float:
+    """CPU seconds per optimizer step of a stack, after a warm-up."""
+    trainer = new_trainer(recipe, replicas)
+    index, done = list(range(replicas)), 0
+    trainer.train_chunk(index, trainer.stages[0], CHUNK)
+    start = time.process_time()
+    while time.process_time() - start < seconds:
+        trainer.train_chunk(index, trainer.stages[0], CHUNK)
+        done += CHUNK
+    return (time.process_time() - start) / done
 
 
 def steps(seconds: float) -> list[dict[str, Any]]:
     """CPU seconds per optimizer step of a stack, up to the size that a cell's stacks have."""
     rows = []
-    for (name, (target, learner)), replicas, batch in itertools.product(
-        NETWORKS.items(), REPLICAS, BATCHES
-    ):
+    for name, replicas, batch in itertools.product(NETWORKS, REPLICAS, BATCHES):
+        target, learner = NETWORKS[name]
         recipe = Recipe(target, learner, SCHEDULE, Adam(batch=batch), test=16)
         if replicas > stack_size(recipe, True):
             continue
-        own = Trainer(recipe, [Training(512, seed) for seed in range(replicas)], None, None)
-        index, done = list(range(replicas)), 0
-        own.train_chunk(index, own.stages[0], CHUNK)
-        began = time.process_time()
-        while time.process_time() - began < seconds:
-            own.train_chunk(index, own.stages[0], CHUNK)
-            done += CHUNK
         rows.append(
             {
                 "network": name,
                 "parameters": signature(learner, target).num_parameters,
                 "replicas": replicas,
                 "batch": batch,
-                "seconds": (time.process_time() - began) / done,
+                "seconds": time_step(recipe, replicas, seconds),
             }
         )
     return rows
@@ -76,21 +87,87 @@ def steps(seconds: float) -> list[dict[str, Any]]:
 def curves() -> list[dict[str, Any]]:
     """CPU seconds of a whole learning curve of one seed."""
     rows = []
-    for baseline, n, d in itertools.product((Polynomial, NTK), SIZES, WIDTHS):
-        began = time.process_time()
+    for baseline, n, d in itertools.product((Polynomial, NTK), SIZES, DIMENSIONS):
+        start = time.process_time()
         baseline(ridge=1e-3, n_max=n).curve(Parity(d=d), 0, TEST, {"ridge": 1e-3})
-        rows.append(
-            {"baseline": baseline.__name__, "n": n, "d": d, "seconds": time.process_time() - began}
-        )
+        seconds = time.process_time() - start
+        rows.append({"baseline": baseline.__name__, "n": n, "d": d, "seconds": seconds})
     return rows
 
 
 def relative_fit(columns: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients > 0 of the columns that minimise the squared logarithm of predicted over
-    measured, and that ratio per row."""
+    """Coefficients > 0 of the columns, and predicted over measured per row.
+
+    They minimise the sum of the squared logarithms of predicted over measured.
+    """
     start = np.log(np.median(seconds[:, None] / columns, axis=0) / columns.shape[1])
-    found = least_squares(lambda log: np.log(columns @ np.exp(log) / seconds), start)
-    return np.exp(found.x), columns @ np.exp(found.x) / seconds
+    fit = least_squares(lambda log: np.log(columns @ np.exp(log) / seconds), start)
+    return np.exp(fit.x), columns @ np.exp(fit.x) / seconds
+
+
+def fit_model(rows: list[dict[str, Any]], columns: list[list[float]]) -> np.ndarray:
+    """Fit the model and put its ratio to the measurement into the rows; the coefficients."""
+    seconds = np.array([row["seconds"] for row in rows])
+    coefficients, ratios = relative_fit(np.array(columns, dtype=float), seconds)
+    for row, ratio in zip(rows, ratios, strict=True):
+        row["model_over_measured"] = float(ratio)
+    return coefficients
+
+
+def fit_steps(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """STEP, ROW and WORK: per step, per replica and row, and per replica, row and parameter."""
+    columns = []
+    for row in rows:
+        trained_rows = row["replicas"] * row["batch"]
+        columns.append([1.0, trained_rows, trained_rows * row["parameters"]])
+    step, per_row, work = fit_model(rows, columns)
+    return {"STEP": float(step), "ROW": float(per_row), "WORK": float(work)}
+
+
+def fit_curves(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """CUBE and SQUARE: per n^3 and per n (n + test)."""
+    columns = [[row["n"] ** 3, row["n"] * (row["n"] + TEST)] for row in rows]
+    cube, square = fit_model(rows, columns)
+    return {"CUBE": float(cube), "SQUARE": float(square)}
+
+
+def print_steps(rows: list[dict[str, Any]]) -> None:
+    table = Table(
+        *("network", "R", "batch", "ms per step", "us per replica-step", "model / measured"),
+        title="Training",
+    )
+    for row in rows:
+        table.add_row(
+            row["network"],
+            str(row["replicas"]),
+            str(row["batch"]),
+            f"{1e3 * row['seconds']:.2f}",
+            f"{1e6 * row['seconds'] / row['replicas']:.0f}",
+            f"{row['model_over_measured']:.2f}",
+        )
+    Console().print(table)
+
+
+def print_curves(rows: list[dict[str, Any]]) -> None:
+    table = Table(
+        *("kernel", "n", "d", "seconds", "model / measured"),
+        title=f"Learning curve of one seed, {TEST} test rows",
+    )
+    for row in rows:
+        table.add_row(
+            row["baseline"],
+            str(row["n"]),
+            str(row["d"]),
+            f"{row['seconds']:.2f}",
+            f"{row['model_over_measured']:.2f}",
+        )
+    Console().print(table)
+
+
+def factor_off(rows: list[dict[str, Any]]) -> float:
+    """The factor within which the model is right for 9 rows in 10."""
+    ratios = np.array([row["model_over_measured"] for row in rows])
+    return float(np.exp(np.quantile(np.abs(np.log(ratios)), 0.9)))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -102,72 +179,18 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     trained, computed = steps(options.seconds), curves()
-    work = np.array(
-        [
-            [1.0, r["replicas"] * r["batch"], r["replicas"] * r["batch"] * r["parameters"]]
-            for r in trained
-        ]
-    )
-    (step, of_row, unit), trained_ratio = relative_fit(
-        work, np.array([r["seconds"] for r in trained])
-    )
-    size = np.array([[r["n"] ** 3, r["n"] * (r["n"] + TEST)] for r in computed], dtype=float)
-    (cube, square), computed_ratio = relative_fit(size, np.array([r["seconds"] for r in computed]))
-    table = Table(
-        "network",
-        "R",
-        "batch",
-        "ms per step",
-        "us per replica-step",
-        "model / measured",
-        title="Training",
-    )
-    for row, ratio in zip(trained, trained_ratio, strict=True):
-        row["model_over_measured"] = float(ratio)
-        table.add_row(
-            row["network"],
-            str(row["replicas"]),
-            str(row["batch"]),
-            f"{1e3 * row['seconds']:.2f}",
-            f"{1e6 * row['seconds'] / row['replicas']:.0f}",
-            f"{ratio:.2f}",
-        )
-    Console().print(table)
-    table = Table(
-        "kernel",
-        "n",
-        "d",
-        "seconds",
-        "model / measured",
-        title=f"Learning curve of one seed, {TEST} test rows",
-    )
-    for row, ratio in zip(computed, computed_ratio, strict=True):
-        row["model_over_measured"] = float(ratio)
-        table.add_row(
-            row["baseline"], str(row["n"]), str(row["d"]), f"{row['seconds']:.2f}", f"{ratio:.2f}"
-        )
-    Console().print(table)
-    fitted = {"STEP": step, "ROW": of_row, "WORK": unit, "CUBE": cube, "SQUARE": square}
-    print(
-        "fitted here: "
-        + ", ".join(
-            f"{name} {value:.2g} (built in {getattr(cost, name):.2g})"
-            for name, value in fitted.items()
-        )
-    )
-    off = {
-        name: float(np.exp(np.quantile(np.abs(np.log(ratios)), 0.9)))
-        for name, ratios in (("training", trained_ratio), ("curve", computed_ratio))
-    }
-    figures = {
-        "coefficients": {name: float(value) for name, value in fitted.items()},
-        "training": trained,
-        "curves": computed,
-    }
-    aims = [
-        Aim(f"model of a {name} off by a factor, 9 rows in 10", factor, 2.0, at_most=True)
-        for name, factor in off.items()
-    ]
+    coefficients = {**fit_steps(trained), **fit_curves(computed)}
+    print_steps(trained)
+    print_curves(computed)
+    comparisons = []
+    for name, value in coefficients.items():
+        comparisons.append(f"{name} {value:.2g} (built in {BUILT_IN[name]:.2g})")
+    print(f"fitted here: {', '.join(comparisons)}")
+    aims = []
+    for name, rows in (("training", trained), ("curve", computed)):
+        text = f"model of a {name} off by a factor, 9 rows in 10"
+        aims.append(Aim(text, factor_off(rows), 2.0, at_most=True))
+    figures = {"coefficients": coefficients, "training": trained, "curves": computed}
     finish("cost", figures, aims, options.json)
 
 

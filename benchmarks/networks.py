@@ -1,5 +1,7 @@
-"""The benchmarked networks as one would write them for a single replica, in operations that torch
-and jax share."""
+"""The benchmarked networks as one would write them for a single replica.
+
+They use operations that torch and jax share.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,13 @@ def perceptron(p: Mapping[str, Array], x: Array, ops: Ops) -> Array:
 
 
 def quadratic(p: Mapping[str, Array], x: Array, ops: Ops) -> Array:
-    """:class:`bfc.learners.quadratic_densenet.QuadraticDenseNet` with links to the level below and
-    to x, centred over the batch."""
+    """:class:`bfc.learners.quadratic_densenet.QuadraticDenseNet`, centred over the batch.
+
+    Each level reads the level below and x. Inputs (B, d) → outputs (B,).
+    """
     out, phi = p["bias"][0], None
-    for level in range(2, max(int(name[5:]) for name in p if name.startswith("scale")) + 1):
+    top = max(int(name[5:]) for name in p if name.startswith("scale"))
+    for level in range(2, top + 1):
         s = x @ p[f"K{level}_0"].T
         if phi is not None:
             s = s + (phi - phi.mean(0)) @ p[f"K{level}_{level - 1}"].T
@@ -44,7 +49,7 @@ def quadratic(p: Mapping[str, Array], x: Array, ops: Ops) -> Array:
 
 
 def mean_field(p: Mapping[str, Array], x: Array, ops: Ops) -> Array:
-    """:class:`bfc.learners.mean_field.MeanField` without signs."""
+    """:class:`bfc.learners.mean_field.MeanField` without signs: (B, d) → (B,)."""
     w = p["w"]
     feature = (ops.relu(x @ w.T) * ((w * w).sum(1) ** 0.5)).mean(1)
     return ops.relu(feature[:, None] * p["w2"] + p["b2"]).mean(1) - p["mean"][0]

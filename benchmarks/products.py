@@ -1,5 +1,6 @@
-"""Products of a stack by oneDNN, one replica at a time and stacked again, against torch.bmm, from
-small to large: where a call of its own pays on this machine (:mod:`bfc.matmul`).
+"""Products of a stack by oneDNN, replica by replica, against torch.bmm, from small to large.
+
+They show from which size a call of its own pays on this machine (:mod:`bfc.matmul`).
 
     python -m benchmarks.products [--seconds 0.5] [--json FOLDER]
 """
@@ -9,11 +10,12 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from benchmarks.cases import CPU
 from benchmarks.record import RESULTS, Aim, finish
-from benchmarks.training import CPU
 from benchmarks.walls import rate
 from bfc import matmul
 
@@ -28,6 +30,31 @@ SHAPES = (
 """(R, M, K, N)."""
 
 
+def measure(shape: tuple[int, int, int, int], seconds: float) -> dict[str, Any]:
+    """Rates of both libraries, in operations per second."""
+    replicas, m, k, n = shape
+    a, b = torch.randn(replicas, m, k), torch.randn(replicas, k, n)
+    operations = 2 * replicas * m * k * n
+    onednn = rate(partial(matmul.onednn_bmm, a, b), operations, CPU, seconds)
+    bmm = rate(partial(torch.bmm, a, b), operations, CPU, seconds)
+    return {
+        "shape": list(shape),
+        "apart": onednn,
+        "bmm": bmm,
+        "ratio": onednn / bmm,
+        "large": m * k * n >= matmul.MIN_ONEDNN_MULTIPLICATIONS,
+    }
+
+
+def print_row(row: dict[str, Any]) -> None:
+    replicas, m, k, n = row["shape"]
+    library = "oneDNN" if row["large"] and matmul.prefers_onednn() else "torch.bmm"
+    print(
+        f"{replicas} x ({m}, {k}) by ({k}, {n}): oneDNN {row['apart'] / 1e9:.0f}, "
+        f"torch.bmm {row['bmm'] / 1e9:.0f} GFLOP/s, {row['ratio']:.2f} times; {library} is used"
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -37,32 +64,15 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     rows = []
-    for replicas, m, k, n in SHAPES:
-        a, b = torch.randn(replicas, m, k), torch.randn(replicas, k, n)
-        apart, bmm = (
-            rate(partial(way, a, b), 2 * replicas * m * k * n, CPU, options.seconds)
-            for way in (matmul._onednn_bmm, torch.bmm)
+    for shape in SHAPES:
+        rows.append(measure(shape, options.seconds))
+        print_row(rows[-1])
+    aims = []
+    if matmul.prefers_onednn():
+        worst = min(row["ratio"] for row in rows if row["large"])
+        aims.append(
+            Aim("products by oneDNN / by torch.bmm, worst shape that goes there", worst, 1.0)
         )
-        rows.append(
-            {
-                "shape": [replicas, m, k, n],
-                "apart": apart,
-                "bmm": bmm,
-                "ratio": apart / bmm,
-                "large": m * k * n >= matmul.MIN_ONEDNN_MULTIPLICATIONS,
-            }
-        )
-        library = "oneDNN" if rows[-1]["large"] and matmul.prefers_onednn() else "torch.bmm"
-        print(
-            f"{replicas} x ({m}, {k}) by ({k}, {n}): oneDNN {apart / 1e9:.0f}, "
-            f"torch.bmm {bmm / 1e9:.0f} GFLOP/s, {apart / bmm:.2f} times; {library} is used"
-        )
-    used = [row["ratio"] for row in rows if row["large"] and matmul.prefers_onednn()]
-    aims = (
-        [Aim("products by oneDNN / by torch.bmm, worst shape that goes there", min(used), 1.0)]
-        if used
-        else []
-    )
     finish("products", {"rows": rows}, aims, options.json)
 
 

@@ -1,6 +1,8 @@
-"""What every benchmark ends with: the aims, each met or short, and one JSON file per machine that
-holds the figures of all benchmarks, so that figures of different machines can be laid side by side
-and never be mixed."""
+"""What every benchmark ends with: the aims, each met or short, and the figures in a JSON file.
+
+There is one file per machine with the figures of all benchmarks, so that figures of different
+machines can be compared and are never mixed.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ class Aim:
 
     def __str__(self) -> str:
         sign = "<=" if self.at_most else ">="
-        return f"{self.name}: {self.figure:.3g} (aim {sign} {self.aim:g}) {'met' if self.met else 'short'}"
+        outcome = "met" if self.met else "short"
+        return f"{self.name}: {self.figure:.3g} (aim {sign} {self.aim:g}) {outcome}"
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
@@ -57,8 +60,10 @@ def finish(
     folder: Path | None = RESULTS,
     device: str = "cpu",
 ) -> Mapping[str, Any]:
-    """Print the aims and put the figures into ``<folder>/<hardware>.json`` under the benchmark's
-    name (None: only print)."""
+    """Print the aims and write the figures into ``<folder>/<hardware>.json``.
+
+    They stand there under the benchmark's name. Without a folder they are only printed.
+    """
     for aim in aims:
         print(aim)
     entry = {

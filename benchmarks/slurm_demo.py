@@ -1,7 +1,9 @@
-"""`make slurm-demo`: the whole cycle of a launch on a real SLURM of four virtual nodes on this
-machine, every command printed before it runs. Some cells are bound to fail (a singular kernel), so
-that failures, logs and retries are seen too. Needs root and Debian's slurm-wlm, which is installed
-if it is missing; nothing of it stays behind but the results folder."""
+"""`make slurm-demo`: a whole launch on a real SLURM of four virtual nodes on this machine.
+
+Every command is printed before it runs. Some cells are bound to fail (a singular kernel), so that
+failures, logs and retries are seen too. Needs root and Debian's slurm-wlm, which is installed if it
+is missing. Only the results folder stays behind.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import slurm_cluster as box
-
+from benchmarks.slurm_box import running_slurm
 from bfc.errors import UserError
 
 SWEEP = (
@@ -48,7 +49,7 @@ def main() -> int:
     """Exit status 0 if the cycle went as it should: some cells done, the singular ones failed."""
     folder = Path(tempfile.mkdtemp(prefix="bfc-slurm-demo-"))
     try:
-        with box.running(folder / "box") as variables:
+        with running_slurm(folder / "box") as variables:
             os.environ.update(variables)
             print(f"a SLURM of four nodes runs below {folder}/box", flush=True)
             subprocess.run(["sinfo"], check=True)

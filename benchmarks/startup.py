@@ -1,6 +1,7 @@
-"""How long until a training begins: wall seconds of fresh processes, from start to the import of
-the engine, to a checked configuration and to the end of the first training step, beside a bare
-``import torch`` in the same run, and which heavy packages are loaded by then.
+"""How long until a training begins, in wall seconds of fresh processes.
+
+Measured are the import of the engine and the end of the first training steps, beside a bare
+``import torch`` in the same run. Also listed: which heavy packages are loaded by then.
 
     python -m benchmarks.startup [--repeats 5] [--json FOLDER]
 """
@@ -40,7 +41,8 @@ STAGES = {
     "from bfc.engine.trainer import Trainer\n"
     "train_chunk = Trainer.train_chunk\n"
     "def train_first_chunk(*a):\n"
-    "    train_chunk(*a); import json, os\n"
+    "    train_chunk(*a)\n"
+    "    import json, os\n"
     "    loaded = [m for m in {heavy!r} if m in sys.modules]\n"
     "    print(json.dumps(loaded), flush=True); os._exit(0)\n"
     "Trainer.train_chunk = train_first_chunk\n"
@@ -48,31 +50,30 @@ STAGES = {
 }
 
 
+def run_stage(code: str) -> tuple[float, str]:
+    """Wall seconds and output of a fresh process that runs the code of a stage."""
+    with tempfile.TemporaryDirectory() as folder:
+        if "{" in code:
+            code = code.format(line=[*TINY, f"results={folder}"], heavy=HEAVY)
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+        )
+        return time.perf_counter() - start, done.stdout
+
+
 def measure(repeats: int) -> dict[str, Any]:
     """Median wall seconds per stage, and what is loaded at the first step; stages take turns."""
-    taken: dict[str, list[float]] = {name: [] for name in STAGES}
+    seconds: dict[str, list[float]] = {name: [] for name in STAGES}
     loaded: list[str] = []
     for _ in range(repeats + 1):
         for name, code in STAGES.items():
-            with tempfile.TemporaryDirectory() as folder:
-                text = (
-                    code.format(line=[*TINY, f"results={folder}"], heavy=HEAVY)
-                    if "{" in code
-                    else code
-                )
-                began = time.perf_counter()
-                done = subprocess.run(
-                    [sys.executable, "-c", text],
-                    capture_output=True,
-                    text=True,
-                    cwd=ROOT,
-                    check=True,
-                )
-                taken[name].append(time.perf_counter() - began)
+            elapsed, output = run_stage(code)
+            seconds[name].append(elapsed)
             if name == "first step":
-                loaded = json.loads(done.stdout.splitlines()[-1])
+                loaded = json.loads(output.splitlines()[-1])
     return {
-        "seconds": {name: statistics.median(values[1:]) for name, values in taken.items()},
+        "seconds": {name: statistics.median(values[1:]) for name, values in seconds.items()},
         "loaded": loaded,
     }
 
@@ -89,20 +90,12 @@ def main(arguments: list[str] | None = None) -> None:
     for name, value in seconds.items():
         print(f"{name}: {value:.2f} s")
     print(f"heavy packages loaded at the first step: {', '.join(figures['loaded']) or 'none'}")
-    finish(
-        "startup",
-        figures,
-        [
-            Aim(
-                "first step / bare import of torch",
-                seconds["first step"] / seconds["torch"],
-                2.0,
-                at_most=True,
-            ),
-            Aim("heavy packages loaded at the first step", len(figures["loaded"]), 0, at_most=True),
-        ],
-        options.json,
-    )
+    ratio = seconds["first step"] / seconds["torch"]
+    aims = [
+        Aim("first step / bare import of torch", ratio, 2.0, at_most=True),
+        Aim("heavy packages loaded at the first step", len(figures["loaded"]), 0, at_most=True),
+    ]
+    finish("startup", figures, aims, options.json)
 
 
 if __name__ == "__main__":

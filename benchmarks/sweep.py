@@ -1,8 +1,9 @@
-"""What fusing is worth end to end: a cell of the sample-complexity study (64 trainings: 8 n times 8
-seeds) by the one entry point, against one process per training (measured on a few of them and
-multiplied) and against one process per cell under the stock launcher ``hydra/launcher=basic``; and
-two such cells by one process per core against one process on all cores. Whole processes, wall time,
-taking turns in one run.
+"""What fusing is worth end to end, in wall time of whole processes that take turns in one run.
+
+A cell of the sample-complexity study (64 trainings: 8 n times 8 seeds) by the entry point stands
+against one process per training (measured on a few of them and multiplied) and against one process
+per cell under the stock launcher ``hydra/launcher=basic``. Two such cells by one process per core
+stand against one process on all cores.
 
     python -m benchmarks.sweep [--d 8] [--processes 4] [--json FOLDER]
 """
@@ -38,7 +39,7 @@ STUDY = (
 def run(*overrides: str, threads: int = 1) -> float:
     """Wall seconds of one process of the entry point with a store of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
+        start = time.perf_counter()
         subprocess.run(
             [sys.executable, "-m", "bfc.train", *overrides, *STUDY, f"results={folder}"],
             cwd=ROOT,
@@ -46,7 +47,37 @@ def run(*overrides: str, threads: int = 1) -> float:
             capture_output=True,
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
         )
-        return time.perf_counter() - began
+        return time.perf_counter() - start
+
+
+def measure(d: int, processes: int) -> dict[str, float]:
+    """Median wall seconds of every way, which take turns."""
+    size = f"target.d={d}"
+    ladder = (f"measure.n=[{','.join(map(str, N))}]", f"measure.seeds={SEEDS}")
+    pair = ("-m", f"target.d={d},{d + 1}", *ladder)
+    cores = os.cpu_count() or 1
+    seconds: dict[str, list[float]] = {}
+
+    def time_process(name: str, *overrides: str, threads: int = 1) -> None:
+        seconds.setdefault(name, []).append(run(*overrides, threads=threads))
+
+    for i in range(processes):
+        n = N[2 * i % len(N)]
+        time_process("single_s", size, f"measure.n=[{n}]", f"measure.seeds=[{i}]")
+        if i % 2 == 0:
+            time_process("cell_s", size, *ladder)
+            time_process("stock_cell_s", "-m", "hydra/launcher=basic", size, *ladder)
+            time_process("two_cells_per_core_s", *pair, "hydra/launcher=local")
+            basic = ("hydra/launcher=basic", f"compute.threads={cores}")
+            time_process("two_cells_threaded_s", *pair, *basic, threads=cores)
+    figures = {name: statistics.median(values) for name, values in seconds.items()}
+    trainings = len(N) * SEEDS
+    return {
+        **figures,
+        "trainings": trainings,
+        "cores": cores,
+        "one_process_per_training_s": figures["single_s"] * trainings,
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -55,65 +86,28 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--d", type=int, default=8)
     parser.add_argument(
-        "--processes",
-        type=int,
-        default=4,
-        help="single trainings that are run to know what one costs",
+        "--processes", type=int, default=4, help="single trainings from which their cost is taken"
     )
     parser.add_argument("--json", type=Path, default=RESULTS, help="folder of the figures")
     options = parser.parse_args(arguments)
-    ladder = (
-        f"target.d={options.d}",
-        f"measure.n=[{','.join(map(str, N))}]",
-        f"measure.seeds={SEEDS}",
-    )
-    single, fused, stock, per_core, threaded = [], [], [], [], []
-    pair, cores = ("-m", f"target.d={options.d},{options.d + 1}", *ladder[1:]), os.cpu_count() or 1
-    for i in range(options.processes):
-        single.append(
-            run(f"target.d={options.d}", f"measure.n=[{N[2 * i % len(N)]}]", f"measure.seeds=[{i}]")
-        )
-        if i % 2 == 0:
-            fused.append(run(*ladder))
-            stock.append(run("-m", "hydra/launcher=basic", *ladder))
-            per_core.append(run(*pair, "hydra/launcher=local"))
-            threaded.append(
-                run(*pair, "hydra/launcher=basic", f"compute.threads={cores}", threads=cores)
-            )
-    trainings = len(N) * SEEDS
-    figures = {
-        "trainings": trainings,
-        "single_s": statistics.median(single),
-        "cell_s": statistics.median(fused),
-        "stock_cell_s": statistics.median(stock),
-        "two_cells_per_core_s": statistics.median(per_core),
-        "two_cells_threaded_s": statistics.median(threaded),
-        "cores": cores,
-        "one_process_per_training_s": statistics.median(single) * trainings,
-    }
-    ratio = figures["one_process_per_training_s"] / figures["cell_s"]
+    figures = measure(options.d, options.processes)
+    per_core, threaded = figures["two_cells_per_core_s"], figures["two_cells_threaded_s"]
     print(
-        f"{trainings} trainings at d = {options.d}: one cell {figures['cell_s']:.1f} s; under the basic launcher "
-        f"{figures['stock_cell_s']:.1f} s; one process per training {figures['single_s']:.1f} s each, "
+        f"{figures['trainings']} trainings at d = {options.d}: one cell {figures['cell_s']:.1f} s; "
+        f"under the basic launcher {figures['stock_cell_s']:.1f} s; "
+        f"one process per training {figures['single_s']:.1f} s each, "
         f"{figures['one_process_per_training_s']:.0f} s in all"
     )
     print(
-        f"two cells on {cores} cores: one process per core {figures['two_cells_per_core_s']:.1f} s, one process with {cores} threads "
-        f"{figures['two_cells_threaded_s']:.1f} s"
+        f"two cells on {figures['cores']} cores: one process per core {per_core:.1f} s, "
+        f"one process with {figures['cores']} threads {threaded:.1f} s"
     )
-    finish(
-        "sweep",
-        figures,
-        [
-            Aim("one process per training / one fused cell", ratio, 15.0),
-            Aim(
-                "one process on all cores / one process per core",
-                figures["two_cells_threaded_s"] / figures["two_cells_per_core_s"],
-                1.0,
-            ),
-        ],
-        options.json,
-    )
+    ratio = figures["one_process_per_training_s"] / figures["cell_s"]
+    aims = [
+        Aim("one process per training / one fused cell", ratio, 15.0),
+        Aim("one process on all cores / one process per core", threaded / per_core, 1.0),
+    ]
+    finish("sweep", figures, aims, options.json)
 
 
 if __name__ == "__main__":

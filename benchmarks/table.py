@@ -1,5 +1,7 @@
-"""The committed figures as Markdown: per machine the aims of every benchmark, what a step and a
-curve cost there, and the roofline sentences, so that a page in the docs is printed and never typed.
+"""The committed figures as Markdown, so that a page in the docs is printed and never typed.
+
+Per machine: the aims of every benchmark, what a step and a curve cost there, and the roofline
+sentences.
 
     python -m benchmarks.table [--json FOLDER]
 """
@@ -23,10 +25,10 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     yield from (f"| {' | '.join(row)} |" for row in rows)
 
 
-def aims(found: Mapping[str, Any]) -> Iterator[str]:
+def aims(entries: Mapping[str, Any]) -> Iterator[str]:
     """Every aim of every benchmark."""
     rows = []
-    for benchmark, entry in sorted(found.items()):
+    for benchmark, entry in sorted(entries.items()):
         for aim in entry["aims"]:
             sign = "≤" if aim["at_most"] else "≥"
             rows.append(
@@ -44,36 +46,18 @@ def aims(found: Mapping[str, Any]) -> Iterator[str]:
 def steps(figures: Mapping[str, Any]) -> Iterator[str]:
     """Replica-steps per second of every side."""
     sides = ("stack", "loop", "vmap", "jax", "eager", "products")
-    rows = [
-        (
-            case,
-            str(row["replicas"]),
-            *(f"{row[side]:,.0f}" for side in sides),
-            f"{row['of_wall']:.0%}",
-        )
-        for case, values in figures.items()
-        if isinstance(values, Mapping)
-        for row in values["rows"]
-    ]
-    yield from table(
-        (
-            "network",
-            "R",
-            "ours",
-            "plain loop",
-            "vmap",
-            "JAX",
-            "not recorded",
-            "products alone",
-            "of the unfused limit",
-        ),
-        rows,
-    )
+    cases = {name: case for name, case in figures.items() if isinstance(case, Mapping)}
+    lines = []
+    for name, case in cases.items():
+        for row in case["rows"]:
+            rates = [f"{row[side]:,.0f}" for side in sides]
+            lines.append((name, str(row["replicas"]), *rates, f"{row['of_wall']:.0%}"))
+    titles = ("ours", "plain loop", "vmap", "JAX", "not recorded", "products alone")
+    yield from table(("network", "R", *titles, "of the unfused limit"), lines)
     yield ""
-    for case, values in figures.items():
-        if isinstance(values, Mapping):
-            best = max(values["rows"], key=lambda row: row["stack"])
-            yield f"- {roofline(case, best, figures['product_rate'], figures['copy_rate'])}"
+    for name, case in cases.items():
+        best = max(case["rows"], key=lambda row: row["stack"])
+        yield f"- {roofline(name, best, figures['product_rate'], figures['copy_rate'])}"
 
 
 def curves(figures: Mapping[str, Any]) -> Iterator[str]:
@@ -178,19 +162,15 @@ PARTS = {
 def page(folder: Path) -> Iterator[str]:
     """The tables of every machine in ``folder``."""
     for file in sorted(folder.glob("*.json")):
-        found = json.loads(file.read_text())
-        machine = next(iter(found.values()))["machine"]
+        entries = json.loads(file.read_text())
+        machine = next(iter(entries.values()))["machine"]
         yield f"### {machine['hardware']}, {machine['cores']} cores, torch {machine['torch']}"
         yield ""
-        yield from aims(found)
+        yield from aims(entries)
         for benchmark, (title, part) in PARTS.items():
-            if benchmark in found:
-                yield from (
-                    "",
-                    f"**{title}** (`python -m benchmarks.{benchmark}`)",
-                    "",
-                    *part(found[benchmark]["figures"]),
-                )
+            if benchmark in entries:
+                yield from ("", f"**{title}** (`python -m benchmarks.{benchmark}`)", "")
+                yield from part(entries[benchmark]["figures"])
         yield ""
 
 

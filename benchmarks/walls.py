@@ -1,6 +1,8 @@
-"""What no program on this machine can pass: the measured rate of a large matrix product and of a
-large copy, and what one optimizer step of a network must do of either, so that every figure can be
-read as a share of a wall and the wall be named."""
+"""What no program on this machine can pass, so that every figure can be read as a share of a limit.
+
+The limits are the measured rate of a large matrix product and of a large copy, and the rate of the
+products of one optimizer step and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,10 @@ from bfc import matmul
 
 
 def clock(device: torch.device) -> float:
-    """Seconds: of the process on a CPU, so that another program does not enter; of the wall on a
-    GPU, when its work is done."""
+    """Seconds: CPU time of the process, so that another program does not enter.
+
+    On a GPU it is the wall time when its work is done.
+    """
     if device.type == "cpu":
         return time.process_time()
     torch.cuda.synchronize(device)
@@ -26,21 +30,28 @@ def clock(device: torch.device) -> float:
 def rate(
     work: Callable[[], Any], amount: float, device: torch.device, seconds: float = 0.5
 ) -> float:
-    """Amount per second of ``work`` repeated, after a warm-up; several calls to one reading of the
-    clock."""
+    """Amount per second of ``work`` repeated, after a warm-up.
+
+    Several calls are made between two readings of the clock.
+    """
     for budget in (seconds / 5, seconds):
-        done, calls, began = 0, 1, clock(device)
-        while (taken := clock(device) - began) < budget:
+        done, calls, start, elapsed = 0, 1, clock(device), 0.0
+        while elapsed < budget:
             for _ in range(calls):
                 work()
             done += calls
-            calls = min(2 * calls, 256) if taken < budget / 8 else calls
-    return amount * done / taken
+            if elapsed < budget / 8:
+                calls = min(2 * calls, 256)
+            elapsed = clock(device) - start
+    return amount * done / elapsed
 
 
 def product_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
-    """Floating-point operations per second of a large matrix product, by the fastest library that
-    the stack uses (one thread on a CPU; TF32 is off in torch unless asked for)."""
+    """Floating-point operations per second of a large matrix product.
+
+    It is made by the fastest library that the stack uses, on one thread of a CPU. TF32 is off in
+    torch by default.
+    """
     size = 1024 if device.type == "cpu" else 8192
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     out = torch.empty_like(a)
@@ -60,8 +71,10 @@ def copy_rate(device: torch.device) -> float:
 def products_alone(
     pairs: list[tuple[Tensor, Tensor]], device: torch.device, seconds: float
 ) -> float:
-    """Rounds per second of nothing but these products, single matrices on a CPU by oneDNN, from
-    which they were recorded."""
+    """Rounds per second of nothing but these products.
+
+    Single matrices on a CPU go to oneDNN, by which the stack computes them.
+    """
     outs = [a @ b for a, b in pairs]
 
     def work() -> None:

@@ -26,7 +26,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     """a b for a (R, M, K) and b (R, K, N); (R, M, N)."""
     if not _uses_onednn(a, b):
         return torch.bmm(a, b)
-    return _differentiable_matmul(a, b) if _needs_gradient(a, b) else _onednn_bmm(a, b)
+    return _differentiable_matmul(a, b) if _needs_gradient(a, b) else onednn_bmm(a, b)
 
 
 def affine(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -42,6 +42,13 @@ def onednn_matmul(a: Tensor, b: Tensor, row: Tensor | None = None) -> Tensor:
     """a b + row by oneDNN, for a (M, K), b (K, N) and ``row`` (N,); float32 on a CPU."""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.mT, row, "none", [], "")
     return result
+
+
+def onednn_bmm(a: Tensor, b: Tensor) -> Tensor:
+    """a b by oneDNN, replica by replica, for a (R, M, K) and b (R, K, N)."""
+    if len(a) == 1:
+        return onednn_matmul(a[0], b[0]).unsqueeze(0)
+    return torch.stack([onednn_matmul(x, y) for x, y in zip(a, b, strict=True)])
 
 
 @functools.cache
@@ -76,20 +83,13 @@ def _needs_gradient(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
-def _onednn_bmm(a: Tensor, b: Tensor) -> Tensor:
-    """a b by oneDNN, replica by replica."""
-    if len(a) == 1:
-        return onednn_matmul(a[0], b[0]).unsqueeze(0)
-    return torch.stack([onednn_matmul(x, y) for x, y in zip(a, b, strict=True)])
-
-
 class _OnednnMatmul(torch.autograd.Function):
     """The product by oneDNN with its reverse pass."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
         ctx.save_for_backward(a, b)
-        return _onednn_bmm(a, b)
+        return onednn_bmm(a, b)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:

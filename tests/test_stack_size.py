@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.training import CASES
+from benchmarks.cases import CASES
 from bfc.engine import evaluation as evaluate
 from bfc.engine import stack_size as size
 from bfc.engine.recipe import Recipe
@@ -33,13 +33,13 @@ def test_a_step_writes_alike_with_and_without_values(pair, build):
 
 
 def test_small_steps_stand_together_and_large_ones_by_few():
-    sizes = {name: size.stack_size(case.stack(1).recipe, True) for name, case in CASES.items()}
+    sizes = {name: size.stack_size(case.trainer(1).recipe, True) for name, case in CASES.items()}
     assert (
         sizes["quadratic"] == size.CPU_MAX_STACK
         and 16 <= sizes["tiny"] <= size.CPU_MAX_STACK
         and sizes["mean_field"] == sizes["wide"] == 1
     )
-    own = CASES["tiny"].stack(1).recipe
+    own = CASES["tiny"].trainer(1).recipe
     known = [
         size.stack_size(replace(own, optimizer=replace(own.optimizer, batch=batch)), True)
         for batch in (8, 64, 256, 1024, 4096)
@@ -48,7 +48,7 @@ def test_small_steps_stand_together_and_large_ones_by_few():
 
 
 def test_a_gpu_is_filled_but_not_beyond_its_memory(monkeypatch):
-    own = replace(CASES["tiny"].stack(1).recipe, device=torch.device("cuda"))
+    own = replace(CASES["tiny"].trainer(1).recipe, device=torch.device("cuda"))
     one = size.step_bytes(own, True)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 7 * one)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 3 * one)
