@@ -57,42 +57,42 @@ SMALL_BASELINE = (
 
 def blocks(page: Path, *kinds: str) -> list[str]:
     """The code blocks of a page that are marked as one of ``kinds``."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.M | re.S)
-    return [text for kind, text in found if kind in kinds]
+    marked = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.M | re.S)
+    return [text for kind, text in marked if kind in kinds]
 
 
 def commands_of(page: Path) -> list[str]:
-    """The commands of a page: lines of blocks without a language (or of a shell), continued lines
-    joined, comments left out."""
-    lines = [
-        line
-        for text in blocks(page, "", "sh", "bash", "console")
-        for line in text.replace("\\\n", " ").splitlines()
-    ]
+    """The commands of a page, without comments.
+
+    They are the lines of blocks without a language (or of a shell); continued lines are one.
+    """
+    lines = []
+    for text in blocks(page, "", "sh", "bash", "console"):
+        lines += text.replace("\\\n", " ").splitlines()
     words_of_lines = [shlex.split(line, comments=True) for line in lines]
     return [shlex.join(words) for words in words_of_lines if words]
 
 
-def listed(command: str) -> bool:
+def is_listed(command: str) -> bool:
     return any(re.fullmatch(entry["command"], command) for entry in NOT_RUN)
 
 
 def small(words: list[str]) -> list[str]:
     """Words of a training command made small by overrides; a sweep runs in this process."""
-    kernel = any(word.startswith("baseline=") for word in words) and "learner=none" in words
-    here = (
-        ["hydra/launcher=basic"]
-        if "-m" in words and not any(word.startswith("hydra/launcher") for word in words)
-        else []
-    )
-    return [*words, *(SMALL_BASELINE if kernel else SMALL), *here]
+    has_baseline = any(word.startswith("baseline=") for word in words)
+    has_launcher = any(word.startswith("hydra/launcher") for word in words)
+    overrides = SMALL_BASELINE if has_baseline and "learner=none" in words else SMALL
+    launcher = ["hydra/launcher=basic"] if "-m" in words and not has_launcher else []
+    return [*words, *overrides, *launcher]
 
 
 def perform(command: str, cwd: Path) -> None:
     """Run one command in this process; an unknown kind of command fails."""
     words = shlex.split(command)
-    if words[:3] == ["python", "-m", "bfc.train"] or words[0] == "bfc-train":
-        done = run(*small(words[3:] if words[0] == "python" else words[1:]), cwd=cwd)
+    if words[0] == "bfc-train":
+        words = ["python", "-m", "bfc.train", *words[1:]]
+    if words[:3] == ["python", "-m", "bfc.train"]:
+        done = run(*small(words[3:]), cwd=cwd)
         assert done.status == 0, (command, done.err)
     elif words[:3] == ["python", "-m", "analysis.report"]:
         with contextlib.chdir(cwd):
@@ -125,7 +125,7 @@ def workplace(tmp_path: Path) -> Path:
 )
 def test_every_command_and_python_block_runs(page, workplace):
     for command in commands_of(page):
-        if not listed(command):
+        if not is_listed(command):
             perform(command, workplace)
     names: dict = {"__name__": "a_page"}
     with contextlib.chdir(workplace):
@@ -136,12 +136,19 @@ def test_every_command_and_python_block_runs(page, workplace):
 
 
 def test_the_list_of_what_is_not_run_has_no_dead_entry_and_names_tests():
-    every = [command for page in PAGES for command in commands_of(page)]
+    commands = [command for page in PAGES for command in commands_of(page)]
     for entry in NOT_RUN:
-        assert any(re.fullmatch(entry["command"], command) for command in every), entry
-        assert len(entry["why"]) > 20 and (
-            entry["tested"] is None or (ROOT / entry["tested"]).is_file()
-        ), entry
+        assert any(re.fullmatch(entry["command"], command) for command in commands), entry
+        assert len(entry["why"]) > 20, entry
+        assert entry["tested"] is None or (ROOT / entry["tested"]).is_file(), entry
+
+
+def test_the_page_on_measurement_shows_what_its_fit_prints(workplace, capsys):
+    page = ROOT / "docs" / "measurement.md"
+    (code,), (shown,) = blocks(page, "python"), blocks(page, "text")
+    with contextlib.chdir(workplace):
+        exec(compile(code, page.name, "exec"), {"__name__": "a_page"})
+    assert capsys.readouterr().out == shown
 
 
 PROGRAM = ("bfc", "conf", "sweeps", "analysis", "tests")
@@ -216,17 +223,17 @@ def test_the_claim_figure_and_predicate_of_the_concepts_are_what_the_program_tak
     for d in (8, 16):
         write_cell(tmp_path / "r", f"a{d}", d=d)
     (evidence,) = load_results(tmp_path / "r").studies.values()
-    found = names["steps_to_end"](evidence, "staged quadratic_densenet", at_most=3000)
-    assert isinstance(found, Finding) and (found.measured, found.verdict) == (3000, "reproduced")
+    finding = names["steps_to_end"](evidence, "staged quadratic_densenet", at_most=3000)
+    assert isinstance(finding, Finding)
+    assert (finding.measured, finding.verdict) == (3000, "reproduced")
     (chart,) = names["train_risk_against_n"](evidence)
     assert isinstance(chart, Chart) and len(chart.to_table()) == 9
-    node = {
-        key: value for text in blocks(page, "yaml") for key, value in yaml.safe_load(text).items()
-    }
+    node = {}
+    for text in blocks(page, "yaml"):
+        node |= yaml.safe_load(text)
     for claim in node["claims"]:
-        assert set(claim["thresholds"]) <= set(
-            list_options(load_part("predicates", claim["predicate"], "docs"))
-        )
+        options = list_options(load_part("predicates", claim["predicate"], "docs"))
+        assert set(claim["thresholds"]) <= set(options)
     for figure in node["figures"]:
         assert load_part("plots", figure["figure"], "docs")
 
