@@ -69,8 +69,10 @@ def test_a_rerun_computes_nothing(name, store):
 def test_the_earlier_word_for_a_confirming_run_is_read_as_the_present_one(store):
     stored = [pd.read_parquet(path) for path in sorted(store.glob("*/trainings.parquet"))]
     assert sum((table["kind"] == "probe").sum() for table in stored) == 6
-    read = [row for cell in store.iterdir() for row in Store(store).cell(cell.name).rows()]
-    assert sum(row["kind"] == "confirmation" for row in read) == 6
+    rows = []
+    for folder in store.iterdir():
+        rows += Store(store).cell(folder.name).rows()
+    assert sum(row["kind"] == "confirmation" for row in rows) == 6
     collected = collect(store).trainings
     assert (collected["kind"] == "confirmation").sum() == 6
     assert set(collected["kind"]) == {"training", "curve", "confirmation"}

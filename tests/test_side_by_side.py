@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -54,7 +55,8 @@ def without_stacks(results: Path) -> dict[str, list[dict]]:
 
 
 def stack_sizes(results: Path) -> set[int]:
-    return {row["stack"] for rows in store(results).values() for row in rows}
+    rows = itertools.chain(*store(results).values())
+    return {row["stack"] for row in rows}
 
 
 def assert_fused(fused: Path, apart: Path, factor: int, rel: float = 1e-9) -> None:
