@@ -34,20 +34,15 @@ def write_cell(
 
     ``drop``: files that are not written.
     """
-    generator = np.random.default_rng([d, L, int(centre), len(method)])
     grid = np.asarray(grid if grid is not None else np.round(centre * 1.5 ** np.arange(-4, 5)), int)
+    generator = np.random.default_rng([d, L, int(centre), len(method)])
     rows = []
-    for seed in range(seeds):
-        shift = generator.normal(0, 0.25)
-        for n in grid:
-            noise = np.exp(shift + generator.normal(0, 0.15))
-            lowest = floor * np.exp(0.05 * generator.normal())
-            risk = max(0.01 * (n / centre) ** -1.6 * noise, lowest)
-            outcome = _outcome(risk, floor, min(eps))
-            row = _row(kind, int(n), seed, risk, outcome, validation)
-            if probes:
-                row |= _probe_values(generator, risk)
-            rows.append(row)
+    for seed, n, risk in _risks(generator, seeds, grid, centre, floor):
+        outcome = _outcome(risk, floor, min(eps))
+        row = _row(kind, n, seed, risk, outcome, validation)
+        if probes:
+            row |= _probe_values(generator, risk)
+        rows.append(row)
     if floor:
         confirming = {"kind": "confirmation", "n": 3_072_000, "risk": floor, "fresh": True}
         rows += [{**rows[0], **confirming, "seed": seed} for seed in range(2)]
@@ -71,6 +66,16 @@ def write_cell(
     if "trainings.parquet" not in drop:
         pd.DataFrame(rows).to_parquet(folder / "trainings.parquet")
     return folder
+
+
+def _risks(generator, seeds, grid, centre, floor):
+    """Seed, n and risk of every training; a generator, so that probes draw in between."""
+    for seed in range(seeds):
+        shift = generator.normal(0, 0.25)
+        for n in grid:
+            noise = np.exp(shift + generator.normal(0, 0.15))
+            lowest = floor * np.exp(0.05 * generator.normal())
+            yield seed, int(n), max(0.01 * (n / centre) ** -1.6 * noise, lowest)
 
 
 def _outcome(risk, floor, eps):

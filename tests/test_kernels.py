@@ -40,7 +40,10 @@ def gaussian(n: int, d: int, seed: int = 0) -> Tensor:
 def points(d: int) -> Tensor:
     """Random inputs with aligned, opposite, near-duplicate and zero points among them."""
     x = gaussian(40, d)
-    x[1], x[2], x[3], x[4] = 2.5 * x[0], -x[0], x[0] + 1e-6 * x[5], 0.0
+    x[1] = 2.5 * x[0]
+    x[2] = -x[0]
+    x[3] = x[0] + 1e-6 * x[5]
+    x[4] = 0.0
     return x
 
 
@@ -101,7 +104,8 @@ def test_kernel_does_not_depend_on_blocks(kernel):
 
 
 def test_closed_forms_entry_by_entry():
-    d, x, z = 6, gaussian(5, 6), gaussian(4, 6, seed=1)
+    d = 6
+    x, z = gaussian(5, d), gaussian(4, d, seed=1)
     expected = {
         Polynomial(degree=3, offset=0.5): lambda a, b: ((0.5 + a @ b / d) / 1.5) ** 3,
         Polynomial(degree=2, offset=0): lambda a, b: (a @ b / d) ** 2,
@@ -116,7 +120,8 @@ def test_closed_forms_entry_by_entry():
 
 def test_two_layer_network_kernels():
     """Depth 2 without biases: the arc-cosine kernels of degree 0 and 1 (Cho & Saul 2009)."""
-    d, x, z = 5, gaussian(6, 5), gaussian(7, 5, seed=1)
+    d = 5
+    x, z = gaussian(6, d), gaussian(7, d, seed=1)
     norms = x.norm(dim=1)[:, None] * z.norm(dim=1)
     angle = torch.acos(x @ z.T / norms)
     first = norms / d * (angle.sin() + (math.pi - angle) * angle.cos()) / math.pi
