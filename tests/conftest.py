@@ -24,6 +24,7 @@ from torch import Tensor
 from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, component
 from bfc.experiment.job import check_outputs
+from bfc.store.cells import Cell, Store
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -225,3 +226,9 @@ def perfect() -> Callable[..., tuple[dict[str, Tensor], dict[str, Tensor]]]:
         ]
 
     return build_perfect
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Cell:
+    """A cell of an empty store that holds nothing yet."""
+    return Store(tmp_path / "results").cell("0123456789abcdef")

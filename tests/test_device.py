@@ -1,8 +1,10 @@
-"""Code for a GPU, checked where there is none: on torch's ``meta`` device tensors have shapes and
-no values, so a number that would have to come to the host is an error; and no operation may mix
-tensors of two devices (index tensors on the host and numbers apart, which CUDA takes). What is
-tested is what a step and a kernel matrix are made of; tests/test_engine.py compares numbers where
-there is a GPU."""
+"""Code for a GPU, checked where there is none.
+
+On torch's ``meta`` device tensors have shapes and no values, so a number that would have to come to
+the host is an error. No operation may mix tensors of two devices (except index tensors on the host
+and numbers, which CUDA takes). What is tested is what a step and a kernel matrix are made of.
+tests/test_stack_members.py compares numbers where there is a GPU.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Stores that were copied half, mixed up, linked elsewhere or are shared by users: random damage to
-a finished store, after which the same command either ends with the right rows or says in a sentence
-what is wrong, and what it was told to leave alone is untouched."""
+"""Stores that were half copied, mixed up, linked elsewhere or are shared by users.
+
+After random damage to a finished store, the same command either ends with the right rows or is
+refused with one sentence, and files outside its cell are untouched.
+"""
 
 import os
 import random
@@ -39,9 +41,9 @@ def cell_of(results: Path) -> Path:
     return results / cell_specs(load_job(JOB))[0].cell_id
 
 
-def damage(own: Path, other: Path, outside: Path, dice: random.Random) -> str:
+def damage(cell_path: Path, other: Path, outside: Path, dice: random.Random) -> str:
     """Do one bad thing to a cell's folder; what it was."""
-    names = sorted(p.name for p in own.iterdir())
+    names = sorted(p.name for p in cell_path.iterdir())
     kind = dice.choice(
         [
             "cut",
@@ -57,7 +59,7 @@ def damage(own: Path, other: Path, outside: Path, dice: random.Random) -> str:
         ]
     )
     name = dice.choice(names)
-    path = own / name
+    path = cell_path / name
     data = path.read_bytes()
     if kind == "cut":
         path.write_bytes(data[: dice.randrange(len(data))])
@@ -76,17 +78,18 @@ def damage(own: Path, other: Path, outside: Path, dice: random.Random) -> str:
         path.mkdir()
     elif kind == "foreign":
         (
-            own / dice.choice(["notes.txt", "trainings.parquet.bak", ".DS_Store", "checkpoint.pt"])
+            cell_path
+            / dice.choice(["notes.txt", "trainings.parquet.bak", ".DS_Store", "checkpoint.pt"])
         ).write_bytes(data[:50])
     elif kind == "flipped":
         at = dice.randrange(len(data))
         path.write_bytes(data[:at] + bytes([data[at] ^ 1 << dice.randrange(8)]) + data[at + 1 :])
     elif kind == "half":
-        for each in dice.sample(names, len(names) // 2):
-            (own / each).unlink()
+        for removed in dice.sample(names, len(names) // 2):
+            (cell_path / removed).unlink()
     else:
-        (own / lease.NAME).write_text(data.decode(errors="replace")[:30])
-        os.utime(own / lease.NAME, (1, 1))
+        (cell_path / lease.NAME).write_text(data.decode(errors="replace")[:30])
+        os.utime(cell_path / lease.NAME, (1, 1))
     return f"{kind} {name}"
 
 
@@ -97,12 +100,12 @@ def test_random_damage_ends_with_the_right_rows_or_a_sentence(whole, tmp_path, c
         here = tmp_path / str(number)
         shutil.copytree(whole / "results", here / "results")
         (here / "outside").mkdir()
-        own = cell_of(here / "results")
-        (other,) = (p for p in (here / "results").iterdir() if p != own)
-        done = damage(own, other, here / "outside", dice)
+        cell_path = cell_of(here / "results")
+        (other,) = (p for p in (here / "results").iterdir() if p != cell_path)
+        done = damage(cell_path, other, here / "outside", dice)
         before = (
-            (own / "trainings.parquet").read_bytes()
-            if (own / "trainings.parquet").is_file()
+            (cell_path / "trainings.parquet").read_bytes()
+            if (cell_path / "trainings.parquet").is_file()
             else None
         )
         try:
@@ -111,14 +114,14 @@ def test_random_damage_ends_with_the_right_rows_or_a_sentence(whole, tmp_path, c
             assert (sentence := explain(error)) is not None, (done, error)
             assert len(sentence.splitlines()) == 1, (done, sentence)
             after = (
-                (own / "trainings.parquet").read_bytes()
-                if (own / "trainings.parquet").is_file()
+                (cell_path / "trainings.parquet").read_bytes()
+                if (cell_path / "trainings.parquet").is_file()
                 else None
             )
             assert after == before, done
             came["refused"] += 1
         else:
-            assert [{**row, "hardware": ""} for row in table(own)] == [
+            assert [{**row, "hardware": ""} for row in table(cell_path)] == [
                 {**row, "hardware": ""} for row in right
             ], done
             came["right"] += 1
@@ -164,19 +167,21 @@ def test_a_claim_from_the_future_does_not_last_until_then(tmp_path, monkeypatch,
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 @pytest.mark.parametrize("writable", [True, False])
 def test_two_users_share_a_store(writable: bool, whole, tmp_path) -> None:
-    """The second user asks for more of the first one's cell: it is measured where the folder allows
-    it, refused in a sentence elsewhere. The same is done once before, so that all code is loaded:
-    the second user may not be allowed to read it."""
+    """A second user extends the first one's cell where the folder allows it, or is refused.
+
+    The same is done once before, so that all code is loaded: the second user may not be allowed to
+    read it.
+    """
     more = {**JOB, "measure": {**JOB["measure"], "seeds": 3}}
     shutil.copytree(whole / "results", tmp_path / "before")
     run_job(load_job({**more, "results": str(tmp_path / "before")}))
     shared = Path(f"/tmp/bfc-shared-{os.getpid()}-{writable}")
     shutil.copytree(whole / "results", shared)
-    own = cell_of(shared)
-    for path in (shared, own):
+    cell_path = cell_of(shared)
+    for path in (shared, cell_path):
         path.chmod(0o777 if writable else 0o755)
     try:
-        before = (own / "trainings.parquet").read_bytes()
+        before = (cell_path / "trainings.parquet").read_bytes()
         child = os.fork()
         if not child:
             try:
@@ -185,19 +190,21 @@ def test_two_users_share_a_store(writable: bool, whole, tmp_path) -> None:
                 text = "done"
             except BaseException as error:
                 text = explain(error) or repr(error)
-            os.write(os.open(shared.with_suffix(".said"), os.O_WRONLY | os.O_CREAT), text.encode())
+            os.write(os.open(shared.with_suffix(".reply"), os.O_WRONLY | os.O_CREAT), text.encode())
             os._exit(0)
         os.waitpid(child, 0)
-        text = shared.with_suffix(".said").read_text()
+        text = shared.with_suffix(".reply").read_text()
         if writable:
             assert text == "done"
-            assert len(table(own)) == 3 and table(own) == table(cell_of(tmp_path / "before"))
-            assert table(own)[:2] == table(cell_of(whole / "results"))
+            assert len(table(cell_path)) == 3 and table(cell_path) == table(
+                cell_of(tmp_path / "before")
+            )
+            assert table(cell_path)[:2] == table(cell_of(whole / "results"))
         else:
             assert (
                 "cannot be written (Permission denied)" in text
-                and (own / "trainings.parquet").read_bytes() == before
+                and (cell_path / "trainings.parquet").read_bytes() == before
             )
     finally:
         shutil.rmtree(shared)
-        shared.with_suffix(".said").unlink(missing_ok=True)
+        shared.with_suffix(".reply").unlink(missing_ok=True)

@@ -25,10 +25,10 @@ def recipe(pair, build) -> Recipe:
 
 def test_a_step_writes_alike_with_and_without_values(pair, build):
     """For every learner on every target: what shapes alone say is what a step does."""
-    own = recipe(pair, build)
-    written = size.measure_step(own, True)
-    assert size.step_bytes(own, True) == pytest.approx(written, rel=0.05) and written > 0
-    wider = replace(own, optimizer=Adam(batch=64))
+    base = recipe(pair, build)
+    written = size.measure_step(base, True)
+    assert size.step_bytes(base, True) == pytest.approx(written, rel=0.05) and written > 0
+    wider = replace(base, optimizer=Adam(batch=64))
     assert size.step_bytes(wider, True) > written
 
 
@@ -39,29 +39,29 @@ def test_small_steps_stand_together_and_large_ones_by_few():
         and 16 <= sizes["tiny"] <= size.CPU_MAX_STACK
         and sizes["mean_field"] == sizes["wide"] == 1
     )
-    own = CASES["tiny"].trainer(1).recipe
+    base = CASES["tiny"].trainer(1).recipe
     known = [
-        size.stack_size(replace(own, optimizer=replace(own.optimizer, batch=batch)), True)
+        size.stack_size(replace(base, optimizer=replace(base.optimizer, batch=batch)), True)
         for batch in (8, 64, 256, 1024, 4096)
     ]
     assert known == sorted(known, reverse=True) and known[0] == size.CPU_MAX_STACK and known[-1] < 4
 
 
 def test_a_gpu_is_filled_but_not_beyond_its_memory(monkeypatch):
-    own = replace(CASES["tiny"].trainer(1).recipe, device=torch.device("cuda"))
-    one = size.step_bytes(own, True)
+    base = replace(CASES["tiny"].trainer(1).recipe, device=torch.device("cuda"))
+    one = size.step_bytes(base, True)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 7 * one)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 3 * one)
     for free, want in ((1 << 40, size.GPU_MAX_STACK), (one * 16, 10), (0, 2)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 1 << 50))
-        assert size.stack_size(own, True) == want
+        assert size.stack_size(base, True) == want
 
 
 def test_replicas_evaluated_few_at_a_time(pair, build, monkeypatch):
-    own = replace(recipe(pair, build), dtype=torch.float64)
-    stack = Trainer(own, [Training(12, seed) for seed in (0, 1, 1, 2, 2)], None, None)
+    base = replace(recipe(pair, build), dtype=torch.float64)
+    stack = Trainer(base, [Training(12, seed) for seed in (0, 1, 1, 2, 2)], None, None)
     index = list(range(5))
     whole = stack.evaluate(index, stack.stages[-1], None)
-    monkeypatch.setattr(evaluate, "ROWS", 2 * own.test)
+    monkeypatch.setattr(evaluate, "ROWS", 2 * base.test)
     for one, other in zip(stack.evaluate(index, stack.stages[-1], None), whole, strict=True):
         assert one["risk"] == pytest.approx(other["risk"], rel=1e-9)

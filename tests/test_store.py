@@ -1,18 +1,15 @@
-"""The store under failure: interrupted writes, damaged and hostile files, claims and races, a full
-disk, a folder that cannot be written. An old result is never lost, and nothing that lies in a
-folder is ever executed."""
+"""The store under failure: interrupted writes, damaged and hostile files, full disks.
+
+An old result is never lost, and nothing that lies in a folder is ever executed.
+"""
 
 import contextlib
 import errno
 import io
-import json
 import os
 import pickle
-import socket
 import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 
 import pyarrow
@@ -20,15 +17,11 @@ import pyarrow.parquet
 import pytest
 import torch
 import yaml
-from commands import TINY, container, environment, files, run, table
+from commands import TINY, files, run, table
 
 from bfc.errors import UserError
-from bfc.experiment.cell_runner import run_cell
-from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.checkpointed_training import TrainingRequest, _parse_checkpoint
-from bfc.experiment.job import load_job
-from bfc.store import lease
-from bfc.store.cells import Cell, Store
+from bfc.store.cells import Cell
 from bfc.types import Training
 
 ROW = {
@@ -40,11 +33,6 @@ ROW = {
     "diverged": False,
     "train_risk": 0.25,
 }
-
-
-@pytest.fixture
-def cell(tmp_path) -> Cell:
-    return Store(tmp_path / "results").cell("0123456789abcdef")
 
 
 @contextlib.contextmanager
@@ -154,8 +142,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
 
 
 def test_a_file_is_complete_at_every_moment(cell, monkeypatch) -> None:
-    """Whoever reads while it is rewritten sees the old or the new one: the name never points to a
-    file that is being written."""
+    """A reader sees the old or the new file: the name never points to an unfinished one."""
     cell.write_rows([ROW])
     plain, seen = os.replace, []
 
@@ -274,10 +261,10 @@ def test_a_damaged_file_is_a_sentence_and_stays_as_it_is(
     for more in ((), ("measure.seeds=2",)):
         if name == "tuned.json" and not more:
             continue
-        said = run(*BOTH, *more, cwd=tmp_path)
-        assert said.status == 2 and len(said.err.splitlines()) == 1, said
-        assert str(path.relative_to(tmp_path)) in said.err and (
-            "move it away" in said.err or "cannot be read" in said.err
+        refused = run(*BOTH, *more, cwd=tmp_path)
+        assert refused.status == 2 and len(refused.err.splitlines()) == 1, refused
+        assert str(path.relative_to(tmp_path)) in refused.err and (
+            "move it away" in refused.err or "cannot be read" in refused.err
         )
     after = files(tmp_path)
     assert all(
@@ -295,7 +282,7 @@ def test_a_damaged_file_is_a_sentence_and_stays_as_it_is(
 def test_a_flipped_bit_in_the_results_is_found_or_harmless(measured, tmp_path) -> None:
     cell = Cell(copy_of(measured, tmp_path)["baseline"])
     path = cell.path / "trainings.parquet"
-    whole, rows, found = path.read_bytes(), cell.rows(), 0
+    whole, rows, refusals = path.read_bytes(), cell.rows(), 0
     places = [i / 150 for i in range(150)]
     for place in places:
         path.write_bytes(flipped(whole, place))
@@ -305,14 +292,14 @@ def test_a_flipped_bit_in_the_results_is_found_or_harmless(measured, tmp_path) -
             assert "cannot be read as a results table" in str(
                 error
             ) or "is not a results table" in str(error)
-            found += 1
+            refusals += 1
             continue
         assert (
             [row["risk"] for row in read] == [row["risk"] for row in rows]
             if "risk" in read[0]
             else True
         ), place
-    assert found > len(places) / 3
+    assert refusals > len(places) / 3
 
 
 def test_a_table_of_something_else_is_not_taken_for_results(measured, tmp_path) -> None:
@@ -454,299 +441,6 @@ def test_a_checkpoint_that_cannot_be_written_does_not_stop_the_training(
     )
 
 
-# --- claims -------------------------------------------------------------------------------------
-
-
-def claim_by(cell: Cell, age: float = 0.0, **changes) -> Path:
-    """A claim as another process would have left it."""
-    cell.path.mkdir(parents=True, exist_ok=True)
-    path = cell.path / "claim.json"
-    mine = {
-        "host": socket.gethostname(),
-        "space": lease.process_space(),
-        "pid": os.getpid(),
-        "started": lease.start_of(os.getpid()),
-        "token": "theirs",
-    }
-    path.write_text(json.dumps({**mine, **changes}))
-    os.utime(path, (time.time() - age, time.time() - age))
-    return path
-
-
-def test_a_claim_is_held_and_given_back(cell) -> None:
-    with cell.claim():
-        assert json.loads((cell.path / "claim.json").read_text())["pid"] == os.getpid()
-        with (
-            pytest.raises(
-                UserError,
-                match=rf"is being measured by process {os.getpid()} on .*; wait for it or stop it",
-            ),
-            Cell(cell.path).claim(),
-        ):
-            pytest.fail("two hold it")
-    assert not (cell.path / "claim.json").exists()
-    with pytest.raises(ZeroDivisionError), cell.claim():
-        raise ZeroDivisionError
-    assert not list(cell.path.iterdir())
-
-
-def test_a_second_process_is_refused_with_a_sentence(tmp_path) -> None:
-    spec = cell_specs(load_job(container(*TINY)))[0]
-    cell = Store(tmp_path / "results").cell(spec.cell_id)
-    other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(cell.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert other.stdout.readline() == "held\n"
-        sentence = run(*TINY, cwd=tmp_path).sentence
-        assert (
-            f"results/{spec.cell_id}: is being measured by process {other.pid} on "
-            f"{socket.gethostname()}; wait for it"
-            in sentence
-        )
-        assert set(files(tmp_path)) == {f"results/{spec.cell_id}/claim.json"}
-    finally:
-        other.kill()
-        other.wait()
-        other.stdin.close()
-        other.stdout.close()
-    assert (cell.path / "claim.json").exists(), "it was killed, so it could not give its claim back"
-    assert "4 rows stored, 4 new" in run(*TINY, cwd=tmp_path).out
-    assert not (cell.path / "claim.json").exists()
-
-
-HOLD = """
-import sys
-from pathlib import Path
-from bfc.store.cells import Cell
-with Cell(Path(sys.argv[1])).claim():
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_a_claim_of_a_dead_process_is_taken_over(cell) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    for changes in ({"pid": gone.pid, "started": "1.00"}, {"started": "1.00"}):
-        claim_by(cell, **changes)
-        with cell.claim():
-            assert "theirs" not in (cell.path / "claim.json").read_text()
-
-
-def test_a_claim_of_a_zombie_is_taken_over(cell) -> None:
-    zombie = subprocess.Popen([sys.executable, "-c", ""])
-    started = lease.start_of(zombie.pid)
-    for _ in range(200):
-        if not lease.start_of(zombie.pid):
-            break
-        time.sleep(0.05)
-    claim_by(cell, pid=zombie.pid, started=started or "1.00")
-    with cell.claim():
-        pass
-    zombie.wait()
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"host": "elsewhere"},
-        {"space": "another boot or container"},
-        {"host": "elsewhere", "pid": 1},
-    ],
-)
-def test_a_claim_of_another_host_is_respected_until_its_heartbeat_is_old(
-    changes: dict, cell
-) -> None:
-    for age in (0.0, lease.HEARTBEAT, lease.LEASE - 20):
-        claim_by(cell, age, **changes)
-        with pytest.raises(UserError, match="is being measured by process"), cell.claim():
-            pytest.fail("taken although its heart beats")
-        assert "theirs" in (cell.path / "claim.json").read_text()
-    claim_by(cell, lease.LEASE + 20, **changes)
-    with cell.claim():
-        assert "theirs" not in (cell.path / "claim.json").read_text()
-
-
-@pytest.mark.parametrize(
-    "text", ["", "not json", "[]", "{}", '{"host": 1}', '{"host": "x", "pid": "y"}']
-)
-def test_a_claim_that_cannot_be_read_is_respected_for_a_while(text: str, cell) -> None:
-    for age, held in ((0.0, True), (lease.LEASE + 20, False)):
-        path = claim_by(cell)
-        path.write_text(text)
-        os.utime(path, (time.time() - age, time.time() - age))
-        if held:
-            with pytest.raises(UserError, match="is being measured by"), cell.claim():
-                pytest.fail("taken")
-        else:
-            with cell.claim():
-                pass
-
-
-def test_a_heart_beats_while_a_claim_is_held(cell, monkeypatch) -> None:
-    monkeypatch.setattr(lease, "HEARTBEAT", 0.05)
-    with cell.claim():
-        path = cell.path / "claim.json"
-        os.utime(path, (1, 1))
-        for _ in range(100):
-            if path.stat().st_mtime > 1:
-                break
-            time.sleep(0.05)
-        assert path.stat().st_mtime > time.time() - 60
-
-
-def test_results_are_not_written_under_a_claim_that_was_lost(cell) -> None:
-    """A process that stood still (suspended, a stalled file system) for longer than the lease has
-    lost its cell to another."""
-    with cell.claim():
-        cell.write_rows([ROW])
-        claim_by(cell)
-        for write in (lambda: cell.write_rows([]), lambda: cell.save_checkpoint({})):
-            with pytest.raises(UserError, match="another process has taken over this cell"):
-                write()
-    assert len(cell.rows()) == 1 and "theirs" in (cell.path / "claim.json").read_text(), (
-        "the other's claim is left alone"
-    )
-
-
-def test_a_job_of_a_sweep_waits_for_a_cell_that_another_measures(
-    tmp_path, monkeypatch, capsys
-) -> None:
-    job = load_job({**container(*TINY), "results": str(tmp_path / "results")})
-    spec = cell_specs(job)[0]
-    cell = Store(job.results).cell(spec.cell_id)
-    path, looks = claim_by(cell, pid=1, started=lease.start_of(1)), []
-
-    def sleep(seconds: float) -> None:
-        looks.append(seconds)
-        if len(looks) == 3:
-            path.unlink()
-
-    monkeypatch.setattr(lease.time, "sleep", sleep)
-    assert run_cell(spec, job, wait=True).computed == 4
-    assert looks == [lease.WAIT] * 3 and capsys.readouterr().out.count("waiting for it") == 1
-
-
-def test_a_job_that_waited_finds_the_work_done(tmp_path, monkeypatch) -> None:
-    job = load_job({**container(*TINY), "results": str(tmp_path / "results")})
-    spec = cell_specs(job)[0]
-    run_cell(spec, job)
-    cell = Store(job.results).cell(spec.cell_id)
-    whole = (cell.path / "status.json").read_text()
-    cell.status("running")
-    path = claim_by(cell, pid=1, started=lease.start_of(1))
-
-    def sleep(_: float) -> None:
-        (cell.path / "status.json").write_text(whole)
-        path.unlink()
-
-    monkeypatch.setattr(lease.time, "sleep", sleep)
-    monkeypatch.setattr(
-        "bfc.experiment.cell_runner.LearnerRun", lambda *_: pytest.fail("ran again")
-    )
-    assert run_cell(spec, job, wait=True).computed == 0
-
-
-RACE = """
-import contextlib, sys, time
-from pathlib import Path
-from bfc.errors import UserError
-from bfc.store.cells import Cell
-import psutil
-root, start = Path(sys.argv[1]), float(sys.argv[2])
-with contextlib.ExitStack() as held:
-    won = []
-    for i, folder in enumerate(sorted(root.iterdir())):
-        while time.time() < start + 0.03 * i:
-            pass
-        try:
-            held.enter_context(Cell(folder).claim())
-            won.append(folder.name)
-        except UserError:
-            pass
-    print(" ".join(won), flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_of_eight_processes_exactly_one_gets_a_claim(tmp_path) -> None:
-    """Sixty cells at once, a third free, a third with the claim of a dead process and a third with
-    an old one of another host."""
-    root = tmp_path / "results"
-    for i in range(60):
-        cell = Store(root).cell(f"{i:03d}")
-        cell.path.mkdir(parents=True)
-        if i % 3 == 1:
-            claim_by(cell, started="1.00")
-        elif i % 3 == 2:
-            claim_by(cell, lease.LEASE + 20, host="elsewhere")
-    start = str(time.time() + 3.0)
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACE, str(root), start],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
-        for _ in range(8)
-    ]
-    try:
-        won = [racer.stdout.readline().split() for racer in racers]
-    finally:
-        for racer in racers:
-            racer.stdin.close()
-            racer.wait(60)
-            racer.stdout.close()
-    assert sorted(name for names in won for name in names) == [f"{i:03d}" for i in range(60)]
-    assert sum(map(bool, won)) > 1, "there was no race"
-    assert not list(root.rglob("*.json")) and not list(root.rglob(".*")), (
-        "all claims are given back"
-    )
-
-
-def test_two_that_find_the_same_dead_claim_do_not_both_take_it(cell, monkeypatch) -> None:
-    """The narrowest moment of the race, held open: the first is about to move the dead claim away
-    when the second comes along."""
-    claim_by(cell, started="1.00")
-    won, plain = [], os.replace
-
-    def second() -> None:
-        with contextlib.suppress(UserError), Cell(cell.path).claim():
-            won.append("second")
-            done.wait(10)
-
-    done, other = threading.Event(), threading.Thread(target=second)
-
-    def replace(source, target) -> None:
-        if not other.ident:
-            other.start()
-            other.join(0.5)
-        plain(source, target)
-
-    monkeypatch.setattr(os, "replace", replace)
-    with cell.claim():
-        won.append("first")
-        other.join(0.5)
-        assert other.ident and won == ["first"]
-        done.set()
-    other.join()
-
-
-def test_what_a_killed_process_left_half_written_is_swept_up(cell) -> None:
-    cell.path.mkdir(parents=True)
-    old, fresh = (cell.path / f".trainings.parquet.{age}.abcd" for age in ("old", "fresh"))
-    for path in (old, fresh):
-        path.write_text("half")
-    os.utime(old, (time.time() - 1000, time.time() - 1000))
-    with cell.claim():
-        assert not old.exists() and fresh.exists()
-
-
 # --- disks --------------------------------------------------------------------------------------
 
 
@@ -763,10 +457,12 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(measured, tmp_path, monkeyp
         assert run(*BOTH, "results=disk/results", cwd=tmp_path).status == 0
         fill(disk)
         before = files(disk / "results")
-        said = run(*BOTH, "results=disk/results", "measure.n=[16,32]", cwd=tmp_path)
+        failed = run(*BOTH, "results=disk/results", "measure.n=[16,32]", cwd=tmp_path)
         assert (
-            said.status == 2 and said.err.count("\n") == 1 and "No space left on device" in said.err
-        ), said
+            failed.status == 2
+            and failed.err.count("\n") == 1
+            and "No space left on device" in failed.err
+        ), failed
         after = files(disk / "results")
         assert {name: value for name, value in after.items() if name in before} == before
         assert not [name for name in after if "claim" in name or "/." in name]
@@ -782,8 +478,10 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(measured, tmp_path, monkeyp
 
 
 def test_a_disk_that_fills_during_training_loses_only_the_stack(tmp_path, monkeypatch) -> None:
-    """It fills when the second of four stacks is stored; nothing can be written from then on,
-    checkpoints included."""
+    """The disk fills when the second of four stacks is stored.
+
+    From then on nothing can be written, checkpoints included.
+    """
     disk, stored = tmp_path / "disk", []
     many = (
         *TINY,
@@ -803,16 +501,15 @@ def test_a_disk_that_fills_during_training_loses_only_the_stack(tmp_path, monkey
 
     with small_disk(disk, 512, monkeypatch):
         monkeypatch.setattr(Cell, "drop_checkpoint", drop)
-        said = run(*many, cwd=tmp_path)
-        assert said.status == 2 and said.err.count("\n") == 1, said
+        failed = run(*many, cwd=tmp_path)
+        assert failed.status == 2 and failed.err.count("\n") == 1, failed
         assert (
             "trainings.parquet: cannot be written (No space left on device); "
-            "what was stored before is untouched"
-            in said.err
+            "what was stored before is untouched" in failed.err
         )
         assert (
-            "checkpoint.pt: cannot be written" in said.out
-            and "training goes on without a checkpoint" in said.out
+            "checkpoint.pt: cannot be written" in failed.out
+            and "training goes on without a checkpoint" in failed.out
         )
         monkeypatch.setattr(Cell, "drop_checkpoint", plain)
         cell = next((disk / "results").iterdir())
