@@ -26,6 +26,7 @@ from bfc.experiment.components import GROUPS, component
 from bfc.experiment.job import check_outputs
 from bfc.store.cells import Cell, Store
 
+pytest.register_assert_rewrite("slurm_scenes")
 CONF = Path(__file__).parents[1] / "conf"
 
 

@@ -6,6 +6,7 @@ composed and its payload pickled as submitit does it.
 """
 
 import io
+import itertools
 import os
 import pickle
 import pickletools
@@ -52,7 +53,8 @@ SWEEP = (
     "baseline.n_max=48",
     "baseline.bandwidth=1e8",
 )
-GOOD, BAD = "baseline.ridge=0.1", "baseline.ridge=0"
+GOOD = "baseline.ridge=0.1"
+BAD = "baseline.ridge=0"
 """So wide a kernel is singular without a ridge: a failure that only shows when the job runs."""
 LAUNCHERS = {
     "local": (),
@@ -216,7 +218,7 @@ def test_a_killed_worker_takes_only_its_own_job_with_it(tmp_path) -> None:
         "happens where memory does not" in err
     )
     assert "bfc: 1 of 3 jobs failed" in err and out.count(" 1 new") == 2
-    rows = [row for table in good(tmp_path / "results").values() for row in table]
+    rows = itertools.chain(*good(tmp_path / "results").values())
     assert {row["steps"] for row in rows} == {600, 800}
 
 
