@@ -1,5 +1,7 @@
-"""Every YAML under conf/ and sweeps/ is a job that composes and runs, and a cell's identity holds
-exactly what changes its numbers."""
+"""Every YAML under conf/ and sweeps/ is a job that composes and runs.
+
+A cell's identity holds exactly what changes its numbers.
+"""
 
 import copy
 import dataclasses
@@ -30,7 +32,7 @@ OPTIONS = [
     if path.parent != CONF
 ]
 STUDIES = sorted(SWEEPS.glob("*.yaml"))
-COMPANY = (
+CONTEXTS = (
     (),
     ("optimizer.decay=constant",),
     ("target=radial", "learner=mean_field", "schedule=joint", "probe=none"),
@@ -41,7 +43,7 @@ COMPANY = (
     ("learner=none", "baseline=polynomial"),
     ("baseline=polynomial",),
 )
-"""What an option may need beside it to make a job: fresh samples need a constant rate, some targets
+"""What an option may need with it to make a job: fresh samples need a constant rate, some targets
 no learner, some learners and probes a target of their own."""
 NOT_IDENTITY = (
     "measure.eps",
@@ -55,14 +57,16 @@ NOT_IDENTITY = (
 )
 
 
-def companies(choice: str) -> list[tuple[str, ...]]:
-    """What to try beside ``choice``; its own group is left to it, except that a learner may be left
-    out."""
+def contexts(choice: str) -> list[tuple[str, ...]]:
+    """Overrides to try with ``choice``, without those of its own group.
+
+    ``learner=none`` stays, since a learner may be left out.
+    """
     group = choice.partition("=")[0]
-    own = (f"{group}=", f"{group}.")
+    prefixes = (f"{group}=", f"{group}.")
     return [
-        tuple(part for part in company if part == "learner=none" or not part.startswith(own))
-        for company in COMPANY
+        tuple(part for part in context if part == "learner=none" or not part.startswith(prefixes))
+        for context in CONTEXTS
     ]
 
 
@@ -87,9 +91,9 @@ def changed(values: dict, **changes: object) -> dict:
 
 @pytest.mark.parametrize("choice", OPTIONS)
 def test_every_option_of_every_group_makes_a_job(choice: str) -> None:
-    for company in companies(choice):
+    for context in contexts(choice):
         try:
-            cells = cell_specs(load_job(container(choice, *company)))
+            cells = cell_specs(load_job(container(choice, *context)))
         except UserError as error:
             reason = error
             continue
@@ -185,19 +189,21 @@ def test_every_study_composes_in_every_size_and_all_of_its_jobs_run(study: str, 
             composed_in_full(study, size, random.Random(f"{study} {size}").choice(blocks)) in jobs
         )
         small |= {json.dumps(tiny(values), sort_keys=True): None for values in jobs}
-    wanted = set()
+    expected = set()
     for text in small:
         values = {**json.loads(text), "results": str(tmp_path / "results")}
-        wanted |= set(ids(values))
+        expected |= set(ids(values))
         assert run_job(load_job(values)) == ids(values)
     stored = store(tmp_path / "results")
-    assert set(stored) == wanted and all(stored.values())
+    assert set(stored) == expected and all(stored.values())
     assert {row["outcome"] for rows in stored.values() for row in rows} <= set(Outcome)
 
 
 def composed_in_full(study: str, size: str, block: dict) -> dict:
-    """The first job of a block, composed by Hydra and not from a composition that the sweeper
-    shares among jobs."""
+    """The first job of a block, composed by Hydra by itself.
+
+    The sweeper shares one composition among jobs.
+    """
 
     def head(value: object) -> object:
         """The first of several values; lists and dictionaries are told apart by their brackets."""
@@ -319,25 +325,27 @@ def test_each_key_of_a_baseline_is_part_of_its_identity(option: str) -> None:
     "group", ["target", "learner", "schedule", "optimizer", "probe", "baseline", "measure"]
 )
 def test_each_option_of_a_group_is_another_cell(group: str) -> None:
-    """Two options may only share a cell where their trainings are the same: a ladder and an
-    adaptive choice of n. What only a learner has is tried beside a learner, since a baseline's cell
-    is the same whatever it is."""
-    found, of_learners = {}, group in ("schedule", "optimizer", "probe")
+    """Two options only share a cell where their trainings are the same.
+
+    These are a ladder and an adaptive choice of n. What only a learner has is tried with a learner,
+    since a baseline's cell does not depend on it.
+    """
+    chosen_ids, of_learners = {}, group in ("schedule", "optimizer", "probe")
     choices = [choice for choice in OPTIONS if choice.startswith(f"{group}=")]
     for choice in choices:
-        for company in companies(choice):
-            if of_learners and "learner=none" in company:
+        for context in contexts(choice):
+            if of_learners and "learner=none" in context:
                 continue
             try:
-                found[choice] = tuple(ids(container(choice, *company)))
+                chosen_ids[choice] = tuple(ids(container(choice, *context)))
             except UserError:
                 continue
             break
     if group == "measure":
-        assert found.pop("measure=adaptive") == found["measure=ladder"]
-    assert len(set(found.values())) == len(found) > 1 or group == "learner"
-    assert not of_learners or set(found) == set(choices), (
-        "COMPANY has no learner that suits the others"
+        assert chosen_ids.pop("measure=adaptive") == chosen_ids["measure=ladder"]
+    assert len(set(chosen_ids.values())) == len(chosen_ids) > 1 or group == "learner"
+    assert not of_learners or set(chosen_ids) == set(choices), (
+        "CONTEXTS has no learner that suits the others"
     )
 
 
@@ -410,9 +418,9 @@ def test_seed_zero_is_a_seed() -> None:
 
 
 def test_a_baseline_is_one_cell_whatever_learner_is_beside_it() -> None:
-    alone = ids(container("learner=none", "baseline=polynomial"))
-    assert len(alone) == 1
-    for beside in (
+    baseline_ids = ids(container("learner=none", "baseline=polynomial"))
+    assert len(baseline_ids) == 1
+    for overrides in (
         (),
         ("schedule=joint",),
         ("optimizer=sgd",),
@@ -422,8 +430,8 @@ def test_a_baseline_is_one_cell_whatever_learner_is_beside_it() -> None:
         ("measure=single", "measure.n=32"),
         ("measure=online", "optimizer.decay=constant"),
     ):
-        both = ids(container("baseline=polynomial", *beside))
-        assert len(both) == 2 and both[1] == alone[0] and both[0] != alone[0]
+        both = ids(container("baseline=polynomial", *overrides))
+        assert len(both) == 2 and both[1] == baseline_ids[0] and both[0] != baseline_ids[0]
 
 
 def test_a_fix_that_changes_results_makes_new_cells(monkeypatch) -> None:

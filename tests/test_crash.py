@@ -1,7 +1,9 @@
-"""``kill -9`` at any moment, then the same command again: the results are those of a run that
-nothing disturbed, bit for bit in every column but the time it took. A process that has everything
-imported forks one child per life, which kills itself at a chosen event on the file system; a few
-runs are killed from outside as real commands."""
+"""``kill -9`` at any moment, then the same command again: the results are those of one whole run.
+
+They are equal bit for bit in every column but the time it took. A process that has everything
+imported forks one child per run, which kills itself at a chosen event on the file system. A few
+runs are killed from outside as real commands.
+"""
 
 import json
 import os
@@ -107,11 +109,11 @@ class Nursery:
 
 @pytest.fixture(scope="module")
 def nursery(tmp_path_factory):
-    found = Nursery(tmp_path_factory.mktemp("nursery"))
-    yield found
-    found.process.stdin.close()
-    found.process.wait(30)
-    found.process.stdout.close()
+    nursery = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield nursery
+    nursery.process.stdin.close()
+    nursery.process.wait(30)
+    nursery.process.stdout.close()
 
 
 TINY = (*TINY, "schedule.steps=8", "schedule.check_every=4", "optimizer.warmup=1")
@@ -196,8 +198,10 @@ def undisturbed(nursery, tmp_path_factory):
 
 
 def test_the_cases_hold_what_they_are_meant_to(undisturbed) -> None:
-    """Several stacks, confirming runs in more than one stack, early stops: otherwise the kills
-    below would prove little."""
+    """The case has several stacks, confirming runs in more than one of them, and early stops.
+
+    Otherwise the kills below would prove little.
+    """
     rows = next(iter(undisturbed("stacks and confirming runs")[1].values()))
     assert [row["kind"] for row in rows] == ["training"] * 9 + ["confirmation"] * 3 and {
         row["stack"] for row in rows
@@ -213,8 +217,10 @@ def test_the_cases_hold_what_they_are_meant_to(undisturbed) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_kill_at_any_moment_changes_nothing(case: str, nursery, undisturbed, tmp_path) -> None:
-    """Each life ends at another event, spread over the whole run and moved from one test to the
-    next; the next life completes it."""
+    """Every killed run ends at another event, and the next run completes it.
+
+    The events are spread over the whole run and differ from test to test.
+    """
     job, whole, events = undisturbed(case)
     assert events > 30
     moments = [*sorted(random.Random(case).sample(range(1, events), 4)), events - 5, events - 1]

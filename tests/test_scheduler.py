@@ -1,6 +1,8 @@
-"""Cells side by side: whatever shares a stack gets the numbers it would have got alone – every
-learner on every target it accepts, with other noise, coefficients and rates beside it – and only
-what has one shape shares one. A failure stays with its cell, and a request to stop is heard by all.
+"""Cells in common stacks: each gets the numbers that it gets in a stack of its own.
+
+Tested for every learner on every target it accepts, in a stack with other noise, coefficients and
+rates. Only trainings of one signature share a stack. A failure stays with its cell, and a request
+to stop reaches all.
 """
 
 from __future__ import annotations
@@ -62,12 +64,12 @@ def asking(
     recipe: Recipe,
     trainings: Sequence[Training],
     lr: float | None = None,
-    most: int = 1000,
+    max_stack: int = 1000,
     on_chunk: Any = nothing,
     resume: State | None = None,
 ) -> MeasureCell[TrainResult]:
     rates = torch.full((len(trainings),), lr or recipe.optimizer.lr, dtype=torch.float64)
-    return lambda train: train(StackRequest(recipe, trainings, rates, most, on_chunk, resume))
+    return lambda train: train(StackRequest(recipe, trainings, rates, max_stack, on_chunk, resume))
 
 
 def run_alone(cell: MeasureCell[TrainResult]) -> TrainResult:
@@ -140,14 +142,12 @@ def test_a_phase_that_ends_on_a_gap_ends_on_that_of_its_own_target():
     schedule = Schedule(phases, "gap", steps=60, check_every=5)
     recipe = replace(RECIPE, schedule=schedule, validation="none")
     others = [replace(recipe, target=replace(TARGET, alpha=(1.0, last))) for last in (2.0, 0.02)]
-    alike(*((each, [Training(200, 0), Training(200, 1)], None) for each in others))
-    steps = [
-        {
-            record["steps"]
-            for record in run_alone(asking(each, [Training(200, 0), Training(200, 1)])).records
-        }
-        for each in others
-    ]
+    trainings = [Training(200, 0), Training(200, 1)]
+    alike(*((recipe, trainings, None) for recipe in others))
+    steps = []
+    for recipe in others:
+        records = run_alone(asking(recipe, trainings)).records
+        steps.append({record["steps"] for record in records})
     assert max(steps[0]) < min(steps[1]), "the wide gap ends no phase early"
 
 
@@ -196,7 +196,7 @@ def test_what_has_another_shape_has_a_stack_of_its_own(changes):
 
 
 def test_stacks_stay_within_what_the_device_holds():
-    ends = run_together([asking(RECIPE, POOLED, most=7) for _ in range(5)])
+    ends = run_together([asking(RECIPE, POOLED, max_stack=7) for _ in range(5)])
     assert sorted(end.stack for end in ends) == [3, 6, 6, 6, 6]
     assert [end.stack for end in run_together([asking(RECIPE, POOLED), asking(RECIPE, FRESH)])] == [
         3,
@@ -256,8 +256,7 @@ def test_a_failure_stays_with_its_cell():
 
 
 def test_where_a_common_stack_fails_late_each_goes_on_by_itself_from_what_it_kept(monkeypatch):
-    """As where memory gives out in a later phase: nothing of the failed stack is held any longer,
-    and nothing is done twice."""
+    """Memory gives out in a later phase: the failed stack is freed, and nothing is done twice."""
     want, made = run_alone(asking(RECIPE, POOLED)), []
 
     class Stack(loop.Trainer):
@@ -272,20 +271,20 @@ def test_where_a_common_stack_fails_late_each_goes_on_by_itself_from_what_it_kep
             super().train_chunk(index, stage, length)
 
     monkeypatch.setattr(loop, "Trainer", Stack)
-    kept: dict[int, State] = {}
+    last_state: dict[int, State] = {}
     heard: dict[int, list[int]] = {0: [], 1: []}
 
     def keeping(k: int) -> Any:
         def on_chunk(state: State, done: int, seconds: float) -> None:
             heard[k].append(done)
-            kept[k] = state.copy()
+            last_state[k] = state.copy()
 
         return on_chunk
 
     def run(k: int) -> MeasureCell[TrainResult]:
         rates = torch.full((3,), RECIPE.optimizer.lr, dtype=torch.float64)
         return lambda train: train(
-            StackRequest(RECIPE, POOLED, rates, 1000, keeping(k), None, lambda: kept[k])
+            StackRequest(RECIPE, POOLED, rates, 1000, keeping(k), None, lambda: last_state[k])
         )
 
     ends = run_together([run(0), run(1)])
@@ -296,14 +295,13 @@ def test_where_a_common_stack_fails_late_each_goes_on_by_itself_from_what_it_kep
 
 
 def test_what_fails_alone_leaves_nothing_behind(monkeypatch, capsys):
-    """No stack outlives its failure, and a shape whose common stack failed is tried in smaller
-    ones."""
+    """No stack outlives its failure; trainings of a failed stack are tried in smaller ones."""
     made: list[Any] = []
 
     class Stack(loop.Trainer):
         def __init__(self, *given):
             super().__init__(*given)
-            assert not [each for each in made if each() is not None], (
+            assert not [stack for stack in made if stack() is not None], (
                 "a failed stack is still there"
             )
             made.append(weakref.ref(self))
@@ -325,17 +323,15 @@ def test_what_fails_alone_leaves_nothing_behind(monkeypatch, capsys):
         "list",
     ]
     assert ends[1] == [1, 2, 1] and ends[3] == [1, 2]
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        said
-        == "a stack of 6 trainings of 4 cells failed (OutOfMemoryError: out of memory); "
+        output == "a stack of 6 trainings of 4 cells failed (OutOfMemoryError: out of memory); "
         "each goes on by itself\n"
     )
 
 
 def test_what_was_trained_is_stored_before_a_stop(monkeypatch):
-    """A run that is told to stop while it does other work does not cost the others the records that
-    wait for them."""
+    """Records that wait for other cells are not lost when one cell stops during other work."""
     stored = []
 
     def keeping(k: int) -> MeasureCell[None]:
@@ -399,18 +395,19 @@ def test_ends_are_told_as_they_come():
 
 
 def test_a_request_to_stop_is_heard_by_all_and_they_go_on():
-    """Each keeps its state when it is told to; resumed from states of different steps, they end as
-    if nothing had been."""
+    """Cells that are resumed from states of different steps end as if never interrupted."""
     targets = (TARGET, replace(TARGET, alpha=(1.0, 2.0)))
     want = [run_alone(asking(replace(RECIPE, target=target), POOLED)) for target in targets]
     for chunks in ((1, 1), (2, 4)):
-        kept: dict[int, State] = {}
+        last_state: dict[int, State] = {}
 
-        def on_chunk(k: int, last: int, seen: list[int], kept: dict[int, State] = kept) -> Any:
+        def on_chunk(
+            k: int, last: int, seen: list[int], last_state: dict[int, State] = last_state
+        ) -> Any:
             def keep(state: State, done: int, seconds: float) -> None:
                 seen.append(done)
                 if len(seen) <= last:
-                    kept[k] = State(**copy.deepcopy(state.tensors()))
+                    last_state[k] = State(**copy.deepcopy(state.tensors()))
                 if k == 1 and len(seen) == last:
                     raise stop_signals.Stopped("SIGTERM")
 
@@ -431,7 +428,7 @@ def test_a_request_to_stop_is_heard_by_all_and_they_go_on():
         assert len(seen[0]) == len(seen[1]) == chunks[1] and seen[0] == sorted(seen[0])
         ends = run_together(
             [
-                asking(replace(RECIPE, target=target), POOLED, resume=kept[k])
+                asking(replace(RECIPE, target=target), POOLED, resume=last_state[k])
                 for k, target in enumerate(targets)
             ]
         )
@@ -461,17 +458,17 @@ def test_whoever_waits_is_told_to_stop_too():
 
 
 def test_a_state_is_that_of_its_parts():
-    found: list[State] = []
+    states: list[State] = []
     run_alone(
         asking(
             RECIPE,
             POOLED,
-            on_chunk=lambda state, done, seconds: found.append(
+            on_chunk=lambda state, done, seconds: states.append(
                 State(**copy.deepcopy(state.tensors()))
             ),
         )
     )
-    for state in found:
+    for state in states:
         again = join([state.part(slice(0, 1)), state.part(slice(1, 3))])
         assert str(again.tensors()) == str(state.tensors())
         parts = [state.part(slice(i, i + 1)).steps_done(RECIPE.stages()) for i in range(3)]
@@ -487,12 +484,12 @@ def test_a_joined_draw_is_the_draws_one_after_the_other():
     for i, (target, seed) in enumerate(
         ((targets[1], 3), (targets[0], 3), (targets[0], 4), (targets[0], 4))
     ):
-        own = target.draw([seed])
-        assert torch.equal(x[i], own.inputs("train", rows[i : i + 1])[0]) and torch.equal(
-            draw.labels(x)[i], own.labels(x[i : i + 1])[0]
+        single = target.draw([seed])
+        assert torch.equal(x[i], single.inputs("train", rows[i : i + 1])[0]) and torch.equal(
+            draw.labels(x)[i], single.labels(x[i : i + 1])[0]
         )
-        assert draw.variance[i] == own.variance[0] and torch.equal(
-            draw.revealed["scale"][i], own.revealed["scale"][0]
+        assert draw.variance[i] == single.variance[0] and torch.equal(
+            draw.revealed["scale"][i], single.revealed["scale"][0]
         )
 
 
@@ -507,6 +504,7 @@ def test_a_checkpoint_is_as_large_as_its_own_cell(tmp_path):
         def training_of(
             k: int,
             cell: Cell,
+            count: int = count,
             last_state: dict[int, State] = last_state,
             stacks: list[int] = stacks,
         ) -> MeasureCell[None]:
@@ -538,5 +536,5 @@ def test_a_checkpoint_is_as_large_as_its_own_cell(tmp_path):
         ends = run_together([training_of(k, cell) for k, cell in enumerate(cells)])
         assert not any(isinstance(end, Exception) for end in ends), ends
         assert stacks == [3 * count] * count
-    alone, *others = (size for _, size in sorted(sizes))
-    assert len(others) == 8 and max(others) < 1.1 * alone
+    of_one_cell, *of_eight_cells = (size for _, size in sorted(sizes))
+    assert len(of_eight_cells) == 8 and max(of_eight_cells) < 1.1 * of_one_cell
