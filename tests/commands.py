@@ -131,6 +131,12 @@ def process(*arguments: str, cwd: Path, timeout: float = MAX_SECONDS, **changes:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to processes in the background: they, and what they start, ignore
+    interrupts, so a suite that runs there could interrupt nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def running(*arguments: str, cwd: Path, **changes: str) -> Iterator[subprocess.Popen[str]]:
     """The command line as a process in a session of its own, which ends with the block."""
@@ -143,6 +149,7 @@ def running(*arguments: str, cwd: Path, **changes: str) -> Iterator[subprocess.P
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     ) as started:
         try:
             yield started

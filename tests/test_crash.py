@@ -15,7 +15,17 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import TINY, command, container, environment, files, run, store, table
+from commands import (
+    TINY,
+    command,
+    container,
+    environment,
+    files,
+    heed_interrupts,
+    run,
+    store,
+    table,
+)
 
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
@@ -288,6 +298,7 @@ def killed_after(sign, arguments: tuple[str, ...], cwd: Path, number: int = sign
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
     try:
         end = time.monotonic() + 90
