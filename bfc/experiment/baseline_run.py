@@ -13,7 +13,7 @@ from bfc.environment import hardware
 from bfc.experiment.cell_progress import CellProgress
 from bfc.experiment.cell_spec import CellSpec
 from bfc.experiment.job import Job
-from bfc.experiment.stored_cell import judge_rows, missing_work, strictest_eps
+from bfc.experiment.stored_cell import missing_work, store_outcomes
 from bfc.stats.outcomes import is_saturated
 from bfc.store.cells import Cell
 from bfc.types import Observer
@@ -46,10 +46,7 @@ class BaselineRun:
             self.cell.write_rows(self.cell.rows() + rows)
             self.observer.stored()
             self.progress.update(self.progress.done + 1, force=True)
-        rows = self.cell.rows()
-        outcomes = judge_rows(rows, strictest_eps(self.job, self.cell))
-        judged = [{**row, "outcome": outcome} for row, outcome in zip(rows, outcomes, strict=True)]
-        self.cell.write_rows(judged)
+        store_outcomes(self.job, self.cell)
 
     def _tune(self) -> Mapping[str, Any]:
         """What was chosen on tuning draws, once for this cell."""

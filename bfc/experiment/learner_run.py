@@ -23,9 +23,9 @@ from bfc.experiment.checkpointed_training import (
 )
 from bfc.experiment.job import Job
 from bfc.experiment.stored_cell import (
-    judge_rows,
     missing_confirmations,
     resume_measure,
+    store_outcomes,
     strictest_eps,
 )
 from bfc.experiment.training_rows import trace_rows, training_rows
@@ -140,10 +140,7 @@ class LearnerRun:
 
     def _judge(self) -> None:
         """Write the outcome of every training at the strictest eps asked for."""
-        rows = self.cell.rows()
-        outcomes = judge_rows(rows, strictest_eps(self.job, self.cell))
-        judged = [{**row, "outcome": outcome} for row, outcome in zip(rows, outcomes, strict=True)]
-        self.cell.write_rows(judged)
+        store_outcomes(self.job, self.cell)
 
     def _drop_stored_checkpoint(self) -> None:
         """Remove the checkpoint of a stack that is stored; a kill can leave one behind.

@@ -82,6 +82,13 @@ def judge_rows(rows: Sequence[Row], eps: float) -> list[str]:
     return [outcome.value for outcome in outcomes]
 
 
+def store_outcomes(job: Job, cell: Cell) -> None:
+    """Write the outcome of every row at the strictest eps asked for."""
+    rows = cell.rows()
+    outcomes = judge_rows(rows, strictest_eps(job, cell))
+    cell.write_rows([{**row, "outcome": o} for row, o in zip(rows, outcomes, strict=True)])
+
+
 def count_trainings(rows: Sequence[Row]) -> int:
     """Trainings behind stored rows: a whole curve of one seed is one."""
     trainings = set()
