@@ -9,7 +9,7 @@ fits a learner on the first target it accepts, and the first such schedule on it
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, component
 from bfc.experiment.job import check_outputs
 from bfc.store.cells import Cell, Store
+from bfc.trackers import client
 
 pytest.register_assert_rewrite("slurm_scenes")
 CONF = Path(__file__).parents[1] / "conf"
@@ -128,6 +129,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("every_pair", _pairs(), ids="-".join)
     if "every_fit" in metafunc.fixturenames:
         metafunc.parametrize("every_fit", _fits(), ids="-".join)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _service_ends_with_its_file() -> Iterator[None]:
+    """End the tracker service with the file of tests that started it."""
+    yield
+    client.stop_service()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -76,6 +76,25 @@ def task_ids(launch: Launch) -> list[str]:
 def task_states(launch: Launch) -> dict[str, str]:
     """SLURM's state of every task."""
     return {name: task.state for name, task in client.query_tasks(task_ids(launch)).items()}
+
+
+def processes_of_task(task: str) -> list[psutil.Process]:
+    """All processes of a task on its node: SLURM's step daemons and what they have started."""
+    daemons = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if f"slurmstepd: [{task}." in " ".join(process.info["cmdline"] or ())
+    ]
+    started = [child for daemon in daemons for child in daemon.children(recursive=True)]
+    return daemons + started
+
+
+def kill_at_once(processes: Sequence[psutil.Process]) -> None:
+    """Kill them such that none of them sees another one die."""
+    for process in processes:
+        process.suspend()
+    for process in processes:
+        process.kill()
 
 
 def no_task_active(*launches: Launch) -> bool:

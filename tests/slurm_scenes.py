@@ -34,12 +34,14 @@ from slurm_launches import (
     SLURM,
     all_in_state,
     has_completed,
+    kill_at_once,
     launch_stopping,
     launch_sweep,
     log_of,
     no_task_active,
     pid_of,
     process_stopped,
+    processes_of_task,
     release,
     requeue,
     sbatch,
@@ -125,7 +127,8 @@ def a_requeued_task_goes_on_with_the_same_numbers(folder: Path, whole: dict) -> 
 def a_task_whose_node_fails_goes_on_with_the_same_numbers(folder: Path, whole: dict) -> Scene:
     """Everything on the node dies at once, SLURM's daemon included; later the node comes back.
 
-    An administrator reports the node to SLURM as down.
+    An administrator reports the node to SLURM as down. A survivor among the processes, such as the
+    srun of the dead step, would cancel the step that is started when the node is back.
     """
     node = RESERVED["failing"]
     launch = launch_stopping(folder, *SLOW, node=node)
@@ -135,18 +138,14 @@ def a_task_whose_node_fails_goes_on_with_the_same_numbers(folder: Path, whole: d
     (task,) = task_ids(launch)
     conf = Path(os.environ["SLURM_CONF"])
     daemon = int((conf.parents[1] / "run" / f"slurmd.{node}.pid").read_text())
-    step_daemons = [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if f"slurmstepd: [{task}." in " ".join(process.info["cmdline"] or ())
-    ]
-    for number in (daemon, *step_daemons, pid_of(launch)):
-        os.kill(number, signal.SIGKILL)
+    of_task = processes_of_task(task)
+    assert pid_of(launch) in {process.pid for process in of_task}
+    kill_at_once([psutil.Process(daemon), *of_task])
     subprocess.run(
         ["scontrol", "update", f"nodename={node}", "state=down", "reason=test"], check=True
     )
     yield lambda: task_states(launch)[task] == "PENDING"
-    assert step_daemons and [row.state for row in cell_statuses(launch)] == ["queued"]
+    assert [row.state for row in cell_statuses(launch)] == ["queued"]
     subprocess.run(["slurmd", "-N", node, "-f", str(conf)], check=True, capture_output=True)
     yield all_in_state(launch, "done")
     yield lambda: task_states(launch)[task] == "COMPLETED"

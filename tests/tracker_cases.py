@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from commands import TINY, run, store
 from typer.testing import CliRunner
@@ -56,6 +57,17 @@ def logged_in_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     with serving() as state:
         log_in(monkeypatch, state.address)
         yield state
+
+
+def processes_logged_in_to(state: State) -> list[psutil.Process]:
+    """The processes on this machine that were started with the server's address, its own aside."""
+    processes = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            address = process.environ().get("WANDB_BASE_URL")
+            if address == state.address and process.status() != psutil.STATUS_ZOMBIE:
+                processes.append(process)
+    return processes
 
 
 def no_service_left() -> Iterator[None]:

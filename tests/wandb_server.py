@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from commands import MAX_SECONDS
+
 
 class State:
     """What was sent to the server, and how it behaves.
@@ -28,6 +30,9 @@ class State:
         self.address = ""
         self.delay = 0.0
         """Seconds before every answer."""
+        self.answering = threading.Event()
+        """Cleared while the server takes requests and gives no answer."""
+        self.answering.set()
         self.status = 200
         """HTTP status of every answer."""
         self.busy = 0
@@ -45,7 +50,7 @@ class State:
         self.trials: list[dict] = []
         """Commands for the agent, the next one first."""
 
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_until(self, condition: Callable[[], bool], seconds: float = MAX_SECONDS) -> None:
         """Wait for requests until ``condition`` holds."""
         with self.changed:
             assert self.changed.wait_for(condition, seconds), self.requests
@@ -282,6 +287,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Authorization"):
             state.keys.add(self.headers["Authorization"])
         time.sleep(state.delay)
+        state.answering.wait()
         with state.changed:
             status = state.status
             if state.busy > 0:
@@ -328,6 +334,7 @@ def serving():
     try:
         yield state
     finally:
+        state.answering.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -80,9 +80,14 @@ class Service:
         self.stop()
 
     def stop(self) -> None:
-        """End the process at once, with everything that the tracker has started."""
+        """End the process at once, with everything that the tracker has started.
+
+        It is suspended first, so that it starts nothing after its children are listed.
+        """
         with suppress(psutil.Error):
-            for child in psutil.Process(self.process.pid).children(recursive=True):
+            process = psutil.Process(self.process.pid)
+            process.suspend()
+            for child in process.children(recursive=True):
                 with suppress(psutil.Error):
                     child.kill()
         self.process.kill()
