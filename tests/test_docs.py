@@ -98,6 +98,8 @@ def perform(command: str, cwd: Path) -> None:
         with contextlib.chdir(cwd):
             assert report_main(words[3:]) == 0, command
     elif words[0] == "bfc":
+        if words[1] == "reproduce":
+            words = [*words, "--study", "bfc_chain"]
         with contextlib.chdir(cwd):
             result = typer.testing.CliRunner().invoke(cli.application(), words[1:])
         assert result.exit_code == 0, (command, result.output, result.exception)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 
+from bfc.hydra_plugins.config_sources import FileSource, StudySearchPath, StudySource
 from bfc.hydra_plugins.expansion import expand_study
 from bfc.hydra_plugins.local_launcher import LocalLauncher
 from bfc.hydra_plugins.slurm_launcher import SlurmLauncher
-from bfc.hydra_plugins.study_source import StudySearchPath, StudySource
 from bfc.hydra_plugins.sweeper import StudySweeper
 from bfc.launch.job import PlannedJob
 from bfc.paths import CONF
@@ -30,9 +31,10 @@ def register() -> None:
     """Register the plugins; safe to call again.
 
     Hydra instantiates plugins only under the name ``hydra_plugins.*``, so they get an alias there,
-    which the YAMLs under conf/hydra use.
+    which the YAMLs under conf/hydra use. Hydra has no way to replace a source of its own.
     """
     manager = Plugins.instance()
+    SourcesRegistry.instance().types[FileSource.scheme()] = FileSource
     manager.register(StudySource)
     manager.register(StudySearchPath)
     for plugin in (StudySweeper, LocalLauncher, SlurmLauncher):

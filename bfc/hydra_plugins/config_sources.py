@@ -1,9 +1,16 @@
-"""What this program adds to Hydra's search path: its studies, and the options of a site."""
+"""Where Hydra reads configuration files: its own folder, the studies, and the options of a site.
+
+Parsing YAML is most of the time of a composition, and a sweep composes the same files many times
+over, so every file is parsed once for each content that it has.
+"""
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -11,6 +18,31 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from bfc.paths import SITE, SWEEPS
+
+_parsed: dict[tuple[str, Path, bytes], bytes] = {}
+"""(Provider, file, content) → the pickled result, since Hydra changes what it gets."""
+
+
+def parse_once(provider: str, file: Path, parse: Callable[[], ConfigResult]) -> ConfigResult:
+    """A fresh copy of what ``parse`` makes of a file."""
+    key = (provider, file, file.read_bytes())
+    if key not in _parsed:
+        _parsed[key] = pickle.dumps(parse())
+    result = pickle.loads(_parsed[key])
+    assert isinstance(result, ConfigResult)
+    return result
+
+
+class FileSource(FileConfigSource):
+    """Hydra's source of files, each parsed once."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        file = Path(self.path) / self._normalize_file_name(config_path)
+        if not file.is_file():
+            return super().load_config(config_path)
+        return parse_once(
+            self.provider, file, lambda: FileConfigSource.load_config(self, config_path)
+        )
 
 
 class StudySource(ConfigSource):
@@ -38,6 +70,9 @@ class StudySource(ConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         file = self._file(config_path.rpartition("/")[2])
+        return parse_once(self.provider, file, lambda: self._parse(file))
+
+    def _parse(self, file: Path) -> ConfigResult:
         header = self._get_header_dict(file.read_text())
         return ConfigResult(
             provider=self.provider,
