@@ -10,7 +10,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins import file_config_source
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -33,16 +33,18 @@ def parse_once(provider: str, file: Path, parse: Callable[[], ConfigResult]) -> 
     return result
 
 
-class FileSource(FileConfigSource):
-    """Hydra's source of files, each parsed once."""
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Hydra's source of files, each parsed once.
+
+    It has the name of Hydra's class, since Hydra refuses another name for the same scheme.
+    """
 
     def load_config(self, config_path: str) -> ConfigResult:
         file = Path(self.path) / self._normalize_file_name(config_path)
         if not file.is_file():
             return super().load_config(config_path)
-        return parse_once(
-            self.provider, file, lambda: FileConfigSource.load_config(self, config_path)
-        )
+        parse = super().load_config
+        return parse_once(self.provider, file, lambda: parse(config_path))
 
 
 class StudySource(ConfigSource):

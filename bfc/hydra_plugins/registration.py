@@ -9,7 +9,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 
-from bfc.hydra_plugins.config_sources import FileSource, StudySearchPath, StudySource
+from bfc.hydra_plugins.config_sources import FileConfigSource, StudySearchPath, StudySource
 from bfc.hydra_plugins.expansion import expand_study
 from bfc.hydra_plugins.local_launcher import LocalLauncher
 from bfc.hydra_plugins.slurm_launcher import SlurmLauncher
@@ -34,7 +34,7 @@ def register() -> None:
     which the YAMLs under conf/hydra use. Hydra has no way to replace a source of its own.
     """
     manager = Plugins.instance()
-    SourcesRegistry.instance().types[FileSource.scheme()] = FileSource
+    SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
     manager.register(StudySource)
     manager.register(StudySearchPath)
     for plugin in (StudySweeper, LocalLauncher, SlurmLauncher):
