@@ -29,15 +29,16 @@ slurm-demo: $(VENV)/installed
 reproduce: $(VENV)/installed
 	$(BIN)/bfc reproduce --budget $(BUDGET)
 
+# Three workers on two cores, since tests that talk to servers and schedulers mostly wait.
 test: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-all: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --exhaustive
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --exhaustive
 
 # The suite beside four busy loops: no test may depend on how fast or how busy the machine is.
 test-busy: $(VENV)/installed-test
-	$(BIN)/python tests/beside_busy_loops.py -n 2 --dist loadgroup
+	$(BIN)/python tests/beside_busy_loops.py -n 3 --dist loadgroup
 
 lint: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .
