@@ -68,13 +68,13 @@ def test_a_training_is_that_of_the_cpu(pair, trainings):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-def test_recorded_steps_are_the_steps(build, node, monkeypatch, every_optimizer, dtype):
+def test_recorded_steps_are_the_steps(build, node, monkeypatch, optimizer_name, dtype):
     """Bit for bit: with and without a recording, on rows, rates and clocks that change from step to
     step."""
-    momentum = {"momentum": 0.9} if "momentum" in node("optimizer", every_optimizer) else {}
+    momentum = {"momentum": 0.9} if "momentum" in node("optimizer", optimizer_name) else {}
     own = replace(
         recipe((build("learner", "mlp", widths=[16, 8]), Parity(d=6))),
-        optimizer=build("optimizer", every_optimizer, batch=8, warmup=3, **momentum),
+        optimizer=build("optimizer", optimizer_name, batch=8, warmup=3, **momentum),
         dtype=dtype,
         device=GPU,
     )
@@ -115,15 +115,15 @@ def test_a_curve_is_that_of_the_cpu(small_baseline, build):
     } == {name: tuned[name] for name in ("reached", "seeds")}
 
 
-def test_a_representation_is_that_of_the_cpu(build, node, every_representation):
+def test_a_representation_is_that_of_the_cpu(build, node, representation_name):
     few = {"n0": 2000, "multiple": 2.0, "labels": 200, "steps": 20, "units": 16}
     lens = build(
         "representation",
-        every_representation,
+        representation_name,
         **{
             key: value
             for key, value in few.items()
-            if key in node("representation", every_representation)
+            if key in node("representation", representation_name)
         },
     )
     target = lens.wrap(build("target", "low_rank", d=5))

@@ -35,10 +35,10 @@ def rows(count: int, replicas: int, start: int = 0) -> torch.Tensor:
 
 
 @pytest.fixture
-def represented(build, node, every_representation):
-    keys = node("representation", every_representation)
+def represented(build, node, representation_name):
+    keys = node("representation", representation_name)
     changes = {key: value for key, value in SMALL.items() if key in keys}
-    return build("representation", every_representation, **changes).wrap(TARGET)
+    return build("representation", representation_name, **changes).wrap(TARGET)
 
 
 def test_features_are_a_function_of_the_seed_and_the_row(represented):
