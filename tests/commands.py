@@ -277,19 +277,19 @@ def plan(*arguments: str) -> list[dict]:
         return [composer.job(job.overrides) for job in planned]
 
 
-def same(found: Any, want: Any, rel: float = 1e-9) -> None:
+def assert_same_records(actual: Any, expected: Any, rel: float = 1e-9) -> None:
     """Nested records are equal up to the rounding of sums, which grows with the steps."""
-    if isinstance(want, TrainResult):
-        same(found.records, want.records, rel)
-    elif isinstance(want, dict):
-        assert found.keys() == want.keys()
-        for name in want:
-            same(found[name], want[name], rel)
-    elif isinstance(want, (list, tuple)):
-        assert len(found) == len(want)
-        for one, other in zip(found, want, strict=True):
-            same(one, other, rel)
-    elif isinstance(want, float):
-        assert found == pytest.approx(want, rel=rel, abs=1e-12, nan_ok=True)
+    if isinstance(expected, TrainResult):
+        assert_same_records(actual.records, expected.records, rel)
+    elif isinstance(expected, dict):
+        assert actual.keys() == expected.keys()
+        for name in expected:
+            assert_same_records(actual[name], expected[name], rel)
+    elif isinstance(expected, (list, tuple)):
+        assert len(actual) == len(expected)
+        for actual_item, expected_item in zip(actual, expected, strict=True):
+            assert_same_records(actual_item, expected_item, rel)
+    elif isinstance(expected, float):
+        assert actual == pytest.approx(expected, rel=rel, abs=1e-12, nan_ok=True)
     else:
-        assert found == want
+        assert actual == expected

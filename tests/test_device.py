@@ -72,10 +72,9 @@ def test_a_target_stays_on_its_device(build, target_name):
 
 
 def small(build, node, name: str) -> Representation:
-    own = node("representation", name)
-    return build(
-        "representation", name, **{key: value for key, value in SMALL.items() if key in own}
-    )
+    keys = node("representation", name)
+    changes = {key: value for key, value in SMALL.items() if key in keys}
+    return build("representation", name, **changes)
 
 
 @pytest.mark.parametrize("target", ["low_rank", "quadratic_feature"])

@@ -176,8 +176,10 @@ def test_truncation_keeps_the_leading_directions_and_full_whitening_is_symmetric
     w = both["full"].parts["whiten"][0]
     torch.testing.assert_close(w, w.mT, rtol=1e-6, atol=1e-6)
     regular = both["regularised"].encode(x)[0]
-    got = torch.linalg.eigvalsh(regular.mT @ regular / 4000)
-    torch.testing.assert_close(got, values / (values + 0.01 * values.mean()), rtol=1e-5, atol=1e-6)
+    eigenvalues = torch.linalg.eigvalsh(regular.mT @ regular / 4000)
+    torch.testing.assert_close(
+        eigenvalues, values / (values + 0.01 * values.mean()), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_the_unlabelled_sample_is_streamed(monkeypatch):

@@ -13,13 +13,13 @@ import torch
 from commands import (
     MAX_SECONDS,
     TINY,
+    assert_same_records,
     container,
     files,
     has_stopped,
     process,
     run,
     running,
-    same,
     stop_at_checkpoints,
     store,
     wait_until,
@@ -63,7 +63,7 @@ def assert_fused(fused: Path, apart: Path, factor: int, rel: float = 1e-9) -> No
     """The same cells and numbers; every stack was ``factor`` times as large."""
     sizes = {factor * size for size in stack_sizes(apart / "results")}
     assert stack_sizes(fused / "results") == sizes
-    same(without_stacks(fused / "results"), without_stacks(apart / "results"), rel)
+    assert_same_records(without_stacks(fused / "results"), without_stacks(apart / "results"), rel)
 
 
 def test_a_fused_sweep_gives_the_same_store(tmp_path) -> None:
