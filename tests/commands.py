@@ -206,8 +206,12 @@ sys.addaudithook(stop)
 
 def workers(launcher: subprocess.Popen[str]) -> list[psutil.Process]:
     """The worker processes of a sweep on this machine."""
-    children = psutil.Process(launcher.pid).children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    workers_alive = []
+    for child in psutil.Process(launcher.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                workers_alive.append(child)
+    return workers_alive
 
 
 def has_stopped(process: psutil.Process) -> bool:

@@ -84,7 +84,7 @@ def test_a_fused_sweep_gives_the_same_store(tmp_path) -> None:
 
 def stopped_worker(sweep, folder: Path) -> psutil.Process:
     """The only worker of a sweep, once each of its six jobs has a checkpoint and it has stopped."""
-    wait_until(lambda: workers(sweep) and has_stopped(workers(sweep)[0]), sweep)
+    wait_until(lambda: any(map(has_stopped, workers(sweep))), sweep)
     (worker,) = workers(sweep)
     assert len(list(folder.rglob("checkpoint.pt"))) == 6
     return worker
