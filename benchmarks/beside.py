@@ -1,4 +1,4 @@
-"""Cells of one signature in common stacks, against the same cells one after another.
+"""Cells of one signature fused in common stacks, against the same cells one after another.
 
 Whole cells are timed, with their checks and test risks, and their ratio is taken in one run. The
 cells are those of a sweep over the coefficients of the chain.
@@ -136,7 +136,9 @@ def main(arguments: list[str] | None = None) -> None:
     least_ratio = 1.0 if options.device.type == "cpu" else 2.0
     aims = []
     for row in rows:
-        name = f"{row['cells']} cells of {row['trainings']} trainings, apart / side by side"
+        name = (
+            f"{row['cells']} cells of {row['trainings']} trainings, separate stacks / fused stack"
+        )
         aims.append(Aim(name, row["ratio"], least_ratio))
     finish("beside", {"rows": rows}, aims, options.json, str(options.device))
 

@@ -89,8 +89,8 @@ def bisection(world: World, mu: np.ndarray, rng: np.random.Generator, steps: int
         if threshold > hi:
             continue
         for _ in range(steps):
-            middle = 0.5 * (lo + hi)
-            lo, hi = (lo, middle) if threshold <= middle else (middle, hi)
+            midpoint = 0.5 * (lo + hi)
+            lo, hi = (lo, midpoint) if threshold <= midpoint else (midpoint, hi)
             trainings += 1
         nstar[d] = np.exp(0.5 * (lo + hi))
     return trainings, *least_squares(nstar)
@@ -103,13 +103,13 @@ def adaptive(
     starting from the smaller d."""
     tables: dict[float, pd.DataFrame] = {}
     for d, centre in zip(world.d, mu, strict=True):
-        before = predict_density(tables, d, world.eps) or wide_density(START, cap(world))
-        believed, rows = before, []
+        prior = predict_density(tables, d, world.eps) or wide_density(START, cap(world))
+        density, rows = prior, []
         for k in range(rounds):
-            n = np.clip(choose_sample_sizes(believed, replicas), 2, cap(world))
+            n = np.clip(choose_sample_sizes(density, replicas), 2, cap(world))
             rows.append(world.train(rng, d, centre, n, first=k * replicas))
             if k + 1 < rounds:
-                believed = update_density(pd.concat(rows), before, world.eps)
+                density = update_density(pd.concat(rows), prior, world.eps)
         tables[d] = pd.concat(rows)
     trainings = pd.concat(tables.values())
     cells = split_cells(build_training_table(trainings, world.eps))
@@ -124,9 +124,9 @@ def least_squares(nstar: dict[int, float]) -> tuple[float, float, float]:
     x, y = np.log(list(nstar)), np.log(list(nstar.values()))
     x = x - x.mean()
     slope = x @ y / (x @ x)
-    scatter = np.sum((y - y.mean() - slope * x) ** 2) / (len(x) - 2)
-    half = special.stdtrit(len(x) - 2, 0.975) * np.sqrt(scatter / (x @ x))
-    return float(slope), float(slope - half), float(slope + half)
+    residual_variance = np.sum((y - y.mean() - slope * x) ** 2) / (len(x) - 2)
+    half_width = special.stdtrit(len(x) - 2, 0.975) * np.sqrt(residual_variance / (x @ x))
+    return float(slope), float(slope - half_width), float(slope + half_width)
 
 
 PROCEDURES = (
@@ -199,15 +199,19 @@ def equal_rmse(table: pd.DataFrame, phase: str, tau: float, family: str) -> pd.D
     """For every adaptive row the trainings that ``family`` needs for the same RMSE, interpolated
     between that family's rows in (log RMSE, log trainings), and their ratio. Beyond its rows
     nothing is extrapolated: ``bound`` is then ``at least`` or ``at most``."""
-    here = table[(table["phase"] == phase) & (table["tau"] == tau)]
-    peers = here[here["family"] == family].sort_values("trainings")
-    best = np.minimum.accumulate(np.log(peers["rmse"].to_numpy()))[::-1]
-    ours = here[here["family"] == "adaptive"]
-    aim = np.log(ours["rmse"].to_numpy())
-    needed = np.exp(np.interp(aim, best, np.log(peers["trainings"].to_numpy())[::-1]))
-    bound = np.where(aim < best[0], "at least", np.where(aim > best[-1], "at most", "about"))
-    return ours[["procedure", "trainings", "rmse"]].assign(
-        needed=needed, ratio=needed / ours["trainings"], bound=bound
+    rows = table[(table["phase"] == phase) & (table["tau"] == tau)]
+    peers = rows[rows["family"] == family].sort_values("trainings")
+    best_log_rmse = np.minimum.accumulate(np.log(peers["rmse"].to_numpy()))[::-1]
+    adaptive_rows = rows[rows["family"] == "adaptive"]
+    log_rmse = np.log(adaptive_rows["rmse"].to_numpy())
+    needed = np.exp(np.interp(log_rmse, best_log_rmse, np.log(peers["trainings"].to_numpy())[::-1]))
+    bound = np.where(
+        log_rmse < best_log_rmse[0],
+        "at least",
+        np.where(log_rmse > best_log_rmse[-1], "at most", "about"),
+    )
+    return adaptive_rows[["procedure", "trainings", "rmse"]].assign(
+        needed=needed, ratio=needed / adaptive_rows["trainings"], bound=bound
     )
 
 
@@ -240,8 +244,8 @@ def figure(table: pd.DataFrame, path: Path) -> None:
     drawing = Figure(figsize=(8.5, 6.4), layout="constrained")
     panels = drawing.subplots(len(PHASES), len(TAUS), sharex=True, sharey=True)
     for (phase, tau), panel in zip(itertools.product(PHASES, TAUS), panels.flat, strict=True):
-        shown = table[(table["phase"] == phase) & (table["tau"] == tau)]
-        for family, group in shown.groupby("family", sort=False):
+        of_panel = table[(table["phase"] == phase) & (table["tau"] == tau)]
+        for family, group in of_panel.groupby("family", sort=False):
             rows = group.sort_values("trainings")
             panel.errorbar(
                 rows["trainings"],

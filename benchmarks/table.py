@@ -17,6 +17,9 @@ from typing import Any
 from benchmarks.record import RESULTS
 from benchmarks.training import roofline
 
+LABELS = {"beside": "fusion"}
+"""Names of benchmarks that are printed otherwise than they are stored."""
+
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     head = list(head)
@@ -33,7 +36,7 @@ def aims(entries: Mapping[str, Any]) -> Iterator[str]:
             sign = "≤" if aim["at_most"] else "≥"
             rows.append(
                 (
-                    benchmark,
+                    LABELS.get(benchmark, benchmark),
                     aim["name"],
                     f"{aim['figure']:.3g}",
                     f"{sign} {aim['aim']:g}",
@@ -44,7 +47,7 @@ def aims(entries: Mapping[str, Any]) -> Iterator[str]:
 
 
 def steps(figures: Mapping[str, Any]) -> Iterator[str]:
-    """Replica-steps per second of every side."""
+    """Replica-steps per second of every implementation."""
     sides = ("stack", "loop", "vmap", "jax", "eager", "products")
     cases = {name: case for name, case in figures.items() if isinstance(case, Mapping)}
     lines = []
@@ -52,7 +55,7 @@ def steps(figures: Mapping[str, Any]) -> Iterator[str]:
         for row in case["rows"]:
             rates = [f"{row[side]:,.0f}" for side in sides]
             lines.append((name, str(row["replicas"]), *rates, f"{row['of_wall']:.0%}"))
-    titles = ("ours", "plain loop", "vmap", "JAX", "not recorded", "products alone")
+    titles = ("ours", "plain loop", "vmap", "JAX", "without CUDA graph", "products alone")
     yield from table(("network", "R", *titles, "of the unfused limit"), lines)
     yield ""
     for name, case in cases.items():
@@ -78,16 +81,16 @@ def curves(figures: Mapping[str, Any]) -> Iterator[str]:
             "n",
             "matrix, s",
             "factor, s",
-            "of the float64 product rate",
+            "share of the float64 matmul rate",
             "curve at every n, s",
-            "of it",
+            "share of the float64 matmul rate",
         ),
         rows,
     )
 
 
 def cost(figures: Mapping[str, Any]) -> Iterator[str]:
-    """What ``bfc plan`` predicts with, beside what was measured."""
+    """What was measured, and what the cost model of ``bfc plan`` predicts for it."""
     rows = [
         (
             row["network"],

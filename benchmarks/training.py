@@ -227,7 +227,7 @@ def gpu_aims(figures: Figures) -> list[Aim]:
     rate, ratio = best(figures, "tiny", "stack"), best(figures, "tiny", "stack_over_eager")
     return [
         Aim("tiny perceptron, replica-steps/s on a GPU", rate, 1e6),
-        Aim("tiny perceptron, recorded / eager", ratio, 1.0),
+        Aim("tiny perceptron, CUDA graph / eager", ratio, 1.0),
     ]
 
 

@@ -19,12 +19,9 @@ import torch
 from bfc.engine.stack_request import train_stack
 from bfc.environment import resolve_device
 from bfc.errors import UserError, require
-from bfc.experiment.baseline_run import BaselineRun
-from bfc.experiment.cell_progress import CellProgress
-from bfc.experiment.cell_runner import SilentObserver, run_cell
+from bfc.experiment.cell_runner import SilentObserver, measure_cell, run_cell
 from bfc.experiment.cell_spec import CellSpec, cell_specs
 from bfc.experiment.job import Compute, Job, check_job
-from bfc.experiment.learner_run import LearnerRun
 from bfc.measure.ladder import Ladder
 from bfc.measure.single import Single
 from bfc.optimizers.adam import Adam
@@ -306,9 +303,5 @@ def _run_in_memory(spec: CellSpec, job: Job) -> Cell:
     device = resolve_device(job.compute.device)
     torch.set_num_threads(job.compute.threads)
     cell = MemoryCell()
-    progress, observer = CellProgress(cell, spec.method), SilentObserver()
-    if spec.kind == "learner":
-        LearnerRun(spec, job, cell, device, observer, train_stack, progress).run()
-    else:
-        BaselineRun(spec, job, cell, device, observer, progress).run()
+    measure_cell(spec, job, cell, device, SilentObserver(), train_stack)
     return cell

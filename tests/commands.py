@@ -206,8 +206,12 @@ sys.addaudithook(stop)
 
 def workers(launcher: subprocess.Popen[str]) -> list[psutil.Process]:
     """The worker processes of a sweep on this machine."""
-    children = psutil.Process(launcher.pid).children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    workers_alive = []
+    for child in psutil.Process(launcher.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                workers_alive.append(child)
+    return workers_alive
 
 
 def has_stopped(process: psutil.Process) -> bool:
@@ -277,19 +281,19 @@ def plan(*arguments: str) -> list[dict]:
         return [composer.job(job.overrides) for job in planned]
 
 
-def same(found: Any, want: Any, rel: float = 1e-9) -> None:
+def assert_same_records(actual: Any, expected: Any, rel: float = 1e-9) -> None:
     """Nested records are equal up to the rounding of sums, which grows with the steps."""
-    if isinstance(want, TrainResult):
-        same(found.records, want.records, rel)
-    elif isinstance(want, dict):
-        assert found.keys() == want.keys()
-        for name in want:
-            same(found[name], want[name], rel)
-    elif isinstance(want, (list, tuple)):
-        assert len(found) == len(want)
-        for one, other in zip(found, want, strict=True):
-            same(one, other, rel)
-    elif isinstance(want, float):
-        assert found == pytest.approx(want, rel=rel, abs=1e-12, nan_ok=True)
+    if isinstance(expected, TrainResult):
+        assert_same_records(actual.records, expected.records, rel)
+    elif isinstance(expected, dict):
+        assert actual.keys() == expected.keys()
+        for name in expected:
+            assert_same_records(actual[name], expected[name], rel)
+    elif isinstance(expected, (list, tuple)):
+        assert len(actual) == len(expected)
+        for actual_item, expected_item in zip(actual, expected, strict=True):
+            assert_same_records(actual_item, expected_item, rel)
+    elif isinstance(expected, float):
+        assert actual == pytest.approx(expected, rel=rel, abs=1e-12, nan_ok=True)
     else:
-        assert found == want
+        assert actual == expected

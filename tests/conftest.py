@@ -1,9 +1,10 @@
 """Shared by all tests: every YAML of a group of ``conf/`` becomes a case by existing.
 
-A test that takes an argument ``every_<group>`` (``every_target``, ``every_schedule`` ...) runs once
-per option of that group and receives its name; ``every_pair`` gives (learner, target) names where
-the learner accepts the target, ``every_fit`` (learner, target, schedule) names: every schedule that
-fits a learner on the first target it accepts, and the first such schedule on its other targets.
+A test that takes an argument ``<group>_name`` (``target_name``, ``schedule_name`` ...) runs once
+per option of that group and receives its name; ``learner_on_target`` gives (learner, target) names
+where the learner accepts the target, ``learner_target_schedule`` (learner, target, schedule) names:
+every schedule that fits a learner on the first target it accepts, and the first such schedule on
+its other targets.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from bfc.experiment.components import GROUPS, component
 from bfc.experiment.job import check_outputs
 from bfc.store.cells import Cell, Store
 from bfc.trackers import client
+from bfc.types import Learner, Stage, Target
 
 pytest.register_assert_rewrite("slurm_scenes")
 CONF = Path(__file__).parents[1] / "conf"
@@ -49,8 +51,9 @@ def _options(group: str) -> list[str]:
     ]
 
 
-def _pairs() -> list[tuple[str, str]]:
-    pairs = []
+def _learners_on_targets() -> list[tuple[str, str]]:
+    """Names of the learners and the targets that they accept."""
+    names = []
     for learner in _options("learner"):
         for target in _options("target"):
             try:
@@ -58,31 +61,45 @@ def _pairs() -> list[tuple[str, str]]:
                 _build("learner", learner).check(_build("target", target))
             except UserError:
                 continue
-            pairs.append((learner, target))
-    return pairs
+            names.append((learner, target))
+    return names
 
 
-def _fits() -> list[tuple[str, str, str]]:
-    fits: list[tuple[str, str, str]] = []
-    for learner, target in _pairs():
-        own, on = _build("learner", learner), _build("target", target)
-        every = []
-        for schedule in _options("schedule"):
-            try:
-                for stage in _build("schedule", schedule).stages(own.groups(on), own.levels(on)):
-                    own.check_present(on, stage.present)
-                    if not (
-                        set(stage.penalties) <= set(own.penalties(on))
-                        and stage.gap in (None, *on.gaps)
-                    ):
-                        raise UserError(
-                            f"{schedule} asks for what {learner} on {target} does not have"
-                        )
-            except UserError:
-                continue
-            every.append((learner, target, schedule))
-        fits += every[:1] if any(fit[0] == learner for fit in fits) else every
-    return fits
+def _learners_targets_schedules() -> list[tuple[str, str, str]]:
+    """All schedules of a learner on its first target, one on its other targets."""
+    names: list[tuple[str, str, str]] = []
+    learners_seen: set[str] = set()
+    for learner, target in _learners_on_targets():
+        schedules = _fitting_schedules(learner, target)
+        if learner in learners_seen:
+            schedules = schedules[:1]
+        names += [(learner, target, schedule) for schedule in schedules]
+        if schedules:
+            learners_seen.add(learner)
+    return names
+
+
+def _fitting_schedules(learner_name: str, target_name: str) -> list[str]:
+    """Names of the schedules that can train this learner on this target."""
+    learner, target = _build("learner", learner_name), _build("target", target_name)
+    names = []
+    for name in _options("schedule"):
+        schedule = _build("schedule", name)
+        try:
+            stages = schedule.stages(learner.groups(target), learner.levels(target))
+            for stage in stages:
+                learner.check_present(target, stage.present)
+        except UserError:
+            continue
+        if all(_offers(learner, target, stage) for stage in stages):
+            names.append(name)
+    return names
+
+
+def _offers(learner: Learner, target: Target, stage: Stage) -> bool:
+    """Whether there are the penalties and the gap that a stage asks for."""
+    penalties = set(stage.penalties) <= set(learner.penalties(target))
+    return penalties and stage.gap in (None, *target.gaps)
 
 
 CHECKED_MODULES = ("bfc.engine", "bfc.optimizers", "bfc.targets.wrapped", "bfc.learners.mlp")
@@ -123,12 +140,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for group in GROUPS:
-        if f"every_{group}" in metafunc.fixturenames:
-            metafunc.parametrize(f"every_{group}", _options(group))
-    if "every_pair" in metafunc.fixturenames:
-        metafunc.parametrize("every_pair", _pairs(), ids="-".join)
-    if "every_fit" in metafunc.fixturenames:
-        metafunc.parametrize("every_fit", _fits(), ids="-".join)
+        if f"{group}_name" in metafunc.fixturenames:
+            metafunc.parametrize(f"{group}_name", _options(group))
+    if "learner_on_target" in metafunc.fixturenames:
+        metafunc.parametrize("learner_on_target", _learners_on_targets(), ids="-".join)
+    if "learner_target_schedule" in metafunc.fixturenames:
+        metafunc.parametrize("learner_target_schedule", _learners_targets_schedules(), ids="-".join)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -154,26 +171,23 @@ def node() -> Callable[[str, str], Mapping[str, Any]]:
 
 @pytest.fixture
 def pair(
-    build: Callable[..., Any], node: Callable[..., Any], every_pair: tuple[str, str]
+    build: Callable[..., Any], node: Callable[..., Any], learner_on_target: tuple[str, str]
 ) -> tuple[Any, Any]:
     """A learner, not wide, and a target of few dimensions that it accepts."""
-    learner, target = every_pair
+    learner, target = learner_on_target
     keys = node("learner", learner)
-    small = (
-        {"blocks": 2, "width": 8, "inner": 8}
-        if "inner" in keys
-        else {"width": 32}
-        if "width" in keys
-        else {}
-    )
-    small |= {"widths": [2, 2, 3]} if learner == "conv_resnet" else {}
-    return build("learner", learner, **small), build(
-        "target", target, **({"d": 6} if "d" in node("target", target) else {})
-    )
+    if "inner" in keys:
+        size = {"blocks": 2, "width": 8, "inner": 8}
+    elif learner == "conv_resnet":
+        size = {"widths": [2, 2, 3]}
+    else:
+        size = {"width": 32} if "width" in keys else {}
+    dimension = {"d": 6} if "d" in node("target", target) else {}
+    return build("learner", learner, **size), build("target", target, **dimension)
 
 
 @pytest.fixture
-def small_baseline(build: Callable[..., Any], node: Callable[..., Any], every_baseline: str) -> Any:
+def small_baseline(build: Callable[..., Any], node: Callable[..., Any], baseline_name: str) -> Any:
     """The baseline with little to do."""
     grid = {
         "ridge_grid": [1e-2, 1.0],
@@ -185,8 +199,8 @@ def small_baseline(build: Callable[..., Any], node: Callable[..., Any], every_ba
     }
     return build(
         "baseline",
-        every_baseline,
-        **{key: value for key, value in grid.items() if key in node("baseline", every_baseline)},
+        baseline_name,
+        **{key: value for key, value in grid.items() if key in node("baseline", baseline_name)},
     )
 
 

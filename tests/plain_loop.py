@@ -303,28 +303,30 @@ def fused(recipe: Recipe, trainings: Any, **kwargs: Any) -> tuple[list[dict[str,
     return train(recipe, list(trainings), on_chunk=keep, **kwargs), last[0]
 
 
-def same_record(got: dict[str, Any], want: dict[str, Any], tolerance: float = 1e-9) -> None:
-    assert set(got) == set(want)
-    for name, value in want.items():
-        if isinstance(value, float):
-            assert got[name] == pytest.approx(value, rel=tolerance, abs=tolerance, nan_ok=True), (
-                name
-            )
-        elif isinstance(value, list):
-            assert [step for step, _ in got[name]] == [step for step, _ in value]
-            assert [risk for _, risk in got[name]] == pytest.approx(
-                [risk for _, risk in value], rel=tolerance
+def same_record(actual: dict[str, Any], expected: dict[str, Any], tolerance: float = 1e-9) -> None:
+    assert set(actual) == set(expected)
+    for name, expected_value in expected.items():
+        if isinstance(expected_value, float):
+            assert actual[name] == pytest.approx(
+                expected_value, rel=tolerance, abs=tolerance, nan_ok=True
+            ), name
+        elif isinstance(expected_value, list):
+            assert [step for step, _ in actual[name]] == [step for step, _ in expected_value]
+            assert [risk for _, risk in actual[name]] == pytest.approx(
+                [risk for _, risk in expected_value], rel=tolerance
             )
         else:
-            assert got[name] == value, name
+            assert actual[name] == expected_value, name
 
 
-def same_params(got: dict[str, Tensor], want: dict[str, Tensor], tolerance: float = 1e-9) -> None:
-    assert set(got) == set(want)
-    for name, value in want.items():
+def same_params(
+    actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float = 1e-9
+) -> None:
+    assert set(actual) == set(expected)
+    for name, expected_value in expected.items():
         torch.testing.assert_close(
-            got[name],
-            value,
+            actual[name],
+            expected_value,
             rtol=tolerance,
             atol=tolerance,
             msg=lambda text, name=name: f"{name}: {text}",

@@ -13,7 +13,7 @@ import pytest
 
 SHARE = 0.3
 SEED = 20230401
-PRODUCTS = ("every_pair", "every_fit")
+PRODUCTS = ("learner_on_target", "learner_target_schedule")
 """Arguments that stand for a product of component names."""
 
 

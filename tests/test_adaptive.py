@@ -187,13 +187,9 @@ def test_a_prior_that_is_wrong_costs_rounds_and_not_the_answer(jump):
     """
     measure = Adaptive(prior=(math.log(NSTAR) + jump, 0.1), rounds=6, stop=0.12)
     rows, rounds = play(measure)
-    (found,) = estimate(pd.DataFrame(rows), [min(measure.eps)]).to_dict("records")
+    (row,) = estimate(pd.DataFrame(rows), [min(measure.eps)]).to_dict("records")
     assert len({r["risk"] for r in rows[:16]}) == 1 and len(rounds) > 2
-    assert (
-        found["censored"] == ""
-        and found["lo"] < NSTAR < found["hi"]
-        and found["hi"] < 2 * found["lo"]
-    )
+    assert row["censored"] == "" and row["lo"] < NSTAR < row["hi"] and row["hi"] < 2 * row["lo"]
 
 
 @pytest.mark.parametrize(

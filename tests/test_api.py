@@ -119,9 +119,9 @@ def test_nstar_says_where_learning_starts():
             "diverged": False,
         }
     )
-    found = bfc.nstar(table, eps=0.1)
-    assert 20 <= found.lo < found.value < found.hi <= 40
-    assert str(found) == f"{found.value:.0f} [{found.lo:.0f}, {found.hi:.0f}]"
+    nstar = bfc.nstar(table, eps=0.1)
+    assert 20 <= nstar.lo < nstar.value < nstar.hi <= 40
+    assert str(nstar) == f"{nstar.value:.0f} [{nstar.lo:.0f}, {nstar.hi:.0f}]"
     censored = bfc.nstar(table.assign(risk=0.9), eps=0.1)
     assert censored.censored == "right" and str(censored).startswith(">")
     assert str(bfc.nstar(table.assign(risk=0.01), eps=0.1)).startswith("<")

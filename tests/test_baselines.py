@@ -23,9 +23,9 @@ from bfc.tasks.regression import Regression
 TARGET = QuadraticDenseNet(d=4, L=3, widths=(2, 2))
 
 
-def test_the_yaml_lists_every_field_with_its_default(build, node, every_baseline):
-    baseline = build("baseline", every_baseline)
-    assert set(node("baseline", every_baseline)) - {"_target_"} == {
+def test_the_yaml_lists_every_field_with_its_default(build, node, baseline_name):
+    baseline = build("baseline", baseline_name)
+    assert set(node("baseline", baseline_name)) - {"_target_"} == {
         field.name for field in dataclasses.fields(baseline)
     }
     assert baseline == type(baseline)(), "a default in the YAML differs from the one in Python"

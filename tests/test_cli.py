@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 import yaml
-from commands import ROOT, TINY, command, environment, process, run, store, table
+from commands import MAX_SECONDS, ROOT, TINY, command, environment, process, run, store, table
 from test_rerun import cell_folder
 
 from bfc.train import INTERRUPTED
@@ -71,7 +71,7 @@ def test_a_shell_completes_groups_options_and_keys(tmp_path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=MAX_SECONDS,
             env=environment(
                 COMP_LINE=f"bfc-train {line}", COMP_POINT=str(len(f"bfc-train {line}"))
             ),

@@ -11,11 +11,11 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from commands import (
+    MAX_SECONDS,
     TINY,
     command,
     container,
@@ -25,6 +25,7 @@ from commands import (
     run,
     store,
     table,
+    wait_until,
 )
 
 from bfc.experiment.cell_spec import cell_specs
@@ -122,7 +123,7 @@ def nursery(tmp_path_factory):
     nursery = Nursery(tmp_path_factory.mktemp("nursery"))
     yield nursery
     nursery.process.stdin.close()
-    nursery.process.wait(30)
+    nursery.process.wait(MAX_SECONDS)
     nursery.process.stdout.close()
 
 
@@ -301,15 +302,9 @@ def killed_after(sign, arguments: tuple[str, ...], cwd: Path, number: int = sign
         preexec_fn=heed_interrupts,
     )
     try:
-        end = time.monotonic() + 90
-        while not sign():
-            assert started.poll() is None, (
-                f"it ended with {started.poll()} before it could be killed"
-            )
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_until(sign, started)
         started.send_signal(number)
-        return started.wait(30)
+        return started.wait(MAX_SECONDS)
     finally:
         started.kill()
         started.wait()

@@ -60,11 +60,11 @@ def test_the_watch_sees_what_it_looks_for():
         assert torch.zeros(3, device="meta")[torch.tensor([1])].device == META
 
 
-def test_a_target_stays_on_its_device(build, every_target):
-    if every_target == "images":
+def test_a_target_stays_on_its_device(build, target_name):
+    if target_name == "images":
         pytest.skip("images lie on the host and are sent row by row")
     draw = (
-        Regression(noise=0.1).wrap(build("target", every_target)).draw([0, 1], torch.float32, META)
+        Regression(noise=0.1).wrap(build("target", target_name)).draw([0, 1], torch.float32, META)
     )
     with OneDevice():
         x, y = sample(draw, "train", torch.arange(5, device=META).expand(2, -1))
@@ -72,15 +72,14 @@ def test_a_target_stays_on_its_device(build, every_target):
 
 
 def small(build, node, name: str) -> Representation:
-    own = node("representation", name)
-    return build(
-        "representation", name, **{key: value for key, value in SMALL.items() if key in own}
-    )
+    keys = node("representation", name)
+    changes = {key: value for key, value in SMALL.items() if key in keys}
+    return build("representation", name, **changes)
 
 
 @pytest.mark.parametrize("target", ["low_rank", "quadratic_feature"])
-def test_a_representation_stays_on_its_device(build, node, every_representation, target):
-    lens = small(build, node, every_representation)
+def test_a_representation_stays_on_its_device(build, node, representation_name, target):
+    lens = small(build, node, representation_name)
     with OneDevice():
         draw = lens.wrap(build("target", target, d=6)).draw([0, 1], torch.float32, META)
         h, y = sample(draw, "train", torch.arange(5, device=META).expand(2, -1))
@@ -89,12 +88,10 @@ def test_a_representation_stays_on_its_device(build, node, every_representation,
 
 @pytest.mark.parametrize("learner", ["quadratic_taylor", "ntk_model", "coupled_network", "mlp"])
 @pytest.mark.parametrize("pooled", [True, False])
-def test_a_step_stays_on_its_device(
-    build, node, monkeypatch, learner, every_representation, pooled
-):
+def test_a_step_stays_on_its_device(build, node, monkeypatch, learner, representation_name, pooled):
     if not pooled:
         monkeypatch.setattr(data, "POOL_BYTES", 0)
-    target = small(build, node, every_representation).wrap(build("target", "low_rank", d=6))
+    target = small(build, node, representation_name).wrap(build("target", "low_rank", d=6))
     recipe = Recipe(
         target,
         build("learner", learner),
@@ -110,8 +107,8 @@ def test_a_step_stays_on_its_device(
     assert all(p.device == META for p in stack.state.params.values())
 
 
-def test_a_kernel_stays_on_its_device(build, every_baseline):
-    baseline = build("baseline", every_baseline)
+def test_a_kernel_stays_on_its_device(build, baseline_name):
+    baseline = build("baseline", baseline_name)
     if not isinstance(baseline, KernelRidge):
         assert isinstance(baseline, Refit), (
             "fitted anew at every n, in steps that ask the host how far they are"

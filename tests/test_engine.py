@@ -33,16 +33,16 @@ from bfc.types import Training
 
 
 def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(
-    build, node, every_fit, every_optimizer
+    build, node, learner_target_schedule, optimizer_name
 ):
-    learner, target, schedule = every_fit
+    learner, target, schedule = learner_target_schedule
     small = {"d": 6} if "d" in node("target", target) else {}
     recipe = replace(
         RECIPE,
         learner=build("learner", learner),
         target=build("target", target, **small),
         schedule=build("schedule", schedule, steps=12, check_every=5),
-        optimizer=build("optimizer", every_optimizer, batch=16, warmup=3),
+        optimizer=build("optimizer", optimizer_name, batch=16, warmup=3),
     )
     if target == "images":
         pytest.skip(

@@ -63,15 +63,15 @@ def test_oracle_parity_of_degree_two():
                     }
                 )
             )
-    found = fit_exponent(pd.concat(rows, ignore_index=True), eps=0.25)
-    assert 1.9 <= found.exponent <= 2.1 and found.lo < 2 < found.hi < found.lo + 0.7
-    assert 1.9 <= found.glm.exponent <= 2.1 and 1.9 <= found.smooth.exponent <= 2.1
-    ratio = found.nstar["nstar"] / [comb(d, 2) for d in found.nstar["d"]]
+    fit = fit_exponent(pd.concat(rows, ignore_index=True), eps=0.25)
+    assert 1.9 <= fit.exponent <= 2.1 and fit.lo < 2 < fit.hi < fit.lo + 0.7
+    assert 1.9 <= fit.glm.exponent <= 2.1 and 1.9 <= fit.smooth.exponent <= 2.1
+    ratio = fit.nstar["nstar"] / [comb(d, 2) for d in fit.nstar["d"]]
     np.testing.assert_allclose(ratio[2:], 1.63, rtol=0.1)
     assert (
-        found.growth.startswith("polynomial with exponent")
-        and not found.warnings
-        and (found.nstar["censored"] == "").all()
+        fit.growth.startswith("polynomial with exponent")
+        and not fit.warnings
+        and (fit.nstar["censored"] == "").all()
     )
 
 
@@ -90,57 +90,59 @@ def test_the_documented_example_runs_and_prints_what_is_documented(capsys, monke
 
 
 def test_a_good_table():
-    found = fit_exponent(sweep(), EPS)
+    fit = fit_exponent(sweep(), EPS)
     assert (
-        found.reason == ""
-        and found.lo < 2 < found.hi
-        and found.growth.startswith("polynomial with exponent")
+        fit.reason == ""
+        and fit.lo < 2 < fit.hi
+        and fit.growth.startswith("polynomial with exponent")
     )
-    assert (list(found.nstar), list(found.models), list(found.local)) == (
+    assert (list(fit.nstar), list(fit.models), list(fit.local)) == (
         list(NSTAR),
         list(MODELS),
         list(LOCAL),
     )
-    assert list(found.nstar["d"]) == list(World.d) and found.nstar["d"].dtype.kind == "i"
-    assert found.counts["used"] == found.counts["trainings"] == 7 * 16
-    assert found.growth in str(found) and "nstar" in str(found)
-    for quick in (found.glm, found.smooth):
-        assert quick.lo < 2 < quick.hi and quick.reason == ""
-    assert found.tau[0] <= found.tau[1] <= found.tau[2] and 0.2 < found.spread[1] < 0.6
+    assert list(fit.nstar["d"]) == list(World.d) and fit.nstar["d"].dtype.kind == "i"
+    assert fit.counts["used"] == fit.counts["trainings"] == 7 * 16
+    assert fit.growth in str(fit) and "nstar" in str(fit)
+    for regression in (fit.glm, fit.smooth):
+        assert regression.lo < 2 < regression.hi and regression.reason == ""
+    assert fit.tau[0] <= fit.tau[1] <= fit.tau[2] and 0.2 < fit.spread[1] < 0.6
 
 
 def test_the_line_that_was_fitted_can_be_drawn():
     """The line runs through the exponent and the prefactor, its band holds the truth and is
     narrowest among the cells; without an exponent there is none."""
-    found = fit_exponent(sweep(), EPS)
+    fit = fit_exponent(sweep(), EPS)
     d = np.geomspace(4, 256, 13)
-    line = found.line(d)
-    np.testing.assert_allclose(line["nstar"], found.prefactor * d**found.exponent, rtol=0.02)
+    line = fit.line(d)
+    np.testing.assert_allclose(line["nstar"], fit.prefactor * d**fit.exponent, rtol=0.02)
     assert line["lo"].lt(1.6 * d**2).all() and line["hi"].gt(1.6 * d**2).all()
     width = np.log(line["hi"] / line["lo"])
     assert 16 <= d[width.argmin()] <= 36
-    slope = np.log(found.line([8.0, 64.0])["nstar"]).diff()[1] / np.log(8)
-    assert slope == pytest.approx(found.exponent, abs=0.01)
-    nothing = fit_exponent(sweep().assign(risk=1.0), EPS)
+    slope = np.log(fit.line([8.0, 64.0])["nstar"]).diff()[1] / np.log(8)
+    assert slope == pytest.approx(fit.exponent, abs=0.01)
+    without_exponent = fit_exponent(sweep().assign(risk=1.0), EPS)
     assert (
-        np.isnan(nothing.prefactor)
-        and nothing.line(d)[["nstar", "lo", "hi"]].isna().to_numpy().all()
+        np.isnan(without_exponent.prefactor)
+        and without_exponent.line(d)[["nstar", "lo", "hi"]].isna().to_numpy().all()
     )
 
 
 def test_the_answer_does_not_depend_on_order_labels_or_units():
     rows = sweep()
-    found = fit_exponent(rows, EPS)
-    for same in (
+    fit = fit_exponent(rows, EPS)
+    for variant in (
         rows.sample(frac=1, random_state=1),
         rows.assign(seed=[f"run {s}" for s in rows["seed"]]),
         rows.assign(n=rows["n"] * 50),
         rows.assign(d=rows["d"] * 3),
         rows.astype(str),
     ):
-        other = fit_exponent(same, EPS)
+        fit_of_variant = fit_exponent(variant, EPS)
         np.testing.assert_allclose(
-            [other.exponent, other.lo, other.hi], [found.exponent, found.lo, found.hi], atol=2e-3
+            [fit_of_variant.exponent, fit_of_variant.lo, fit_of_variant.hi],
+            [fit.exponent, fit.lo, fit.hi],
+            atol=2e-3,
         )
 
 
@@ -193,20 +195,18 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_table_that_supports_no_number_gives_a_sentence(name):
     change, reason, rows = BAD[name]
-    found = fit_exponent(change(sweep()), EPS)
-    assert (
-        np.isnan(found.exponent) and reason in found.reason and found.growth.endswith(found.reason)
-    )
-    assert not (np.isfinite(found.lo) and np.isfinite(found.hi))
-    assert len(found.nstar) == rows and (list(found.models), list(found.local)) == (
+    fit = fit_exponent(change(sweep()), EPS)
+    assert np.isnan(fit.exponent) and reason in fit.reason and fit.growth.endswith(fit.reason)
+    assert not (np.isfinite(fit.lo) and np.isfinite(fit.hi))
+    assert len(fit.nstar) == rows and (list(fit.models), list(fit.local)) == (
         list(MODELS),
         list(LOCAL),
     )
-    assert np.isnan(found.glm.exponent) or name.startswith("n far")
-    assert np.isnan(found.smooth.exponent) and str(found)
-    open_ended = found.nstar["censored"] != ""
+    assert np.isnan(fit.glm.exponent) or name.startswith("n far")
+    assert np.isnan(fit.smooth.exponent) and str(fit)
+    open_ended = fit.nstar["censored"] != ""
     assert (
-        found.nstar.loc[open_ended, "lo"].eq(0) | found.nstar.loc[open_ended, "hi"].eq(np.inf)
+        fit.nstar.loc[open_ended, "lo"].eq(0) | fit.nstar.loc[open_ended, "hi"].eq(np.inf)
     ).all()
 
 
@@ -228,7 +228,7 @@ def test_random_tables_never_raise_and_never_give_half_a_number():
         "fresh": [True, False, None],
         "diverged": [True, False, None],
     }
-    known = 0
+    num_with_exponent = 0
     for _ in range(40):
         size = int(rng.integers(1, 60))
         rows = pd.DataFrame(
@@ -248,11 +248,11 @@ def test_random_tables_never_raise_and_never_give_half_a_number():
                 if rng.random() < 0.3
             }
         )
-        found = fit_exponent(rows, EPS)
-        known += np.isfinite(found.exponent)
-        assert str(found) and np.isfinite(found.exponent) == (found.reason == "")
-        assert np.isnan(found.exponent) or -np.inf < found.lo <= found.exponent <= found.hi < np.inf
-    assert 0 < known < 38
+        fit = fit_exponent(rows, EPS)
+        num_with_exponent += np.isfinite(fit.exponent)
+        assert str(fit) and np.isfinite(fit.exponent) == (fit.reason == "")
+        assert np.isnan(fit.exponent) or -np.inf < fit.lo <= fit.exponent <= fit.hi < np.inf
+    assert 0 < num_with_exponent < 38
 
 
 @pytest.mark.parametrize(
@@ -307,11 +307,11 @@ def test_random_tables_never_raise_and_never_give_half_a_number():
 )
 def test_what_is_odd_about_a_usable_table_is_said(change, sentence):
     """And the exponent survives, since each of these leaves five good d at least."""
-    found = fit_exponent(change(sweep()), EPS)
-    assert any(sentence in warning for warning in found.warnings), found.warnings
-    assert np.isfinite(found.exponent)
+    fit = fit_exponent(change(sweep()), EPS)
+    assert any(sentence in warning for warning in fit.warnings), fit.warnings
+    assert np.isfinite(fit.exponent)
     if "lapses" not in sentence:
-        assert found.lo < 2 < found.hi
+        assert fit.lo < 2 < fit.hi
 
 
 def test_disagreeing_estimates_warn():
@@ -319,18 +319,16 @@ def test_disagreeing_estimates_warn():
     log risk crosses eps elsewhere."""
     rows = sweep(per=40)
     rows["risk"] = np.where(rows["risk"] <= EPS, 1e-4, 0.11)
-    found = fit_exponent(rows, EPS)
-    assert any("risk is not smooth in n" in warning for warning in found.warnings)
+    fit = fit_exponent(rows, EPS)
+    assert any("risk is not smooth in n" in warning for warning in fit.warnings)
 
 
 def test_plateaus_far_beyond_do_not_bend_the_exponent():
     """Where the method never gets there, tested at 20 times n*, the other cells keep their say."""
     rows = sweep()
     stuck = rows[rows["d"] >= 45].assign(risk=0.6, outcome="plateau", n=lambda t: 20 * t["n"])
-    found = fit_exponent(
-        pd.concat([rows[rows["d"] < 45].assign(outcome="data_limited"), stuck]), EPS
-    )
-    assert found.lo < 2 < found.hi and list(found.nstar["outcome"].iloc[-2:]) == ["plateau"] * 2
+    fit = fit_exponent(pd.concat([rows[rows["d"] < 45].assign(outcome="data_limited"), stuck]), EPS)
+    assert fit.lo < 2 < fit.hi and list(fit.nstar["outcome"].iloc[-2:]) == ["plateau"] * 2
 
 
 def test_leaving_out_the_random_effect():

@@ -57,77 +57,71 @@ def test_a_training_is_that_of_the_cpu(pair, trainings):
         Trainer(recipe(pair, device=device), trainings, None, None)
         for device in (torch.device("cpu"), GPU)
     )
-    want, found = on_cpu.run(None), on_gpu.run(None)
+    cpu_records, gpu_records = on_cpu.run(None), on_gpu.run(None)
     assert on_gpu.steps.graph is not None, "the steps were not recorded"
-    for one, other in zip(want, found, strict=True):
-        assert (
-            other["risk"] == pytest.approx(one["risk"], rel=1e-6) and other["steps"] == one["steps"]
-        )
+    for cpu, gpu in zip(cpu_records, gpu_records, strict=True):
+        assert gpu["risk"] == pytest.approx(cpu["risk"], rel=1e-6)
+        assert gpu["steps"] == cpu["steps"]
     for name, p in on_cpu.state.params.items():
         torch.testing.assert_close(on_gpu.state.params[name].cpu(), p, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-def test_recorded_steps_are_the_steps(build, node, monkeypatch, every_optimizer, dtype):
+def test_recorded_steps_are_the_steps(build, node, monkeypatch, optimizer_name, dtype):
     """Bit for bit: with and without a recording, on rows, rates and clocks that change from step to
     step."""
-    momentum = {"momentum": 0.9} if "momentum" in node("optimizer", every_optimizer) else {}
-    own = replace(
+    momentum = {"momentum": 0.9} if "momentum" in node("optimizer", optimizer_name) else {}
+    mlp_recipe = replace(
         recipe((build("learner", "mlp", widths=[16, 8]), Parity(d=6))),
-        optimizer=build("optimizer", every_optimizer, batch=8, warmup=3, **momentum),
+        optimizer=build("optimizer", optimizer_name, batch=8, warmup=3, **momentum),
         dtype=dtype,
         device=GPU,
     )
-    found = []
+    params = []
     for block in (GRAPH_STEPS, 1):
         monkeypatch.setattr("bfc.engine.steps.GRAPH_STEPS", block)
-        stack = Trainer(own, POOLED, None, None)
+        stack = Trainer(mlp_recipe, POOLED, None, None)
         stack.run(None)
         assert (stack.steps.graph is not None) == (block > 1)
-        found.append(stack.state.params)
-    assert all(torch.equal(p, found[1][name]) for name, p in found[0].items())
+        params.append(stack.state.params)
+    assert all(torch.equal(p, params[1][name]) for name, p in params[0].items())
 
 
 def test_an_interrupted_training_goes_on_bit_for_bit(build):
-    own = replace(
+    mlp_recipe = replace(
         recipe((build("learner", "mlp", widths=[16, 8]), Parity(d=6)), device=GPU),
         schedule=replace(SCHEDULE, check_every=8),
         dtype=torch.float32,
     )
-    whole = Trainer(own, POOLED, None, None)
-    kept = []
-    whole.run(lambda state, done, total: kept.append(copy.deepcopy(state.tensors())))
-    for state in kept[:-1]:
-        again = Trainer(own, POOLED, None, copy.deepcopy(state))
-        again.run(None)
+    uninterrupted = Trainer(mlp_recipe, POOLED, None, None)
+    states = []
+    uninterrupted.run(lambda state, done, total: states.append(copy.deepcopy(state.tensors())))
+    for state in states[:-1]:
+        resumed = Trainer(mlp_recipe, POOLED, None, copy.deepcopy(state))
+        resumed.run(None)
         assert all(
-            torch.equal(p, whole.state.params[name]) for name, p in again.state.params.items()
+            torch.equal(p, uninterrupted.state.params[name])
+            for name, p in resumed.state.params.items()
         )
 
 
 def test_a_curve_is_that_of_the_cpu(small_baseline, build):
     target = build("target", "quadratic_densenet", d=4, L=3, widths=[2, 2])
     tuned = small_baseline.tune(target, 64)
-    want, found = (small_baseline.curve(target, 3, 64, tuned, device) for device in ("cpu", "cuda"))
-    assert found.risk == pytest.approx(want.risk, rel=1e-5)
-    assert {
-        name: small_baseline.tune(target, 64, "cuda")[name] for name in ("reached", "seeds")
-    } == {name: tuned[name] for name in ("reached", "seeds")}
+    cpu, gpu = (small_baseline.curve(target, 3, 64, tuned, device) for device in ("cpu", "cuda"))
+    assert gpu.risk == pytest.approx(cpu.risk, rel=1e-5)
+    tuned_on_gpu = small_baseline.tune(target, 64, "cuda")
+    for name in ("reached", "seeds"):
+        assert tuned_on_gpu[name] == tuned[name]
 
 
-def test_a_representation_is_that_of_the_cpu(build, node, every_representation):
-    few = {"n0": 2000, "multiple": 2.0, "labels": 200, "steps": 20, "units": 16}
-    lens = build(
-        "representation",
-        every_representation,
-        **{
-            key: value
-            for key, value in few.items()
-            if key in node("representation", every_representation)
-        },
-    )
-    target = lens.wrap(build("target", "low_rank", d=5))
-    want, found = (
+def test_a_representation_is_that_of_the_cpu(build, node, representation_name):
+    small = {"n0": 2000, "multiple": 2.0, "labels": 200, "steps": 20, "units": 16}
+    keys = node("representation", representation_name)
+    changes = {key: value for key, value in small.items() if key in keys}
+    representation = build("representation", representation_name, **changes)
+    target = representation.wrap(build("target", "low_rank", d=5))
+    cpu, gpu = (
         sample(
             target.draw([0, 3], torch.float64, device),
             "train",
@@ -135,27 +129,26 @@ def test_a_representation_is_that_of_the_cpu(build, node, every_representation):
         )
         for device in ("cpu", GPU)
     )
-    torch.testing.assert_close(found[1].cpu(), want[1], rtol=1e-6, atol=1e-7)
-    products = [
-        h @ h.mT for h in (want[0], found[0].cpu())
-    ]  # whitened features are unique up to a rotation
+    torch.testing.assert_close(gpu[1].cpu(), cpu[1], rtol=1e-6, atol=1e-7)
+    # whitened features are unique up to a rotation
+    products = [h @ h.mT for h in (cpu[0], gpu[0].cpu())]
     torch.testing.assert_close(products[1], products[0], rtol=1e-5, atol=1e-6)
 
 
 def test_cells_in_one_stack_get_what_they_get_alone(pair):
-    """Beside one of other noise, with steps recorded."""
-    own = recipe(pair, device=GPU)
-    beside = (
-        replace(own, target=Regression(noise=0.3).wrap(own.target))
-        if own.target.outputs == 1
-        else own
-    )
+    """The stack's other cell has labels of another noise; steps are recorded."""
+    recipes = [recipe(pair, device=GPU)] * 2
+    if recipes[0].target.outputs == 1:
+        noisy = Regression(noise=0.3).wrap(recipes[0].target)
+        recipes[1] = replace(recipes[0], target=noisy)
 
-    def asking(each: Recipe):
+    def request(cell_recipe: Recipe):
         rates = torch.full((3,), 1e-3, dtype=torch.float64)
-        return lambda train: train(StackRequest(each, POOLED, rates, 1024, lambda *_: None))
+        return lambda train: train(StackRequest(cell_recipe, POOLED, rates, 1024, lambda *_: None))
 
-    for end, each in zip(run_together([asking(own), asking(beside)]), (own, beside), strict=True):
+    ends = run_together([request(cell_recipe) for cell_recipe in recipes])
+    for end, cell_recipe in zip(ends, recipes, strict=True):
         assert end.stack == 6
-        for one, other in zip(end.records, asking(each)(train_stack).records, strict=True):
-            assert one["risk"] == pytest.approx(other["risk"], rel=1e-8)
+        alone = request(cell_recipe)(train_stack)
+        for in_common, by_itself in zip(end.records, alone.records, strict=True):
+            assert in_common["risk"] == pytest.approx(by_itself["risk"], rel=1e-8)

@@ -41,14 +41,15 @@ def simulated(law, seed=0, d=DIMENSIONS, per=48):
     }
 
 
-def judged(curves):
-    found = fit_posterior(curves)
-    table, factors = compare_models(curves, found)
-    return table.set_index("model"), factors, describe_verdict(judge_growth(found, table, factors))
+def judge(curves):
+    posterior = fit_posterior(curves)
+    table, factors = compare_models(curves, posterior)
+    verdict = judge_growth(posterior, table, factors)
+    return table.set_index("model"), factors, describe_verdict(verdict)
 
 
 def test_a_power_law_is_called_polynomial_and_what_cannot_be_excluded_is_said():
-    table, factors, sentence = judged(gaussian(D, 1 + 1.5 * np.log(D), 0.05))
+    table, factors, sentence = judge(gaussian(D, 1 + 1.5 * np.log(D), 0.05))
     assert sentence.startswith("polynomial with exponent 1.5")
     assert "(log d)² term below 0." in sentence and "cannot be excluded on this range" in sentence
     assert "log d is compatible too" in sentence or "are compatible too" in sentence
@@ -57,7 +58,7 @@ def test_a_power_law_is_called_polynomial_and_what_cannot_be_excluded_is_said():
 
 
 def test_exponential_growth_is_not_called_polynomial():
-    table, _, sentence = judged(gaussian(D, 4 + 0.08 * D, 0.05))
+    table, _, sentence = judge(gaussian(D, 4 + 0.08 * D, 0.05))
     assert sentence.startswith("faster than polynomial: exponential growth e^(b d), b = 0.080")
     assert "the local exponent rises" in sentence
     assert table.loc["exponential", "lo"] < 0.08 < table.loc["exponential", "hi"]
@@ -66,18 +67,18 @@ def test_exponential_growth_is_not_called_polynomial():
 
 def test_growth_from_simulated_trainings():
     """The same from 48 trainings per d instead of normal curves."""
-    table, _, sentence = judged(simulated(lambda d: 0.5 + 2 * np.log(d)))
+    table, _, sentence = judge(simulated(lambda d: 0.5 + 2 * np.log(d)))
     assert (
         sentence.startswith("polynomial with exponent ")
         and abs(table.loc["power", "value"] - 2) < 0.1
     )
-    assert judged(simulated(lambda d: 4 + 0.09 * d))[2].startswith("faster than polynomial")
+    assert judge(simulated(lambda d: 4 + 0.09 * d))[2].startswith("faster than polynomial")
 
 
 def test_d_log_d_looks_like_an_exponent_but_is_listed_as_compatible():
     """The design's example: slope 1.33 on 8 to 64, n* = d log d; given one log factor the exponent
     is 1."""
-    table, factors, sentence = judged(gaussian(D, np.log(D * np.log(D)), 0.05))
+    table, factors, sentence = judge(gaussian(D, np.log(D * np.log(D)), 0.05))
     assert table.loc["power", "value"] == pytest.approx(1.33, abs=0.02)
     assert factors[1] == pytest.approx(1.0, abs=0.03) and "d^1.00 log d" in sentence
     assert table.loc["power_log", "lo"] < 1 < table.loc["power_log", "hi"]
@@ -85,23 +86,23 @@ def test_d_log_d_looks_like_an_exponent_but_is_listed_as_compatible():
 
 def test_log_factors_are_excluded_where_the_range_is_long():
     d = np.geomspace(8, 1e6, 25)
-    _, factors, sentence = judged(gaussian(d, 1 + 2 * np.log(d), 0.02))
+    _, factors, sentence = judge(gaussian(d, 1 + 2 * np.log(d), 0.02))
     assert factors == {} and "one or two log factors beside a power are excluded" in sentence
 
 
 def test_a_rising_local_exponent_is_said():
-    _, _, sentence = judged(gaussian(D, 1 + np.log(D) + 0.5 * np.log(D) ** 2, 0.03))
+    _, _, sentence = judge(gaussian(D, 1 + np.log(D) + 0.5 * np.log(D) ** 2, 0.03))
     assert "the local exponent rises with d: (log d)² term 0.5" in sentence
     assert (
         "the local exponent falls"
-        in judged(gaussian(D, 1 + 4 * np.log(D) - 0.4 * np.log(D) ** 2, 0.03))[2]
+        in judge(gaussian(D, 1 + 4 * np.log(D) - 0.4 * np.log(D) ** 2, 0.03))[2]
     )
 
 
 def test_what_outgrows_every_power_slower_than_an_exponential_is_not_called_polynomial():
     """n* = d^(½ log d) on d = 16 to 256, from simulated trainings: an exponential does worse, yet
     no one exponent describes it."""
-    _, _, sentence = judged(
+    _, _, sentence = judge(
         simulated(
             lambda d: 1 + 0.5 * np.log(d) ** 2, d=(16, 23, 32, 45, 64, 91, 128, 181, 256), per=24
         )
@@ -117,7 +118,7 @@ def test_a_hinge_is_found():
     """Flat below d = 16 and slope 3 above: the best predictor of the largest d, with a change of
     slope that excludes zero."""
     d = np.geomspace(4, 128, 11)
-    table, _, _ = judged(gaussian(d, 5 + 3 * np.maximum(np.log(d / 16), 0), 0.03))
+    table, _, _ = judge(gaussian(d, 5 + 3 * np.maximum(np.log(d / 16), 0), 0.03))
     assert table.index[0] == "hinge" and table.loc["hinge", "hi"] < -2
 
 
@@ -128,21 +129,21 @@ def test_the_range_limits_what_is_seen_of_curvature(d, limit):
     """The design's limits for sd(μ) = 0.1 are seen with 80 % power: 2.8 standard errors. The half
     width of the interval is 1.96 of them where τ is absent; not knowing that adds up to half as
     much again."""
-    table, _, _ = judged(gaussian(d, 1 + 2 * np.log(d), 0.1))
+    table, _, _ = judge(gaussian(d, 1 + 2 * np.log(d), 0.1))
     half = 0.5 * (table.loc["power_log2", "hi"] - table.loc["power_log2", "lo"])
     assert 1.0 < half / (limit * 1.96 / 2.8) < 1.5
 
 
-@pytest.mark.parametrize("few", [2, 3])
-def test_few_d_get_an_exponent_but_no_verdict(few):
-    table, _, sentence = judged(gaussian(D[:few], 1 + 2 * np.log(D[:few]), 0.1))
+@pytest.mark.parametrize("num_d", [2, 3])
+def test_few_d_get_an_exponent_but_no_verdict(num_d):
+    table, _, sentence = judge(gaussian(D[:num_d], 1 + 2 * np.log(D[:num_d]), 0.1))
     assert "which so few d cannot tell" in sentence and np.isnan(table.loc["exponential", "score"])
 
 
 def test_d_of_one_has_no_log_log():
     """log log d is not defined at d = 1; the other candidates are."""
     d = np.array([1.0, 2, 4, 8, 16])
-    table, factors, sentence = judged(gaussian(d, 3 + np.log(d), 0.1))
+    table, factors, sentence = judge(gaussian(d, 3 + np.log(d), 0.1))
     assert (
         np.isnan(table.loc["power_log", "value"]) and factors == {} and "log factor" not in sentence
     )
@@ -176,14 +177,14 @@ def test_the_held_out_score_is_the_closed_form():
             + 0.5 * np.log(2 * np.pi * error**2)
         )
     want = np.logaddexp.reduce(score) - np.logaddexp.reduce(evidence)
-    table, _, _ = judged(gaussian(D, values, error))
+    table, _, _ = judge(gaussian(D, values, error))
     assert table.loc["power", "score"] == pytest.approx(want, abs=0.02)
 
 
 def test_criteria_count_coefficients_knot_and_tau():
     """Cells exactly on the line, so that the largest log likelihood is 0 (at τ = 0): AICc = 2k +
     2k(k + 1)/(D − k − 1), BIC = k log D."""
-    table, _, _ = judged(gaussian(D, 1 + 2 * np.log(D), 0.1))
+    table, _, _ = judge(gaussian(D, 1 + 2 * np.log(D), 0.1))
     assert list(table.reset_index().columns) == list(MODELS)
     for name, k in (("power", 3), ("power_log", 4), ("power_log2", 4), ("hinge", 5)):
         assert table.loc[name, "parameters"] == k

@@ -156,33 +156,33 @@ def test_a_cifar_is_read_from_its_files(folder, data, count, classes):
         for batch in batches
         for row, label in zip(batch[b"data"], batch[key], strict=True)
     }
-    held = read(folder / files.folder / files.test)
-    stored = np.concatenate([batch[b"data"] for batch in batches]).astype(float)
+    test_batch = read(folder / files.folder / files.test)
+    stored_images = np.concatenate([batch[b"data"] for batch in batches]).astype(float)
     for role, size in (("train", target.n_available), ("validation", round(0.1 * count))):
         x = draw.inputs(role, rows(size))[0]
         matches = [
-            next(i for i, row in enumerate(stored) if np.corrcoef(row, image)[0, 1] > 0.9999)
+            next(i for i, row in enumerate(stored_images) if np.corrcoef(row, image)[0, 1] > 0.9999)
             for image in x.numpy()
         ]
         assert len(set(matches)) == size
         labels = draw.labels(x.unsqueeze(0))[0]
         assert [int(v) for v in labels] == [
-            truth[bytes(stored[i].astype(np.uint8))] for i in matches
+            truth[bytes(stored_images[i].astype(np.uint8))] for i in matches
         ]
     assert sorted(int(v) for v in draw.labels(draw.inputs("test", rows(10)))[0]) == sorted(
-        held[key]
+        test_batch[key]
     )
 
 
 def test_files_that_are_no_data_set_are_refused_and_run_nothing(folder, tmp_path):
-    class Evil:
+    class CreatesFile:
         def __reduce__(self):
             return (open, (str(tmp_path / "ran"), "w"))
 
     shutil.copytree(folder, tmp_path / "copy")
     path = tmp_path / "copy" / "cifar-10-batches-py" / "data_batch_3"
     for content in (
-        pickle.dumps(Evil()),
+        pickle.dumps(CreatesFile()),
         b"",
         b"junk",
         pickle.dumps({b"data": [1]}),
@@ -195,7 +195,7 @@ def test_files_that_are_no_data_set_are_refused_and_run_nothing(folder, tmp_path
 
 
 @pytest.mark.parametrize(
-    "changes, words",
+    "changes, message",
     [
         (
             {"target": {"data": "cifar10", "folder": "/nowhere"}},
@@ -215,7 +215,7 @@ def test_files_that_are_no_data_set_are_refused_and_run_nothing(folder, tmp_path
         ({"task": "classification"}, "task=classification: changes labels that are numbers"),
     ],
 )
-def test_bad_values_cost_one_sentence(node, changes, words):
+def test_bad_values_cost_one_sentence(node, changes, message):
     job = {
         "target": {**node("target", "images"), **changes.pop("target", {})},
         "learner": node("learner", "resnet"),
@@ -228,7 +228,7 @@ def test_bad_values_cost_one_sentence(node, changes, words):
     job |= {group: node(group, name) for group, name in changes.items()}
     with pytest.raises(UserError) as caught:
         load_job(job)
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_network_of_110_layers_trains_on_a_cifar(folder):

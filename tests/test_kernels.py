@@ -24,10 +24,10 @@ from bfc.errors import UserError
 
 
 @pytest.fixture
-def kernel(every_baseline, build, node) -> KernelRidge:
-    has_width = "width" in node("baseline", every_baseline)
+def kernel(baseline_name, build, node) -> KernelRidge:
+    has_width = "width" in node("baseline", baseline_name)
     options = {"width": 64} if has_width else {}
-    baseline = build("baseline", every_baseline, **options)
+    baseline = build("baseline", baseline_name, **options)
     if not isinstance(baseline, KernelRidge):
         pytest.skip("not a kernel")
     return baseline

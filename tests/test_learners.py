@@ -180,8 +180,10 @@ def test_memorises_a_few_points(pair):
     assert float(ratio.max()) < 1e-3
 
 
-def test_a_reverse_pass_written_by_hand_equals_automatic_differentiation(every_fit, build, node):
-    learner, target, schedule = every_fit
+def test_a_reverse_pass_written_by_hand_equals_automatic_differentiation(
+    learner_target_schedule, build, node
+):
+    learner, target, schedule = learner_target_schedule
     small = {"d": 6} if "d" in node("target", target) else {}
     check_reverse_pass(
         build("learner", learner), build("target", target, **small), build("schedule", schedule)

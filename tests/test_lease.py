@@ -4,6 +4,8 @@ Races between processes are tested with processes.
 """
 
 import contextlib
+import fcntl
+import itertools
 import json
 import os
 import socket
@@ -11,10 +13,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import TINY, container, environment, files, run
+from commands import MAX_SECONDS, TINY, container, environment, files, run, wait_until
 
 from bfc.errors import UserError
 from bfc.experiment.cell_runner import run_cell
@@ -108,10 +111,7 @@ def test_a_claim_of_a_dead_process_is_taken_over(cell) -> None:
 def test_a_claim_of_a_zombie_is_taken_over(cell) -> None:
     zombie = subprocess.Popen([sys.executable, "-c", ""])
     started = lease.start_of(zombie.pid)
-    for _ in range(200):
-        if not lease.start_of(zombie.pid):
-            break
-        time.sleep(0.05)
+    wait_until(lambda: not lease.start_of(zombie.pid))
     claim_by(cell, pid=zombie.pid, started=started or "1.00")
     with cell.claim():
         pass
@@ -157,14 +157,12 @@ def test_a_claim_that_cannot_be_read_is_respected_for_a_while(text: str, cell) -
 
 def test_a_heart_beats_while_a_claim_is_held(cell, monkeypatch) -> None:
     monkeypatch.setattr(lease, "HEARTBEAT", 0.05)
+    start = time.time()
     with cell.claim():
         path = cell.path / "claim.json"
         os.utime(path, (1, 1))
-        for _ in range(100):
-            if path.stat().st_mtime > 1:
-                break
-            time.sleep(0.05)
-        assert path.stat().st_mtime > time.time() - 60
+        wait_until(lambda: path.stat().st_mtime > 1)
+        assert path.stat().st_mtime > start - 1
 
 
 def test_results_are_not_written_under_a_claim_that_was_lost(cell) -> None:
@@ -219,17 +217,18 @@ def test_a_job_that_waited_finds_the_work_done(tmp_path, monkeypatch) -> None:
 
 
 RACE = """
-import contextlib, sys, time
+import contextlib, fcntl, sys
 from pathlib import Path
 from bfc.errors import UserError
 from bfc.store.cells import Cell
 import psutil
-root, start = Path(sys.argv[1]), float(sys.argv[2])
+root, gates = map(Path, sys.argv[1:])
 with contextlib.ExitStack() as held:
     won = []
-    for i, folder in enumerate(sorted(root.iterdir())):
-        while time.time() < start + 0.03 * i:
-            pass
+    for folder in sorted(root.iterdir()):
+        with open(gates / folder.name) as gate:
+            print("ready", flush=True)
+            fcntl.flock(gate, fcntl.LOCK_SH)
         try:
             held.enter_context(Cell(folder).claim())
             won.append(folder.name)
@@ -240,35 +239,50 @@ with contextlib.ExitStack() as held:
 """
 
 
+@contextlib.contextmanager
+def racer(root: Path, gate_folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that claims the cells of ``root`` and holds what it got until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", RACE, str(root), str(gate_folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    with process:
+        try:
+            yield process
+            process.stdin.close()
+            process.wait(MAX_SECONDS)
+        finally:
+            process.kill()
+
+
 def test_of_eight_processes_exactly_one_gets_a_claim(tmp_path) -> None:
-    """Sixty cells at once: free, claimed by a dead process, or long ago on another host."""
-    root = tmp_path / "results"
-    for i in range(60):
-        cell = Store(root).cell(f"{i:03d}")
+    """Sixty cells: free, claimed by a dead process, or long ago on another host.
+
+    All processes wait for a lock (the gate) before they claim a cell, and go on when it is opened.
+    """
+    root, gate_folder = tmp_path / "results", tmp_path / "gates"
+    gate_folder.mkdir()
+    names = [f"{i:03d}" for i in range(60)]
+    for i, name in enumerate(names):
+        cell = Store(root).cell(name)
         cell.path.mkdir(parents=True)
         if i % 3 == 1:
             claim_by(cell, started="1.00")
         elif i % 3 == 2:
             claim_by(cell, lease.LEASE + 20, host="elsewhere")
-    start = str(time.time() + 3.0)
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACE, str(root), start],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
-        for _ in range(8)
-    ]
-    try:
+    with contextlib.ExitStack() as opened:
+        gates = [opened.enter_context(open(gate_folder / name, "w")) for name in names]
+        for gate in gates:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+        racers = [opened.enter_context(racer(root, gate_folder)) for _ in range(8)]
+        for gate in gates:
+            assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 8
+            fcntl.flock(gate, fcntl.LOCK_UN)
         won = [racer.stdout.readline().split() for racer in racers]
-    finally:
-        for racer in racers:
-            racer.stdin.close()
-            racer.wait(60)
-            racer.stdout.close()
-    assert sorted(name for names in won for name in names) == [f"{i:03d}" for i in range(60)]
+    assert sorted(itertools.chain(*won)) == names
     assert sum(map(bool, won)) > 1, "there was no race"
     assert not list(root.rglob("*.json")) and not list(root.rglob(".*")), (
         "all claims are given back"
@@ -278,28 +292,42 @@ def test_of_eight_processes_exactly_one_gets_a_claim(tmp_path) -> None:
 def test_two_that_find_the_same_dead_claim_do_not_both_take_it(cell, monkeypatch) -> None:
     """The second arrives just as the first is about to move the dead claim away."""
     claim_by(cell, started="1.00")
-    won, plain = [], os.replace
+    winners: list[str] = []
+    at_lock, decided, first_is_done = threading.Event(), threading.Event(), threading.Event()
 
-    def second() -> None:
+    def claim_second() -> None:
         with contextlib.suppress(UserError), Cell(cell.path).claim():
-            won.append("second")
-            done.wait(10)
+            winners.append("second")
+            at_lock.set()
+            decided.set()
+            first_is_done.wait(MAX_SECONDS)
+        at_lock.set()
+        decided.set()
 
-    done, other = threading.Event(), threading.Thread(target=second)
+    second = threading.Thread(target=claim_second)
+    plain_flock, plain_replace = fcntl.flock, os.replace
 
-    def replace(source, target) -> None:
-        if not other.ident:
-            other.start()
-            other.join(0.5)
-        plain(source, target)
+    def flock(handle: int, operation: int) -> None:
+        try:
+            plain_flock(handle, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            at_lock.set()
+            plain_flock(handle, operation)
 
+    def replace(source: Path, target: Path) -> None:
+        if not second.ident:
+            second.start()
+            assert at_lock.wait(MAX_SECONDS)
+        plain_replace(source, target)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
     monkeypatch.setattr(os, "replace", replace)
     with cell.claim():
-        won.append("first")
-        other.join(0.5)
-        assert other.ident and won == ["first"]
-        done.set()
-    other.join()
+        winners.append("first")
+        assert second.ident and decided.wait(MAX_SECONDS)
+        first_is_done.set()
+    second.join()
+    assert winners == ["first"]
 
 
 def test_what_a_killed_process_left_half_written_is_swept_up(cell) -> None:

@@ -169,7 +169,7 @@ def test_the_stored_outcome_is_no_verdict_at_another_eps():
 
 
 @pytest.mark.parametrize(
-    ("names", "bears"),
+    ("names", "is_informative"),
     [
         (["plateau", "plateau"], False),
         (["diverged", "plateau"], False),
@@ -177,9 +177,11 @@ def test_the_stored_outcome_is_no_verdict_at_another_eps():
         (["unjudged"], True),
     ],
 )
-def test_cells_without_success_bear_on_data_only_if_a_failure_may_be_a_lack_of_data(names, bears):
+def test_cells_without_success_bear_on_data_only_if_a_failure_may_be_a_lack_of_data(
+    names, is_informative
+):
     cell = only_cell(table(*[(64, i, 0.5) for i in range(len(names))], outcome=names))
-    assert cell.is_informative is bears
+    assert cell.is_informative is is_informative
     assert not only_cell(table((64, 0, 0.5), (64, 1, 0.01), outcome="plateau")).is_informative, (
         "a lucky one"
     )
@@ -194,7 +196,7 @@ def test_a_lucky_training_brackets_nothing_beyond_the_grid():
     exponent."""
     n = np.repeat(np.geomspace(32, 512, 8).round(), 4)
     rows = table(*[(x, i, 0.01 if i == 27 else 0.5) for i, x in enumerate(n)])
-    for outcome, bears in (("data_limited", True), ("plateau", False)):
+    for outcome, is_informative in (("data_limited", True), ("plateau", False)):
         (row,) = estimate(rows.assign(outcome=outcome), [EPS]).to_dict("records")
         assert (row["nstar"], row["hi"], row["censored"], row["outcome"]) == (
             512,
@@ -202,7 +204,7 @@ def test_a_lucky_training_brackets_nothing_beyond_the_grid():
             "right",
             outcome,
         ) and 200 < row["lo"] <= 512
-        assert only_cell(rows.assign(outcome=outcome)).is_informative is bears
+        assert only_cell(rows.assign(outcome=outcome)).is_informative is is_informative
     (row,) = estimate(rows.assign(risk=0.51 - rows["risk"]), [EPS]).to_dict("records")
     assert (row["nstar"], row["lo"], row["censored"]) == (32, 0, "left") and 32 <= row["hi"] < 100
 
@@ -214,9 +216,9 @@ def test_the_interval_of_a_cell_whose_grid_ends_too_early_covers(beyond):
     spreads away."""
     rng = np.random.default_rng(7)
     n = np.rint(np.exp(MU - beyond + np.linspace(-1.6, 0, 24)))
-    found = [estimate(one_cell(rng, n), [EPS]).to_dict("records")[0] for _ in range(100)]
-    assert np.mean([row["lo"] <= np.exp(MU) <= row["hi"] for row in found]) >= 0.90
-    assert beyond < 0.7 or np.mean([row["censored"] == "" for row in found]) <= 0.05
+    estimates = [estimate(one_cell(rng, n), [EPS]).to_dict("records")[0] for _ in range(100)]
+    assert np.mean([row["lo"] <= np.exp(MU) <= row["hi"] for row in estimates]) >= 0.90
+    assert beyond < 0.7 or np.mean([row["censored"] == "" for row in estimates]) <= 0.05
 
 
 @pytest.mark.parametrize("design", ["rounds", "ladder"])
@@ -236,13 +238,13 @@ def test_optimisation_limited_trainings_do_not_move_nstar(design, stuck):
         )
     else:
         u, seed = np.tile(np.linspace(-1.4, 1.4, 9), 16), np.repeat(np.arange(16), 9)
-    found = []
+    estimates = []
     for _ in range(100):
         rows = one_cell(rng, np.rint(np.exp(MU + u)), seed=seed)
         rows["risk"] = np.where(rng.random(seed.max() + 1)[seed] < stuck, 0.6, rows["risk"])
-        found += estimate(rows.assign(train_risk=rows["risk"]), [EPS]).to_dict("records")
-    assert np.mean([row["lo"] <= np.exp(MU) <= row["hi"] for row in found]) >= 0.90
-    assert abs(np.mean([np.log(row["nstar"]) for row in found]) - MU) < 0.5 * WORLD.sd
+        estimates += estimate(rows.assign(train_risk=rows["risk"]), [EPS]).to_dict("records")
+    assert np.mean([row["lo"] <= np.exp(MU) <= row["hi"] for row in estimates]) >= 0.90
+    assert abs(np.mean([np.log(row["nstar"]) for row in estimates]) - MU) < 0.5 * WORLD.sd
 
 
 def test_the_curve_is_the_sum_of_log_probabilities():
@@ -251,24 +253,27 @@ def test_the_curve_is_the_sum_of_log_probabilities():
     cell = CellCounts(
         np.array([-INF, 4.0, 4.5, 4.5]), np.array([5.0, INF, 5.0, 5.0]), (55.0, 148.0), 1, 3, 0, {}
     )
-    found = likelihood_curve(cell)
-    values = found.values.reshape(len(found.mu), len(SPREADS), len(LAPSES))
-    for i in range(0, len(found.mu), 40):
+    curve = likelihood_curve(cell)
+    values = curve.values.reshape(len(curve.mu), len(SPREADS), len(LAPSES))
+    for i in range(0, len(curve.mu), 40):
         for j, s in enumerate(SPREADS):
             for k, lapse in enumerate(LAPSES):
-                law = stats.norm(found.mu[i], s)
-                rest = 1 - GUESS - lapse
+                law = stats.norm(curve.mu[i], s)
+                in_law = 1 - GUESS - lapse
                 between = (
-                    law.cdf(5.0) - law.cdf(4.5) if found.mu[i] > 4.75 else law.sf(4.5) - law.sf(5.0)
+                    law.cdf(5.0) - law.cdf(4.5) if curve.mu[i] > 4.75 else law.sf(4.5) - law.sf(5.0)
                 )
-                want = [
-                    GUESS + rest * law.cdf(5.0),
-                    lapse + rest * law.sf(4.0),
-                    rest * between,
-                    rest * between,
+                probabilities = [
+                    GUESS + in_law * law.cdf(5.0),
+                    lapse + in_law * law.sf(4.0),
+                    in_law * between,
+                    in_law * between,
                 ]
                 np.testing.assert_allclose(
-                    values[i, j, k], np.log(np.maximum(want, 1e-12)).sum(), rtol=1e-9, atol=1e-9
+                    values[i, j, k],
+                    np.log(np.maximum(probabilities, 1e-12)).sum(),
+                    rtol=1e-9,
+                    atol=1e-9,
                 )
 
 
@@ -298,7 +303,8 @@ def test_against_psignifit():
     levels = np.rint(np.exp(MU + np.array([-0.6, -0.3, 0.0, 0.3, 0.6])))
     rows = one_cell(rng, np.repeat(levels, 40))
     counts = [
-        [np.log(n), int((own["risk"] <= EPS).sum()), len(own)] for n, own in rows.groupby("n")
+        [np.log(n), int((rows_of_n["risk"] <= EPS).sum()), len(rows_of_n)]
+        for n, rows_of_n in rows.groupby("n")
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -328,10 +334,10 @@ def test_against_lifelines(case):
         np.array([sign * INF if x is None else x for x in stored[end]])
         for end, sign in (("lo", -1), ("hi", 1))
     )
-    found = likelihood_curve(CellCounts(lo, hi, (1.0, 1000.0), 1, 1, 0, {}))
-    values = found.values.reshape(len(found.mu), len(SPREADS), len(LAPSES))[:, :, 0]
+    curve = likelihood_curve(CellCounts(lo, hi, (1.0, 1000.0), 1, 1, 0, {}))
+    values = curve.values.reshape(len(curve.mu), len(SPREADS), len(LAPSES))[:, :, 0]
     near = np.abs(np.log(SPREADS / stored["sigma"])).argmin()
-    assert abs(found.mu[values[:, near].argmax()] - stored["mu"]) < 0.1 * stored["mu_se"]
+    assert abs(curve.mu[values[:, near].argmax()] - stored["mu"]) < 0.1 * stored["mu_se"]
     best = values.max(0)[near - 1 : near + 2]
     a, b, c = np.polyfit([-1, 0, 1], best, 2)
     assert abs(c - b * b / (4 * a) - stored["log_likelihood"]) < 0.3
@@ -343,24 +349,24 @@ def test_the_shape_agrees_with_isotonic_regression():
     rng = np.random.default_rng(2)
     u = np.repeat(MU + np.linspace(-0.9, 0.9, 9), 60)
     rows = one_cell(rng, np.rint(np.exp(u)))
-    found = likelihood_curve(only_cell(rows))
-    at, node = np.unravel_index((found.values + PRIOR).argmax(), found.values.shape)
+    curve = likelihood_curve(only_cell(rows))
+    place, node = np.unravel_index((curve.values + PRIOR).argmax(), curve.values.shape)
     s, lapse = SPREADS[node // len(LAPSES)], LAPSES[node % len(LAPSES)]
     levels = np.log(np.unique(rows["n"]))
-    model = GUESS + (1 - GUESS - lapse) * stats.norm.cdf((levels - found.mu[at]) / s)
-    free = (
+    model = GUESS + (1 - GUESS - lapse) * stats.norm.cdf((levels - curve.mu[place]) / s)
+    monotone = (
         IsotonicRegression(y_min=0, y_max=1)
         .fit(np.log(rows["n"]), rows["risk"] <= EPS)
         .predict(levels)
     )
-    assert np.abs(model - free).max() < 3 * 0.065
+    assert np.abs(model - monotone).max() < 3 * 0.065
 
 
 def covered(rows):
+    """Whether the interval holds n*, and its length in log n; NaN where n* is censored."""
     (row,) = estimate(rows, [EPS]).to_dict("records")
-    return row["lo"] <= np.exp(MU) <= row["hi"], np.log(row["hi"] / row["lo"]) if row[
-        "censored"
-    ] == "" else np.nan
+    length = np.log(row["hi"] / row["lo"]) if row["censored"] == "" else np.nan
+    return row["lo"] <= np.exp(MU) <= row["hi"], length
 
 
 def test_interval_of_one_cell_covers_and_shared_seeds_are_not_independent():
@@ -369,14 +375,15 @@ def test_interval_of_one_cell_covers_and_shared_seeds_are_not_independent():
     that are a fifth too short at least, and less coverage."""
     rng = np.random.default_rng(3)
     n = np.tile(np.rint(np.exp(MU + np.linspace(-1.2, 1.2, 8))), 8)
-    right, wrong = [], []
+    by_seed, by_training = [], []
     for _ in range(200):
         rows = one_cell(rng, n, seed=np.repeat(np.arange(8), 8))
-        right.append(covered(rows))
-        wrong.append(covered(rows.assign(seed=np.arange(64))))
-    (coverage, width), (naive, short) = (np.nanmean(found, axis=0) for found in (right, wrong))
+        by_seed.append(covered(rows))
+        by_training.append(covered(rows.assign(seed=np.arange(64))))
+    coverage, width = np.nanmean(by_seed, axis=0)
+    coverage_by_training, width_by_training = np.nanmean(by_training, axis=0)
     assert coverage >= 0.92
-    assert naive < coverage and short < 0.8 * width
+    assert coverage_by_training < coverage and width_by_training < 0.8 * width
 
 
 @pytest.mark.parametrize(
@@ -392,22 +399,25 @@ def test_interval_of_one_cell_covers(world):
     n = np.rint(np.exp(MU + np.linspace(-0.8, 0.8, 24)))
     tables = [one_cell(rng, n, world) for _ in range(200)]
     assert np.mean([covered(rows)[0] for rows in tables]) >= 0.92
-    found = np.log([estimate(rows, [EPS])["nstar"][0] for rows in tables])
-    assert abs(found.mean() - MU) < (
-        0.25 * world.sd if world.heavy else 5 * found.std() / np.sqrt(200) + 0.02
+    log_nstar = np.log([estimate(rows, [EPS])["nstar"][0] for rows in tables])
+    assert abs(log_nstar.mean() - MU) < (
+        0.25 * world.sd if world.heavy else 5 * log_nstar.std() / np.sqrt(200) + 0.02
     )
 
 
 def test_estimate_has_the_contract_of_a_seam():
     rng = np.random.default_rng(5)
     rows = one_cell(rng, np.rint(np.exp(MU + np.linspace(-0.8, 0.8, 24))))
-    found = estimate(rows, [0.5, EPS, 1e-9])
-    assert list(found.columns) == list(COLUMNS) and list(found["eps"]) == [0.5, EPS, 1e-9]
-    assert list(found["censored"]) == ["", "", "right"] and found["nstar"].is_monotonic_increasing
+    estimates = estimate(rows, [0.5, EPS, 1e-9])
+    assert list(estimates.columns) == list(COLUMNS) and list(estimates["eps"]) == [0.5, EPS, 1e-9]
     assert (
-        found["nstar"][2] == rows["n"].max()
-        and found["hi"][2] == INF
-        and found["lo"][2] <= found["nstar"][2]
+        list(estimates["censored"]) == ["", "", "right"]
+        and estimates["nstar"].is_monotonic_increasing
+    )
+    assert (
+        estimates["nstar"][2] == rows["n"].max()
+        and estimates["hi"][2] == INF
+        and estimates["lo"][2] <= estimates["nstar"][2]
     )
     (left,) = estimate(rows.assign(risk=0.0), [EPS]).to_dict("records")
     assert (
@@ -416,8 +426,8 @@ def test_estimate_has_the_contract_of_a_seam():
         and left["lo"] == 0
         and left["outcome"] == "success"
     )
-    for nothing in (rows.iloc[:0], rows.assign(kind="confirmation"), rows.assign(n=0)):
-        (row,) = estimate(nothing, [EPS]).to_dict("records")
+    for unusable in (rows.iloc[:0], rows.assign(kind="confirmation"), rows.assign(n=0)):
+        (row,) = estimate(unusable, [EPS]).to_dict("records")
         assert np.isnan(row["nstar"]) and row["outcome"] == "unmeasured" and row["censored"] == ""
     assert (
         estimate(rows.assign(risk=0.9, outcome="optimisation_limited"), [EPS])["outcome"][0]
@@ -429,14 +439,14 @@ def test_estimate_has_the_contract_of_a_seam():
 def test_estimate_does_not_depend_on_the_order_of_rows_and_scales_with_n():
     rng = np.random.default_rng(6)
     rows = one_cell(rng, np.rint(np.exp(MU + np.linspace(-0.8, 0.8, 24))))
-    found = estimate(rows, [EPS])
-    pd.testing.assert_frame_equal(estimate(rows.sample(frac=1, random_state=0), [EPS]), found)
+    expected = estimate(rows, [EPS])
+    pd.testing.assert_frame_equal(estimate(rows.sample(frac=1, random_state=0), [EPS]), expected)
     pd.testing.assert_frame_equal(
-        estimate(pd.concat([rows.assign(risk=0.9), rows]), [EPS]), found
+        estimate(pd.concat([rows.assign(risk=0.9), rows]), [EPS]), expected
     )  # of equal rows the last counts
     scaled = estimate(rows.assign(n=rows["n"] * 1000), [EPS])
     np.testing.assert_allclose(
-        scaled[["nstar", "lo", "hi"]] / 1000, found[["nstar", "lo", "hi"]], rtol=1e-9
+        scaled[["nstar", "lo", "hi"]] / 1000, expected[["nstar", "lo", "hi"]], rtol=1e-9
     )
 
 

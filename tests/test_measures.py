@@ -60,15 +60,15 @@ def play(measure) -> tuple[list[dict], list[list[Training]]]:
     raise AssertionError("the measure does not end")
 
 
-def test_the_yaml_lists_every_field_with_its_default(build, node, every_measure):
-    measure = build("measure", every_measure)
+def test_the_yaml_lists_every_field_with_its_default(build, node, measure_name):
+    measure = build("measure", measure_name)
     fields = {f.name for f in dataclasses.fields(measure) if f.init}
-    assert set(node("measure", every_measure)) - {"_target_"} == fields
+    assert set(node("measure", measure_name)) - {"_target_"} == fields
     assert measure == type(measure)(), "a default in the YAML differs from the one in Python"
 
 
-def test_it_ends_within_what_it_says(build, every_measure):
-    measure = build("measure", every_measure)
+def test_it_ends_within_what_it_says(build, measure_name):
+    measure = build("measure", measure_name)
     rows, rounds = play(measure)
     trainings = list(itertools.chain(*rounds))
     assert 0 < len(trainings) <= measure.max_trainings
@@ -80,9 +80,9 @@ def test_it_ends_within_what_it_says(build, every_measure):
     assert not known or set(known) == set(trainings)
 
 
-def test_a_round_depends_on_the_stored_rows_alone(build, every_measure):
+def test_a_round_depends_on_the_stored_rows_alone(build, measure_name):
     """Whatever part of a round is stored, in whatever order, the rest of it is run next."""
-    measure = build("measure", every_measure)
+    measure = build("measure", measure_name)
     rows, rounds = play(measure)
     generator = np.random.default_rng(0)
     start = 0
@@ -93,43 +93,43 @@ def test_a_round_depends_on_the_stored_rows_alone(build, every_measure):
         start += len(trainings)
 
 
-def test_confirming_runs_are_no_trainings(build, every_measure):
-    measure = build("measure", every_measure)
+def test_confirming_runs_are_no_trainings(build, measure_name):
+    measure = build("measure", measure_name)
     confirmations = [stored_row(Training(0, seed, "confirmation"), 0.001) for seed in measure.seeds]
     first = measure.next_round([])
     assert measure.next_round(confirmations) == first
     assert not measure.is_round_complete(confirmations)
 
 
-def test_a_plan_is_plain_and_kept(build, every_measure):
+def test_a_plan_is_plain_and_kept(build, measure_name):
     """Resumed with its own plan, the measure goes on with the same round."""
-    resumption = build("measure", every_measure).resume(None, [])
+    resumption = build("measure", measure_name).resume(None, [])
     plan = json.loads(json.dumps(resumption.plan))
-    again = build("measure", every_measure).resume(plan, [])
+    again = build("measure", measure_name).resume(plan, [])
     assert json.loads(json.dumps(again.plan)) == plan and again.note is None
     assert again.measure.next_round([]) == resumption.measure.next_round([]) != []
 
 
-def test_asking_for_more_renames_no_cell(build, every_measure):
-    identity = canonical(build("measure", every_measure))
-    more = build("measure", every_measure, eps=[0.5, 0.001], seeds=[3, 4, 5], confirm=0)
+def test_asking_for_more_renames_no_cell(build, measure_name):
+    identity = canonical(build("measure", measure_name))
+    more = build("measure", measure_name, eps=[0.5, 0.001], seeds=[3, 4, 5], confirm=0)
     assert canonical(more) == identity
-    assert canonical(build("measure", every_measure, test=64)) != identity
+    assert canonical(build("measure", measure_name, test=64)) != identity
 
 
-def test_a_sequential_measure_comes_close_to_nstar(build, every_measure):
+def test_a_sequential_measure_comes_close_to_nstar(build, measure_name):
     """The last round lies within a factor of 1.5 of the median threshold."""
-    measure = build("measure", every_measure)
+    measure = build("measure", measure_name)
     if not isinstance(measure, SequentialMeasure):
         pytest.skip("its trainings are known beforehand")
     _, rounds = play(measure)
     assert NSTAR / 1.5 < median(t.n for t in rounds[-1]) < 1.5 * NSTAR
 
 
-def test_one_value_may_stand_for_a_list(build, every_measure):
-    measure = build("measure", every_measure, eps=0.2, seeds=3)
+def test_one_value_may_stand_for_a_list(build, measure_name):
+    measure = build("measure", measure_name, eps=0.2, seeds=3)
     assert measure.eps == (0.2,) and measure.seeds == (0, 1, 2)
-    listed = build("measure", every_measure, eps=[0.01, 0.2, 0.01], seeds=[7, 2])
+    listed = build("measure", measure_name, eps=[0.01, 0.2, 0.01], seeds=[7, 2])
     assert listed.eps == (0.2, 0.01) and listed.seeds == (7, 2)
 
 
@@ -149,9 +149,9 @@ def test_one_value_may_stand_for_a_list(build, every_measure):
         ("test", 15),
     ],
 )
-def test_invalid_values_are_refused_in_one_sentence(build, every_measure, key, value):
+def test_invalid_values_are_refused_in_one_sentence(build, measure_name, key, value):
     with pytest.raises(UserError, match=rf"^measure\.{key}=.*: must be ") as caught:
-        build("measure", every_measure, **{key: value})
+        build("measure", measure_name, **{key: value})
     assert "\n" not in str(caught.value)
 
 

@@ -35,10 +35,10 @@ def rows(count: int, replicas: int, start: int = 0) -> torch.Tensor:
 
 
 @pytest.fixture
-def represented(build, node, every_representation):
-    keys = node("representation", every_representation)
+def represented(build, node, representation_name):
+    keys = node("representation", representation_name)
     changes = {key: value for key, value in SMALL.items() if key in keys}
-    return build("representation", every_representation, **changes).wrap(TARGET)
+    return build("representation", representation_name, **changes).wrap(TARGET)
 
 
 def test_features_are_a_function_of_the_seed_and_the_row(represented):
@@ -176,8 +176,10 @@ def test_truncation_keeps_the_leading_directions_and_full_whitening_is_symmetric
     w = both["full"].parts["whiten"][0]
     torch.testing.assert_close(w, w.mT, rtol=1e-6, atol=1e-6)
     regular = both["regularised"].encode(x)[0]
-    got = torch.linalg.eigvalsh(regular.mT @ regular / 4000)
-    torch.testing.assert_close(got, values / (values + 0.01 * values.mean()), rtol=1e-5, atol=1e-6)
+    eigenvalues = torch.linalg.eigvalsh(regular.mT @ regular / 4000)
+    torch.testing.assert_close(
+        eigenvalues, values / (values + 0.01 * values.mean()), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_the_unlabelled_sample_is_streamed(monkeypatch):

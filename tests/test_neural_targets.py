@@ -36,14 +36,16 @@ def projection_law(law: str, d: int, count: int) -> tuple[np.ndarray, np.ndarray
     "law, d", [("sphere", 2), ("sphere", 3), ("sphere", 8), ("sphere", 50), ("gaussian", 5)]
 )
 def test_the_recurrence_gives_orthonormal_polynomials(law, d):
-    t, w = projection_law(law, d, 12)
+    t, weights = projection_law(law, d, 12)
     values = np.stack(
         [harmonics.evaluate(law, d, [0.0] * k + [1.0], torch.tensor(t)).numpy() for k in range(9)]
     )
-    np.testing.assert_allclose((values * w) @ values.T, np.eye(9), atol=1e-10)
+    np.testing.assert_allclose((values * weights) @ values.T, np.eye(9), atol=1e-10)
     for p in (1, 4, 7):
         np.testing.assert_allclose(
-            harmonics.power(law, d, p), (values[: p + 1] * w) @ t**p, atol=1e-9 * np.abs(t**p).max()
+            harmonics.power(law, d, p),
+            (values[: p + 1] * weights) @ t**p,
+            atol=1e-9 * np.abs(t**p).max(),
         )
 
 
@@ -101,37 +103,37 @@ GAUSSIAN = {
 @pytest.mark.parametrize("target", SPHERE.values(), ids=SPHERE.keys())
 def test_shares_on_the_sphere_equal_quadrature(target):
     """Var of degree k = ∫∫ f(x) f(y) N_k P_k(x·y), with Legendre polynomials P_k for d = 3."""
-    x, w = sphere3()
+    x, weights = sphere3()
     draw = target.draw([3], torch.float64)
     f = draw.labels(x.unsqueeze(0))[0]
-    weighted, cosines = (f * w).numpy(), (x @ x.T / 3).clamp(-1, 1).numpy()
-    assert abs(float(w @ f)) < 1e-10 and float(w @ f**2) == pytest.approx(1, abs=1e-10)
-    stated = {part.degree: part for part in target.harmonics()}
+    weighted, cosines = (f * weights).numpy(), (x @ x.T / 3).clamp(-1, 1).numpy()
+    assert abs(float(weights @ f)) < 1e-10 and float(weights @ f**2) == pytest.approx(1, abs=1e-10)
+    parts = {part.degree: part for part in target.harmonics()}
     for k in range(1, target.degree + 2):
         share = weighted @ ((2 * k + 1) * eval_legendre(k, cosines)) @ weighted
-        assert share == pytest.approx(stated[k].share if k in stated else 0.0, abs=1e-10), k
-        assert k not in stated or stated[k].dimension == 2 * k + 1
+        assert share == pytest.approx(parts[k].share if k in parts else 0.0, abs=1e-10), k
+        assert k not in parts or parts[k].dimension == 2 * k + 1
 
 
 @pytest.mark.parametrize("target", GAUSSIAN.values(), ids=GAUSSIAN.keys())
 def test_shares_under_gaussian_inputs_equal_a_hermite_expansion(target):
     """Squares of the coefficients of all products of Hermite polynomials, by a product rule."""
-    d, top = target.d, target.degree
-    x, w = gaussian_grid(d, top + 1)
-    f = (target.draw([3], torch.float64).labels(x.unsqueeze(0))[0] * w).numpy()
-    he = [
+    d, max_degree = target.d, target.degree
+    x, weights = gaussian_grid(d, max_degree + 1)
+    weighted = (target.draw([3], torch.float64).labels(x.unsqueeze(0))[0] * weights).numpy()
+    hermite = [
         np.polynomial.hermite_e.hermeval(x.numpy(), [0] * k + [1]) / math.sqrt(math.factorial(k))
-        for k in range(top + 1)
+        for k in range(max_degree + 1)
     ]
-    shares = dict.fromkeys(range(top + 1), 0.0)
-    for e in itertools.product(range(top + 1), repeat=d):
-        if sum(e) <= top:
+    shares = dict.fromkeys(range(max_degree + 1), 0.0)
+    for e in itertools.product(range(max_degree + 1), repeat=d):
+        if sum(e) <= max_degree:
             shares[sum(e)] += (
-                float(f @ np.prod([he[k][:, i] for i, k in enumerate(e)], axis=0)) ** 2
+                float(weighted @ np.prod([hermite[k][:, i] for i, k in enumerate(e)], axis=0)) ** 2
             )
-    stated = {part.degree: part for part in target.harmonics()}
-    for k in range(1, top + 1):
-        assert shares[k] == pytest.approx(stated[k].share if k in stated else 0.0, abs=1e-9), k
+    parts = {part.degree: part for part in target.harmonics()}
+    for k in range(1, max_degree + 1):
+        assert shares[k] == pytest.approx(parts[k].share if k in parts else 0.0, abs=1e-9), k
     assert sum(shares.values()) == pytest.approx(1, abs=1e-9)
 
 
@@ -171,14 +173,14 @@ def test_block_moments_against_samples(law):
 def test_directions_have_the_stated_cosines():
     draw = LowRank(d=7, degrees=(2, 3, 4), cosine=0.4).draw([0, 1], torch.float64)
     gram = draw.beta @ draw.beta.mT
-    want = torch.full((3, 3), 0.4, dtype=torch.float64).fill_diagonal_(1.0)
-    torch.testing.assert_close(gram, want.expand(2, 3, 3))
+    expected = torch.full((3, 3), 0.4, dtype=torch.float64).fill_diagonal_(1.0)
+    torch.testing.assert_close(gram, expected.expand(2, 3, 3))
     frame = QuadraticFeature(d=9, features=2).draw([0, 1], torch.float64).frame
     torch.testing.assert_close(frame @ frame.mT, torch.eye(8, dtype=torch.float64).expand(2, 8, 8))
 
 
 @pytest.mark.parametrize(
-    "kind, changes, words",
+    "kind, changes, message",
     [
         ("low_rank", {"degrees": [0]}, "target.degrees=[0]: must be integers from 1"),
         ("low_rank", {"degrees": []}, "target.degrees=[]"),
@@ -201,7 +203,7 @@ def test_directions_have_the_stated_cosines():
         ("quadratic_feature", {"law": "cube"}, "target.law=cube: must be sphere or gaussian"),
     ],
 )
-def test_bad_values_cost_one_sentence(build, kind, changes, words):
+def test_bad_values_cost_one_sentence(build, kind, changes, message):
     with pytest.raises(UserError) as caught:
         build("target", kind, **changes)
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)

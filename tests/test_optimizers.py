@@ -42,8 +42,8 @@ def trajectory(
 
 
 @pytest.fixture
-def optimizer(build, every_optimizer) -> Optimizer:
-    return build("optimizer", every_optimizer)
+def optimizer(build, optimizer_name) -> Optimizer:
+    return build("optimizer", optimizer_name)
 
 
 # ---- every optimizer ---------------------------------------------------------------------------
@@ -142,9 +142,9 @@ def test_the_rate_warms_up_and_then_falls_or_stays(optimizer):
         ({"sampling": "random"}, "optimizer.sampling=random: must be replacement or epochs"),
     ],
 )
-def test_bad_values_are_refused_in_one_sentence(build, every_optimizer, changes, message):
+def test_bad_values_are_refused_in_one_sentence(build, optimizer_name, changes, message):
     with pytest.raises(UserError) as caught:
-        build("optimizer", every_optimizer, **changes)
+        build("optimizer", optimizer_name, **changes)
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 

@@ -12,13 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from commands import ROOT, TINY, Done, environment, store
+from commands import MAX_SECONDS, ROOT, TINY, Done, environment, store
 
 SOURCES = ("bfc", "conf", "sweeps", "analysis", "pyproject.toml", "README.md")
 PLACES = {"conf": "bfc/conf", "sweeps": "bfc/sweeps", "bfc": "bfc", "analysis": "analysis"}
 """Folder of the source tree → folder of the wheel."""
 SUFFIXES = (".yaml", ".py", ".html", ".mplstyle", ".css", ".js", ".json")
-BUILD_SECONDS = 300
 
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, sys
@@ -38,13 +37,13 @@ print(bfc.__file__, paths.CONF, paths.SWEEPS, version("bfc") == bfc.__version__)
 """
 
 
-def run_python(*arguments: str, cwd: Path, timeout: float = 120, **variables: str) -> Done:
+def run_python(*arguments: str, cwd: Path, **variables: str) -> Done:
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=MAX_SECONDS,
         env=environment(**variables),
     )
     return Done(done.returncode, done.stdout, done.stderr)
@@ -62,7 +61,7 @@ def wheel(tmp_path_factory) -> Path:
             shutil.copy(ROOT / name, source / name)
     offline = ["--no-isolation", "--skip-dependency-check"] if find_spec("setuptools") else []
     build = ("-m", "build", "--wheel", *offline, "-o", str(out), str(source))
-    done = run_python(*build, cwd=source, timeout=BUILD_SECONDS)
+    done = run_python(*build, cwd=source)
     assert done.status == 0, done
     [path] = out.glob("*.whl")
     return path
@@ -73,7 +72,7 @@ def installed(wheel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("installed")
     options = ("-q", "--no-deps", "--no-index", "--disable-pip-version-check")
     install = ("-m", "pip", "install", *options, "--target", str(folder), str(wheel))
-    done = run_python(*install, cwd=folder, timeout=BUILD_SECONDS)
+    done = run_python(*install, cwd=folder)
     assert done.status == 0, done
     return folder
 

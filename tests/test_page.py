@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import chromium
+from commands import MAX_SECONDS
 from synthetic import write_cell, write_sweep
 
 from analysis.page import TableCell, make_page_table
@@ -24,8 +25,6 @@ from analysis.report import write_report
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed (extra: test)"
 )
-MAX_MILLISECONDS = 300_000
-"""A safety net for machines that are busy."""
 CLAIM = {"paper": "a paper", "statement": "staged needs few labels", "predicate": "exponent"}
 STAGED = {"method": "staged quadratic_densenet", "eps": 0.01}
 CLAIMS = {
@@ -59,7 +58,7 @@ def out(tmp_path_factory):
 def browser():
     with playwright.sync_playwright() as started:
         driver = started.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox"], timeout=MAX_MILLISECONDS
+            executable_path=chromium(), args=["--no-sandbox"], timeout=1000 * MAX_SECONDS
         )
         yield driver
         driver.close()
@@ -75,7 +74,7 @@ def page(browser, out, request):
     context = browser.new_context(
         **{"viewport": {"width": 1280, "height": 800}, "accept_downloads": True, **options}
     )
-    context.set_default_timeout(MAX_MILLISECONDS)
+    context.set_default_timeout(1000 * MAX_SECONDS)
     opened = context.new_page()
     messages, requests = [], set()
     opened.on("console", lambda message: messages.append(message.text))

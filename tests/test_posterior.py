@@ -136,16 +136,16 @@ def shared_seeds(world, rng, d, mu):
 )
 def test_the_interval_covers(design, world, sweeps):
     rng = np.random.default_rng(11)
-    found = []
+    posteriors = []
     for _ in range(sweeps):
         mu = world.draw(rng)
         rows = [design(world, rng, d, m) for d, m in zip(world.d, mu, strict=True)]
-        found.append(fit_posterior(curves_of(pd.concat(rows, ignore_index=True))))
-    exponents = np.array([p.exponent for p in found])
+        posteriors.append(fit_posterior(curves_of(pd.concat(rows, ignore_index=True))))
+    exponents = np.array([p.exponent for p in posteriors])
     known = np.isfinite(exponents)
-    assert np.mean([p.lo <= 2 <= p.hi for p in found]) >= 0.90
+    assert np.mean([p.lo <= 2 <= p.hi for p in posteriors]) >= 0.90
     assert known.mean() >= 0.98, "a sweep of seven d gives an exponent"
-    widths = np.array([p.hi - p.lo for p in found])
+    widths = np.array([p.hi - p.lo for p in posteriors])
     assert np.median(widths) < 1.0, "the interval covers without being vague"
     error = exponents[known] - 2
     assert abs(error.mean()) < 4 * error.std() / np.sqrt(known.sum()) + 0.02, "no bias beyond 0.02"
@@ -192,10 +192,12 @@ def test_normal_cells_give_the_closed_form(error, random_effect, tau):
     half width."""
     rng = np.random.default_rng(12)
     values = 1 + 1.3 * LOG_D + rng.normal(0, np.hypot(error, tau if random_effect else 0.0), 7)
-    found = fit_posterior(gaussian(values, error), random_effect)
-    want = closed_form(values, error, random_effect)
+    posterior = fit_posterior(gaussian(values, error), random_effect)
+    expected = closed_form(values, error, random_effect)
     np.testing.assert_allclose(
-        [found.exponent, found.lo, found.hi], want, atol=0.03 * 0.5 * (want[2] - want[1])
+        [posterior.exponent, posterior.lo, posterior.hi],
+        expected,
+        atol=0.03 * 0.5 * (expected[2] - expected[1]),
     )
 
 
@@ -220,10 +222,13 @@ def test_tau_and_the_spread_are_recovered():
         world.train(rng, d, mu, np.rint(np.exp(mu + np.linspace(-0.7, 0.7, 64))))
         for d, mu in zip(world.d, world.draw(rng), strict=True)
     ]
-    found = fit_posterior(curves_of(pd.concat(rows)))
-    assert 0.2 < found.tau[0] < found.tau[1] < found.tau[2] < 0.45 and abs(found.tau[1] - 0.3) < 0.1
-    assert 0.28 < found.spread[1] < 0.44
-    assert abs(found.exponent - 2) < 3 * 0.3 / np.sqrt(
+    posterior = fit_posterior(curves_of(pd.concat(rows)))
+    assert (
+        0.2 < posterior.tau[0] < posterior.tau[1] < posterior.tau[2] < 0.45
+        and abs(posterior.tau[1] - 0.3) < 0.1
+    )
+    assert 0.28 < posterior.spread[1] < 0.44
+    assert abs(posterior.exponent - 2) < 3 * 0.3 / np.sqrt(
         np.sum((np.log(world.d) - np.log(world.d).mean()) ** 2)
     )
 
@@ -249,25 +254,28 @@ def open_cells(side, at):
 def test_cells_open_on_one_side_bound_the_exponent_on_one_side(side, want):
     """One bracketed d, and larger ones that only say "more" or "less": no exponent, one bound, near
     the line through the known cell."""
-    found = fit_posterior(
+    posterior = fit_posterior(
         {8: gaussian(np.full(7, 4.0), 0.1)[8], **open_cells(side, {16: 6.0, 32: 6.5})},
         random_effect=False,
     )
-    assert np.isnan(found.exponent) and f"it is {want}" in found.reason
+    assert np.isnan(posterior.exponent) and f"it is {want}" in posterior.reason
     line = 2 / np.log(2) if side > 0 else 2.5 / np.log(4)
-    end, other = (found.lo, found.hi) if side > 0 else (found.hi, found.lo)
-    assert other == side * np.inf and abs(end - line) < 0.6
+    end, open_end = (posterior.lo, posterior.hi) if side > 0 else (posterior.hi, posterior.lo)
+    assert open_end == side * np.inf and abs(end - line) < 0.6
 
 
 def test_no_or_one_d_has_no_exponent():
-    one = {8: gaussian(np.full(7, 4.0), 0.1)[8]}
+    one_cell = {8: gaussian(np.full(7, 4.0), 0.1)[8]}
     for curves, reason in (
         ({}, "no d"),
-        (one, "one d"),
+        (one_cell, "one d"),
         (open_cells(1, {8: 1.0, 16: 2.0}), "bracketed at no d"),
     ):
-        found = fit_posterior(curves)
-        assert np.isnan([found.exponent, found.lo, found.hi]).all() and reason in found.reason
+        posterior = fit_posterior(curves)
+        assert (
+            np.isnan([posterior.exponent, posterior.lo, posterior.hi]).all()
+            and reason in posterior.reason
+        )
 
 
 def sweep(seed, world=World(), per=16):  # noqa: B008 (a constant)
@@ -284,36 +292,35 @@ def test_probit_regression_against_statsmodels(clustered):
     """The same likelihood and, with shared seeds, the same sandwich: to 1e-6."""
     world, rng = World(), np.random.default_rng(15)
     design = shared_seeds if clustered else centred
-    judged = build_training_table(
+    training_table = build_training_table(
         pd.concat(
             [design(world, rng, d, m) for d, m in zip(world.d, world.draw(rng), strict=True)]
         ),
         EPS,
     )
-    x = np.stack([np.ones(len(judged.n)), judged.u, np.log(judged.d)], 1)
-    groups = (
-        np.unique(np.stack([judged.d, judged.seed]), axis=1, return_inverse=True)[1].ravel()
-        if clustered
-        else None
-    )
-    ours = fit_probit(x, judged.success, groups)
+    x = np.stack([np.ones(len(training_table.n)), training_table.u, np.log(training_table.d)], 1)
+    groups = None
+    if clustered:
+        clusters = np.stack([training_table.d, training_table.seed])
+        groups = np.unique(clusters, axis=1, return_inverse=True)[1].ravel()
+    ours = fit_probit(x, training_table.success, groups)
     options = {"cov_type": "cluster", "cov_kwds": {"groups": groups}} if clustered else {}
-    peer = sm.Probit(judged.success.astype(float), x).fit(disp=0, tol=1e-12, **options)
+    peer = sm.Probit(training_table.success.astype(float), x).fit(disp=0, tol=1e-12, **options)
     np.testing.assert_allclose(ours.coefficients, peer.params, rtol=1e-6)
     np.testing.assert_allclose(ours.covariance, peer.cov_params(), rtol=1e-5)
-    quick = fit_glm(judged)
+    regression = fit_glm(training_table)
     assert (
-        quick.exponent == pytest.approx(-peer.params[2] / peer.params[1], rel=1e-6)
-        and quick.lo < quick.exponent < quick.hi
+        regression.exponent == pytest.approx(-peer.params[2] / peer.params[1], rel=1e-6)
+        and regression.lo < regression.exponent < regression.hi
     )
 
 
 def test_probit_interval_covers_without_scatter():
     """150 sweeps with τ = 0, which is what this estimator assumes: 0.90 is 2.8 standard errors
     (0.018) below 0.95."""
-    found = [fit_glm(sweep(seed)) for seed in range(150)]
-    assert np.mean([q.lo <= 2 <= q.hi for q in found]) >= 0.90
-    assert np.median([q.hi - q.lo for q in found]) < 1.0
+    regressions = [fit_glm(sweep(seed)) for seed in range(150)]
+    assert np.mean([q.lo <= 2 <= q.hi for q in regressions]) >= 0.90
+    assert np.median([q.hi - q.lo for q in regressions]) < 1.0
 
 
 @pytest.mark.parametrize(
@@ -326,11 +333,13 @@ def test_probit_interval_covers_without_scatter():
     ],
 )
 def test_probit_says_why_it_has_no_answer(success, reason):
-    found = fit_probit(np.stack([np.ones(4), [1.0, 2.0, 3.0, 4.0]], 1), np.array(success, bool))
+    regression = fit_probit(
+        np.stack([np.ones(4), [1.0, 2.0, 3.0, 4.0]], 1), np.array(success, bool)
+    )
     assert (
-        (reason in found.reason and np.isnan(found.coefficients).all())
+        (reason in regression.reason and np.isnan(regression.coefficients).all())
         if reason
-        else np.isfinite(found.coefficients).all()
+        else np.isfinite(regression.coefficients).all()
     )
     assert "collinear" in fit_probit(np.ones((4, 2)), np.array([0, 1, 0, 1], bool)).reason
 
@@ -349,19 +358,25 @@ def test_smooth_regression_uses_more_of_the_data_than_thresholds():
     """Where log risk is linear in log n: the 95 % intervals of the 280 n* of 40 sweeps cover at
     least 0.92 (2.3 standard errors), and their RMSE is below the likelihood's (by 1/√0.64 = 1.25 in
     theory at n*, more further out)."""
-    ours, peers, hits = [], [], []
+    likelihood_errors, smooth_errors, hits = [], [], []
     for seed in range(40):
-        judged = sweep(100 + seed, per=24)
-        found = {d: likelihood_curve(cell) for d, cell in split_cells(judged).items()}
-        middle = {d: float(np.exp(c.mu[c.marginal.argmax()])) for d, c in found.items()}
-        even = fit_smooth(judged, middle)
-        assert len(even.nstar) >= 6 and even.lo < 2.2 and even.hi > 1.8
-        truth = np.log(1.6) + 2 * np.log(even.nstar["d"])
-        hits += list((np.log(even.nstar["lo"]) <= truth) & (truth <= np.log(even.nstar["hi"])))
-        peers += list(np.log(even.nstar["nstar"]) - truth)
-        ours += [np.log(middle[d]) - t for d, t in zip(even.nstar["d"], truth, strict=True)]
+        training_table = sweep(100 + seed, per=24)
+        curves = {d: likelihood_curve(cell) for d, cell in split_cells(training_table).items()}
+        nstar = {d: float(np.exp(c.mu[c.marginal.argmax()])) for d, c in curves.items()}
+        regression = fit_smooth(training_table, nstar)
+        assert len(regression.nstar) >= 6 and regression.lo < 2.2 and regression.hi > 1.8
+        truth = np.log(1.6) + 2 * np.log(regression.nstar["d"])
+        hits += list(
+            (np.log(regression.nstar["lo"]) <= truth) & (truth <= np.log(regression.nstar["hi"]))
+        )
+        smooth_errors += list(np.log(regression.nstar["nstar"]) - truth)
+        likelihood_errors += [
+            np.log(nstar[d]) - t for d, t in zip(regression.nstar["d"], truth, strict=True)
+        ]
     assert np.mean(hits) >= 0.92
-    assert np.sqrt(np.mean(np.square(peers))) < np.sqrt(np.mean(np.square(ours)))
+    assert np.sqrt(np.mean(np.square(smooth_errors))) < np.sqrt(
+        np.mean(np.square(likelihood_errors))
+    )
 
 
 def test_disagreement_needs_two_intervals():
@@ -380,10 +395,10 @@ def test_prediction_of_the_next_d_covers():
     for seed in range(80):
         rng = np.random.default_rng(seed)
         mu = dict(zip(world.d, world.draw(rng), strict=True))
-        found = predict_density(
+        prediction = predict_density(
             {d: centred(world, rng, d, mu[d]) for d in world.d if d <= 32}, 45, EPS
         )
-        lo, hi = found.quantile(np.array([0.05, 0.95]))
+        lo, hi = prediction.quantile(np.array([0.05, 0.95]))
         hits.append(lo <= mu[45] <= hi)
     assert np.mean(hits) >= 0.82
 
@@ -398,12 +413,12 @@ def test_prediction_from_little():
         predict_density({}, 16, EPS) is None
         and predict_density({8: rows.assign(risk=0.9)}, 16, EPS) is None
     )
-    found = predict_density({8: rows}, 16, EPS)
-    assert abs(found.mean - (mu + 2 * np.log(2))) < 0.3 and found.sd == pytest.approx(
+    prediction = predict_density({8: rows}, 16, EPS)
+    assert abs(prediction.mean - (mu + 2 * np.log(2))) < 0.3 and prediction.sd == pytest.approx(
         2 * np.log(2), rel=0.15
     )
-    assert integrate.trapezoid(found.pdf, found.mu) == pytest.approx(1)
-    np.testing.assert_array_equal(predict_density({8: rows}, 16, EPS).pdf, found.pdf)
+    assert integrate.trapezoid(prediction.pdf, prediction.mu) == pytest.approx(1)
+    np.testing.assert_array_equal(predict_density({8: rows}, 16, EPS).pdf, prediction.pdf)
 
 
 def test_a_cells_own_trainings_narrow_what_was_known():
@@ -433,10 +448,10 @@ def test_places():
     n = choose_sample_sizes(pdf, 9)
     np.testing.assert_allclose(np.log(n), 7 + 0.5 * np.linspace(-1.3, 1.3, 9), atol=2e-3)
     assert n.dtype == np.int64 and choose_sample_sizes(pdf, 1) == [round(np.exp(7))]
-    cheap = choose_sample_sizes(
+    tilted = choose_sample_sizes(
         pdf, 9, cost=lambda n: n**2
     )  # a normal tilted by 1/n keeps its width and moves by its variance
-    np.testing.assert_allclose(np.log(cheap), np.log(n) - 0.25, atol=5e-3)
+    np.testing.assert_allclose(np.log(tilted), np.log(n) - 0.25, atol=5e-3)
     assert (
         choose_sample_sizes(Density(np.array([-3.0, -2.0]), np.array([1.0, 1.0])), 3) == 2
     ).all()
@@ -447,10 +462,10 @@ def test_places():
 
 
 def test_wide_is_flat_in_log_n():
-    found = wide_density(16, 4096)
-    inside = found.quantile(special.ndtr(np.array([-1.0, 0.0, 1.0])))
-    assert inside[1] == pytest.approx(np.log(256), abs=1e-6) and integrate.trapezoid(
-        found.pdf, found.mu
+    density = wide_density(16, 4096)
+    quantiles = density.quantile(special.ndtr(np.array([-1.0, 0.0, 1.0])))
+    assert quantiles[1] == pytest.approx(np.log(256), abs=1e-6) and integrate.trapezoid(
+        density.pdf, density.mu
     ) == pytest.approx(1)
 
 
@@ -460,12 +475,12 @@ def test_the_benchmark_of_procedures_runs(tmp_path, capsys, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[1])
     from benchmarks import procedures
 
-    few = tuple(
+    three_procedures = tuple(
         p
         for p in procedures.PROCEDURES
         if " 3 seeds" in p.name or "bisection" in p.name or "8x1" in p.name
     )
-    monkeypatch.setattr(procedures.study, "__defaults__", (0, few))
+    monkeypatch.setattr(procedures.study, "__defaults__", (0, three_procedures))
     procedures.main(["--repeats", "2", "--out", str(tmp_path)])
     assert "adaptive 8x1" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "procedures.csv")

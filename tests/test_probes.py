@@ -41,9 +41,9 @@ def times(left: Tensor, params: dict[str, Tensor], level: int) -> dict[str, Tens
     return {name: left @ p if name.startswith(f"K{level}_") else p for name, p in params.items()}
 
 
-def close(got: Tensor, want, **tolerance) -> None:
-    expected = torch.as_tensor(want, dtype=torch.float64).expand_as(got)
-    torch.testing.assert_close(got, expected, **({"rtol": 1e-6, "atol": 1e-8} | tolerance))
+def close(actual: Tensor, expected, **tolerance) -> None:
+    target_values = torch.as_tensor(expected, dtype=torch.float64).expand_as(actual)
+    torch.testing.assert_close(actual, target_values, **({"rtol": 1e-6, "atol": 1e-8} | tolerance))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import typer.testing
-from commands import ROOT
+from commands import ROOT, wait_until
 
 from bfc import cli
 from bfc.application import reproduce as module
@@ -241,8 +241,7 @@ def test_at_the_end_of_the_budget_the_study_is_interrupted_and_its_work_kept(
             if self.has_waited:
                 return super().wait(timeout)
             self.has_waited = True
-            while self.poll() is None and not list(results.glob("*/checkpoint.pt")):
-                time.sleep(0.05)
+            wait_until(lambda: list(results.glob("*/checkpoint.pt")), self)
             raise subprocess.TimeoutExpired(self.args, timeout)
 
     monkeypatch.setattr(module.subprocess, "Popen", ImpatientPopen)

@@ -51,71 +51,72 @@ def falling(centre, grid, spread=SPREAD):
     )
 
 
-def one(frame, eps=EPS):
+def estimate_at(frame, eps=EPS):
     return estimate(frame, [eps]).iloc[0]
 
 
 def test_a_crossing_is_found_with_its_interval():
-    got = one(falling(150, (64, 91, 128, 181, 256, 362)))
+    row = estimate_at(falling(150, (64, 91, 128, 181, 256, 362)))
     assert (
-        got.nstar == pytest.approx(150, rel=0.1) and got.censored == "" and got.outcome == "success"
+        row.nstar == pytest.approx(150, rel=0.1) and row.censored == "" and row.outcome == "success"
     )
-    assert 100 < got.lo < 150 < got.hi < 220
+    assert 100 < row.lo < 150 < row.hi < 220
 
 
 def test_one_row_per_eps_in_the_order_given():
-    got = estimate(trainings({10: [0.5] * 3, 1000: [0.05] * 3}), [0.01, 0.1])
-    assert list(got.columns) == ["eps", "nstar", "lo", "hi", "censored", "outcome"]
-    assert list(got["eps"]) == [0.01, 0.1] and list(got["censored"]) == ["right", ""]
+    estimates = estimate(trainings({10: [0.5] * 3, 1000: [0.05] * 3}), [0.01, 0.1])
+    assert list(estimates.columns) == ["eps", "nstar", "lo", "hi", "censored", "outcome"]
+    assert list(estimates["eps"]) == [0.01, 0.1] and list(estimates["censored"]) == ["right", ""]
 
 
 def test_never_reached_is_right_censored_and_says_why():
     rows = trainings({100: [0.05] * 4, 1000: [0.033] * 4}, outcome="plateau")
-    got = one(rows)
-    assert (got.nstar, got.hi, got.censored, got.outcome) == (
+    row = estimate_at(rows)
+    assert (row.nstar, row.hi, row.censored, row.outcome) == (
         1000,
         np.inf,
         "right",
         "plateau",
-    ) and got.lo <= 1000
+    ) and row.lo <= 1000
     assert count_failures(rows, EPS) == {"plateau": 4} and count_failures(rows, 0.04) == {}
     rows.loc[7, "outcome"] = "data_limited"
-    assert one(rows).outcome == "mixed"
+    assert estimate_at(rows).outcome == "mixed"
 
 
 def test_reached_at_the_smallest_n_is_left_censored():
-    got = one(trainings({100: [0.001] * 4, 200: [0.0005] * 4}))
-    assert (got.nstar, got.lo, got.censored, got.outcome) == (
+    row = estimate_at(trainings({100: [0.001] * 4, 200: [0.0005] * 4}))
+    assert (row.nstar, row.lo, row.censored, row.outcome) == (
         100,
         0,
         "left",
         "success",
-    ) and got.hi >= 100
+    ) and row.hi >= 100
 
 
 def test_diverged_and_missing_risks_are_failures():
-    assert one(trainings({100: [0.1] * 4, 200: [np.nan] * 4})).censored == "right"
+    assert estimate_at(trainings({100: [0.1] * 4, 200: [np.nan] * 4})).censored == "right"
     assert (
-        one(trainings({100: [None] * 3, 200: [None] * 3}, outcome="diverged")).outcome == "diverged"
+        estimate_at(trainings({100: [None] * 3, 200: [None] * 3}, outcome="diverged")).outcome
+        == "diverged"
     )
     good = falling(150, (64, 128, 256, 512))
-    assert one(good.assign(diverged=True)).censored == "right"
+    assert estimate_at(good.assign(diverged=True)).censored == "right"
     assert (
-        one(good.assign(diverged=np.where(good["n"] > 400, "True", "False"))).nstar
-        > one(good).nstar
+        estimate_at(good.assign(diverged=np.where(good["n"] > 400, "True", "False"))).nstar
+        > estimate_at(good).nstar
     )
 
 
 def test_a_lucky_dip_is_not_the_crossing_and_a_late_relapse_is_not_its_end():
     high, low = [0.05] * 5, [0.001] * 5
     assert (
-        one(
+        estimate_at(
             trainings({100: high, 200: [0.009] * 3 + [0.05] * 2, 300: high, 400: high, 500: low})
         ).nstar
         > 300
     )
     assert (
-        one(
+        estimate_at(
             trainings({100: high, 200: low, 300: low, 400: [0.02] * 3 + [0.001] * 2, 500: low})
         ).nstar
         < 250
@@ -128,20 +129,20 @@ def test_every_n_may_have_its_own_seed_and_one_seed_is_enough_for_an_interval():
     frame = pd.DataFrame(
         {"n": n, "seed": range(32), "outcome": "data_limited", "risk": EPS * (150 / n) ** 2 * noise}
     )
-    got = one(frame)
-    assert got.lo < 150 < got.hi < 400 and got.censored == ""
-    alone = one(falling(150, (64, 128, 256), spread=(1.0,)))
-    assert alone.censored == "" and alone.lo < 128 and alone.hi > 256, (
+    many_seeds = estimate_at(frame)
+    assert many_seeds.lo < 150 < many_seeds.hi < 400 and many_seeds.censored == ""
+    one_seed = estimate_at(falling(150, (64, 128, 256), spread=(1.0,)))
+    assert one_seed.censored == "" and one_seed.lo < 128 and one_seed.hi > 256, (
         "one seed leaves the spread over seeds open"
     )
-    assert alone.hi / alone.lo > 1.5 * got.hi / got.lo
+    assert one_seed.hi / one_seed.lo > 1.5 * many_seeds.hi / many_seeds.lo
 
 
 def test_a_seed_counts_once_however_fine_its_grid():
     """Sixty n of the same seeds know each seed's threshold better, not that of more seeds."""
     coarse, fine = (
-        one(falling(150, (64, 128, 256, 512))),
-        one(falling(150, np.geomspace(64, 512, 60).astype(int))),
+        estimate_at(falling(150, (64, 128, 256, 512))),
+        estimate_at(falling(150, np.geomspace(64, 512, 60).astype(int))),
     )
     assert np.log(fine.hi / fine.lo) > 0.5 * np.log(coarse.hi / coarse.lo)
 
@@ -156,10 +157,10 @@ def test_probes_fresh_rows_without_n_and_repeated_rows_do_not_count():
 
 
 def test_nothing_measured_and_bad_eps():
-    got = one(trainings({100: [0.1]}).iloc[:0])
+    row = estimate_at(trainings({100: [0.1]}).iloc[:0])
     assert (
-        np.isnan(got.nstar)
-        and got.outcome == "unmeasured"
+        np.isnan(row.nstar)
+        and row.outcome == "unmeasured"
         and count_failures(trainings({100: [0.1]}).iloc[:0], 0.1) == {}
     )
     with pytest.raises(UserError, match="positive"):
@@ -198,9 +199,9 @@ def power(d, exponent=1.0, scale=20.0, most=4.0):
     return {"d": d, "rows": falling(centre, np.round(centre * np.geomspace(0.25, most, 49)))}
 
 
-def tables(found):
-    nstar, keys = estimate_nstar(found)
-    fits = fit_lines(found, nstar)
+def tables(collection):
+    nstar, keys = estimate_nstar(collection)
+    fits = fit_lines(collection, nstar)
     return nstar, tabulate_exponents(nstar, keys, fits), fits
 
 
@@ -234,27 +235,27 @@ def test_the_table_says_what_the_library_call_says():
     _, table, _ = tables(
         collected(
             *(
-                {"d": d, "rows": own.assign(kind="training", outcome="unjudged")}
-                for d, own in rows.items()
+                {"d": d, "rows": rows_of_d.assign(kind="training", outcome="unjudged")}
+                for d, rows_of_d in rows.items()
             )
         )
     )
-    want = fit_exponent(pd.concat(rows.values()), EPS)
+    fit = fit_exponent(pd.concat(rows.values()), EPS)
     (row,) = table.to_dict("records")
-    models = want.models.set_index("model")
+    models = fit.models.set_index("model")
     rivals = models.drop("power")
-    assert [row[k] for k in ("exponent", "lo", "hi", "growth")] == [
-        want.exponent,
-        want.lo,
-        want.hi,
-        want.growth,
+    assert [row[key] for key in ("exponent", "lo", "hi", "growth")] == [
+        fit.exponent,
+        fit.lo,
+        fit.hi,
+        fit.growth,
     ]
-    assert [row[k] for k in ("tau_lo", "tau", "tau_hi")] == list(want.tau)
-    for prefix, other in (("glm", want.glm), ("smooth", want.smooth)):
-        assert [row[f"{prefix}_{k}"] for k in ("exponent", "lo", "hi")] == [
-            other.exponent,
-            other.lo,
-            other.hi,
+    assert [row[key] for key in ("tau_lo", "tau", "tau_hi")] == list(fit.tau)
+    for prefix, regression in (("glm", fit.glm), ("smooth", fit.smooth)):
+        assert [row[f"{prefix}_{key}"] for key in ("exponent", "lo", "hi")] == [
+            regression.exponent,
+            regression.lo,
+            regression.hi,
         ]
     assert row["rival"] == rivals["score"].idxmax() and row["rival_score"] == rivals["score"].max()
     assert (
@@ -262,7 +263,7 @@ def test_the_table_says_what_the_library_call_says():
         and row["power_bic"] == models.loc["power", "bic"]
     )
     assert row["rival_aicc"] == models.loc[row["rival"], "aicc"]
-    assert np.isfinite(row["glm_exponent"]) and row["warnings"] == "; ".join(want.warnings)
+    assert np.isfinite(row["glm_exponent"]) and row["warnings"] == "; ".join(fit.warnings)
 
 
 def test_the_best_rival_needs_no_score_and_the_best_model_does():
@@ -292,7 +293,7 @@ def test_a_censored_cell_informs_the_exponent_and_is_counted():
     moves up."""
     near = [power(d) for d in (8, 12, 16)]
     far = {"d": 64, "rows": trainings({n: [0.5] * 8 for n in (1000, 2000, 4000)})}
-    (alone,) = tables(collected(*near))[1].to_dict("records")
+    (without_censored,) = tables(collected(*near))[1].to_dict("records")
     nstar, table, _ = tables(collected(*near, far))
     (row,) = table.to_dict("records")
     assert (row["n_d"], row["censored_d"]) == (3, 1) and nstar["censored"].tolist() == [
@@ -302,8 +303,8 @@ def test_a_censored_cell_informs_the_exponent_and_is_counted():
         "right",
     ]
     assert (
-        row["lo"] > alone["lo"] + 0.1
-        and row["exponent"] > alone["exponent"] + 0.1
+        row["lo"] > without_censored["lo"] + 0.1
+        and row["exponent"] > without_censored["exponent"] + 0.1
         and "d=64" in row["warnings"]
     )
 
@@ -320,7 +321,7 @@ def test_where_nothing_is_reached_the_reason_is_a_sentence_and_the_figure_stands
         ]
 
     never, always = [(500, 0.5), (1000, 0.4)], [(50, 0.001), (100, 0.001)]
-    found = collected(
+    collection = collected(
         *line("k", never, "plateau"),
         *line("q", never, "data_limited"),
         *line("z", always, "success"),
@@ -328,22 +329,26 @@ def test_where_nothing_is_reached_the_reason_is_a_sentence_and_the_figure_stands
         *line("y", never, "plateau")[:1],
         *line("y", never, "data_limited")[1:],
     )
-    nstar, table, fits = tables(found)
-    got = table.set_index("method")
-    assert got["exponent"].isna().all() and not set(EXPONENTS) - {"method"} - set(got)
-    assert got.loc["k", "reason"] == "never reached at any d (plateau)" == got.loc["k", "growth"]
-    assert got.loc["q", "reason"] == "not reached at any d (data limited at the largest n)"
-    assert "mixed" in got.loc["y", "reason"] and "never" not in got.loc["y", "reason"]
-    assert got.loc["z", "reason"] == "below the grid at every d"
+    nstar, table, fits = tables(collection)
+    exponents = table.set_index("method")
+    assert exponents["exponent"].isna().all() and not set(EXPONENTS) - {"method"} - set(exponents)
     assert (
-        "optimisation-limited" in got.loc["o", "reason"]
-        and got.loc["o", "excluded"] == 16
-        and got.loc["o", "n_d"] == 0
+        exponents.loc["k", "reason"]
+        == "never reached at any d (plateau)"
+        == exponents.loc["k", "growth"]
+    )
+    assert exponents.loc["q", "reason"] == "not reached at any d (data limited at the largest n)"
+    assert "mixed" in exponents.loc["y", "reason"] and "never" not in exponents.loc["y", "reason"]
+    assert exponents.loc["z", "reason"] == "below the grid at every d"
+    assert (
+        "optimisation-limited" in exponents.loc["o", "reason"]
+        and exponents.loc["o", "excluded"] == 16
+        and exponents.loc["o", "n_d"] == 0
     )
     shown = {}
     for method in "kqzo":
         crossing = classify_crossing(nstar[nstar["method"] == method]).crossing
-        shown[method] = format_exponent(got.loc[[method]], crossing)
+        shown[method] = format_exponent(exponents.loc[[method]], crossing)
     assert shown == {
         "k": "never (plateau)",
         "q": "not reached",
@@ -369,7 +374,7 @@ def test_where_nothing_is_reached_the_reason_is_a_sentence_and_the_figure_stands
 
 
 @pytest.mark.parametrize(
-    ("row", "want"),
+    ("row", "expected"),
     [
         ((1.234, 1.0, 1.5), "1.23 [1.00, 1.50]"),
         ((-0.5, -1.0, 0.1), "−0.50 [−1.00, 0.10]"),
@@ -379,19 +384,19 @@ def test_where_nothing_is_reached_the_reason_is_a_sentence_and_the_figure_stands
         ((np.nan, -np.inf, np.inf), "no exponent"),
     ],
 )
-def test_an_exponent_is_shown_with_all_that_bounds_it(row, want):
-    assert format_exponent(pd.DataFrame([row], columns=["exponent", "lo", "hi"])) == want
+def test_an_exponent_is_shown_with_all_that_bounds_it(row, expected):
+    assert format_exponent(pd.DataFrame([row], columns=["exponent", "lo", "hi"])) == expected
 
 
 def test_keys_that_follow_d_vary_and_constant_ones_are_kept():
-    found = collected(
+    collection = collected(
         *(
             {**power(d), "optimizer.lr": 0.1 * (d > 9), "optimizer.batch": batch, "method": name}
             for d in (8, 16)
             for name, batch in (("m", 32), ("q", 64))
         )
     )
-    table = tables(found)[1].set_index("method")
+    table = tables(collection)[1].set_index("method")
     assert set(table["optimizer.lr"]) == {"varies"}
 
 
@@ -435,12 +440,12 @@ def test_cells_of_two_studies_are_fitted_once(monkeypatch):
 
 def test_studies_of_a_single_n_show_risks():
     rows = trainings({500: [0.001 * (i + 1) for i in range(20)] + [np.nan]})
-    found = collected(
+    collection = collected(
         {"d": 8, "rows": rows, "eps": (0.1, 0.011)},
         {"d": 8, "method": "q", "rows": rows.iloc[:3], "eps": (0.1,)},
     )
-    nstar, _ = estimate_nstar(found)
-    table = tabulate_risks(found.trainings.assign(line="m"), nstar)
+    nstar, _ = estimate_nstar(collection)
+    table = tabulate_risks(collection.trainings.assign(line="m"), nstar)
     assert (
         list(table) == list(RISKS)
         and table["n"].tolist() == [500, 500]
@@ -451,7 +456,7 @@ def test_studies_of_a_single_n_show_risks():
         and table["reached"][0] == "20/21 at 0.1, 11/21 at 0.011"
     )
     assert table["lo"][0] == pytest.approx(0.006) and table["hi"][0] == pytest.approx(0.016)
-    two = trainings({500: [0.1] * 3, 1000: [0.001] * 3})
+    two_n = trainings({500: [0.1] * 3, 1000: [0.001] * 3})
     assert tabulate_risks(
-        collected({"d": 8, "rows": two}, {"d": 8, "method": "q", "rows": rows}).trainings, nstar
+        collected({"d": 8, "rows": two_n}, {"d": 8, "method": "q", "rows": rows}).trainings, nstar
     ).empty

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from commands import same
+from commands import assert_same_records
 
 from bfc import stop_signals
 from bfc.engine import data
@@ -81,7 +81,7 @@ def alike(*others: tuple[Recipe, Sequence[Training], float | None]) -> None:
     ends = run_together([asking(*other) for other in others])
     assert {end.stack for end in ends} == {sum(len(trainings) for _, trainings, _ in others)}, ends
     for end, other in zip(ends, others, strict=True):
-        same(end, run_alone(asking(*other)))
+        assert_same_records(end, run_alone(asking(*other)))
 
 
 @pytest.mark.parametrize("trainings", [POOLED, FRESH], ids=["pooled", "fresh"])
@@ -164,7 +164,7 @@ def test_rows_that_no_pool_can_hold_are_the_same(monkeypatch):
         ]
     )
     for end, other in zip(ends, want, strict=True):
-        same(end, other)
+        assert_same_records(end, other)
 
 
 @pytest.mark.parametrize(
@@ -245,12 +245,12 @@ def test_a_failure_stays_with_its_cell():
         [asking(RECIPE, POOLED), asking(RECIPE, POOLED, on_chunk=full), asking(RECIPE, POOLED)]
     )
     assert isinstance(ends[1], OSError) and [end.stack for end in (ends[0], ends[2])] == [9, 9]
-    same(ends[0], want)
+    assert_same_records(ends[0], want)
     ends = run_together(
         [asking(BROKEN, POOLED), asking(RECIPE, POOLED), asking(BROKEN, POOLED, on_chunk=full)]
     )
     assert isinstance(ends[0], ValueError) and isinstance(ends[2], ValueError)
-    same(ends[1], want)
+    assert_same_records(ends[1], want)
     with pytest.raises(OSError, match="full"):
         run_alone(asking(RECIPE, POOLED, on_chunk=full))
 
@@ -291,7 +291,7 @@ def test_where_a_common_stack_fails_late_each_goes_on_by_itself_from_what_it_kep
     assert [end.stack for end in ends] == [3, 3] and all(
         done == sorted(set(done)) for done in heard.values()
     )
-    same(ends, [want, want])
+    assert_same_records(ends, [want, want])
 
 
 def test_what_fails_alone_leaves_nothing_behind(monkeypatch, capsys):
@@ -433,7 +433,7 @@ def test_a_request_to_stop_is_heard_by_all_and_they_go_on():
             ]
         )
         assert [end.stack for end in ends] == [6, 6]
-        same(ends, want)
+        assert_same_records(ends, want)
 
 
 def test_whoever_waits_is_told_to_stop_too():

@@ -101,10 +101,10 @@ def expected_phase(text: str, schedule: str) -> tuple[str, set[str], int]:
     return "all" if schedule == "joint" else name, train, 7 * times
 
 
-def test_every_schedule_expands_at_every_depth(build, every_schedule):
+def test_every_schedule_expands_at_every_depth(build, schedule_name):
     """Under its own name, from level 2 upwards without a gap."""
-    schedule = build("schedule", every_schedule)
-    assert schedule.name.partition("-")[0] == every_schedule
+    schedule = build("schedule", schedule_name)
+    assert schedule.name.partition("-")[0] == schedule_name
     for L in (2, 3, 4, 5):
         for stage in expand(schedule, L):
             levels = sorted(int(group[5:]) for group in stage.present if group.startswith("level"))
@@ -277,10 +277,10 @@ def test_the_packaged_file_holds_what_the_yaml_files_say():
     )
 
 
-def test_a_named_schedule_is_the_one_of_its_yaml(build, every_schedule):
-    assert named(every_schedule) == build("schedule", every_schedule)
-    changed = build("schedule", every_schedule, steps=7, k=2)
-    assert named(every_schedule, steps=7, k=2) == changed
+def test_a_named_schedule_is_the_one_of_its_yaml(build, schedule_name):
+    assert named(schedule_name) == build("schedule", schedule_name)
+    changed = build("schedule", schedule_name, steps=7, k=2)
+    assert named(schedule_name, steps=7, k=2) == changed
 
 
 def test_the_phases_of_a_named_schedule_can_be_replaced():

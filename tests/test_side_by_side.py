@@ -13,13 +13,13 @@ import torch
 from commands import (
     MAX_SECONDS,
     TINY,
+    assert_same_records,
     container,
     files,
     has_stopped,
     process,
     run,
     running,
-    same,
     stop_at_checkpoints,
     store,
     wait_until,
@@ -63,7 +63,7 @@ def assert_fused(fused: Path, apart: Path, factor: int, rel: float = 1e-9) -> No
     """The same cells and numbers; every stack was ``factor`` times as large."""
     sizes = {factor * size for size in stack_sizes(apart / "results")}
     assert stack_sizes(fused / "results") == sizes
-    same(without_stacks(fused / "results"), without_stacks(apart / "results"), rel)
+    assert_same_records(without_stacks(fused / "results"), without_stacks(apart / "results"), rel)
 
 
 def test_a_fused_sweep_gives_the_same_store(tmp_path) -> None:
@@ -84,7 +84,7 @@ def test_a_fused_sweep_gives_the_same_store(tmp_path) -> None:
 
 def stopped_worker(sweep, folder: Path) -> psutil.Process:
     """The only worker of a sweep, once each of its six jobs has a checkpoint and it has stopped."""
-    wait_until(lambda: workers(sweep) and has_stopped(workers(sweep)[0]), sweep)
+    wait_until(lambda: any(map(has_stopped, workers(sweep))), sweep)
     (worker,) = workers(sweep)
     assert len(list(folder.rglob("checkpoint.pt"))) == 6
     return worker

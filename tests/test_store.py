@@ -19,8 +19,9 @@ import torch
 import yaml
 from commands import TINY, files, run, table
 
+from bfc.engine.stack_request import train_stack
 from bfc.errors import UserError
-from bfc.experiment.checkpointed_training import TrainingRequest, _parse_checkpoint
+from bfc.experiment.checkpointed_training import CheckpointedTraining, TrainingRequest
 from bfc.store.cells import Cell
 from bfc.types import Training
 
@@ -384,12 +385,16 @@ CHECKPOINTS = {
 }
 
 
-def test_what_the_damaged_checkpoints_are_made_of_is_accepted_when_whole() -> None:
-    checkpoint = _parse_checkpoint(torch.load(io.BytesIO(zipped()), weights_only=True))
-    assert checkpoint is not None
-    assert checkpoint.requests == [
-        TrainingRequest(Training(n, seed)) for seed in (0, 1) for n in (16, 32)
-    ]
+def test_what_the_damaged_checkpoints_are_made_of_is_accepted_when_whole(cell, capsys) -> None:
+    """It is dropped once all of its trainings are stored, which asks for each of them."""
+    cell.path.mkdir(parents=True)
+    (cell.path / "checkpoint.pt").write_bytes(zipped())
+    cpu = torch.device("cpu")
+    training = CheckpointedTraining(cell, cpu, "auto", 60.0, train_stack, lambda done: None)
+    requests: list[TrainingRequest] = []
+    training.drop_finished(lambda request: requests.append(request) is None)
+    assert requests == [TrainingRequest(Training(n, seed)) for seed in (0, 1) for n in (16, 32)]
+    assert not capsys.readouterr().out and not (cell.path / "checkpoint.pt").exists()
 
 
 @pytest.mark.parametrize("damage", CHECKPOINTS)

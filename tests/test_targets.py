@@ -20,8 +20,8 @@ from bfc.targets.parity import Parity
 
 
 @pytest.fixture
-def target(build, every_target):
-    return build("target", every_target)
+def target(build, target_name):
+    return build("target", target_name)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

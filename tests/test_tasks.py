@@ -40,10 +40,10 @@ def rows(count: int, replicas: int, start: int = 0) -> Tensor:
 
 
 @pytest.fixture
-def seen(build, every_task):
+def seen(build, task_name):
     """The target as a method sees it, with noise where there is none by default."""
-    changes = {"noise": 0.5} if every_task == "regression" else {}
-    return build("task", every_task, **changes).wrap(TARGET)
+    changes = {"noise": 0.5} if task_name == "regression" else {}
+    return build("task", task_name, **changes).wrap(TARGET)
 
 
 # --- one battery over conf/task -----------------------------------------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import container, environment, run, store, table
+from commands import MAX_SECONDS, container, environment, run, store, table
 from test_tracker import is_probed
 from tracker_cases import BOTH, KEY, bfc, log_in, log_out, risk_points
 from wandb_server import serving
@@ -215,7 +215,7 @@ def test_an_agent_drives_the_entry_point(tmp_path) -> None:
             [sys.executable, "-m", "wandb", "agent", "me/search/abc"],
             cwd=tmp_path,
             env=environment(WANDB_BASE_URL=server.address, WANDB_API_KEY=KEY, PATH=path),
-            timeout=240,
+            timeout=MAX_SECONDS,
             capture_output=True,
             text=True,
         )

@@ -89,12 +89,12 @@ def _run_cell(
         cell.write_config(spec.config)
         cell.write_json("environment.json", environment(device))
         cell.add_request(describe_request(job))
-        _measure(spec, job, cell, device, observer, train)
+        measure_cell(spec, job, cell, device, observer, train)
         rows = cell.rows()
         return CellResult(spec.cell_id, spec.method, len(rows), len(rows) - rows_before)
 
 
-def _measure(
+def measure_cell(
     spec: CellSpec,
     job: Job,
     cell: Cell,
@@ -102,7 +102,7 @@ def _measure(
     observer: Observer,
     train: TrainStack,
 ) -> None:
-    """Measure what is missing and keep the cell's status up to date."""
+    """Measure what is missing of a learner's or a baseline's cell; keep its status up to date."""
     progress = CellProgress(cell, spec.method)
     try:
         observer.started()

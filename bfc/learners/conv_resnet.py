@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 from bfc.errors import UserError, require
-from bfc.learners import phase_start
-from bfc.learners.groups import check_chain, top_level
+from bfc.learners.groups import top_level
 from bfc.learners.initialiser import Initialiser
+from bfc.learners.residual_network import ResidualNetwork
 from bfc.targets.capabilities import has_images
-from bfc.types import Draw, Learner, Params, Stage, Target
+from bfc.types import Draw, Params, Target
 
 EPS = 1e-5
 """Added to a variance before it divides, as in torch.nn.BatchNorm2d."""
 
 
 @dataclass(frozen=True)
-class ConvResNet(Learner):
+class ConvResNet(ResidualNetwork):
     """A convolutional residual network that is read at the highest level present.
 
     Stem h_1 = σ(BN(conv x)); block l: h_l = σ(short(h_{l-1}) + BN(conv φ(BN(conv h_{l-1})))), 3 x 3
@@ -42,7 +42,6 @@ class ConvResNet(Learner):
 
     identity_name: ClassVar[str] = "bfc.learners.conv_resnet.ConvResNet"
     version: ClassVar[int] = 1
-    supports_multi_output: ClassVar[bool] = True
     needs_reference: ClassVar[bool] = True
 
     n: int = 1
@@ -73,9 +72,6 @@ class ConvResNet(Learner):
     def levels(self, target: Target) -> tuple[int, ...]:
         return tuple(range(2, 3 * self.n + 2))
 
-    def check_present(self, target: Target, present: frozenset[str]) -> None:
-        check_chain(present)
-
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
         groups: dict[str, tuple[str, ...]] = {"bias": ("bias",)}
         for level in self.levels(target):
@@ -102,10 +98,7 @@ class ConvResNet(Learner):
             params |= _initial_layer(initial, f"U{level}", into, out)
             params |= _initial_layer(initial, f"V{level}", out, out)
             params[f"a{level}"] = out**-0.5 * initial.normal(f"a{level}", out, target.outputs)
-        return params | phase_start.remember(params) if self.remember else params
-
-    def on_phase_start(self, params: Params, draw: Draw, stage: Stage) -> Params:
-        return phase_start.renew(params)
+        return self._with_phase_start(params)
 
     def _stream(
         self,
@@ -131,34 +124,9 @@ class ConvResNet(Learner):
             h[level] = total.relu() if relu else total
         return h, layers.measured
 
-    def hidden(
-        self,
-        params: Params,
-        x: Tensor,
-        present: frozenset[str],
-        statistics: Mapping[str, Tensor] | None = None,
-    ) -> dict[int, Tensor]:
-        """The representation after every block, averaged over places, level → (R, B, channels)."""
-        stream, _ = self._stream(params, x, present, statistics)
-        return {level: _pool(h, len(x)) for level, h in stream.items() if level > 1}
-
-    def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        return self._stream(params, x, present, None)[1]
-
-    def forward(
-        self,
-        params: Params,
-        x: Tensor,
-        present: frozenset[str],
-        statistics: Mapping[str, Tensor] | None = None,
-    ) -> Tensor:
-        out, top = params["bias"].unsqueeze(1), top_level(present)
-        if top == 1:
-            out = out.expand(-1, x.shape[1], -1)
-        else:
-            stream, _ = self._stream(params, x, present, statistics)
-            out = torch.baddbmm(out, _pool(stream[top], len(x)), params[f"a{top}"])
-        return out.squeeze(2) if out.shape[2] == 1 else out
+    def _units(self, h: Tensor, replicas: int) -> Tensor:
+        """The mean over places, (B, R · channels, side, side) → (R, B, channels)."""
+        return torch.unflatten(h.mean((2, 3)), 1, (replicas, -1)).transpose(0, 1)
 
 
 class _Layers:
@@ -215,8 +183,3 @@ def _shortcut(h: Tensor, replicas: int, into: int, out: int, stride: int) -> Ten
     h = h[:, :, ::stride, ::stride]
     channels = torch.unflatten(h, 1, (replicas, into))
     return torch.nn.functional.pad(channels, (0, 0, 0, 0, 0, out - into)).flatten(1, 2)
-
-
-def _pool(h: Tensor, replicas: int) -> Tensor:
-    """The mean over places, (B, R · channels, side, side) → (R, B, channels)."""
-    return torch.unflatten(h.mean((2, 3)), 1, (replicas, -1)).transpose(0, 1)

@@ -10,19 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from bfc.errors import require
-from bfc.learners import phase_start
-from bfc.learners.groups import check_chain, top_level
+from bfc.learners.groups import top_level
 from bfc.learners.initialiser import Initialiser
+from bfc.learners.residual_network import ResidualNetwork
 from bfc.matmul import affine, matmul
-from bfc.types import Draw, Learner, Params, Stage, Target
+from bfc.types import Draw, Params, Target
 
 
 @dataclass(frozen=True)
-class ResNet(Learner):
+class ResNet(ResidualNetwork):
     """A residual network that is read at the highest level present.
 
     f(x) = c + a_l · h_l with h_1 = E x, h_l = h_{l-1} + V_l (σ(W_l h_{l-1} + b_l) - mean) for
@@ -38,7 +37,6 @@ class ResNet(Learner):
 
     identity_name: ClassVar[str] = "bfc.learners.resnet.ResNet"
     version: ClassVar[int] = 1
-    supports_multi_output: ClassVar[bool] = True
 
     blocks: int = 3
     """Residual blocks: levels 2 ... blocks + 1."""
@@ -70,9 +68,6 @@ class ResNet(Learner):
     def levels(self, target: Target) -> tuple[int, ...]:
         return tuple(range(2, self.blocks + 2))
 
-    def check_present(self, target: Target, present: frozenset[str]) -> None:
-        check_chain(present)
-
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
         groups: dict[str, tuple[str, ...]] = {"bias": ("bias",)}
         for l in self.levels(target):
@@ -96,10 +91,7 @@ class ResNet(Learner):
             params[f"b{level}"] = initial.zeros(inner)
             params[f"V{level}"] = normal(f"V{level}", inner, width, branch)
             params[f"a{level}"] = normal(f"a{level}", width, outputs)
-        return params | phase_start.remember(params) if self.remember else params
-
-    def on_phase_start(self, params: Params, draw: Draw, stage: Stage) -> Params:
-        return phase_start.renew(params)
+        return self._with_phase_start(params)
 
     def _stream(
         self,
@@ -122,32 +114,3 @@ class ResNet(Learner):
                 act = act - means[name]
             h[level] = affine(h[level - 1], act, params[f"V{level}"])
         return h, means
-
-    def hidden(
-        self,
-        params: Params,
-        x: Tensor,
-        present: frozenset[str],
-        statistics: Mapping[str, Tensor] | None = None,
-    ) -> dict[int, Tensor]:
-        """The representation after every block, level → (R, B, width)."""
-        stream, _ = self._stream(params, x, present, statistics)
-        return {level: h for level, h in stream.items() if level > 1}
-
-    def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        return self._stream(params, x, present, None)[1]
-
-    def forward(
-        self,
-        params: Params,
-        x: Tensor,
-        present: frozenset[str],
-        statistics: Mapping[str, Tensor] | None = None,
-    ) -> Tensor:
-        out, top = params["bias"].unsqueeze(1), top_level(present)
-        if top == 1:
-            out = out.expand(-1, x.shape[1], -1)
-        else:
-            stream, _ = self._stream(params, x, present, statistics)
-            out = torch.baddbmm(out, stream[top], params[f"a{top}"])
-        return out.squeeze(2) if out.shape[2] == 1 else out

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bfc import random
 from bfc.errors import require
+from bfc.targets.kernel_rate import kernel_rate
 from bfc.types import Draw, Target, Theory
 
 
@@ -50,13 +51,7 @@ class Parity(Target):
         return ()
 
     def theory(self) -> Mapping[str, Theory]:
-        return {
-            "kernel": Theory(
-                float(self.degree),
-                "rate",
-                "C(d, k) harmonics of degree k (Mei, Misiakiewicz & Montanari 2021)",
-            )
-        }
+        return {"kernel": kernel_rate(self.degree)}
 
     def draw(
         self,

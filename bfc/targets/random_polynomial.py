@@ -18,6 +18,7 @@ from torch import Tensor
 
 from bfc import random
 from bfc.errors import require
+from bfc.targets.kernel_rate import kernel_rate
 from bfc.targets.level_expansion import degree_variances, index_rows, read_basis
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
 from bfc.targets.quadratic_draw import QuadraticDraw
@@ -67,13 +68,7 @@ class RandomPolynomial(QuadraticDenseNet):
         )
 
     def theory(self) -> Mapping[str, Theory]:
-        return {
-            "kernel": Theory(
-                float(self.degree),
-                "rate",
-                "C(d, k) harmonics of degree k (Mei, Misiakiewicz & Montanari 2021)",
-            )
-        }
+        return {"kernel": kernel_rate(self.degree)}
 
     def draw(
         self,
