@@ -210,9 +210,11 @@ def load(results: str | Path) -> pd.DataFrame:
 
     Folders that cannot be read are left out. Needs pyarrow and PyYAML.
     """
-    from bfc.store.reading import collect  # only here: the library needs no pyarrow
+    # Only here, since the rest of the library needs no pyarrow.
+    from bfc.experiment.stored_config import fill_defaults
+    from bfc.store.reading import collect
 
-    return collect(results).trainings
+    return collect(results, fill_defaults).trainings
 
 
 def _as_list(target: Target | Sequence[Target]) -> list[Target]:
