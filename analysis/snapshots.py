@@ -38,6 +38,7 @@ from analysis.snapshot_tables import (
 from analysis.style import assign_line_styles
 from bfc.environment import scrub
 from bfc.errors import UserError
+from bfc.experiment.stored_config import fill_defaults
 from bfc.snapshot import STUDY, Snapshot, metric_level
 from bfc.store.cells import Cell
 from bfc.store.reading import UNNAMED, Collected, collect
@@ -92,7 +93,7 @@ def snapshot_cell(folder: Path, study: str | None, closed: bool = True) -> Snaps
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    """The stored configuration of a cell."""
+    """The stored configuration of a cell, with its defaults."""
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text())
     except (OSError, yaml.YAMLError) as error:
@@ -102,7 +103,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if absent:
         keys = ", ".join(absent)
         raise UserError(f"{folder}: is not a result folder (its config.yaml has no {keys})")
-    return known_keys
+    return fill_defaults(known_keys)
 
 
 def _latest_size(cell: Cell, study: str | None) -> str | None:
@@ -165,7 +166,7 @@ def _collect_cell(folder: Path, study: str | None) -> Collected:
     """Read one cell alone, as the report reads a store."""
     with tempfile.TemporaryDirectory() as store:
         (Path(store) / folder.name).symlink_to(folder.resolve())
-        return collect(store).study(study or UNNAMED)
+        return collect(store, fill_defaults).study(study or UNNAMED)
 
 
 def _cell_evidence(collected: Collected, nstar: pd.DataFrame, study: str | None) -> Evidence:
@@ -185,14 +186,10 @@ def _cell_evidence(collected: Collected, nstar: pd.DataFrame, study: str | None)
 
 def _render_png(chart: Chart) -> bytes:
     """A chart as a PNG image."""
-    import matplotlib.pyplot as plt
-
     from analysis.paper import draw
 
-    figure = draw(chart)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    plt.close(figure)
+    draw(chart).savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()
 
 

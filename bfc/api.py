@@ -29,7 +29,7 @@ from bfc.optimizers.sgd import SGD
 from bfc.representations.base import Representation
 from bfc.schedules import named
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
-from bfc.stats.nstar import estimate
+from bfc.stats.nstar import NStar, estimate_at
 from bfc.store.cells import Cell, Store
 from bfc.store.memory import MemoryCell
 from bfc.targets.wrapped import Wrapped
@@ -84,31 +84,6 @@ class Method:
             return named(self.schedule, **changes)
         require(self.steps is None, "steps", self.steps, "left out where schedule is an object")
         return self.schedule
-
-
-@dataclass(frozen=True)
-class NStar:
-    """The number of samples at which the median training reaches a relative risk of ``eps``.
-
-    ``lo`` and ``hi`` bound the 95 % interval. ``censored`` is empty, ``right`` (n* is above every n
-    that was run, ``hi`` is infinite) or ``left`` (below every one, ``lo`` is 0).
-    """
-
-    eps: float
-    value: float
-    lo: float
-    hi: float
-    censored: str
-    outcome: str
-
-    def __str__(self) -> str:
-        if self.censored == "right":
-            return f"> {self.lo:.0f} ({self.outcome})"
-        if self.censored == "left":
-            return f"< {self.hi:.0f}"
-        return f"{self.value:.0f} [{self.lo:.0f}, {self.hi:.0f}]"
-
-    __repr__ = __str__
 
 
 def run(
@@ -174,11 +149,7 @@ def nstar(runs: pd.DataFrame, eps: float) -> NStar:
         if column in runs and runs[column].nunique() > 1:
             values = ", ".join(map(str, sorted(runs[column].unique())))
             raise UserError(f"runs: hold several values of {column} ({values}); select one")
-    row = estimate(runs, [eps]).iloc[0]
-    numbers = {name: float(row[name]) for name in ("lo", "hi")}
-    return NStar(
-        eps, float(row["nstar"]), **numbers, censored=row["censored"], outcome=row["outcome"]
-    )
+    return estimate_at(runs, eps)
 
 
 def compose(*overrides: str) -> Job:
@@ -207,9 +178,11 @@ def load(results: str | Path) -> pd.DataFrame:
 
     Folders that cannot be read are left out. Needs pyarrow and PyYAML.
     """
-    from bfc.store.reading import collect  # only here: the library needs no pyarrow
+    # Only here, since the rest of the library needs no pyarrow.
+    from bfc.experiment.stored_config import fill_defaults
+    from bfc.store.reading import collect
 
-    return collect(results).trainings
+    return collect(results, fill_defaults).trainings
 
 
 def _as_list(target: Target | Sequence[Target]) -> list[Target]:

@@ -8,7 +8,8 @@ Shapes: R replicas (trainings fused in one stack, one seed each), B rows, d inpu
 depth. Every component is a frozen dataclass: its fields are its YAML keys, its ``__post_init__``
 refuses invalid values with a :class:`bfc.errors.UserError`. Its class attributes are
 ``identity_name``, the name under which it enters the hash of a cell whatever it is called or
-wherever it lives later, and ``version``, an integer that is raised when a fix changes results.
+wherever it lives later, and ``version``, an integer that is raised when a fix changes results or a
+default changes.
 """
 
 from __future__ import annotations

@@ -207,3 +207,11 @@ def test_the_library_works_where_only_torch_numpy_pandas_and_scipy_are_installed
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith("6 "), done.stdout
+
+
+def test_the_package_offers_what_its_api_lists():
+    """The package keeps a list, since ``import bfc`` loads none of the functions."""
+    from bfc import api
+
+    assert set(api.__all__) <= set(dir(bfc))
+    assert all(getattr(bfc, name) is getattr(api, name) for name in api.__all__)

@@ -467,7 +467,7 @@ def test_a_fix_that_changes_results_makes_new_cells(monkeypatch) -> None:
 
 
 def test_the_id_is_the_hash_of_the_stored_configuration() -> None:
-    """So that a folder can be checked against its name."""
+    """So that a folder can be checked against its name, where no component has later fields."""
     import hashlib
 
     for cell in cell_specs(load_job(container("baseline=polynomial"))):

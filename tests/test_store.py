@@ -66,7 +66,7 @@ def test_reading_creates_nothing(cell) -> None:
         and cell.read_json("status.json", {}) == {}
         and cell.load_checkpoint() is None
     )
-    assert not cell.check_config({"a": 1})
+    assert not cell.check_config({"a": 1}, {"a": 1})
     assert not cell.path.parent.exists()
 
 
@@ -191,12 +191,30 @@ def test_a_request_is_remembered_once(cell) -> None:
 
 
 def test_the_configuration_is_written_once_and_never_changed(cell) -> None:
-    cell.write_config({"target": {"d": 4}})
+    written, other = {"target": {"d": 4}}, {"target": {"d": 5}}
+    cell.write_config(written)
     before = files(cell.path)
-    cell.write_config({"target": {"d": 5}})
-    assert files(cell.path) == before and cell.check_config({"target": {"d": 4}})
+    cell.write_config(other)
+    assert files(cell.path) == before and cell.check_config(written, written)
     with pytest.raises(UserError, match=r"config\.yaml: does not describe this cell"):
-        cell.check_config({"target": {"d": 5}})
+        cell.check_config(other, other)
+
+
+def test_a_default_that_was_changed_is_noticed(cell) -> None:
+    """Within lists, too; what only one of the two configurations has is not compared."""
+    target = {"_target_": "bfc.targets.staircase.Staircase", "numerics": 1, "d": 4}
+    stored = {**target, "steps": [{"height": 3, "width": 1}], "removed": 1}
+    now = {**target, "steps": [{"height": 3, "added": 0}], "added": 0}
+    cell.write_config({"target": stored})
+    identity = {"target": {**target, "steps": [{}]}}
+    assert cell.check_config(identity, {"target": now})
+    now["steps"] = [{"height": 2}]
+    sentence = (
+        r"config\.yaml: target\.steps\[0\]\.height was 3 when this cell was measured and its "
+        r"default is 2 now; raise the version of bfc\.targets\.staircase\.Staircase$"
+    )
+    with pytest.raises(UserError, match=sentence):
+        cell.check_config(identity, {"target": now})
 
 
 # --- damaged files ------------------------------------------------------------------------------

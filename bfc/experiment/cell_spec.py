@@ -36,7 +36,7 @@ class CellSpec:
     method: str
     identity: Mapping[str, Any]
     config: Mapping[str, Any]
-    """What config.yaml shows: the identity with display names and axes on top."""
+    """What config.yaml shows: the components with their defaults, names and axes on top."""
 
     @property
     def cell_id(self) -> str:
@@ -57,39 +57,40 @@ def cell_specs(job: Job) -> list[CellSpec]:
 def _learner_spec(job: Job) -> CellSpec:
     assert job.schedule is not None
     parts = {
-        "learner": canonical(job.learner),
-        "schedule": canonical(job.schedule),
-        "optimizer": canonical(job.optimizer),
-        "probe": canonical(job.probe),
-        "measure": canonical(job.measure),
+        **_shared_parts(job),
+        "learner": job.learner,
+        "schedule": job.schedule,
+        "optimizer": job.optimizer,
+        "probe": job.probe,
+        "measure": job.measure,
     }
-    identity = {**_shared_identity(job), **parts, "dtype": job.compute.dtype}
+    values = {"dtype": job.compute.dtype}
     method = f"{job.schedule.name} {short_name(job.learner)}{_representation_suffix(job)}"
-    return _spec("learner", method, identity, job)
+    return _spec("learner", method, parts, values, job)
 
 
 def _baseline_spec(job: Job) -> CellSpec:
     """A baseline's identity holds nothing of the learner."""
     assert job.baseline is not None
-    parts = {"baseline": canonical(job.baseline), "measure": {"test": job.measure.test}}
+    parts = {**_shared_parts(job), "baseline": job.baseline}
+    values = {"measure": {"test": job.measure.test}}
     method = f"{job.baseline.label}{_representation_suffix(job)}"
-    return _spec("baseline", method, {**_shared_identity(job), **parts}, job)
+    return _spec("baseline", method, parts, values, job)
 
 
-def _shared_identity(job: Job) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "target": canonical(job.family),
-        "task": canonical(job.task),
-        "representation": canonical(job.representation),
-    }
+def _shared_parts(job: Job) -> dict[str, Any]:
+    """The components that a learner's and a baseline's cell have in common."""
+    return {"target": job.family, "task": job.task, "representation": job.representation}
 
 
 def _representation_suffix(job: Job) -> str:
     return "" if job.representation is None else f" on {short_name(job.representation)}"
 
 
-def _spec(kind: str, method: str, identity: Mapping[str, Any], job: Job) -> CellSpec:
+def _spec(
+    kind: str, method: str, parts: Mapping[str, Any], values: Mapping[str, Any], job: Job
+) -> CellSpec:
+    """A cell of these components and other values of its identity."""
     head = {
         "kind": kind,
         "method": method,
@@ -99,6 +100,15 @@ def _spec(kind: str, method: str, identity: Mapping[str, Any], job: Job) -> Cell
         "degree": job.target.degree,
         "facts": dict(job.target.facts()),
     }
-    components = {name: identity.get(name) for name in SHOWN_COMPONENTS}
-    rest = {key: value for key, value in identity.items() if key not in components}
+    identity = _identity(parts, values)
+    complete = _identity(parts, values, complete=True)
+    components = {name: complete.get(name) for name in SHOWN_COMPONENTS}
+    rest = {key: value for key, value in complete.items() if key not in components}
     return CellSpec(kind, method, identity, {**head, **components, **rest})
+
+
+def _identity(
+    parts: Mapping[str, Any], values: Mapping[str, Any], complete: bool = False
+) -> dict[str, Any]:
+    canonical_parts = {name: canonical(part, complete) for name, part in parts.items()}
+    return {"schema": SCHEMA, **canonical_parts, **values}

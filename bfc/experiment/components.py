@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_origin
 
 from bfc.errors import UserError, nearest, require, shown, similar
+from bfc.experiment.identity import identity_name
 from bfc.field_types import accepted_type
 from bfc.paths import CONF
 
@@ -70,8 +71,9 @@ def find_class(group: str, path: Any) -> type:
 
     Raises :class:`UserError` for anything that cannot be an option of ``group``.
     """
-    if isinstance(path, str) and path in _classes_by_identity(group):
-        return _classes_by_identity(group)[path]
+    named = classes_by_identity(group).get(path, ()) if isinstance(path, str) else ()
+    if len(named) == 1:
+        return named[0]
     within = isinstance(path, str) and path.startswith("bfc.") and path.count(".") >= 2
     require(
         within, f"{group}._target_", path, f"a {group} class of this package, bfc.<module>.<Class>"
@@ -118,21 +120,21 @@ def class_paths(group: str) -> Mapping[str, str]:
 
 
 @functools.cache
-def _classes_by_identity(group: str) -> Mapping[str, type]:
-    """Identity name → class, so that configurations of earlier versions still load.
+def classes_by_identity(group: str) -> Mapping[str, tuple[type, ...]]:
+    """Identity name → the options of a group that have it, for configurations that were stored.
 
-    A name that several classes share names none of them.
+    Several classes may share a name, as the measures of finite n do.
     """
-    classes: dict[str, list[type]] = {}
+    classes: dict[str, tuple[type, ...]] = {}
     for path in dict.fromkeys(class_paths(group).values()):
         try:
             cls = _import_class(path)
         except (ImportError, AttributeError):
             continue  # the YAML of this option names no class, which is reported where it is chosen
-        name = cls.__dict__.get("identity_name")
-        if isinstance(name, str):
-            classes.setdefault(name, []).append(cls)
-    return {name: shared[0] for name, shared in classes.items() if len(shared) == 1}
+        if _suits(group, cls, path):
+            name = identity_name(cls)
+            classes[name] = (*classes.get(name, ()), cls)
+    return classes
 
 
 def construct(key: str, cls: type, values: Mapping[str, Any]) -> Any:
@@ -168,7 +170,7 @@ def _check_keys(path: str, hint: Any, value: Any) -> None:
 
 def _check_keys_of(path: str, cls: type, values: Mapping[str, Any]) -> None:
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
-    hints = _hints(cls)
+    hints = accepted_types(cls)
     for name in values:
         if f"{path}.{name}" in RENAMED_KEYS:
             raise UserError(f"{path}.{name}: is now called {RENAMED_KEYS[f'{path}.{name}']}")
@@ -182,7 +184,7 @@ def _check_keys_of(path: str, cls: type, values: Mapping[str, Any]) -> None:
 
 
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
+def accepted_types(cls: type) -> dict[str, Any]:
     """Field → the type that may be written for it."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return {name: accepted_type(hint) for name, hint in hints.items()}
@@ -199,7 +201,7 @@ def _type_error(path: str, hint: Any, value: Any, location: tuple[int | str, ...
     """The sentence about the innermost key of ``location`` that a reader can change."""
     for step in location:
         if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-            path, hint, value = f"{path}.{step}", _hints(hint)[str(step)], value.get(step)  # type: ignore[arg-type]
+            path, hint, value = f"{path}.{step}", accepted_types(hint)[str(step)], value.get(step)  # type: ignore[arg-type]
         elif _is_tuple_of_dataclasses(hint) and isinstance(value, list):
             path, hint, value = f"{path}[{step}]", get_args(hint)[0], value[int(step)]
         else:

@@ -144,7 +144,7 @@ def _training_ratios(rows: Sequence[Mapping[str, Any]], config: Mapping[str, Any
     """Measured over predicted seconds of the stored trainings of a learner's cell."""
     target = _stored_component("target", config)
     parameters = signature(_stored_component("learner", config), target).num_parameters
-    batch = config["optimizer"]["batch"]
+    batch = _stored_component("optimizer", config).batch
     ratios = []
     for row in rows:
         if row["kind"] == "training" and row["steps"] and row["seconds"] > 0:

@@ -2,7 +2,8 @@
 
 The identity is hashed into the name of the cell's folder, so it must not change when code is
 moved, renamed or extended. A component therefore enters with a name that is written in its class
-(``identity_name``), with its ``version``, and with its fields:
+(``identity_name``), with its ``version`` (under its earlier name, ``numerics``), and with its
+fields:
 
 - A field that was there when identities were frozen always enters
   (:data:`bfc.experiment.frozen_fields.FROZEN_FIELDS`).
@@ -10,12 +11,17 @@ moved, renamed or extended. A component therefore enters with a name that is wri
   renames no stored cell.
 - A field made with ``metadata={"identity": False}`` never enters: it says what is asked for or how
   it is computed, not what the number is. ``metadata={"identity": "<name>"}`` keeps an earlier name.
+
+``config.yaml`` holds the complete form, with the defaults: a default that was changed without
+raising ``version`` is noticed by it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from bfc.experiment.frozen_fields import FROZEN_FIELDS
@@ -38,31 +44,52 @@ def short_name(part: Any) -> str:
     return modules[-1] if modules and last[:1].isupper() else last
 
 
-def canonical(part: Any) -> dict[str, Any] | None:
-    """A component as plain JSON values: written name, version, and the fields of the identity."""
+def canonical(part: Any, complete: bool = False) -> dict[str, Any] | None:
+    """A component as plain JSON values: written name, version, and the fields of the identity.
+
+    The hash is made of the short form; ``complete``: with later fields at their defaults, too.
+    """
     if part is None:
         return None
     cls = type(part)
-    plain = json.loads(json.dumps(_identity_values(part), default=_identity_values))
+    plain = _plain_values(part, complete)
     return {"_target_": identity_name(cls), "numerics": getattr(cls, "version", 1), **plain}
 
 
-def _identity_values(part: Any) -> dict[str, Any]:
+def identity_fields(cls: type) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """The fields of a dataclass that describe what is measured, with their stored names."""
+    for f in dataclasses.fields(cls):
+        written = f.metadata.get("identity", True)
+        if written is not False:
+            yield (written if isinstance(written, str) else f.name), f
+
+
+def default_values(cls: type) -> dict[str, Any]:
+    """Stored name → default as plain JSON values, for every such field that has one."""
+    values = {name: _default(f) for name, f in identity_fields(cls)}
+    present = {name: value for name, value in values.items() if value is not dataclasses.MISSING}
+    plain: dict[str, Any] = _plain_values(present, complete=True)
+    return plain
+
+
+def _plain_values(value: Any, complete: bool) -> Any:
+    """A value as JSON holds it, dataclasses within it as their fields."""
+    return json.loads(json.dumps(value, default=partial(_identity_values, complete=complete)))
+
+
+def _identity_values(part: Any, complete: bool) -> dict[str, Any]:
     """The identity's fields of a dataclass, name → value."""
     frozen = FROZEN_FIELDS.get(identity_name(type(part)), ())
     values = {}
-    for f in dataclasses.fields(part):
-        written = f.metadata.get("identity", True)
-        if written is False:
-            continue
-        name = written if isinstance(written, str) else f.name
+    for name, f in identity_fields(type(part)):
         value = getattr(part, f.name)
-        if name in frozen or not _is_default(f, value):
+        if complete or name in frozen or not bool(value == _default(f)):
             values[name] = value
     return values
 
 
-def _is_default(f: dataclasses.Field[Any], value: Any) -> bool:
+def _default(f: dataclasses.Field[Any]) -> Any:
+    """The default of a field, MISSING where it has none."""
     if f.default_factory is not dataclasses.MISSING:
-        return bool(value == f.default_factory())
-    return f.default is not dataclasses.MISSING and bool(value == f.default)
+        return f.default_factory()
+    return f.default

@@ -24,7 +24,7 @@ def is_stored(spec: CellSpec, job: Job) -> bool:
     Writes nothing.
     """
     cell = Store(job.results).cell(spec.cell_id)
-    has_config, rows = cell.check_config(spec.identity), cell.rows()
+    has_config, rows = cell.check_config(spec.identity, spec.config), cell.rows()
     resumption = resume_measure(spec, job, cell)
     if resumption.plan != cell.read_json("plan.json", None):  # a question that is asked anew
         return False

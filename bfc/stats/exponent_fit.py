@@ -119,7 +119,7 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
     posterior = fit_posterior(curves, random_effect)
     nothing = _find_nothing_to_fit(cells)
     models, growth = _compare_growth(curves, posterior, nothing)
-    nstar = _tabulate_nstar(cells)
+    nstar = _tabulate_nstar(cells, eps)
     informative = table.select(np.isin(table.d, list(curves)))
     glm = fit_glm(informative)
     smooth = fit_smooth(informative, _closed_nstar(nstar), random_effect)
@@ -196,12 +196,12 @@ def _estimate_local(
     return estimate_local_exponents(curves, posterior, priors)
 
 
-def _tabulate_nstar(cells: Mapping[float, CellCounts]) -> pd.DataFrame:
-    """One row per d, columns ``NSTAR``."""
+def _tabulate_nstar(cells: Mapping[float, CellCounts], eps: float) -> pd.DataFrame:
+    """n* at ``eps``, one row per d, columns ``NSTAR``."""
     rows = []
     for d, cell in cells.items():
         counts = {"trainings": cell.trainings, "seeds": cell.seeds, "excluded": cell.excluded}
-        rows.append({"d": to_plain_number(d), **estimate_nstar(cell).as_row(), **counts})
+        rows.append({"d": to_plain_number(d), **estimate_nstar(cell, eps).as_row(), **counts})
     return pd.DataFrame(rows, columns=list(NSTAR))
 
 

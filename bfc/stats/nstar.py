@@ -34,18 +34,33 @@ class Censored(StrEnum):
 
 @dataclass(frozen=True)
 class NStar:
-    """n* of one cell with its 95 % interval; NaN where no training counts."""
+    """The number of samples at which the median training reaches a relative risk of ``eps``.
 
-    nstar: float
+    ``lo`` and ``hi`` bound the 95 % interval; all three are NaN where no training counts.
+    ``censored`` is empty, ``right`` (n* is above every n that was run, ``hi`` is infinite) or
+    ``left`` (below every one, ``lo`` is 0).
+    """
+
+    eps: float
+    value: float
     lo: float
     hi: float
     censored: Censored
     outcome: str
 
+    def __str__(self) -> str:
+        if self.censored == Censored.RIGHT:
+            return f"> {self.lo:.0f} ({self.outcome})"
+        if self.censored == Censored.LEFT:
+            return f"< {self.hi:.0f}"
+        return f"{self.value:.0f} [{self.lo:.0f}, {self.hi:.0f}]"
+
+    __repr__ = __str__
+
     def as_row(self) -> dict[str, float | str]:
-        """The fields as columns of a table."""
+        """What is estimated, as columns of a table."""
         return {
-            "nstar": self.nstar,
+            "nstar": self.value,
             "lo": self.lo,
             "hi": self.hi,
             "censored": self.censored.value,
@@ -72,9 +87,13 @@ def estimate(trainings: pd.DataFrame, eps: Sequence[float]) -> pd.DataFrame:
     """
     rows = []
     for one_eps in eps:
-        cell = count_cell(build_training_table(trainings, one_eps))
-        rows.append({"eps": float(one_eps), **estimate_nstar(cell).as_row()})
+        rows.append({"eps": float(one_eps), **estimate_at(trainings, one_eps).as_row()})
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def estimate_at(trainings: pd.DataFrame, eps: float) -> NStar:
+    """n* of one cell at one eps; see :func:`estimate`."""
+    return estimate_nstar(count_cell(build_training_table(trainings, eps)), eps)
 
 
 def count_failures(trainings: pd.DataFrame, eps: float) -> dict[str, int]:
@@ -82,20 +101,20 @@ def count_failures(trainings: pd.DataFrame, eps: float) -> dict[str, int]:
     return count_cell(build_training_table(trainings, eps)).failures
 
 
-def estimate_nstar(cell: CellCounts) -> NStar:
-    """n* of one cell; see :func:`estimate`."""
+def estimate_nstar(cell: CellCounts, eps: float) -> NStar:
+    """n* of one cell from its counts at ``eps``; see :func:`estimate`."""
     if not len(cell.lo):
         (unfinished,) = UNFINISHED
         outcome = unfinished.value if cell.excluded else UNMEASURED
-        return NStar(np.nan, np.nan, np.nan, Censored.NO, outcome)
+        return NStar(eps, np.nan, np.nan, np.nan, Censored.NO, outcome)
     lo, median, hi = _bound_nstar(cell)
     smallest, largest = cell.tested
     if median > largest:
         outcome = cell.failure_mode if cell.failures else Outcome.DATA_LIMITED.value
-        return NStar(largest, min(lo, largest), np.inf, Censored.RIGHT, outcome)
+        return NStar(eps, largest, min(lo, largest), np.inf, Censored.RIGHT, outcome)
     if median < smallest:
-        return NStar(smallest, 0.0, max(hi, smallest), Censored.LEFT, Outcome.SUCCESS.value)
-    return NStar(median, lo, hi, Censored.NO, Outcome.SUCCESS.value)
+        return NStar(eps, smallest, 0.0, max(hi, smallest), Censored.LEFT, Outcome.SUCCESS.value)
+    return NStar(eps, median, lo, hi, Censored.NO, Outcome.SUCCESS.value)
 
 
 def log_prior_outside(cell: CellCounts, mu: FloatArray) -> FloatArray:

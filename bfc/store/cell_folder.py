@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,8 @@ MAX_FILE_BYTES = 4_000_000
 MAX_KEYS = 2000
 
 T = TypeVar("T")
+Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Adds to a stored configuration what earlier versions left out of it."""
 
 
 class Unreadable(Exception):
@@ -67,15 +69,15 @@ class CellFolder:
         return {study: tuple(sorted(values, reverse=True)) for study, values in eps.items()}
 
 
-def read_cell_folder(folder: Path) -> CellFolder:
+def read_cell_folder(folder: Path, complete: Complete) -> CellFolder:
     """One folder; raises :class:`Unreadable`."""
-    config = _config(folder / "config.yaml")
+    config = _config(folder / "config.yaml", complete)
     state = str(read_values(folder / "status.json", dict).get("state", "unknown"))
     rows = read_rows(folder / "trainings.parquet", REQUIRED_COLUMNS)
     return CellFolder(config, _requests(folder / "requests.json"), state, rows)
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _config(path: Path, complete: Complete) -> dict[str, Any]:
     """The flattened configuration."""
     if not path.is_file():
         raise Unreadable("no config.yaml, so not a result folder")
@@ -91,7 +93,7 @@ def _config(path: Path) -> dict[str, Any]:
     if min(config["d"], config["L"]) < 1:
         raise Unreadable("config.yaml has d or L below 1")
     try:
-        flat = dict(itertools.islice(_flatten(config), MAX_KEYS + 1))
+        flat = dict(itertools.islice(_flatten(complete(config)), MAX_KEYS + 1))
     except RecursionError as error:
         raise Unreadable("config.yaml contains itself") from error
     if len(flat) > MAX_KEYS:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bfc.errors import UserError
+from bfc.store.config_check import check_defaults, contains
 from bfc.store.files import (
     OWNER,
     WrongContent,
@@ -123,10 +124,11 @@ class Cell:
         text = json.dumps(value, indent=1, sort_keys=True, allow_nan=True) + "\n"
         self._replace(name, lambda path: path.write_text(text))
 
-    def check_config(self, identity: Mapping[str, Any]) -> bool:
+    def check_config(self, identity: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
         """Whether config.yaml is there.
 
-        Raises :class:`UserError` if it does not describe this cell.
+        Raises :class:`UserError` if it does not describe the cell of this identity, or holds
+        another default than ``config``, its present configuration.
         """
         import yaml  # here, since the library works without it
 
@@ -140,10 +142,11 @@ class Cell:
             raise UserError(
                 f"{path}: cannot be read ({first_line(error)}); move it away to go on"
             ) from error
-        if not isinstance(stored, dict) or not _contains(stored, identity):
+        if not contains(stored, identity):
             raise UserError(
                 f"{path}: does not describe this cell, so it was changed; move it away to go on"
             )
+        check_defaults(path, stored, {key: config[key] for key in identity})
         return True
 
     def write_config(self, config: Mapping[str, Any]) -> None:
@@ -295,10 +298,6 @@ def _read_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
         if "kind" in row:
             row["kind"] = current_kind(row["kind"])
     return rows, owner
-
-
-def _contains(stored: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-    return all(key in stored and stored[key] == value for key, value in identity.items())
 
 
 def _write_bytes(path: Path, buffer: io.BytesIO) -> None:

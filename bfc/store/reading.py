@@ -16,6 +16,7 @@ import pandas as pd
 from bfc.store.cell_folder import (
     UNNAMED,
     CellFolder,
+    Complete,
     Unreadable,
     read_cell_folder,
     read_rows,
@@ -69,13 +70,14 @@ def _rows_of(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
     return table[table["cell_id"].isin(ids)].reset_index(drop=True)
 
 
-def collect(results: str | Path) -> Collected:
+def collect(results: str | Path, complete: Complete = lambda config: config) -> Collected:
     """Read every cell below ``results``; an empty or absent folder gives empty tables.
 
-    Hidden folders are passed over.
+    Hidden folders are passed over. ``complete`` adds the defaults that a configuration lacks
+    (:func:`bfc.experiment.stored_config.fill_defaults`).
     """
     root = Path(results)
-    collector = _Collector()
+    collector = _Collector(complete)
     folders = sorted(root.iterdir()) if root.is_dir() else []
     for folder in folders:
         if folder.is_dir() and not folder.name.startswith("."):
@@ -86,7 +88,8 @@ def collect(results: str | Path) -> Collected:
 class _Collector:
     """Gathers the tables cell by cell."""
 
-    def __init__(self) -> None:
+    def __init__(self, complete: Complete) -> None:
+        self.complete = complete
         self.cells: list[dict[str, Any]] = []
         self.settings: dict[str, dict[str, Any]] = {}
         self.heads: dict[str, dict[str, Any]] = {}
@@ -99,7 +102,7 @@ class _Collector:
 
     def add(self, folder: Path) -> None:
         try:
-            cell = read_cell_folder(folder)
+            cell = read_cell_folder(folder, self.complete)
         except Unreadable as reason:
             self.problems.append(f"{folder.name}: {reason}; skipped")
             return

@@ -153,17 +153,6 @@ def _bessel_law(d: int, edge_ratio: float, outer: float) -> RadiusLaw:
     return RadiusLaw(radii, (cdf[first:] - cdf[first]) / (cdf[-1] - cdf[first]), float(cdf[-1]))
 
 
-def bessel_cdf(d: int, s: float) -> float:
-    """P(s) = J_{d/2}(s)² + 2 Σ_{k≥1} J_{d/2+k}(s)² to rounding.
-
-    The series ends where its terms vanish.
-    """
-    last = max(d / 2, s) + 20 * max(s, 1.0) ** (1 / 3) + 40
-    orders = np.arange(d / 2, last)
-    squares = special.jv(orders, s) ** 2
-    return float(2 * squares.sum() - squares[0])
-
-
 def sphere_constant(d: int) -> float:
     """C_d = E max(u_1, 0) = Γ(d/2) / (2 √π Γ((d+1)/2)) for u uniform on the unit sphere of R^d.
 

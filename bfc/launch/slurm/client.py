@@ -29,7 +29,6 @@ ACTIVE_STATES = {
     "STOPPED",
     "SIGNALING",
     "STAGE_OUT",
-    "PREEMPTED_PENDING",
 }
 NO_ARRAY_INDEX = "4294967294"
 """The index that `scontrol` prints for an array that was cancelled before it started."""
