@@ -394,9 +394,18 @@ class Schedule(Protocol):
     ) -> Bool[Tensor, " R"]:
         """Whether a validation risk is better than the best of the phase so far.
 
-        The parameters are then kept as the best, and the patience starts anew.
+        The parameters are then kept as the best, and the count of stale checks starts anew. Before
+        the first improvement of a phase ``best`` is infinite.
         """
-        return risk < best
+        ...
+
+    def ends_phase(self, step: int, stale_checks: int, is_loss_low: bool) -> bool:
+        """Whether a phase of one training ends early; asked at every check, after ``step`` steps.
+
+        ``stale_checks`` counts the checks since the last improvement; ``is_loss_low`` is whether
+        the training loss has reached the ``until`` of the stage.
+        """
+        ...
 
     def stages(
         self, groups: Iterable[str], levels: Sequence[int], longer: int = 1
