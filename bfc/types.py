@@ -487,9 +487,21 @@ class Baseline(Protocol):
 
     def check(self, target: Target) -> None: ...
 
-    def tune(self, target: Target, test: int, device: torch.device | str = "cpu") -> dict[str, Any]:
+    @property
+    def num_tuning_curves(self) -> int:
+        """Learning curves that :meth:`tune` computes."""
+        ...
+
+    def tune(
+        self,
+        target: Target,
+        test: int,
+        device: torch.device | str = "cpu",
+        on_curves: Callable[[int], None] = lambda count: None,
+    ) -> dict[str, Any]:
         """Choose hyper-parameters on tuning draws (seeds that are never measured on).
 
+        ``on_curves`` is called with the number of learning curves that have just been computed.
         Returns what was chosen and tried, as plain JSON values; this is stored and passed to
         :meth:`curve`.
         """
