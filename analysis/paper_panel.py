@@ -102,8 +102,8 @@ def _draw_line(axis: Axes, series: Series) -> None:
     if series.faint:
         options = {"lw": 0.4, "alpha": 0.3, "zorder": 1}
     if series.form == "curve":
-        every = max(1, len(data) // 9)
-        options |= {"marker": style.marker or None, "ms": 3.5, "markevery": every}
+        marker_spacing = max(1, len(data) // 9)
+        options |= {"marker": style.marker or None, "ms": 3.5, "markevery": marker_spacing}
     parts: list[pd.DataFrame] = [data]
     if "part" in data:
         parts = [part for _, part in data.groupby("part", sort=False)]

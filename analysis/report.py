@@ -186,23 +186,23 @@ def _publish(work: Path, target: Path) -> None:
         os.replace(path, target / path.name)
 
 
-def print_report(made: Report, console: Console) -> None:
+def print_report(report: Report, console: Console) -> None:
     """Print the tables of n* or risks, of exponents and of claims, and where the files are."""
-    for name, nstar in made.nstar.groupby("study", sort=False):
-        risks = made.risk[made.risk["study"] == name]
+    for name, nstar in report.nstar.groupby("study", sort=False):
+        risks = report.risk[report.risk["study"] == name]
         if len(risks):
             _print_table(console, f"{name}: risk", make_risk_table(risks))
         else:
-            exponents = made.exponents[made.exponents["study"] == name]
+            exponents = report.exponents[report.exponents["study"] == name]
             _print_study(console, name, nstar, exponents)
-    if len(made.claims):
+    if len(report.claims):
         columns = ("claim", "measured", "95 % interval", "verdict")
-        _print_table(console, "claims", make_claim_table(made.claims), columns)
-    for problem in made.problems:
+        _print_table(console, "claims", make_claim_table(report.claims), columns)
+    for problem in report.problems:
         _print_line(console, f"problem: {problem}")
-    if made.figure is not None:
-        _print_line(console, f"figure: {made.figure}")
-    _print_line(console, f"page:   {made.page}")
+    if report.figure is not None:
+        _print_line(console, f"figure: {report.figure}")
+    _print_line(console, f"page:   {report.page}")
 
 
 def _print_study(console: Console, name: str, nstar: pd.DataFrame, exponents: pd.DataFrame) -> None:
@@ -260,11 +260,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--study", help="only this study")
     options = parser.parse_args(argv)
     try:
-        made = write_report(options.results, options.out, options.study)
+        report = write_report(options.results, options.out, options.study)
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    print_report(made, make_console())
+    print_report(report, make_console())
     return 0
 
 

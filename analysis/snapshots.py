@@ -196,13 +196,13 @@ def _render_png(chart: Chart) -> bytes:
 def snapshot_study(results: Path, study: str | None) -> Snapshot:
     """A study as a whole: n*, exponents and claims as tables, and every figure of its report."""
     with tempfile.TemporaryDirectory() as work:
-        made = write_report(results, Path(work) / "report", study=study or UNNAMED)
-        figures = sorted((made.out / "figures").glob("*.png"))
+        report = write_report(results, Path(work) / "report", study=study or UNNAMED)
+        figures = sorted((report.out / "figures").glob("*.png"))
         images = {path.stem: path.read_bytes() for path in figures}
-    tables = {name: getattr(made, name) for name in STUDY_TABLES}
+    tables = {name: getattr(report, name) for name in STUDY_TABLES}
     summary: dict[str, Any] = {
-        "cells": int(made.nstar["cell_id"].nunique()),
-        "problems": len(made.problems),
+        "cells": int(report.nstar["cell_id"].nunique()),
+        "problems": len(report.problems),
     }
     return Snapshot(
         key=STUDY,
@@ -213,7 +213,7 @@ def snapshot_study(results: Path, study: str | None) -> Snapshot:
         tags=(STUDY,),
         config={"study": study, "kind": STUDY},
         state="done",
-        summary=summary | _exponent_metrics(made.exponents) | _count_verdicts(made.claims),
+        summary=summary | _exponent_metrics(report.exponents) | _count_verdicts(report.claims),
         tables={name: table for name, table in tables.items() if len(table)},
         images=images,
     )

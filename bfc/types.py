@@ -395,9 +395,18 @@ class Schedule(Protocol):
     ) -> Bool[Tensor, " R"]:
         """Whether a validation risk is better than the best of the phase so far.
 
-        The parameters are then kept as the best, and the patience starts anew.
+        The parameters are then kept as the best, and the count of stale checks starts anew. Before
+        the first improvement of a phase ``best`` is infinite.
         """
-        return risk < best
+        ...
+
+    def ends_phase(self, step: int, stale_checks: int, is_loss_low: bool) -> bool:
+        """Whether a phase of one training ends early; asked at every check, after ``step`` steps.
+
+        ``stale_checks`` counts the checks since the last improvement; ``is_loss_low`` is whether
+        the training loss has reached the ``until`` of the stage.
+        """
+        ...
 
     def stages(
         self, groups: Iterable[str], levels: Sequence[int], longer: int = 1
@@ -479,9 +488,21 @@ class Baseline(Protocol):
 
     def check(self, target: Target) -> None: ...
 
-    def tune(self, target: Target, test: int, device: torch.device | str = "cpu") -> dict[str, Any]:
+    @property
+    def num_tuning_curves(self) -> int:
+        """Learning curves that :meth:`tune` computes."""
+        ...
+
+    def tune(
+        self,
+        target: Target,
+        test: int,
+        device: torch.device | str = "cpu",
+        on_curves: Callable[[int], None] = lambda count: None,
+    ) -> dict[str, Any]:
         """Choose hyper-parameters on tuning draws (seeds that are never measured on).
 
+        ``on_curves`` is called with the number of learning curves that have just been computed.
         Returns what was chosen and tried, as plain JSON values; this is stored and passed to
         :meth:`curve`.
         """

@@ -10,6 +10,7 @@ import os
 import shlex
 import stat
 import subprocess
+import sys
 import typing
 from typing import Any
 
@@ -24,7 +25,9 @@ from bfc.environment import resolve_device
 from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, component
 from bfc.experiment.job import Job, load_job
-from bfc.hydra_plugins.hydra_errors import list_options
+from bfc.hydra_plugins import hydra_errors
+from bfc.hydra_plugins.hydra_errors import describe_unknown_key, list_options
+from bfc.paths import CONF
 
 
 def chooses_group(override: Override) -> bool:
@@ -304,3 +307,18 @@ def test_a_hostile_class_in_a_stored_configuration_is_never_run(tmp_path) -> Non
 
 def test_the_environment_of_the_processes_holds_no_key() -> None:
     assert not [name for name in environment() if name.startswith("WANDB_")]
+
+
+def test_a_key_that_a_yaml_leaves_at_its_default_is_set_with_a_plus(tmp_path, monkeypatch) -> None:
+    (tmp_path / "schedule").mkdir()
+    (tmp_path / "config.yaml").write_text((CONF / "config.yaml").read_text())
+    lines = (CONF / "schedule" / "joint.yaml").read_text().splitlines()
+    without = [line for line in lines if not line.startswith("patience")]
+    (tmp_path / "schedule" / "joint.yaml").write_text("\n".join(without))
+    monkeypatch.setattr(hydra_errors, "CONF", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bfc-train", "schedule=joint", "schedule.patience=3"])
+    assert describe_unknown_key("schedule.patience") == (
+        "schedule.patience: joint.yaml leaves it at its default; set it with +schedule.patience=3"
+    )
+    assert describe_unknown_key("schedule.patienc").startswith("schedule.patienc: no such key;")
+    assert describe_unknown_key("schedule.steps").startswith("schedule.steps: no such key;")

@@ -34,7 +34,9 @@ def test_the_yaml_lists_every_field_with_its_default(build, node, baseline_name)
 
 def test_a_curve_is_a_function_of_the_seed_and_its_beginning_of_the_first_labels(small_baseline):
     small_baseline.check(TARGET)
-    tuned = small_baseline.tune(TARGET, 64)
+    counts: list[int] = []
+    tuned = small_baseline.tune(TARGET, 64, on_curves=counts.append)
+    assert sum(counts) == small_baseline.num_tuning_curves == 2
     assert json.loads(json.dumps(tuned)) == tuned
     assert len(tuned["tried"]) == 2 and tuned["seeds"] == [-1]
     curve = small_baseline.curve(TARGET, 3, 64, tuned)

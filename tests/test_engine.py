@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 import pytest
 import torch
@@ -17,6 +17,7 @@ from plain_loop import (
     fused,
     plain_train,
     same_record,
+    torch_optimizer,
 )
 from torch import Tensor, nn
 
@@ -37,11 +38,13 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(
 ):
     learner, target, schedule = learner_target_schedule
     small = {"d": 6} if "d" in node("target", target) else {}
+    has_early_stop = build("schedule", schedule).patience is not None
+    checks = {"check_every": 2, "patience": 1} if has_early_stop else {"check_every": 5}
     recipe = replace(
         RECIPE,
         learner=build("learner", learner),
         target=build("target", target, **small),
-        schedule=build("schedule", schedule, steps=12, check_every=5),
+        schedule=build("schedule", schedule, steps=12, **checks),
         optimizer=build("optimizer", optimizer_name, batch=16, warmup=3),
     )
     if target == "images":
@@ -53,6 +56,17 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(
     if total > 50:
         recipe = replace(recipe, schedule=replace(recipe.schedule, steps=max(4, 12 * 48 // total)))
     equals_plain(recipe, TRAININGS)
+
+
+def test_a_field_that_torch_does_not_know_is_named():
+    @dataclass(frozen=True, kw_only=True)
+    class RMSprop(SGD):
+        beta: float = 0.9
+
+    sentence = "RMSprop: torch.optim.RMSprop knows no beta; rename it, or map it in torch_optimizer"
+    parameters = [{"params": [nn.Parameter(torch.zeros(2))]}]
+    with pytest.raises(AssertionError, match=sentence):
+        torch_optimizer(RMSprop(), parameters, 0.1)
 
 
 class Optional(QuadraticDenseNet):
@@ -193,18 +207,29 @@ def test_every_replica_has_its_own_rate():
     assert len({record["risk"] for record in records}) == 4
 
 
-def test_what_counts_as_an_improvement_is_said_by_the_schedule():
-    class NeverImproves(Schedule):
-        def has_improved(self, risk: Tensor, best: Tensor) -> Tensor:
-            return torch.zeros_like(risk, dtype=torch.bool)
+@dataclass(frozen=True)
+class StrictSchedule(Schedule):
+    """Small improvements do not count, and no phase ends before it has taken some steps."""
 
-    keys = {f.name: getattr(RECIPE.schedule, f.name) for f in fields(RECIPE.schedule)}
-    schedule = NeverImproves(**{**keys, "patience": 2})
-    recipe = replace(RECIPE, schedule=schedule, validation="inside")
-    for record in train(recipe, [Training(20, 0), Training(40, 1)]):
-        phases = len(recipe.stages())
-        assert record["steps"] == 2 * schedule.check_every * phases < recipe.total_steps()
-        assert record["validation_risk"] == float("inf")
+    def has_improved(self, risk: Tensor, best: Tensor) -> Tensor:
+        return risk < 0.7 * best
+
+    def ends_phase(self, step: int, stale_checks: int, is_loss_low: bool) -> bool:
+        return step >= 8 and super().ends_phase(step, stale_checks, is_loss_low)
+
+
+def test_the_early_stop_is_the_rule_of_the_schedule():
+    """The plain loop agrees, also where observations fall between checks."""
+    keys = {f.name: getattr(STAGED, f.name) for f in fields(STAGED)}
+    schedule = StrictSchedule(**{**keys, "steps": 20, "check_every": 2, "patience": 1})
+    recipe = replace(
+        RECIPE, schedule=schedule, optimizer=SGD(lr=0.4, batch=8, warmup=1), observe=(3, 9, 13)
+    )
+    records = equals_plain(recipe, TRAININGS)
+    lenient = replace(recipe, schedule=Schedule(**{**keys, "steps": 20, "check_every": 2}))
+    assert max(record["steps"] for record in records) < 40
+    assert min(record["steps"] for record in records) == 16
+    assert records != train(lenient, list(TRAININGS))
 
 
 @pytest.mark.parametrize("patience", [1, 2])

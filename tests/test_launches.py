@@ -160,6 +160,15 @@ def test_the_prediction_is_scaled_to_what_the_store_holds(tmp_path) -> None:
     assert ratio == pytest.approx(2, rel=0.2)
 
 
+def test_the_prediction_counts_the_tuning_of_a_baseline(tmp_path) -> None:
+    """14 curves, of two draws with seven ridges each, besides those of the two seeds."""
+    seconds = []
+    for ridge in ("auto", "0.01"):
+        job = load_job(container(*TINY, *KERNEL, f"baseline.ridge={ridge}"))
+        seconds.append(cost.Cost().seconds(job, cell_specs(job)))
+    assert seconds[0] == pytest.approx(seconds[1] * (14 + 2) / 2)
+
+
 def set_seconds(cell: Path, seconds_per_step: float) -> None:
     """Store these times instead of those of a machine that may be busy."""
     path = cell / "trainings.parquet"

@@ -1,4 +1,4 @@
-"""The scaling posterior: coverage of its interval where the truth is known and unkind, its numbers
+"""The exponent posterior: coverage of its interval where the truth is known and unkind, its numbers
 against closed forms, and what stands beside it: the probit regression against statsmodels,
 Fieller's interval, the smooth regression, and the densities that place trainings. Every simulation
 has a fixed seed. A nominal 95 % interval is accepted at 0.90, which is 3.2 standard errors (0.0154

@@ -16,10 +16,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from commands import MAX_SECONDS, TINY, command, environment
+from commands import KERNEL, MAX_SECONDS, TINY, command, container, environment
 
 from bfc.experiment import cell_progress
 from bfc.experiment.cell_progress import CellProgress
+from bfc.experiment.cell_runner import run_cell
+from bfc.experiment.cell_spec import cell_specs
+from bfc.experiment.job import load_job
 from bfc.launch import progress_bar
 
 
@@ -117,6 +120,20 @@ def test_the_display_ends_with_what_it_shows(tmp_path) -> None:
     with pytest.raises(ZeroDivisionError), progress_bar.show_progress([tmp_path]):
         raise ZeroDivisionError
     assert threading.active_count() == before and sys.stderr is not None
+
+
+def test_the_tuning_of_a_baseline_counts_curve_by_curve(tmp_path, monkeypatch) -> None:
+    """2 draws with 7 ridges each, then 2 seeds."""
+    shares: list[tuple[int, int]] = []
+
+    def note(progress: CellProgress, done: int, force: bool) -> None:
+        progress.done = done
+        shares.append((done, progress.total))
+
+    monkeypatch.setattr(CellProgress, "update", note)
+    job = load_job({**container(*TINY, *KERNEL), "results": str(tmp_path)})
+    run_cell(cell_specs(job)[0], job)
+    assert shares == [(done, 16) for done in range(1, 17)]
 
 
 def test_on_a_slow_file_system_the_status_is_written_more_rarely(monkeypatch):

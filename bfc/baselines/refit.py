@@ -6,7 +6,7 @@ Every n is fitted anew: sparse regression, kernels in sequence, layer-wise train
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -49,7 +49,18 @@ class Refit(TunedBaseline):
         The method is fitted to ``x`` (n, d), ``y`` (n,).
         """
 
-    def tune(self, target: Target, test: int, device: torch.device | str = "cpu") -> dict[str, Any]:
+    @property
+    def num_tuning_curves(self) -> int:
+        is_tuned = self.regularisation == "auto"
+        return len(self.regularisation_grid) * self.tuning_draws if is_tuned else 0
+
+    def tune(
+        self,
+        target: Target,
+        test: int,
+        device: torch.device | str = "cpu",
+        on_curves: Callable[[int], None] = lambda count: None,
+    ) -> dict[str, Any]:
         """The regularisation for this cell, by :func:`bfc.baselines.selection.choose`.
 
         Returns ``regularisation``, ``reached``, ``at_edge`` (whether a wider grid might do better),
@@ -66,7 +77,10 @@ class Refit(TunedBaseline):
                 "tried": [],
             }
         grid = self.regularisation_grid
-        risks = [self._curves(target, seed, test, grid, device) for seed in self.tuning_seeds]
+        risks = []
+        for seed in self.tuning_seeds:
+            risks.append(self._curves(target, seed, test, grid, device))
+            on_curves(len(grid))
         curves = {value: [draw[i] for draw in risks] for i, value in enumerate(grid)}
         selection = choose("regularisation", curves, self.grid, self.tuning_eps)
         return {

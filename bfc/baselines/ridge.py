@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
@@ -66,7 +66,18 @@ class KernelRidge(TunedBaseline):
         """Number of features of the kernel on ``width`` coordinates, at most; infinite for most."""
         return math.inf
 
-    def tune(self, target: Target, test: int, device: torch.device | str = "cpu") -> dict[str, Any]:
+    @property
+    def num_tuning_curves(self) -> int:
+        choices = self._choices()
+        return len(choices) * self.tuning_draws if self._is_tuned(choices) else 0
+
+    def tune(
+        self,
+        target: Target,
+        test: int,
+        device: torch.device | str = "cpu",
+        on_curves: Callable[[int], None] = lambda count: None,
+    ) -> dict[str, Any]:
         """Kernel and λ for this cell, by :func:`bfc.baselines.selection.choose`.
 
         Returns ``ridge`` and every parameter that was ``auto`` by its name; ``reached`` (whether
@@ -77,17 +88,14 @@ class KernelRidge(TunedBaseline):
         is numerically singular. Where nothing is ``auto``, nothing is tried. Raises
         :class:`UserError` if memory does not suffice or every choice is singular.
         """
-        grids = self._grids()
-        choices = [
-            dict(zip(grids, values, strict=True)) for values in itertools.product(*grids.values())
-        ]
-        is_tuned = len(choices) > 1 or self.ridge == "auto"
+        choices = self._choices()
+        is_tuned = self._is_tuned(choices)
         best, reached, tried = choices[0], None, []
         if is_tuned:
-            selection = self._select(target, test, device, choices)
+            selection = self._select(target, test, device, choices, on_curves)
             best = choices[selection["choice"]]
             reached, tried = selection["reached"], selection["tried"]
-        edges = _edges(best, grids)
+        edges = _edges(best, self._grids())
         rank = self._with_choice(best).rank(target.input_width)
         seeds = self.tuning_seeds if is_tuned else []
         return {
@@ -108,16 +116,31 @@ class KernelRidge(TunedBaseline):
         ridges = (float(self.ridge),) if self.ridge != "auto" else self.ridge_grid
         return {**self.tuned_parameters, "ridge": ridges}
 
+    def _choices(self) -> list[Choice]:
+        """Every combination of the grids."""
+        grids = self._grids()
+        return [
+            dict(zip(grids, values, strict=True)) for values in itertools.product(*grids.values())
+        ]
+
+    def _is_tuned(self, choices: Sequence[Choice]) -> bool:
+        return len(choices) > 1 or self.ridge == "auto"
+
     def _with_choice(self, choice: Mapping[str, Any]) -> Self:
         """This kernel with the parameters that were chosen."""
         return replace(self, **{name: choice[name] for name in self.tuned_parameters})
 
     def _select(
-        self, target: Target, test: int, device: torch.device | str, choices: Sequence[Choice]
+        self,
+        target: Target,
+        test: int,
+        device: torch.device | str,
+        choices: Sequence[Choice],
+        on_curves: Callable[[int], None],
     ) -> dict[str, Any]:
         """Try the choices: the number of the best as ``choice``, ``reached`` and ``tried``."""
         self._require_memory(target, test, device)
-        curves = self._tuning_curves(target, test, device, choices)
+        curves = self._tuning_curves(target, test, device, choices, on_curves)
         regular = {
             number: risks for number, risks in curves.items() if len(risks) == self.tuning_draws
         }
@@ -136,7 +159,12 @@ class KernelRidge(TunedBaseline):
         return {**selection, "tried": tried}
 
     def _tuning_curves(
-        self, target: Target, test: int, device: torch.device | str, choices: Sequence[Choice]
+        self,
+        target: Target,
+        test: int,
+        device: torch.device | str,
+        choices: Sequence[Choice],
+        on_curves: Callable[[int], None],
     ) -> dict[int, list[list[float]]]:
         """Number of a choice → its curve on every tuning draw where K + λI is not singular.
 
@@ -156,6 +184,7 @@ class KernelRidge(TunedBaseline):
                             matrix, blocks, *data, ridge, self.grid, target.error
                         )
                         curves[number].append(risks.tolist())
+                    on_curves(1)
         return curves
 
     def curve(

@@ -54,10 +54,12 @@ def train_common_stack(requests: Sequence[StackRequest]) -> list[Answer]:
     total = sum(len(request.trainings) for request in requests)
     start = time.perf_counter()
 
-    def share_of_seconds(request: StackRequest) -> float:
-        return (time.perf_counter() - start) * len(request.trainings) / total
+    def share_seconds() -> list[float]:
+        """The seconds so far, shared out in proportion to the trainings of every request."""
+        elapsed = time.perf_counter() - start
+        return [elapsed * len(request.trainings) / total for request in requests]
 
-    callbacks = _Callbacks(requests, rows, share_of_seconds)
+    callbacks = _Callbacks(requests, rows, share_seconds)
     failed = callbacks.failed
     try:
         recipe, trainings = _merge(requests)
@@ -70,13 +72,13 @@ def train_common_stack(requests: Sequence[StackRequest]) -> list[Answer]:
         )
     except Exception as error:
         _report_failure(requests, total, error)
-        return [failed.get(k) or StackFailure(share_of_seconds(r)) for k, r in enumerate(requests)]
+        return [failed.get(k) or StackFailure(s) for k, s in enumerate(share_seconds())]
     except BaseException as stop:  # a request to stop: every cell stores where it stands
         return [failed.get(k, stop) for k in range(len(requests))]
     answers: list[Answer] = []
-    for k, request in enumerate(requests):
-        seconds = request.seconds_spent + share_of_seconds(request)
-        answers.append(failed.get(k) or TrainResult(records[rows[k]], seconds, total))
+    for k, seconds in enumerate(share_seconds()):
+        seconds_spent = requests[k].seconds_spent + seconds
+        answers.append(failed.get(k) or TrainResult(records[rows[k]], seconds_spent, total))
     return answers
 
 
@@ -87,21 +89,21 @@ class _Callbacks:
         self,
         requests: Sequence[StackRequest],
         rows: Sequence[slice],
-        share_of_seconds: Callable[[StackRequest], float],
+        share_seconds: Callable[[], list[float]],
     ) -> None:
-        self.requests, self.rows, self.share_of_seconds = requests, rows, share_of_seconds
+        self.requests, self.rows, self.share_seconds = requests, rows, share_seconds
         self.stages = requests[0].recipe.stages()
         self.failed: dict[int, Exception] = {}
 
     def __call__(self, state: State, done: int, total: int) -> None:
         stop: BaseException | None = None
-        for k, request in enumerate(self.requests):
+        for k, seconds in enumerate(self.share_seconds()):
             if k in self.failed:
                 continue
-            part = state.part(self.rows[k])
-            seconds = request.seconds_spent + self.share_of_seconds(request)
+            request, part = self.requests[k], state.part(self.rows[k])
+            seconds_spent = request.seconds_spent + seconds
             try:
-                request.on_chunk(part, part.steps_done(self.stages), seconds)
+                request.on_chunk(part, part.steps_done(self.stages), seconds_spent)
             except Exception as error:
                 self.failed[k] = error
             except BaseException as error:  # every request hears of it before it ends them all

@@ -1,9 +1,8 @@
-"""When a phase of a replica ends, and when a training counts as diverged.
+"""Where a phase of a replica ends, and when a training counts as diverged.
 
-A phase ends after its last step; before, where its validation risk has not improved for as many
-checks as the schedule has patience, or where its training loss has become low enough. Everything
-that decides this is here, except what counts as an improvement, which the schedule says
-(:meth:`bfc.types.Schedule.has_improved`; docs/change_the_early_stop.md).
+A phase ends after its last step, or at a check where the rule of the schedule says so
+(:class:`bfc.schedules.stop_rule.StopRule`; docs/change_the_early_stop.md). What the rule is given,
+the validation risks and the mean training loss since the last check, is kept here.
 """
 
 from __future__ import annotations
@@ -90,17 +89,14 @@ def replicas_that_end(
     index: Sequence[int],
     stage: Stage,
     schedule: Schedule,
+    at_check: Collection[int],
     at_low_loss: Collection[int],
 ) -> list[int]:
     """The replicas of ``index`` whose phase ends now."""
     ended = []
     for i in index:
-        is_last_step = int(state.counters["clock"][i]) >= stage.steps
-        if is_last_step or _is_out_of_patience(state, i, schedule) or i in at_low_loss:
+        clock, stale = (int(state.counters[name][i]) for name in ("clock", "stale"))
+        is_stopped = i in at_check and schedule.ends_phase(clock, stale, i in at_low_loss)
+        if clock >= stage.steps or is_stopped:
             ended.append(i)
     return ended
-
-
-def _is_out_of_patience(state: State, i: int, schedule: Schedule) -> bool:
-    patience = schedule.patience
-    return patience is not None and int(state.counters["stale"][i]) >= patience

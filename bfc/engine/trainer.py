@@ -229,7 +229,7 @@ class Trainer:
         finite = [i for i, healthy in zip(index, is_finite, strict=True) if healthy]
         for i in sorted(set(index) - set(finite)):
             self._end_diverged(i, stage)
-        ended = stop_rules.replicas_that_end(state, finite, stage, schedule, at_low_loss)
+        ended = stop_rules.replicas_that_end(state, finite, stage, schedule, at_check, at_low_loss)
         if ended:
             self._end_phase(ended, stage)
 

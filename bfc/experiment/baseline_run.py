@@ -37,24 +37,31 @@ class BaselineRun:
 
     def run(self) -> None:
         seeds = missing_work(self.spec, self.job, self.cell.rows())
-        self.progress.total = len(seeds) + 1
-        tuned = self._tune()
-        self.progress.update(1, force=True)
+        tuned = self._tune(len(seeds))
         for seed in seeds:
             stop_signals.raise_if_requested()
             rows = self._rows(seed, tuned)
             self.cell.write_rows(self.cell.rows() + rows)
             self.observer.stored()
-            self.progress.update(self.progress.done + 1, force=True)
+            self._note_curves(1)
         store_outcomes(self.job, self.cell)
 
-    def _tune(self) -> Mapping[str, Any]:
-        """What was chosen on tuning draws, once for this cell."""
+    def _tune(self, num_seeds: int) -> Mapping[str, Any]:
+        """What was chosen on tuning draws, once for this cell, before ``num_seeds`` are measured.
+
+        Progress counts learning curves, those of the tuning and one per seed.
+        """
         tuned: Mapping[str, Any] | None = self.cell.read_json("tuned.json", None)
+        self.progress.total = num_seeds
         if tuned is None:
-            tuned = self.baseline.tune(self.job.target, self.job.measure.test, self.device)
+            self.progress.total += self.baseline.num_tuning_curves
+            test = self.job.measure.test
+            tuned = self.baseline.tune(self.job.target, test, self.device, self._note_curves)
             self.cell.write_json("tuned.json", tuned)
         return tuned
+
+    def _note_curves(self, count: int) -> None:
+        self.progress.update(self.progress.done + count, force=True)
 
     def _rows(self, seed: Any, tuned: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The stored rows of one seed, one per n."""

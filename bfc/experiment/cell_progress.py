@@ -17,7 +17,7 @@ Many cells may run side by side, on a slow file system."""
 
 
 class CellProgress:
-    """``done`` of ``total``, in replica-steps (learner) or seeds (baseline)."""
+    """``done`` of ``total``, in replica-steps (learner) or learning curves (baseline)."""
 
     def __init__(self, cell: Cell, method: str) -> None:
         self.cell, self.method = cell, method

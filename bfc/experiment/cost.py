@@ -2,8 +2,9 @@
 
 A learner's seconds are its replica-steps times a share of the fixed cost of a step, plus the work
 per row of a batch, and per parameter and row. A kernel's are its factorisation and its kernel
-matrix. The coefficients were measured on one core and are scaled to this machine by what the store
-holds; the scatter of stored cells around the prediction is the stated uncertainty.
+matrix, for every learning curve: one per seed, and those of its tuning. The coefficients were
+measured on one core and are scaled to this machine by what the store holds; the scatter of stored
+cells around the prediction is the stated uncertainty.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ STEP, ROW, WORK = 3e-4, 6e-8, 1e-10
 """Seconds of one optimizer step of a stack that do not depend on its size; those per replica and
 row of a batch; those per replica, row and parameter (benchmarks/cost.py)."""
 CUBE, SQUARE = 1.2e-11, 2.5e-8
-"""Seconds of a baseline's seed per n_max^3 and per n_max (n_max + test): a kernel's elementwise
-passes, beside which d hardly counts."""
+"""Seconds of a baseline's learning curve per n_max^3 and per n_max (n_max + test): a kernel's
+elementwise passes, beside which d hardly counts."""
 START = 6.0
 """Seconds to start a process and import everything."""
 UNKNOWN = 4.0
@@ -104,7 +105,8 @@ def _unscaled(job: Job, spec: CellSpec) -> float:
     measure = job.measure
     if spec.kind == "baseline":
         assert job.baseline is not None
-        return _curve_seconds(job.baseline.n_max, measure.test) * len(measure.seeds)
+        curves = job.baseline.num_tuning_curves + len(measure.seeds)
+        return _curve_seconds(job.baseline.n_max, measure.test) * curves
     assert job.learner is not None and job.schedule is not None and job.optimizer is not None
     tuning = len(measure.tune.trainings()) if measure.tune is not None else 0
     trainings = tuning + measure.max_trainings

@@ -100,9 +100,9 @@ def count_trainings(rows: Sequence[Row]) -> int:
 
 def describe_request(job: Job) -> dict[str, Any]:
     """What requests.json remembers of a job."""
-    asked = {}
+    request_fields = {}
     for f in fields(job.measure):  # type: ignore[arg-type]
         if f.metadata.get("identity", True) is False:
-            asked[f.name] = getattr(job.measure, f.name)
+            request_fields[f.name] = getattr(job.measure, f.name)
     size = (job.study or {}).get("size")
-    return {"study": job.study_name, "size": size, **json.loads(json.dumps(asked))}
+    return {"study": job.study_name, "size": size, **json.loads(json.dumps(request_fields))}

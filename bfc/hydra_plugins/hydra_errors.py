@@ -6,16 +6,18 @@ configuration; here it reads like every other refusal of this program.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from bfc.errors import UserError, describe_error, nearest
-from bfc.experiment.components import RENAMED_KEYS
+from bfc.experiment.components import GROUPS, RENAMED_KEYS, class_paths, find_class
 from bfc.paths import CONF
 
 _KEY = re.compile(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'")
@@ -102,9 +104,27 @@ def describe_unknown_key(key: str) -> str:
     if key in RENAMED_KEYS:
         return f"{key}: is now called {RENAMED_KEYS[key]}"
     parent, _, name = key.rpartition(".")
+    if omitted := _describe_omitted_key(key):
+        return omitted
     allowed = _allowed_keys(parent)
     hint = f"; {nearest(name, allowed)}" if allowed else ""
     return f"{key}: no such key{hint}"
+
+
+def _describe_omitted_key(key: str) -> str | None:
+    """The sentence about a key that the option's class has and its YAML leaves out."""
+    parent, _, name = key.rpartition(".")
+    option = _chosen_options(parent).get(parent, "")
+    if parent not in GROUPS or option not in class_paths(parent):
+        return None
+    cls = find_class(parent, class_paths(parent)[option])
+    if name not in [f.name for f in dataclasses.fields(cls) if f.init]:
+        return None
+    if name in _keys_of_option(parent, option):
+        return None
+    values = [text.partition("=")[2] for text in sys.argv[1:] if text.startswith(f"{key}=")]
+    value = values[-1] if values else "<value>"
+    return f"{key}: {option}.yaml leaves it at its default; set it with +{key}={value}"
 
 
 def list_options(group: str) -> list[str]:
@@ -144,21 +164,37 @@ def _allowed_keys(parent: str) -> list[str]:
     """
     if parent == "hydra":
         return list(HYDRA_KEYS)
-    root = yaml.safe_load((CONF / "config.yaml").read_text())
+    chosen = _chosen_options(parent)
+    if not parent:
+        groups = [name for name in chosen if "/" not in name]
+        return [*groups, *(name for name in _root() if name not in ("defaults", "hydra"))]
+    group = parent.replace(".", "/")
+    return _keys_of_option(group, chosen.get(group, ""))
+
+
+def _root() -> dict[str, Any]:
+    root: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text())
+    return root
+
+
+def _chosen_options(parent: str) -> dict[str, str]:
+    """Group → its option by default, that of ``parent`` as it is on the command line."""
     chosen: dict[str, str] = {}
-    for entry in root["defaults"]:
+    for entry in _root()["defaults"]:
         if isinstance(entry, dict):
             for name, option in entry.items():
                 chosen[name.removeprefix("override ")] = option
-    if not parent:
-        groups = [name for name in chosen if "/" not in name]
-        return [*groups, *(name for name in root if name not in ("defaults", "hydra"))]
     group = parent.replace(".", "/")
     for argument in sys.argv[1:]:
         name, _, option = argument.lstrip("+").partition("=")
         if name == group:
             chosen[name] = option.split(",")[0]
-    path = CONF / group / f"{chosen.get(group, '')}.yaml"
+    return chosen
+
+
+def _keys_of_option(group: str, option: str) -> list[str]:
+    """The keys that the YAML of an option has; empty where there is none."""
+    path = CONF / group / f"{option}.yaml"
     if not path.exists():
         return []
     return [name for name in yaml.safe_load(path.read_text()) if name != "_target_"]

@@ -79,7 +79,7 @@ class RandomFeatures(Representation):
 
     def check(self, target: Target) -> None:
         width = self._count(target)
-        kept = self.output_width(target)
+        num_directions = self.output_width(target)
         require(
             width <= MAX_FEATURES,
             "representation.multiple",
@@ -87,18 +87,18 @@ class RandomFeatures(Representation):
             f"smaller: D = {width} features at target.d = {target.d}, at most {MAX_FEATURES}",
         )
         require(
-            kept <= width,
+            num_directions <= width,
             "representation.keep",
             self.keep,
-            f"at most D = {width}, not {kept} directions",
+            f"at most D = {width}, not {num_directions} directions",
         )
         if self.whitening in ("full", "truncated"):
             require(
-                self._unlabelled(target) >= kept,
+                self._unlabelled(target) >= num_directions,
                 "representation.n0",
                 self.n0,
-                f"at least {kept} at target.d = {target.d}: fewer inputs than directions cannot be "
-                "whitened",
+                f"at least {num_directions} at target.d = {target.d}: fewer inputs than directions "
+                "cannot be whitened",
             )
 
     def _count(self, target: Target) -> int:

@@ -10,12 +10,13 @@ from typing import ClassVar
 from bfc import types
 from bfc.errors import UserError, nearest, require
 from bfc.schedules.phases import Letters, Phase, parse_threshold
+from bfc.schedules.stop_rule import StopRule
 from bfc.types import Stage
 
 
 @dataclass(frozen=True)
-class Schedule(types.Schedule):
-    """An ordered list of phases.
+class Schedule(StopRule, types.Schedule):
+    """An ordered list of phases, each of which may end early (:class:`StopRule`).
 
     The optimizer begins anew at the start of every phase. A group is present in the network from
     the first phase that trains it or names it as frozen. Validation keeps the best parameters of
@@ -32,18 +33,15 @@ class Schedule(types.Schedule):
     """Steps of one phase."""
     check_every: int = 100
     """Steps between two evaluations of validation and train risk."""
-    patience: int | None = None
-    """Checks without a better validation risk after which a phase ends early; null: never."""
     k: int | None = None
     """The number that ``k`` stands for in the phases."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(len(self.phases) > 0, "schedule.phases", "[]", "at least one phase")
         require(bool(self.name.strip()), "schedule.name", self.name, "a name")
         require(1 <= self.steps <= 10**9, "schedule.steps", self.steps, "an integer >= 1")
         require(self.check_every >= 1, "schedule.check_every", self.check_every, "an integer >= 1")
-        valid_patience = self.patience is None or self.patience >= 1
-        require(valid_patience, "schedule.patience", self.patience, "null or an integer >= 1")
         require(self.k is None or self.k >= 0, "schedule.k", self.k, "null or an integer >= 0")
         object.__setattr__(self, "name", self.name.replace("{k}", str(self.k)))
         for phase in self.phases:
@@ -79,25 +77,25 @@ class Schedule(types.Schedule):
     def _phases_by_level(self, levels: Sequence[int]) -> Iterator[tuple[Phase, int]]:
         """Every phase with its level, in the order of training."""
         top = max(levels, default=1)
-        for each, run in groupby(self.phases, lambda phase: phase.each):
+        for level_range, run in groupby(self.phases, lambda phase: phase.each):
             neighbours = list(run)
-            for level in [top] if each is None else self._levels_of(each, levels):
+            for level in [top] if level_range is None else self._levels_of(level_range, levels):
                 for phase in neighbours:
                     yield phase, level
 
-    def _levels_of(self, each: str, levels: Sequence[int]) -> list[int]:
-        """The levels that ``each`` names, in the order of training."""
-        down, _, span = each.rpartition("down ")
+    def _levels_of(self, level_range: str, levels: Sequence[int]) -> list[int]:
+        """The levels that a phase's ``each`` names, in the order of training."""
+        down, _, span = level_range.rpartition("down ")
         require(
             not down and (span == "level" or ".." in span),
             "schedule.phases.each",
-            each,
+            level_range,
             "null, level, or a range of levels such as 3..L, with the word down before it to go "
             "downwards",
         )
         letters = self._letters(levels, max(levels, default=1))
         numbers = list(levels) if span == "level" else letters.range(span)
-        return numbers[::-1] if each.startswith("down ") else numbers
+        return numbers[::-1] if level_range.startswith("down ") else numbers
 
     def _stage(
         self,

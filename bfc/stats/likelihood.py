@@ -1,6 +1,6 @@
 """What one cell says about its n*: a likelihood curve ℓ(log n*) on a grid.
 
-It needs no special case for cells that always or never succeed, and the scaling posterior, the
+It needs no special case for cells that always or never succeed, and the exponent posterior, the
 growth candidates and the placement of further trainings all read it.
 
 Model. Every seed has a threshold T, the log n from which it succeeds: T ~ N(μ, s²) with μ = log n*,

@@ -7,7 +7,7 @@ in n. They are there to be disagreed with: a difference beyond the uncertainties
 the data or the model.
 
 Neither has a random effect in its interval except the smooth one's slope, which is fitted with the
-τ of the scaling posterior. Outcomes of one (d, seed) at several n are dependent, so variances are
+τ of the exponent posterior. Outcomes of one (d, seed) at several n are dependent, so variances are
 clustered by (d, seed).
 """
 
@@ -92,7 +92,7 @@ def fit_smooth(
 ) -> RegressionFit:
     """Where the local line of log risk on log n crosses log eps, and the exponent of the crossings.
 
-    ``nstar``: d → n* to look around. The exponent is fitted with the τ of the scaling posterior.
+    ``nstar``: d → n* to look around. The exponent is fitted with the τ of the exponent posterior.
     """
     curves: dict[float, LikelihoodCurve] = {}
     rows = []
