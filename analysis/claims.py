@@ -2,9 +2,10 @@
 
 A claim is data in the study's file under ``sweeps/``: the paper, the sentence, one predicate (a
 file of :mod:`analysis.predicates`) and its thresholds. So a reader sees what was demanded, and
-changing a threshold retrains nothing. A claim is *reproduced* only where the whole 95 % interval
-satisfies it, *contradicted* where none of it does, and otherwise *undecided*; then the column
-``next`` names what to run, if the study has a larger size.
+changing a threshold retrains nothing. The predicate measures, :func:`analysis.verdicts.judge` makes
+the verdict. A claim that names the n, d, depth or number of seeds that it speaks of lists them
+under ``requires``; where they were not measured the verdict is *not run*, whatever was measured
+instead. Where a claim is undecided or not run, the column ``next`` names what to run.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.demands import describe_demand
-from analysis.evidence import Evidence, Finding, Verdict
+from analysis.evidence import Evidence
 from analysis.registry import call_part, load_part
+from analysis.verdicts import Measurement, Source, Verdict, judge, not_run
+from bfc.errors import UserError, nearest
 from bfc.studies import SIZES, claims_of
 
 COLUMNS = (
@@ -28,6 +31,7 @@ COLUMNS = (
     "lo",
     "hi",
     "verdict",
+    "source",
     "remark",
     "command",
     "next",
@@ -48,10 +52,11 @@ def judge_claims(
     rows = []
     for claim in claims_of(study) if claims is None else claims:
         thresholds = dict(claim.get("thresholds", {}))
-        finding = _judge_claim(study, claim["predicate"], thresholds, evidence)
+        measurement = measure_claim(study, claim["predicate"], thresholds, evidence)
+        finding = judge(_demand(measurement, claim.get("requires", {}), study))
         size = claim.get("size", SIZES[1])
         larger = None
-        if finding.verdict == Verdict.UNDECIDED:
+        if finding.verdict in (Verdict.UNDECIDED, Verdict.NOT_RUN):
             larger = choose_next_size(size, sizes)
         rows.append(
             {
@@ -63,6 +68,7 @@ def judge_claims(
                 "lo": finding.lo,
                 "hi": finding.hi,
                 "verdict": finding.verdict.value,
+                "source": "certified" if finding.is_certified else str(finding.source),
                 "remark": finding.remark,
                 "command": format_command(study, size),
                 "next": format_command(study, larger) if larger else "",
@@ -71,14 +77,42 @@ def judge_claims(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _judge_claim(
+def measure_claim(
     study: str, predicate: str, thresholds: Mapping[str, Any], evidence: Evidence
-) -> Finding:
+) -> Measurement:
+    """What a predicate measures; raises :class:`UserError` for an unknown one or threshold."""
     where = f"{study}: claim predicate"
-    finding: Finding = call_part(
+    measurement: Measurement = call_part(
         load_part("predicates", predicate, where), evidence, thresholds, where
     )
-    return finding
+    return measurement
+
+
+def _demand(measurement: Measurement, required: Mapping[str, Any], study: str) -> Measurement:
+    """The measurement, or that it was not run where it lacks a value that the claim speaks of.
+
+    ``required``: ``n``, ``d`` or ``L`` → a value or list of values, ``seeds`` → the least number.
+    """
+    source = measurement.source
+    for name, values in required.items():
+        if name == "seeds":
+            lacking = [values] if source.seeds < values else []
+        else:
+            present = _read_values(source, name, study)
+            demanded = values if isinstance(values, list) else [values]
+            lacking = [value for value in demanded if value not in present]
+        if lacking and not measurement.missing:
+            listed = ", ".join(map(str, lacking))
+            return not_run(f"needs {name} = {listed}; measured: {source or 'nothing'}")
+    return measurement
+
+
+def _read_values(source: Source, name: str, study: str) -> Collection[int]:
+    known = {"n": source.n, "d": source.d, "L": source.L}
+    if name not in known:
+        allowed = [*known, "seeds"]
+        raise UserError(f"{study}: a claim requires {name}: no such key; {nearest(name, allowed)}")
+    return known[name]
 
 
 def format_command(study: str, size: str) -> str:

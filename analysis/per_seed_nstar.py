@@ -9,23 +9,22 @@ of the likelihood.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.evidence import Evidence
 from bfc.baselines.selection import crossing
 
-COLUMNS = ("d", "degree", "seeds", "reached", "median", "lo", "hi")
+COLUMNS = ("d", "degree", "seeds", "reached", "median", "sizes")
 
 
 def find_crossings(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
     """Where the learning curves of a method cross eps, one row per (d, degree).
 
     Columns :data:`COLUMNS`: ``reached`` counts the seeds that come down to eps after their first
-    n, and over those are ``median`` and ``lo, hi``, the 95 % Student interval of the mean of
-    log n*, as numbers of samples; NaN below 3 seeds.
+    n, ``sizes`` holds their n and ``median`` the median of these.
     """
     rows = evidence.trainings
     records = []
@@ -40,8 +39,8 @@ def find_crossings(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(COLUMNS))
 
 
-def _summarise_cell(cell: pd.DataFrame, eps: float) -> dict[str, float]:
-    """Counts, median and interval over the seeds of one cell with more than two n."""
+def _summarise_cell(cell: pd.DataFrame, eps: float) -> dict[str, Any]:
+    """Counts, median and sizes over the seeds of one cell with more than two n."""
     seeds = 0
     sizes = []
     for _, curve in cell.groupby("seed"):
@@ -51,16 +50,5 @@ def _summarise_cell(cell: pd.DataFrame, eps: float) -> dict[str, float]:
             size = crossing(curve["n"].tolist(), curve["risk"].tolist(), eps)
             if size is not None and size > curve["n"].iloc[0]:
                 sizes.append(size)
-    logs = np.log(sizes)
-    lo, hi = _student_interval(logs)
-    median = float(np.exp(np.median(logs))) if len(logs) else math.nan
-    return {"seeds": seeds, "reached": len(logs), "median": median, "lo": lo, "hi": hi}
-
-
-def _student_interval(logs: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of the mean of log n, as numbers of samples."""
-    if len(logs) < 3:
-        return math.nan, math.nan
-    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
-    lo, hi = np.exp([logs.mean() - half, logs.mean() + half])
-    return lo, hi
+    median = float(np.exp(np.median(np.log(sizes)))) if sizes else math.nan
+    return {"seeds": seeds, "reached": len(sizes), "median": median, "sizes": tuple(sizes)}

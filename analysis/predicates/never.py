@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 
-from analysis.evidence import Evidence, Finding, Verdict, no_data, select_cells
+from analysis.evidence import Evidence, select_cells
+from analysis.verdicts import Measurement, Part, Source, not_run
+from bfc.stats.estimates import Ends, Share
 from bfc.stats.outcomes import Outcome
 
-QUANTITY = "share of cells that get there, 0 with a plateau in all"
+QUANTITY = "chance of success at the largest n"
+HIGHEST_CHANCE = 0.2
+"""A chance of success above this is not called never."""
 
 
-def never(evidence: Evidence, method: str, eps: float) -> Finding:
+@dataclass(frozen=True)
+class ChanceOfSuccess:
+    """The chance that a training at the largest n succeeds.
+
+    Bounds of Clopper and Pearson, each at the level by itself, since only one of them matters:
+    that from above, where the plateau is confirmed; an unconfirmed one, which more data or steps
+    may end, bounds nothing from above.
+    """
+
+    share: Share
+    is_confirmed: bool
+
+    @property
+    def value(self) -> float:
+        return self.share.value
+
+    def interval(self, level: float) -> Ends:
+        lo, hi = self.share.interval(2.0 * level - 1.0)
+        return lo, hi if self.is_confirmed else 1.0
+
+
+def never(evidence: Evidence, method: str, eps: float) -> Measurement:
     """The method reaches eps at no d, and its trainings are on a plateau.
 
-    That is, neither fresh data nor more steps help.
+    In every cell the chance of success at the largest n is at most :data:`HIGHEST_CHANCE`, and
+    neither fresh data nor more steps help.
     """
-    rows = select_cells(evidence, method, eps)
-    if rows.empty:
-        return no_data(f"{method} was not measured")
-    is_reached = (rows["censored"] != "right") & (rows["nstar"] <= rows["largest_n"])
-    reached = int(is_reached.sum())
-    plateaus = int((rows["outcome"] == Outcome.PLATEAU.value).sum())
-    verdict = Verdict.UNDECIDED
-    if reached:
-        verdict = Verdict.CONTRADICTED
-    elif plateaus == len(rows):
-        verdict = Verdict.REPRODUCED
-    remark = f"reached in {reached} of {len(rows)} cells, plateau in {plateaus}"
-    return Finding(reached / len(rows), math.nan, math.nan, verdict, remark)
+    cells = select_cells(evidence, method, eps)
+    if cells.empty:
+        return not_run(f"{method} was not measured")
+    trainings = evidence.trainings
+    trainings = trainings[trainings["kind"] != "confirmation"]
+    parts = []
+    for cell in cells.to_dict("records"):
+        rows = trainings[trainings["cell_id"] == cell["cell_id"]]
+        rows = rows[rows["n"] == rows["n"].max()]
+        share = Share(int((rows["risk"] <= eps).sum()), len(rows))
+        is_confirmed = cell["outcome"] == Outcome.PLATEAU.value
+        parts.append(Part(ChanceOfSuccess(share, is_confirmed), f"d = {cell['d']}"))
+    confirmed = int((cells["outcome"] == Outcome.PLATEAU.value).sum())
+    return Measurement(
+        parts,
+        at_most=HIGHEST_CHANCE,
+        source=Source.of(cells),
+        remark=f"plateau confirmed in {confirmed} of {len(cells)} cells",
+    )
