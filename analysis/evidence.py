@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.style import LineStyle
+from bfc.stats.estimates import Scale
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,21 @@ def select_largest(evidence: Evidence, method: str) -> pd.DataFrame:
     return rows[rows["n"] == rows["n"].max()].drop_duplicates("seed")
 
 
+def choose_scale(column: str) -> Scale:
+    """The scale on which few values of a stored column are assumed to be normal.
+
+    A risk is positive; a probe's column may be anything.
+    """
+    return "log" if column == "risk" else "either"
+
+
 def select_values_by_seed(evidence: Evidence, method: str, column: str) -> pd.Series:
-    """A column of :func:`select_largest`, by seed; empty where there is none."""
+    """A column of :func:`select_largest`, by seed; empty where there is none.
+
+    A missing risk is that of a training that diverged, and infinite.
+    """
     rows = select_largest(evidence, method)
     if rows.empty or column not in rows:
         return pd.Series(dtype=float)
-    return rows.set_index("seed")[column].astype(float)
+    values = rows.set_index("seed")[column].astype(float)
+    return values.fillna(np.inf) if column == "risk" else values

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.evidence import Evidence
+from analysis.evidence import Evidence, choose_scale
 from bfc.stats.estimates import Estimate, Ratio, SampleMedian
 
 MAX_D = 1 << 20
@@ -69,13 +69,13 @@ def restrict_rows(
 def select_fits(
     evidence: Evidence, method: str, eps: float, where: Mapping[str, Any] | None
 ) -> pd.DataFrame:
-    """The rows of the table of exponents of one method at one eps that have an exponent.
+    """The rows of the table of exponents of one method at one eps.
 
     ``where``: values of the configuration that select one line of several.
     """
     table = restrict_rows(evidence.exponents, evidence, method, where)
     is_fit = (table["method"] == method) & np.isclose(table["eps"], eps)
-    return table[is_fit & table["exponent"].notna()]
+    return table[is_fit]
 
 
 def _is_equal(stored: Any, value: Any) -> bool:
@@ -102,7 +102,7 @@ def estimate_medians(
 ) -> dict[int, Estimate]:
     """d → the median of a column over seeds, at every d of a range; NaN counts as infinite."""
     return {
-        d: SampleMedian(values.to_numpy())
+        d: SampleMedian(values.to_numpy(), scale=choose_scale(column))
         for d, values in _split_by_d(rows, column, from_d, to_d).items()
     }
 
@@ -127,7 +127,8 @@ def estimate_ratios(
             and np.isfinite(second).all()
         )
         if is_paired:
-            ratios[d] = SampleMedian((first / second.reindex(first.index)).to_numpy())
+            pairs = (first / second.reindex(first.index)).to_numpy()
+            ratios[d] = SampleMedian(pairs, scale=choose_scale(column))
         else:
             ratios[d] = Ratio(SampleMedian(first.to_numpy()), SampleMedian(second.to_numpy()))
     return ratios

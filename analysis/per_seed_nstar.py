@@ -17,14 +17,16 @@ import pandas as pd
 from analysis.evidence import Evidence
 from bfc.baselines.selection import crossing
 
-COLUMNS = ("d", "degree", "seeds", "reached", "median", "sizes")
+COLUMNS = ("d", "degree", "seeds", "reached", "median", "sizes", "lowers", "uppers")
 
 
 def find_crossings(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
     """Where the learning curves of a method cross eps, one row per (d, degree).
 
     Columns :data:`COLUMNS`: ``reached`` counts the seeds that come down to eps after their first
-    n, ``sizes`` holds their n and ``median`` the median of these.
+    n, ``median`` is the median of their n. ``sizes``, ``lowers`` and ``uppers`` hold the n of every
+    seed and the bounds between which it is known to lie: a seed that starts below eps has one
+    between 0 and its first n, one that does not come down to eps has one above its largest n.
     """
     rows = evidence.trainings
     records = []
@@ -41,14 +43,28 @@ def find_crossings(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
 
 def _summarise_cell(cell: pd.DataFrame, eps: float) -> dict[str, Any]:
     """Counts, median and sizes over the seeds of one cell with more than two n."""
-    seeds = 0
-    sizes = []
-    for _, curve in cell.groupby("seed"):
-        if curve["n"].nunique() > 2:
-            seeds += 1
-            curve = curve.sort_values("n")
-            size = crossing(curve["n"].tolist(), curve["risk"].tolist(), eps)
-            if size is not None and size > curve["n"].iloc[0]:
-                sizes.append(size)
-    median = float(np.exp(np.median(np.log(sizes)))) if sizes else math.nan
-    return {"seeds": seeds, "reached": len(sizes), "median": median, "sizes": tuple(sizes)}
+    crossings = [
+        _find_crossing(curve.sort_values("n"), eps)
+        for _, curve in cell.groupby("seed")
+        if curve["n"].nunique() > 2
+    ]
+    reached = [size for size, lower, upper in crossings if lower == upper]
+    return {
+        "seeds": len(crossings),
+        "reached": len(reached),
+        "median": float(np.exp(np.median(np.log(reached)))) if reached else math.nan,
+        "sizes": tuple(size for size, _, _ in crossings),
+        "lowers": tuple(lower for _, lower, _ in crossings),
+        "uppers": tuple(upper for _, _, upper in crossings),
+    }
+
+
+def _find_crossing(curve: pd.DataFrame, eps: float) -> tuple[float, float, float]:
+    """Where a curve crosses eps, or the end of its grid, and the bounds of the crossing."""
+    sizes = curve["n"].tolist()
+    size = crossing(sizes, curve["risk"].fillna(np.inf).tolist(), eps)
+    if size is None:
+        return float(sizes[-1]), float(sizes[-1]), math.inf
+    if size <= sizes[0]:
+        return float(sizes[0]), 0.0, float(sizes[0])
+    return size, size, size

@@ -21,7 +21,7 @@ from typing import Literal
 
 import pandas as pd
 
-from bfc.stats.estimates import LEVEL, Certified, Ends, Estimate
+from bfc.stats.estimates import LEVEL, Certified, Ends, Estimate, SampleMedian
 
 
 class Verdict(StrEnum):
@@ -174,7 +174,7 @@ def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
         lo=float(lo),
         hi=float(hi),
         verdict=verdict,
-        remark=_describe(measurement, part, positions, (lo, hi)),
+        remark=_describe(measurement, part, positions, verdict, (lo, hi)),
         source=measurement.source,
         is_certified=isinstance(part.estimate, Certified),
     )
@@ -240,22 +240,33 @@ def _compute_margin(estimate: Estimate, region: Measurement, level: float) -> fl
 
 
 def _describe(
-    measurement: Measurement, part: Part, positions: Sequence[Position], ends: Ends
+    measurement: Measurement,
+    part: Part,
+    positions: Sequence[Position],
+    verdict: Verdict,
+    ends: Ends,
 ) -> str:
-    """The place that decides, how many places are open, and why an interval is missing."""
+    """The place whose numbers are shown, which places are open, and why an interval is missing."""
     count = len(measurement.parts)
     remarks = [measurement.remark]
-    if part.place and count > 1:
-        remarks.append(f"decided at {part.place}, of {count}" if "open" not in positions else "")
-    elif part.place:
-        remarks.append(f"at {part.place}")
-    if "open" in positions and count > 1:
+    if part.place:
+        remarks.append(f"at {part.place}" + (f", of {count} places" if count > 1 else ""))
+    if verdict is Verdict.UNDECIDED and count > 1:
         places = [
             other.place
             for other, position in zip(measurement.parts, positions, strict=True)
             if position == "open" and other.place
         ]
-        remarks.append(f"open at {', '.join(places)}, of {count}" if places else "")
+        remarks.append(f"open at {', '.join(places)}" if places else "")
     if any(map(math.isnan, ends)):
-        remarks.append("no interval: too few seeds")
+        remarks.append(_explain_missing_interval(part.estimate))
     return "; ".join(filter(None, remarks))
+
+
+def _explain_missing_interval(estimate: Estimate) -> str:
+    """Why a part has no interval, and with how many seeds it would have one."""
+    if not isinstance(estimate, SampleMedian):
+        return "no interval"
+    if len(estimate.values) < 2:
+        return "no interval: it takes 2 seeds"
+    return "no interval: it takes 6 seeds where values are equal, infinite, censored or missing"

@@ -20,8 +20,8 @@ def above_floor(
     """The smallest ratio of a training's risk to the certified floor of its own path norm.
 
     Under the law that it was trained on. The floor is a theorem about the quantile law, so a ratio
-    below 1 would mean an error, or a test set that is too small. The claim speaks of these trainings
-    only, so there is no interval.
+    below 1 would mean an error, or a test set that is too small. The claim speaks of these
+    trainings only, so there is no interval.
     """
     rows = select_trainings(evidence, method, where)
     column = find_norm_column(rows)

@@ -32,7 +32,7 @@ def agreement(
         return missing
     parts = [
         Part(
-            SampleMedian((cell[column] / cell[with_column]).to_numpy(float)),
+            SampleMedian((cell[column] / cell[with_column]).to_numpy(float), scale="either"),
             f"alpha {cell['alpha'].iloc[0]}",
         )
         for cell in cells

@@ -30,27 +30,31 @@ def collapse(
     """The median n* of the seeds over the law lies in a band, at every d.
 
     The laws are those of :mod:`analysis.reference_laws`. n* are read seed by seed
-    (:func:`analysis.per_seed_nstar.find_crossings`). A d at which some seed does not cross eps
-    within its grid is left out and named in the remark. ``where``: values of the configuration
-    that select some cells of the method.
+    (:func:`analysis.per_seed_nstar.find_crossings`). A seed that does not cross eps within its grid
+    counts for what it says: its n* is above the largest n, or below the smallest. ``where``: values
+    of the configuration that select some cells of the method.
     """
     trainings = filter_by_config(evidence.trainings, where)
     cells = find_crossings(replace(evidence, trainings=trainings), method, eps)
-    rows = cells[(cells["reached"] == cells["seeds"]) & (cells["seeds"] > 1)].sort_values("d")
+    rows = cells[cells["seeds"] > 1].sort_values("d")
     if len(rows) < 2:
-        return not_run(
-            f"{len(rows)} of {len(cells)} d at which every seed (at least 2) of {method} crosses "
-            f"eps = {eps:g} inside its grid"
-        )
+        return not_run(f"{len(rows)} d with learning curves of two or more seeds of {method}")
     predict = get_law(law)
     parts = []
     for row in rows.to_dict("records"):
         scale = predict(row["d"], row["degree"])
-        parts.append(Part(SampleMedian(np.array(row["sizes"]) / scale), f"d = {row['d']}"))
+        sizes, lowers, uppers = (
+            np.array(row[name]) / scale for name in ("sizes", "lowers", "uppers")
+        )
+        parts.append(Part(SampleMedian(sizes, lowers, uppers), f"d = {row['d']}"))
     measured = trainings[(trainings["method"] == method) & trainings["d"].isin(rows["d"])]
     values = ", ".join(f"{part.place}: {part.estimate.value:.3g}" for part in parts)
     remark = f"medians by d {values}"
-    omitted = sorted(set(cells["d"]) - set(rows["d"]))
-    if omitted:
-        remark += f"; left out: d = {', '.join(map(str, omitted))}"
+    censored = rows[rows["reached"] < rows["seeds"]]
+    if len(censored):
+        counts = ", ".join(
+            f"{row['seeds'] - row['reached']} of {row['seeds']} at d = {row['d']}"
+            for row in censored.to_dict("records")
+        )
+        remark += f"; seeds that do not cross eps = {eps:g} inside their grid: {counts}"
     return Measurement(parts, at_least, at_most, Source.of(measured), remark)

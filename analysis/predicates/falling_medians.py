@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.evidence import Evidence, select_largest, select_values_by_seed
+from analysis.evidence import Evidence, choose_scale, select_largest, select_values_by_seed
 from analysis.verdicts import Measurement, Part, Source, not_run
 from bfc.stats.estimates import SampleMedian
 
@@ -31,7 +31,12 @@ def falling_medians(
         if pair.empty:
             return not_run(f"no seed with {column} of {method} and the method before it")
         ratios = pair.iloc[:, 0] / pair.iloc[:, 1] / factor
-        parts.append(Part(SampleMedian(ratios.to_numpy(float)), f"the step to {method}"))
+        parts.append(
+            Part(
+                SampleMedian(ratios.to_numpy(float), scale=choose_scale(column)),
+                f"the step to {method}",
+            )
+        )
     if not parts:
         return not_run("fewer than two methods")
     medians = ", ".join(f"{series.median():.2g}" for series in values)

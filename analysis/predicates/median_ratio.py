@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from analysis.evidence import Evidence, select_largest, select_values_by_seed
+from analysis.evidence import Evidence, choose_scale, select_largest, select_values_by_seed
 from analysis.verdicts import Measurement, Source, measure_one, not_run
 from bfc.stats.estimates import SampleMedian
 
@@ -30,4 +30,4 @@ def median_ratio(
         return not_run(f"no seed with {column} of both {over} and {under}")
     ratios = (pair.iloc[:, 0] / pair.iloc[:, 1]).to_numpy(float)
     source = Source.of(select_largest(evidence, over), select_largest(evidence, under))
-    return measure_one(SampleMedian(ratios), at_least, at_most, source)
+    return measure_one(SampleMedian(ratios, scale=choose_scale(column)), at_least, at_most, source)

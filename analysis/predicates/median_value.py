@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.evidence import Evidence, select_largest, select_values_by_seed
+from analysis.evidence import Evidence, choose_scale, select_largest, select_values_by_seed
 from analysis.verdicts import Measurement, Source, measure_one, not_run
 from bfc.stats.estimates import SampleMedian
 
@@ -23,4 +23,6 @@ def median_value(
     if values.empty:
         return not_run(f"no {column} of {method}")
     source = Source.of(select_largest(evidence, method))
-    return measure_one(SampleMedian(values.to_numpy()), at_least, at_most, source)
+    return measure_one(
+        SampleMedian(values.to_numpy(), scale=choose_scale(column)), at_least, at_most, source
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from analysis.evidence import Evidence, select_cells
@@ -18,9 +19,11 @@ HIGHEST_CHANCE = 0.2
 class ChanceOfSuccess:
     """The chance that a training at the largest n succeeds.
 
-    Bounds of Clopper and Pearson, each at the level by itself, since only one of them matters:
-    that from above, where the plateau is confirmed; an unconfirmed one, which more data or steps
-    may end, bounds nothing from above.
+    The claim asks on which side of :data:`HIGHEST_CHANCE` it lies, so a chance below is tested
+    against more successes and one above against fewer, each at the whole level. The chances that
+    are not rejected are the interval (Hayter and Hsu 1994), which covers at the level: it ends at
+    the one-sided bounds of Clopper and Pearson, or at the threshold where both lie on one side.
+    A plateau that is not confirmed, which more data or steps may end, bounds nothing from above.
     """
 
     share: Share
@@ -32,7 +35,11 @@ class ChanceOfSuccess:
 
     def interval(self, level: float) -> Ends:
         lo, hi = self.share.interval(2.0 * level - 1.0)
-        return lo, hi if self.is_confirmed else 1.0
+        if math.isnan(lo):
+            return lo, hi
+        above = math.nextafter(HIGHEST_CHANCE, 1.0)
+        lo = min(lo, HIGHEST_CHANCE) if lo <= HIGHEST_CHANCE else above
+        return lo, max(hi, HIGHEST_CHANCE) if self.is_confirmed else 1.0
 
 
 def never(evidence: Evidence, method: str, eps: float) -> Measurement:

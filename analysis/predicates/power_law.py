@@ -39,4 +39,6 @@ def power_law(
         return not_run(f"fewer than three ratios alpha_{ratio[0]} / alpha_{ratio[1]}")
     slopes = np.polyfit(np.log(table.columns.to_numpy(float)), np.log(table.to_numpy().T), 1)[0]
     remark = f"ratios {table.columns.min():g} to {table.columns.max():g}, {len(table)} seeds"
-    return measure_one(SampleMedian(slopes), at_least, at_most, Source.of(rows), remark)
+    return measure_one(
+        SampleMedian(slopes, scale="linear"), at_least, at_most, Source.of(rows), remark
+    )

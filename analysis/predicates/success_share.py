@@ -25,7 +25,8 @@ def success_share(
     """The share of trainings that end at or below ``risk`` lies in a band.
 
     Of cells with these ``target.alpha`` and ``learner.widths`` where given. A diverged training is
-    no success.
+    no success. Trainings of several cells that share a seed share its draws, so the interval counts
+    them as one trial.
     """
     rows = select_alpha_rows(evidence, method)
     for column, values in (("config.target.alpha", alpha), ("config.learner.widths", widths)):
@@ -35,4 +36,6 @@ def success_share(
         return not_run(f"{method} was not measured there")
     successes, count = int((rows["risk"] <= risk).sum()), len(rows)
     remark = f"{successes} of {count} trainings"
-    return measure_one(Share(successes, count), at_least, at_most, Source.of(rows), remark)
+    seeds = int(rows["seed"].nunique())
+    share = Share(successes * seeds / count, seeds)
+    return measure_one(share, at_least, at_most, Source.of(rows), remark)

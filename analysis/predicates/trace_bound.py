@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from analysis.evidence import Evidence
 from analysis.filters import select_trainings
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.verdicts import Measurement, Part, Source, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "median of what a probe saw"
@@ -25,7 +25,7 @@ def trace_bound(
     at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Measurement:
-    """The median over seeds of a probe's column lies in a band, at the largest d.
+    """The median over seeds of a probe's column lies in a band, in every cell at the largest d.
 
     Its value at the first or last evaluation, or the largest or smallest over all.
     """
@@ -38,5 +38,9 @@ def trace_bound(
     values = trace.groupby(["cell_id", "seed"])[column].agg(REDUCTIONS[at]).dropna().astype(float)
     if values.empty:
         return not_run(f"no {column} of {method}")
-    source = Source.of(rows[rows["cell_id"].isin(cells)])
-    return measure_one(SampleMedian(values.to_numpy()), at_least, at_most, source)
+    parts = [
+        Part(SampleMedian(cell.to_numpy(), scale="either"), f"cell {cell_id}")
+        for cell_id, cell in values.groupby("cell_id")
+    ]
+    source = Source.of(rows[rows["cell_id"].isin(values.index.get_level_values("cell_id"))])
+    return Measurement(parts, at_least, at_most, source)
