@@ -93,6 +93,8 @@ def _is_equal(stored: Any, value: Any) -> bool:
 def select_line(evidence: Evidence, fit: pd.Series) -> pd.DataFrame:
     """The trainings of a fitted line."""
     rows = evidence.trainings
+    if rows.empty:
+        return rows
     rows = rows[(rows["method"] == fit["method"]) & (rows["kind"] != "confirmation")]
     return rows[rows["line"] == fit["line"]] if "line" in rows and "line" in fit else rows
 

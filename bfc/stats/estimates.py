@@ -225,7 +225,8 @@ class Ratio:
 
     Half widths of the logarithms are added in quadrature, each side by itself (Zou and Donner
     2008): the interval of a difference of independent normal estimates, and not the √2 times wider
-    one that joins the far ends, which is used where a value is zero or infinite. An end that is open in one of them is open in the ratio.
+    one that joins the far ends, which is used where a value is zero or infinite. An end that is
+    open in one of them is open in the ratio.
     """
 
     over: Estimate
