@@ -80,8 +80,8 @@ def simulate_error(
     sum process a Brownian motion, which is what sums of independent trainings tend to.
     """
     generator = np.random.default_rng(seed)
-    information = np.ones(paths)
-    position = generator.standard_normal(paths)
+    information: FloatArray = np.ones(paths)
+    position: FloatArray = generator.standard_normal(paths)
     is_decided = np.zeros(paths, bool)
     for look in range(looks):
         z = position / np.sqrt(information)
