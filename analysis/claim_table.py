@@ -15,12 +15,18 @@ from analysis.page_tables import NO_VALUE
 def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
     """The verdicts of :func:`analysis.claims.judge_claims`.
 
-    Where a claim is undecided, the remark ends with what to run next.
+    The remark says from which d, L, n and seeds a claim was judged and, where it is undecided or
+    not run, what to run next.
     """
     records = []
     for row in verdicts.to_dict("records"):
         measured, interval = format_finding(row)
-        remarks = [row["remark"], f"next: {row['next']}" if row["next"] else ""]
+        is_judged = row["verdict"] != "not run" and row["source"] not in ("", "certified")
+        remarks = [
+            row["remark"],
+            f"judged from {row['source']}" if is_judged else "",
+            f"next: {row['next']}" if row["next"] else "",
+        ]
         records.append(
             {
                 "verdict": row["verdict"],
@@ -37,9 +43,15 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
 
 
 def format_finding(row: Mapping[str, Any]) -> tuple[str, str]:
-    """What was measured for a claim and its interval, as text."""
+    """What was measured for a claim and its interval, as text; an open end is left out."""
     measured, lo, hi = (_format_number(row[name]) for name in ("measured", "lo", "hi"))
-    return measured, f"{lo} – {hi}" if np.isfinite(row["lo"]) else NO_VALUE
+    if row["source"] == "certified" and row["lo"] == row["hi"]:
+        return measured, "certified"
+    if np.isnan(row["lo"]) or np.isnan(row["hi"]):
+        return measured, NO_VALUE
+    if not np.isfinite(row["hi"]):
+        return measured, f"≥ {lo}" if np.isfinite(row["lo"]) else NO_VALUE
+    return measured, f"{lo} – {hi}" if np.isfinite(row["lo"]) else f"≤ {hi}"
 
 
 def _format_number(value: Any) -> str:
