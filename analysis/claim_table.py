@@ -34,6 +34,8 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
                 "predicted": row["predicted"],
                 "measured": (measured, row["measured"]),
                 "95 % interval": (interval, row["lo"]),
+                "judged by": (format_interval(row, "judged_lo", "judged_hi"), row["judged_lo"]),
+                "look": row["look"] or NO_VALUE,
                 "remark": "; ".join(filter(None, remarks)),
                 "paper": (row["paper"], row["paper"], row["study"]),
                 "command": row["command"],
@@ -43,15 +45,21 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
 
 
 def format_finding(row: Mapping[str, Any]) -> tuple[str, str]:
-    """What was measured for a claim and its interval, as text; an open end is left out."""
-    measured, lo, hi = (_format_number(row[name]) for name in ("measured", "lo", "hi"))
-    if row["source"] == "certified" and row["lo"] == row["hi"]:
-        return measured, "certified"
-    if np.isnan(row["lo"]) or np.isnan(row["hi"]):
-        return measured, NO_VALUE
-    if not np.isfinite(row["hi"]):
-        return measured, f"≥ {lo}" if np.isfinite(row["lo"]) else NO_VALUE
-    return measured, f"{lo} – {hi}" if np.isfinite(row["lo"]) else f"≤ {hi}"
+    """What was measured for a claim and its 95 % interval, as text."""
+    return _format_number(row["measured"]), format_interval(row, "lo", "hi")
+
+
+def format_interval(row: Mapping[str, Any], lower: str, upper: str) -> str:
+    """An interval of a claim, given by its columns, as text; an open end is left out."""
+    ends = row[lower], row[upper]
+    lo, hi = map(_format_number, ends)
+    if row["source"] == "certified" and ends[0] == ends[1]:
+        return "certified"
+    if np.isnan(ends).any():
+        return NO_VALUE
+    if not np.isfinite(ends[1]):
+        return f"≥ {lo}" if np.isfinite(ends[0]) else NO_VALUE
+    return f"{lo} – {hi}" if np.isfinite(ends[0]) else f"≤ {hi}"
 
 
 def _format_number(value: Any) -> str:

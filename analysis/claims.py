@@ -6,20 +6,27 @@ changing a threshold retrains nothing. The predicate measures, :func:`analysis.v
 the verdict. A claim that names the n, d, depth or number of seeds that it speaks of lists them
 under ``requires``; where they were not measured the verdict is *not run*, whatever was measured
 instead. Where a claim is undecided or not run, the column ``next`` names what to run.
+
+Verdicts are made from repeated confidence intervals, which are wide enough for all looks that a
+claim may get (:mod:`bfc.stats.looks`); the looks are counted by :mod:`analysis.look_log`. The plain
+95 % interval stands beside them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from analysis.demands import describe_demand
 from analysis.evidence import Evidence
+from analysis.look_log import Look, LookLog
 from analysis.registry import call_part, load_part
-from analysis.verdicts import Measurement, Source, Verdict, judge, not_run
+from analysis.verdicts import Finding, Measurement, Source, Verdict, judge, not_run
 from bfc.errors import UserError, nearest
+from bfc.stats.looks import REPEATED_LEVEL
 from bfc.studies import SIZES, claims_of
 
 COLUMNS = (
@@ -30,6 +37,9 @@ COLUMNS = (
     "measured",
     "lo",
     "hi",
+    "judged_lo",
+    "judged_hi",
+    "look",
     "verdict",
     "source",
     "remark",
@@ -43,17 +53,21 @@ def judge_claims(
     evidence: Evidence,
     claims: Sequence[Mapping[str, Any]] | None = None,
     sizes: Collection[str] = (),
+    log: LookLog | None = None,
 ) -> pd.DataFrame:
     """One row per claim of ``study``, with the columns :data:`COLUMNS`.
 
     ``claims``: as in the study's file, which is read where it is None. ``sizes``: the sizes of the
-    study that were run. Raises :class:`UserError` for an unknown predicate or threshold.
+    study that were run. ``log``: the looks so far, to which this one is added; without it this is
+    the first. Raises :class:`UserError` for an unknown predicate or threshold.
     """
+    log = log or LookLog(None, study)
     rows = []
     for claim in claims_of(study) if claims is None else claims:
         thresholds = dict(claim.get("thresholds", {}))
         measurement = measure_claim(study, claim["predicate"], thresholds, evidence)
-        finding = judge(_demand(measurement, claim.get("requires", {}), study))
+        measurement = _demand(measurement, claim.get("requires", {}), study)
+        look, finding = _look(claim, judge(measurement, REPEATED_LEVEL), log)
         size = claim.get("size", SIZES[1])
         larger = None
         if finding.verdict in (Verdict.UNDECIDED, Verdict.NOT_RUN):
@@ -67,6 +81,9 @@ def judge_claims(
                 "measured": finding.measured,
                 "lo": finding.lo,
                 "hi": finding.hi,
+                "judged_lo": finding.judged_lo,
+                "judged_hi": finding.judged_hi,
+                "look": look,
                 "verdict": finding.verdict.value,
                 "source": "certified" if finding.is_certified else str(finding.source),
                 "remark": finding.remark,
@@ -75,6 +92,23 @@ def judge_claims(
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _look(claim: Mapping[str, Any], finding: Finding, log: LookLog) -> tuple[int, Finding]:
+    """The number of this look, and the finding with the verdict that stands after it.
+
+    What was not run, or is certified, is not looked at in this sense: its number is 0.
+    """
+    if finding.verdict is Verdict.NOT_RUN or finding.is_certified:
+        return 0, finding
+    source = str(finding.source)
+    number, standing = log.record(
+        claim, Look(finding.source.fingerprint, source, finding.verdict.value)
+    )
+    if standing is None or standing.fingerprint == finding.source.fingerprint:
+        return number, finding
+    remark = f"{finding.remark}; verdict of an earlier look, at {standing.source}".lstrip("; ")
+    return number, replace(finding, verdict=Verdict(standing.verdict), remark=remark)
 
 
 def measure_claim(

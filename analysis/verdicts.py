@@ -37,17 +37,23 @@ class Verdict(StrEnum):
     """What it speaks of was not measured."""
 
 
+FINGERPRINT = ("cell_id", "kind", "n", "seed", "nstar", "lo", "hi", "seeds", "largest_n")
+"""Columns that tell trainings, or estimates of n*, apart."""
+
+
 @dataclass(frozen=True)
 class Source:
     """What a measurement was made from: the sizes, dimensions, depths and seeds of its trainings.
 
     ``seeds`` is the smallest number of seeds of any part; 0 where no training was read.
+    ``fingerprint`` is equal for the same rows, in whatever order they were read.
     """
 
     n: frozenset[int] = frozenset()
     d: frozenset[int] = frozenset()
     L: frozenset[int] = frozenset()
     seeds: int = 0
+    fingerprint: str = ""
 
     @classmethod
     def of(cls, *tables: pd.DataFrame) -> Source:
@@ -60,6 +66,7 @@ class Source:
             d=frozenset().union(*(source.d for source in sources)),
             L=frozenset().union(*(source.L for source in sources)),
             seeds=min(source.seeds for source in sources),
+            fingerprint=" ".join(sorted(source.fingerprint for source in sources)),
         )
 
     def __str__(self) -> str:
@@ -85,7 +92,14 @@ def _read_source(table: pd.DataFrame) -> Source:
         d=_whole_numbers(table, "d"),
         L=_whole_numbers(table, "L"),
         seeds=int(counts),
+        fingerprint=_hash_rows(table),
     )
+
+
+def _hash_rows(table: pd.DataFrame) -> str:
+    columns = [name for name in FINGERPRINT if name in table]
+    hashes = pd.util.hash_pandas_object(table[columns].astype(str), index=False)
+    return f"{len(table)}-{int(hashes.sum()):016x}"
 
 
 def _whole_numbers(table: pd.DataFrame, column: str) -> frozenset[int]:
@@ -123,9 +137,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Finding:
-    """The part that decides, or leaves open, a claim; its interval; and the verdict.
+    """The part that decides, or leaves open, a claim; its intervals; and the verdict.
 
-    ``remark`` names the part, and explains a missing number. ``source``: what it was judged from.
+    ``lo, hi``: its 95 % interval; ``judged_lo, judged_hi``: the one that judges. ``remark`` names
+    the part, and explains a missing number. ``source``: what it was judged from.
     """
 
     measured: float
@@ -135,6 +150,8 @@ class Finding:
     remark: str = ""
     source: Source = field(default_factory=Source)
     is_certified: bool = False
+    judged_lo: float = math.nan
+    judged_hi: float = math.nan
 
 
 def not_run(reason: str) -> Measurement:
@@ -154,7 +171,7 @@ def measure_one(
 
 
 def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
-    """The finding for a measurement, judged at a level of confidence."""
+    """The finding for a measurement, judged by intervals at a level of confidence."""
     if measurement.missing or not measurement.parts:
         return Finding(
             math.nan, math.nan, math.nan, Verdict.NOT_RUN, measurement.missing, measurement.source
@@ -168,7 +185,8 @@ def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
     ]
     verdict = _combine(positions, is_union)
     part = _choose_part(measurement, positions, verdict, level)
-    lo, hi = part.estimate.interval(level)
+    lo, hi = part.estimate.interval(LEVEL)
+    judged_lo, judged_hi = part.estimate.interval(level)
     return Finding(
         measured=float(part.estimate.value),
         lo=float(lo),
@@ -177,6 +195,8 @@ def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
         remark=_describe(measurement, part, positions, verdict, (lo, hi)),
         source=measurement.source,
         is_certified=isinstance(part.estimate, Certified),
+        judged_lo=float(judged_lo),
+        judged_hi=float(judged_hi),
     )
 
 
