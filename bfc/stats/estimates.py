@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -108,6 +109,7 @@ class SampleMedian:
         return min(lo for lo, _ in intervals), max(hi for _, hi in intervals)
 
 
+@lru_cache(maxsize=4096)
 def _tail_rank(count: int, level: float) -> int:
     """The largest k such that the k-th smallest and k-th largest of ``count`` draws enclose the
     median with probability ``level``; 0 where even the whole range does not."""
@@ -138,6 +140,12 @@ class SampleMean:
         return WithStandardError(self.value, error, count - 1).interval(level)
 
 
+@lru_cache(maxsize=4096)
+def _student_quantile(level: float, degrees_of_freedom: float) -> float:
+    """How many standard errors the interval of Student reaches to either side."""
+    return float(stats.t.ppf(0.5 + level / 2.0, degrees_of_freedom))
+
+
 @dataclass(frozen=True)
 class WithStandardError:
     """A value with its standard error; Student's interval with these degrees of freedom."""
@@ -147,7 +155,7 @@ class WithStandardError:
     degrees_of_freedom: float = math.inf
 
     def interval(self, level: float) -> Ends:
-        half = float(stats.t.ppf(0.5 + level / 2.0, self.degrees_of_freedom)) * self.error
+        half = _student_quantile(level, self.degrees_of_freedom) * self.error
         return self.value - half, self.value + half
 
 
@@ -193,7 +201,7 @@ class Rescaled:
     def interval(self, level: float) -> Ends:
         if math.isnan(self.value):
             return (self.lo, self.hi) if level <= LEVEL else NO_INTERVAL
-        factor = float(stats.norm.ppf(0.5 + level / 2.0) / stats.norm.ppf(0.5 + LEVEL / 2.0))
+        factor = _student_quantile(level, math.inf) / _student_quantile(LEVEL, math.inf)
         if not self.in_logs:
             return (
                 self.value - factor * (self.value - self.lo),
