@@ -16,7 +16,7 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
     """The verdicts of :func:`analysis.claims.judge_claims`.
 
     The remark says from which d, L, n and seeds a claim was judged and, where it is undecided or
-    not run, what to run next.
+    not run, what would decide it and what to run next.
     """
     records = []
     for row in verdicts.to_dict("records"):
@@ -25,7 +25,9 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
         remarks = [
             row["remark"],
             f"judged from {row['source']}" if is_judged else "",
+            row["power"],
             f"next: {row['next']}" if row["next"] else "",
+            "threshold set after a look" if row["threshold_set"] == "after" else "",
         ]
         records.append(
             {
@@ -37,11 +39,16 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
                 "judged by": (format_interval(row, "judged_lo", "judged_hi"), row["judged_lo"]),
                 "look": row["look"] or NO_VALUE,
                 "remark": "; ".join(filter(None, remarks)),
-                "paper": (row["paper"], row["paper"], row["study"]),
+                "paper": (_name_place(row), row["paper"], row["study"]),
                 "command": row["command"],
             }
         )
     return make_page_table(records, "no study here states a claim")
+
+
+def _name_place(row: Mapping[str, Any]) -> str:
+    """The paper, and where the claim stands in it."""
+    return f"{row['paper']}; {row['place']}" if row["place"] else str(row["paper"])
 
 
 def format_finding(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -23,6 +23,7 @@ import pandas as pd
 from analysis.demands import describe_demand
 from analysis.evidence import Evidence
 from analysis.look_log import Look, LookLog
+from analysis.power import describe_power
 from analysis.registry import call_part, load_part
 from analysis.verdicts import Finding, Measurement, Source, Verdict, judge, not_run
 from bfc.errors import UserError, nearest
@@ -43,6 +44,9 @@ COLUMNS = (
     "verdict",
     "source",
     "remark",
+    "power",
+    "place",
+    "threshold_set",
     "command",
     "next",
 )
@@ -87,6 +91,9 @@ def judge_claims(
                 "verdict": finding.verdict.value,
                 "source": "certified" if finding.is_certified else str(finding.source),
                 "remark": finding.remark,
+                "power": describe_power(measurement, finding),
+                "place": claim.get("place", ""),
+                "threshold_set": claim.get("threshold_set", ""),
                 "command": format_command(study, size),
                 "next": format_command(study, larger) if larger else "",
             }

@@ -176,14 +176,8 @@ def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
         return Finding(
             math.nan, math.nan, math.nan, Verdict.NOT_RUN, measurement.missing, measurement.source
         )
-    strict = 1.0 - (1.0 - level) / len(measurement.parts)
-    is_union = measurement.quantifier == "some"
-    inside_level, outside_level = (strict, level) if is_union else (level, strict)
-    positions = [
-        _locate(part.estimate, measurement, inside_level, outside_level)
-        for part in measurement.parts
-    ]
-    verdict = _combine(positions, is_union)
+    positions = _locate_parts(measurement, level)
+    verdict = _combine(positions, measurement.quantifier == "some")
     part = _choose_part(measurement, positions, verdict, level)
     lo, hi = part.estimate.interval(LEVEL)
     judged_lo, judged_hi = part.estimate.interval(level)
@@ -200,7 +194,28 @@ def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
     )
 
 
+def find_open_parts(measurement: Measurement, level: float) -> list[Part]:
+    """The parts whose intervals leave open whether they satisfy the claim."""
+    positions = _locate_parts(measurement, level)
+    return [
+        part
+        for part, position in zip(measurement.parts, positions, strict=True)
+        if position == "open"
+    ]
+
+
 Position = Literal["inside", "outside", "open"]
+
+
+def _locate_parts(measurement: Measurement, level: float) -> list[Position]:
+    """Where the interval of every part lies; one side is judged at a stricter level."""
+    strict = 1.0 - (1.0 - level) / max(1, len(measurement.parts))
+    is_union = measurement.quantifier == "some"
+    inside_level, outside_level = (strict, level) if is_union else (level, strict)
+    return [
+        _locate(part.estimate, measurement, inside_level, outside_level)
+        for part in measurement.parts
+    ]
 
 
 def _locate(
