@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 from scipy import stats
 
 from analysis.verdicts import Finding, Measurement, Part, Verdict, find_open_parts
+from bfc.stats.estimates import CountEstimate
 from bfc.stats.looks import CRITICAL_VALUE, POWER, REPEATED_LEVEL
 
 LARGEST_FACTOR = 100.0
 """Beyond this many times the seeds an estimate is said to sit on its threshold."""
+STEPS = 100
+"""Factors that are tried for counts."""
 GOAL = CRITICAL_VALUE + float(stats.norm.ppf(POWER))
 """Standard errors from the threshold at which a verdict has probability :data:`POWER`."""
 
@@ -45,8 +50,11 @@ def describe_power(measurement: Measurement, finding: Finding) -> str:
 def estimate_factor(part: Part, region: Measurement) -> float:
     """How many times the seeds decide one part; NaN without an interval, infinite on the threshold.
 
-    Distances are those of logarithms where value, interval and threshold are positive.
+    Of counts the smallest factor at which the same share is decided. Otherwise by distances from
+    the threshold, those of logarithms where value, interval and threshold are positive.
     """
+    if isinstance(part.estimate, CountEstimate):
+        return _search_factor(part.estimate, region)
     value = part.estimate.value
     lo, hi = part.estimate.interval(REPEATED_LEVEL)
     factors = []
@@ -55,6 +63,14 @@ def estimate_factor(part: Part, region: Measurement) -> float:
             end = lo if threshold < value else hi
             factors.append(_compute_factor(value, end, threshold))
     return max(factors, default=math.nan)
+
+
+def _search_factor(estimate: CountEstimate, region: Measurement) -> float:
+    for factor in np.geomspace(1.0, LARGEST_FACTOR, STEPS):
+        grown = replace(region, parts=[Part(estimate.grow(factor))])
+        if not find_open_parts(grown, REPEATED_LEVEL):
+            return float(factor)
+    return math.inf
 
 
 def _compute_factor(value: float, end: float, threshold: float) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.power import describe_power, estimate_factor
 from analysis.verdicts import Measurement, Part, Source, Verdict, judge
-from bfc.stats.estimates import Certified, SampleMean, WithStandardError
+from bfc.stats.estimates import Certified, SampleMean, Share, WithStandardError
 from bfc.stats.looks import POWER, REPEATED_LEVEL
 
 SEEDS = 8
@@ -43,6 +43,13 @@ def test_an_undecided_claim_says_how_many_seeds_and_where() -> None:
     factor = estimate_factor(measure(1.0, 0.5).parts[0], measure(1.0, 0.5))
     assert f"about {math.ceil(SEEDS * (factor - 1))} more seeds at d = 8 decide" in sentence
     assert "times the data decide" in describe(measure(1.0, 0.5, seeds=0))
+
+
+def test_a_share_without_a_failure_has_the_number_of_its_closed_form() -> None:
+    """n of n: the lower bound is the n-th root of half the error, so n = log(α/2) / log(.95)."""
+    measurement = Measurement([Part(Share(16, 16))], 0.95, source=Source(seeds=16))
+    exact = math.log((1.0 - REPEATED_LEVEL) / 2.0) / math.log(0.95)
+    assert 16 * estimate_factor(measurement.parts[0], measurement) == pytest.approx(exact, rel=0.06)
 
 
 def test_an_estimate_on_the_threshold_is_said_to_be_there() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.evidence import Evidence, select_cells
 from analysis.verdicts import Measurement, Part, Source, not_run
@@ -32,6 +32,9 @@ class ChanceOfSuccess:
     @property
     def value(self) -> float:
         return self.share.value
+
+    def grow(self, factor: float) -> ChanceOfSuccess:
+        return replace(self, share=self.share.grow(factor))
 
     def interval(self, level: float) -> Ends:
         lo, hi = self.share.interval(2.0 * level - 1.0)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from scipy import stats
@@ -37,6 +37,15 @@ class Estimate(Protocol):
 
     def interval(self, level: float) -> Ends:
         """The ends of the interval that covers the truth with probability ``level``."""
+        ...
+
+
+@runtime_checkable
+class CountEstimate(Estimate, Protocol):
+    """An estimate from counts, whose interval at more data is known without an approximation."""
+
+    def grow(self, factor: float) -> Estimate:
+        """The estimate from ``factor`` times the trials with the same share of successes."""
         ...
 
 
@@ -174,6 +183,10 @@ class Share:
     @property
     def value(self) -> float:
         return self.successes / self.count if self.count else math.nan
+
+    def grow(self, factor: float) -> Share:
+        count = round(factor * self.count)
+        return Share(round(count * self.value), count)
 
     def interval(self, level: float) -> Ends:
         if not self.count:
