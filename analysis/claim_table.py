@@ -15,12 +15,20 @@ from analysis.page_tables import NO_VALUE
 def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
     """The verdicts of :func:`analysis.claims.judge_claims`.
 
-    Where a claim is undecided, the remark ends with what to run next.
+    The remark says from which d, L, n and seeds a claim was judged and, where it is undecided or
+    not run, what would decide it and what to run next.
     """
     records = []
     for row in verdicts.to_dict("records"):
         measured, interval = format_finding(row)
-        remarks = [row["remark"], f"next: {row['next']}" if row["next"] else ""]
+        is_judged = row["verdict"] != "not run" and row["source"] not in ("", "certified")
+        remarks = [
+            row["remark"],
+            f"judged from {row['source']}" if is_judged else "",
+            row["power"],
+            f"next: {row['next']}" if row["next"] else "",
+            "threshold set after a look" if row["threshold_set"] == "after" else "",
+        ]
         records.append(
             {
                 "verdict": row["verdict"],
@@ -28,18 +36,37 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
                 "predicted": row["predicted"],
                 "measured": (measured, row["measured"]),
                 "95 % interval": (interval, row["lo"]),
+                "judged by": (format_interval(row, "judged_lo", "judged_hi"), row["judged_lo"]),
+                "look": row["look"] or NO_VALUE,
                 "remark": "; ".join(filter(None, remarks)),
-                "paper": (row["paper"], row["paper"], row["study"]),
+                "paper": (_name_place(row), row["paper"], row["study"]),
                 "command": row["command"],
             }
         )
     return make_page_table(records, "no study here states a claim")
 
 
+def _name_place(row: Mapping[str, Any]) -> str:
+    """The paper, and where the claim stands in it."""
+    return f"{row['paper']}; {row['place']}" if row["place"] else str(row["paper"])
+
+
 def format_finding(row: Mapping[str, Any]) -> tuple[str, str]:
-    """What was measured for a claim and its interval, as text."""
-    measured, lo, hi = (_format_number(row[name]) for name in ("measured", "lo", "hi"))
-    return measured, f"{lo} – {hi}" if np.isfinite(row["lo"]) else NO_VALUE
+    """What was measured for a claim and its 95 % interval, as text."""
+    return _format_number(row["measured"]), format_interval(row, "lo", "hi")
+
+
+def format_interval(row: Mapping[str, Any], lower: str, upper: str) -> str:
+    """An interval of a claim, given by its columns, as text; an open end is left out."""
+    ends = row[lower], row[upper]
+    lo, hi = map(_format_number, ends)
+    if row["source"] == "certified" and ends[0] == ends[1]:
+        return "certified"
+    if np.isnan(ends).any():
+        return NO_VALUE
+    if not np.isfinite(ends[1]):
+        return f"≥ {lo}" if np.isfinite(ends[0]) else NO_VALUE
+    return f"{lo} – {hi}" if np.isfinite(ends[0]) else f"≤ {hi}"
 
 
 def _format_number(value: Any) -> str:

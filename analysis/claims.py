@@ -2,21 +2,32 @@
 
 A claim is data in the study's file under ``sweeps/``: the paper, the sentence, one predicate (a
 file of :mod:`analysis.predicates`) and its thresholds. So a reader sees what was demanded, and
-changing a threshold retrains nothing. A claim is *reproduced* only where the whole 95 % interval
-satisfies it, *contradicted* where none of it does, and otherwise *undecided*; then the column
-``next`` names what to run, if the study has a larger size.
+changing a threshold retrains nothing. The predicate measures, :func:`analysis.verdicts.judge` makes
+the verdict. A claim that names the n, d, depth or number of seeds that it speaks of lists them
+under ``requires``; where they were not measured the verdict is *not run*, whatever was measured
+instead. Where a claim is undecided or not run, the column ``next`` names what to run.
+
+Verdicts are made from repeated confidence intervals, which are wide enough for all looks that a
+claim may get (:mod:`bfc.stats.looks`); the looks are counted by :mod:`analysis.look_log`. The plain
+95 % interval stands beside them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from analysis.demands import describe_demand
-from analysis.evidence import Evidence, Finding, Verdict
+from analysis.evidence import Evidence
+from analysis.look_log import Look, LookLog
+from analysis.power import describe_power
 from analysis.registry import call_part, load_part
+from analysis.verdicts import Finding, Measurement, Source, Verdict, judge, not_run
+from bfc.errors import UserError, nearest
+from bfc.stats.looks import REPEATED_LEVEL
 from bfc.studies import SIZES, claims_of
 
 COLUMNS = (
@@ -27,8 +38,15 @@ COLUMNS = (
     "measured",
     "lo",
     "hi",
+    "judged_lo",
+    "judged_hi",
+    "look",
     "verdict",
+    "source",
     "remark",
+    "power",
+    "place",
+    "threshold_set",
     "command",
     "next",
 )
@@ -39,19 +57,24 @@ def judge_claims(
     evidence: Evidence,
     claims: Sequence[Mapping[str, Any]] | None = None,
     sizes: Collection[str] = (),
+    log: LookLog | None = None,
 ) -> pd.DataFrame:
     """One row per claim of ``study``, with the columns :data:`COLUMNS`.
 
     ``claims``: as in the study's file, which is read where it is None. ``sizes``: the sizes of the
-    study that were run. Raises :class:`UserError` for an unknown predicate or threshold.
+    study that were run. ``log``: the looks so far, to which this one is added; without it this is
+    the first. Raises :class:`UserError` for an unknown predicate or threshold.
     """
+    log = log or LookLog(None, study)
     rows = []
     for claim in claims_of(study) if claims is None else claims:
         thresholds = dict(claim.get("thresholds", {}))
-        finding = _judge_claim(study, claim["predicate"], thresholds, evidence)
+        measurement = measure_claim(study, claim["predicate"], thresholds, evidence)
+        measurement = _demand(measurement, claim.get("requires", {}), study)
+        look, finding = _look(claim, judge(measurement, REPEATED_LEVEL), log)
         size = claim.get("size", SIZES[1])
         larger = None
-        if finding.verdict == Verdict.UNDECIDED:
+        if finding.verdict in (Verdict.UNDECIDED, Verdict.NOT_RUN):
             larger = choose_next_size(size, sizes)
         rows.append(
             {
@@ -62,8 +85,15 @@ def judge_claims(
                 "measured": finding.measured,
                 "lo": finding.lo,
                 "hi": finding.hi,
+                "judged_lo": finding.judged_lo,
+                "judged_hi": finding.judged_hi,
+                "look": look,
                 "verdict": finding.verdict.value,
+                "source": "certified" if finding.is_certified else str(finding.source),
                 "remark": finding.remark,
+                "power": describe_power(measurement, finding),
+                "place": claim.get("place", ""),
+                "threshold_set": claim.get("threshold_set", ""),
                 "command": format_command(study, size),
                 "next": format_command(study, larger) if larger else "",
             }
@@ -71,14 +101,59 @@ def judge_claims(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _judge_claim(
+def _look(claim: Mapping[str, Any], finding: Finding, log: LookLog) -> tuple[int, Finding]:
+    """The number of this look, and the finding with the verdict that stands after it.
+
+    What was not run, or is certified, is not looked at in this sense: its number is 0.
+    """
+    if finding.verdict is Verdict.NOT_RUN or finding.is_certified:
+        return 0, finding
+    source = str(finding.source)
+    number, standing = log.record(
+        claim, Look(finding.source.fingerprint, source, finding.verdict.value)
+    )
+    if standing is None or standing.fingerprint == finding.source.fingerprint:
+        return number, finding
+    remark = f"{finding.remark}; verdict of an earlier look, at {standing.source}".lstrip("; ")
+    return number, replace(finding, verdict=Verdict(standing.verdict), remark=remark)
+
+
+def measure_claim(
     study: str, predicate: str, thresholds: Mapping[str, Any], evidence: Evidence
-) -> Finding:
+) -> Measurement:
+    """What a predicate measures; raises :class:`UserError` for an unknown one or threshold."""
     where = f"{study}: claim predicate"
-    finding: Finding = call_part(
+    measurement: Measurement = call_part(
         load_part("predicates", predicate, where), evidence, thresholds, where
     )
-    return finding
+    return measurement
+
+
+def _demand(measurement: Measurement, required: Mapping[str, Any], study: str) -> Measurement:
+    """The measurement, or that it was not run where it lacks a value that the claim speaks of.
+
+    ``required``: ``n``, ``d`` or ``L`` → a value or list of values, ``seeds`` → the least number.
+    """
+    source = measurement.source
+    for name, values in required.items():
+        if name == "seeds":
+            lacking = [values] if source.seeds < values else []
+        else:
+            present = _read_values(source, name, study)
+            demanded = values if isinstance(values, list) else [values]
+            lacking = [value for value in demanded if value not in present]
+        if lacking and not measurement.missing:
+            listed = ", ".join(map(str, lacking))
+            return not_run(f"needs {name} = {listed}; measured: {source or 'nothing'}")
+    return measurement
+
+
+def _read_values(source: Source, name: str, study: str) -> Collection[int]:
+    known = {"n": source.n, "d": source.d, "L": source.L}
+    if name not in known:
+        allowed = [*known, "seeds"]
+        raise UserError(f"{study}: a claim requires {name}: no such key; {nearest(name, allowed)}")
+    return known[name]
 
 
 def format_command(study: str, size: str) -> str:

@@ -1,30 +1,18 @@
 """What a study's claims are judged from and its figures are drawn from.
 
-:class:`Evidence` holds the tables of one study. The functions are the steps that predicates share:
-selecting rows, and turning a value with its interval into a :class:`Finding`.
+:class:`Evidence` holds the tables of one study; the functions select what several predicates read.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 import pandas as pd
 
 from analysis.style import LineStyle
-
-
-class Verdict(StrEnum):
-    """What the evidence says about a claim; the values stand in ``claims.csv``."""
-
-    REPRODUCED = "reproduced"
-    """The whole 95 % interval satisfies the claim."""
-    CONTRADICTED = "contradicted"
-    """No part of the interval satisfies it."""
-    UNDECIDED = "undecided"
+from bfc.stats.estimates import Scale
 
 
 @dataclass(frozen=True)
@@ -56,63 +44,38 @@ class Evidence:
     """The name of the study."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What was measured for a claim, its 95 % interval and the verdict.
-
-    ``remark`` explains a missing number, or adds what else a reader should know.
-    """
-
-    measured: float
-    lo: float
-    hi: float
-    verdict: Verdict
-    remark: str = ""
-
-
-def judge_interval(
-    value: float,
-    lo: float,
-    hi: float,
-    at_least: float = -math.inf,
-    at_most: float = math.inf,
-    remark: str = "",
-) -> Finding:
-    """The finding for a value with its interval that must lie in [at_least, at_most].
-
-    Reproduced where the whole interval does, contradicted where none of it does; undecided
-    otherwise, and where an end is NaN.
-    """
-    verdict = Verdict.UNDECIDED
-    if math.isnan(lo) or math.isnan(hi):
-        remark = f"{remark}; no interval".strip("; ")
-    elif at_least <= lo and hi <= at_most:
-        verdict = Verdict.REPRODUCED
-    elif hi < at_least or lo > at_most:
-        verdict = Verdict.CONTRADICTED
-    return Finding(float(value), float(lo), float(hi), verdict, remark)
-
-
-def no_data(reason: str) -> Finding:
-    """The finding where nothing was measured that the claim is about."""
-    return Finding(math.nan, math.nan, math.nan, Verdict.UNDECIDED, reason)
-
-
 def select_cells(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
     """The rows of ``nstar`` of one method at one eps."""
     table = evidence.nstar
     return table[(table["method"] == method) & np.isclose(table["eps"], eps)]
 
 
-def select_values_by_seed(evidence: Evidence, method: str, column: str) -> pd.Series:
-    """A column of a method's trainings at the largest d and there at the largest n, by seed.
+def select_largest(evidence: Evidence, method: str) -> pd.DataFrame:
+    """The trainings of a method at its largest d and there at the largest n, one per seed.
 
-    Empty where there is none; confirming runs are left out.
+    Confirming runs are left out.
     """
     rows = evidence.trainings
     rows = rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
+    rows = rows[rows["d"] == rows["d"].max()]
+    return rows[rows["n"] == rows["n"].max()].drop_duplicates("seed")
+
+
+def choose_scale(column: str) -> Scale:
+    """The scale on which few values of a stored column are assumed to be normal.
+
+    A risk is positive; a probe's column may be anything.
+    """
+    return "log" if column == "risk" else "either"
+
+
+def select_values_by_seed(evidence: Evidence, method: str, column: str) -> pd.Series:
+    """A column of :func:`select_largest`, by seed; empty where there is none.
+
+    A missing risk is that of a training that diverged, and infinite.
+    """
+    rows = select_largest(evidence, method)
     if rows.empty or column not in rows:
         return pd.Series(dtype=float)
-    rows = rows[rows["d"] == rows["d"].max()]
-    rows = rows[rows["n"] == rows["n"].max()]
-    return rows.drop_duplicates("seed").set_index("seed")[column].astype(float)
+    values = rows.set_index("seed")[column].astype(float)
+    return values.fillna(np.inf) if column == "risk" else values

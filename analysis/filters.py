@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.evidence import Evidence
-from analysis.risks import compute_median_interval
+from analysis.evidence import Evidence, choose_scale
+from bfc.stats.estimates import Estimate, Ratio, SampleMedian
 
 MAX_D = 1 << 20
 """An upper end that no dimension reaches."""
@@ -69,13 +69,13 @@ def restrict_rows(
 def select_fits(
     evidence: Evidence, method: str, eps: float, where: Mapping[str, Any] | None
 ) -> pd.DataFrame:
-    """The rows of the table of exponents of one method at one eps that have an exponent.
+    """The rows of the table of exponents of one method at one eps.
 
     ``where``: values of the configuration that select one line of several.
     """
     table = restrict_rows(evidence.exponents, evidence, method, where)
     is_fit = (table["method"] == method) & np.isclose(table["eps"], eps)
-    return table[is_fit & table["exponent"].notna()]
+    return table[is_fit]
 
 
 def _is_equal(stored: Any, value: Any) -> bool:
@@ -90,17 +90,58 @@ def _is_equal(stored: Any, value: Any) -> bool:
     return bool(stored == value)
 
 
-def compute_medians(
-    rows: pd.DataFrame, column: str, from_d: int = 1, to_d: int = MAX_D
-) -> pd.DataFrame:
-    """Median of a column over seeds with its 95 % interval, at every d of a range.
+def select_line(evidence: Evidence, fit: pd.Series) -> pd.DataFrame:
+    """The trainings of a fitted line."""
+    rows = evidence.trainings
+    if rows.empty:
+        return rows
+    rows = rows[(rows["method"] == fit["method"]) & (rows["kind"] != "confirmation")]
+    return rows[rows["line"] == fit["line"]] if "line" in rows and "line" in fit else rows
 
-    Columns ``d, median, lo, hi``; NaN counts as infinite.
+
+def estimate_medians(
+    rows: pd.DataFrame, column: str, from_d: int = 1, to_d: int = MAX_D
+) -> dict[int, Estimate]:
+    """d → the median of a column over seeds, at every d of a range; NaN counts as infinite."""
+    return {
+        d: SampleMedian(values.to_numpy(), scale=choose_scale(column))
+        for d, values in _split_by_d(rows, column, from_d, to_d).items()
+    }
+
+
+def estimate_ratios(
+    over: pd.DataFrame, under: pd.DataFrame, column: str, from_d: int, to_d: int
+) -> dict[int, Estimate]:
+    """d → the ratio of a column of two methods, at every d of both.
+
+    The median of the ratios seed by seed where both have the same seeds, once each; otherwise the
+    ratio of the medians.
     """
-    medians = []
-    if column in rows:
-        rows = rows[(rows["d"] >= from_d) & (rows["d"] <= to_d)]
-        for d, group in rows.groupby("d"):
-            values = group[column].astype(float).fillna(np.inf).to_numpy()
-            medians.append((d, *compute_median_interval(values)))
-    return pd.DataFrame(medians, columns=["d", "median", "lo", "hi"])
+    numerators = _split_by_d(over, column, from_d, to_d)
+    denominators = _split_by_d(under, column, from_d, to_d)
+    ratios: dict[int, Estimate] = {}
+    for d in sorted(numerators.keys() & denominators.keys()):
+        first, second = numerators[d], denominators[d]
+        is_paired = (
+            first.index.is_unique
+            and second.index.is_unique
+            and set(first.index) == set(second.index)
+            and np.isfinite(second).all()
+        )
+        if is_paired:
+            pairs = (first / second.reindex(first.index)).to_numpy()
+            ratios[d] = SampleMedian(pairs, scale=choose_scale(column))
+        else:
+            ratios[d] = Ratio(SampleMedian(first.to_numpy()), SampleMedian(second.to_numpy()))
+    return ratios
+
+
+def _split_by_d(rows: pd.DataFrame, column: str, from_d: int, to_d: int) -> dict[int, pd.Series]:
+    """d → a column by seed, in the order of d; NaN counts as infinite."""
+    if column not in rows:
+        return {}
+    rows = rows[(rows["d"] >= from_d) & (rows["d"] <= to_d)]
+    return {
+        int(d): group.set_index("seed")[column].astype(float).fillna(np.inf)
+        for d, group in rows.groupby("d")
+    }

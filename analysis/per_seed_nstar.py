@@ -9,23 +9,24 @@ of the likelihood.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.evidence import Evidence
 from bfc.baselines.selection import crossing
 
-COLUMNS = ("d", "degree", "seeds", "reached", "median", "lo", "hi")
+COLUMNS = ("d", "degree", "seeds", "reached", "median", "sizes", "lowers", "uppers")
 
 
 def find_crossings(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
     """Where the learning curves of a method cross eps, one row per (d, degree).
 
     Columns :data:`COLUMNS`: ``reached`` counts the seeds that come down to eps after their first
-    n, and over those are ``median`` and ``lo, hi``, the 95 % Student interval of the mean of
-    log n*, as numbers of samples; NaN below 3 seeds.
+    n, ``median`` is the median of their n. ``sizes``, ``lowers`` and ``uppers`` hold the n of every
+    seed and the bounds between which it is known to lie: a seed that starts below eps has one
+    between 0 and its first n, one that does not come down to eps has one above its largest n.
     """
     rows = evidence.trainings
     records = []
@@ -40,27 +41,30 @@ def find_crossings(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(COLUMNS))
 
 
-def _summarise_cell(cell: pd.DataFrame, eps: float) -> dict[str, float]:
-    """Counts, median and interval over the seeds of one cell with more than two n."""
-    seeds = 0
-    sizes = []
-    for _, curve in cell.groupby("seed"):
-        if curve["n"].nunique() > 2:
-            seeds += 1
-            curve = curve.sort_values("n")
-            size = crossing(curve["n"].tolist(), curve["risk"].tolist(), eps)
-            if size is not None and size > curve["n"].iloc[0]:
-                sizes.append(size)
-    logs = np.log(sizes)
-    lo, hi = _student_interval(logs)
-    median = float(np.exp(np.median(logs))) if len(logs) else math.nan
-    return {"seeds": seeds, "reached": len(logs), "median": median, "lo": lo, "hi": hi}
+def _summarise_cell(cell: pd.DataFrame, eps: float) -> dict[str, Any]:
+    """Counts, median and sizes over the seeds of one cell with more than two n."""
+    crossings = [
+        _find_crossing(curve.sort_values("n"), eps)
+        for _, curve in cell.groupby("seed")
+        if curve["n"].nunique() > 2
+    ]
+    reached = [size for size, lower, upper in crossings if lower == upper]
+    return {
+        "seeds": len(crossings),
+        "reached": len(reached),
+        "median": float(np.exp(np.median(np.log(reached)))) if reached else math.nan,
+        "sizes": tuple(size for size, _, _ in crossings),
+        "lowers": tuple(lower for _, lower, _ in crossings),
+        "uppers": tuple(upper for _, _, upper in crossings),
+    }
 
 
-def _student_interval(logs: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of the mean of log n, as numbers of samples."""
-    if len(logs) < 3:
-        return math.nan, math.nan
-    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
-    lo, hi = np.exp([logs.mean() - half, logs.mean() + half])
-    return lo, hi
+def _find_crossing(curve: pd.DataFrame, eps: float) -> tuple[float, float, float]:
+    """Where a curve crosses eps, or the end of its grid, and the bounds of the crossing."""
+    sizes = curve["n"].tolist()
+    size = crossing(sizes, curve["risk"].fillna(np.inf).tolist(), eps)
+    if size is None:
+        return float(sizes[-1]), float(sizes[-1]), math.inf
+    if size <= sizes[0]:
+        return float(sizes[0]), 0.0, float(sizes[0])
+    return size, size, size

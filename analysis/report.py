@@ -28,6 +28,7 @@ from analysis.claims import judge_claims
 from analysis.evidence import Evidence
 from analysis.figures import SavedFigure, save_figures
 from analysis.load import Results, load_results
+from analysis.look_log import LookLog
 from analysis.page_sections import embed_figure, make_section
 from analysis.page_tables import (
     describe_growth,
@@ -64,6 +65,7 @@ class Report:
 class _Draft:
     """What has been made so far, study by study."""
 
+    results: Path
     sections: list[dict[str, Any]] = field(default_factory=list)
     figures: list[SavedFigure] = field(default_factory=list)
     verdicts: list[pd.DataFrame] = field(default_factory=list)
@@ -115,7 +117,7 @@ def _write_files(
     """Write the report into the empty folder ``work``: the tables by name, and the figures."""
     (work / "figures").mkdir()
     stored = loaded.stored
-    draft = _Draft()
+    draft = _Draft(Path(source))
     for evidence in loaded.studies.values():
         _add_study(draft, loaded, evidence, claims, work)
     tables = {
@@ -149,9 +151,16 @@ def _add_study(
     """Judge, draw and describe one study."""
     name, stored = evidence.name, loaded.stored
     # A store may name a study in any way; only such names can have a file.
-    node = study_node(name) if re.fullmatch(r"[\w-]+", name) else {}
+    has_plain_name = bool(re.fullmatch(r"[\w-]+", name))
+    node = study_node(name) if has_plain_name else {}
     stated = node.get("claims", []) if claims is None else claims.get(name, [])
-    draft.verdicts.append(judge_claims(name, evidence, stated, stored.sizes.get(name, ())))
+    sizes = stored.sizes.get(name, ())
+    log = LookLog(draft.results if has_plain_name else None, name)
+    draft.verdicts.append(judge_claims(name, evidence, stated, sizes, log))
+    try:
+        log.save()
+    except OSError as error:
+        stored.problems.append(f"{log.path}: looks are not counted ({error.strerror})")
     risks = tabulate_risks(evidence.trainings, evidence.nstar)
     draft.risks.append(risks)
     figures = save_figures(evidence, node.get("figures", []), work / "figures")

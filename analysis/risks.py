@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from bfc.stats.estimates import LEVEL, SampleMedian
 
 RISKS = (
     "study",
@@ -46,7 +47,8 @@ def tabulate_risks(trainings: pd.DataFrame, nstar: pd.DataFrame) -> pd.DataFrame
             continue
         cell = trainings_of[cell_id]
         risk = cell["risk"].fillna(np.inf).to_numpy(float)
-        median, lo, hi = compute_median_interval(risk)
+        median = SampleMedian(risk)
+        lo, hi = median.interval(LEVEL)
         counts = [
             f"{(risk <= eps).sum()}/{len(risk)} at {eps:g}"
             for eps in sorted(estimates["eps"], reverse=True)
@@ -56,26 +58,10 @@ def tabulate_risks(trainings: pd.DataFrame, nstar: pd.DataFrame) -> pd.DataFrame
                 **estimates.iloc[0][HEAD].to_dict(),
                 "n": int(cell["n"].iloc[0]),
                 "seeds": cell["seed"].nunique(),
-                "median": median,
+                "median": median.value,
                 "lo": lo,
                 "hi": hi,
                 "reached": ", ".join(counts),
             }
         )
     return pd.DataFrame(records, columns=list(RISKS))
-
-
-def compute_median_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Median and its distribution-free 95 % interval from order statistics (binomial).
-
-    The interval is the whole range with fewer than six values.
-    """
-    ordered, count = np.sort(values), len(values)
-    k = int(stats.binom.ppf(0.025, count, 0.5))
-    if stats.binom.cdf(k - 1, count, 0.5) > 0.025:
-        k = max(0, k - 1)
-    return (
-        float(np.median(ordered)),
-        float(ordered[max(0, k - 1)]),
-        float(ordered[min(count - 1, count - k)]),
-    )

@@ -129,7 +129,7 @@ def doses(*medians: float) -> Evidence:
 def test_falling_medians(medians, want):
     row = verdict(doses(*medians), "falling_medians", methods=["m0", "m1", "m2"], factors=[3, 2])
     assert row["verdict"] == want and f"{medians[1]:.2g}" in row["remark"]
-    assert verdict(doses(0.1), "falling_medians", methods=["m0", "m9"])["verdict"] == "undecided"
+    assert verdict(doses(0.1), "falling_medians", methods=["m0", "m9"])["verdict"] == "not run"
 
 
 def successes(
@@ -163,7 +163,7 @@ def test_success_share_of_the_cell_that_is_meant(good, want):
     )
     assert row["verdict"] == want and row["remark"] == f"{good} of 32 trainings"
     absent = verdict(table(rows), "success_share", method="m", risk=0.005, alpha=[9, 9, 9])
-    assert absent["verdict"] == "undecided"
+    assert absent["verdict"] == "not run"
 
 
 def test_figures_hold_what_was_measured():

@@ -11,11 +11,13 @@ import pytest
 from synthetic import write_cell
 
 from analysis.chart import Chart, TableFigure
-from analysis.evidence import Evidence, Verdict
+from analysis.evidence import Evidence
 from analysis.load import load_results
 from analysis.path_norm import compute_certificates, compute_norm_bounds
 from analysis.registry import call_part, load_part
 from analysis.style import LineStyle
+from analysis.verdicts import Finding, Verdict
+from analysis.verdicts import judge as judge_measurement
 from bfc.bounds.two_layer import bound_error, bound_norm, build_problem
 from bfc.targets.radial import Radial
 
@@ -65,8 +67,10 @@ def evidence(*tables: pd.DataFrame, traces: pd.DataFrame | None = None) -> Evide
     )
 
 
-def judge(name: str, data: Evidence, **options):
-    return call_part(load_part("predicates", name, "test"), data, options, "test")
+def judge(name: str, data: Evidence, **options) -> Finding:
+    return judge_measurement(
+        call_part(load_part("predicates", name, "test"), data, options, "test")
+    )
 
 
 DEEP = table("mf", [1], {2: 0.001, 8: 0.002, 32: 0.002})
@@ -85,25 +89,25 @@ RISK_CASES = [
     ({"method": "mlp", "where": TWO, "from_d": 8, "at_least": 0.05}, 0.06, Verdict.REPRODUCED),
     ({"method": "mlp", "where": TWO, "at_least": 0.05}, 0.002, Verdict.CONTRADICTED),
     ({"method": "mlp", "where": THREE, "from_d": 8, "at_most": 0.01}, 0.01, Verdict.UNDECIDED),
-    ({"method": "mlp", "where": ABSENT, "at_most": 1.0}, math.nan, Verdict.UNDECIDED),
+    ({"method": "mlp", "where": ABSENT, "at_most": 1.0}, math.nan, Verdict.NOT_RUN),
     (
         {"method": "mlp", "where": {"learner.nothing": 7}, "at_most": 1.0},
         math.nan,
-        Verdict.UNDECIDED,
+        Verdict.NOT_RUN,
     ),
-    ({"method": "mf", "n": 7, "at_most": 1.0}, math.nan, Verdict.UNDECIDED),
-    ({"method": "mf", "column": "absent", "at_most": 1.0}, math.nan, Verdict.UNDECIDED),
+    ({"method": "mf", "n": 7, "at_most": 1.0}, math.nan, Verdict.NOT_RUN),
+    ({"method": "mf", "column": "absent", "at_most": 1.0}, math.nan, Verdict.NOT_RUN),
 ]
 RATIO = {"over": "mlp", "over_where": TWO, "under": "mf", "at_least": 20}
 RATIO_CASES = [
     ({**RATIO, "from_d": 8}, 30, Verdict.REPRODUCED),
     (RATIO, 2, Verdict.CONTRADICTED),
-    ({"over": "gone", "under": "mf", "at_least": 20}, math.nan, Verdict.UNDECIDED),
+    ({"over": "gone", "under": "mf", "at_least": 20}, math.nan, Verdict.NOT_RUN),
 ]
 GROWTH_CASES = [
     ({"method": "mlp", "where": TWO}, 2, Verdict.REPRODUCED),
     ({"method": "mlp", "where": THREE}, 1, Verdict.UNDECIDED),
-    ({"method": "mf", "to_d": 2}, math.nan, Verdict.UNDECIDED),
+    ({"method": "mf", "to_d": 2}, math.nan, Verdict.NOT_RUN),
 ]
 
 
@@ -153,15 +157,15 @@ def test_claims_about_sample_sizes_pick_networks_of_one_width(two_widths):
     assert "of 2" in picked.remark
     assert judge("nstar_ratio", two_widths, **ratio).verdict == Verdict.CONTRADICTED
     absent = judge("nstar_ratio", two_widths, **ratio, over_where=ABSENT)
-    assert absent.verdict == Verdict.UNDECIDED
+    assert absent.verdict == Verdict.NOT_RUN
 
 
 def test_claims_about_exponents_pick_networks_of_one_width(two_widths):
     options = {"method": "mlp", "eps": 0.1, "at_least": 0.9}
     assert judge("exponent", two_widths, **options, where=TWO).measured == 1.1
-    assert judge("exponent", two_widths, **options).verdict == Verdict.UNDECIDED
+    assert judge("exponent", two_widths, **options).verdict == Verdict.NOT_RUN
     absent = judge("exponent", two_widths, method="mlp", where=ABSENT, eps=0.1)
-    assert absent.verdict == Verdict.UNDECIDED
+    assert absent.verdict == Verdict.NOT_RUN
 
 
 def test_a_missing_risk_counts_as_infinite():
@@ -205,9 +209,9 @@ def test_trace_bound_reads_the_chosen_evaluation(at, value):
     below = judge("trace_bound", TRACED, **options, at_most=value * 0.9)
     assert below.verdict == Verdict.CONTRADICTED
     no_column = judge("trace_bound", TRACED, method="mf", column="nothing", at=at)
-    assert no_column.verdict == Verdict.UNDECIDED
+    assert no_column.verdict == Verdict.NOT_RUN
     no_trace = judge("trace_bound", BOTH, method="mf", column="loss", at=at)
-    assert no_trace.verdict == Verdict.UNDECIDED
+    assert no_trace.verdict == Verdict.NOT_RUN
 
 
 def test_certified_norm_is_what_the_library_computes():
@@ -233,7 +237,7 @@ def test_above_floor_compares_every_training_with_the_floor_of_its_norm():
     assert above.measured == pytest.approx(2 * 0.95) and above.verdict == Verdict.REPRODUCED
     below = judge("above_floor", evidence(rows.assign(risk=floor / 2)), method="mlp")
     assert below.verdict == Verdict.CONTRADICTED
-    assert judge("above_floor", evidence(DEEP), method="mf").verdict == Verdict.UNDECIDED
+    assert judge("above_floor", evidence(DEEP), method="mf").verdict == Verdict.NOT_RUN
 
 
 def charts(name: str, data: Evidence, **options) -> list:

@@ -26,10 +26,10 @@ from commands import ROOT, environment, run
 from synthetic import write_cell
 
 from analysis.chart import Chart
-from analysis.evidence import Finding
 from analysis.load import load_results
 from analysis.registry import list_options, load_part
 from analysis.report import main as report_main
+from analysis.verdicts import Measurement, judge
 from bfc import cli
 from bfc.experiment.components import GROUPS, class_paths
 
@@ -225,8 +225,9 @@ def test_the_claim_figure_and_predicate_of_the_concepts_are_what_the_program_tak
     for d in (8, 16):
         write_cell(tmp_path / "r", f"a{d}", d=d)
     (evidence,) = load_results(tmp_path / "r").studies.values()
-    finding = names["steps_to_end"](evidence, "staged quadratic_densenet", at_most=3000)
-    assert isinstance(finding, Finding)
+    measurement = names["steps_to_end"](evidence, "staged quadratic_densenet", at_most=3000)
+    assert isinstance(measurement, Measurement)
+    finding = judge(measurement)
     assert (finding.measured, finding.verdict) == (3000, "reproduced")
     (chart,) = names["train_risk_against_n"](evidence)
     assert isinstance(chart, Chart) and len(chart.to_table()) == 9

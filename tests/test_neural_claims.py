@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.evidence import Evidence, Verdict
+from analysis.evidence import Evidence
 from analysis.per_seed_nstar import find_crossings
 from analysis.plots.nstar_over_law import nstar_over_law
 from analysis.predicates.collapse import collapse
@@ -18,6 +18,7 @@ from analysis.predicates.log_slope import log_slope
 from analysis.predicates.nstar_slope import nstar_slope
 from analysis.reference_laws import LAWS, get_law
 from analysis.style import LineStyle
+from analysis.verdicts import Verdict, judge
 from bfc.errors import UserError
 
 
@@ -41,7 +42,7 @@ def curves(
 def test_crossings_are_read_seed_by_seed():
     table = find_crossings(curves(3.0, 0.0), "m", 0.1)
     np.testing.assert_allclose(table["median"], [3 * LAWS["P2"](d, 4) for d in (6, 8, 12)])
-    np.testing.assert_allclose(table["lo"], table["hi"])
+    assert table["lowers"].tolist() == table["uppers"].tolist() == table["sizes"].tolist()
     assert (table["reached"] == 5).all() and find_crossings(curves(3.0), "other", 0.1).empty
     short = find_crossings(curves(3.0, 0.5, top=1.05), "m", 0.1)
     assert (short["reached"] < 5).any() and (short["seeds"] == 5).all()
@@ -58,7 +59,7 @@ def test_crossings_are_read_seed_by_seed():
     ],
 )
 def test_a_collapse_is_judged_by_its_interval(constant, scatter, band, verdict):
-    judgement = collapse(curves(constant, scatter), "m", 0.1, "P2", *band)
+    judgement = judge(collapse(curves(constant, scatter, 8), "m", 0.1, "P2", *band))
     assert judgement.verdict == verdict and judgement.lo < judgement.measured < judgement.hi
     assert abs(math.log(judgement.measured / constant)) < 3 * scatter
 
@@ -66,13 +67,13 @@ def test_a_collapse_is_judged_by_its_interval(constant, scatter, band, verdict):
 def test_a_law_that_does_not_hold_is_seen_at_the_ends():
     """n* ∝ P2 is no law d² ln d: the geometric mean may lie in a band that single d leave."""
     data = curves(4.0, 0.01, dims=(6, 8, 12, 16, 24))
-    judgement = collapse(data, "m", 0.1, "d^2 ln d", 0.7, 1.2)
+    judgement = judge(collapse(data, "m", 0.1, "d^2 ln d", 0.7, 1.2))
     assert judgement.verdict == Verdict.CONTRADICTED
     assert "6: " in judgement.remark and "24: " in judgement.remark
 
 
 def test_two_seeds_decide_nothing_and_an_unknown_law_is_refused():
-    assert collapse(curves(3.0, seeds=2), "m", 0.1, "P2", 0, 9).verdict == Verdict.UNDECIDED
+    assert judge(collapse(curves(3.0, 0.2, 2), "m", 0.1, "P2", 2, 4)).verdict is Verdict.UNDECIDED
     with pytest.raises(UserError, match=r"law=d\^9: no such law"):
         get_law("d^9")
     assert get_law("harmonics")(6, 4) == 182 and get_law("top harmonics")(8, 4) == 294
@@ -88,12 +89,12 @@ def exponents(*rows: tuple[str, float, float, float]) -> Evidence:
 
 def test_the_gap_of_two_exponents():
     data = exponents(("a", 3.2, 2.9, 3.6), ("b", 2.4, 2.0, 2.7))
-    gap = exponent_gap(data, "a", "b", 0.1, 0.2)
+    gap = judge(exponent_gap(data, "a", "b", 0.1, 0.2))
     ends = (0.8 - math.hypot(0.3, 0.3), 0.8 + math.hypot(0.4, 0.4))
     assert (gap.measured, gap.lo, gap.hi) == pytest.approx((0.8, *ends))
     assert gap.verdict == Verdict.REPRODUCED
-    missing = exponent_gap(exponents(("a", 3.2, 2.9, 3.6)), "a", "b", 0.1, 0.2)
-    assert missing.verdict == Verdict.UNDECIDED
+    missing = judge(exponent_gap(exponents(("a", 3.2, 2.9, 3.6)), "a", "b", 0.1, 0.2))
+    assert missing.verdict is Verdict.NOT_RUN
 
 
 def test_one_of_several_lines_of_a_method():
@@ -110,8 +111,8 @@ def test_one_of_several_lines_of_a_method():
         }
     )
     evidence = Evidence(pd.DataFrame(), lines, trainings)
-    assert exponent_gap(evidence, "a", "b", 0.1, 0.2).verdict == Verdict.UNDECIDED
-    narrow = exponent_gap(evidence, "a", "b", 0.1, 0.2, under_where={"learner.width": 8})
+    assert judge(exponent_gap(evidence, "a", "b", 0.1, 0.2)).verdict is Verdict.NOT_RUN
+    narrow = judge(exponent_gap(evidence, "a", "b", 0.1, 0.2, under_where={"learner.width": 8}))
     assert narrow.measured == pytest.approx(0.8)
 
 
@@ -124,10 +125,10 @@ def test_a_collapse_of_some_cells_of_a_method():
     mixed = Evidence(pd.DataFrame(), pd.DataFrame(), pd.concat(tables))
     for validation, constant in constants.items():
         where = {"measure.validation": validation}
-        part = collapse(mixed, "m", 0.1, "P2", 1, 9, where=where)
+        part = judge(collapse(mixed, "m", 0.1, "P2", 1, 9, where=where))
         assert part.measured == pytest.approx(constant, rel=0.05)
-    absent = collapse(mixed, "m", 0.1, "P2", 1, 9, where={"measure.validation": "free"})
-    assert absent.verdict == Verdict.UNDECIDED
+    absent = judge(collapse(mixed, "m", 0.1, "P2", 1, 9, where={"measure.validation": "free"}))
+    assert absent.verdict is Verdict.NOT_RUN
 
 
 @pytest.mark.parametrize(
@@ -142,10 +143,11 @@ def test_a_slope_in_a_configured_number(slope, verdict):
             row["all/x"] = width**slope * math.exp(0.02 * random.normal())
             rows.append(row)
     evidence = Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(rows))
-    fitted = log_slope(evidence, "m", "all/x", "learner.width", -0.3, -0.22)
+    fitted = judge(log_slope(evidence, "m", "all/x", "learner.width", -0.3, -0.22))
     assert fitted.verdict == verdict
     assert fitted.lo < slope < fitted.hi and fitted.hi - fitted.lo < 0.05
-    assert log_slope(evidence, "m", "all/y", "learner.width", -1, 0).verdict == Verdict.UNDECIDED
+    absent = judge(log_slope(evidence, "m", "all/y", "learner.width", -1, 0))
+    assert absent.verdict is Verdict.NOT_RUN
 
 
 def test_the_figure_divides_by_the_law():
@@ -177,6 +179,7 @@ def test_n_star_against_a_rank():
         for n in size * np.geomspace(0.5, 2, 9):
             rows.append({**curve, "n": n, "risk": 0.1 * (n / (size * (1 + 0.01 * seed))) ** -2})
     evidence = Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(rows))
-    slope = nstar_slope(evidence, "m", 0.1, "target.degrees", 0.5, 0.7)
+    slope = judge(nstar_slope(evidence, "m", 0.1, "target.degrees", 0.5, 0.7))
     assert slope.measured == pytest.approx(0.6, abs=1e-6) and slope.verdict == Verdict.REPRODUCED
-    assert nstar_slope(evidence, "m", 0.1, "target.rank", 0.5, 0.7).verdict == Verdict.UNDECIDED
+    absent = judge(nstar_slope(evidence, "m", 0.1, "target.rank", 0.5, 0.7))
+    assert absent.verdict is Verdict.NOT_RUN

@@ -31,6 +31,7 @@ CLAIMS = {
     "synthetic": [
         {**CLAIM, "thresholds": {**STAGED, "at_most": 3}},
         {**CLAIM, "thresholds": {**STAGED, "at_least": 3}},
+        {**CLAIM, "thresholds": {**STAGED, "at_most": 0.44}},
         {**CLAIM, "thresholds": {**STAGED, "method": "nobody", "at_least": 3}},
     ]
 }
@@ -130,7 +131,8 @@ def test_dark_and_light_and_print_differ_and_text_is_legible_in_each(page):
         page.emulate_media(media=media, color_scheme=scheme)
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         grounds.append(ground)
-        for selector in ("body", ".soft", ".reproduced", ".contradicted", ".undecided", "a"):
+        words = (".reproduced", ".contradicted", ".undecided", ".not-run")
+        for selector in ("body", ".soft", *words, "a"):
             colour = page.evaluate(f"getComputedStyle(document.querySelector('{selector}')).color")
             assert contrast(colour, ground) >= 4.5, (scheme, media, selector)
         colours = page.evaluate(MARKER_COLOURS)
@@ -156,9 +158,9 @@ def contrast(first: str, second: str) -> float:
 def test_claims_come_first_and_say_their_verdict(page):
     assert page.locator("h2").first.text_content() == "Claims"
     verdicts = page.locator("#claims tbody td:first-child").all_text_contents()
-    assert verdicts == ["reproduced", "contradicted", "undecided"]
+    assert verdicts == ["reproduced", "contradicted", "undecided", "not run"]
     summary = page.locator("#claims p").first.inner_text()
-    assert summary.startswith("1 reproduced, 1 contradicted, 1 undecided.")
+    assert summary.startswith("1 reproduced, 1 contradicted, 1 undecided, 1 not run.")
     command = page.locator("#claims td.code").first.text_content()
     assert "+sweeps=synthetic study.size=30m" in command
     section = page.locator("#claims tbody a").first.get_attribute("href")
@@ -267,7 +269,7 @@ def test_a_table_downloads_as_csv(page):
         page.locator("#claims button.save").click()
     rows = list(csv.reader(io.StringIO(download.value.path().read_text())))
     assert rows[0][:3] == ["verdict", "claim", "predicted"]
-    assert len(rows) == 4 and rows[2][0] == "contradicted"
+    assert len(rows) == 5 and rows[2][0] == "contradicted"
 
 
 def test_tuning_cost_and_an_inexact_variance_are_shown(page):

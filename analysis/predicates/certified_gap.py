@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.evidence import Evidence, Finding, judge_interval
+from analysis.evidence import Evidence
 from analysis.path_norm import RadiusLaw, compute_norm_bounds
+from analysis.verdicts import Measurement, Part
+from bfc.stats.estimates import Certified
 
 QUANTITY = "largest gap between both bounds"
 
@@ -16,12 +18,14 @@ def certified_gap(
     eps: Sequence[float],
     at_most: float,
     law: RadiusLaw = "limit",
-) -> Finding:
+) -> Measurement:
     """The largest relative gap of primal and dual over a table of (d, ε) is at most a bound.
 
-    Deterministic, so its interval is a point.
+    Certified, so there is no interval.
     """
     bounds = [compute_norm_bounds(law, size, level) for size in d for level in eps]
-    worst = max(bounds, key=lambda bound: bound.gap)
-    remark = f"largest at d = {worst.d:g}, ε = {worst.eps:g}"
-    return judge_interval(worst.gap, worst.gap, worst.gap, 0.0, at_most, remark)
+    parts = [
+        Part(Certified(bound.gap, bound.gap, bound.gap), f"d = {bound.d:g}, ε = {bound.eps:g}")
+        for bound in bounds
+    ]
+    return Measurement(parts, 0.0, at_most)

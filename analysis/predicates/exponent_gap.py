@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.evidence import Evidence, Finding, judge_interval, no_data
-from analysis.filters import select_fits
+from analysis.evidence import Evidence
+from analysis.filters import select_fits, select_line
+from analysis.verdicts import Measurement, Source, measure_one, not_run
+from bfc.stats.estimates import Difference, Rescaled
 
 QUANTITY = "difference of exponents in d"
 
@@ -20,7 +21,7 @@ def exponent_gap(
     at_least: float,
     over_where: Mapping[str, Any] | None = None,
     under_where: Mapping[str, Any] | None = None,
-) -> Finding:
+) -> Measurement:
     """The difference of the fitted exponents, over − under.
 
     Interval: half widths added in quadrature, each side by itself. ``..._where``: values of the
@@ -30,11 +31,12 @@ def exponent_gap(
     for method, where in ((over, over_where), (under, under_where)):
         rows = select_fits(evidence, method, eps, where)
         if len(rows) != 1:
-            return no_data(f"{len(rows)} fitted lines of {method} at eps {eps}")
+            return not_run(f"{len(rows)} fitted lines of {method} at eps {eps}")
         fits.append(rows.iloc[0])
-    first, second = fits
-    gap = first["exponent"] - second["exponent"]
-    below = math.hypot(first["exponent"] - first["lo"], second["hi"] - second["exponent"])
-    above = math.hypot(first["hi"] - first["exponent"], second["exponent"] - second["lo"])
-    remark = f"{first['exponent']:.2f} − {second['exponent']:.2f}"
-    return judge_interval(gap, gap - below, gap + above, at_least, remark=remark)
+    first, second = (Rescaled(fit["exponent"], fit["lo"], fit["hi"], in_logs=False) for fit in fits)
+    return measure_one(
+        Difference(first, second),
+        at_least,
+        source=Source.of(*(select_line(evidence, fit) for fit in fits)),
+        remark=f"{first.value:.2f} − {second.value:.2f}",
+    )

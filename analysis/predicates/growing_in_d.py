@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.evidence import Evidence, Finding, judge_interval, no_data
-from analysis.filters import MAX_D, compute_medians, select_trainings
+from analysis.evidence import Evidence
+from analysis.filters import MAX_D, estimate_medians, select_trainings
+from analysis.verdicts import Measurement, Part, Source, not_run
+from bfc.stats.estimates import Ratio
 
 QUANTITY = "smallest factor of the median from one d to the next"
 
@@ -19,17 +22,14 @@ def growing_in_d(
     from_d: int = 1,
     to_d: int = MAX_D,
     at_least: float = 1.0,
-) -> Finding:
-    """The median of a column grows by a factor from each measured d to the next.
-
-    The smallest factor is judged, its interval from those of both medians.
-    """
-    table = compute_medians(select_trainings(evidence, method, where), column, from_d, to_d)
-    if len(table) < 2:
-        return no_data(f"fewer than two d with {column} of {method}")
-    factor = table["median"].shift(-1) / table["median"]
-    worst = factor.idxmin()
-    lo = table["lo"][worst + 1] / table["hi"][worst]
-    hi = table["hi"][worst + 1] / table["lo"][worst]
-    remark = f"smallest from d = {table['d'][worst]} to {table['d'][worst + 1]}"
-    return judge_interval(factor[worst], lo, hi, at_least, remark=remark)
+) -> Measurement:
+    """The median of a column grows by a factor from each measured d to the next."""
+    rows = select_trainings(evidence, method, where)
+    medians = estimate_medians(rows, column, from_d, to_d)
+    if len(medians) < 2:
+        return not_run(f"fewer than two d with {column} of {method}")
+    parts = [
+        Part(Ratio(medians[larger], medians[smaller]), f"d = {smaller} to {larger}")
+        for smaller, larger in itertools.pairwise(medians)
+    ]
+    return Measurement(parts, at_least, source=Source.of(rows))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from analysis.evidence import Evidence, Finding, judge_interval, no_data, select_values_by_seed
-from analysis.risks import compute_median_interval
+from analysis.evidence import Evidence, choose_scale, select_largest, select_values_by_seed
+from analysis.verdicts import Measurement, Source, measure_one, not_run
+from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "median"
 
@@ -16,9 +17,12 @@ def median_value(
     column: str = "risk",
     at_least: float = 0.0,
     at_most: float = math.inf,
-) -> Finding:
+) -> Measurement:
     """The median over seeds of a stored column, at the largest d and n, lies in a band."""
     values = select_values_by_seed(evidence, method, column).dropna()
     if values.empty:
-        return no_data(f"no {column} of {method}")
-    return judge_interval(*compute_median_interval(values.to_numpy()), at_least, at_most)
+        return not_run(f"no {column} of {method}")
+    source = Source.of(select_largest(evidence, method))
+    return measure_one(
+        SampleMedian(values.to_numpy(), scale=choose_scale(column)), at_least, at_most, source
+    )

@@ -3,28 +3,70 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
-from analysis.evidence import Evidence, Finding, Verdict, no_data, select_cells
+from analysis.evidence import Evidence, select_cells
+from analysis.verdicts import Measurement, Part, Source, not_run
+from bfc.stats.estimates import Ends, Share
 from bfc.stats.outcomes import Outcome
 
-QUANTITY = "share of cells that get there, 0 with a plateau in all"
+QUANTITY = "chance of success at the largest n"
+HIGHEST_CHANCE = 0.2
+"""A chance of success above this is not called never."""
 
 
-def never(evidence: Evidence, method: str, eps: float) -> Finding:
+@dataclass(frozen=True)
+class ChanceOfSuccess:
+    """The chance that a training at the largest n succeeds.
+
+    The claim asks on which side of :data:`HIGHEST_CHANCE` it lies, so a chance below is tested
+    against more successes and one above against fewer, each at the whole level. The chances that
+    are not rejected are the interval (Hayter and Hsu 1994), which covers at the level: it ends at
+    the one-sided bounds of Clopper and Pearson, or at the threshold where both lie on one side.
+    A plateau that is not confirmed, which more data or steps may end, bounds nothing from above.
+    """
+
+    share: Share
+    is_confirmed: bool
+
+    @property
+    def value(self) -> float:
+        return self.share.value
+
+    def grow(self, factor: float) -> ChanceOfSuccess:
+        return replace(self, share=self.share.grow(factor))
+
+    def interval(self, level: float) -> Ends:
+        lo, hi = self.share.interval(2.0 * level - 1.0)
+        if math.isnan(lo):
+            return lo, hi
+        above = math.nextafter(HIGHEST_CHANCE, 1.0)
+        lo = min(lo, HIGHEST_CHANCE) if lo <= HIGHEST_CHANCE else above
+        return lo, max(hi, HIGHEST_CHANCE) if self.is_confirmed else 1.0
+
+
+def never(evidence: Evidence, method: str, eps: float) -> Measurement:
     """The method reaches eps at no d, and its trainings are on a plateau.
 
-    That is, neither fresh data nor more steps help.
+    In every cell the chance of success at the largest n is at most :data:`HIGHEST_CHANCE`, and
+    neither fresh data nor more steps help.
     """
-    rows = select_cells(evidence, method, eps)
-    if rows.empty:
-        return no_data(f"{method} was not measured")
-    is_reached = (rows["censored"] != "right") & (rows["nstar"] <= rows["largest_n"])
-    reached = int(is_reached.sum())
-    plateaus = int((rows["outcome"] == Outcome.PLATEAU.value).sum())
-    verdict = Verdict.UNDECIDED
-    if reached:
-        verdict = Verdict.CONTRADICTED
-    elif plateaus == len(rows):
-        verdict = Verdict.REPRODUCED
-    remark = f"reached in {reached} of {len(rows)} cells, plateau in {plateaus}"
-    return Finding(reached / len(rows), math.nan, math.nan, verdict, remark)
+    cells = select_cells(evidence, method, eps)
+    if cells.empty:
+        return not_run(f"{method} was not measured")
+    trainings = evidence.trainings
+    trainings = trainings[trainings["kind"] != "confirmation"]
+    parts = []
+    for cell in cells.to_dict("records"):
+        rows = trainings[trainings["cell_id"] == cell["cell_id"]]
+        rows = rows[rows["n"] == rows["n"].max()]
+        share = Share(int((rows["risk"] <= eps).sum()), len(rows))
+        is_confirmed = cell["outcome"] == Outcome.PLATEAU.value
+        parts.append(Part(ChanceOfSuccess(share, is_confirmed), f"d = {cell['d']}"))
+    confirmed = int((cells["outcome"] == Outcome.PLATEAU.value).sum())
+    return Measurement(
+        parts,
+        at_most=HIGHEST_CHANCE,
+        source=Source.of(cells),
+        remark=f"plateau confirmed in {confirmed} of {len(cells)} cells",
+    )

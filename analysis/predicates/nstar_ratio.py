@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.evidence import Evidence, Finding, judge_interval, no_data, select_cells
+import pandas as pd
+
+from analysis.evidence import Evidence, select_cells
 from analysis.filters import restrict_rows
+from analysis.verdicts import Measurement, Part, Source, not_run
+from bfc.stats.estimates import Ratio, Rescaled
 
 QUANTITY = "smallest ratio of n*"
 
@@ -21,29 +25,34 @@ def nstar_ratio(
     d: int | None = None,
     over_where: Mapping[str, Any] | None = None,
     under_where: Mapping[str, Any] | None = None,
-) -> Finding:
+) -> Measurement:
     """n* of one method over that of another, at every (d, L >= from_L, degree) of both.
 
-    Or at one ``d``; the smallest ratio is judged. ``..._where``: values of the configuration that
-    select some cells of a method, such as ``{learner.widths: [512]}``.
+    Or at one ``d``. A cell whose n* is censored counts for what it says: above its largest n, or
+    below its smallest. ``..._where``: values of the configuration that select some cells of a
+    method, such as ``{learner.widths: [512]}``.
     """
     numerators = restrict_rows(select_cells(evidence, over, eps), evidence, over, over_where)
     denominators = restrict_rows(select_cells(evidence, under, eps), evidence, under, under_where)
     both = numerators.merge(denominators, on=["d", "L", "degree"], suffixes=("", "_under"))
-    both = both[
-        (both["censored_under"] == "")
-        & both[["nstar", "nstar_under"]].notna().all(axis=1)
-        & (both["L"] >= from_L)
-    ]
+    both = both[both["L"] >= from_L]
     if d is not None:
         both = both[both["d"] == d]
     if both.empty:
-        return no_data(f"{under} has no n* where {over} was measured")
-    ratio = both["nstar"] / both["nstar_under"]
-    worst = ratio.idxmin()
-    lo = both["lo"][worst] / both["hi_under"][worst]
-    hi = both["hi"][worst] / both["lo_under"][worst]
+        return not_run(f"no cell with both {over} and {under}")
     key = "degree" if both["degree"].nunique() > 1 else "L"
-    place = f"d = {both['d'][worst]}, {key} {'' if key == 'degree' else '= '}{both[key][worst]}"
-    remark = f"smallest at {place}, of {len(both)}"
-    return judge_interval(ratio[worst], lo, hi, at_least, remark=remark)
+    parts = [
+        Part(
+            Ratio(_read_nstar(row, ""), _read_nstar(row, "_under")),
+            f"d = {row['d']}, {key} {'' if key == 'degree' else '= '}{row[key]}",
+        )
+        for _, row in both.iterrows()
+    ]
+    pairs = both[["d", "L", "degree"]]
+    source = Source.of(numerators.merge(pairs), denominators.merge(pairs))
+    return Measurement(parts, at_least, source=source)
+
+
+def _read_nstar(row: pd.Series, suffix: str) -> Rescaled:
+    """n* of one cell with the interval of its posterior; an end is open where it is censored."""
+    return Rescaled(row[f"nstar{suffix}"], row[f"lo{suffix}"], row[f"hi{suffix}"])

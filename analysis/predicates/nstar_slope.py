@@ -7,37 +7,39 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.evidence import Evidence
 from analysis.per_seed_nstar import find_crossings
+from analysis.verdicts import Measurement, Source, measure_one, not_run
+from bfc.stats.estimates import WithStandardError
 
 QUANTITY = "slope of log n*"
 
 
 def nstar_slope(
     evidence: Evidence, method: str, eps: float, against: str, at_least: float, at_most: float
-) -> Finding:
+) -> Measurement:
     """Slope of log n* against log of the configuration key ``against``, one intercept per d.
 
     n* are medians over seeds (:func:`analysis.per_seed_nstar.find_crossings`); a list counts by its
-    length (``target.degrees``: the rank). Interval: 95 %, from the scatter about the line.
+    length (``target.degrees``: the rank). Interval: Student's, from the scatter about the line.
     """
     key = f"config.{against}"
     if key not in evidence.trainings:
-        return no_data(f"no key {against}")
+        return not_run(f"no key {against}")
     table = _tabulate_logs(evidence, method, eps, key)
     table = table[table.groupby("d")["x"].transform("nunique") > 1]
     degrees_of_freedom = len(table) - table["d"].nunique() - 1
     if degrees_of_freedom < 1:
-        return no_data(f"{len(table)} values of n* of {method} at more than one {against}")
+        return not_run(f"{len(table)} values of n* of {method} at more than one {against}")
     x = table["x"] - table.groupby("d")["x"].transform("mean")
     y = table["y"] - table.groupby("d")["y"].transform("mean")
     slope = float((x @ y) / (x @ x))
     variance = ((y - slope * x) ** 2).sum() / degrees_of_freedom / (x @ x)
-    half = stats.t.ppf(0.975, degrees_of_freedom) * float(np.sqrt(variance))
-    remark = f"{len(table)} cells"
-    return judge_interval(slope, slope - half, slope + half, at_least, at_most, remark)
+    estimate = WithStandardError(slope, float(np.sqrt(variance)), degrees_of_freedom)
+    rows = evidence.trainings
+    source = Source.of(rows[rows["method"] == method])
+    return measure_one(estimate, at_least, at_most, source, f"{len(table)} cells")
 
 
 def _tabulate_logs(evidence: Evidence, method: str, eps: float, key: str) -> pd.DataFrame:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.cells import compute_alpha_ratio, select_alpha_rows
-from analysis.evidence import Evidence, Finding, judge_interval, no_data
-from analysis.risks import compute_median_interval
+from analysis.evidence import Evidence
+from analysis.verdicts import Measurement, Source, measure_one, not_run
+from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "exponent of a column in alpha_upper / alpha_lower"
 
@@ -22,7 +23,7 @@ def power_law(
     L: int | None = None,
     at_least: float = -math.inf,
     at_most: float = math.inf,
-) -> Finding:
+) -> Measurement:
     """The exponent with which a stored column grows with alpha_upper / alpha_lower.
 
     ``ratio``: [upper, lower]. The slope of log against log by least squares, per seed over the
@@ -30,12 +31,14 @@ def power_law(
     """
     rows = select_alpha_rows(evidence, method, L)
     if rows.empty or column not in rows:
-        return no_data(f"no {column} of {method}")
+        return not_run(f"no {column} of {method}")
     rows = rows[rows["d"] == rows["d"].max()]
     rows = rows.assign(x=compute_alpha_ratio(rows, ratio))
     table = rows.pivot_table(index="seed", columns="x", values=column).dropna()
     if table.shape[1] < 3 or table.empty:
-        return no_data(f"fewer than three ratios alpha_{ratio[0]} / alpha_{ratio[1]}")
+        return not_run(f"fewer than three ratios alpha_{ratio[0]} / alpha_{ratio[1]}")
     slopes = np.polyfit(np.log(table.columns.to_numpy(float)), np.log(table.to_numpy().T), 1)[0]
     remark = f"ratios {table.columns.min():g} to {table.columns.max():g}, {len(table)} seeds"
-    return judge_interval(*compute_median_interval(slopes), at_least, at_most, remark)
+    return measure_one(
+        SampleMedian(slopes, scale="linear"), at_least, at_most, Source.of(rows), remark
+    )

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.evidence import Evidence, Finding, judge_interval, no_data
-from analysis.filters import MAX_D, compute_medians, select_trainings
+from analysis.evidence import Evidence
+from analysis.filters import MAX_D, estimate_medians, select_trainings
+from analysis.verdicts import Measurement, Part, Source, not_run
 
 QUANTITY = "median at the worst d"
 
@@ -22,15 +23,11 @@ def risk_at_every_d(
     to_d: int = MAX_D,
     at_least: float = 0.0,
     at_most: float = math.inf,
-) -> Finding:
-    """The median over seeds of a column lies in a band at every d of a range.
-
-    The worst d is judged: the largest value where there is an upper end, else the smallest.
-    """
-    table = compute_medians(select_trainings(evidence, method, where, n), column, from_d, to_d)
-    if table.empty:
-        return no_data(f"no {column} of {method}")
-    medians = table["median"]
-    worst = table.loc[medians.idxmax() if at_most < math.inf else medians.idxmin()]
-    remark = f"worst at d = {int(worst['d'])}, of {len(table)}"
-    return judge_interval(worst["median"], worst["lo"], worst["hi"], at_least, at_most, remark)
+) -> Measurement:
+    """The median over seeds of a column lies in a band at every d of a range."""
+    rows = select_trainings(evidence, method, where, n)
+    medians = estimate_medians(rows, column, from_d, to_d)
+    if not medians:
+        return not_run(f"no {column} of {method}")
+    parts = [Part(median, f"d = {d}") for d, median in medians.items()]
+    return Measurement(parts, at_least, at_most, Source.of(rows))

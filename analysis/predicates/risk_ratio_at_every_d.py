@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.evidence import Evidence, Finding, judge_interval, no_data
-from analysis.filters import MAX_D, compute_medians, select_trainings
+from analysis.evidence import Evidence
+from analysis.filters import MAX_D, estimate_ratios, select_trainings
+from analysis.verdicts import Measurement, Part, Source, not_run
 
 QUANTITY = "smallest ratio of medians over d"
 
@@ -22,20 +23,16 @@ def risk_ratio_at_every_d(
     from_d: int = 1,
     to_d: int = MAX_D,
     at_least: float = 0.0,
-) -> Finding:
+) -> Measurement:
     """The median of a column of one method over that of another, at every d of both.
 
-    The smallest ratio is judged, its interval from those of both medians.
+    Seed by seed where both have the same seeds, whose draws they share: the median of the ratios.
+    Otherwise the ratio of the medians.
     """
     numerators = select_trainings(evidence, over, over_where, n)
     denominators = select_trainings(evidence, under, under_where, n)
-    both = compute_medians(numerators, column, from_d, to_d).merge(
-        compute_medians(denominators, column, from_d, to_d), on="d", suffixes=("", "_under")
-    )
-    if both.empty:
-        return no_data(f"no d with {column} of both {over} and {under}")
-    both["ratio"] = both["median"] / both["median_under"]
-    worst = both.loc[both["ratio"].idxmin()]
-    lo, hi = worst["lo"] / worst["hi_under"], worst["hi"] / worst["lo_under"]
-    remark = f"smallest at d = {int(worst['d'])}, of {len(both)}"
-    return judge_interval(worst["ratio"], lo, hi, at_least, remark=remark)
+    ratios = estimate_ratios(numerators, denominators, column, from_d, to_d)
+    if not ratios:
+        return not_run(f"no d with {column} of both {over} and {under}")
+    parts = [Part(ratio, f"d = {d}") for d, ratio in ratios.items()]
+    return Measurement(parts, at_least, source=Source.of(numerators, denominators))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy import stats
-
 from analysis.cells import matches_list, select_alpha_rows
-from analysis.evidence import Evidence, Finding, judge_interval, no_data
+from analysis.evidence import Evidence
+from analysis.verdicts import Measurement, Source, measure_one, not_run
+from bfc.stats.estimates import Share
 
 QUANTITY = "share of successes"
 
@@ -21,19 +21,21 @@ def success_share(
     widths: Sequence[int] | None = None,
     at_least: float = -math.inf,
     at_most: float = math.inf,
-) -> Finding:
-    """The share of trainings that end at or below ``risk`` lies in a band (Wilson interval).
+) -> Measurement:
+    """The share of trainings that end at or below ``risk`` lies in a band.
 
     Of cells with these ``target.alpha`` and ``learner.widths`` where given. A diverged training is
-    no success.
+    no success. Trainings of several cells that share a seed share its draws, so the interval counts
+    them as one trial.
     """
     rows = select_alpha_rows(evidence, method)
     for column, values in (("config.target.alpha", alpha), ("config.learner.widths", widths)):
         if values is not None and len(rows):
             rows = rows[matches_list(rows[column], values)] if column in rows else rows.iloc[:0]
     if rows.empty:
-        return no_data(f"{method} was not measured there")
+        return not_run(f"{method} was not measured there")
     successes, count = int((rows["risk"] <= risk).sum()), len(rows)
-    interval = stats.binomtest(successes, count).proportion_ci(0.95, "wilson")
     remark = f"{successes} of {count} trainings"
-    return judge_interval(successes / count, interval.low, interval.high, at_least, at_most, remark)
+    seeds = int(rows["seed"].nunique())
+    share = Share(successes * seeds / count, seeds)
+    return measure_one(share, at_least, at_most, Source.of(rows), remark)

@@ -11,13 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.evidence import Evidence, Finding, no_data
+from analysis.evidence import Evidence
 from analysis.registry import call_part, load_part
+from analysis.verdicts import Measurement, not_run
 
 
 def within(
     evidence: Evidence, where: Mapping[str, Any], predicate: str, thresholds: Mapping[str, Any]
-) -> Finding:
+) -> Measurement:
     """``predicate`` with its ``thresholds``, for the cells whose configuration has these values.
 
     ``where``: for instance ``{target: random_polynomial}`` or ``{task.noise: 0.1}``. Tables of
@@ -27,14 +28,15 @@ def within(
     for key, value in where.items():
         column = key if key in rows else f"config.{key}"
         if column not in rows:
-            return no_data(f"nothing was measured with {key}")
+            return not_run(f"nothing was measured with {key}")
         rows = rows[rows[column] == value]
     if rows.empty:
         values = ", ".join(f"{key} = {value}" for key, value in where.items())
-        return no_data(f"no cell with {values}")
+        return not_run(f"no cell with {values}")
     function = load_part("predicates", predicate, "within")
-    finding: Finding = call_part(function, _restrict(evidence, rows), thresholds, "within")
-    return finding
+    part = _restrict(evidence, rows)
+    measurement: Measurement = call_part(function, part, thresholds, "within")
+    return measurement
 
 
 def _restrict(evidence: Evidence, rows: pd.DataFrame) -> Evidence:

@@ -14,13 +14,13 @@ import os
 import pickle
 import socket
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bfc.errors import UserError
+from bfc.store.atomic import replace_file
 from bfc.store.config_check import check_defaults, contains
 from bfc.store.files import (
     OWNER,
@@ -225,21 +225,13 @@ class Cell:
 
     def _replace(self, name: str, write: Callable[[Path], object]) -> None:
         """Write a temporary file and rename it over ``name``; on failure the old file stays."""
-        temporary = self.path / f".{name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write(temporary)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path / name)
+            replace_file(self.path / name, write)
         except OSError as error:
             raise UserError(
                 f"{self.path / name}: cannot be written ({_reason(error)}); what was stored "
                 "before is untouched"
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def claim(self, wait: bool = False) -> Iterator[None]:

@@ -1,0 +1,89 @@
+"""What would decide a claim that is undecided: how many times the seeds, if the estimates stay.
+
+The half width of an interval shrinks as one over the root of the number of seeds, so the factor at
+which an interval would clear its threshold with a stated probability follows from the estimate and
+its interval (normal approximation). Where the estimate sits on the threshold no number will do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+
+from analysis.verdicts import Finding, Measurement, Part, Verdict, find_open_parts
+from bfc.stats.estimates import CountEstimate
+from bfc.stats.looks import CRITICAL_VALUE, POWER, REPEATED_LEVEL
+
+LARGEST_FACTOR = 100.0
+"""Beyond this many times the seeds an estimate is said to sit on its threshold."""
+STEPS = 100
+"""Factors that are tried for counts."""
+GOAL = CRITICAL_VALUE + float(stats.norm.ppf(POWER))
+"""Standard errors from the threshold at which a verdict has probability :data:`POWER`."""
+
+
+def describe_power(measurement: Measurement, finding: Finding) -> str:
+    """What decides an undecided claim, as a sentence; empty for any other."""
+    if finding.verdict is not Verdict.UNDECIDED:
+        return ""
+    parts = find_open_parts(measurement, REPEATED_LEVEL)
+    factor = max((estimate_factor(part, measurement) for part in parts), default=math.nan)
+    if math.isnan(factor):
+        return "a first interval is needed before it can be said what decides this"
+    if factor > LARGEST_FACTOR:
+        return "the estimate sits on the threshold: no number of seeds is likely to decide this"
+    seeds = finding.source.seeds
+    if not seeds:
+        return f"about {factor:.2g} times the data decide this with probability {POWER:g}"
+    more = max(1, math.ceil(seeds * (factor - 1.0)))
+    where = _list_places(parts)
+    return (
+        f"about {more} more seeds{where} decide this with probability {POWER:g}, if the "
+        "estimate stays"
+    )
+
+
+def estimate_factor(part: Part, region: Measurement) -> float:
+    """How many times the seeds decide one part; NaN without an interval, infinite on the threshold.
+
+    Of counts the smallest factor at which the same share is decided. Otherwise by distances from
+    the threshold, those of logarithms where value, interval and threshold are positive.
+    """
+    if isinstance(part.estimate, CountEstimate):
+        return _search_factor(part.estimate, region)
+    value = part.estimate.value
+    lo, hi = part.estimate.interval(REPEATED_LEVEL)
+    factors = []
+    for threshold in (region.at_least, region.at_most):
+        if math.isfinite(threshold) and lo <= threshold <= hi:
+            end = lo if threshold < value else hi
+            factors.append(_compute_factor(value, end, threshold))
+    return max(factors, default=math.nan)
+
+
+def _search_factor(estimate: CountEstimate, region: Measurement) -> float:
+    for factor in np.geomspace(1.0, LARGEST_FACTOR, STEPS):
+        grown = replace(region, parts=[Part(estimate.grow(factor))])
+        if not find_open_parts(grown, REPEATED_LEVEL):
+            return float(factor)
+    return math.inf
+
+
+def _compute_factor(value: float, end: float, threshold: float) -> float:
+    numbers = (value, end, threshold)
+    if not all(map(math.isfinite, numbers)):
+        return math.nan
+    if min(numbers) > 0:
+        value, end, threshold = map(math.log, numbers)
+    error = abs(end - value) / CRITICAL_VALUE
+    distance = abs(threshold - value)
+    return (GOAL * error / distance) ** 2 if distance > 0 else math.inf
+
+
+def _list_places(parts: Sequence[Part]) -> str:
+    places = [part.place for part in parts if part.place]
+    return f" at {', '.join(places)}" if places else ""

@@ -1,0 +1,307 @@
+"""The one function that turns what was measured for a claim into a verdict.
+
+A predicate (:mod:`analysis.predicates`) measures: it returns a :class:`Measurement`, one
+:class:`Part` for every place (d, depth, cell) that its claim speaks of, each with an estimate. It
+has no rule of its own. :func:`judge` compares the intervals with the demanded region:
+
+- a claim about *every* place is an intersection: reproduced where the interval of every part lies
+  in the region (no correction is needed, Berger 1982), contradicted where that of some part lies
+  outside of it at the level divided by the number of parts (Bonferroni);
+- a claim about *some* place is a union, and the reverse holds;
+- otherwise it is undecided, and where its places were not measured it was not run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+import pandas as pd
+
+from bfc.stats.estimates import LEVEL, Certified, Ends, Estimate, SampleMedian
+
+
+class Verdict(StrEnum):
+    """What the evidence says about a claim; the values stand in ``claims.csv``."""
+
+    REPRODUCED = "reproduced"
+    """All that the claim speaks of satisfies it, interval and all."""
+    CONTRADICTED = "contradicted"
+    """Something that it speaks of does not, interval and all."""
+    UNDECIDED = "undecided"
+    """It was measured, and the intervals leave it open."""
+    NOT_RUN = "not run"
+    """What it speaks of was not measured."""
+
+
+FINGERPRINT = ("cell_id", "kind", "n", "seed", "nstar", "lo", "hi", "seeds", "largest_n")
+"""Columns that tell trainings, or estimates of n*, apart."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a measurement was made from: the sizes, dimensions, depths and seeds of its trainings.
+
+    ``seeds`` is the smallest number of seeds of any part; 0 where no training was read.
+    ``fingerprint`` is equal for the same rows, in whatever order they were read.
+    """
+
+    n: frozenset[int] = frozenset()
+    d: frozenset[int] = frozenset()
+    L: frozenset[int] = frozenset()
+    seeds: int = 0
+    fingerprint: str = ""
+
+    @classmethod
+    def of(cls, *tables: pd.DataFrame) -> Source:
+        """Of the trainings of several parts, or of rows of n* (columns largest_n and seeds)."""
+        sources = [_read_source(table) for table in tables if len(table)]
+        if not sources:
+            return cls()
+        return cls(
+            n=frozenset().union(*(source.n for source in sources)),
+            d=frozenset().union(*(source.d for source in sources)),
+            L=frozenset().union(*(source.L for source in sources)),
+            seeds=min(source.seeds for source in sources),
+            fingerprint=" ".join(sorted(source.fingerprint for source in sources)),
+        )
+
+    def __str__(self) -> str:
+        parts = [
+            f"{name} = {_format_range(values)}"
+            for name, values in (("d", self.d), ("L", self.L), ("n", self.n))
+            if values
+        ]
+        if self.seeds:
+            parts.append(f"{self.seeds} seed" + "s" * (self.seeds > 1))
+        return ", ".join(parts)
+
+
+def _read_source(table: pd.DataFrame) -> Source:
+    sizes = "largest_n" if "largest_n" in table else "n"
+    if "seed" in table:
+        keys = [key for key in ("cell_id",) if key in table]
+        counts = table.groupby(keys)["seed"].nunique().min() if keys else table["seed"].nunique()
+    else:
+        counts = table["seeds"].min() if "seeds" in table else 0
+    return Source(
+        n=_whole_numbers(table, sizes),
+        d=_whole_numbers(table, "d"),
+        L=_whole_numbers(table, "L"),
+        seeds=int(counts),
+        fingerprint=_hash_rows(table),
+    )
+
+
+def _hash_rows(table: pd.DataFrame) -> str:
+    columns = [name for name in FINGERPRINT if name in table]
+    hashes = pd.util.hash_pandas_object(table[columns].astype(str), index=False)
+    return f"{len(table)}-{int(hashes.sum()):016x}"
+
+
+def _whole_numbers(table: pd.DataFrame, column: str) -> frozenset[int]:
+    if column not in table:
+        return frozenset()
+    return frozenset(int(value) for value in table[column].dropna().unique() if value > 0)
+
+
+def _format_range(values: frozenset[int]) -> str:
+    lo, hi = min(values), max(values)
+    return f"{lo}" if lo == hi else f"{lo}–{hi}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One place that a claim speaks of, such as ``d = 24``, with its estimate."""
+
+    estimate: Estimate
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured for a claim: parts, and the region in which their values must lie."""
+
+    parts: Sequence[Part] = ()
+    at_least: float = -math.inf
+    at_most: float = math.inf
+    source: Source = field(default_factory=Source)
+    remark: str = ""
+    quantifier: Literal["every", "some"] = "every"
+    missing: str = ""
+    """What was not measured, where something that the claim speaks of was not."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The part that decides, or leaves open, a claim; its intervals; and the verdict.
+
+    ``lo, hi``: its 95 % interval; ``judged_lo, judged_hi``: the one that judges. ``remark`` names
+    the part, and explains a missing number. ``source``: what it was judged from.
+    """
+
+    measured: float
+    lo: float
+    hi: float
+    verdict: Verdict
+    remark: str = ""
+    source: Source = field(default_factory=Source)
+    is_certified: bool = False
+    judged_lo: float = math.nan
+    judged_hi: float = math.nan
+
+
+def not_run(reason: str) -> Measurement:
+    """The measurement where nothing was measured that the claim is about."""
+    return Measurement(missing=reason)
+
+
+def measure_one(
+    estimate: Estimate,
+    at_least: float = -math.inf,
+    at_most: float = math.inf,
+    source: Source | None = None,
+    remark: str = "",
+) -> Measurement:
+    """The measurement of a claim that speaks of one place."""
+    return Measurement([Part(estimate)], at_least, at_most, source or Source(), remark)
+
+
+def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
+    """The finding for a measurement, judged by intervals at a level of confidence."""
+    if measurement.missing or not measurement.parts:
+        return Finding(
+            math.nan, math.nan, math.nan, Verdict.NOT_RUN, measurement.missing, measurement.source
+        )
+    positions = _locate_parts(measurement, level)
+    verdict = _combine(positions, measurement.quantifier == "some")
+    part = _choose_part(measurement, positions, verdict, level)
+    lo, hi = part.estimate.interval(LEVEL)
+    judged_lo, judged_hi = part.estimate.interval(level)
+    return Finding(
+        measured=float(part.estimate.value),
+        lo=float(lo),
+        hi=float(hi),
+        verdict=verdict,
+        remark=_describe(measurement, part, positions, verdict, (lo, hi)),
+        source=measurement.source,
+        is_certified=isinstance(part.estimate, Certified),
+        judged_lo=float(judged_lo),
+        judged_hi=float(judged_hi),
+    )
+
+
+def find_open_parts(measurement: Measurement, level: float) -> list[Part]:
+    """The parts whose intervals leave open whether they satisfy the claim."""
+    positions = _locate_parts(measurement, level)
+    return [
+        part
+        for part, position in zip(measurement.parts, positions, strict=True)
+        if position == "open"
+    ]
+
+
+Position = Literal["inside", "outside", "open"]
+
+
+def _locate_parts(measurement: Measurement, level: float) -> list[Position]:
+    """Where the interval of every part lies; one side is judged at a stricter level."""
+    strict = 1.0 - (1.0 - level) / max(1, len(measurement.parts))
+    is_union = measurement.quantifier == "some"
+    inside_level, outside_level = (strict, level) if is_union else (level, strict)
+    return [
+        _locate(part.estimate, measurement, inside_level, outside_level)
+        for part in measurement.parts
+    ]
+
+
+def _locate(
+    estimate: Estimate, region: Measurement, inside_level: float, outside_level: float
+) -> Position:
+    """Where the interval of an estimate lies, compared with the demanded region."""
+    lo, hi = estimate.interval(inside_level)
+    if region.at_least <= lo and hi <= region.at_most:
+        return "inside"
+    lo, hi = estimate.interval(outside_level)
+    if hi < region.at_least or lo > region.at_most:
+        return "outside"
+    return "open"
+
+
+def _combine(positions: Sequence[Position], is_union: bool) -> Verdict:
+    if is_union:
+        if "inside" in positions:
+            return Verdict.REPRODUCED
+        is_refuted = all(position == "outside" for position in positions)
+        return Verdict.CONTRADICTED if is_refuted else Verdict.UNDECIDED
+    if "outside" in positions:
+        return Verdict.CONTRADICTED
+    is_shown = all(position == "inside" for position in positions)
+    return Verdict.REPRODUCED if is_shown else Verdict.UNDECIDED
+
+
+def _choose_part(
+    measurement: Measurement, positions: Sequence[Position], verdict: Verdict, level: float
+) -> Part:
+    """The part that decides: of those with the position that does, the one nearest to leaving the
+    region or, where it holds, the furthest outside; for a union the nearest to entering it."""
+    deciding: dict[Verdict, Position] = {
+        Verdict.CONTRADICTED: "outside",
+        Verdict.REPRODUCED: "inside",
+    }
+    position = deciding.get(verdict, "open")
+    parts = [
+        part for part, other in zip(measurement.parts, positions, strict=True) if other == position
+    ]
+    sign = -1.0 if measurement.quantifier == "some" else 1.0
+    return min(parts, key=lambda part: sign * _compute_margin(part.estimate, measurement, level))
+
+
+def _compute_margin(estimate: Estimate, region: Measurement, level: float) -> float:
+    """How far the interval stays inside the region, negative where it reaches beyond; in units of
+    the region's end, and minus infinity where there is no interval."""
+    lo, hi = estimate.interval(level)
+    if math.isnan(lo) or math.isnan(hi):
+        return -math.inf
+    margins = []
+    if math.isfinite(region.at_least):
+        margins.append((lo - region.at_least) / max(abs(region.at_least), 1e-12))
+    if math.isfinite(region.at_most):
+        margins.append((region.at_most - hi) / max(abs(region.at_most), 1e-12))
+    return min(margins, default=math.inf)
+
+
+def _describe(
+    measurement: Measurement,
+    part: Part,
+    positions: Sequence[Position],
+    verdict: Verdict,
+    ends: Ends,
+) -> str:
+    """The place whose numbers are shown, which places are open, and why an interval is missing."""
+    count = len(measurement.parts)
+    remarks = [measurement.remark]
+    if part.place:
+        remarks.append(f"at {part.place}" + (f", of {count} places" if count > 1 else ""))
+    if verdict is Verdict.UNDECIDED and count > 1:
+        places = [
+            other.place
+            for other, position in zip(measurement.parts, positions, strict=True)
+            if position == "open" and other.place
+        ]
+        remarks.append(f"open at {', '.join(places)}" if places else "")
+    if any(map(math.isnan, ends)):
+        remarks.append(_explain_missing_interval(part.estimate))
+    return "; ".join(filter(None, remarks))
+
+
+def _explain_missing_interval(estimate: Estimate) -> str:
+    """Why a part has no interval, and with how many seeds it would have one."""
+    if not isinstance(estimate, SampleMedian):
+        return "no interval"
+    if len(estimate.values) < 2:
+        return "no interval: it takes 2 seeds"
+    return "no interval: it takes 6 seeds where values are equal, infinite, censored or missing"

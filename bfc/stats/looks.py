@@ -1,0 +1,93 @@
+"""How often a claim may be looked at, and the price of it.
+
+A user runs a small size of a study, sees *undecided*, and runs a larger one: several looks at
+growing data. Judged at 95 % each time, five such looks give a false verdict in 14 % of the cases
+and not in 5. So verdicts are made from repeated confidence intervals (Jennison and Turnbull, Group
+Sequential Methods, chapter 9): intervals so wide that the error over all looks is at most 5 %.
+
+Pocock's constants hold for equal increments. Here data grow fourfold from size to size, and who
+adds data chooses how much by what was seen; :func:`simulate_error` measures what that costs, and
+:data:`CRITICAL_VALUE` holds for all :data:`POLICIES` (tests/test_looks.py;
+``python -m benchmarks.looks`` prints the table).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from scipy import stats
+
+from bfc.stats.outcomes import FloatArray
+
+MAX_LOOKS = 5
+"""Looks that a claim may be judged at."""
+CRITICAL_VALUE = 2.7
+"""Half width of a repeated interval, in standard errors."""
+REPEATED_LEVEL = float(2.0 * stats.norm.cdf(CRITICAL_VALUE) - 1.0)
+"""The level of a plain interval that has this half width."""
+POCOCK = {1: 1.960, 2: 2.178, 3: 2.289, 4: 2.361, 5: 2.413}
+"""Looks → constant for equal increments at 5 % (Pocock 1977)."""
+LARGEST_GROWTH, SMALLEST_GROWTH = 4.0, 1.1
+"""By what factor one look may have more data than the one before."""
+POWER = 0.9
+"""The probability of a decision that a planned increment aims at."""
+
+Policy = Callable[[FloatArray, FloatArray, float], FloatArray]
+"""(information, z, critical value) → information at the next look, all of shape (paths,)."""
+
+
+def add_equally(information: FloatArray, z: FloatArray, critical_value: float) -> FloatArray:
+    """As much again as at the first look, whose information is 1."""
+    return information + 1.0
+
+
+def multiply(information: FloatArray, z: FloatArray, critical_value: float) -> FloatArray:
+    """Four times the data, as from one size of a study to the next."""
+    return information * LARGEST_GROWTH
+
+
+def plan_decision(information: FloatArray, z: FloatArray, critical_value: float) -> FloatArray:
+    """What decides with probability :data:`POWER` if the estimate stays as it is."""
+    return _scale(information, z, critical_value + float(stats.norm.ppf(POWER)))
+
+
+def aim_at_threshold(information: FloatArray, z: FloatArray, critical_value: float) -> FloatArray:
+    """Just what would decide if the estimate stayed as it is: the hungriest for a verdict."""
+    return _scale(information, z, critical_value)
+
+
+def _scale(information: FloatArray, z: FloatArray, goal: float) -> FloatArray:
+    """The information at which an unchanged estimate would be ``goal`` standard errors away."""
+    factor = (goal / np.maximum(np.abs(z), 1e-9)) ** 2
+    return information * np.clip(factor, SMALLEST_GROWTH, LARGEST_GROWTH)
+
+
+POLICIES: Mapping[str, Policy] = {
+    "equal increments": add_equally,
+    "four times as much": multiply,
+    "planned for a decision": plan_decision,
+    "aimed at the threshold": aim_at_threshold,
+}
+
+
+def simulate_error(
+    critical_value: float, looks: int, policy: Policy, paths: int = 100_000, seed: int = 0
+) -> float:
+    """The chance that one of several looks gives a verdict where the truth is on the threshold.
+
+    There every verdict is false. The estimate at information I is normal with variance 1/I, and its
+    sum process a Brownian motion, which is what sums of independent trainings tend to.
+    """
+    generator = np.random.default_rng(seed)
+    information: FloatArray = np.ones(paths)
+    position: FloatArray = generator.standard_normal(paths)
+    is_decided = np.zeros(paths, bool)
+    for look in range(looks):
+        z = position / np.sqrt(information)
+        is_decided |= np.abs(z) >= critical_value
+        if look < looks - 1:
+            larger = policy(information, z, critical_value)
+            steps = generator.standard_normal(paths) * np.sqrt(larger - information)
+            position, information = position + steps, larger
+    return float(is_decided.mean())

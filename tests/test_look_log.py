@@ -1,0 +1,101 @@
+"""Looks at a claim are counted and stored; a verdict stands at the look that made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.claims import judge_claims
+from analysis.evidence import Evidence
+from analysis.look_log import FOLDER, Look, LookLog, identify_claim
+from bfc.errors import UserError
+from bfc.stats.looks import MAX_LOOKS
+
+CLAIM = {
+    "paper": "p",
+    "statement": "The method reaches a median risk of at most 0.1.",
+    "predicate": "median_value",
+    "thresholds": {"method": "m", "at_most": 0.1},
+}
+
+
+def evidence_with(risks: list[float]) -> Evidence:
+    """One cell whose seeds end at these risks."""
+    trainings = pd.DataFrame(
+        {
+            "cell_id": "c",
+            "method": "m",
+            "kind": "training",
+            "d": 8,
+            "L": 2,
+            "n": 64,
+            "seed": range(len(risks)),
+            "risk": risks,
+        }
+    )
+    return Evidence(pd.DataFrame(), pd.DataFrame(), trainings)
+
+
+def judge(risks: list[float], folder: Path | None) -> pd.Series:
+    """One look at the claim, as a report makes it."""
+    log = LookLog(folder, "study")
+    row = judge_claims("study", evidence_with(risks), [CLAIM], log=log).iloc[0]
+    log.save()
+    return row
+
+
+OPEN = [0.02, 0.09, 0.3]
+LOW = [0.01, 0.011, 0.012, 0.013, 0.014, 0.015, 0.016, 0.017, 0.018, 0.019]
+
+
+def test_a_verdict_stands_at_the_look_that_made_it(tmp_path) -> None:
+    assert tuple(judge(OPEN, tmp_path)[["look", "verdict"]]) == (1, "undecided")
+    assert tuple(judge(LOW, tmp_path)[["look", "verdict"]]) == (2, "reproduced")
+    later = judge([*LOW, *[1.0] * 30], tmp_path)
+    assert later["verdict"] == "reproduced" and later["measured"] == 1.0
+    assert "verdict of an earlier look, at d = 8, L = 2, n = 64, 10 seeds" in later["remark"]
+
+
+def test_the_same_trainings_are_one_look(tmp_path) -> None:
+    for _ in range(2 * MAX_LOOKS):
+        assert judge(OPEN, tmp_path)["look"] == 1
+    before = (tmp_path / FOLDER / "study.json").stat().st_mtime_ns
+    judge(OPEN, tmp_path)
+    assert (tmp_path / FOLDER / "study.json").stat().st_mtime_ns == before
+
+
+def test_after_the_last_look_nothing_is_decided_any_more(tmp_path) -> None:
+    for count in range(MAX_LOOKS):
+        assert judge([*OPEN, *[0.05] * count], tmp_path)["look"] == count + 1
+    row = judge(LOW, tmp_path)
+    assert tuple(row[["look", "verdict"]]) == (MAX_LOOKS, "undecided")
+    assert judge(LOW, None)["verdict"] == "reproduced"
+
+
+def test_another_threshold_is_another_claim() -> None:
+    other = {**CLAIM, "thresholds": {"method": "m", "at_most": 0.2}}
+    assert identify_claim(CLAIM) != identify_claim(other)
+    log = LookLog(None, "study")
+    log.record(CLAIM, Look("a", "", "reproduced"))
+    assert log.record(other, Look("b", "", "undecided")) == (1, None)
+
+
+def test_what_was_not_run_is_no_look(tmp_path) -> None:
+    log = LookLog(tmp_path, "study")
+    row = judge_claims("study", evidence_with([]), [CLAIM], log=log).iloc[0]
+    log.save()
+    assert (row["look"], row["verdict"]) == (0, "not run") and not list(tmp_path.iterdir())
+
+
+def test_a_damaged_file_is_a_sentence(tmp_path) -> None:
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "study.json").write_text("{")
+    with pytest.raises(UserError, match="is damaged"):
+        LookLog(tmp_path, "study")
+
+
+def test_the_interval_that_judges_is_wider_than_the_plain_one(tmp_path) -> None:
+    row = judge(OPEN, tmp_path)
+    assert row["judged_lo"] < row["lo"] < row["measured"] < row["hi"] < row["judged_hi"]

@@ -1,0 +1,44 @@
+"""The chance of a false verdict over all looks, by simulation and against published constants."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from scipy import stats
+
+from bfc.stats.looks import (
+    CRITICAL_VALUE,
+    MAX_LOOKS,
+    POCOCK,
+    POLICIES,
+    REPEATED_LEVEL,
+    add_equally,
+    simulate_error,
+)
+
+PATHS = 200_000
+NOISE = 4.0 * math.sqrt(0.05 * 0.95 / PATHS)
+"""Four standard errors of a simulated error of 5 %."""
+
+
+@pytest.mark.parametrize(("looks", "constant"), POCOCK.items())
+def test_published_constants_are_reproduced_for_equal_increments(
+    looks: int, constant: float
+) -> None:
+    assert simulate_error(constant, looks, add_equally, PATHS) == pytest.approx(0.05, abs=NOISE)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_error_over_all_looks_is_at_most_five_percent(policy: str) -> None:
+    assert simulate_error(CRITICAL_VALUE, MAX_LOOKS, POLICIES[policy], PATHS) <= 0.05
+
+
+@pytest.mark.parametrize("policy", [name for name in POLICIES if POLICIES[name] is not add_equally])
+def test_published_constants_do_not_hold_where_data_grow_otherwise(policy: str) -> None:
+    """Which is why there is a constant of this program."""
+    assert simulate_error(POCOCK[MAX_LOOKS], MAX_LOOKS, POLICIES[policy], PATHS) > 0.05 + NOISE
+
+
+def test_the_level_has_the_half_width_of_the_critical_value() -> None:
+    assert stats.norm.ppf(0.5 + REPEATED_LEVEL / 2) == pytest.approx(CRITICAL_VALUE)

@@ -1,0 +1,65 @@
+"""What would decide an undecided claim, against simulation and closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from analysis.power import describe_power, estimate_factor
+from analysis.verdicts import Measurement, Part, Source, Verdict, judge
+from bfc.stats.estimates import Certified, SampleMean, Share, WithStandardError
+from bfc.stats.looks import POWER, REPEATED_LEVEL
+
+SEEDS = 8
+
+
+def measure(value: float, error: float, at_least: float = 0.0, seeds: int = SEEDS) -> Measurement:
+    part = Part(WithStandardError(value, error), "d = 8")
+    return Measurement([part], at_least, source=Source(seeds=seeds))
+
+
+def describe(measurement: Measurement) -> str:
+    return describe_power(measurement, judge(measurement, REPEATED_LEVEL))
+
+
+def test_the_number_of_seeds_decides_with_the_stated_probability() -> None:
+    """Fresh estimates with so many times the seeds are reproduced in nine of ten cases."""
+    measurement = measure(1.0, 0.5)
+    factor = estimate_factor(measurement.parts[0], measurement)
+    generator = np.random.default_rng(0)
+    estimates = generator.normal(1.0, 0.5 / math.sqrt(factor), 2000)
+    verdicts = [
+        judge(measure(value, 0.5 / math.sqrt(factor)), REPEATED_LEVEL).verdict
+        for value in estimates
+    ]
+    share = verdicts.count(Verdict.REPRODUCED) / len(verdicts)
+    assert share == pytest.approx(POWER, abs=4 * math.sqrt(0.09 / len(verdicts)))
+
+
+def test_an_undecided_claim_says_how_many_seeds_and_where() -> None:
+    sentence = describe(measure(1.0, 0.5))
+    factor = estimate_factor(measure(1.0, 0.5).parts[0], measure(1.0, 0.5))
+    assert f"about {math.ceil(SEEDS * (factor - 1))} more seeds at d = 8 decide" in sentence
+    assert "times the data decide" in describe(measure(1.0, 0.5, seeds=0))
+
+
+def test_a_share_without_a_failure_has_the_number_of_its_closed_form() -> None:
+    """n of n: the lower bound is the n-th root of half the error, so n = log(α/2) / log(.95)."""
+    measurement = Measurement([Part(Share(16, 16))], 0.95, source=Source(seeds=16))
+    exact = math.log((1.0 - REPEATED_LEVEL) / 2.0) / math.log(0.95)
+    assert 16 * estimate_factor(measurement.parts[0], measurement) == pytest.approx(exact, rel=0.06)
+
+
+def test_an_estimate_on_the_threshold_is_said_to_be_there() -> None:
+    assert "sits on the threshold" in describe(measure(0.001, 0.5))
+
+
+def test_what_is_decided_or_not_run_has_no_sentence() -> None:
+    assert describe(measure(10.0, 0.5)) == "" and describe(Measurement(missing="x")) == ""
+    assert describe(Measurement([Part(Certified(1.0, 1.0, 1.0))], at_least=0.0)) == ""
+
+
+def test_without_an_interval_it_cannot_be_said() -> None:
+    assert "first interval" in describe(Measurement([Part(SampleMean(np.array([1.0])))], 0.5))
