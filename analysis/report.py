@@ -34,6 +34,7 @@ from analysis.page_tables import (
     make_exponent_table,
     make_nstar_table,
     make_risk_table,
+    select_keys,
 )
 from analysis.risks import tabulate_risks
 from bfc.errors import UserError
@@ -42,6 +43,20 @@ from bfc.studies import study_node
 TITLE = "Sample complexity of hierarchical targets"
 Claims = Mapping[str, Sequence[Mapping[str, Any]]]
 """Study → its claims, as in the files under ``sweeps/``."""
+NSTAR_COLUMNS = (
+    "method",
+    "target",
+    "L",
+    "degree",
+    "d",
+    "further settings",
+    "ε",
+    "n*",
+    "95 % interval",
+    "at the largest n",
+)
+"""Columns of the printed table of n*; those that do not vary are named once above it."""
+EXPONENT_COLUMNS = ("method", "target", "L", "ε", "exponent")
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,8 @@ class Report:
     depth: pd.DataFrame
     risk: pd.DataFrame
     claims: pd.DataFrame
+    keys: list[str]
+    """The configuration keys that vary."""
     problems: list[str]
 
 
@@ -97,6 +114,7 @@ def write_report(
         target / "index.html",
         _find_first_png(figures, target),
         **tables,
+        keys=loaded.keys,
         problems=loaded.stored.problems,
     )
 
@@ -194,7 +212,7 @@ def print_report(made: Report, console: Console) -> None:
             _print_table(console, f"{name}: risk", make_risk_table(risks))
         else:
             exponents = made.exponents[made.exponents["study"] == name]
-            _print_study(console, name, nstar, exponents)
+            _print_study(console, name, nstar, exponents, made.keys)
     if len(made.claims):
         columns = ("claim", "measured", "95 % interval", "verdict")
         _print_table(console, "claims", make_claim_table(made.claims), columns)
@@ -205,15 +223,25 @@ def print_report(made: Report, console: Console) -> None:
     _print_line(console, f"page:   {made.page}")
 
 
-def _print_study(console: Console, name: str, nstar: pd.DataFrame, exponents: pd.DataFrame) -> None:
-    """Print n* of one study and how it grows with d."""
-    columns = ("method", "L", "d", "ε", "n*", "95 % interval", "at the largest n")
-    _print_table(console, f"{name}: n*", make_nstar_table(nstar, ()), columns)
+def _print_study(
+    console: Console,
+    name: str,
+    nstar: pd.DataFrame,
+    exponents: pd.DataFrame,
+    keys: Sequence[str],
+) -> None:
+    """Print n* of one study and how it grows with d.
+
+    ``keys``: configuration keys that vary, which tell rows apart.
+    """
+    keys = select_keys(nstar, keys)
+    table = make_nstar_table(nstar, keys)
+    _print_table(console, f"{name}: n*", table, NSTAR_COLUMNS)
     if exponents.empty:
         return
     table = make_exponent_table(exponents, nstar)
-    _print_table(console, f"{name}: n* ∝ d^exponent", table, ("method", "L", "ε", "exponent"))
-    for line in describe_growth(exponents):
+    _print_table(console, f"{name}: n* ∝ d^exponent", table, EXPONENT_COLUMNS)
+    for line in describe_growth(exponents, keys):
         console.print(f"  {line['head']}: {line['growth']}", markup=False, highlight=False)
 
 
