@@ -19,6 +19,7 @@ from analysis.page_tables import (
     make_local_exponent_table,
     make_nstar_table,
     make_risk_table,
+    select_keys,
 )
 from analysis.training_tables import (
     list_variance_notes,
@@ -36,7 +37,7 @@ def make_section(
 ) -> dict[str, Any]:
     """What the page shows of one study, without the figures."""
     nstar, trainings = evidence.nstar, evidence.trainings
-    keys = [key for key in keys if nstar[key].notna().any()]
+    keys = select_keys(nstar, keys)
     lines = dict(zip(nstar["cell_id"], nstar["line"], strict=True))
     is_free = nstar["validation"].str.contains("free")
     return {

@@ -75,6 +75,11 @@ def make_nstar_table(nstar: pd.DataFrame, keys: Sequence[str]) -> PageTable:
     return make_page_table(records, "no cell was measured", SHARED)
 
 
+def select_keys(nstar: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """Those configuration keys that the cells of one study have."""
+    return [key for key in keys if nstar[key].notna().any()]
+
+
 def _format_settings(row: Mapping[str, Any], keys: Sequence[str]) -> str:
     settings = []
     for key in keys:
@@ -125,8 +130,8 @@ def make_exponent_table(exponents: pd.DataFrame, nstar: pd.DataFrame) -> PageTab
                 "τ": (_format_tau(row), row["tau"]),
                 **_format_gains(row, criteria),
                 "best rival": row["rival"].replace("_", " "),
-                "d": row["n_d"],
-                "censored": row["censored_d"],
+                "number of d": row["n_d"],
+                "censored d": row["censored_d"],
                 "excluded": row["excluded"],
             }
         )

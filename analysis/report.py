@@ -35,6 +35,7 @@ from analysis.page_tables import (
     make_exponent_table,
     make_nstar_table,
     make_risk_table,
+    select_keys,
 )
 from analysis.risks import tabulate_risks
 from bfc.errors import UserError
@@ -43,6 +44,20 @@ from bfc.studies import study_node
 TITLE = "Sample complexity of hierarchical targets"
 Claims = Mapping[str, Sequence[Mapping[str, Any]]]
 """Study → its claims, as in the files under ``sweeps/``."""
+NSTAR_COLUMNS = (
+    "method",
+    "target",
+    "L",
+    "degree",
+    "d",
+    "further settings",
+    "ε",
+    "n*",
+    "95 % interval",
+    "at the largest n",
+)
+"""Columns of the printed table of n*; those that do not vary are named once above it."""
+EXPONENT_COLUMNS = ("method", "target", "L", "ε", "exponent")
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,8 @@ class Report:
     depth: pd.DataFrame
     risk: pd.DataFrame
     claims: pd.DataFrame
+    keys: list[str]
+    """The configuration keys that vary."""
     problems: list[str]
 
 
@@ -99,6 +116,7 @@ def write_report(
         target / "index.html",
         _find_first_png(figures, target),
         **tables,
+        keys=loaded.keys,
         problems=loaded.stored.problems,
     )
 
@@ -203,7 +221,7 @@ def print_report(report: Report, console: Console) -> None:
             _print_table(console, f"{name}: risk", make_risk_table(risks))
         else:
             exponents = report.exponents[report.exponents["study"] == name]
-            _print_study(console, name, nstar, exponents)
+            _print_study(console, name, nstar, exponents, report.keys)
     if len(report.claims):
         columns = ("claim", "measured", "95 % interval", "verdict")
         _print_table(console, "claims", make_claim_table(report.claims), columns)
@@ -214,15 +232,25 @@ def print_report(report: Report, console: Console) -> None:
     _print_line(console, f"page:   {report.page}")
 
 
-def _print_study(console: Console, name: str, nstar: pd.DataFrame, exponents: pd.DataFrame) -> None:
-    """Print n* of one study and how it grows with d."""
-    columns = ("method", "L", "d", "ε", "n*", "95 % interval", "at the largest n")
-    _print_table(console, f"{name}: n*", make_nstar_table(nstar, ()), columns)
+def _print_study(
+    console: Console,
+    name: str,
+    nstar: pd.DataFrame,
+    exponents: pd.DataFrame,
+    keys: Sequence[str],
+) -> None:
+    """Print n* of one study and how it grows with d.
+
+    ``keys``: configuration keys that vary, which tell rows apart.
+    """
+    keys = select_keys(nstar, keys)
+    table = make_nstar_table(nstar, keys)
+    _print_table(console, f"{name}: n*", table, NSTAR_COLUMNS)
     if exponents.empty:
         return
     table = make_exponent_table(exponents, nstar)
-    _print_table(console, f"{name}: n* ∝ d^exponent", table, ("method", "L", "ε", "exponent"))
-    for line in describe_growth(exponents):
+    _print_table(console, f"{name}: n* ∝ d^exponent", table, EXPONENT_COLUMNS)
+    for line in describe_growth(exponents, keys):
         console.print(f"  {line['head']}: {line['growth']}", markup=False, highlight=False)
 
 

@@ -37,7 +37,6 @@ _FUNCTIONS = (
 )
 _PACKAGES = (
     "baselines",
-    "bounds",
     "learners",
     "measure",
     "optimizers",

@@ -8,7 +8,10 @@ and a results folder needs pyarrow and PyYAML.
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +21,10 @@ import torch
 
 from bfc.engine.stack_request import train_stack
 from bfc.environment import resolve_device
-from bfc.errors import UserError, require
+from bfc.errors import UserError, require, shown
 from bfc.experiment.cell_runner import SilentObserver, measure_cell, run_cell
 from bfc.experiment.cell_spec import CellSpec, cell_specs
+from bfc.experiment.components import REQUIRED_METHOD
 from bfc.experiment.job import Compute, Job, check_job
 from bfc.measure.ladder import Ladder
 from bfc.measure.single import Single
@@ -60,6 +64,10 @@ __all__ = [
 ]
 
 Device = Literal["auto", "cpu", "cuda"] | str
+_ARGUMENT = re.compile(
+    r"\b(?:compute|measure|schedule)\.(device|dtype|stack|n|seeds|eps|test|steps)\b"
+)
+"""A configuration key that is an argument of a function here."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class Method:
 
     ``schedule`` is a :class:`bfc.schedules.Schedule` or the name of a file of ``conf/schedule``,
     such as ``staged``, ``joint``, ``layerwise`` or ``refit``; ``steps`` replaces the steps of each
-    of its phases.
+    of its phases. Raises :class:`bfc.errors.UserError` for parts of another kind.
     """
 
     learner: Learner
@@ -77,22 +85,45 @@ class Method:
     probe: Probe | None = None
     steps: int | None = None
 
+    def __post_init__(self) -> None:
+        words = "a learner such as bfc.learners.QuadraticDenseNet()"
+        _require_kind("learner", self.learner, "learner", words)
+        if not isinstance(self.schedule, str):
+            words = "the name of a schedule such as staged, or a bfc.schedules.Schedule"
+            _require_kind("schedule", self.schedule, "schedule", words)
+        words = "an optimizer such as bfc.Adam(lr=0.01)"
+        _require_kind("optimizer", self.optimizer, "optimizer", words)
+        if self.probe is not None:
+            words = "None or a probe such as bfc.probes.FeatureError()"
+            _require_kind("probe", self.probe, "probe", words)
+
     def resolve_schedule(self) -> Schedule:
         """The schedule as an object. Raises :class:`UserError` for a name that does not exist."""
-        changes = {} if self.steps is None else {"steps": self.steps}
         if isinstance(self.schedule, str):
-            return named(self.schedule, **changes)
+            changes = {} if self.steps is None else {"steps": self.steps}
+            with _speaking_of_arguments():
+                return named(self.schedule, **changes)
         require(self.steps is None, "steps", self.steps, "left out where schedule is an object")
         return self.schedule
 
 
+@contextmanager
+def _speaking_of_arguments() -> Iterator[None]:
+    """Refusals name the arguments of the function rather than keys of the configuration."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(_ARGUMENT.sub(r"\1", str(error))) from None
+
+
+@_speaking_of_arguments()
 def run(
     target: Target | Sequence[Target],
     method: Method,
-    n: Sequence[int] | Literal["fresh"] | None = None,
+    n: int | Sequence[int] | Literal["fresh"] | None = None,
     seeds: int | Sequence[int] = 8,
     *,
-    eps: Sequence[float] = (0.1, 0.01),
+    eps: float | Sequence[float] = (0.1, 0.01),
     measure: Measure | None = None,
     device: Device = "auto",
     dtype: Literal["float32", "float64"] = "float32",
@@ -109,20 +140,26 @@ def run(
     and more; outcomes are judged at the smallest ``eps``. Raises :class:`bfc.errors.UserError` for
     invalid values, before anything is trained.
     """
-    chosen = _measure(n, seeds, eps) if measure is None else measure
+    _check_method(method)
+    if measure is None:
+        chosen = _measure(n, seeds, eps)
+    else:
+        words = "None or a measure such as bfc.measure.Adaptive()"
+        chosen = _require_kind("measure", measure, "measure", words)
     compute = Compute(device=device, dtype=dtype, stack=stack)
     jobs = []
-    for family in _as_list(target):
+    for family in _list_targets(target):
         jobs.append(_job(family, chosen, compute, results, method=method))
     return _run_jobs(jobs, results)
 
 
+@_speaking_of_arguments()
 def curve(
     target: Target | Sequence[Target],
     baseline: Baseline,
     seeds: int | Sequence[int] = 4,
     *,
-    eps: Sequence[float] = (0.1, 0.01),
+    eps: float | Sequence[float] = (0.1, 0.01),
     test: int = 16384,
     device: Device = "auto",
     results: str | Path | None = None,
@@ -132,10 +169,11 @@ def curve(
     Hyper-parameters are chosen on draws that are never measured on. Returns one row per (n, seed),
     with the columns of :func:`run`. Raises :class:`bfc.errors.UserError` for invalid values.
     """
-    chosen = Ladder(n=(16,), seeds=_seeds(seeds), eps=tuple(eps), test=test)
+    _check_baseline(baseline)
+    chosen = Ladder(n=(16,), seeds=seeds, eps=eps, test=test)  # type: ignore[arg-type]
     compute = Compute(device=device)
     jobs = []
-    for family in _as_list(target):
+    for family in _list_targets(target):
         jobs.append(_job(family, chosen, compute, results, baseline=baseline))
     return _run_jobs(jobs, results)
 
@@ -145,6 +183,8 @@ def nstar(runs: pd.DataFrame, eps: float) -> NStar:
 
     Raises :class:`bfc.errors.UserError` where ``runs`` hold several d or methods.
     """
+    is_table = isinstance(runs, pd.DataFrame)
+    require(is_table, "runs", _describe(runs), "a table that bfc.run or bfc.curve returned")
     for column in ("target", "method", "d"):
         if column in runs and runs[column].nunique() > 1:
             values = ", ".join(map(str, sorted(runs[column].unique())))
@@ -157,6 +197,8 @@ def compose(*overrides: str) -> Job:
 
     For instance ``compose("target=radial", "target.d=64", "measure=adaptive")``. Needs Hydra.
     """
+    for override in overrides:
+        require(isinstance(override, str), "override", override, "a text such as target.d=64")
     # Only here, since the rest of the library needs no Hydra.
     from bfc.hydra_plugins.hydra_errors import explain
     from bfc.hydra_plugins.registration import compose_sweep
@@ -176,35 +218,79 @@ def compose(*overrides: str) -> Job:
 def load(results: str | Path) -> pd.DataFrame:
     """Every training of a store, one row each, with the configuration as ``config.<key>``.
 
-    Folders that cannot be read are left out. Needs pyarrow and PyYAML.
+    Folders that cannot be read are left out with a warning. Raises
+    :class:`bfc.errors.UserError` where there is no such folder. Needs pyarrow and PyYAML.
     """
     # Only here, since the rest of the library needs no pyarrow.
     from bfc.experiment.stored_config import fill_defaults
     from bfc.store.reading import collect
 
-    return collect(results, fill_defaults).trainings
+    _check_folder(results)
+    require(Path(results).is_dir(), "results", results, "a results folder; there is none")
+    stored = collect(results, fill_defaults)
+    for problem in stored.problems:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
+    return stored.trainings
 
 
-def _as_list(target: Target | Sequence[Target]) -> list[Target]:
-    return list(target) if isinstance(target, (list, tuple)) else [target]  # type: ignore[list-item]
+def _is_kind(part: object, group: str) -> bool:
+    """Whether an object, and no class, can be the component of a config group."""
+    return hasattr(part, REQUIRED_METHOD[group]) and not isinstance(part, type)
 
 
-def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """A count stands for 0, 1, ..."""
-    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+def _require_kind(name: str, part: Any, group: str, words: str) -> Any:
+    """``part``, if it is of its kind; ``words``: what it must be."""
+    require(_is_kind(part, group), name, _describe(part), words)
+    return part
+
+
+def _describe(part: object) -> str:
+    """An object in a sentence: plain values as they are, others by their class."""
+    if isinstance(part, (str, int, float, list, tuple, type(None))):
+        return shown(part)
+    return part.__name__ if isinstance(part, type) else f"{type(part).__name__}(...)"
+
+
+def _check_method(method: object) -> None:
+    words = "a bfc.Method, which run trains"
+    if _is_kind(method, "baseline"):
+        words += "; a baseline is measured with bfc.curve"
+    if _is_kind(method, "learner"):
+        words += f", for instance bfc.Method({_describe(method)})"
+    require(isinstance(method, Method), "method", _describe(method), words)
+
+
+def _check_baseline(baseline: object) -> None:
+    words = "a baseline such as bfc.baselines.Polynomial(degree=4), which curve measures"
+    if isinstance(baseline, Method) or _is_kind(baseline, "learner"):
+        words += "; a bfc.Method is trained with bfc.run"
+    _require_kind("baseline", baseline, "baseline", words)
+
+
+def _list_targets(target: Target | Sequence[Target]) -> list[Target]:
+    words = "a target such as bfc.targets.Parity(d=8), or a list of targets"
+    targets = list(target) if isinstance(target, (list, tuple)) else [target]
+    require(len(targets) > 0, "target", "[]", words)
+    return [_require_kind("target", part, "target", words) for part in targets]
+
+
+def _check_folder(results: object) -> None:
+    is_path = isinstance(results, (str, Path)) and bool(str(results).strip())
+    require(is_path, "results", _describe(results), "a folder name")
 
 
 def _measure(
-    n: Sequence[int] | Literal["fresh"] | None,
+    n: int | Sequence[int] | Literal["fresh"] | None,
     seeds: int | Sequence[int],
-    eps: Sequence[float],
+    eps: float | Sequence[float],
 ) -> Measure:
+    shared: dict[str, Any] = {"seeds": seeds, "eps": eps}
     if n is None:
         raise UserError("n: is missing; must be a list of numbers of labels, or fresh")
     if isinstance(n, str):
         require(n == "fresh", "n", n, "a list of numbers of labels, or fresh")
-        return Single(n="fresh", seeds=_seeds(seeds), eps=tuple(eps))
-    return Ladder(n=tuple(n), seeds=_seeds(seeds), eps=tuple(eps))
+        return Single(n="fresh", **shared)
+    return Ladder(n=n, **shared)  # type: ignore[arg-type]
 
 
 def _job(
@@ -215,6 +301,8 @@ def _job(
     method: Method | None = None,
     baseline: Baseline | None = None,
 ) -> Job:
+    if results is not None:
+        _check_folder(results)
     family, task, representation = _unwrap(target)
     job = Job(
         family=family,
@@ -251,13 +339,29 @@ def _unwrap(target: Target) -> tuple[Target, TargetWrapper, TargetWrapper | None
 
 def _run_jobs(jobs: Sequence[Job], results: str | Path | None) -> pd.DataFrame:
     tables = []
-    for job in jobs:
-        for spec, rows in _run_job(job, results):
-            table = pd.DataFrame(rows)
-            for place, name in enumerate(("target_name", "method", "d", "L")):
-                table.insert(place, name.removesuffix("_name"), spec.config[name])
-            tables.append(table)
+    with _threads_restored():
+        for job in jobs:
+            for spec, rows in _run_job(job, results):
+                tables.append(_tabulate(spec, rows))
     return pd.concat(tables, ignore_index=True)
+
+
+@contextmanager
+def _threads_restored() -> Iterator[None]:
+    """Cells set the number of torch's threads, which is the caller's again afterwards."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _tabulate(spec: CellSpec, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The trainings of one cell, with what they are of."""
+    table = pd.DataFrame(rows)
+    for place, name in enumerate(("target_name", "method", "d", "L")):
+        table.insert(place, name.removesuffix("_name"), spec.config[name])
+    return table
 
 
 def _run_job(
@@ -274,7 +378,7 @@ def _run_job(
 
 def _run_in_memory(spec: CellSpec, job: Job) -> Cell:
     device = resolve_device(job.compute.device)
-    torch.set_num_threads(job.compute.threads)
     cell = MemoryCell()
+    torch.set_num_threads(job.compute.threads)
     measure_cell(spec, job, cell, device, SilentObserver(), train_stack)
     return cell

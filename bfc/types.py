@@ -6,7 +6,8 @@ Python file and one YAML, with no registry to edit.
 
 Shapes: R replicas (trainings fused in one stack, one seed each), B rows, d input coordinates, L the
 depth. Every component is a frozen dataclass: its fields are its YAML keys, its ``__post_init__``
-refuses invalid values with a :class:`bfc.errors.UserError`. Its class attributes are
+refuses values out of range with a :class:`bfc.errors.UserError`; types are checked before, by
+:class:`bfc.component.Component`. Its class attributes are
 ``identity_name``, the name under which it enters the hash of a cell whatever it is called or
 wherever it lives later, and ``version``, an integer that is raised when a fix changes results or a
 default changes.
@@ -21,6 +22,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from bfc.component import Component
 from bfc.shapes import Bool, Float, Float64, Int, Num
 from bfc.snapshot import Snapshot
 
@@ -111,7 +113,7 @@ def sample(
     return draw.encode(x), draw.observe(role, rows, x)
 
 
-class Target(Protocol):
+class Target(Component, Protocol, config_key="target"):
     """A family of functions f*: R^d → R with its input law, redrawn for every seed.
 
     Methods with a body are inherited by deriving from this class.
@@ -207,7 +209,7 @@ class Target(Protocol):
         return {}
 
 
-class TargetWrapper(Protocol):
+class TargetWrapper(Component, Protocol, config_key="task"):
     """Something laid over a target: a task or a representation.
 
     A task says which labels are seen, which loss trains and which error is judged; a
@@ -244,7 +246,7 @@ class Stage:
     """The groups that no earlier stage had in the network."""
 
 
-class Learner(Protocol):
+class Learner(Component, Protocol, config_key="learner"):
     """An architecture as pure functions over stacked parameters (R = 1 is not special).
 
     Methods with a body are optional parts, inherited by deriving from this class.
@@ -345,7 +347,7 @@ class Learner(Protocol):
         ...
 
 
-class Probe(Protocol):
+class Probe(Component, Protocol, config_key="probe"):
     """A measurement on a trained learner at the end of every phase, and on the way."""
 
     identity_name: ClassVar[str]
@@ -371,7 +373,7 @@ class Probe(Protocol):
         ...
 
 
-class Schedule(Protocol):
+class Schedule(Component, Protocol, config_key="schedule"):
     """When which parameter groups train; knows group names only (:mod:`bfc.schedules`)."""
 
     identity_name: ClassVar[str]
@@ -415,7 +417,7 @@ class Schedule(Protocol):
         ...
 
 
-class Optimizer(Protocol):
+class Optimizer(Component, Protocol, config_key="optimizer"):
     """One step of a stack, with a learning rate and clock per replica (:mod:`bfc.optimizers`)."""
 
     identity_name: ClassVar[str]
@@ -468,7 +470,7 @@ class LearningCurve:
     risk: list[float]
 
 
-class Baseline(Protocol):
+class Baseline(Component, Protocol, config_key="baseline"):
     """A method that yields a whole learning curve per seed."""
 
     identity_name: ClassVar[str]
@@ -531,7 +533,7 @@ class Training:
     lack of data."""
 
 
-class Tuning(Protocol):
+class Tuning(Component, Protocol, config_key="measure.tune"):
     """How a learning rate is chosen before anything is measured (:mod:`bfc.measure.tuning`)."""
 
     @property
@@ -566,7 +568,7 @@ class Resumption:
     """What a user should know about what is kept."""
 
 
-class Measure(Protocol):
+class Measure(Component, Protocol, config_key="measure"):
     """Which trainings are run, given what is stored (:mod:`bfc.measure.base`)."""
 
     identity_name: ClassVar[str]
@@ -657,7 +659,7 @@ class Observer(Protocol):
         ...
 
 
-class Tracker(Protocol):
+class Tracker(Component, Protocol, config_key="tracker"):
     """Shows cells and studies somewhere, each from a finished :class:`bfc.snapshot.Snapshot`.
 
     Trackers never own results, run in a process of their own

@@ -388,6 +388,36 @@ def test_main_prints_the_tables_and_the_paths(tmp_path, capsys):
     assert set(pd.read_csv(tmp_path / "out" / "nstar.csv")["study"]) == {"synthetic"}
 
 
+def test_printed_rows_of_two_targets_can_be_told_apart(tmp_path, capsys):
+    """The same method at the same d, n* and exponents alike."""
+    for target in ("parity", "low_rank"):
+        for d in (6, 8):
+            folder = write_cell(tmp_path / "r", f"{target}{d}", d=d)
+            config = folder / "config.yaml"
+            named = f"target_name: {target}\n"
+            config.write_text(
+                config.read_text().replace("target_name: quadratic_densenet\n", named)
+            )
+    assert main([str(tmp_path / "r"), "-o", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    nstar, exponents = printed.split("n* ∝ d^exponent")
+    for table in (nstar, exponents):
+        assert "parity" in table and "low_rank" in table
+    rows = [line for line in nstar.splitlines() if line.startswith("│")]
+    assert len(rows) == 8 and len(set(rows)) == 8
+
+
+def test_settings_that_vary_are_printed_with_n_star(tmp_path, capsys):
+    for d, lr in ((6, 0.01), (8, 0.03)):
+        write_cell(tmp_path / "r", f"{d}", d=d, config={"optimizer.lr": lr})
+    assert main([str(tmp_path / "r"), "-o", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "optimizer.lr=0.01" in printed and "optimizer.lr=0.03" in printed
+    assert "(with d also changes: " in printed
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "number of d" in page and "censored d" in page
+
+
 def test_main_reports_in_one_sentence_why_there_is_no_page(tmp_path, capsys):
     (tmp_path / "junk").mkdir()
     for results in (tmp_path / "absent", tmp_path):

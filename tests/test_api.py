@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from commands import ROOT, environment, run
 from packaging.requirements import Requirement
 
 import bfc
 from bfc.errors import UserError
+from bfc.experiment.components import class_paths
 from bfc.schedules import Schedule
 
 TARGET = bfc.targets.QuadraticDenseNet(d=4, L=3, widths=(4, 2), alpha=(1.0, 0.5))
@@ -35,6 +37,7 @@ LINE = (
     "probe=none",
     "compute.device=cpu",
 )
+KERNEL = bfc.baselines.Polynomial(degree=2, n_max=64)
 ALLOWED = ("torch", "numpy", "pandas", "scipy")
 """What the library needs; their own dependencies come with them."""
 BARE = """
@@ -48,6 +51,12 @@ for schedule in ("staged", "layerwise"):
     print(len(runs), bfc.nstar(runs, eps=0.1))
 curves = bfc.curve(target, bfc.baselines.Polynomial(degree=2, n_max=40), seeds=1, test=256)
 fit = bfc.fit_exponent(curves, eps=0.1)
+try:
+    bfc.targets.Parity(d=4.0)
+except ValueError as error:
+    assert str(error) == "target.d=4.0: must be an integer", error
+else:
+    raise AssertionError("d=4.0 was accepted")
 print(len(curves), type(fit).__name__)
 for absent in ("hydra", "yaml", "pydantic", "pyarrow", "matplotlib", "wandb", "sklearn"):
     try:
@@ -154,9 +163,29 @@ def test_fresh_samples():
     [
         (lambda: bfc.run(TARGET, METHOD), "n: is missing"),
         (lambda: bfc.run(TARGET, METHOD, n="all"), "n=all: must be a list"),
-        (lambda: bfc.run(TARGET, METHOD, n=[16], seeds=0), "measure.seeds"),
-        (lambda: bfc.run(TARGET, METHOD, n=[1]), "measure.n"),
-        (lambda: bfc.run(TARGET, METHOD, n=[16], device="tpu"), "compute.device=tpu"),
+        (lambda: bfc.run(TARGET, METHOD, n=[16], seeds=0), "^seeds=0: must be a count"),
+        (lambda: bfc.run(TARGET, METHOD, n=[1]), "^n=.1.: must be integers from 2"),
+        (lambda: bfc.run(TARGET, METHOD, n=[16, "x"]), "^n=.16, x.: must be a list of integers"),
+        (lambda: bfc.run(TARGET, METHOD, n=16, eps="x"), "^eps=x: must be a list of numbers"),
+        (lambda: bfc.run(TARGET, METHOD, n=16, stack="all"), "^stack=all: must be an integer"),
+        (lambda: bfc.run(TARGET, METHOD, n=16, dtype="float16"), "^dtype=float16: must be"),
+        (lambda: bfc.run(TARGET, METHOD, n=16, device="tpu"), "^device=tpu: must be auto"),
+        (lambda: bfc.run(TARGET, METHOD, n=16, results=""), "^results=: must be a folder name"),
+        (lambda: bfc.run(TARGET, METHOD, measure="adaptive"), "^measure=adaptive: must be None"),
+        (lambda: bfc.run("parity", METHOD, n=16), "^target=parity: must be a target"),
+        (lambda: bfc.run([], METHOD, n=16), "^target=..: must be a target"),
+        (lambda: bfc.run(TARGET, KERNEL, n=16), "a baseline is measured with bfc.curve"),
+        (lambda: bfc.run(TARGET, METHOD.learner, n=16), "for instance bfc.Method"),
+        (lambda: bfc.curve(TARGET, METHOD), "a bfc.Method is trained with bfc.run"),
+        (lambda: bfc.curve(TARGET, KERNEL, test=2), "^test=2: must be an integer from 16"),
+        (lambda: bfc.Method("mlp"), "^learner=mlp: must be a learner"),
+        (lambda: bfc.Method(METHOD.learner, 3), "^schedule=3: must be the name of a schedule"),
+        (lambda: bfc.Method(METHOD.learner, optimizer="adam"), "^optimizer=adam: must be"),
+        (lambda: bfc.Method(METHOD.learner, probe=3), "^probe=3: must be None or a probe"),
+        (lambda: bfc.run(TARGET, bfc.Method(METHOD.learner, steps=0), n=16), "^steps=0: must be"),
+        (lambda: bfc.nstar([1], eps=0.1), "^runs=.1.: must be a table"),
+        (lambda: bfc.load("/nonexistent"), "^results=/nonexistent: must be a results folder"),
+        (lambda: bfc.compose(3), "^override=3: must be a text"),
         (
             lambda: bfc.run(TARGET, bfc.Method(METHOD.learner, "stagd"), n=[16]),
             "did you mean staged",
@@ -186,8 +215,57 @@ def test_a_composed_job_is_that_of_the_command_line():
     assert job.target.d == 7 and type(job.learner).__name__ == "MeanField"
 
 
+def test_one_n_and_one_eps_are_lists_of_one():
+    table = bfc.run(TARGET, METHOD, n=16, seeds=[3], eps=0.5, device="cpu")
+    training = table[table["kind"] == "training"]
+    assert training["n"].tolist() == [16] and training["seed"].tolist() == [3]
+
+
+def test_the_threads_of_torch_are_those_of_before():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        bfc.run(TARGET, METHOD, n=16, seeds=1, device="cpu")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_folders_that_cannot_be_read_are_left_out_with_a_warning(tmp_path):
+    runs(results=tmp_path / "results")
+    cell = next((tmp_path / "results").iterdir())
+    broken = tmp_path / "results" / "broken"
+    broken.mkdir()
+    for file in cell.iterdir():
+        if file.is_file():
+            (broken / file.name).write_text("no such thing")
+    with pytest.warns(UserWarning, match="left out: .*broken"):
+        assert len(bfc.load(tmp_path / "results")) > 0
+
+
+PACKAGES = [name for name in dir(bfc) if hasattr(getattr(bfc, name), "__path__")]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_offers_its_components_and_nothing_else(package: str) -> None:
+    offered = getattr(bfc, package)
+    names = [name for name in dir(offered) if name[0].isupper()]
+    assert names
+    for name in names:
+        assert "identity_name" in getattr(offered, name).__dict__, name
+
+
+def test_the_options_of_every_group_are_offered() -> None:
+    groups = {"target", "task", "representation", "learner", "optimizer", "probe", "baseline"}
+    for group in sorted(groups):
+        for path in class_paths(group).values():
+            package, name = path.split(".")[1], path.rpartition(".")[2]
+            assert name in dir(getattr(bfc, package)), path
+
+
 def test_names_are_offered_and_unknown_ones_are_not():
     assert "QuadraticDenseNet" in dir(bfc.targets) and "run" in dir(bfc)
+    assert not hasattr(bfc.targets, "ParityDraw")
     for missing in ("Nothing", "_private"):
         assert not hasattr(bfc.targets, missing) and not hasattr(bfc, missing)
 

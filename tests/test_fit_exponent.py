@@ -352,7 +352,7 @@ def test_leaving_out_the_random_effect():
         (sweep(), None, "eps=None"),
         ([1, 2], EPS, "trainings=list"),
         (sweep(), np.inf, "eps=inf"),
-        (sweep(), [EPS, 0.2], "eps=.*one at a call"),
+        (sweep(), [EPS, 0.2], "eps=.*must be one positive number"),
         (pd.concat([sweep(), sweep()[["d"]]], axis=1), EPS, "more than one column d"),
         (sweep().assign(seed=[[0]] * 112), EPS, "column seed holds values"),
         (sweep().assign(risk=1j), EPS, "column risk is of type complex"),

@@ -12,15 +12,12 @@ import functools
 import importlib
 import inspect
 import json
-import math
-import types
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
-from bfc.errors import UserError, nearest, require, shown, similar
+from bfc.errors import UserError, nearest, require, shown
 from bfc.experiment.identity import identity_name
-from bfc.field_types import accepted_type
+from bfc.field_types import describe, is_union, mismatch, written_types
 from bfc.paths import CONF
 
 REQUIRED_METHOD = {
@@ -60,10 +57,7 @@ def component(group: str, node: Any) -> Any:
         raise UserError(f"{group}={shown(node)}: must be a group option with a _target_")
     cls = find_class(group, node.get("_target_"))
     values = {name: value for name, value in node.items() if name != "_target_"}
-    part = construct(group, cls, values)
-    for name, value in values.items():
-        require(all(map(math.isfinite, _floats(value))), f"{group}.{name}", value, "finite")
-    return part
+    return construct(group, cls, values)
 
 
 def find_class(group: str, path: Any) -> type:
@@ -160,7 +154,7 @@ def _check_keys(path: str, hint: Any, value: Any) -> None:
     """Refuse unknown and missing keys of a dataclass and of those within it."""
     if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         _check_keys_of(path, hint, value)
-    elif _is_union(hint) and isinstance(value, Mapping):
+    elif is_union(hint) and isinstance(value, Mapping):
         for option in get_args(hint):
             _check_keys(path, option, value)
     elif get_origin(hint) is tuple and isinstance(value, list):
@@ -170,7 +164,7 @@ def _check_keys(path: str, hint: Any, value: Any) -> None:
 
 def _check_keys_of(path: str, cls: type, values: Mapping[str, Any]) -> None:
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
-    hints = accepted_types(cls)
+    hints = written_types(cls)
     for name in values:
         if f"{path}.{name}" in RENAMED_KEYS:
             raise UserError(f"{path}.{name}: is now called {RENAMED_KEYS[f'{path}.{name}']}")
@@ -184,13 +178,6 @@ def _check_keys_of(path: str, cls: type, values: Mapping[str, Any]) -> None:
 
 
 @functools.cache
-def accepted_types(cls: type) -> dict[str, Any]:
-    """Field → the type that may be written for it."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {name: accepted_type(hint) for name, hint in hints.items()}
-
-
-@functools.cache
 def _adapter(cls: type) -> Any:
     import pydantic
 
@@ -201,70 +188,13 @@ def _type_error(path: str, hint: Any, value: Any, location: tuple[int | str, ...
     """The sentence about the innermost key of ``location`` that a reader can change."""
     for step in location:
         if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-            path, hint, value = f"{path}.{step}", accepted_types(hint)[str(step)], value.get(step)  # type: ignore[arg-type]
+            path, hint, value = f"{path}.{step}", written_types(hint)[str(step)], value.get(step)  # type: ignore[arg-type]
         elif _is_tuple_of_dataclasses(hint) and isinstance(value, list):
             path, hint, value = f"{path}[{step}]", get_args(hint)[0], value[int(step)]
         else:
             break
-    close = similar(value, _names(hint)) if isinstance(value, str) else None
-    hint_text = f"; did you mean {close}?" if close else ""
-    return f"{path}={shown(value)}: must be {describe(hint)}{hint_text}"
-
-
-def _is_union(hint: Any) -> bool:
-    return get_origin(hint) in (typing.Union, types.UnionType)
+    return mismatch(path, hint, value)
 
 
 def _is_tuple_of_dataclasses(hint: Any) -> bool:
     return get_origin(hint) is tuple and dataclasses.is_dataclass(get_args(hint)[0])
-
-
-def _names(hint: Any) -> list[str]:
-    """The names that a type annotation allows."""
-    if get_origin(hint) is typing.Literal:
-        return [str(name) for name in get_args(hint)]
-    return [name for part in get_args(hint) for name in _names(part)] if _is_union(hint) else []
-
-
-def _floats(value: Any) -> Iterator[float]:
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, list):
-        for part in value:
-            yield from _floats(part)
-
-
-TYPE_NAMES = {
-    int: "an integer",
-    float: "a number",
-    str: "a text",
-    bool: "true or false",
-    type(None): "null",
-}
-
-
-def describe(hint: Any) -> str:
-    """A type annotation in words: ``an integer, a list of integers or null``."""
-    if hint in TYPE_NAMES:
-        return TYPE_NAMES[hint]
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is typing.Literal:
-        return _either(list(map(str, arguments)))
-    if _is_union(hint):
-        return _either([part for a in arguments for part in (_names(a) or [describe(a)])])
-    if origin in (tuple, list):
-        fixed_length = origin is tuple and Ellipsis not in arguments
-        count = f"{len(arguments)} " if fixed_length else ""
-        return f"a list of {count}{_plural(arguments[0])}"
-    return f"a {getattr(hint, '__name__', str(hint)).lower()}"
-
-
-def _either(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
-
-
-def _plural(hint: Any) -> str:
-    """The plural of :func:`describe`."""
-    if get_origin(hint) in (tuple, list):
-        return f"lists of {_plural(get_args(hint)[0])}"
-    return f"{describe(hint).partition(' ')[2]}s"

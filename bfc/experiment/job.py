@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from bfc.component import Component
 from bfc.errors import UserError, nearest, require
 from bfc.experiment.components import GROUPS, class_paths, component
 from bfc.experiment.identity import short_name
@@ -31,7 +32,7 @@ SCALARS = ("results", "study")
 
 
 @dataclass(frozen=True)
-class Compute:
+class Compute(Component, config_key="compute"):
     """Where and how a cell runs; only ``dtype`` changes numbers beyond rounding."""
 
     identity_name: ClassVar[str] = "bfc.config.Compute"

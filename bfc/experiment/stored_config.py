@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from bfc.experiment.cell_spec import SHOWN_COMPONENTS
-from bfc.experiment.components import accepted_types, classes_by_identity
+from bfc.experiment.components import classes_by_identity
 from bfc.experiment.identity import default_values, identity_fields
+from bfc.field_types import written_types
 
 
 def fill_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def _fill_fields(classes: Sequence[type], node: Mapping[str, Any]) -> dict[str, 
     filled = dict(node)
     if not classes:
         return filled
-    types = accepted_types(classes[0])
+    types = written_types(classes[0])
     for stored_name, f in identity_fields(classes[0]):
         if stored_name in node:
             filled[stored_name] = _fill_nested(types[f.name], node[stored_name])

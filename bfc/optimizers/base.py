@@ -15,11 +15,12 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
+from bfc import types
 from bfc.errors import require
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimizer(ABC):
+class Optimizer(types.Optimizer, ABC):
     """Base of the optimizers; a subclass adds its update rule and the names of its buffers.
 
     The learning rate warms up linearly, then stays constant or falls to zero along a cosine, anew

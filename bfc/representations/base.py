@@ -10,23 +10,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from bfc.targets.wrapped import Wrapped, WrappedDraw
-from bfc.types import Draw, Target
+from bfc.types import Draw, Target, TargetWrapper
 
 CHUNK_BYTES = 64 << 20
 """Bytes of features in memory at a time."""
 
 
-class Representation(ABC):
-    """Base of the frozen dataclasses here, each a :class:`bfc.types.TargetWrapper`."""
-
-    identity_name: ClassVar[str]
-    version: ClassVar[int]
+class Representation(TargetWrapper, ABC, config_key="representation"):
+    """Base of the frozen dataclasses here."""
 
     def wrap(self, target: Target) -> Target:
         """The target with the features as inputs.
@@ -36,7 +33,7 @@ class Representation(ABC):
         self.check(target)
         return Represented(target, self).as_target()
 
-    def check(self, target: Target) -> None:  # noqa: B027
+    def check(self, target: Target) -> None:
         """Refuse a target this representation does not fit (:class:`bfc.errors.UserError`)."""
 
     @abstractmethod

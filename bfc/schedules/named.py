@@ -29,7 +29,10 @@ def named(name: str, /, **changes: Any) -> Schedule:
     """
     available = _read()
     if name not in available:
-        raise UserError(f"schedule={name}: no such schedule; {nearest(name, available)}")
+        raise UserError(
+            f"schedule={name}: no such schedule; {nearest(name, available)}; a new file of "
+            "conf/schedule is known after python -m bfc.schedules"
+        )
     allowed = [f.name for f in fields(Schedule)]
     for key in changes:
         if key not in allowed:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import ClassVar
 
+from bfc.component import Component
 from bfc.errors import require
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -17,7 +18,7 @@ _UNTIL = re.compile(r"\s*([0-9.eE+-]+)\s*(gap)?\s*")
 
 
 @dataclass(frozen=True)
-class Phase:
+class Phase(Component, config_key="schedule.phases"):
     """One phase, or one phase per level.
 
     ``train`` holds group names in which ``{l}`` is the current level, ``{L}`` the top, ``{k}`` the

@@ -135,7 +135,7 @@ def build_training_table(trainings: pd.DataFrame, eps: float) -> TrainingTable:
     """
     is_number = isinstance(eps, int | float | np.number) and not isinstance(eps, bool)
     if not (is_number and 0 < eps < np.inf):
-        raise UserError(f"eps={eps}: must be a positive number, one at a call")
+        raise UserError(f"eps={eps}: must be one positive number; call nstar once per eps")
     check_columns(trainings)
     columns = _read_columns(trainings, eps)
     usable, dropped = _find_usable_rows(columns)

@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from bfc import random
+from bfc.component import Component
 from bfc.errors import require
 
 
 @dataclass(frozen=True)
-class Mixture:
+class Mixture(Component, config_key="target.law"):
     """Equal parts of skewed Gaussians, drawn per seed, with dependent coordinates.
 
     The whole has mean zero and covariance I: x = C^(−1/2)(m_c + s_c ∘ ξ − mean), c uniform,

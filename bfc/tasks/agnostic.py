@@ -20,7 +20,7 @@ from bfc import random
 from bfc.errors import UserError, require
 from bfc.targets.capabilities import input_law
 from bfc.targets.wrapped import Wrapped, WrappedDraw
-from bfc.types import Draw, Target
+from bfc.types import Draw, Target, TargetWrapper
 
 MEDIANS: dict[object, float] = {
     "gaussian": 0.0,
@@ -33,7 +33,7 @@ MEDIANS: dict[object, float] = {
 
 
 @dataclass(frozen=True)
-class Agnostic:
+class Agnostic(TargetWrapper):
     """y = f*(x) + size · sd(f*) · Π_{i∈S} sign(x_i − median), with the squared loss.
 
     S is a random set of degree + 1 coordinates per seed. For independent coordinates the product

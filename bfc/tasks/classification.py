@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bfc.errors import UserError, require
 from bfc.targets.wrapped import Wrapped, WrappedDraw
-from bfc.types import Draw, Target
+from bfc.types import Draw, Target, TargetWrapper
 
 CHANCE_ROWS = 1 << 16
 """Rows on which the share of positive labels is measured: standard error of chance at most .002."""
@@ -26,7 +26,7 @@ MAX_ATTEMPTS = 1000
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(TargetWrapper):
     """Labels sign(f*(x)) = ±1 on the input law restricted to |f*(x)| ≥ margin · sd(f*).
 
     Methods train by ``loss`` and are judged by the 0/1 error. The restriction is by rejection: a

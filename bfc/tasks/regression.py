@@ -15,11 +15,11 @@ from torch import Tensor
 from bfc import random
 from bfc.errors import require
 from bfc.targets.wrapped import Wrapped, WrappedDraw
-from bfc.types import Draw, Target
+from bfc.types import Draw, Target, TargetWrapper
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(TargetWrapper):
     """Labels f*(x) + noise · sd(f*) · N(0, 1) in every role but ``test``.
 
     Raises :class:`bfc.errors.UserError` on bad values.

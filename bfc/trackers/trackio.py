@@ -15,13 +15,14 @@ from typing import Any
 
 from bfc.errors import UserError, require
 from bfc.snapshot import Snapshot, project_name, to_json_rows
+from bfc.types import Tracker
 
 REMOTE_VARIABLES = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 """They send runs elsewhere, where what was shown before cannot be replaced."""
 
 
 @dataclass(frozen=True)
-class Trackio:
+class Trackio(Tracker):
     """An optional extra: ``pip install 'bfc[trackio]'``."""
 
     project: str = "bfc"

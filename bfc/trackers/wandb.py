@@ -20,6 +20,7 @@ from bfc.errors import UserError, require
 from bfc.paths import CONF, PACKAGE, SWEEPS, analysis_folder
 from bfc.snapshot import STUDY, Snapshot, project_name, to_json_rows
 from bfc.trackers import wandb_login
+from bfc.types import Tracker
 
 Mode = Literal["online", "offline", "disabled"]
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
@@ -29,7 +30,7 @@ PROGRAM_SUFFIXES = (".py", ".yaml")
 
 
 @dataclass(frozen=True)
-class Wandb:
+class Wandb(Tracker):
     """Weights & Biases; keys are W&B's to find, none can be given here."""
 
     project: str = "bfc"
