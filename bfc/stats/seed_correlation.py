@@ -20,9 +20,7 @@ CAUTION = 0.25
 """r is the upper end of a one-sided interval of level 1 − CAUTION."""
 
 
-def bound_correlation(
-    cells: Sequence[LatentThresholds], residuals: Sequence[FloatArray]
-) -> float:
+def bound_correlation(cells: Sequence[LatentThresholds], residuals: Sequence[FloatArray]) -> float:
     """Upper bound of the correlation of residuals (N,) within seeds, between 0 and 1.
 
     From the ratio of mean squares between and within seeds and its F distribution (Shrout & Fleiss

@@ -24,6 +24,7 @@ LARGEST_LOG_RISK = 2.0
 JUMP_RISKS = (1e-3, 0.6)
 """Risk of a jump after and before the threshold."""
 JUMP_SCATTER = 0.1
+KNEE_FACTOR = 3.0
 
 
 class RiskShape(StrEnum):
@@ -35,6 +36,8 @@ class RiskShape(StrEnum):
     """From a plateau at 0.6 to 1e-3, with a tenth of scatter: nothing in between."""
     BEND = "bend"
     """1/(1 + n^b): a power law that bends to a plateau at 1 above eps."""
+    KNEE = "knee"
+    """Three times as steep below eps as above it."""
 
 
 @dataclass(frozen=True)
@@ -96,4 +99,6 @@ class World:
         if self.shape is RiskShape.BEND:
             log_odds = log_eps - np.log1p(-self.eps) - fall
             return np.asarray(-np.logaddexp(0, -log_odds))
+        if self.shape is RiskShape.KNEE:
+            fall = np.where(fall > 0, KNEE_FACTOR * fall, fall)
         return np.asarray(log_eps - fall)

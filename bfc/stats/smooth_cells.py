@@ -11,8 +11,10 @@ is a line near eps. Every rule about where that may be assumed is here. A cell i
 - its n* agrees with the binary one within their uncertainty, in this cell and on average;
 - few of the trainings that should succeed fail; seeds that share draws are not almost copies.
 
-Windows are tried from the widest to the narrowest, the first that passes is used. All other cells
-keep their binary curve, and the posterior does not know which is which.
+Where fewer than half of the cells that bracket n* pass, none is smooth: a shape that most cells do
+not have is no ground for the others. Windows are tried from the widest to the narrowest, the first
+that passes is used. All other cells keep their binary curve, and the posterior does not know which
+is which.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ MOST_TRAININGS = 2000
 """In one cell; with more, thresholds alone are sharp and the sums slow."""
 LARGEST_CORRELATION = 0.5
 """Of residuals within seeds; above it a seed's interval of its threshold says as much."""
-STEEP = 3.0
+STEEP = 2.0
 """Standard errors that the fall of log risk within the window must lie above zero."""
 REJECTION = 1e-3
 """Level at which the counts of a cell, or of all, reject the model."""
@@ -111,7 +113,7 @@ def _sharpen(
         is_online = bool(table.online[table.d == d].any())
         if not is_online and _has_enough(thresholds) and _is_falling(thresholds):
             chosen[d] = thresholds
-    while chosen:
+    while 2 * len(chosen) >= len(binary) > 0:
         fit, weights = _fit(chosen, binary)
         if fit is None:
             return {}
@@ -132,8 +134,6 @@ def _sharpen(
                 [binary[d] for d in chosen], list(curves.values())
             )
             return curves if is_sound else {}
-        if 2 * len(rejected) > len(chosen):
-            return {}
         chosen = {d: cell for d, cell in chosen.items() if d not in rejected}
     return {}
 
@@ -145,7 +145,7 @@ def _fit(
     copied seeds dominate."""
     cells = list(chosen.values())
     starts = np.array([_describe(binary[d])[0] for d in chosen])
-    weights = [np.ones(len(cell.u)) for cell in cells]
+    weights: list[FloatArray] = [np.ones(len(cell.u)) for cell in cells]
     fit = fit_latent(cells, weights, starts)
     if fit.lapse > USUAL_LAPSES:
         return None, weights
@@ -177,7 +177,7 @@ def _is_falling(thresholds: LatentThresholds) -> bool:
     slope = float(x @ y) / squares
     rest = y - y.mean() - slope * x
     error = np.sqrt(float(rest @ rest) / (len(x) - 2) / squares)
-    return slope < -STEEP * error
+    return bool(slope < -STEEP * error)
 
 
 def _predicts_counts(
