@@ -9,12 +9,13 @@ can be checked against closed forms and the choice only against simulations.
 Model. With y = log(risk/eps) a training at u = log n has the latent threshold T = u + y/b, and T =
 μ + s · t, t Student with ν degrees of freedom; μ = log n*, b the same for all trainings of a cell,
 s and λ as in the binary likelihood. Inside a window −w_low ≤ y ≤ w_high the density of y counts,
-(1 − γ − λ) f((T − μ)/s)/(b s); beyond it only the side (a doubly censored regression, Tobin 1958
-with Student's errors), with the probability that T lies beyond u ± w/b. A lapse lies above eps,
-with equal chances within the window (uniformly) or beyond it; a lucky guess likewise below. As the
-window closes this is the binary likelihood. Failures whose risk is no measure of the lack of data
-(diverged, stuck, on a plateau) count by their side of eps alone. Trainings that share a seed count
-with a weight below one, see :mod:`bfc.stats.smooth_cells`.
+(1 − γ − λ) f((T − μ)/s)/(b s); beyond it only the side, with the probability that T lies beyond
+u − w_low/b or u + w_high/b: a doubly censored regression (Tobin 1958) with Student errors. A lapse
+lies above eps, with equal chances within the window (uniformly) or beyond it, a lucky guess below
+likewise. As the window closes this becomes the binary likelihood, but for the half of the lapses
+and guesses that lie within. Failures whose risk is no measure of the lack of data (diverged, stuck,
+on a plateau) count by their side of eps alone. Trainings that share a seed count with a weight
+below one, see :mod:`bfc.stats.seed_correlation`.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ NARROWEST = 0.3
 """A window must reach this far above eps, in log risk."""
 FEWEST_INSIDE = 6
 FEWEST_PER_SIDE = 2
-MOST_TRAININGS = 2000
+MOST_TRAININGS = 500
 """In one cell; with more, thresholds alone are sharp and the sums slow."""
 LARGEST_CORRELATION = 0.5
 """Of residuals within seeds; above it a seed's interval of its threshold says as much."""
