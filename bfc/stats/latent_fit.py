@@ -41,7 +41,6 @@ class LatentFit:
     """The optimum: μ of every cell (D,) and what they share."""
 
     mu: FloatArray
-    spread: float
     lapse: float
     model: LatentModel
     log_likelihood: float
@@ -59,7 +58,7 @@ def fit_latent(
     for freedom in FREEDOMS:
         start = np.r_[starts, np.log(slope), np.log(0.35), np.log(0.02)]
         if best is not None:
-            start = np.r_[best.mu, np.log([best.model.slope, best.spread, best.lapse])]
+            start = np.r_[best.mu, np.log([best.model.slope, best.model.spread, best.lapse])]
         ends = [np.log(ends) for ends in (SLOPE_RANGE, SPREAD_RANGE, LAPSE_RANGE)]
         found = optimize.minimize(
             data.penalised_loss,
@@ -70,7 +69,7 @@ def fit_latent(
             bounds=[(None, None)] * len(starts) + [tuple(pair) for pair in ends],
         )
         b, s, lapse = np.exp(found.x[-3:]).tolist()
-        fit = LatentFit(found.x[:-3], s, lapse, LatentModel(b, freedom), -float(found.fun))
+        fit = LatentFit(found.x[:-3], lapse, LatentModel(b, freedom, s), -float(found.fun))
         if best is None or fit.log_likelihood > best.log_likelihood:
             best = fit
     assert best is not None
@@ -81,7 +80,7 @@ def predict_classes(fit: LatentFit, u: FloatArray, mu: float, window: RiskWindow
     """Probabilities (N, 4) that a training at u ends below the window, in its lower half (a
     success), in its upper half, and above it."""
     ends = np.array([-window.low, 0.0, window.high]) / fit.model.slope
-    beyond = special.stdtr(fit.model.freedom, (mu - u[:, None] - ends) / fit.spread)
+    beyond = special.stdtr(fit.model.freedom, (mu - u[:, None] - ends) / fit.model.spread)
     above_end = np.c_[np.ones(len(u)), beyond, np.zeros(len(u))]
     regular = above_end[:, :-1] - above_end[:, 1:]
     stray = np.array([0.5 * GUESS, 0.5 * GUESS, 0.5 * fit.lapse, 0.5 * fit.lapse])

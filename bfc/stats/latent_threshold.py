@@ -45,7 +45,11 @@ UNMEASURED_FAILURES = frozenset({*UNFINISHED, Outcome.PLATEAU, Outcome.DIVERGED}
 """Failures whose risk does not say how many labels they lack."""
 LOG_SLOPE_SD = 0.25
 """Scatter of log b of single cells around that of the sweep, before a cell's data are seen."""
-LOG_SLOPE_STEPS = np.linspace(-2, 2, 9) * LOG_SLOPE_SD
+LOG_SLOPE_STEPS = np.linspace(-2, 2, 7) * LOG_SLOPE_SD
+CENTRAL_STEP = len(LOG_SLOPE_STEPS) // 2
+LIKELY_SPREADS = 3.0
+"""Nodes of s further than this factor from the fitted one carry no mass: b is not integrated there.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,11 @@ class LatentThresholds:
 
 @dataclass(frozen=True)
 class LatentModel:
-    """What the cells of a sweep share, besides s and λ: slope b > 0 and degrees of freedom ν."""
+    """What the cells of a sweep share: slope b > 0, degrees of freedom ν, and the fitted s."""
 
     slope: float
     freedom: float
+    spread: float
 
 
 def read_thresholds(table: TrainingTable, window: RiskWindow) -> LatentThresholds:
@@ -108,14 +113,20 @@ def sharpen_curve(
     """
     log_prior = -0.5 * (LOG_SLOPE_STEPS / LOG_SLOPE_SD) ** 2
     log_prior -= special.logsumexp(log_prior)
-    by_slope = np.stack(
-        [
-            log_likelihood(thresholds, weights, model.slope * np.exp(step), model.freedom, centre)
-            for step in LOG_SLOPE_STEPS
-        ]
-    )
-    by_slope += log_prior[:, None, None]
-    return LikelihoodCurve(centre, special.logsumexp(by_slope, axis=0)), by_slope.max((1, 2))
+    central = log_likelihood(thresholds, weights, model.slope, model.freedom, centre)
+    near = np.abs(np.log(SPREADS / model.spread)) <= np.log(LIKELY_SPREADS)
+    by_slope = np.empty((len(LOG_SLOPE_STEPS), POINTS, int(near.sum()), len(LAPSES)))
+    for i, step in enumerate(LOG_SLOPE_STEPS):
+        if i == CENTRAL_STEP:
+            by_slope[i] = central[:, near]
+            continue
+        slope = model.slope * np.exp(step)
+        by_slope[i] = log_likelihood(
+            thresholds, weights, slope, model.freedom, centre, SPREADS[near]
+        )
+    by_slope += log_prior[:, None, None, None]
+    central[:, near] = special.logsumexp(by_slope, axis=0)
+    return LikelihoodCurve(centre, central.reshape(POINTS, -1)), by_slope.max((1, 2, 3))
 
 
 def log_likelihood(
@@ -124,26 +135,28 @@ def log_likelihood(
     slope: float,
     freedom: float,
     centre: float,
+    spreads: FloatArray = SPREADS,
 ) -> FloatArray:
-    """log P(data | μ, s, λ, b) at μ = centre + OFFSETS, shape (POINTS, S · L); weighted."""
+    """log P(data | μ, s, λ, b) at μ = centre + OFFSETS for ``spreads`` (S,), weighted: (POINTS, S,
+    L)."""
     at = thresholds.u + thresholds.y / slope
     mu = centre + OFFSETS
-    values = np.zeros((POINTS, len(SPREADS), len(LAPSES)))
-    step = max(1, CHUNK // (POINTS * len(SPREADS)))
+    values = np.zeros((POINTS, len(spreads), len(LAPSES)))
+    step = max(1, CHUNK // (POINTS * len(spreads)))
     for side in (BELOW, INSIDE, ABOVE):
         chosen = np.flatnonzero(thresholds.side == side)
         for start in range(0, len(chosen), step):
             part = chosen[start : start + step]
-            z = (at[part, None, None] - mu[:, None]) / SPREADS
+            z = (at[part, None, None] - mu[:, None]) / spreads
             mass = _student_mass(z, side, freedom)
             if side == INSIDE:
-                mass = mass / (slope * SPREADS)
+                mass = mass / (slope * spreads)
             guess, lapse_share = stray_mass(thresholds, part)
             for k, lapse in enumerate(LAPSES):
                 stray = (GUESS * guess + lapse * lapse_share)[:, None, None]
                 p = np.maximum(stray + (1 - GUESS - lapse) * mass, SMALLEST_MASS)
                 values[:, :, k] += np.einsum("i,ims->ms", weights[part], np.log(p))
-    return values.reshape(POINTS, -1)
+    return values
 
 
 def stray_mass(

@@ -7,7 +7,8 @@ is a line near eps. Every rule about where that may be assumed is here. A cell i
   sides of eps (a cell that jumps from a plateau to success has none, a censored one no successes);
 - log risk falls there beyond doubt, with the slope of the other cells;
 - the model predicts how many trainings end below, within and above the window, at small and at
-  large n (it does not where risks have two modes, bend, or lapse);
+  large n, and how risks within it are spread around the line (it does neither where risks have two
+  modes, bend, or lapse);
 - its n* agrees with the binary one within their uncertainty, in this cell and on average;
 - few of the trainings that should succeed fail; seeds that share draws are not almost copies.
 
@@ -124,14 +125,17 @@ def _sharpen(
             curves[d] = curve
             if not (
                 _predicts_counts(fit, [thresholds], [mu])
+                and _predicts_sizes(fit, [thresholds], [mu])
                 and _slope_fits(log_slopes)
                 and _agree([binary[d]], [curve])
             ):
                 rejected.add(d)
         if not rejected:
             cells, mu_list = list(chosen.values()), fit.mu.tolist()
-            is_sound = _predicts_counts(fit, cells, mu_list) and _agree(
-                [binary[d] for d in chosen], list(curves.values())
+            is_sound = (
+                _predicts_counts(fit, cells, mu_list)
+                and _predicts_sizes(fit, cells, mu_list)
+                and _agree([binary[d] for d in chosen], list(curves.values()))
             )
             return curves if is_sound else {}
         chosen = {d: cell for d, cell in chosen.items() if d not in rejected}
@@ -198,6 +202,31 @@ def _predicts_counts(
             variance[half] += (p * (1 - p))[rows].sum(0)
     distance = float(np.sum((observed - expected) ** 2 / np.maximum(variance, 0.5)))
     return bool(special.chdtrc(6, distance) > REJECTION)
+
+
+def _predicts_sizes(fit: LatentFit, cells: Sequence[LatentThresholds], mu: Sequence[float]) -> bool:
+    """Whether log risks within the window are spread around the line as predicted.
+
+    Each is as likely to lie in any quarter of its predicted distribution, whether n is below, near
+    or above n*; two modes, or a step instead of a line, fill the wrong quarters.
+    """
+    counts = np.zeros((3, 4))
+    for cell, centre in zip(cells, mu, strict=True):
+        inside = cell.is_inside
+        excess = (cell.u[inside] - centre) / fit.model.spread
+        ends = np.stack(
+            [-cell.window.low + 0 * excess, cell.y[inside], cell.window.high + 0 * excess]
+        )
+        low, own, high = special.stdtr(
+            fit.model.freedom, excess + ends / fit.model.slope / fit.model.spread
+        )
+        share = (own - low) / np.maximum(high - low, 1e-12)
+        quarter = np.clip((4 * share).astype(int), 0, 3)
+        place = np.where(excess < -0.5, 0, np.where(excess > 0.5, 2, 1))
+        np.add.at(counts, (place, quarter), 1)
+    expected = counts.sum(1, keepdims=True) / 4
+    distance = float(np.sum((counts - expected) ** 2 / np.maximum(expected, 0.5)))
+    return bool(special.chdtrc(9, distance) > REJECTION)
 
 
 def _slope_fits(log_slopes: FloatArray) -> bool:
