@@ -23,7 +23,7 @@ from bfc.stats.fit_warnings import (
     find_model_warnings,
     find_table_warnings,
 )
-from bfc.stats.likelihood import LikelihoodCurve, likelihood_curve
+from bfc.stats.likelihood import LikelihoodCurve
 from bfc.stats.messages import (
     describe_drops,
     describe_no_verdict,
@@ -41,10 +41,22 @@ from bfc.stats.nstar import Censored, estimate_nstar, log_prior_outside
 from bfc.stats.outcomes import UNJUDGED, Outcome
 from bfc.stats.reasons import AllExcluded, Interval, NoSuccess, NothingToFit, NoTrainings
 from bfc.stats.regressions import RegressionFit, fit_glm, fit_smooth
+from bfc.stats.smooth_cells import CellCurve, Likelihood, choose_curves
 from bfc.stats.training_table import TrainingTable, build_training_table
 from bfc.stats.verdict import describe_verdict, judge_growth
 
-NSTAR = ("d", "nstar", "lo", "hi", "censored", "outcome", "trainings", "seeds", "excluded")
+NSTAR = (
+    "d",
+    "nstar",
+    "lo",
+    "hi",
+    "censored",
+    "outcome",
+    "trainings",
+    "seeds",
+    "excluded",
+    "likelihood",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +75,9 @@ class ExponentFit:
     """The verdict as a sentence."""
     nstar: pd.DataFrame
     """Per d: ``d, nstar, lo, hi, censored`` (empty, ``right`` or ``left``), ``outcome, trainings,
-    seeds, excluded``; each cell alone."""
+    seeds, excluded, likelihood`` (``smooth`` where the sizes of the risks count, else ``binary``:
+    success and failure alone); each cell from its own trainings, except that smooth cells share the
+    slope of log risk."""
     models: pd.DataFrame
     """Candidates of growth, best held-out score first; see
     :func:`bfc.stats.model_comparison.compare_models`."""
@@ -115,11 +129,12 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
     """
     table = build_training_table(_check_trainings(trainings), eps)
     cells = split_cells(table)
-    curves = {d: likelihood_curve(cell) for d, cell in cells.items() if cell.is_informative}
+    chosen = choose_curves(table, cells)
+    curves = {d: choice.curve for d, choice in chosen.items()}
     posterior = fit_posterior(curves, random_effect)
     nothing = _find_nothing_to_fit(cells)
     models, growth = _compare_growth(curves, posterior, nothing)
-    nstar = _tabulate_nstar(cells, eps)
+    nstar = _tabulate_nstar(cells, eps, chosen)
     informative = table.select(np.isin(table.d, list(curves)))
     glm = fit_glm(informative)
     smooth = fit_smooth(informative, _closed_nstar(nstar), random_effect)
@@ -196,12 +211,17 @@ def _estimate_local(
     return estimate_local_exponents(curves, posterior, priors)
 
 
-def _tabulate_nstar(cells: Mapping[float, CellCounts], eps: float) -> pd.DataFrame:
+def _tabulate_nstar(
+    cells: Mapping[float, CellCounts], eps: float, chosen: Mapping[float, CellCurve]
+) -> pd.DataFrame:
     """n* at ``eps``, one row per d, columns ``NSTAR``."""
     rows = []
     for d, cell in cells.items():
         counts = {"trainings": cell.trainings, "seeds": cell.seeds, "excluded": cell.excluded}
-        rows.append({"d": to_plain_number(d), **estimate_nstar(cell, eps).as_row(), **counts})
+        choice = chosen.get(d)
+        row = estimate_nstar(cell, eps, choice.curve if choice else None).as_row()
+        kind = choice.kind if choice else Likelihood.BINARY
+        rows.append({"d": to_plain_number(d), **row, **counts, "likelihood": kind.value})
     return pd.DataFrame(rows, columns=list(NSTAR))
 
 

@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 
 from bfc.stats.cell_counts import CellCounts, count_cell
-from bfc.stats.likelihood import DROP, LEVELS_95, density_quantiles, likelihood_curve
+from bfc.stats.likelihood import (
+    DROP,
+    LEVELS_95,
+    LikelihoodCurve,
+    density_quantiles,
+    likelihood_curve,
+)
 from bfc.stats.outcomes import UNFINISHED, FloatArray, Outcome
 from bfc.stats.training_table import build_training_table
 
@@ -101,13 +107,17 @@ def count_failures(trainings: pd.DataFrame, eps: float) -> dict[str, int]:
     return count_cell(build_training_table(trainings, eps)).failures
 
 
-def estimate_nstar(cell: CellCounts, eps: float) -> NStar:
-    """n* of one cell from its counts at ``eps``; see :func:`estimate`."""
+def estimate_nstar(cell: CellCounts, eps: float, curve: LikelihoodCurve | None = None) -> NStar:
+    """n* of one cell from its counts at ``eps``; see :func:`estimate`.
+
+    ``curve``: what its trainings say, where that is more than their successes and failures
+    (:func:`bfc.stats.smooth_cells.choose_curves`); default the binary likelihood of ``cell``.
+    """
     if not len(cell.lo):
         (unfinished,) = UNFINISHED
         outcome = unfinished.value if cell.excluded else UNMEASURED
         return NStar(eps, np.nan, np.nan, np.nan, Censored.NO, outcome)
-    lo, median, hi = _bound_nstar(cell)
+    lo, median, hi = _bound_nstar(cell, likelihood_curve(cell) if curve is None else curve)
     smallest, largest = cell.tested
     if median > largest:
         outcome = cell.failure_mode if cell.failures else Outcome.DATA_LIMITED.value
@@ -123,10 +133,9 @@ def log_prior_outside(cell: CellCounts, mu: FloatArray) -> FloatArray:
     return np.asarray(-(np.maximum(lo - mu, 0) + np.maximum(mu - hi, 0)) / FALL_LENGTH)
 
 
-def _bound_nstar(cell: CellCounts) -> tuple[float, float, float]:
+def _bound_nstar(cell: CellCounts, curve: LikelihoodCurve) -> tuple[float, float, float]:
     """Lower end, median and upper end; the median is infinite or zero where an end is open, and the
     other end then a likelihood bound."""
-    curve = likelihood_curve(cell)
     marginal, mu = curve.marginal, curve.mu
     is_bounded_below, is_bounded_above = curve.bounded
     density = np.exp(marginal - marginal.max() + log_prior_outside(cell, mu))
