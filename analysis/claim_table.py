@@ -24,7 +24,7 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
         is_judged = row["verdict"] != "not run" and row["source"] not in ("", "certified")
         remarks = [
             row["remark"],
-            f"judged from {row['source']}" if is_judged else "",
+            _describe_judgement(row) if is_judged else "",
             row["power"],
             f"next: {row['next']}" if row["next"] else "",
             "threshold set after a look" if row["threshold_set"] == "after" else "",
@@ -36,14 +36,19 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
                 "predicted": row["predicted"],
                 "measured": (measured, row["measured"]),
                 "95 % interval": (interval, row["lo"]),
-                "judged by": (format_interval(row, "judged_lo", "judged_hi"), row["judged_lo"]),
-                "look": row["look"] or NO_VALUE,
                 "remark": "; ".join(filter(None, remarks)),
                 "paper": (_name_place(row), row["paper"], row["study"]),
                 "command": row["command"],
             }
         )
     return make_page_table(records, "no study here states a claim")
+
+
+def _describe_judgement(row: Mapping[str, Any]) -> str:
+    """From what a claim was judged, by which interval, and at which look."""
+    interval = format_interval(row, "judged_lo", "judged_hi")
+    judged_by = "" if interval == NO_VALUE else f" by the interval {interval}"
+    return f"judged{judged_by} at look {row['look']}, from {row['source']}"
 
 
 def _name_place(row: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.board import compute_p_value
 from analysis.demands import describe_demand
 from analysis.evidence import Evidence
 from analysis.look_log import Look, LookLog
@@ -42,6 +43,7 @@ COLUMNS = (
     "judged_hi",
     "look",
     "verdict",
+    "p_value",
     "source",
     "remark",
     "power",
@@ -89,6 +91,7 @@ def judge_claims(
                 "judged_hi": finding.judged_hi,
                 "look": look,
                 "verdict": finding.verdict.value,
+                "p_value": compute_p_value(measurement, finding),
                 "source": "certified" if finding.is_certified else str(finding.source),
                 "remark": finding.remark,
                 "power": describe_power(measurement, finding),

@@ -23,6 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis import page
+from analysis.board import describe_board, find_standing
 from analysis.claim_table import make_claim_table
 from analysis.claims import judge_claims
 from analysis.evidence import Evidence
@@ -144,7 +145,7 @@ def _write_files(
         "local": loaded.local,
         "depth": loaded.depth,
         "risk": _concatenate(draft.risks),
-        "claims": _concatenate(draft.verdicts),
+        "claims": _mark_standing(_concatenate(draft.verdicts)),
     }
     for name, table in {**tables, "trainings": stored.trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
@@ -158,6 +159,7 @@ def _write_files(
         studies=draft.sections,
         claims=make_claim_table(tables["claims"]),
         verdicts=tables["claims"]["verdict"].value_counts().to_dict(),
+        board=describe_board(tables["claims"]),
     )
     (work / "index.html").write_text(text, encoding="utf-8")
     return tables, draft.figures
@@ -186,6 +188,13 @@ def _add_study(
     section = make_section(stored.study(name), evidence, risks, loaded.keys)
     section["figures"] = [embed_figure(figure, work) for figure in figures]
     draft.sections.append(section)
+
+
+def _mark_standing(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The table of claims with the column ``stands``: after Benjamini and Hochberg, over all."""
+    if verdicts.empty:
+        return verdicts
+    return verdicts.assign(stands=find_standing(verdicts["p_value"].tolist()))
 
 
 def _list_downloads(tables: Mapping[str, pd.DataFrame], work: Path) -> list[dict[str, str]]:
