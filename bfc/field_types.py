@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any, get_args, get_origin
-
-import numpy as np
 
 from bfc.errors import shown, similar
 
@@ -112,8 +111,17 @@ def _convert_to_option(options: Sequence[Any], value: Any) -> Any:
     raise TypeError(f"{value!r} is of none of the types")
 
 
+def _is_array(value: Any) -> bool:
+    """Whether it is an array of numpy, which need not be loaded for that: without it there is none.
+
+    A task on a cluster must heed signals before anything heavy is imported, and imports this.
+    """
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
+
+
 def _convert_to_tuple(arguments: Sequence[Any], value: Any) -> tuple[Any, ...]:
-    values = value.tolist() if isinstance(value, np.ndarray) else value
+    values = value.tolist() if _is_array(value) else value
     _checked(value, isinstance(values, (list, tuple, range)))
     if Ellipsis in arguments:
         return tuple(convert(arguments[0], part) for part in values)

@@ -126,14 +126,14 @@ def test_the_tuning_of_a_baseline_counts_curve_by_curve(tmp_path, monkeypatch) -
     """2 draws with 7 ridges each, then 2 seeds."""
     shares: list[tuple[int, int]] = []
 
-    def note(progress: CellProgress, done: int, force: bool) -> None:
+    def note(progress: CellProgress, done: int, force: bool = False) -> None:
         progress.done = done
         shares.append((done, progress.total))
 
     monkeypatch.setattr(CellProgress, "update", note)
     job = load_job({**container(*TINY, *KERNEL), "results": str(tmp_path)})
     run_cell(cell_specs(job)[0], job)
-    assert shares == [(done, 16) for done in range(1, 17)]
+    assert list(dict.fromkeys(shares)) == [(done, 16) for done in range(1, 17)]
 
 
 def test_on_a_slow_file_system_the_status_is_written_more_rarely(monkeypatch):

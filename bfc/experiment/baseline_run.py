@@ -38,12 +38,13 @@ class BaselineRun:
     def run(self) -> None:
         seeds = missing_work(self.spec, self.job, self.cell.rows())
         tuned = self._tune(len(seeds))
+        self.progress.update(self.progress.done, force=True)
         for seed in seeds:
             stop_signals.raise_if_requested()
             rows = self._rows(seed, tuned)
             self.cell.write_rows(self.cell.rows() + rows)
             self.observer.stored()
-            self._note_curves(1)
+            self.progress.update(self.progress.done + 1, force=True)
         store_outcomes(self.job, self.cell)
 
     def _tune(self, num_seeds: int) -> Mapping[str, Any]:
@@ -56,12 +57,12 @@ class BaselineRun:
         if tuned is None:
             self.progress.total += self.baseline.num_tuning_curves
             test = self.job.measure.test
-            tuned = self.baseline.tune(self.job.target, test, self.device, self._note_curves)
+            tuned = self.baseline.tune(self.job.target, test, self.device, self._note_tuning)
             self.cell.write_json("tuned.json", tuned)
         return tuned
 
-    def _note_curves(self, count: int) -> None:
-        self.progress.update(self.progress.done + count, force=True)
+    def _note_tuning(self, curves: int) -> None:
+        self.progress.update(self.progress.done + curves)
 
     def _rows(self, seed: Any, tuned: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The stored rows of one seed, one per n."""

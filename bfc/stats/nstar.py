@@ -93,7 +93,8 @@ def estimate(trainings: pd.DataFrame, eps: Sequence[float]) -> pd.DataFrame:
     """
     rows = []
     for one_eps in eps:
-        rows.append({"eps": float(one_eps), **estimate_at(trainings, one_eps).as_row()})
+        row = estimate_at(trainings, one_eps).as_row()
+        rows.append({"eps": float(one_eps), **row})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
