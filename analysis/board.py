@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.verdicts import Finding, Measurement, Verdict, judge
+from analysis.verdicts import Finding, Measurement, Verdict, decide
 
 ERROR = 0.05
 """The chance of a false verdict, and the share of false ones among those that stand."""
@@ -33,7 +33,7 @@ def compute_p_value(measurement: Measurement, finding: Finding) -> float:
     lo, hi = np.log(SMALLEST), 0.0
     for _ in range(HALVINGS):
         middle = (lo + hi) / 2.0
-        is_kept = judge(measurement, 1.0 - np.exp(middle)).verdict is finding.verdict
+        is_kept = decide(measurement, 1.0 - np.exp(middle)) is finding.verdict
         lo, hi = (lo, middle) if is_kept else (middle, hi)
     return float(np.exp(hi))
 

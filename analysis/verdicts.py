@@ -121,6 +121,10 @@ class Part:
     place: str = ""
 
 
+Quantifier = Literal["every", "some"]
+"""Whether a claim speaks of every one of its places, or of some."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What was measured for a claim: parts, and the region in which their values must lie."""
@@ -130,7 +134,7 @@ class Measurement:
     at_most: float = math.inf
     source: Source = field(default_factory=Source)
     remark: str = ""
-    quantifier: Literal["every", "some"] = "every"
+    quantifier: Quantifier = "every"
     missing: str = ""
     """What was not measured, where something that the claim speaks of was not."""
 
@@ -177,7 +181,7 @@ def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
             math.nan, math.nan, math.nan, Verdict.NOT_RUN, measurement.missing, measurement.source
         )
     positions = _locate_parts(measurement, level)
-    verdict = _combine(positions, measurement.quantifier == "some")
+    verdict = _combine(positions, measurement.quantifier)
     part = _choose_part(measurement, positions, verdict, level)
     lo, hi = part.estimate.interval(LEVEL)
     judged_lo, judged_hi = part.estimate.interval(level)
@@ -192,6 +196,11 @@ def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
         judged_lo=float(judged_lo),
         judged_hi=float(judged_hi),
     )
+
+
+def decide(measurement: Measurement, level: float) -> Verdict:
+    """The verdict of :func:`judge` alone, for a measurement with at least one part."""
+    return _combine(_locate_parts(measurement, level), measurement.quantifier)
 
 
 def find_open_parts(measurement: Measurement, level: float) -> list[Part]:
@@ -231,8 +240,8 @@ def _locate(
     return "open"
 
 
-def _combine(positions: Sequence[Position], is_union: bool) -> Verdict:
-    if is_union:
+def _combine(positions: Sequence[Position], quantifier: Quantifier) -> Verdict:
+    if quantifier == "some":
         if "inside" in positions:
             return Verdict.REPRODUCED
         is_refuted = all(position == "outside" for position in positions)
