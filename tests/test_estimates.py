@@ -12,7 +12,6 @@ from bfc.stats.estimates import (
     LEVEL,
     Certified,
     Difference,
-    GeometricMean,
     Ratio,
     Rescaled,
     SampleMean,
@@ -153,9 +152,6 @@ def test_differences_and_ratios_of_normal_estimates_are_exact():
     ratio = Ratio(over, under)
     assert ratio.interval(LEVEL) == pytest.approx(tuple(np.exp(want)))
     assert ratio.value == pytest.approx(math.exp(1.5))
-    mean = GeometricMean([over, under])
-    want = np.exp(WithStandardError(1.25, 0.25).interval(LEVEL))
-    assert mean.interval(LEVEL) == pytest.approx(tuple(want))
 
 
 def test_open_ends_and_missing_intervals_of_ratios():
@@ -193,7 +189,6 @@ ESTIMATES = [
     Certified(2.0, 1.0, 3.0),
     Ratio(SampleMedian(DRAWS[:6]), SampleMedian(DRAWS[6:15])),
     Difference(SampleMean(DRAWS[:6]), WithStandardError(1.0, 0.2)),
-    GeometricMean([Rescaled(2.0, 1.0, 3.0), SampleMedian(DRAWS[:9])]),
 ]
 
 

@@ -10,7 +10,6 @@ tests/test_predicate_coverage.py holds it against simulated truths.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol, runtime_checkable
@@ -281,23 +280,6 @@ class Difference:
         first = (self.first.value, *self.first.interval(level))
         second = (self.second.value, *self.second.interval(level))
         return _subtract(first, second)
-
-
-@dataclass(frozen=True)
-class GeometricMean:
-    """The geometric mean of independent positive estimates, half widths in quadrature."""
-
-    parts: Sequence[Estimate]
-
-    @property
-    def value(self) -> float:
-        return math.exp(math.fsum(math.log(part.value) for part in self.parts) / len(self.parts))
-
-    def interval(self, level: float) -> Ends:
-        logs = [_to_logs(part, level) for part in self.parts]
-        below = math.sqrt(math.fsum((value - lo) ** 2 for value, lo, _ in logs)) / len(logs)
-        above = math.sqrt(math.fsum((hi - value) ** 2 for value, _, hi in logs)) / len(logs)
-        return self.value * math.exp(-below), self.value * math.exp(above)
 
 
 def _exp(number: float) -> float:
