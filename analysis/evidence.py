@@ -43,6 +43,13 @@ class Evidence:
     name: str = ""
     """The name of the study."""
 
+    def trainings_of(self, method: str) -> pd.DataFrame:
+        """The trainings of a method, without confirming runs."""
+        rows = self.trainings
+        if rows.empty:
+            return rows
+        return rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
+
 
 def select_cells(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
     """The rows of ``nstar`` of one method at one eps."""
@@ -55,8 +62,7 @@ def select_largest(evidence: Evidence, method: str) -> pd.DataFrame:
 
     Confirming runs are left out.
     """
-    rows = evidence.trainings
-    rows = rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
+    rows = evidence.trainings_of(method)
     rows = rows[rows["d"] == rows["d"].max()]
     return rows[rows["n"] == rows["n"].max()].drop_duplicates("seed")
 

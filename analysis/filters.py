@@ -28,11 +28,7 @@ def select_trainings(
 
     Their configuration keys have the values of ``where`` (``{learner.widths: [512]}``).
     """
-    rows = evidence.trainings
-    if rows.empty:
-        return rows
-    rows = rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
-    rows = filter_by_config(rows, where)
+    rows = filter_by_config(evidence.trainings_of(method), where)
     if rows.empty:
         return rows
     size = rows.groupby("cell_id")["n"].transform("max") if n is None else n
@@ -92,10 +88,7 @@ def _is_equal(stored: Any, value: Any) -> bool:
 
 def select_line(evidence: Evidence, fit: pd.Series) -> pd.DataFrame:
     """The trainings of a fitted line."""
-    rows = evidence.trainings
-    if rows.empty:
-        return rows
-    rows = rows[(rows["method"] == fit["method"]) & (rows["kind"] != "confirmation")]
+    rows = evidence.trainings_of(fit["method"])
     return rows[rows["line"] == fit["line"]] if "line" in rows and "line" in fit else rows
 
 

@@ -22,7 +22,7 @@ def log_slope(
     rows, key = evidence.trainings, f"config.{against}"
     if column not in rows or key not in rows:
         return not_run(f"no column {column} or key {against}")
-    rows = rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
+    rows = evidence.trainings_of(method)
     table = rows.pivot_table(index="seed", columns=key, values=column).dropna()
     seeds, settings = table.shape
     if seeds < 2 or settings < 2:
