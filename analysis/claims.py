@@ -25,7 +25,7 @@ from analysis.demands import describe_demand
 from analysis.evidence import Evidence
 from analysis.look_log import Look, LookLog
 from analysis.power import describe_power
-from analysis.registry import call_part, load_part
+from analysis.registry import call_part, load_constant, load_part
 from analysis.verdicts import Finding, Measurement, Source, Verdict, judge, not_run
 from bfc.errors import UserError, nearest
 from bfc.stats.looks import REPEATED_LEVEL
@@ -51,7 +51,15 @@ COLUMNS = (
     "threshold_set",
     "command",
     "next",
+    "at_least",
+    "at_most",
+    "methods",
+    "figure",
 )
+
+
+METHOD_KEYS = ("method", "methods", "over", "under", "slow", "fast")
+"""Thresholds that name a method."""
 
 
 def judge_claims(
@@ -99,6 +107,10 @@ def judge_claims(
                 "threshold_set": claim.get("threshold_set", ""),
                 "command": format_command(study, size),
                 "next": format_command(study, larger) if larger else "",
+                "at_least": measurement.at_least,
+                "at_most": measurement.at_most,
+                "methods": "; ".join(list_methods(thresholds)),
+                "figure": load_constant("predicates", claim["predicate"], "FIGURE", ""),
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -157,6 +169,17 @@ def _read_values(source: Source, name: str, study: str) -> Collection[int]:
         allowed = [*known, "seeds"]
         raise UserError(f"{study}: a claim requires {name}: no such key; {nearest(name, allowed)}")
     return known[name]
+
+
+def list_methods(thresholds: Mapping[str, Any]) -> list[str]:
+    """The methods that a claim speaks of, each once; also those of a predicate inside another."""
+    names: list[str] = []
+    for key, value in thresholds.items():
+        if isinstance(value, Mapping):
+            names.extend(list_methods(value) if key == "thresholds" else [])
+        elif key in METHOD_KEYS:
+            names.extend(value if isinstance(value, list) else [value])
+    return list(dict.fromkeys(map(str, names)))
 
 
 def format_command(study: str, size: str) -> str:

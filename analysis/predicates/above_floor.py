@@ -12,6 +12,7 @@ from analysis.verdicts import Measurement, Source, measure_one, not_run
 from bfc.stats.estimates import Certified
 
 QUANTITY = "smallest risk over the certified floor of its norm"
+FIGURE = "two-layer-floor"
 
 
 def above_floor(

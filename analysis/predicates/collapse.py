@@ -16,6 +16,7 @@ from analysis.verdicts import Measurement, Part, Source, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "n* over a law of d"
+FIGURE = "over-law"
 
 
 def collapse(

@@ -12,6 +12,7 @@ from analysis.verdicts import Measurement, Source, measure_one, not_run
 from bfc.stats.estimates import Rescaled
 
 QUANTITY = "exponent of n* in d"
+FIGURE = "nstar"
 
 
 def exponent(

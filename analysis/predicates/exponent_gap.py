@@ -11,6 +11,7 @@ from analysis.verdicts import Measurement, Source, measure_one, not_run
 from bfc.stats.estimates import Difference, Rescaled
 
 QUANTITY = "difference of exponents in d"
+FIGURE = "nstar"
 
 
 def exponent_gap(

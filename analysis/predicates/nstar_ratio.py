@@ -13,6 +13,7 @@ from analysis.verdicts import Measurement, Part, Source, not_run
 from bfc.stats.estimates import Ratio, Rescaled
 
 QUANTITY = "smallest ratio of n*"
+FIGURE = "nstar"
 
 
 def nstar_ratio(

@@ -14,6 +14,7 @@ from analysis.verdicts import Measurement, Source, measure_one, not_run
 from bfc.stats.estimates import WithStandardError
 
 QUANTITY = "slope of log n*"
+FIGURE = "nstar"
 
 
 def nstar_slope(

@@ -11,6 +11,7 @@ from analysis.filters import MAX_D, estimate_medians, select_trainings
 from analysis.verdicts import Measurement, Part, Source, not_run
 
 QUANTITY = "median at the worst d"
+FIGURE = "deep"
 
 
 def risk_at_every_d(

@@ -15,6 +15,10 @@ def main(
         str, typer.Option("--out", "-o", help="Folder for the page and its files.")
     ] = "report",
     study: Annotated[str | None, typer.Option("--study", help="Only this study.")] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="Draw every figure in this format too: png, svg or pdf."),
+    ] = None,
 ) -> None:
     """Write the page, tables and figures of a results folder, and print the tables.
 
@@ -22,4 +26,4 @@ def main(
     """
     from analysis.report import make_console, print_report, write_report
 
-    print_report(write_report(results, out, study), make_console())
+    print_report(write_report(results, out, study, formats=formats or ()), make_console())
