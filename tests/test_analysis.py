@@ -376,7 +376,9 @@ def test_main_prints_the_tables_and_the_paths(tmp_path, capsys):
         layerwise = {"method": "layerwise quadratic_densenet", "centre": 400, "floor": 0.033}
         write_cell(tmp_path / "r", f"layer{d}", d=d, **layerwise)
     write_cell(tmp_path / "r", "other", study="depth")
-    assert main([str(tmp_path / "r"), "-o", str(tmp_path / "out"), "--study", "synthetic"]) == 0
+    out = str(tmp_path / "out")
+    arguments = [str(tmp_path / "r"), "-o", out, "--study", "synthetic", "--formats", "png"]
+    assert main(arguments) == 0
     printed = capsys.readouterr().out
     for needed in (
         "staged quadratic_densenet",

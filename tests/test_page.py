@@ -93,10 +93,11 @@ def page(browser, out, request):
 
 
 def draw(page, selector):
-    """The chart, scrolled into view and drawn."""
+    """The chart, drawn, in the middle of the window."""
     chart = page.locator(selector)
-    chart.scroll_into_view_if_needed()
-    chart.locator(".main-svg").first.wait_for()
+    for _ in range(2):  # what is drawn on the way moves what follows
+        chart.evaluate("box => box.scrollIntoView({block: 'center'})")
+        chart.locator(".main-svg").first.wait_for()
     return chart
 
 
@@ -128,7 +129,7 @@ def test_dark_and_light_and_print_differ_and_text_is_legible_in_each(page):
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         grounds.append(ground)
         words = ("reproduced", "contradicted", "undecided", "not-run")
-        for selector in ("body", ".soft", *(f".totals .{word}" for word in words), "a"):
+        for selector in ("body", ".soft", *(f".totals .{word}" for word in words), "p.soft a"):
             colour = page.evaluate(f"getComputedStyle(document.querySelector('{selector}')).color")
             assert contrast(colour, ground) >= 4.5, (scheme, media, selector)
         colours = page.evaluate(MARKER_COLOURS, CHART)
@@ -139,16 +140,19 @@ def test_dark_and_light_and_print_differ_and_text_is_legible_in_each(page):
 
 
 MARKER_COLOURS = """
-selector => [...new Set(
-  [...document.querySelectorAll(selector + ' path.point')].map(path => getComputedStyle(path).stroke)
-)]
+selector => [...new Set(views.get(document.querySelector(selector)).plots
+  .flatMap(plot => plot.data).filter(trace => trace.mode === "markers")
+  .map(trace => trace.marker.color))]
 """
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance (WCAG 2) of a colour such as ``rgb(255, 255, 255)``."""
-    numbers = colour[colour.index("(") + 1 : -1].split(",")[:3]
-    rgb = np.array([float(number) for number in numbers]) / 255
+    """Relative luminance (WCAG 2) of a colour such as ``rgb(255, 255, 255)`` or ``#ffffff``."""
+    if colour.startswith("#"):
+        rgb = np.array([int(colour[start : start + 2], 16) for start in (1, 3, 5)]) / 255
+    else:
+        numbers = colour[colour.index("(") + 1 : -1].split(",")[:3]
+        rgb = np.array([float(number) for number in numbers]) / 255
     linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return linear @ [0.2126, 0.7152, 0.0722]
 
@@ -251,10 +255,19 @@ def test_tables_sort_by_value_both_ways_with_unknown_values_last(page):
     assert order == ["-2", "3", "Infinity", "b9", "b10", ""]
 
 
+FIND_STAGED = """
+traces => traces.findIndex(
+  trace => trace.__data__[0].trace.meta === 'staged quadratic_densenet'
+    && trace.__data__[0].trace.mode === 'markers'
+)
+"""
+
+
 def test_what_hover_shows_is_what_the_csv_holds(page, out):
     chart = draw(page, CHART)
     plot = chart.locator(".plot").last
-    marker = plot.locator("path.point").first
+    marker = plot.locator(".trace").nth(plot.locator(".trace").evaluate_all(FIND_STAGED))
+    marker = marker.locator("path.point").first
     box = marker.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     label = plot.locator(".hoverlayer text").first
@@ -263,9 +276,7 @@ def test_what_hover_shows_is_what_the_csv_holds(page, out):
     drawn = pd.read_csv(out / "out" / "figures" / "synthetic-nstar-quadratic-densenet-L3.csv")
     points = drawn[(drawn["form"] == "points") & (drawn["series"] == name)]
     points = points[points["panel"].str.contains("0.01, n*", regex=False)]
-    (row,) = points[np.isclose(points["x"], float(x.rpartition(" ")[2]), rtol=1e-3)].to_dict(
-        "records"
-    )
+    (row,) = points[points["d"] == float(x.rpartition(" ")[2])].to_dict("records")
     numbers = re.findall(r"[\d.,]*\d", y.partition(": ")[2])
     shown = [float(number.replace(",", "")) for number in numbers]
     assert shown == pytest.approx([row["y"], row["lo"], row["hi"]], rel=2e-3)

@@ -39,6 +39,8 @@ ARROW_FACTOR = 1.5
 """From a point to the tip of its arrow, on a logarithmic axis."""
 ARROW_SHARE = 0.1
 """The same on a linear axis, as a share of the range of y."""
+POINT_COLUMNS = ("x", "y", "lo", "hi", "left", "right", "mark", "part", "note")
+"""The columns of a series that say how it is drawn."""
 MARKED_POINTS = 9
 """Markers along a curve."""
 
@@ -357,12 +359,17 @@ def _find_tips(
 
 
 def _describe_points(name: str, data: pd.DataFrame, panel: Panel) -> list[str]:
-    """What is shown on hover, one text per point."""
+    """What is shown on hover, one text per point.
+
+    A further column holds the exact x of points that are moved sideways.
+    """
+    exact = [column for column in data if column not in POINT_COLUMNS]
     texts = []
     for row in data.to_dict("records"):
         y = f"{panel.y.label}: {format_number(row['y'])}"
         interval = _describe_interval(row)
-        lines = [name, f"{panel.x.label}: {_describe_x(row['x'], panel.x)}", f"{y}{interval}"]
+        x = row[exact[0]] if exact else row["x"]
+        lines = [name, f"{panel.x.label}: {_describe_x(x, panel.x)}", f"{y}{interval}"]
         note = row.get("note")
         if isinstance(note, str) and note:
             lines.append(note)
