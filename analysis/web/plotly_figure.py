@@ -159,9 +159,9 @@ def _collect_y(panel: Panel) -> np.ndarray:
                 columns.append(pd.to_numeric(series.data[name], errors="coerce").to_numpy(float))
         if "mark" in series.data:
             columns.append(_find_tips(series.data, panel.y.log, None)[1])
-    values = np.concatenate(columns)
-    values = values[np.isfinite(values)]
-    return values[values > 0] if panel.y.log else values
+    values: np.ndarray = np.concatenate(columns)
+    is_drawn = np.isfinite(values) & (values > 0) if panel.y.log else np.isfinite(values)
+    return values[is_drawn]
 
 
 def _share_ranges(chart: Chart) -> dict[int, tuple[float, float]]:
