@@ -161,7 +161,8 @@ def _collect_y(panel: Panel) -> np.ndarray:
             columns.append(_find_tips(series.data, panel.y.log, None)[1])
     values: np.ndarray = np.concatenate(columns)
     is_drawn = np.isfinite(values) & (values > 0) if panel.y.log else np.isfinite(values)
-    return values[is_drawn]
+    drawn: np.ndarray = values[is_drawn]
+    return drawn
 
 
 def _share_ranges(chart: Chart) -> dict[int, tuple[float, float]]:
