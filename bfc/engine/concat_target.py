@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bfc.types import Draw, Target, Theory
+from bfc.types import Draw, Revealed, Target, Theory
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,15 @@ class ConcatTarget(Target):
     realisations: tuple[tuple[int, int], ...]
     """(target, seed) that the numbers 0, 1, ... stand for, which take the place of seeds."""
 
-    def __getattr__(self, name: str) -> Any:
-        """What only a family of targets has (:mod:`bfc.targets.capabilities`) is the first's."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(object.__getattribute__(self, "targets")[0], name)
-
     @property
     def first(self) -> Target:
         """The target that stands for all of them."""
         return self.targets[0]
+
+    @property
+    def unwrapped(self) -> Target:
+        """What only a family of targets has (:mod:`bfc.targets.capabilities`) is the first's."""
+        return self.first.unwrapped
 
     @property
     def d(self) -> int:  # type: ignore[override]  # a plain field elsewhere
@@ -111,9 +110,7 @@ class ConcatDraw(Draw):
         self.pieces = pieces
         self.sizes = [len(draw.seeds) for draw in draws]
         self.seeds = tuple(seed for draw in draws for seed in draw.seeds)
-        self.revealed = {
-            name: torch.cat([draw.revealed[name] for draw in draws]) for name in draws[0].revealed
-        }
+        self.revealed = _concat_revealed([draw.revealed for draw in draws])
 
     @property
     def variance(self) -> Tensor:
@@ -160,6 +157,13 @@ class ConcatDraw(Draw):
         for (_, draw), part in zip(self.pieces, parts, strict=True):
             outputs.append(method(draw, *part))
         return torch.cat(outputs)
+
+
+def _concat_revealed(parts: Sequence[Revealed]) -> Revealed:
+    """What draws of targets of one family reveal, one after the other."""
+    tensors = [part.tensors() for part in parts]
+    joint = {name: torch.cat([part[name] for part in tensors]) for name in tensors[0]}
+    return type(parts[0])(**joint)
 
 
 def _runs(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, list[int]]]:

@@ -23,6 +23,7 @@ from bfc.learners.groups import present_levels
 from bfc.learners.initialiser import Initialiser
 from bfc.learners.products import differentiable_products
 from bfc.learners.quadratic_densenet import QuadraticDenseNet, as_composition
+from bfc.targets.capabilities import read_scales
 from bfc.types import Draw, Learner, Params, Stage, Target
 
 
@@ -100,7 +101,7 @@ class UntiedQuadratic(QuadraticDenseNet):
 
     def init_params(self, target: Target, draw: Draw) -> Params:
         composition = as_composition(target)
-        initial = Initialiser.like(draw, next(iter(draw.revealed.values())))
+        initial = Initialiser.like(draw, read_scales(draw))
         params: Params = {"bias": initial.zeros(1)}
         for i, level in enumerate(target.levels):
             p = self._width(target, level)

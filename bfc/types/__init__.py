@@ -19,9 +19,18 @@ from bfc.types.measures import Measure, Resumption, Row, Training, Tuning
 from bfc.types.observers import Observer, Tracker
 from bfc.types.optimizers import Optimizer
 from bfc.types.schedules import Schedule, Stage
-from bfc.types.targets import Draw, Target, TargetWrapper, Theory, sample
+from bfc.types.targets import (
+    NOTHING_REVEALED,
+    Draw,
+    Revealed,
+    Target,
+    TargetWrapper,
+    Theory,
+    sample,
+)
 
 __all__ = [
+    "NOTHING_REVEALED",
     "Baseline",
     "Draw",
     "Learner",
@@ -32,6 +41,7 @@ __all__ = [
     "Params",
     "Probe",
     "Resumption",
+    "Revealed",
     "Row",
     "Schedule",
     "Stage",

@@ -6,8 +6,8 @@ Shapes: R replicas (trainings fused in one stack, one seed each), B rows, d inpu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -29,6 +29,28 @@ class Theory:
     """The predicted n* at the target's own d, where the source gives its constants."""
 
 
+@dataclass(frozen=True)
+class Revealed:
+    """What a learner may use of the target besides samples: nothing, in this base class.
+
+    A target that reveals more derives a class with one field per tensor (R, ...), documented there
+    (:mod:`bfc.targets.capabilities`).
+    """
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Field → what is revealed, (R, ...)."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def select(self, index: Sequence[int]) -> Self:
+        """What is revealed to a subset (or repetition) of the replicas."""
+        selected = {name: tensor[list(index)] for name, tensor in self.tensors().items()}
+        return type(self)(**selected)
+
+
+NOTHING_REVEALED = Revealed()
+"""What the draws of most targets reveal."""
+
+
 class Draw(Protocol):
     """R realisations of (target, training pool, test set), one per seed, each a function of its
     seed.
@@ -37,8 +59,13 @@ class Draw(Protocol):
     """
 
     seeds: tuple[int, ...]
-    revealed: dict[str, Tensor]
-    """What a learner may use of the target (for instance its coefficients), name → (R, ...)."""
+    revealed: Revealed
+    """What a learner may use of the target, for instance its coefficients."""
+
+    @property
+    def unwrapped(self) -> Draw:
+        """The draw itself, without the tasks and representations that are laid over it."""
+        return self
 
     @property
     def variance(self) -> Tensor:
@@ -106,6 +133,15 @@ class Target(Component, Protocol, config_key="target"):
     identity_name: ClassVar[str]
     version: ClassVar[int]
     d: int
+
+    @property
+    def unwrapped(self) -> Target:
+        """The target itself, without the tasks and representations that are laid over it.
+
+        What it offers beyond this protocol is asked of its class
+        (:mod:`bfc.targets.capabilities`).
+        """
+        return self
 
     @property
     def levels(self) -> tuple[int, ...]:
