@@ -52,7 +52,7 @@ def fit_latent(
 ) -> LatentFit:
     """The most likely model of D cells; ``weights``: as many (N,); ``starts``: first guesses of
     log n*, (D,)."""
-    data = _Observations.collect(cells, weights)
+    data = _Observations.from_cells(cells, weights)
     slope = _guess_slope(cells)
     best: LatentFit | None = None
     for freedom in FREEDOMS:
@@ -100,7 +100,7 @@ class _Observations:
     lapse: FloatArray
 
     @classmethod
-    def collect(
+    def from_cells(
         cls, cells: Sequence[LatentThresholds], weights: Sequence[FloatArray]
     ) -> _Observations:
         strays = [stray_mass(cell, np.arange(len(cell.u))) for cell in cells]
