@@ -29,6 +29,7 @@ from bfc.experiment.stored_cell import (
     strictest_eps,
 )
 from bfc.experiment.training_rows import trace_rows, training_rows
+from bfc.stats.outcomes import is_confirming
 from bfc.store.cells import Cell
 from bfc.types import Observer, Training, Tuning
 
@@ -150,7 +151,7 @@ class LearnerRun:
         stored = set()
         for row in self.cell.rows():
             n = 0 if row["fresh"] else row["n"]
-            stored.add((row["kind"] == "confirmation", n, row["seed"]))
+            stored.add((is_confirming(row), n, row["seed"]))
 
         def is_stored(request: TrainingRequest) -> bool:
             t = request.training

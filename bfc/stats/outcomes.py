@@ -99,6 +99,11 @@ def classify(
     return np.asarray(outcomes, dtype=np.str_)
 
 
+def is_confirming(row: Mapping[str, Any]) -> bool:
+    """Whether a stored row is of a confirming run."""
+    return bool(row["kind"] == "confirmation")
+
+
 def is_in(outcomes: OutcomeArray, group: Iterable[str]) -> BoolArray:
     """Where an outcome belongs to a group such as ``UNFINISHED``, (N,)."""
     return np.isin(outcomes, [str(name) for name in group])
@@ -154,7 +159,7 @@ def classify_rows(
 
 def learning_threshold_of_rows(rows: Iterable[Mapping[str, Any]], eps: float) -> float:
     """:func:`learning_threshold` at ``eps`` of stored rows, confirming runs left out."""
-    counted = [row for row in rows if row["kind"] != "confirmation"]
+    counted = [row for row in rows if not is_confirming(row)]
     outcomes = classify_rows(counted, eps)
     n = np.array([row["n"] for row in counted], dtype=float)
     success = np.array([outcome is Outcome.SUCCESS for outcome in outcomes], dtype=bool)
