@@ -7,9 +7,9 @@ since all are alike there; a draw is made of the parts' draws, one after the oth
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from operator import itemgetter
 from typing import Any, ClassVar
 
@@ -109,7 +109,7 @@ class ConcatDraw(Draw):
         draws = [draw for _, draw in pieces]
         self.pieces = pieces
         self.sizes = [len(draw.seeds) for draw in draws]
-        self.seeds = tuple(seed for draw in draws for seed in draw.seeds)
+        self.seeds = tuple(itertools.chain.from_iterable(draw.seeds for draw in draws))
         self.revealed = _concat_revealed([draw.revealed for draw in draws])
 
     @property
@@ -143,7 +143,9 @@ class ConcatDraw(Draw):
         return {level: torch.cat([part[level] for part in features]) for level in features[0]}
 
     def select(self, index: Sequence[int]) -> ConcatDraw:
-        replicas = [(k, i) for k, size in enumerate(self.sizes) for i in range(size)]
+        replicas: list[tuple[int, int]] = []
+        for k, size in enumerate(self.sizes):
+            replicas += [(k, i) for i in range(size)]
         pieces = []
         for number, part_index in _runs(replicas[i] for i in index):
             target, draw = self.pieces[number]
@@ -168,7 +170,9 @@ def _concat_revealed(parts: Sequence[Revealed]) -> Revealed:
 
 def _runs(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, list[int]]]:
     """Neighbouring pairs with the same first number: that number, and their second ones."""
-    return [(first, [i for _, i in run]) for first, run in groupby(pairs, key=itemgetter(0))]
+    return [
+        (first, [i for _, i in run]) for first, run in itertools.groupby(pairs, key=itemgetter(0))
+    ]
 
 
 def split_by_target(target: Target, draw: Draw) -> tuple[tuple[Target, Draw], ...]:

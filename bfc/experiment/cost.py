@@ -10,6 +10,7 @@ cells around the prediction is the stated uncertainty.
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,7 +77,7 @@ def fit_cost_model(stores: Iterable[str]) -> Cost:
             if measured is not None:
                 kind, ratio = measured
                 log_ratios.setdefault(kind, []).append(math.log(ratio))
-    pooled = [r for ratios in log_ratios.values() for r in ratios]
+    pooled = list(itertools.chain.from_iterable(log_ratios.values()))
     if not pooled:
         return Cost()
     scale = {kind: math.exp(statistics.median(ratios)) for kind, ratios in log_ratios.items()}

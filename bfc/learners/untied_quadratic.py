@@ -9,6 +9,7 @@ because Algorithm 1 is stated for it; what is gained by being untied is a thing 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -97,7 +98,7 @@ class UntiedQuadratic(QuadraticDenseNet):
 
     def penalties(self, target: Target) -> tuple[str, ...]:
         kinds = (*REGULARISERS, "decay")
-        return tuple(f"{kind}{level}" for level in target.levels for kind in kinds)
+        return tuple(f"{kind}{level}" for level, kind in itertools.product(target.levels, kinds))
 
     def init_params(self, target: Target, draw: Draw) -> Params:
         composition = as_composition(target)
