@@ -18,7 +18,7 @@ def _find(name: str) -> Path:
     return installed if installed.is_dir() else PACKAGE.parent / name
 
 
-def named(text: str) -> str:
+def expand_folder(text: str) -> str:
     """A folder as a site overlay names it, ``$USER`` and ``~`` filled in."""
     return str(Path(os.path.expandvars(text)).expanduser().absolute())
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bfc.paths import SITE, named
+from bfc.paths import SITE, expand_folder
 
 DEFAULT_RESULTS = "results"
 
@@ -37,7 +37,7 @@ def default_results() -> str:
 
     overlay = OmegaConf.load(file)
     results = overlay.get("results") if isinstance(overlay, DictConfig) else None
-    return named(results) if results else DEFAULT_RESULTS
+    return expand_folder(results) if results else DEFAULT_RESULTS
 
 
 ResultsOption = Annotated[
