@@ -169,6 +169,12 @@ def node() -> Callable[[str, str], Mapping[str, Any]]:
     return _node
 
 
+@pytest.fixture(scope="session")
+def is_exhaustive(request: pytest.FixtureRequest) -> bool:
+    """Whether everything runs, also what is thinned out by default."""
+    return bool(request.config.getoption("--exhaustive"))
+
+
 @pytest.fixture
 def pair(
     build: Callable[..., Any], node: Callable[..., Any], learner_on_target: tuple[str, str]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from commands import container, plan, store
+from commands import container, plan_sweeps, store
 from sampling import sample_cases
 
 from bfc.baselines.kernels import Polynomial
@@ -184,17 +184,16 @@ def component_names(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("study", [path.stem for path in STUDIES])
 def test_every_study_composes_in_every_size_and_its_jobs_run(
-    study: str, tmp_path, request: pytest.FixtureRequest
+    study: str, tmp_path, is_exhaustive: bool
 ) -> None:
     """In one test per study, since composing is what costs here.
 
-    Without ``--exhaustive`` a share of the jobs runs, in which every component occurs.
+    Without ``--exhaustive`` the fewest jobs run in which every component occurs.
     """
     small: list[str] = []
-    for size, blocks in yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"][
-        "sizes"
-    ].items():
-        jobs = plan(f"+sweeps={study}", f"study.size={size}")
+    sizes = yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"]
+    sweeps = [(f"+sweeps={study}", f"study.size={size}") for size in sizes]
+    for (size, blocks), jobs in zip(sizes.items(), plan_sweeps(sweeps), strict=True):
         assert jobs and all(
             values["study"]["name"] == study and values["study"]["size"] == size for values in jobs
         )
@@ -206,9 +205,9 @@ def test_every_study_composes_in_every_size_and_its_jobs_run(
         )
         small += [json.dumps(tiny(values), sort_keys=True) for values in jobs]
     small = list(dict.fromkeys(small))
-    if not request.config.getoption("--exhaustive"):
+    if not is_exhaustive:
         cases = [component_names(json.loads(text)) for text in small]
-        small = [small[index] for index in sample_cases(cases)]
+        small = [small[index] for index in sample_cases(cases, share=0.0)]
     expected = set()
     for text in small:
         values = {**json.loads(text), "results": str(tmp_path / "results")}
