@@ -21,6 +21,7 @@ import torch
 import yaml
 from sampling import sample_items
 from torch import Tensor
+from workers import spread_over_workers
 
 from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, component
@@ -127,8 +128,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without ``--exhaustive``: leave out what is marked so, and sample the product batteries."""
+    items[:] = spread_over_workers(items)
     if config.getoption("--exhaustive"):
         return
     marked = [item for item in items if item.get_closest_marker("exhaustive")]
