@@ -1,4 +1,4 @@
-"""How often a simulation is repeated, and which coverage so many repeats still allow.
+"""How far the intervals of a simulation may miss, and how wide they may be.
 
 A simulation of an interval's coverage is repeated a tenth or a quarter as often by default as with
 ``--exhaustive``. The bound follows from the number of repeats alone, so that a default run is held
@@ -7,6 +7,7 @@ to what it can tell: a right interval fails it in at most one of fifty simulatio
 
 from __future__ import annotations
 
+import numpy as np
 from scipy import stats
 
 FALSE_ALARM = 0.02
@@ -19,3 +20,14 @@ def least_coverage(repeats: int, level: float = 0.95) -> float:
     of at most ``FALSE_ALARM``.
     """
     return float(stats.binom.ppf(FALSE_ALARM, repeats, level)) / repeats
+
+
+def length_of_known_spread(u: np.ndarray, spread: float) -> float:
+    """Length in log n of the 95 % interval of a normal threshold whose spread is known.
+
+    From the Fisher information of trainings at log n* + ``u``, each with a threshold of its own.
+    """
+    z = u / spread
+    p = stats.norm.cdf(z)
+    information = (stats.norm.pdf(z) ** 2 / (p * (1 - p))).sum() / spread**2
+    return float(2 * stats.norm.ppf(0.975) / np.sqrt(information))
