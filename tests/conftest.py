@@ -43,6 +43,7 @@ def _build(group: str, name: str, /, **changes: Any) -> Any:
     return component(group, {**_node(group, name), **changes})
 
 
+@cache
 def _options(group: str) -> list[str]:
     """Options of a group that stand for a component."""
     return [
@@ -52,6 +53,7 @@ def _options(group: str) -> list[str]:
     ]
 
 
+@cache
 def _learners_on_targets() -> list[tuple[str, str]]:
     """Names of the learners and the targets that they accept."""
     names = []
@@ -66,6 +68,7 @@ def _learners_on_targets() -> list[tuple[str, str]]:
     return names
 
 
+@cache
 def _learners_targets_schedules() -> list[tuple[str, str, str]]:
     """All schedules of a learner on its first target, one on its other targets."""
     names: list[tuple[str, str, str]] = []
