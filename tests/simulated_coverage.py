@@ -7,6 +7,8 @@ to what it can tell: a right interval fails it in at most one of fifty simulatio
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import stats
 
@@ -22,12 +24,13 @@ def least_coverage(repeats: int, level: float = 0.95) -> float:
     return float(stats.binom.ppf(FALSE_ALARM, repeats, level)) / repeats
 
 
-def length_of_known_spread(u: np.ndarray, spread: float) -> float:
-    """Length in log n of the 95 % interval of a normal threshold whose spread is known.
+def length_of_known_spread(u: np.ndarray, spread: float, law: Any = stats.norm) -> float:
+    """Length in log n of the 95 % interval of a threshold whose ``law`` and spread are known.
 
-    From the Fisher information of trainings at log n* + ``u``, each with a threshold of its own.
+    From the Fisher information of trainings at log n* + ``u``, each with a threshold of its own
+    that is ``spread`` times a number of the law.
     """
     z = u / spread
-    p = stats.norm.cdf(z)
-    information = (stats.norm.pdf(z) ** 2 / (p * (1 - p))).sum() / spread**2
+    p = law.cdf(z)
+    information = (law.pdf(z) ** 2 / (p * (1 - p))).sum() / spread**2
     return float(2 * stats.norm.ppf(0.975) / np.sqrt(information))

@@ -10,7 +10,7 @@ anew at this eps by :func:`bfc.stats.outcomes.classify`. A diverged training, or
 is a failure, and a plateau is one at its n (right-censored). Optimisation-limited failures are
 counted apart. Where something is learned (:func:`bfc.stats.outcomes.shows_learning`), they stay
 among the failures: leaving them out would leave out the unlucky half of the seeds near n* and put
-n* too low (simulated in tests/test_cell_intervals.py); the lapses of the likelihood stand for those
+n* too low (simulated in tests/test_likelihood.py); the lapses of the likelihood stand for those
 that no n would have helped. Where nothing is learned they say nothing about data and are excluded.
 In an online run every evaluation but the last is a step on the way, so nothing in it is excluded.
 """
