@@ -106,7 +106,8 @@ def test_every_launcher_gives_the_same_store_and_keeps_failures_apart(
     assert "Traceback" not in done.err and "Error executing job" not in done.err
     folders = [path for path in (tmp_path / "results").iterdir() if path.name[0] != "."]
     single = [text for text in SWEEP if text != "-m" and not text.startswith("schedule=")]
-    wanted = {cell for name in schedules for cell in ids(*single, f"schedule={name}", GOOD)}
+    cell_ids = [ids(*single, f"schedule={name}", GOOD) for name in schedules]
+    wanted = set(itertools.chain(*cell_ids))
     assert len(folders) == len(schedules) + 2
     assert good(tmp_path / "results") == {cell: expected[cell] for cell in wanted}
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
