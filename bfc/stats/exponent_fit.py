@@ -15,7 +15,6 @@ import pandas as pd
 
 from bfc.errors import require, shown
 from bfc.stats.cell_counts import CellCounts, split_cells
-from bfc.stats.columns import read_numbers
 from bfc.stats.exponent_posterior import Posterior, fit_posterior
 from bfc.stats.fit_warnings import (
     find_cell_warnings,
@@ -49,9 +48,7 @@ from bfc.stats.reasons import (
 )
 from bfc.stats.regressions import RegressionFit, fit_glm, fit_smooth
 from bfc.stats.smooth_cells import CellCurve, Likelihood, choose_curves
-from bfc.stats.table_checks import find_settings, refuse_several
-from bfc.stats.table_frame import REQUIRED, tidy_frame
-from bfc.stats.table_notices import TableNotice
+from bfc.stats.table_checks import check_sweep
 from bfc.stats.training_table import TrainingTable, build_training_table
 from bfc.stats.verdict import describe_verdict, judge_growth
 
@@ -141,7 +138,7 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
     several methods or targets, ``trainings`` is no table or ``eps`` is not positive.
     """
     require(isinstance(random_effect, bool), "random_effect", random_effect, "True or False")
-    frame, notices = _check_trainings(trainings)
+    frame, notices = check_sweep(trainings)
     table = build_training_table(frame, eps)
     cells = split_cells(table)
     chosen = choose_curves(table, cells)
@@ -178,19 +175,6 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
         warnings=tuple(describe_warning(warning) for warning in warnings),
         posterior=posterior,
     )
-
-
-def _check_trainings(trainings: pd.DataFrame) -> tuple[pd.DataFrame, list[TableNotice]]:
-    """The table with plain columns, and what it holds besides what is read.
-
-    One without any column gets empty ones.
-    """
-    if isinstance(trainings, pd.DataFrame) and not len(trainings.columns):
-        return pd.DataFrame(columns=["d", *REQUIRED], dtype=float), []
-    frame, notices = tidy_frame(trainings, ("d", *REQUIRED))
-    refuse_several(frame)
-    sizes = {name: read_numbers(frame, name, np.nan) for name in ("d", "n")}
-    return frame, [*notices, *find_settings(frame.assign(**sizes))]
 
 
 def _check_dimensions(d: float | Sequence[float]) -> FloatArray:

@@ -42,6 +42,16 @@ ROUGH_SDS = 3.0
 """
 
 
+def find_cell_oddities(table: TrainingTable, cell: CellCounts) -> Iterator[FitWarning]:
+    """How a table of one d was read, which rows do not count as they stand, and whether risk
+    rises."""
+    yield from table.notices
+    for reason, rows in table.dropped.items():
+        yield DroppedRows(reason, rows)
+    if cell.rises:
+        yield RiskRises(())
+
+
 def find_table_warnings(table: TrainingTable) -> Iterator[FitWarning]:
     """How the table was read, and rows that do not count as they stand."""
     yield from table.notices

@@ -142,7 +142,7 @@ def describe_warning(warning: FitWarning) -> str:
         return describe_notice(warning)
     match warning:
         case RiskRises():
-            return f"{_describe_rise(warning)}; not in the exponent"
+            return _describe_rise(warning)
         case DroppedRows(reason, rows):
             end = "" if reason.says_what_counts else ", left out"
             return f"{rows} rows {DROP_REASONS[reason]}{end}"
@@ -219,8 +219,9 @@ def describe_notice(notice: TableNotice) -> str:
 
 
 def _describe_rise(rise: RiskRises) -> str:
+    where = f"d={_format_dimensions(rise.dimensions)}: " if rise.dimensions else ""
     return (
-        f"d={_format_dimensions(rise.dimensions)}: risk rises with n, as a score would "
+        f"{where}risk rises with n, as a score would "
         "(risk must be small where learning succeeds, for instance 1 - accuracy); no statement "
         "about n*"
     )

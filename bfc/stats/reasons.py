@@ -80,7 +80,8 @@ class NoSuccess:
 
 @dataclass(frozen=True)
 class RiskRises:
-    """Trainings with more samples do worse, at ``dimensions``: n* means nothing there."""
+    """Trainings with more samples do worse, at ``dimensions`` (none: in the one cell of a table):
+    n* means nothing there."""
 
     dimensions: tuple[float, ...]
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bfc.errors import UserError
-from bfc.stats.table_frame import OPTIONAL, REQUIRED
+from bfc.stats.columns import read_numbers
+from bfc.stats.table_frame import OPTIONAL, REQUIRED, tidy_frame
 from bfc.stats.table_notices import DriftingSettings, MixedSettings, TableNotice
 
 ONE_VALUE = ("target", "method")
@@ -40,30 +42,57 @@ MOST_VALUES = 10
 """A column with more values at one d is a measurement and no setting."""
 
 
-def refuse_several(table: pd.DataFrame, columns: tuple[str, ...] = ONE_VALUE) -> None:
-    """Raise :class:`bfc.errors.UserError` where a column of ``columns`` has several values."""
-    for column in columns:
-        if column not in table:
+def check_sweep(trainings: pd.DataFrame) -> tuple[pd.DataFrame, list[TableNotice]]:
+    """A table over several d with plain columns, and what it holds besides those that are read.
+
+    One without any column gets empty ones. Raises :class:`bfc.errors.UserError` where a column is
+    missing or there twice, and for several methods or targets.
+    """
+    if isinstance(trainings, pd.DataFrame) and not len(trainings.columns):
+        return pd.DataFrame(columns=["d", *REQUIRED], dtype=float), []
+    table, notices = tidy_frame(trainings, ("d", *REQUIRED))
+    _refuse_several(table, ONE_VALUE)
+    return table, [*notices, *_find_settings(table)]
+
+
+def check_cell(trainings: pd.DataFrame) -> tuple[pd.DataFrame, list[TableNotice]]:
+    """The same for a table of one d, whose column it may lack; several d are refused."""
+    table, notices = tidy_frame(trainings)
+    if "d" not in table:
+        table["d"] = 1.0
+    _refuse_several(table.assign(d=read_numbers(table, "d", np.nan)), (*ONE_VALUE, "d"))
+    return table, [*notices, *_find_settings(table)]
+
+
+def _refuse_several(table: pd.DataFrame, columns: tuple[str, ...]) -> None:
+    for i, column in enumerate(table.columns):
+        if column not in columns:
             continue
-        values = sorted(_as_texts(table[column]).dropna().unique())
+        values = sorted({_format_value(value) for value in table.iloc[:, i].dropna()})
         if len(values) > 1:
             raise UserError(
                 f"trainings: hold several values of {column} ({', '.join(values)}); select one"
             )
 
 
-def find_settings(table: pd.DataFrame) -> Iterator[TableNotice]:
+def _format_value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _find_settings(trainings: pd.DataFrame) -> Iterator[TableNotice]:
     """Columns that look like settings and vary at one d, or change along d.
 
     One varies at a d where it has a few values there, each for several n, that do not just name
     the seeds.
     """
+    sizes = {name: read_numbers(trainings, name, np.nan) for name in ("d", "n")}
+    table = trainings.assign(**sizes)
     drifting = []
     has_several_rows = len(table) >= 2 * table["d"].nunique()
-    for column in table.columns:
+    for i, column in enumerate(table.columns):
         if not isinstance(column, str) or column in MEASURED:
             continue
-        values = _as_texts(table[column])
+        values = _as_labels(table.iloc[:, i])
         if values.nunique() < 2:
             continue
         counts = values.groupby(table["d"]).nunique()
@@ -82,12 +111,14 @@ def _find_mixed(
     for d, rows in table.groupby("d"):
         labels = values.loc[rows.index]
         sizes = rows["n"].groupby(labels).nunique()
-        names_seeds = len(sizes) == rows["seed"].nunique()
+        names_seeds = len(sizes) == _as_labels(rows["seed"]).nunique()
         if len(sizes) > 1 and sizes.min() > 1 and not names_seeds:
             return float(d), tuple(sorted(map(str, sizes.index)))
     return None
 
 
-def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
+def _as_labels(column: pd.Series[Any]) -> pd.Series[Any]:
     """Values that can be compared and counted, missing ones left missing."""
+    if column.dtype.kind in "iuf":
+        return column
     return column.astype(object).map(str, na_action="ignore")

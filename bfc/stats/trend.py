@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bfc.stats.outcomes import BoolArray, FloatArray
+from bfc.stats.outcomes import FloatArray
 
 CLEAR = 3.3
 """Standard errors from which a trend is no accident (one-sided p = 0.0005)."""
 CLOSE = 0.7
 """Rank correlation with n from which risk as a whole, and not success alone, counts as rising."""
-LEAST_RISE = 0.05
-"""Of the median risk from the smallest to the largest third of n, in units of Var f*."""
+LEAST_RISE = 0.02
+"""Of the median risk from the smallest to the largest sixth of n, in units of Var f*."""
 
 FAR = 1e6
 """Stands for the risk of a diverged training in a median."""
@@ -27,21 +27,32 @@ FAR = 1e6
 def find_rising_d(d: FloatArray, n: FloatArray, risk: FloatArray, eps: float) -> FloatArray:
     """The d, increasing, at which trainings with more samples do worse; arrays of shape (N,).
 
-    They do where success (risk <= eps) becomes rarer with n, or risk follows n closely and rises by
-    ``LEAST_RISE``: by the rank correlation of a d alone, or by all d together for those that
-    follow the rest. Infinite risks (diverged trainings) count as the worst.
+    They do where success (risk <= eps) clearly becomes rarer with n, or where risk follows n
+    closely and rises by ``LEAST_RISE``. If that holds for all d together, it is said of every one:
+    a column of scores is one at every d. Infinite risks (diverged trainings) count as the worst.
     """
-    groups = [d == value for value in np.unique(d)]
-    by_success = [_Trend.measure(n[rows], (risk[rows] > eps).astype(float)) for rows in groups]
-    by_risk = [_Trend.measure(n[rows], risk[rows]) for rows in groups]
-    success_rises, risk_rises = _is_clear(by_success), _is_clear(by_risk)
-    rising = []
-    for i, rows in enumerate(groups):
-        follows = by_risk[i].correlation >= CLOSE and _rise(n[rows], risk[rows]) >= LEAST_RISE
-        falls_out_of_success = success_rises[i] and by_success[i].covariance > 0
-        if falls_out_of_success or (risk_rises[i] and follows):
-            rising.append(float(d[rows][0]))
-    return np.array(rising, dtype=float)
+    values = np.unique(d)
+    by_success, by_risk = [], []
+    for value in values:
+        rows = d == value
+        by_success.append(_Trend.measure(n[rows], (risk[rows] > eps).astype(float)))
+        by_risk.append(_Trend.measure(n[rows], risk[rows]))
+    if _is_rising(by_success, by_risk):
+        return values
+    alone = [_is_rising([one], [other]) for one, other in zip(by_success, by_risk, strict=True)]
+    return np.asarray(values[np.array(alone, dtype=bool)])
+
+
+def _is_rising(by_success: list[_Trend], by_risk: list[_Trend]) -> bool:
+    """Whether failures become more frequent with n, or risk follows it, in some cells together."""
+    if _is_clear(by_success):
+        return True
+    measured = [trend for trend in by_risk if trend.deviation > 0]
+    if not _is_clear(measured):
+        return False
+    correlation = np.median([trend.correlation for trend in measured])
+    rise = np.median([trend.rise for trend in measured])
+    return bool(correlation >= CLOSE and rise >= LEAST_RISE)
 
 
 @dataclass(frozen=True)
@@ -52,26 +63,24 @@ class _Trend:
     deviation: float
     """Standard deviation of the covariance if they were unrelated (over permutations)."""
     correlation: float
+    rise: float
+    """Of the median from the smallest to the largest sixth of n."""
 
     @classmethod
     def measure(cls, n: FloatArray, quantity: FloatArray) -> _Trend:
         x, y = _centred_ranks(n), _centred_ranks(quantity)
         product, squares = float(x @ y), float((x @ x) * (y @ y))
         if len(n) < 2 or squares == 0:
-            return cls(0.0, 0.0, 0.0)
-        return cls(product, float(np.sqrt(squares / (len(n) - 1))), product / np.sqrt(squares))
+            return cls(0.0, 0.0, 0.0, 0.0)
+        deviation = float(np.sqrt(squares / (len(n) - 1)))
+        return cls(product, deviation, product / float(np.sqrt(squares)), _rise(n, quantity))
 
 
-def _is_clear(trends: list[_Trend]) -> BoolArray:
-    """Where a trend is clear by itself, or as one of all that are clear together."""
+def _is_clear(trends: list[_Trend]) -> bool:
+    """Whether the trends of some cells together are no accident."""
     total = sum(trend.covariance for trend in trends)
     deviation = float(np.sqrt(sum(trend.deviation**2 for trend in trends)))
-    is_clear_overall = deviation > 0 and total > CLEAR * deviation
-    clear = []
-    for trend in trends:
-        threshold = 0.0 if is_clear_overall else CLEAR * trend.deviation
-        clear.append(trend.deviation > 0 and trend.covariance > threshold)
-    return np.array(clear, dtype=bool)
+    return deviation > 0 and total > CLEAR * deviation
 
 
 def _centred_ranks(values: FloatArray) -> FloatArray:
@@ -83,7 +92,7 @@ def _centred_ranks(values: FloatArray) -> FloatArray:
 
 
 def _rise(n: FloatArray, risk: FloatArray) -> float:
-    """Median risk of the largest third of n less that of the smallest; infinite risks are far."""
-    low, high = np.quantile(n, [1 / 3, 2 / 3])
+    """Median risk of the largest sixth of n less that of the smallest; infinite risks are far."""
+    low, high = np.quantile(n, [1 / 6, 5 / 6])
     finite = np.minimum(risk, FAR)
     return float(np.median(finite[n >= high]) - np.median(finite[n <= low]))
