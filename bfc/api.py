@@ -214,7 +214,7 @@ def compose(*overrides: str) -> Job:
     try:
         jobs = compose_sweep(list(overrides))
     except Exception as error:
-        sentence = explain(error)
+        sentence = explain(error, overrides)
         if sentence is None:
             raise
         raise UserError(sentence) from error

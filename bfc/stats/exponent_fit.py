@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from bfc.errors import require, shown
+from bfc.errors import require
 from bfc.stats.cell_counts import CellCounts, split_cells
 from bfc.stats.exponent_posterior import Posterior, fit_posterior
 from bfc.stats.fit_warnings import (
@@ -185,7 +185,7 @@ def _check_dimensions(d: float | Sequence[float]) -> FloatArray:
         dimensions = np.zeros(0)
     is_valid = dimensions.ndim == 1 and bool((dimensions > 0).all() and len(dimensions))
     is_valid = is_valid and bool(np.isfinite(dimensions).all()) and not isinstance(d, str)
-    require(is_valid, "d", shown(d), "a positive number, or a list of them")
+    require(is_valid, "d", d, "a positive number, or a list of them")
     return dimensions
 
 
