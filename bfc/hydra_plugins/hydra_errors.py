@@ -173,7 +173,8 @@ def describe_unknown_key(key: str, arguments: Sequence[str] | None = None) -> st
         return (
             f"{_find_argument(key, arguments)}: must be the name of an option; allowed: {options}"
         )
-    hint = f"; {nearest(name, allowed)}" if allowed else ""
+    others = [other for other in allowed if other != name]
+    hint = f"; {nearest(name, others)}" if others else ""
     return f"{key}: no such key{_describe_option(parent, name, arguments)}{hint}"
 
 
@@ -183,7 +184,7 @@ def _describe_option(group: str, name: str, arguments: Sequence[str]) -> str:
     if option is None or f"{group}={option}" not in arguments:
         return ""
     others = [other for other in list_options(group) if name in _keys_of_option(group, other)]
-    if not others:
+    if not others or option in others:
         return ""
     return f" with {group}={option}, only with {group}={' or '.join(sorted(others))}"
 
