@@ -146,7 +146,8 @@ def mismatch(key: str, hint: Any, value: Any) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """A value as :func:`bfc.errors.format_value`, with quotes around texts that look like another type."""
+    """A value as :func:`bfc.errors.format_value` writes it, texts that look like another type in
+    quotes."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_quoted, value))}]"
     if isinstance(value, str) and _reads_as_another_type(value):

@@ -124,8 +124,8 @@ def study_blocks(config: Any) -> list[list[str]]:
         raise UserError("study: must hold a name, a size and the sizes of a file under sweeps/")
     size = study.get("size")
     if not isinstance(size, str):
-        sizes = ", ".join(sorted(study["sizes"]))
-        raise UserError(f"study.size={format_value(size)}: must be the name of one size; allowed: {sizes}")
+        given, sizes = format_value(size), ", ".join(sorted(study["sizes"]))
+        raise UserError(f"study.size={given}: must be the name of one size; allowed: {sizes}")
     if size not in study["sizes"]:
         raise UserError(f"study.size={size}: no such size; {nearest(size, study['sizes'])}")
     blocks = []
