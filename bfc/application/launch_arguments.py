@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from bfc.application.completion import complete_override
 from bfc.paths import SITE, expand_folder
 
 DEFAULT_RESULTS = "results"
@@ -19,7 +20,8 @@ Overrides = Annotated[
     list[str],
     typer.Argument(
         help="What `python -m bfc.train -m` would be given, for instance +sweeps=bfc_chain "
-        "study.size=30m hydra/launcher=slurm."
+        "study.size=30m hydra/launcher=slurm.",
+        autocompletion=complete_override,
     ),
 ]
 LaunchName = Annotated[
