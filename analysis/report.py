@@ -40,6 +40,7 @@ from analysis.page_tables import (
 )
 from analysis.risks import tabulate_risks
 from bfc.errors import UserError
+from bfc.streams import print_line, secure_streams
 from bfc.studies import study_node
 
 TITLE = "Sample complexity of hierarchical targets"
@@ -149,7 +150,8 @@ def _write_files(
     }
     for name, table in {**tables, "trainings": stored.trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
-    stored.trainings.to_parquet(work / "trainings.parquet", index=False)
+    with open(work / "trainings.parquet", "wb") as file:  # a name could be taken for an address
+        stored.trainings.to_parquet(file, index=False)
     cells = stored.cells["cell_id"].nunique()
     text = page.render_page(
         title=TITLE,
@@ -295,6 +297,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns 0 on success, 2 with one sentence on standard error where there is nothing to report.
     """
+    secure_streams()
     parser = argparse.ArgumentParser(
         prog="python -m analysis.report",
         description="Tables, exponents, figures and one page from a results folder.",
@@ -308,7 +311,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         report = write_report(options.results, options.out, options.study)
     except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
+        print_line(str(error), to_stderr=True)
         return 2
     print_report(report, make_console())
     return 0

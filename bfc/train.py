@@ -26,6 +26,7 @@ from bfc.hydra_plugins.hydra_errors import explain, refuse
 from bfc.hydra_plugins.registration import register
 from bfc.launch.progress_bar import show_progress
 from bfc.paths import CONF
+from bfc.streams import secure_streams
 from bfc.trackers.client import observe_cell
 
 INTERRUPTED = (
@@ -75,6 +76,7 @@ def main() -> None:
 
     A user's mistake is reported in one sentence on standard error, with exit status 2.
     """
+    secure_streams()
     # Errors then reach the handlers below instead of Hydra's.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register()

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bfc.errors import UserError, describe_error, nearest
 from bfc.experiment.components import GROUPS, RENAMED_KEYS, class_paths, find_class
 from bfc.paths import CONF
+from bfc.streams import print_line
 
 _KEY = re.compile(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'")
 _OPTION = re.compile(r"Could not (?:find|load) '([^']+)'")
@@ -33,7 +34,7 @@ EXIT_REFUSED = 2
 
 def refuse(message: str) -> int:
     """Print a sentence on standard error; returns the exit status to leave with."""
-    print(f"bfc: {' '.join(message.split())}", file=sys.stderr)
+    print_line(f"bfc: {' '.join(message.split())}", to_stderr=True)
     return EXIT_REFUSED
 
 

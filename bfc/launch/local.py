@@ -30,6 +30,7 @@ from bfc.launch.plan import Plan, summarise_plan
 from bfc.launch.progress_bar import show_until_done
 from bfc.launch.worker_pool import WorkerPool
 from bfc.store.lease import start_of
+from bfc.streams import secure_streams
 
 SUBMISSION_POLL_SECONDS = 0.05
 
@@ -112,6 +113,7 @@ def _futures_by_cell(
 
 def run_detached(path: str, attempt: int) -> None:
     """The process of a detached launch."""
+    secure_streams()
     launch = Launch(path)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     while len(launch.submissions()) <= attempt:

@@ -22,6 +22,7 @@ from typing import Any
 from bfc.errors import UserError, nearest
 from bfc.launch.json_lines import append_line, read_lines, replace_text
 from bfc.launch.older_launches import rename_container_keys, rename_keys
+from bfc.streams import print_line
 
 FOLDER = ".launch"
 FORMAT_VERSION = 1
@@ -154,7 +155,7 @@ class Launch:
             append_line(self.path / "events" / f"{process}.jsonl", entry)
         except OSError as error:
             reason = error.strerror or error
-            print(f"{self.path / 'events'}: cannot be written ({reason})", flush=True)
+            print_line(f"{self.path / 'events'}: cannot be written ({reason})")
 
     def events(self) -> dict[int, dict[str, Any]]:
         """The last event of every job that was begun.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ from bfc.launch.status import (
     all_ended,
     cell_statuses,
 )
+from bfc.streams import print_line
 
 POLL_SECONDS = 2.0
 """Between two readings of a launch that is waited for."""
@@ -50,7 +50,7 @@ def wait_for_launch(
                         return statuses
             except SlurmUnavailable as error:
                 if not was_unavailable:
-                    print(f"{error}; waiting", file=sys.stderr, flush=True)
+                    print_line(f"{error}; waiting", to_stderr=True)
                 was_unavailable = True
             time.sleep(poll_seconds)
     except KeyboardInterrupt:

@@ -30,8 +30,10 @@ from bfc.store.files import (
     read_json,
     read_table,
     reread,
+    write_table,
 )
 from bfc.store.lease import LEASE, Lease, file_system_time
+from bfc.streams import print_line
 
 COLUMNS = ("kind", "n", "seed", "risk", "fresh")
 """What every table of trainings has."""
@@ -91,17 +93,14 @@ class Cell:
 
         Its columns are the union of the rows' keys in first-seen order.
         """
-        import pyarrow.parquet
+        import pyarrow
 
         self._check_claim()
         columns: dict[str, list[Any]] = {}
         for key in dict.fromkeys(key for row in rows for key in row):
             columns[key] = [row.get(key) for row in rows]
         table = pyarrow.table(columns).replace_schema_metadata({OWNER: self.path.name})
-        self._replace(
-            f"{name}.parquet",
-            lambda path: pyarrow.parquet.write_table(table, path, write_page_checksum=True),
-        )
+        self._replace(f"{name}.parquet", lambda path: write_table(table, path))
 
     def read_json(self, name: str, default: Any, kind: type = dict) -> Any:
         """The content of a JSON file in the folder, ``default`` if it is not there."""
@@ -196,7 +195,7 @@ class Cell:
         try:
             self._replace("checkpoint.pt", lambda path: _write_bytes(path, buffer))
         except UserError as error:
-            print(f"{error}; training goes on without a checkpoint", flush=True)
+            print_line(f"{error}; training goes on without a checkpoint")
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The checkpoint if there is a readable one.
@@ -217,7 +216,7 @@ class Cell:
             reason = "it holds more than plain tensors"
         except Exception as error:  # whatever a damaged file makes the unpickler raise
             reason = first_line(error)
-        print(f"{path}: cannot be read ({reason}); its stack starts again", flush=True)
+        print_line(f"{path}: cannot be read ({reason}); its stack starts again")
         return None
 
     def drop_checkpoint(self) -> None:

@@ -11,7 +11,6 @@ import io
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +27,7 @@ from bfc.launch.slurm.resources import choose_fuse_jobs, sbatch_parameters
 from bfc.launch.slurm.task import SlurmTask
 from bfc.paths import named
 from bfc.store.cells import Store
+from bfc.streams import print_line
 
 IGNORE_SIGNALS = """bash -c 'trap "" USR1 USR2; exec "$@"' bfc"""
 """Ignores the signals that announce the time limit until Python has installed its handlers."""
@@ -123,11 +123,10 @@ class _Submission:
         try:
             (finaliser,) = _sbatch(self.launch, options, self.code, [payload], self.task_ids)
         except UserError as error:
-            print(
+            print_line(
                 f"{error}: this was the job that draws the report; "
                 f"`bfc collect {self.launch.name}` draws it by hand",
-                file=sys.stderr,
-                flush=True,
+                to_stderr=True,
             )
             return
         self.launch.add_submission(
