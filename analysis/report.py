@@ -39,7 +39,8 @@ from analysis.page_tables import (
     select_keys,
 )
 from analysis.risks import tabulate_risks
-from bfc.errors import UserError
+from bfc.errors import UserError, describe_error
+from bfc.paths import local_path
 from bfc.streams import print_line, secure_streams
 from bfc.studies import study_node
 
@@ -104,8 +105,8 @@ def write_report(
     ``study`` restricts the report to one study. ``claims``: None reads them under ``sweeps/``.
     Raises :class:`UserError` where there is nothing to report.
     """
+    results, target = local_path(results, "results"), local_path(out, "out")
     loaded = load_results(results, study)
-    target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -174,10 +175,14 @@ def _add_study(
     name, stored = evidence.name, loaded.stored
     # A store may name a study in any way; only such names can have a file.
     has_plain_name = bool(re.fullmatch(r"[\w-]+", name))
-    node = study_node(name) if has_plain_name else {}
+    try:
+        node = study_node(name) if has_plain_name else {}
+    except UserError as error:
+        stored.problems.append(f"{error}; its claims and figures are left out")
+        node = {"claims": []}
     stated = node.get("claims", []) if claims is None else claims.get(name, [])
     sizes = stored.sizes.get(name, ())
-    log = LookLog(draft.results if has_plain_name else None, name)
+    log = _open_look_log(draft.results if has_plain_name else None, name, stored.problems)
     draft.verdicts.append(judge_claims(name, evidence, stated, sizes, log))
     try:
         log.save()
@@ -190,6 +195,15 @@ def _add_study(
     section = make_section(stored.study(name), evidence, risks, loaded.keys)
     section["figures"] = [embed_figure(figure, work) for figure in figures]
     draft.sections.append(section)
+
+
+def _open_look_log(results: Path | None, study: str, problems: list[str]) -> LookLog:
+    """The looks at a study so far; where they cannot be read, none are counted."""
+    try:
+        return LookLog(results, study)
+    except (UserError, OSError) as error:
+        problems.append(f"{study}: looks are not counted ({describe_error(error)})")
+        return LookLog(None, study)
 
 
 def _mark_standing(verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -30,6 +30,7 @@ from bfc.measure.ladder import Ladder
 from bfc.measure.single import Single
 from bfc.optimizers.adam import Adam
 from bfc.optimizers.sgd import SGD
+from bfc.paths import local_path
 from bfc.representations.base import Representation
 from bfc.schedules import named
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
@@ -225,9 +226,9 @@ def load(results: str | Path) -> pd.DataFrame:
     from bfc.experiment.stored_config import fill_defaults
     from bfc.store.reading import collect
 
-    _check_folder(results)
-    require(Path(results).is_dir(), "results", results, "a results folder; there is none")
-    stored = collect(results, fill_defaults)
+    folder = _check_folder(results)
+    require(folder.is_dir(), "results", results, "a results folder; there is none")
+    stored = collect(folder, fill_defaults)
     for problem in stored.problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     return stored.trainings
@@ -274,9 +275,10 @@ def _list_targets(target: Target | Sequence[Target]) -> list[Target]:
     return [_require_kind("target", part, "target", words) for part in targets]
 
 
-def _check_folder(results: object) -> None:
+def _check_folder(results: object) -> Path:
     is_path = isinstance(results, (str, Path)) and bool(str(results).strip())
     require(is_path, "results", _describe(results), "a folder name")
+    return local_path(str(results), "results")
 
 
 def _measure(
@@ -302,7 +304,7 @@ def _job(
     baseline: Baseline | None = None,
 ) -> Job:
     if results is not None:
-        _check_folder(results)
+        results = _check_folder(results)
     family, task, representation = _unwrap(target)
     job = Job(
         family=family,

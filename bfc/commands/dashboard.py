@@ -20,7 +20,7 @@ def main(
             help="A study with cells in the results folder; its W&B project has its name."
         ),
     ],
-    results: Annotated[Path, typer.Argument(help="The results folder.")] = Path("results"),
+    results: Annotated[str, typer.Argument(help="The results folder.")] = "results",
     entity: Annotated[
         str | None, typer.Option(help="W&B user or team; by default your own.")
     ] = None,
@@ -37,6 +37,7 @@ def main(
     import importlib.util
 
     from bfc.errors import UserError
+    from bfc.paths import local_path
     from bfc.trackers.dashboard import read_contents
     from bfc.trackers.wandb_login import has_key
 
@@ -45,7 +46,8 @@ def main(
             "bfc dashboard: the package wandb-workspaces is not installed; "
             "pip install 'bfc[dashboard]'"
         )
-    contents = read_contents(study, results)
+    folder = local_path(results, "results")
+    contents = read_contents(study, folder)
     if out is not None:
         _write_json(contents, entity or "", out)
         return
@@ -54,7 +56,7 @@ def main(
             "bfc dashboard: not logged in to W&B; "
             "run `wandb login`, or write the dashboard to a file with --out"
         )
-    _save(contents, entity, results)
+    _save(contents, entity, folder)
 
 
 def _write_json(contents: DashboardContents, entity: str, out: Path) -> None:

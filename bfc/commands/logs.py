@@ -32,7 +32,7 @@ def main(
 ) -> None:
     """Print the end of every log of a launch, or of one cell's."""
     from bfc.errors import UserError
-    from bfc.launch.manifest import find_launch
+    from bfc.launch.launch_list import find_launch
     from bfc.launch.status import CellState, cell_statuses
 
     selected_launch = find_launch(results, launch)

@@ -45,7 +45,7 @@ def submit(
     submissions = launch.submissions()
     attempt = len(submissions)
     processes = processes or submissions[-1]["processes"]
-    code = code or launch.manifest["code"]
+    code = code or launch.code
     check_code_copy(launch.name, code)
     with open(launch.logs / f"pool-{attempt}.log", "ab") as log:
         pool = subprocess.Popen(

@@ -13,6 +13,8 @@ from bfc.launch.status import (
     TASK_COMPLETED,
     CellState,
     CellStatus,
+    Reason,
+    ReasonKind,
     all_ended,
     cell_statuses,
 )
@@ -67,13 +69,20 @@ def wait_until_settled(launch: Launch) -> list[CellStatus]:
     while True:
         try:
             statuses = cell_statuses(launch)
-            is_late = any(status.reason == TASK_COMPLETED for status in statuses)
+            is_late = any(_may_appear(launch, status) for status in statuses)
             if not is_late or time.monotonic() > end:
                 return statuses
         except SlurmUnavailable:
             if time.monotonic() > end:
                 raise
         time.sleep(POLL_SECONDS)
+
+
+def _may_appear(launch: Launch, status: CellStatus) -> bool:
+    """Whether another host has written results that cannot be seen from here yet."""
+    if launch.manifest["kind"] == "local":
+        return status.reason == TASK_COMPLETED
+    return status.reason in (TASK_COMPLETED, Reason(ReasonKind.RESULTS_GONE))
 
 
 def cancel_launch(launch: Launch) -> int:

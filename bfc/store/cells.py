@@ -35,6 +35,18 @@ from bfc.store.files import (
 from bfc.store.lease import LEASE, Lease, file_system_time
 from bfc.streams import print_line
 
+FILES = (
+    "config.yaml",
+    "environment.json",
+    "requests.json",
+    "plan.json",
+    "tuned.json",
+    "status.json",
+    "checkpoint.pt",
+    "trace.parquet",
+    "trainings.parquet",
+)
+"""What a cell may write."""
 COLUMNS = ("kind", "n", "seed", "risk", "fresh")
 """What every table of trainings has."""
 
@@ -242,6 +254,7 @@ class Cell:
         lease = Lease(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._check_places()
             lease.take(wait)
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({_reason(error)})") from error
@@ -252,6 +265,20 @@ class Cell:
                 yield
         finally:
             self._lease = None
+
+    def _check_places(self) -> None:
+        """Refuse a folder in which a file could not be replaced, before anything is trained.
+
+        Raises ``OSError`` where no file can be written at all.
+        """
+        for name in FILES:
+            if os.path.isdir(self.path / name):
+                raise UserError(
+                    f"{self.path / name}: is a folder, where this cell writes a file; move it away "
+                    "to go on"
+                )
+        replace_file(self.path / f".{max(FILES, key=len)}.probe", Path.touch)
+        (self.path / f".{max(FILES, key=len)}.probe").unlink(missing_ok=True)
 
     def _check_claim(self) -> None:
         """Refuse to write results under a claim that was lost.

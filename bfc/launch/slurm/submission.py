@@ -40,8 +40,9 @@ def submit(launch: Launch, numbers: Sequence[int], code: Mapping[str, Any] | Non
     was submitted before is cancelled, and a launch that never ran is deleted. Raises
     :class:`UserError` with SLURM's reason.
     """
-    code = code or launch.manifest["code"]
+    code = code or launch.code
     check_code_copy(launch.name, code)
+    assert code is not None, "a launch on SLURM has a copy of the code"
     submission = _Submission(launch, code)
     try:
         submission.submit_jobs(numbers)
