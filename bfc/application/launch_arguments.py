@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,8 @@ import typer
 from bfc.paths import SITE, named
 
 DEFAULT_RESULTS = "results"
+STOCK_LAUNCHERS = ("basic", "submitit_slurm", "submitit_local", "joblib", "ray", "rq")
+"""Hydra's own, and its plugins'."""
 
 Overrides = Annotated[
     list[str],
@@ -21,6 +24,14 @@ Overrides = Annotated[
         help="What `python -m bfc.train -m` would be given, for instance +sweeps=bfc_chain "
         "study.size=30m hydra/launcher=slurm."
     ),
+]
+Multirun = Annotated[
+    bool,
+    typer.Option("--multirun", "-m", hidden=True, help="A launch is always a sweep."),
+]
+ConfigDir = Annotated[
+    str | None,
+    typer.Option("--config-dir", help="A folder with further configuration files."),
 ]
 LaunchName = Annotated[
     str | None,
@@ -52,9 +63,29 @@ ResultsOption = Annotated[
 ]
 
 
-def run_sweep(overrides: Sequence[str]) -> None:
+def run_sweep(overrides: Sequence[str], config_dir: str | None = None) -> None:
     """Run ``python -m bfc.train -m`` with these overrides, in this process."""
     from bfc.train import main
 
-    sys.argv = [sys.argv[0], "-m", *overrides]
+    _check_launcher(overrides, config_dir)
+    folder = [] if config_dir is None else ["--config-dir", config_dir]
+    sys.argv = [sys.argv[0], "-m", *folder, *overrides]
     main()
+
+
+def _check_launcher(overrides: Sequence[str], config_dir: str | None) -> None:
+    """Refuse launchers of Hydra's, which can neither plan nor go on in the background."""
+    from bfc.errors import UserError
+    from bfc.paths import CONF
+
+    chosen = [text.partition("=")[2] for text in overrides if text.startswith("hydra/launcher=")]
+    folders = [CONF, SITE, *([Path(config_dir)] if config_dir is not None else [])]
+    options: set[str] = set()
+    for folder in folders:
+        options |= {path.stem for path in (folder / "hydra" / "launcher").glob("*.yaml")}
+    if chosen and chosen[-1] in STOCK_LAUNCHERS and chosen[-1] not in options:
+        raise UserError(
+            f"hydra/launcher={chosen[-1]}: runs jobs as they come, so nothing can be planned or "
+            f"left in the background; allowed: {', '.join(sorted(options))}, or python -m "
+            "bfc.train -m with this launcher"
+        )

@@ -28,6 +28,15 @@ _SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
 _SWEEP = re.compile(r"Sweep parameters '(.+)' requires --multirun")
 _ARGUMENT = re.compile(r"unexpected keyword argument '([^']+)'")
 _NO_OPTION = "Config group override must be a string"
+_FLAG_SENTENCES = {
+    "Only one of": (
+        "--cfg, --info, --multirun (-m), --run and --shell-completion exclude each other; "
+        "`bfc plan` shows the jobs of a sweep, --cfg job one composed job"
+    ),
+    "The --resolve flag": "--resolve: must be used with --cfg, as in --cfg job --resolve",
+}
+"""Beginning of what Hydra says of options that do not go together → the sentence."""
+_FLAGS = re.compile("|".join(_FLAG_SENTENCES))
 HYDRA_KEYS = ("launcher", "sweeper", "job", "run", "sweep", "mode", "verbose")
 EXIT_REFUSED = 2
 
@@ -47,6 +56,8 @@ def explain(error: BaseException) -> str | None:
         return f"{mark.name}, line {mark.line + 1}: cannot be read as YAML ({error.problem})"
     if isinstance(error, ValueError) and str(error).startswith(_NO_OPTION):
         return _explain_group_value(sys.argv[1:])
+    if isinstance(error, ValueError) and (match := _FLAGS.match(str(error))):
+        return _FLAG_SENTENCES[match.group()]
     return describe_error(error)
 
 

@@ -79,7 +79,7 @@ def create_launch(plan: Plan, kind: str, options: Options, frozen: bool) -> Laun
     results = Path(plan.jobs[0].job.results)
     manifest = {
         "kind": kind,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([sys.executable, "-m", "bfc.train", *sys.argv[1:]]),
         "folder": str(Path.cwd()),
         "python": sys.executable,
         "code": copy_code(results / FOLDER / "code") if frozen else None,
@@ -88,7 +88,9 @@ def create_launch(plan: Plan, kind: str, options: Options, frozen: bool) -> Laun
         "jobs": plan.entries,
     }
     containers = [planned.container for planned in plan.jobs]
-    return Launch.create(results, plan.jobs[0].job.study_name, manifest, containers)
+    studies = {planned.job.study_name for planned in plan.jobs}
+    study = studies.pop() if len(studies) == 1 else None
+    return Launch.create(results, study, manifest, containers)
 
 
 def list_packages() -> list[str]:
