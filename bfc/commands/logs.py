@@ -51,7 +51,7 @@ def _print_logs(
     launch: Launch, statuses: Sequence[CellStatus], lines: int, with_tracebacks: bool
 ) -> None:
     """Print each log once; where asked for, the traceback of a job instead."""
-    from bfc.launch.status import read_last_lines
+    from bfc.launch.log_lines import read_last_lines
 
     events = launch.events() if with_tracebacks else {}
     printed_jobs: set[int] = set()

@@ -80,7 +80,7 @@ class Composer:
                     f"${{hydra:{key}}}: is not known in a sweep; for instance {allowed}"
                 )
         HydraConfig.instance().set_config(config)
-        keys = [key for key in config if key != "hydra"]
+        keys = [str(key) for key in config if key != "hydra"]
         return _to_dict(OmegaConf.masked_copy(config, keys), resolve=True)
 
     def _parse(self, overrides: Sequence[str]) -> None:
@@ -102,7 +102,7 @@ class Composer:
 
     def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
         config = self.compose(overrides)
-        keys = [key for key in config if key != "hydra"]
+        keys = [str(key) for key in config if key != "hydra"]
         return _to_dict(OmegaConf.masked_copy(config, keys), resolve=False)
 
 

@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from bfc.experiment import cost
 from bfc.launch.devices import choose_fuse_jobs, gpus_for, usable_cores
 from bfc.launch.finalise import Finalise
 from bfc.launch.fusion_groups import split_into_fusion_groups
@@ -136,7 +137,11 @@ def summarise_local_plan(plan: Plan, options: LocalOptions, processes: int) -> s
     fuse_jobs = choose_fuse_jobs(options.fuse_jobs, containers)
     groups = list(split_into_fusion_groups(plan.entries, plan.todo, fuse_jobs, processes))
     loads = [sum(plan.seconds[number] for number in group) for group in groups]
-    wall_seconds = max(max(loads, default=0.0), sum(plan.seconds.values()) / processes)
+    wall_seconds = 0.0
+    if loads:
+        # A worker starts, and before it the pool of a launch in the background.
+        starts = cost.START * (2 if options.detach else 1)
+        wall_seconds = starts + max(max(loads), sum(plan.seconds.values()) / processes)
     note = f"with {processes} processes"
     return summarise_plan(plan, len(groups), "core time", wall_seconds, note)
 

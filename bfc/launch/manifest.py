@@ -173,13 +173,15 @@ class Launch:
 
         A disk that is full must not end the work itself, so a failure to write is only printed.
         """
+        origin = describe_process()
         process = f"{socket.gethostname()}-{os.getpid()}"
         entry = {
             "time": time.time(),
             "job": job,
             "state": event,
             "attempt": self.attempt,
-            **describe_process(),
+            **origin,
+            "log_size": _file_size(self.logs / origin["log"]) if origin["log"] else None,
             **details,
         }
         try:
@@ -246,6 +248,14 @@ def _is_absent(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def _file_size(path: Path) -> int:
+    """Bytes of a file; none where it is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def describe_process() -> dict[str, Any]:

@@ -22,8 +22,6 @@ QueryTasks = Callable[[Launch, set[str]], dict[str, TaskInfo]]
 """Asks a scheduler for the state of tasks."""
 MAX_RUNNING_SHARE = 0.99
 """Share of its work that a cell shows at most before it is done."""
-TAIL_BYTES = 4096
-"""What is read of a log for every ten lines."""
 
 
 class CellState(StrEnum):
@@ -103,6 +101,8 @@ class CellStatus:
     """The scheduler's id."""
     reason: Reason
     log: Path | None
+    log_part: tuple[int, int | None] = (0, None)
+    """Where in its log the job's output begins and ends, as far as is known, in bytes."""
 
 
 def cell_statuses(launch: Launch, query_tasks: QueryTasks | None = None) -> list[CellStatus]:
@@ -174,9 +174,19 @@ def _statuses_of_job(
             task=task_id,
             reason=cell_reason,
             log=log,
+            log_part=_find_log_part(event),
         )
         statuses.append(status)
     return statuses
+
+
+def _find_log_part(event: Mapping[str, Any] | None) -> tuple[int, int | None]:
+    """Where the output of a job stands in the log of its worker, which runs many."""
+    size = event.get("log_size") if event else None
+    if event is None or not isinstance(size, int):  # of an earlier version
+        return 0, None
+    has_begun = event["state"] in (JobEvent.STARTED, JobEvent.WAITING)
+    return (size, None) if has_begun else (0, size)
 
 
 def _work_share(state: CellState, has_begun: bool, stored: Mapping[str, Any]) -> float:
@@ -240,13 +250,3 @@ def _read_cell_status(folder: Path) -> dict[str, Any]:
 def all_ended(statuses: Sequence[CellStatus]) -> bool:
     """Whether nothing is queued or running."""
     return all(status.state.is_final for status in statuses)
-
-
-def read_last_lines(path: Path | None, lines: int = 1) -> list[str]:
-    """The last lines of a log that are not blank."""
-    if path is None or not path.is_file():
-        return []
-    with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES * max(1, lines // 10)))
-        text = file.read().decode(errors="replace")
-    return [line for line in text.splitlines() if line.strip()][-lines:]
