@@ -38,11 +38,14 @@ def local_path(path: str | Path, key: str) -> Path:
             f"{key}={text}: must be a folder or file of this machine, not an address; mount it, "
             "or copy it here"
         )
-    try:
-        expanded = Path(text).expanduser()
-    except RuntimeError as error:
-        user = text.partition("/")[0]
-        raise UserError(f"{key}={text}: {user} is no user of this machine") from error
+    expanded = Path(os.path.expanduser(text))
+    if str(expanded).startswith("~"):
+        if text.startswith("~"):
+            user = text.partition("/")[0]
+            raise UserError(
+                f"{key}={text}: {user} is no user of this machine; a folder is ./{text}"
+            )
+        expanded = expanded.absolute()  # so that it is not expanded when it is read again
     for part in expanded.parts:
         if "\0" in part or len(os.fsencode(part)) > MAX_NAME_BYTES:
             raise UserError(
