@@ -77,7 +77,7 @@ class Composer:
             if OmegaConf.select(config.hydra, key) is None:
                 allowed = ", ".join(HYDRA_KEYS)
                 raise UserError(
-                    f"${{hydra:{key}}}: is not known in a sweep; for instance {allowed}"
+                    f"${{hydra:{key}}}: is not known in a sweep; allowed: {allowed} ..."
                 )
         HydraConfig.instance().set_config(config)
         keys = [str(key) for key in config if key != "hydra"]

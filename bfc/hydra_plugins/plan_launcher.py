@@ -5,6 +5,7 @@ They are handed checked jobs and keep the order of the waves themselves.
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -26,7 +27,6 @@ from bfc.launch.waiting import wait_for_launch
 _STOCK = "use hydra/launcher=basic"
 IGNORED_KEYS = (
     ("job.env_set", {}, f"export the variables before the sweep, or {_STOCK}"),
-    ("job.env_copy", [], f"jobs have the whole environment; or {_STOCK}"),
     ("job.chdir", None, f"every job writes to its results folder; or {_STOCK}"),
     ("output_subdir", None, f"every cell holds its configuration; or {_STOCK}"),
     ("sweep.dir", "${results}", f"results=<folder> says where results go; or {_STOCK}"),
@@ -74,6 +74,9 @@ def _check_hydra_node(config: DictConfig) -> None:
     """Refuse what Hydra's own launchers do and these, whose jobs run elsewhere, do not."""
     hydra = OmegaConf.to_container(config.hydra, resolve=False)
     assert isinstance(hydra, dict)
+    # Jobs have the whole environment, so what is copied from it has its effect.
+    variables = hydra["job"]["env_set"].items()
+    hydra["job"]["env_set"] = {k: v for k, v in variables if os.environ.get(k) != str(v)}
     for key, default, advice in IGNORED_KEYS:
         value: Any = hydra
         for name in key.split("."):
