@@ -9,11 +9,13 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from commands import TINY, bfc, container
 
 from analysis.load import load_results
+from bfc.application.launch_completion import complete_launch
 from bfc.errors import UserError
 from bfc.experiment import cost
 from bfc.experiment.job import load_job
@@ -126,6 +128,19 @@ def test_what_is_no_cell_and_no_launch_is_named(store) -> None:
     assert any("notes: " in problem for problem in load_results(results).stored.problems)
     assert any("notes/manifest.json: " in problem for problem in list_launches(results).problems)
     assert damaged in {run.cells[0] for run in list_runs(results).runs}
+
+
+def test_a_shell_completes_the_launches_of_a_store(store) -> None:
+    results, _, _ = store
+    names = sorted(path.name for path in (results / ".launch").iterdir())
+
+    def complete(folder: object, text: str) -> list[str]:
+        return complete_launch(SimpleNamespace(params={"results": folder}), text)
+
+    assert complete(str(results), "") == names[::-1]
+    assert complete(str(results), names[0][-4:]) == [names[0]]
+    assert complete(str(results / "nowhere"), "") == complete(None, "") == []
+    assert complete("s3://bucket", "") == []
 
 
 def test_where_nothing_can_be_read_the_first_reason_is_given(store) -> None:

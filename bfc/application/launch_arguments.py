@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from bfc.application.launch_completion import complete_launch
 from bfc.paths import SITE, named
 
 DEFAULT_RESULTS = "results"
@@ -35,7 +36,10 @@ ConfigDir = Annotated[
 ]
 LaunchName = Annotated[
     str | None,
-    typer.Argument(help="The launch, or a part of its name; by default the newest."),
+    typer.Argument(
+        help="The launch, or a part of its name; by default the newest.",
+        autocompletion=complete_launch,
+    ),
 ]
 
 

@@ -35,7 +35,7 @@ def list_launches(results: str | Path) -> LaunchList:
     folder = local_path(results, "results") / FOLDER
     launches = []
     problems = []
-    for name in _launch_names(folder):
+    for name in launch_names(results):
         launch = Launch(folder / name)
         try:
             launch.check()
@@ -46,7 +46,9 @@ def list_launches(results: str | Path) -> LaunchList:
     return LaunchList(launches, problems)
 
 
-def _launch_names(folder: Path) -> list[str]:
+def launch_names(results: str | Path) -> list[str]:
+    """The names of the launches of a store, oldest first; raises :class:`UserError`."""
+    folder = local_path(results, "results") / FOLDER
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -62,7 +64,7 @@ def find_launch(results: str | Path, name: str | None = None) -> Launch:
     Raises :class:`UserError` where there is none, or several, or it cannot be read.
     """
     folder = local_path(results, "results") / FOLDER
-    names = _launch_names(folder)
+    names = launch_names(results)
     if not names:
         raise UserError(_describe_no_launch(results))
     if name is None:
