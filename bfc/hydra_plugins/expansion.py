@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from bfc.errors import UserError, nearest
+from bfc.errors import UserError, nearest, shown
 from bfc.hydra_plugins.composer import Composer
 from bfc.hydra_plugins.config_sources import StudySource
 from bfc.launch.job import PlannedJob, plan_job
@@ -110,11 +110,13 @@ def _builds_study(override: Override) -> bool:
 
 def _is_several(override: Override) -> bool:
     """Whether an override stands for several jobs; a list of studies does."""
-    return override.is_sweep_override() or _is_study_list(override)
+    return override.is_sweep_override() or bool(_list_studies(override))
 
 
-def _is_study_list(override: Override) -> bool:
-    return override.key_or_group == StudySource.GROUP and isinstance(override.value(), list)
+def _list_studies(override: Override) -> list[str]:
+    """The studies that an override lists; none where it is no list of studies."""
+    value = override.value() if override.key_or_group == StudySource.GROUP else None
+    return [str(name) for name in value] if isinstance(value, list) else []
 
 
 def _is_interpolated(config: DictConfig) -> bool:
@@ -140,8 +142,8 @@ def _expand_grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
     values: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
-        if _is_study_list(override):
-            values[key] = [f"{key}={value}" for value in override.value()]
+        if studies := _list_studies(override):
+            values[key] = [f"{key}={study}" for study in studies]
         elif not override.is_sweep_override():
             values[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
@@ -163,6 +165,9 @@ def study_blocks(config: Any) -> list[list[str]]:
     if not isinstance(study, Mapping) or not isinstance(study.get("sizes"), Mapping):
         raise UserError("study: must hold a name, a size and the sizes of a file under sweeps/")
     size, sizes = study.get("size"), {str(name): v for name, v in study["sizes"].items()}
+    if isinstance(size, bool) or not isinstance(size, (str, int, float)):
+        names = ", ".join(sorted(sizes))
+        raise UserError(f"study.size={shown(size)}: must be the name of one size; allowed: {names}")
     if str(size) not in sizes:
         raise UserError(f"study.size={size}: no such size; {nearest(str(size), sizes)}")
     return [_format_block(block, f"study.sizes.{size}") for block in _check_blocks(sizes, size)]

@@ -25,7 +25,7 @@ from bfc.launch.status import CellState
 from bfc.launch.waiting import wait_for_launch
 
 _STOCK = "use hydra/launcher=basic"
-IGNORED_KEYS = (
+IGNORED_KEYS: tuple[tuple[str, Any, str], ...] = (
     ("job.env_set", {}, f"export the variables before the sweep, or {_STOCK}"),
     ("job.chdir", None, f"every job writes to its results folder; or {_STOCK}"),
     ("output_subdir", None, f"every cell holds its configuration; or {_STOCK}"),
