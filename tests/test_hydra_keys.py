@@ -88,6 +88,7 @@ REFUSED = {
     "-m +sweeps=two,nope": "sweeps=nope: no such option",
     "-m +sweeps=two,three study.size=nope": "study.size=nope: no such size; allowed: 9, inter",
     "-m +sweeps=two,three study.siz=small": "study.siz",
+    "-m +sweeps=two study.size=[small]": "study.size=[small]: must be the name of one size",
     "-m 'results=out/${hydra:job.nam}'": "is not known in a sweep; allowed: job.num",
     "-m +hydra.job.env_set.X=1": "has no effect with the launchers local and slurm; export the",
     "-m hydra.job.chdir=true": "hydra.job.chdir=true: has no effect with the launchers",
