@@ -16,7 +16,7 @@ help:
 	@echo "make slurm-demo   a launch on a real SLURM of four virtual nodes on this machine, from plan to report (root, Debian; 2 minutes)"
 	@echo "make test   lint (ruff, imports, types) and the test suite, large product batteries sampled"
 	@echo "make test-all   the same with everything; make test-busy: the suite beside four busy loops"
-	@echo "make bench  all benchmarks beside their peers (JAX, scikit-learn, neural-tangents), figures into benchmarks/results (about 12 minutes)"
+	@echo "make bench  all benchmarks next to their peers (JAX, scikit-learn, neural-tangents), figures into benchmarks/results (about 12 minutes)"
 	@echo "make clean  remove .venv and $(DEMO)"
 
 demo: $(VENV)/installed
@@ -51,7 +51,7 @@ bench: $(VENV)/installed-bench .venv-peers/installed
 	$(BIN)/python -m benchmarks.training --seconds 1.5
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.sweep
-	$(BIN)/python -m benchmarks.beside
+	$(BIN)/python -m benchmarks.fusion
 	$(BIN)/python -m benchmarks.stacks
 	$(BIN)/python -m benchmarks.products
 	$(BIN)/python -m benchmarks.startup

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.style import LineStyle
+from analysis.training_kinds import drop_confirming
 from bfc.stats.estimates import Scale
 
 
@@ -45,10 +46,8 @@ class Evidence:
 
     def trainings_of(self, method: str) -> pd.DataFrame:
         """The trainings of a method, without confirming runs."""
-        rows = self.trainings
-        if rows.empty:
-            return rows
-        return rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
+        rows = drop_confirming(self.trainings)
+        return rows if rows.empty else rows[rows["method"] == method]
 
 
 def select_cells(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:

@@ -21,7 +21,7 @@ import torch
 
 from bfc.engine.stack_request import train_stack
 from bfc.environment import resolve_device
-from bfc.errors import UserError, require, shown
+from bfc.errors import UserError, format_value, require
 from bfc.experiment.cell_runner import SilentObserver, measure_cell, run_cell
 from bfc.experiment.cell_spec import CellSpec, cell_specs
 from bfc.experiment.components import REQUIRED_METHOD
@@ -32,7 +32,7 @@ from bfc.optimizers.adam import Adam
 from bfc.optimizers.sgd import SGD
 from bfc.paths import local_path
 from bfc.representations.base import Representation
-from bfc.schedules import named
+from bfc.schedules import load_schedule
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
 from bfc.stats.nstar import NStar, estimate_at
 from bfc.store.cells import Cell, Store
@@ -103,7 +103,7 @@ class Method:
         if isinstance(self.schedule, str):
             changes = {} if self.steps is None else {"steps": self.steps}
             with _speaking_of_arguments():
-                return named(self.schedule, **changes)
+                return load_schedule(self.schedule, **changes)
         require(self.steps is None, "steps", self.steps, "left out where schedule is an object")
         return self.schedule
 
@@ -224,11 +224,11 @@ def load(results: str | Path) -> pd.DataFrame:
     """
     # Only here, since the rest of the library needs no pyarrow.
     from bfc.experiment.stored_config import fill_defaults
-    from bfc.store.reading import collect
+    from bfc.store.reading import read_store
 
     folder = _check_folder(results)
     require(folder.is_dir(), "results", results, "a results folder; there is none")
-    stored = collect(folder, fill_defaults)
+    stored = read_store(folder, fill_defaults)
     for problem in stored.problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     return stored.trainings
@@ -248,7 +248,7 @@ def _require_kind(name: str, part: Any, group: str, words: str) -> Any:
 def _describe(part: object) -> str:
     """An object in a sentence: plain values as they are, others by their class."""
     if isinstance(part, (str, int, float, list, tuple, type(None))):
-        return shown(part)
+        return format_value(part)
     return part.__name__ if isinstance(part, type) else f"{type(part).__name__}(...)"
 
 

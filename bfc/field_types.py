@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any, get_args, get_origin
 
-from bfc.errors import shown, similar
+from bfc.errors import format_value, similar
 
 
 @dataclass(frozen=True, eq=False)  # unions of another order are equal, but are described in it
@@ -139,7 +139,7 @@ def mismatch(key: str, hint: Any, value: Any) -> str:
     """The sentence about a value of the wrong type, with the nearest name that is allowed."""
     close = similar(value, _names(hint)) if isinstance(value, str) else None
     hint_text = f"; did you mean {close}?" if close else ""
-    written = repr(value) if _reads_as_number(value) else shown(value)
+    written = repr(value) if _reads_as_number(value) else format_value(value)
     return f"{key}={written}: must be {describe(hint)}{hint_text}"
 
 

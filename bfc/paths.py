@@ -55,7 +55,7 @@ def local_path(path: str | Path, key: str) -> Path:
     return expanded
 
 
-def named(text: str) -> str:
+def expand_folder(text: str) -> str:
     """A folder as a site overlay names it, ``$USER`` and ``~`` filled in."""
     return str(Path(os.path.expandvars(text)).expanduser().absolute())
 

@@ -37,7 +37,7 @@ EXIT_INTERRUPTED = 130
 SWEEP_FLAGS = ("-m", "--multirun")
 
 
-def task(config: Any) -> list[str]:
+def run_composed_job(config: Any) -> list[str]:
     """Run one Hydra job; returns the cell ids.
 
     In a single run a refusal ends the process here, so that Hydra adds nothing to the sentence; in
@@ -83,7 +83,9 @@ def main() -> None:
     register()
     sys.argv[1:] = _order_arguments(sys.argv[1:])
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(
+            run_composed_job
+        )()
     except KeyboardInterrupt:
         refuse(INTERRUPTED)
         sys.exit(EXIT_INTERRUPTED)

@@ -140,7 +140,7 @@ def test_the_gradient_of_the_fit():
         y = -2.5 * (u - centre - 0.4 * rng.standard_t(3, 20))
         outcome = np.where(np.arange(20) % 7 == 0, "plateau", "")
         cells.append(read_thresholds(cell_table(u, y, outcome=outcome), WINDOW))
-    data = latent_fit._Observations.collect(cells, [np.ones(20), np.full(20, 0.4)])
+    data = latent_fit._Observations.from_cells(cells, [np.ones(20), np.full(20, 0.4)])
     at = np.array([4.1, 4.9, np.log(2), np.log(0.3), np.log(0.05)])
     for freedom in (3.0, 30.0):
         _, gradient = data.penalised_loss(at, freedom)

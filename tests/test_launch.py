@@ -42,7 +42,7 @@ from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.hydra_plugins.registration import register
 from bfc.paths import CONF
-from bfc.train import task
+from bfc.train import run_composed_job
 
 SWEEP = (
     *TINY,
@@ -252,20 +252,20 @@ def test_what_submitit_ships_is_made_of_references(launcher: str) -> None:
         loader = GlobalHydra.instance().config_loader()
         context = HydraContext(config_loader=loader, callbacks=Callbacks())
         made = Plugins.instance().instantiate_launcher(
-            config=config, hydra_context=context, task_function=task
+            config=config, hydra_context=context, task_function=run_composed_job
         )
         assert made._EXECUTOR == launcher.removeprefix("submitit_")
         assert made.params["submitit_folder"] == folder
-        payload = cloudpickle.dumps((made, task))
+        payload = cloudpickle.dumps((made, run_composed_job))
     names = [argument for _, argument, _ in pickletools.genops(payload)]
     texts = [name for name in names if isinstance(name, str)]
     assert "bfc.train" in texts and not [text for text in texts if "__main__" in text]
     again, function = pickle.load(io.BytesIO(payload))
-    assert function is task and again.task_function is task
+    assert function is run_composed_job and again.task_function is run_composed_job
 
 
 def test_the_module_run_as_a_script_hands_on_the_imported_task(tmp_path) -> None:
-    """``python -m bfc.train`` is ``__main__``; what it launches must be ``bfc.train.task``."""
+    """``python -m bfc.train`` is ``__main__``; it must launch ``bfc.train.run_composed_job``."""
     script = (
         "import runpy, sys, hydra\n"
         "def show(task):\n"
@@ -283,7 +283,7 @@ def test_the_module_run_as_a_script_hands_on_the_imported_task(tmp_path) -> None
         env=environment(),
         timeout=MAX_SECONDS,
     )
-    assert done.stdout.split() == ["bfc.train", "task"], done
+    assert done.stdout.split() == ["bfc.train", "run_composed_job"], done
 
 
 @pytest.mark.parametrize(

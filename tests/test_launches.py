@@ -29,12 +29,12 @@ from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.hydra_plugins.local_launcher import LocalLauncher
 from bfc.hydra_plugins.plan_launcher import completed_return
-from bfc.launch import code_copy, scheduler, waiting
+from bfc.launch import backend, code_copy, waiting
+from bfc.launch.backend import CachedScheduler
 from bfc.launch.finalise import Finalise
 from bfc.launch.job import PlannedJob, describe_jobs, plan_job
 from bfc.launch.launch_list import find_launch, list_launches
 from bfc.launch.manifest import JobEvent, Launch
-from bfc.launch.scheduler import CachedScheduler
 from bfc.launch.slurm import task as slurm_task
 from bfc.launch.slurm.client import TaskInfo, expand_array
 from bfc.launch.slurm.task import SlurmTask
@@ -283,14 +283,14 @@ def test_a_scheduler_is_queried_ever_more_rarely(launch, monkeypatch) -> None:
         queries.append(now[0])
         return {}
 
-    monkeypatch.setattr(scheduler.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(scheduler, "query_scheduler", query)
+    monkeypatch.setattr(backend.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(backend, "query_scheduler", query)
     cached = CachedScheduler()
     while now[0] < 1000:
         cached(launch, {"7"})
         now[0] += 2.0
     assert queries[:3] == [0.0, 2.0, 4.0] and len(queries) < 75
-    assert queries[-1] - queries[-2] == scheduler.MAX_QUERY_SECONDS
+    assert queries[-1] - queries[-2] == backend.MAX_QUERY_SECONDS
     cached(launch, {"7", "8"})
     assert queries[-1] == now[0], "a task that was submitted meanwhile is queried at once"
 
@@ -298,12 +298,12 @@ def test_a_scheduler_is_queried_ever_more_rarely(launch, monkeypatch) -> None:
 @pytest.mark.parametrize("report", [True, False])
 def test_the_last_job_shows_the_studies(report: bool, launch, monkeypatch) -> None:
     """In their trackers, when there is something to show: not the command that submits."""
-    show_studies, collect = mock.Mock(), mock.Mock()
+    show_studies, draw_report = mock.Mock(), mock.Mock()
     monkeypatch.setattr("bfc.launch.finalise.show_studies", show_studies)
-    monkeypatch.setattr("bfc.launch.finalise.collect", collect)
+    monkeypatch.setattr("bfc.launch.finalise.draw_report", draw_report)
     Finalise(str(launch.path), report)()
     assert [job.target.d for job in show_studies.call_args.args[0]] == [4, 5, 6]
-    assert collect.called == report
+    assert draw_report.called == report
     for options, later in (({}, False), ({"detach": True}, True), ({"dry_run": True}, True)):
         assert LocalLauncher(**options).shows_later == later
 

@@ -24,7 +24,7 @@ from bfc.launch.log_lines import read_last_line
 from bfc.launch.manifest import JobEvent, Launch
 from bfc.launch.options import LocalOptions
 from bfc.launch.plan import Plan, create_launch, make_plan
-from bfc.launch.scheduler import TaskInfo
+from bfc.launch.slurm.client import TaskInfo
 from bfc.launch.status import CellState, ReasonKind, cell_statuses
 from bfc.paths import local_path
 from bfc.store.cells import FILES, Store

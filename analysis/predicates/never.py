@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from analysis.evidence import Evidence, select_cells
+from analysis.training_kinds import drop_confirming
 from analysis.verdicts import Measurement, Part, Source, not_run
 from bfc.stats.estimates import Ends, Share
 from bfc.stats.outcomes import Outcome
@@ -54,8 +55,7 @@ def never(evidence: Evidence, method: str, eps: float) -> Measurement:
     cells = select_cells(evidence, method, eps)
     if cells.empty:
         return not_run(f"{method} was not measured")
-    trainings = evidence.trainings
-    trainings = trainings[trainings["kind"] != "confirmation"]
+    trainings = drop_confirming(evidence.trainings)
     parts = []
     for cell in cells.to_dict("records"):
         rows = trainings[trainings["cell_id"] == cell["cell_id"]]

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from bfc.application.launch_completion import complete_launch
-from bfc.paths import SITE, named
+from bfc.paths import SITE, expand_folder
 
 DEFAULT_RESULTS = "results"
 STOCK_LAUNCHERS = ("basic", "submitit_slurm", "submitit_local", "joblib", "ray", "rq")
@@ -52,7 +52,7 @@ def default_results() -> str:
 
     overlay = OmegaConf.load(file)
     results = overlay.get("results") if isinstance(overlay, DictConfig) else None
-    return named(results) if results else DEFAULT_RESULTS
+    return expand_folder(results) if results else DEFAULT_RESULTS
 
 
 ResultsOption = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bfc.trackers.sync import Pace, SyncSummary, TrackerRun
+    from bfc.trackers.sync import SyncSummary, TrackerRun, UploadRate
     from bfc.types import Tracker
 
 PANEL = "Results"
@@ -45,7 +45,7 @@ def main(
     """
     from bfc.errors import UserError
     from bfc.paths import local_path
-    from bfc.trackers.sync import Pace, list_runs
+    from bfc.trackers.sync import UploadRate, list_runs
     from bfc.trackers.wandb_login import has_key
 
     built_tracker = _build_tracker(tracker, entity, project, patience)
@@ -60,7 +60,7 @@ def main(
         return
     if tracker == "wandb" and not has_key():
         raise UserError("bfc sync: not logged in to W&B; run `wandb login` or set WANDB_API_KEY")
-    summary = _show_runs(built_tracker, folder, listed.runs, Pace(per_minute, tries))
+    summary = _show_runs(built_tracker, folder, listed.runs, UploadRate(per_minute, tries))
     _print_summary(summary, len(listed.runs), listed.unfinished)
 
 
@@ -89,7 +89,9 @@ def _build_tracker(name: str, entity: str | None, project: str, patience: float)
     return tracker
 
 
-def _show_runs(tracker: Tracker, results: Path, runs: list[TrackerRun], pace: Pace) -> SyncSummary:
+def _show_runs(
+    tracker: Tracker, results: Path, runs: list[TrackerRun], rate: UploadRate
+) -> SyncSummary:
     """Show the runs, with a progress bar on a terminal."""
     import sys
 
@@ -120,7 +122,7 @@ def _show_runs(tracker: Tracker, results: Path, runs: list[TrackerRun], pace: Pa
 
     with progress:
         bar = progress.add_task("runs", total=len(runs))
-        for _ in show_runs(tracker, results, runs, summary, pace, print_message):
+        for _ in show_runs(tracker, results, runs, summary, rate, print_message):
             progress.advance(bar)
     return summary
 

@@ -72,7 +72,7 @@ def _cached_signature(learner: Learner, target: Target) -> Signature:
     def read(device: torch.device) -> Signature:
         draw = target.draw([0], device=device)
         params = learner.init_params(target, draw)
-        return Signature(_shapes(params), _shapes(draw.revealed))
+        return Signature(_shapes(params), _shapes(draw.revealed.tensors()))
 
     return without_values(read, torch.device("cpu"))
 

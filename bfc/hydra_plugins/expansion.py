@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from bfc.errors import UserError, nearest, shown
+from bfc.errors import UserError, format_value, nearest
 from bfc.hydra_plugins.composer import Composer
 from bfc.hydra_plugins.config_sources import StudySource
 from bfc.launch.job import PlannedJob, plan_job
@@ -167,7 +167,9 @@ def study_blocks(config: Any) -> list[list[str]]:
     size, sizes = study.get("size"), {str(name): v for name, v in study["sizes"].items()}
     if isinstance(size, bool) or not isinstance(size, (str, int, float)):
         names = ", ".join(sorted(sizes))
-        raise UserError(f"study.size={shown(size)}: must be the name of one size; allowed: {names}")
+        raise UserError(
+            f"study.size={format_value(size)}: must be the name of one size; allowed: {names}"
+        )
     if str(size) not in sizes:
         raise UserError(f"study.size={size}: no such size; {nearest(str(size), sizes)}")
     return [_format_block(block, f"study.sizes.{size}") for block in _check_blocks(sizes, size)]

@@ -15,7 +15,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from bfc.errors import UserError, shown
+from bfc.errors import UserError, format_value
 from bfc.experiment.components import construct
 from bfc.hydra_plugins.composer import Composer
 from bfc.launch.job import PlannedJob, plan_job
@@ -44,7 +44,7 @@ class PlanLauncher(Launcher):
     LIMIT: ClassVar[str]
     """The option that limits how much runs at a time."""
     shows_later: bool
-    """Whether the studies are shown in their trackers later, by the launch's last process, or not
+    """Whether the studies are format_value in their trackers later, by the launch's last process, or not
     at all because nothing runs."""
 
     def setup(
@@ -83,7 +83,7 @@ def _check_hydra_node(config: DictConfig) -> None:
             value = value.get(name)
         if value != default and value:
             raise UserError(
-                f"hydra.{key}={shown(value)}: has no effect with the launchers local and slurm; "
+                f"hydra.{key}={format_value(value)}: has no effect with the launchers local and slurm; "
                 f"{advice}"
             )
 

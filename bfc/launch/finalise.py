@@ -46,7 +46,7 @@ class Finalise:
         if address:
             post_summary(address, launch, counts)
         if self.report:
-            collect(launch, launch.path / "report")
+            draw_report(launch, launch.path / "report")
 
 
 def write_summary(launch: Launch) -> dict[str, int]:
@@ -56,7 +56,7 @@ def write_summary(launch: Launch) -> dict[str, int]:
     return {str(state): count for state, count in counts.items()}
 
 
-def collect(launch: Launch, folder: Path) -> Path:
+def draw_report(launch: Launch, folder: Path) -> Path:
     """Draw the report of the launch's store, or of its study, into ``folder``.
 
     Leaves the process with status 1 where there is nothing to report.

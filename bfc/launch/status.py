@@ -14,8 +14,8 @@ from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Any
 
+from bfc.launch.backend import query_scheduler
 from bfc.launch.manifest import JobEvent, Launch, holds_results
-from bfc.launch.scheduler import query_scheduler
 from bfc.launch.slurm.client import TaskInfo
 
 QueryTasks = Callable[[Launch, set[str]], dict[str, TaskInfo]]

@@ -51,17 +51,17 @@ class StatusTable:
         self._estimates: dict[tuple[str, int], str] = {}
 
     def render(self, launch: Launch, statuses: Sequence[CellStatus]) -> RenderableType:
-        shown = self._choose_rows(statuses)
+        rows = self._choose_rows(statuses)
         table = _empty_table(COLUMNS, flexible="last line", right=NUMBER_COLUMNS)
         cells = {status.cell for status in statuses}
-        for status in shown:
+        for status in rows:
             table.add_row(*self._render_row(launch, status, cells))
         parts: list[RenderableType] = [
             Text(f"{launch.name}  ({launch.manifest['kind']})", "bold"),
             table,
         ]
-        if len(shown) < len(statuses):
-            parts.append(Text(f"and {len(statuses) - len(shown)} more (--all)", "dim"))
+        if len(rows) < len(statuses):
+            parts.append(Text(f"and {len(statuses) - len(rows)} more (--all)", "dim"))
         parts.append(Text(format_counts(statuses)))
         report = launch.path / "report" / "index.html"
         if report.is_file():

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from bfc.errors import UserError
+from bfc.launch.backend import CachedScheduler, end_tasks
 from bfc.launch.manifest import JobEvent, Launch
-from bfc.launch.scheduler import CachedScheduler, end_tasks
 from bfc.launch.slurm.client import SlurmUnavailable
 from bfc.launch.status import (
     TASK_COMPLETED,

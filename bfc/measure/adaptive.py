@@ -17,7 +17,7 @@ import numpy as np
 
 from bfc.errors import require
 from bfc.measure.base import MAX_N, REQUEST, ROUND_SEEDS, SequentialMeasure
-from bfc.stats.outcomes import HOPELESS, classify_rows
+from bfc.stats.outcomes import HOPELESS, classify_rows, is_confirming
 from bfc.types import Resumption, Row, Training
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class Adaptive(SequentialMeasure):
         The method never gets there, the budget of seconds is spent, n* is known well enough, or it
         lies above n_max.
         """
-        confirming = [row["risk"] for row in rows if row["kind"] == "confirmation"]
+        confirming = [row["risk"] for row in rows if is_confirming(row)]
         if confirming and HOPELESS.issuperset(classify_rows(earlier, min(self.eps), confirming)):
             return True
         spent = sum(row["seconds"] for row in earlier)

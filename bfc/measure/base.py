@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from bfc.errors import require
 from bfc.field_types import Accepts
 from bfc.measure.tuning import Tune
+from bfc.stats.outcomes import is_confirming
 from bfc.types import Measure, Resumption, Row, Training
 
 ROUND_SEEDS = 10**9
@@ -148,7 +149,7 @@ class FixedMeasure(MeasureBase):
         """The trainings that are not stored, all in one round."""
         stored = set()
         for row in rows:
-            if row["kind"] != "confirmation":
+            if not is_confirming(row):
                 stored.add((0 if row["fresh"] else row["n"], row["seed"]))
         return [t for t in self.trainings() if (t.n, t.seed) not in stored]
 

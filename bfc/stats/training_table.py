@@ -31,10 +31,10 @@ from bfc.stats.outcomes import (
     UNFINISHED,
     UNJUDGED,
     BoolArray,
-    Evidence,
     FloatArray,
     Outcome,
     OutcomeArray,
+    TrainingArrays,
     classify,
     is_in,
     learning_threshold,
@@ -206,7 +206,7 @@ def _classify_cells(
     learning = np.zeros(len(columns.n), dtype=bool)
     for d in np.unique(columns.d[usable]):
         rows = np.flatnonzero(usable & (columns.d == d))
-        evidence = Evidence(
+        trainings = TrainingArrays(
             n=columns.n[rows],
             risk=columns.risk[rows],
             train_risk=columns.train_risk[rows],
@@ -215,8 +215,8 @@ def _classify_cells(
             stored=columns.stored[rows],
         )
         confirming = columns.risk[columns.confirming & (columns.d == d)]
-        threshold = learning_threshold(evidence.n, evidence.risk <= eps)
-        outcome[rows] = classify(evidence, eps, confirming, threshold)
+        threshold = learning_threshold(trainings.n, trainings.risk <= eps)
+        outcome[rows] = classify(trainings, eps, confirming, threshold)
         learning[rows] = threshold < inf
     return outcome, learning
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import pickle
@@ -109,7 +110,7 @@ class Cell:
 
         self._check_claim()
         columns: dict[str, list[Any]] = {}
-        for key in dict.fromkeys(key for row in rows for key in row):
+        for key in dict.fromkeys(itertools.chain.from_iterable(rows)):
             columns[key] = [row.get(key) for row in rows]
         table = pyarrow.table(columns).replace_schema_metadata({OWNER: self.path.name})
         self._replace(f"{name}.parquet", lambda path: write_table(table, path))

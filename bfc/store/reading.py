@@ -26,7 +26,7 @@ from bfc.store.cell_folder import (
 )
 from bfc.store.files import first_line
 
-__all__ = ["UNNAMED", "Collected", "collect"]
+__all__ = ["UNNAMED", "Collected", "read_store"]
 
 
 @dataclass
@@ -72,7 +72,7 @@ def _rows_of(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
     return table[table["cell_id"].isin(ids)].reset_index(drop=True)
 
 
-def collect(results: str | Path, complete: Complete = lambda config: config) -> Collected:
+def read_store(results: str | Path, complete: Complete = lambda config: config) -> Collected:
     """Read every cell below ``results``; an empty or absent folder gives empty tables.
 
     Hidden folders are passed over. ``complete`` adds the defaults that a configuration lacks

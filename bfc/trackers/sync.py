@@ -65,7 +65,7 @@ class SyncSummary:
 
 
 @dataclass(frozen=True)
-class Pace:
+class UploadRate:
     """How hard a server is asked."""
 
     per_minute: float
@@ -137,7 +137,7 @@ def show_runs(
     results: Path,
     runs: Sequence[TrackerRun],
     summary: SyncSummary,
-    pace: Pace,
+    rate: UploadRate,
     report: Callable[[str], None],
 ) -> Iterator[TrackerRun]:
     """Show every run, counting in ``summary``; yields each when it is done with.
@@ -145,10 +145,10 @@ def show_runs(
     Ends early, with the rest as failed, where the tracker refuses the credentials. Every further
     attempt at a run is announced with ``report``.
     """
-    service = _PacedService(tracker, results, 60 / pace.per_minute)
+    service = _RateLimitedService(tracker, results, 60 / rate.per_minute)
     try:
         for place, run in enumerate(runs):
-            answer = _show_patiently(service, run, pace.tries, report)
+            answer = _show_patiently(service, run, rate.tries, report)
             if answer.status is Status.SHOWN:
                 summary.shown += 1
             elif answer.status is Status.UNCHANGED:
@@ -164,7 +164,7 @@ def show_runs(
 
 
 def _show_patiently(
-    service: _PacedService, run: TrackerRun, tries: int, report: Callable[[str], None]
+    service: _RateLimitedService, run: TrackerRun, tries: int, report: Callable[[str], None]
 ) -> Answer:
     """The answer to the first attempt that succeeds or is refused, else to the last."""
     wait = FIRST_WAIT
@@ -179,7 +179,7 @@ def _show_patiently(
     return answer
 
 
-class _PacedService:
+class _RateLimitedService:
     """A service that is asked for one run at a time, with ``seconds_apart`` between two uploads."""
 
     def __init__(self, tracker: Tracker, results: Path, seconds_apart: float) -> None:

@@ -25,7 +25,7 @@ from bfc.launch.slurm import client
 from bfc.launch.slurm.division import divide_into_tasks
 from bfc.launch.slurm.resources import choose_fuse_jobs, sbatch_parameters
 from bfc.launch.slurm.task import SlurmTask
-from bfc.paths import named
+from bfc.paths import expand_folder
 from bfc.store.cells import Store
 from bfc.streams import print_line
 
@@ -202,7 +202,7 @@ def use_site_store(planned: PlannedJob, results: str | None) -> PlannedJob:
     """The job with the site's store, unless its command names one."""
     if results is None or any(text.startswith("results=") for text in planned.overrides):
         return planned
-    folder = named(results)
+    folder = expand_folder(results)
     Store(folder).check()
     container = {**planned.container, "results": folder}
     return replace(planned, container=container, job=replace(planned.job, results=folder))
