@@ -44,7 +44,7 @@ class PlanLauncher(Launcher):
     LIMIT: ClassVar[str]
     """The option that limits how much runs at a time."""
     shows_later: bool
-    """Whether the studies are format_value in their trackers later, by the launch's last process, or not
+    """Whether the studies are shown in their trackers later, by the launch's last process, or not
     at all because nothing runs."""
 
     def setup(
@@ -83,8 +83,8 @@ def _check_hydra_node(config: DictConfig) -> None:
             value = value.get(name)
         if value != default and value:
             raise UserError(
-                f"hydra.{key}={format_value(value)}: has no effect with the launchers local and slurm; "
-                f"{advice}"
+                f"hydra.{key}={format_value(value)}: has no effect with the launchers local and "
+                f"slurm; {advice}"
             )
 
 
