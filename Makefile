@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 BUDGET := 30m
+# Four workers on two cores, since tests that talk to servers and schedulers mostly wait. They begin
+# with what tests/workers.py puts first.
+WORKERS := -n 4 --dist loadgroup --no-loadscope-reorder
 TORCH := torch>=2.11,<2.14
 export OMP_NUM_THREADS ?= 1
 
@@ -29,16 +32,15 @@ slurm-demo: $(VENV)/installed
 reproduce: $(VENV)/installed
 	$(BIN)/bfc reproduce --budget $(BUDGET)
 
-# Three workers on two cores, since tests that talk to servers and schedulers mostly wait.
 test: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-all: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --exhaustive
+	$(BIN)/python -m pytest $(WORKERS) --exhaustive
 
 # The suite beside four busy loops: no test may depend on how fast or how busy the machine is.
 test-busy: $(VENV)/installed-test
-	$(BIN)/python tests/beside_busy_loops.py -n 3 --dist loadgroup
+	$(BIN)/python tests/beside_busy_loops.py $(WORKERS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .

@@ -15,7 +15,7 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -572,8 +572,24 @@ def count_once(predicate: str, seeds: int) -> Counts:
     return count(predicate, seeds)
 
 
-@pytest.mark.parametrize("seeds", SEEDS)
-@pytest.mark.parametrize("predicate", sorted(SIMULATIONS))
+def list_cases(wide: Mapping[tuple[str, int], float]) -> list[Any]:
+    """Predicates and numbers of seeds; those in ``wide`` are known to fail.
+
+    A worker runs everything of a predicate, so that nothing is simulated twice.
+    """
+    cases = []
+    for predicate in sorted(SIMULATIONS):
+        for seeds in SEEDS:
+            marks = [pytest.mark.xdist_group(f"predicate {predicate}")]
+            if (predicate, seeds) in wide:
+                reason = f"{wide[predicate, seeds]} times as wide as the reference"
+                marks.append(pytest.mark.xfail(strict=True, reason=reason))
+            cases.append(pytest.param(predicate, seeds, marks=marks))
+    return cases
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("predicate, seeds", list_cases(wide={}))
 def test_intervals_cover_and_verdicts_are_rarely_false(predicate, seeds):
     counts = count_once(predicate, seeds)
     studies = SIMULATIONS[predicate].repeats
@@ -588,18 +604,8 @@ WIDE = {("growing_in_d", 3): 1.3, ("growing_in_d", 6): 1.5}
 """Predicate and seeds → a width ratio above 1.25 that was measured and not mended."""
 
 
-def list_width_cases() -> list[Any]:
-    cases = []
-    for predicate in sorted(SIMULATIONS):
-        for seeds in SEEDS:
-            reason = f"{WIDE.get((predicate, seeds), 0)} times as wide as the reference"
-            is_wide = (predicate, seeds) in WIDE
-            marks = [pytest.mark.xfail(strict=True, reason=reason)] if is_wide else []
-            cases.append(pytest.param(predicate, seeds, marks=marks))
-    return cases
-
-
-@pytest.mark.parametrize("predicate, seeds", list_width_cases())
+@pytest.mark.sampled
+@pytest.mark.parametrize("predicate, seeds", list_cases(WIDE))
 def test_intervals_are_not_much_wider_than_those_of_the_reference(predicate, seeds):
     widths = count_once(predicate, seeds).widths
     if SIMULATIONS[predicate].reference != "certified":
