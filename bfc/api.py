@@ -33,8 +33,13 @@ from bfc.optimizers.sgd import SGD
 from bfc.paths import local_path
 from bfc.representations.base import Representation
 from bfc.schedules import load_schedule
+from bfc.stats.cell_counts import count_cell
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
-from bfc.stats.nstar import NStar, estimate_at
+from bfc.stats.fit_warnings import find_cell_oddities
+from bfc.stats.messages import describe_warning
+from bfc.stats.nstar import NStar, estimate_nstar
+from bfc.stats.table_checks import check_cell
+from bfc.stats.training_table import build_training_table
 from bfc.store.cells import Cell, Store
 from bfc.store.memory import MemoryCell
 from bfc.targets.wrapped import Wrapped
@@ -182,15 +187,18 @@ def curve(
 def nstar(runs: pd.DataFrame, eps: float) -> NStar:
     """n* at ``eps`` with its 95 % interval, from the trainings of one method at one d.
 
-    Raises :class:`bfc.errors.UserError` where ``runs`` hold several d or methods.
+    What is odd about the table (rows that do not count, words that were read as others, settings
+    that vary) is a Python warning. Raises :class:`bfc.errors.UserError` where ``runs`` hold several
+    d or methods, lack a column or hold a value that it cannot mean.
     """
     is_table = isinstance(runs, pd.DataFrame)
     require(is_table, "runs", _describe(runs), "a table that bfc.run or bfc.curve returned")
-    for column in ("target", "method", "d"):
-        if column in runs and runs[column].nunique() > 1:
-            values = ", ".join(map(str, sorted(runs[column].unique())))
-            raise UserError(f"runs: hold several values of {column} ({values}); select one")
-    return estimate_at(runs, eps)
+    frame, notices = check_cell(runs)
+    table = build_training_table(frame, eps)
+    cell = count_cell(table)
+    for notice in [*notices, *find_cell_oddities(table, cell)]:
+        warnings.warn(describe_warning(notice), stacklevel=2)
+    return estimate_nstar(cell, eps)
 
 
 def compose(*overrides: str) -> Job:
@@ -207,7 +215,7 @@ def compose(*overrides: str) -> Job:
     try:
         jobs = compose_sweep(list(overrides))
     except Exception as error:
-        sentence = explain(error)
+        sentence = explain(error, overrides)
         if sentence is None:
             raise
         raise UserError(sentence) from error

@@ -22,7 +22,7 @@ from bfc.errors import UserError
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.experiment.run_job import run_job
-from bfc.hydra_plugins.expansion import defer_study_keys
+from bfc.hydra_plugins.expansion import defer_study_keys, refuse_lists_of_options
 from bfc.hydra_plugins.hydra_errors import explain, refuse
 from bfc.hydra_plugins.registration import register
 from bfc.launch.progress_bar import show_progress
@@ -48,6 +48,7 @@ def run_composed_job(config: Any) -> list[str]:
         container = OmegaConf.to_container(config, resolve=True)
         assert isinstance(container, dict)
         if not is_sweep:
+            refuse_lists_of_options(HydraConfig.get().overrides.task)
             _refuse_study(container)
         job = load_job({str(key): value for key, value in container.items()})
         folders = [Path(job.results) / spec.cell_id for spec in cell_specs(job)]

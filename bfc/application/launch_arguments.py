@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from bfc.application.completion import complete_override
 from bfc.application.launch_completion import complete_launch
 from bfc.paths import SITE, expand_folder
 
@@ -23,7 +24,8 @@ Overrides = Annotated[
     list[str],
     typer.Argument(
         help="What `python -m bfc.train -m` would be given, for instance +sweeps=bfc_chain "
-        "study.size=30m hydra/launcher=slurm."
+        "study.size=30m hydra/launcher=slurm.",
+        autocompletion=complete_override,
     ),
 ]
 Multirun = Annotated[

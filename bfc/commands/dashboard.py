@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bfc.application.completion import complete_study
+
 if TYPE_CHECKING:
     from bfc.trackers.dashboard_panels import DashboardContents
 
@@ -17,7 +19,8 @@ def main(
     study: Annotated[
         str,
         typer.Argument(
-            help="A study with cells in the results folder; its W&B project has its name."
+            help="A study with cells in the results folder; its W&B project has its name.",
+            autocompletion=complete_study,
         ),
     ],
     results: Annotated[str, typer.Argument(help="The results folder.")] = "results",

@@ -6,13 +6,18 @@ from typing import Annotated
 
 import typer
 
+from bfc.application.completion import complete_override, complete_study
+
 PANEL = "Run"
 
 
 def main(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="Overrides on top of every study, such as compute.device=cuda."),
+        typer.Argument(
+            help="Overrides on top of every study, such as compute.device=cuda.",
+            autocompletion=complete_override,
+        ),
     ] = None,
     budget: Annotated[
         str,
@@ -31,7 +36,12 @@ def main(
     ] = "reproduce",
     study: Annotated[
         list[str] | None,
-        typer.Option("--study", "-s", help="Only this study; may be given more than once."),
+        typer.Option(
+            "--study",
+            "-s",
+            help="Only this study; may be given more than once.",
+            autocompletion=complete_study,
+        ),
     ] = None,
     cores: Annotated[
         int | None,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bfc.application.completion import complete_study
+
 if TYPE_CHECKING:
     from bfc.trackers.sync import SyncSummary, TrackerRun, UploadRate
     from bfc.types import Tracker
@@ -19,7 +21,9 @@ def main(
     tracker: Annotated[
         str, typer.Option(help="An option of conf/tracker: wandb or trackio.")
     ] = "wandb",
-    study: Annotated[str | None, typer.Option(help="Only this study.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Only this study.", autocompletion=complete_study)
+    ] = None,
     entity: Annotated[
         str | None, typer.Option(help="W&B user or team; by default your own.")
     ] = None,

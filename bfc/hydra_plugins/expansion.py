@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep, Transformer
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from bfc.errors import UserError, format_value, nearest
+from bfc.experiment.components import GROUPS
 from bfc.hydra_plugins.composer import Composer
 from bfc.hydra_plugins.config_sources import StudySource
+from bfc.hydra_plugins.hydra_errors import explain_hydra
 from bfc.launch.job import PlannedJob, plan_job
+
+RANGE_DIGITS = 12
+"""Significant digits that the ends and the step of a range are read with."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,8 @@ def expand_study(
             jobs |= dict.fromkeys(_expand_grid(parser.parse_overrides(texts)))
     planned = []
     for number, overrides in enumerate(jobs):
-        planned.append(plan_job(overrides, composer.job(overrides, number)))
+        refuse_lists_of_options(overrides)
+        planned.append(plan_job(overrides, _compose(composer, overrides, number)))
     return _drop_repeated(planned)
 
 
@@ -137,6 +147,29 @@ def _drop_repeated(planned: Sequence[PlannedJob]) -> list[PlannedJob]:
     return jobs
 
 
+def _compose(composer: Composer, overrides: Sequence[str], number: int) -> dict[str, Any]:
+    """One job; what Hydra refuses is said of the options of this job."""
+    try:
+        return composer.job(overrides, number)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain_hydra(error, overrides)) from error
+
+
+def refuse_lists_of_options(overrides: Sequence[str]) -> None:
+    """Refuse several options of a component's group in one job, which Hydra would merge.
+
+    Raises :class:`bfc.errors.UserError`.
+    """
+    for text in overrides:
+        key, _, value = text.lstrip("+").partition("=")
+        if key in GROUPS and value.startswith("[") and "," in value:
+            several = value.strip("[]").replace(" ", "")
+            raise UserError(
+                f"{text}: is a list of options; must be one option, or a sweep with -m as "
+                f"{key}={several}"
+            )
+
+
 def _expand_grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
     """Every combination of the swept values; a later override of a key replaces an earlier one."""
     values: dict[str, list[str]] = {}
@@ -147,10 +180,44 @@ def _expand_grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
         elif not override.is_sweep_override():
             values[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
-            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            values[key] = [f"{key}={value}" for value in _list_values(override)]
         else:
             raise UserError(f"{override.input_line}: must be a list of values or a range")
     return itertools.product(*values.values())
+
+
+def _list_values(override: Override) -> list[str]:
+    """The values of a sweep as overrides spell them, at least one."""
+    sweep = override.value()
+    values: list[str] = []
+    if isinstance(sweep, RangeSweep):
+        numbers = _list_numbers(sweep, str(override.input_line))
+        values = [str(Transformer.str(number)) for number in numbers]
+    else:
+        values = list(override.sweep_string_iterator())
+    if not values:
+        raise UserError(f"{override.input_line}: holds no value; must hold at least one")
+    return values
+
+
+def _list_numbers(sweep: RangeSweep, line: str) -> list[int] | list[float]:
+    """The numbers of a range, in decimals as they are written: 0.3 and not 0.30000000000000004."""
+    assert sweep.start is not None and sweep.stop is not None
+    if sweep.step == 0:
+        raise UserError(f"{line}: must have a step that is not 0")
+    ends = (sweep.start, sweep.stop, sweep.step)
+    numbers: list[Any]
+    if all(isinstance(end, int) for end in ends):
+        numbers = list(sweep.range())
+    else:
+        if not all(math.isfinite(end) for end in ends):
+            raise UserError(f"{line}: must be a range of finite numbers")
+        start, stop, step = (Decimal(f"{end:.{RANGE_DIGITS}g}") for end in ends)
+        count = max(0, math.ceil((stop - start) / step))
+        numbers = [float(start + i * step) for i in range(count)]
+    if sweep.shuffle:
+        random.shuffle(numbers)
+    return numbers
 
 
 def study_blocks(config: Any) -> list[list[str]]:
