@@ -23,6 +23,7 @@ from analysis.paper import COLUMN, TEXT
 from analysis.paper_files import check_formats, draw_files
 from analysis.series import format_exponent
 from bfc.errors import UserError, nearest
+from bfc.paths import local_path
 from bfc.store.reading import UNNAMED, Collected
 from bfc.studies import study_node
 
@@ -58,9 +59,9 @@ def export_paper(
     formats = check_formats(formats)
     if width not in WIDTHS:
         raise UserError(f"width {width}: no such width; {nearest(width, WIDTHS)}")
+    results, folder = local_path(results, "results"), local_path(out, "out")
     loaded = load_results(results, study)
-    verdicts = _choose_claims(_judge_all(loaded, Path(results)), claims)
-    folder = Path(out)
+    verdicts = _choose_claims(_judge_all(loaded, results), claims)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     files = PaperFiles(
         folder / "claims.tex", folder / "exponents.tex", folder / "methods.tex", figures=[]

@@ -13,6 +13,7 @@ from analysis.paper_files import FORMATS
 from analysis.report_text import make_console, print_report
 from analysis.report_writer import Report, write_report
 from bfc.errors import UserError
+from bfc.streams import print_line, secure_streams
 
 __all__ = ["Report", "main", "make_console", "print_report", "write_report"]
 
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns 0 on success, 2 with one sentence on standard error where there is nothing to report.
     """
+    secure_streams()
     parser = argparse.ArgumentParser(
         prog="python -m analysis.report",
         description="Tables, exponents, figures and one page from a results folder.",
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         report = write_report(options.results, options.out, options.study, formats=options.formats)
     except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
+        print_line(str(error), to_stderr=True)
         return 2
     print_report(report, make_console())
     return 0

@@ -30,6 +30,8 @@ from analysis.risks import tabulate_risks
 from analysis.web.claim_views import group_claims, make_claim_views
 from analysis.web.data import encode_data
 from analysis.web.document import make_cards, render_page
+from bfc.errors import UserError, describe_error
+from bfc.paths import local_path
 from bfc.studies import study_node
 
 TITLE = "Sample complexity of hierarchical targets"
@@ -98,12 +100,12 @@ def write_report(
     Raises :class:`UserError` where there is nothing to report, and for an unknown format.
     """
     formats = check_formats(formats)
+    results, target = local_path(results, "results"), local_path(out, "out")
     loaded = load_results(results, study)
-    target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        draft = _judge_and_describe(loaded, claims, Path(results))
+        draft = _judge_and_describe(loaded, claims, results)
         tables = _write_tables(loaded, draft, work)
         drawn = _draw_figures(draft.list_figures(), formats, work, target)
         text = _render(loaded, draft, tables, work)
@@ -133,10 +135,14 @@ def _add_study(draft: _Draft, loaded: Results, evidence: Evidence, claims: Claim
     name, stored = evidence.name, loaded.stored
     # A store may name a study in any way; only such names can have a file.
     has_plain_name = bool(re.fullmatch(r"[\w-]+", name))
-    node = study_node(name) if has_plain_name else {}
+    try:
+        node = study_node(name) if has_plain_name else {}
+    except UserError as error:
+        stored.problems.append(f"{error}; its claims and figures are left out")
+        node = {"claims": []}
     stated = node.get("claims", []) if claims is None else claims.get(name, [])
     sizes = stored.sizes.get(name, ())
-    log = LookLog(draft.results if has_plain_name else None, name)
+    log = _open_look_log(draft.results if has_plain_name else None, name, stored.problems)
     verdicts = judge_claims(name, evidence, stated, sizes, log)
     try:
         log.save()
@@ -152,6 +158,15 @@ def _add_study(draft: _Draft, loaded: Results, evidence: Evidence, claims: Claim
     draft.sections.append({**section, "question": node.get("question", "")})
 
 
+def _open_look_log(results: Path | None, study: str, problems: list[str]) -> LookLog:
+    """The looks at a study so far; where they cannot be read, none are counted."""
+    try:
+        return LookLog(results, study)
+    except (UserError, OSError) as error:
+        problems.append(f"{study}: looks are not counted ({describe_error(error)})")
+        return LookLog(None, study)
+
+
 def _write_tables(loaded: Results, draft: _Draft, work: Path) -> dict[str, pd.DataFrame]:
     """Write every table as a file; returns those of the report by name."""
     trainings = loaded.stored.trainings
@@ -165,7 +180,8 @@ def _write_tables(loaded: Results, draft: _Draft, work: Path) -> dict[str, pd.Da
     }
     for name, table in {**tables, "trainings": trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
-    trainings.to_parquet(work / "trainings.parquet", index=False)
+    with open(work / "trainings.parquet", "wb") as file:  # a name could be taken for an address
+        trainings.to_parquet(file, index=False)
     return tables
 
 

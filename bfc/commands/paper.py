@@ -6,13 +6,18 @@ from typing import Annotated
 
 import typer
 
+from bfc.application.completion import complete_study
+from bfc.streams import print_line
+
 PANEL = "Results"
 
 
 def main(
     results: Annotated[str, typer.Argument(help="The results folder.")] = "results",
     out: Annotated[str, typer.Option("--out", "-o", help="Folder to write into.")] = "paper",
-    study: Annotated[str | None, typer.Option("--study", help="Only this study.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Only this study.", autocompletion=complete_study)
+    ] = None,
     claim: Annotated[
         list[int] | None,
         typer.Option("--claim", help="Only the claim with this number on the page; repeatable."),
@@ -29,5 +34,5 @@ def main(
 
     files = export_paper(results, out, study, claim or (), width, formats or ("pdf",))
     for path in (files.claims, files.exponents, files.methods):
-        print(path)
-    print(f"{len(files.figures)} figures in {files.claims.parent / 'figures'}")
+        print_line(str(path))
+    print_line(f"{len(files.figures)} figures in {files.claims.parent / 'figures'}")
