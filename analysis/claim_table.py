@@ -47,7 +47,8 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
 def _describe_judgement(row: Mapping[str, Any]) -> str:
     """From what a claim was judged, by which interval, and at which look."""
     interval = format_interval(row, "judged_lo", "judged_hi")
-    judged_by = "" if interval == NO_VALUE else f" by the interval {interval}"
+    kind = "one-sided bounds" if row["judged_sides"] == 1 else "interval"
+    judged_by = "" if interval == NO_VALUE else f" by the {kind} {interval}"
     return f"judged{judged_by} at look {row['look']}, from {row['source']}"
 
 

@@ -9,6 +9,11 @@ has no rule of its own. :func:`judge` compares the intervals with the demanded r
   outside of it at the level divided by the number of parts (Bonferroni);
 - a claim about *some* place is a union, and the reverse holds;
 - otherwise it is undecided, and where its places were not measured it was not run.
+
+A region with one end ("at least 2.7") is judged by one-sided bounds at the level, hence by the
+interval of level 2 · level − 1: whatever the truth, only one kind of verdict is false, so each end
+may err with the whole probability 1 − level (Hayter and Hsu 1994). With two ends both may be false,
+and the interval of the level itself judges.
 """
 
 from __future__ import annotations
@@ -21,7 +26,15 @@ from typing import Literal
 
 import pandas as pd
 
-from bfc.stats.estimates import LEVEL, Certified, Ends, Estimate, SampleMedian
+from bfc.stats.estimates import (
+    FEWEST_FOR_ORDER,
+    LEVEL,
+    Certified,
+    Estimate,
+    MedianRatio,
+    SampleMedian,
+    count_needed,
+)
 
 
 class Verdict(StrEnum):
@@ -54,6 +67,8 @@ class Source:
     L: frozenset[int] = frozenset()
     seeds: int = 0
     fingerprint: str = ""
+    steps: frozenset[int] = frozenset()
+    """Optimizer steps of the trainings that did not diverge."""
 
     @classmethod
     def of(cls, *tables: pd.DataFrame) -> Source:
@@ -67,6 +82,7 @@ class Source:
             L=frozenset().union(*(source.L for source in sources)),
             seeds=min(source.seeds for source in sources),
             fingerprint=" ".join(sorted(source.fingerprint for source in sources)),
+            steps=frozenset().union(*(source.steps for source in sources)),
         )
 
     def __str__(self) -> str:
@@ -93,6 +109,7 @@ def _read_source(table: pd.DataFrame) -> Source:
         L=_whole_numbers(table, "L"),
         seeds=int(counts),
         fingerprint=_hash_rows(table),
+        steps=_whole_numbers(_drop_diverged(table), "steps"),
     )
 
 
@@ -100,6 +117,10 @@ def _hash_rows(table: pd.DataFrame) -> str:
     columns = [name for name in FINGERPRINT if name in table]
     hashes = pd.util.hash_pandas_object(table[columns].astype(str), index=False)
     return f"{len(table)}-{int(hashes.sum()):016x}"
+
+
+def _drop_diverged(table: pd.DataFrame) -> pd.DataFrame:
+    return table[~table["diverged"].astype(bool)] if "diverged" in table else table
 
 
 def _whole_numbers(table: pd.DataFrame, column: str) -> frozenset[int]:
@@ -138,13 +159,23 @@ class Measurement:
     missing: str = ""
     """What was not measured, where something that the claim speaks of was not."""
 
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether the region has a single end."""
+        return math.isinf(self.at_least) != math.isinf(self.at_most)
+
+    def judging_level(self, level: float) -> float:
+        """The level of the interval whose ends judge with confidence ``level``."""
+        return max(0.0, 2.0 * level - 1.0) if self.is_one_sided else level
+
 
 @dataclass(frozen=True)
 class Finding:
     """The part that decides, or leaves open, a claim; its intervals; and the verdict.
 
-    ``lo, hi``: its 95 % interval; ``judged_lo, judged_hi``: the one that judges. ``remark`` names
-    the part, and explains a missing number. ``source``: what it was judged from.
+    ``lo, hi``: its 95 % interval; ``judged_lo, judged_hi``: the one that judges, whose ends are
+    one-sided bounds where ``is_one_sided``. ``remark`` names the part, and explains a missing
+    number. ``source``: what it was judged from.
     """
 
     measured: float
@@ -156,6 +187,7 @@ class Finding:
     is_certified: bool = False
     judged_lo: float = math.nan
     judged_hi: float = math.nan
+    is_one_sided: bool = False
 
 
 def not_run(reason: str) -> Measurement:
@@ -184,17 +216,18 @@ def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
     verdict = _combine(positions, measurement.quantifier)
     part = _choose_part(measurement, positions, verdict, level)
     lo, hi = part.estimate.interval(LEVEL)
-    judged_lo, judged_hi = part.estimate.interval(level)
+    judged_lo, judged_hi = part.estimate.interval(measurement.judging_level(level))
     return Finding(
         measured=float(part.estimate.value),
         lo=float(lo),
         hi=float(hi),
         verdict=verdict,
-        remark=_describe(measurement, part, positions, verdict, (lo, hi)),
+        remark=_describe(measurement, part, positions, verdict, level),
         source=measurement.source,
         is_certified=isinstance(part.estimate, Certified),
         judged_lo=float(judged_lo),
         judged_hi=float(judged_hi),
+        is_one_sided=measurement.is_one_sided,
     )
 
 
@@ -220,7 +253,9 @@ def _locate_parts(measurement: Measurement, level: float) -> list[Position]:
     """Where the interval of every part lies; one side is judged at a stricter level."""
     strict = 1.0 - (1.0 - level) / max(1, len(measurement.parts))
     is_union = measurement.quantifier == "some"
-    inside_level, outside_level = (strict, level) if is_union else (level, strict)
+    inside_level, outside_level = map(
+        measurement.judging_level, (strict, level) if is_union else (level, strict)
+    )
     return [
         _locate(part.estimate, measurement, inside_level, outside_level)
         for part in measurement.parts
@@ -266,7 +301,8 @@ def _choose_part(
         part for part, other in zip(measurement.parts, positions, strict=True) if other == position
     ]
     sign = -1.0 if measurement.quantifier == "some" else 1.0
-    return min(parts, key=lambda part: sign * _compute_margin(part.estimate, measurement, level))
+    judging = measurement.judging_level(level)
+    return min(parts, key=lambda part: sign * _compute_margin(part.estimate, measurement, judging))
 
 
 def _compute_margin(estimate: Estimate, region: Measurement, level: float) -> float:
@@ -288,7 +324,7 @@ def _describe(
     part: Part,
     positions: Sequence[Position],
     verdict: Verdict,
-    ends: Ends,
+    level: float,
 ) -> str:
     """The place whose numbers are shown, which places are open, and why an interval is missing."""
     count = len(measurement.parts)
@@ -302,15 +338,21 @@ def _describe(
             if position == "open" and other.place
         ]
         remarks.append(f"open at {', '.join(places)}" if places else "")
-    if any(map(math.isnan, ends)):
-        remarks.append(_explain_missing_interval(part.estimate))
+    judging = measurement.judging_level(level)
+    if any(map(math.isnan, part.estimate.interval(judging))):
+        remarks.append(_explain_missing_interval(part.estimate, judging))
     return "; ".join(filter(None, remarks))
 
 
-def _explain_missing_interval(estimate: Estimate) -> str:
-    """Why a part has no interval, and with how many seeds it would have one."""
-    if not isinstance(estimate, SampleMedian):
+def _explain_missing_interval(estimate: Estimate, level: float) -> str:
+    """Why a part has no interval at the level that judges, and with how many seeds it would."""
+    if isinstance(estimate, SampleMedian):
+        count, needed = len(estimate.values), count_needed(level)
+    elif isinstance(estimate, MedianRatio):
+        count, needed = min(len(estimate.over), len(estimate.under)), FEWEST_FOR_ORDER
+    else:
         return "no interval"
-    if len(estimate.values) < 2:
+    if count < 2:
         return "no interval: it takes 2 seeds"
-    return "no interval: it takes 6 seeds where values are equal, infinite, censored or missing"
+    reason = "values are equal, infinite, censored or missing"
+    return f"no interval that judges: it takes {needed} seeds where {reason}"

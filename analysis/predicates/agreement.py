@@ -18,7 +18,7 @@ def agreement(
     column: str,
     with_column: str,
     L: int | None = None,
-    at_least: float = 0.0,
+    at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Measurement:
     """In every cell the median over seeds of the first column over the second lies in a band."""

@@ -15,7 +15,7 @@ def median_value(
     evidence: Evidence,
     method: str,
     column: str = "risk",
-    at_least: float = 0.0,
+    at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Measurement:
     """The median over seeds of a stored column, at the largest d and n, lies in a band."""

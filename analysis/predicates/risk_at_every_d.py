@@ -21,12 +21,12 @@ def risk_at_every_d(
     n: int | None = None,
     from_d: int = 1,
     to_d: int = MAX_D,
-    at_least: float = 0.0,
+    at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Measurement:
     """The median over seeds of a column lies in a band at every d of a range."""
-    rows = select_trainings(evidence, method, where, n)
-    medians = estimate_medians(rows, column, from_d, to_d)
+    rows = select_trainings(evidence, method, where, n, from_d, to_d)
+    medians = estimate_medians(rows, method, column)
     if not medians:
         return not_run(f"no {column} of {method}")
     parts = [Part(median, f"d = {d}") for d, median in medians.items()]
