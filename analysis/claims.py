@@ -16,7 +16,7 @@ claim may get (:mod:`bfc.stats.looks`); the looks are counted by :mod:`analysis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,8 @@ from analysis.filters import restrict_evidence
 from analysis.look_log import Look, LookLog
 from analysis.power import describe_power
 from analysis.registry import call_part, load_part
-from analysis.verdicts import Finding, Measurement, Source, Verdict, judge, not_run
+from analysis.requirements import REQUIREMENTS, check_requirements
+from analysis.verdicts import Finding, Measurement, Verdict, judge, not_run
 from bfc.errors import UserError, nearest
 from bfc.stats.looks import REPEATED_LEVEL
 from bfc.studies import SIZES, claims_of
@@ -56,6 +57,9 @@ COLUMNS = (
     "command",
     "next",
 )
+
+AT = ("d", "L", "n")
+"""What a claim may name as the place that it speaks of."""
 
 
 def judge_claims(
@@ -146,7 +150,9 @@ def measure_claim(study: str, claim: Mapping[str, Any], evidence: Evidence) -> M
     except NotMeasured as reason:
         return not_run(str(reason))
     thresholds = claim.get("thresholds", {})
-    return _demand(measure_predicate(claim["predicate"], part, thresholds, where), required)
+    return check_requirements(
+        measure_predicate(claim["predicate"], part, thresholds, where), required
+    )
 
 
 def measure_predicate(
@@ -167,55 +173,9 @@ def measure_predicate(
 def _check_keys(study: str, verb: str, given: Iterable[str], allowed: Sequence[str]) -> None:
     for name in given:
         if name not in allowed:
-            raise UserError(f"{study}: a claim {verb} {name}: no such key; {nearest(name, allowed)}")
-
-
-def _demand(measurement: Measurement, required: Mapping[str, Any]) -> Measurement:
-    """The measurement, or that it was not run where it lacks what the claim requires."""
-    if measurement.missing:
-        return measurement
-    source = measurement.source
-    for name, demanded in required.items():
-        lacking = REQUIREMENTS[name](source, demanded)
-        if lacking:
-            return not_run(f"needs {lacking}; measured: {source or 'nothing'}")
-    return measurement
-
-
-def _find_lacking(name: str, present: Collection[int], demanded: int | Sequence[int]) -> str:
-    """The demanded values that are not present, in words; empty where all are."""
-    values = demanded if isinstance(demanded, list) else [demanded]
-    lacking = [str(value) for value in values if value not in present]
-    return f"{name} = {', '.join(lacking)}" if lacking else ""
-
-
-def _check_least(name: str, largest: int, least: int) -> str:
-    return f"{name} of at least {least}" if largest < least else ""
-
-
-def _check_steps(steps: Collection[int], demanded: int | str) -> str:
-    """``steps``: of all trainings; ``demanded``: their number, or :data:`EQUAL`."""
-    if demanded == EQUAL:
-        return "" if len(steps) == 1 else f"equal steps (measured: {sorted(steps)})"
-    return "" if set(steps) == {demanded} else f"{demanded} steps (measured: {sorted(steps)})"
-
-
-EQUAL = "equal"
-"""Stands for any number of optimizer steps that all compared trainings have in common."""
-AT = ("d", "L", "n")
-"""What a claim may name as the place that it speaks of."""
-REQUIREMENTS: Mapping[str, Callable[[Source, Any], str]] = {
-    "d": lambda source, values: _find_lacking("d", source.d, values),
-    "L": lambda source, values: _find_lacking("L", source.L, values),
-    "n": lambda source, least: _check_least("a largest n", max(source.n, default=0), least),
-    "seeds": lambda source, least: _check_least("a number of seeds", source.seeds, least),
-    "steps": lambda source, demanded: _check_steps(source.steps, demanded),
-}
-"""What a claim may require: of what was read, what is lacking, in words; empty where nothing is.
-
-d and L: a value or values that must be among those read; n: the largest n is at least this; seeds:
-the least number; steps: the optimizer steps of all trainings.
-"""
+            raise UserError(
+                f"{study}: a claim {verb} {name}: no such key; {nearest(name, allowed)}"
+            )
 
 
 def format_command(study: str, size: str) -> str:

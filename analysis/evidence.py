@@ -15,7 +15,6 @@ from analysis.style import LineStyle
 from analysis.training_kinds import drop_confirming
 from bfc.stats.estimates import Scale
 
-
 EXTENT = (
     "baseline.n_max",
     "baseline.n_ratio",

@@ -1,8 +1,8 @@
 """Selects the trainings that a claim is about, where the method's name does not single them out.
 
 The methods of some studies differ in their configuration (a width, a representation) and not in
-their name; predicates select them by ``where``, a mapping of configuration keys, or of the columns d, L,
-n and target, to values.
+their name; predicates select them by ``where``, a mapping of configuration keys, or of the columns
+d, L, n and target, to values.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from analysis.evidence import (
     select_cells,
     select_one_configuration,
 )
-from bfc.stats.estimates import Estimate, MedianRatio, Rescaled, SampleMedian
+from bfc.stats.estimates import Estimate, Rescaled, SampleMedian
 from bfc.stats.exponent_fit import fit_exponent
+from bfc.stats.median_ratio import MedianRatio
 
 MAX_D = 1 << 20
 """An upper end that no dimension reaches."""
@@ -34,23 +35,34 @@ COLUMNS = ("target", "d", "L", "n")
 """Columns of trainings that ``where`` names like configuration keys."""
 
 
-def select_trainings(
+def select_per_d(
     evidence: Evidence,
     method: str,
-    where: Mapping[str, Any] | None = None,
-    n: int | None = None,
-    from_d: int = 1,
-    to_d: int = MAX_D,
+    where: Mapping[str, Any] | None,
+    n: int | None,
+    from_d: int,
+    to_d: int,
+) -> pd.DataFrame:
+    """:func:`select_trainings` with a d between ``from_d`` and ``to_d``, one cell per d.
+
+    Raises :class:`analysis.evidence.NotMeasured` where one d has several configurations.
+    """
+    rows = select_trainings(evidence, method, where, n)
+    if len(rows):
+        rows = rows[rows["d"].between(from_d, to_d)]
+    return select_one_configuration(rows, method, by=["d"])
+
+
+def select_trainings(
+    evidence: Evidence, method: str, where: Mapping[str, Any] | None = None, n: int | None = None
 ) -> pd.DataFrame:
     """The trainings of a method, without confirming runs, at ``n`` or each cell's largest n.
 
-    Their configuration keys have the values of ``where`` (``{learner.widths: [512]}``), and their
-    d lies between ``from_d`` and ``to_d``.
+    Their configuration keys have the values of ``where`` (``{learner.widths: [512]}``).
     """
     rows = filter_by_config(evidence.trainings_of(method), where)
     if rows.empty:
         return rows
-    rows = rows[rows["d"].between(from_d, to_d)]
     size = rows.groupby("cell_id")["n"].transform("max") if n is None else n
     return rows[rows["n"] == size]
 
@@ -183,11 +195,11 @@ def select_line(evidence: Evidence, fit: pd.Series) -> pd.DataFrame:
     return rows[rows["line"] == fit["line"]] if "line" in rows and "line" in fit else rows
 
 
-def estimate_medians(rows: pd.DataFrame, method: str, column: str) -> dict[int, Estimate]:
+def estimate_medians(rows: pd.DataFrame, column: str) -> dict[int, Estimate]:
     """d → the median of a column over seeds, at every d; NaN counts as infinite."""
     return {
         d: SampleMedian(values.to_numpy(), scale=choose_scale(column))
-        for d, values in split_by_d(rows, method, column).items()
+        for d, values in split_by_d(rows, column).items()
     }
 
 
@@ -216,14 +228,10 @@ def estimate_ratios(
     return ratios
 
 
-def split_by_d(rows: pd.DataFrame, method: str, column: str) -> dict[int, pd.Series]:
-    """d → a column by seed, in the order of d; NaN counts as infinite.
-
-    Raises :class:`analysis.evidence.NotMeasured` where one d has several configurations.
-    """
+def split_by_d(rows: pd.DataFrame, column: str) -> dict[int, pd.Series]:
+    """d → a column by seed, in the order of d; NaN counts as infinite."""
     if column not in rows:
         return {}
-    rows = select_one_configuration(rows, method, by=["d"])
     return {
         int(d): group.set_index("seed")[column].astype(float).fillna(np.inf)
         for d, group in rows.groupby("d")

@@ -41,8 +41,10 @@ class Look:
 
 
 def identify_claim(claim: Mapping[str, Any]) -> str:
-    """A key that changes with the sentence, the predicate, its thresholds, place or requirements."""
-    fields = {name: claim.get(name) for name in ("statement", "predicate", "thresholds", "requires")}
+    """A key that changes with the sentence, predicate, thresholds, place or requirements."""
+    fields = {
+        name: claim.get(name) for name in ("statement", "predicate", "thresholds", "requires")
+    }
     if "at" in claim:
         fields["at"] = claim["at"]
     return _digest(json.dumps(fields, sort_keys=True))

@@ -346,7 +346,9 @@ def claim_of_a_median(**more):
 def test_a_claim_is_judged_at_its_place_whatever_else_was_measured():
     """A larger d and n, which a larger size of the study adds, change nothing."""
     small = trainings(with_risks([0.001] * 9))
-    large = trainings(with_risks([0.5] * 9), d=64, n=1024) + trainings(with_risks([0.5] * 9), n=9000)
+    large = trainings(with_risks([0.5] * 9), d=64, n=1024) + trainings(
+        with_risks([0.5] * 9), n=9000
+    )
     data = evidence(trainings=small + large)
     place = {"d": 32, "n": 512}
     row = judge_claims("none", data, [claim_of_a_median(at=place)]).iloc[0]

@@ -93,7 +93,7 @@ def test_the_gap_of_two_exponents():
     ends = (0.8 - math.hypot(0.3, 0.3), 0.8 + math.hypot(0.4, 0.4))
     assert (gap.measured, gap.lo, gap.hi) == pytest.approx((0.8, *ends))
     assert gap.verdict == Verdict.REPRODUCED
-    with pytest.raises(NotMeasured, match="no line of b against d at eps = 0.1"):
+    with pytest.raises(NotMeasured, match="no line of b against d"):
         exponent_gap(exponents(("a", 3.2, 2.9, 3.6)), "a", "b", 0.1, 0.2)
 
 
@@ -112,7 +112,7 @@ def test_one_of_several_lines_of_a_method():
         }
     )
     evidence = Evidence(pd.DataFrame(), lines, trainings)
-    with pytest.raises(NotMeasured, match=r"2 configurations of b .*, which differ in learner.width"):
+    with pytest.raises(NotMeasured, match=r"configurations of b .* differ in learner"):
         exponent_gap(evidence, "a", "b", 0.1, 0.2)
     narrow = judge(exponent_gap(evidence, "a", "b", 0.1, 0.2, under_where={"learner.width": 8}))
     assert narrow.measured == pytest.approx(0.8)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from analysis.power import describe_power, estimate_factor
-from analysis.verdicts import Measurement, Part, Source, Verdict, judge
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, Verdict, judge
 from bfc.stats.estimates import Certified, SampleMean, Share, WithStandardError
 from bfc.stats.looks import POWER, REPEATED_LEVEL
 

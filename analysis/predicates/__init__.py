@@ -7,6 +7,6 @@ are the thresholds that a claim may set, with defaults where it need not. It ret
 measured, an estimate (:mod:`bfc.stats.estimates`) for every place that the claim speaks of, and
 leaves the verdict to :func:`analysis.verdicts.judge`. Missing data are no error: it returns
 :func:`analysis.verdicts.not_run` with the reason, or the function that selects the trainings raises
-:class:`analysis.evidence.NotMeasured`, which makes the claim *not run*, too. ``QUANTITY`` names what it measures, as the table
-of claims shows it. Nothing has to be registered.
+:class:`analysis.evidence.NotMeasured`, which makes the claim *not run*, too. ``QUANTITY`` names
+what it measures, as the table of claims shows it. Nothing has to be registered.
 """

@@ -6,7 +6,8 @@ import math
 
 from analysis.cells import select_alpha_rows
 from analysis.evidence import Evidence
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "median of one column over another"

@@ -12,7 +12,8 @@ from analysis.evidence import Evidence, select_one_configuration
 from analysis.filters import filter_by_config
 from analysis.per_seed_nstar import find_crossings
 from analysis.reference_laws import get_law
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "n* over a law of d"

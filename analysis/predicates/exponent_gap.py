@@ -7,7 +7,8 @@ from typing import Any
 
 from analysis.evidence import Evidence
 from analysis.filters import find_fit
-from analysis.verdicts import Measurement, Source, measure_one
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one
 from bfc.stats.estimates import Difference
 
 QUANTITY = "difference of exponents in d"

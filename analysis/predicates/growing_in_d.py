@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.evidence import Evidence
-from analysis.filters import MAX_D, select_trainings, split_by_d
-from analysis.verdicts import Measurement, Part, Source, not_run
-from bfc.stats.estimates import MedianRatio
+from analysis.filters import MAX_D, select_per_d, split_by_d
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
+from bfc.stats.median_ratio import MedianRatio
 
 QUANTITY = "smallest factor of the median from one d to the next"
 
@@ -24,8 +25,8 @@ def growing_in_d(
     at_least: float = 1.0,
 ) -> Measurement:
     """The median of a column grows by a factor from each measured d to the next."""
-    rows = select_trainings(evidence, method, where, from_d=from_d, to_d=to_d)
-    samples = {d: values.to_numpy() for d, values in split_by_d(rows, method, column).items()}
+    rows = select_per_d(evidence, method, where, None, from_d, to_d)
+    samples = {d: values.to_numpy() for d, values in split_by_d(rows, column).items()}
     if len(samples) < 2:
         return not_run(f"fewer than two d with {column} of {method}")
     parts = [

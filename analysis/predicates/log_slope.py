@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.evidence import Evidence, select_one_configuration
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import SampleMean
 
 QUANTITY = "slope of logarithms"

@@ -10,7 +10,8 @@ import pandas as pd
 
 from analysis.evidence import Evidence, choose_scale, select_largest, select_values_by_seed
 from analysis.filters import restrict_evidence
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "median ratio, seed by seed"

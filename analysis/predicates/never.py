@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from analysis.evidence import Evidence, select_cells
+from analysis.source import Source
 from analysis.training_kinds import drop_confirming
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import Ends, Share
 from bfc.stats.outcomes import Outcome
 

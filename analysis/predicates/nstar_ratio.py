@@ -9,7 +9,8 @@ import pandas as pd
 
 from analysis.evidence import Evidence
 from analysis.filters import PLACE, select_nstar
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import Ratio, Rescaled
 
 QUANTITY = "smallest ratio of n*"

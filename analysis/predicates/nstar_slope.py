@@ -10,7 +10,8 @@ import pandas as pd
 
 from analysis.evidence import Evidence, select_one_configuration
 from analysis.per_seed_nstar import find_crossings
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import WithStandardError
 
 QUANTITY = "slope of log n*"

@@ -9,7 +9,8 @@ import numpy as np
 
 from analysis.cells import compute_alpha_ratio, select_alpha_rows
 from analysis.evidence import Evidence, select_one_configuration
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "exponent of a column in alpha_upper / alpha_lower"

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.evidence import Evidence
-from analysis.filters import MAX_D, estimate_medians, select_trainings
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.filters import MAX_D, estimate_medians, select_per_d
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
 
 QUANTITY = "median at the worst d"
 
@@ -25,8 +26,8 @@ def risk_at_every_d(
     at_most: float = math.inf,
 ) -> Measurement:
     """The median over seeds of a column lies in a band at every d of a range."""
-    rows = select_trainings(evidence, method, where, n, from_d, to_d)
-    medians = estimate_medians(rows, method, column)
+    rows = select_per_d(evidence, method, where, n, from_d, to_d)
+    medians = estimate_medians(rows, column)
     if not medians:
         return not_run(f"no {column} of {method}")
     parts = [Part(median, f"d = {d}") for d, median in medians.items()]

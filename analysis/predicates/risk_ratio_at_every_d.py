@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.evidence import Evidence
-from analysis.filters import MAX_D, estimate_ratios, select_trainings, split_by_d
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.filters import MAX_D, estimate_ratios, select_per_d, split_by_d
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
 
 QUANTITY = "smallest ratio of medians over d"
 
@@ -30,10 +31,10 @@ def risk_ratio_at_every_d(
     Seed by seed where both have the same seeds, whose draws they share: the median of the ratios.
     Otherwise the ratio of the medians.
     """
-    numerators = select_trainings(evidence, over, over_where, n, from_d, to_d)
-    denominators = select_trainings(evidence, under, under_where, n, from_d, to_d)
+    numerators = select_per_d(evidence, over, over_where, n, from_d, to_d)
+    denominators = select_per_d(evidence, under, under_where, n, from_d, to_d)
     ratios = estimate_ratios(
-        split_by_d(numerators, over, column), split_by_d(denominators, under, column), column
+        split_by_d(numerators, column), split_by_d(denominators, column), column
     )
     if not ratios:
         return not_run(f"no d with {column} of both {over} and {under}")
