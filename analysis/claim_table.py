@@ -11,6 +11,13 @@ import pandas as pd
 from analysis.page import PageTable, format_value, make_page_table
 from analysis.page_tables import NO_VALUE
 
+THRESHOLD_SET = {
+    "before": "threshold set before a look at results",
+    "after": "threshold set after a look at results",
+    "unknown": "unknown whether the threshold was set before a look at results",
+}
+"""``threshold_set`` of a claim → what its row says."""
+
 
 def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
     """The verdicts of :func:`analysis.claims.judge_claims`.
@@ -27,7 +34,6 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
             _describe_judgement(row) if is_judged else "",
             row["power"],
             f"next: {row['next']}" if row["next"] else "",
-            "threshold set after a look" if row["threshold_set"] == "after" else "",
         ]
         records.append(
             {
@@ -53,8 +59,9 @@ def _describe_judgement(row: Mapping[str, Any]) -> str:
 
 
 def _name_place(row: Mapping[str, Any]) -> str:
-    """The paper, and where the claim stands in it."""
-    return f"{row['paper']}; {row['place']}" if row["place"] else str(row["paper"])
+    """The paper, where the claim stands in it, and when its threshold was set."""
+    when = THRESHOLD_SET.get(row["threshold_set"], "")
+    return "; ".join(filter(None, (row["paper"], row["place"], when)))
 
 
 def format_finding(row: Mapping[str, Any]) -> tuple[str, str]:

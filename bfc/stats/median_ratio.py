@@ -93,14 +93,15 @@ def _mann_whitney_rank(first: int, second: int, level: float) -> int:
     """The largest k such that the k-th smallest and k-th largest of the ``first`` · ``second``
     differences enclose the shift with probability ``level``; 0 where even their range does not.
 
-    From the exact distribution of U, and its normal approximation (Hollander, Wolfe and Chicken,
-    Nonparametric Statistical Methods, 4.3) where there are more than :data:`LARGEST_EXACT`.
+    From the exact distribution of U, and where there are more than :data:`LARGEST_EXACT` from its
+    normal approximation with the correction for continuity (Hollander, Wolfe and Chicken,
+    Nonparametric Statistical Methods, 4.3).
     """
     size = first * second
     tail = (1.0 - level) / 2.0
     if size > LARGEST_EXACT:
         deviation = math.sqrt(size * (first + second + 1) / 12.0)
-        return max(0, math.floor(size / 2.0 + float(stats.norm.ppf(tail)) * deviation))
+        return max(0, math.floor(size / 2.0 + 0.5 + float(stats.norm.ppf(tail)) * deviation))
     tails = np.cumsum(_count_rankings(first, second)) / math.comb(first + second, first)
     return min(int(np.searchsorted(tails, tail, side="right")), (size + 1) // 2)
 
