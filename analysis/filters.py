@@ -23,6 +23,7 @@ from analysis.evidence import (
     select_cells,
     select_one_configuration,
 )
+from analysis.training_kinds import drop_confirming
 from bfc.stats.estimates import Estimate, Rescaled, SampleMedian
 from bfc.stats.exponent_fit import fit_exponent
 from bfc.stats.median_ratio import MedianRatio
@@ -172,7 +173,7 @@ def find_fit(
     rows = select_one_configuration(rows[rows["method"] == method], method, by=["d"])
     refit = fit_exponent(rows, eps)
     estimate = Rescaled(refit.exponent, refit.lo, refit.hi, in_logs=False)
-    return FittedLine(estimate, rows[rows["kind"] != "confirmation"])
+    return FittedLine(estimate, drop_confirming(rows))
 
 
 def _is_equal(stored: Any, value: Any) -> bool:
