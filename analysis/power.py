@@ -16,14 +16,14 @@ from scipy import stats
 
 from analysis.verdicts import Finding, Measurement, Part, Verdict, find_open_parts
 from bfc.stats.estimates import CountEstimate
-from bfc.stats.looks import CRITICAL_VALUE, POWER, REPEATED_LEVEL
+from bfc.stats.looks import CRITICAL_VALUE, ONE_SIDED_CRITICAL_VALUE, POWER, REPEATED_LEVEL
 
 LARGEST_FACTOR = 100.0
 """Beyond this many times the seeds an estimate is said to sit on its threshold."""
 STEPS = 100
 """Factors that are tried for counts."""
-GOAL = CRITICAL_VALUE + float(stats.norm.ppf(POWER))
-"""Standard errors from the threshold at which a verdict has probability :data:`POWER`."""
+MARGIN = float(stats.norm.ppf(POWER))
+"""Standard errors beyond the critical value at which a verdict has probability :data:`POWER`."""
 
 
 def describe_power(measurement: Measurement, finding: Finding) -> str:
@@ -56,12 +56,13 @@ def estimate_factor(part: Part, region: Measurement) -> float:
     if isinstance(part.estimate, CountEstimate):
         return _search_factor(part.estimate, region)
     value = part.estimate.value
-    lo, hi = part.estimate.interval(REPEATED_LEVEL)
+    lo, hi = part.estimate.interval(region.judging_level(REPEATED_LEVEL))
+    critical_value = ONE_SIDED_CRITICAL_VALUE if region.is_one_sided else CRITICAL_VALUE
     factors = []
     for threshold in (region.at_least, region.at_most):
         if math.isfinite(threshold) and lo <= threshold <= hi:
             end = lo if threshold < value else hi
-            factors.append(_compute_factor(value, end, threshold))
+            factors.append(_compute_factor(value, end, threshold, critical_value))
     return max(factors, default=math.nan)
 
 
@@ -73,15 +74,17 @@ def _search_factor(estimate: CountEstimate, region: Measurement) -> float:
     return math.inf
 
 
-def _compute_factor(value: float, end: float, threshold: float) -> float:
+def _compute_factor(value: float, end: float, threshold: float, critical_value: float) -> float:
     numbers = (value, end, threshold)
     if not all(map(math.isfinite, numbers)):
         return math.nan
     if min(numbers) > 0:
         value, end, threshold = map(math.log, numbers)
-    error = abs(end - value) / CRITICAL_VALUE
+    error = abs(end - value) / critical_value
     distance = abs(threshold - value)
-    return (GOAL * error / distance) ** 2 if distance > 0 else math.inf
+    if distance == 0:
+        return math.inf
+    return ((critical_value + MARGIN) * error / distance) ** 2
 
 
 def _list_places(parts: Sequence[Part]) -> str:

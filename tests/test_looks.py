@@ -10,6 +10,8 @@ from scipy import stats
 from bfc.stats.looks import (
     CRITICAL_VALUE,
     MAX_LOOKS,
+    ONE_SIDED_CRITICAL_VALUE,
+    ONE_SIDED_POLICIES,
     POCOCK,
     POLICIES,
     REPEATED_LEVEL,
@@ -42,3 +44,26 @@ def test_published_constants_do_not_hold_where_data_grow_otherwise(policy: str) 
 
 def test_the_level_has_the_half_width_of_the_critical_value() -> None:
     assert stats.norm.ppf(0.5 + REPEATED_LEVEL / 2) == pytest.approx(CRITICAL_VALUE)
+
+
+@pytest.mark.parametrize("policy", ONE_SIDED_POLICIES)
+def test_the_error_of_a_single_threshold_is_at_most_five_percent(policy: str) -> None:
+    """Also where who adds data hopes for the false verdict."""
+    chosen = ONE_SIDED_POLICIES[policy]
+    assert simulate_error(ONE_SIDED_CRITICAL_VALUE, MAX_LOOKS, chosen, PATHS, sides="upper") <= 0.05
+
+
+def test_a_plain_one_sided_bound_does_not_hold_over_several_looks() -> None:
+    one_look = simulate_error(1.645, 1, add_equally, PATHS, sides="upper")
+    assert one_look == pytest.approx(0.05, abs=NOISE)
+    assert simulate_error(1.645, MAX_LOOKS, add_equally, PATHS, sides="upper") > 0.05 + NOISE
+
+
+def test_two_sides_err_as_often_as_both_one_sides() -> None:
+    """A policy that treats the verdicts alike splits its errors evenly."""
+    policy = POLICIES["aimed at the threshold"]
+    both, upper = (
+        simulate_error(ONE_SIDED_CRITICAL_VALUE, MAX_LOOKS, policy, PATHS, sides=sides)
+        for sides in ("both", "upper")
+    )
+    assert upper == pytest.approx(both / 2, abs=NOISE)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from analysis.power import describe_power, estimate_factor
-from analysis.verdicts import Measurement, Part, Source, Verdict, judge
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, Verdict, judge
 from bfc.stats.estimates import Certified, SampleMean, Share, WithStandardError
 from bfc.stats.looks import POWER, REPEATED_LEVEL
 
@@ -46,9 +47,9 @@ def test_an_undecided_claim_says_how_many_seeds_and_where() -> None:
 
 
 def test_a_share_without_a_failure_has_the_number_of_its_closed_form() -> None:
-    """n of n: the lower bound is the n-th root of half the error, so n = log(α/2) / log(.95)."""
+    """n of n: the lower bound is the n-th root of the error, so n = log(α) / log(.95)."""
     measurement = Measurement([Part(Share(16, 16))], 0.95, source=Source(seeds=16))
-    exact = math.log((1.0 - REPEATED_LEVEL) / 2.0) / math.log(0.95)
+    exact = math.log(1.0 - REPEATED_LEVEL) / math.log(0.95)
     assert 16 * estimate_factor(measurement.parts[0], measurement) == pytest.approx(exact, rel=0.06)
 
 
