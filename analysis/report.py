@@ -38,6 +38,7 @@ from analysis.page_tables import (
     make_risk_table,
     select_keys,
 )
+from analysis.provenance import find_command
 from analysis.risks import tabulate_risks
 from bfc.errors import UserError
 from bfc.studies import study_node
@@ -176,7 +177,8 @@ def _add_study(
     stated = node.get("claims", []) if claims is None else claims.get(name, [])
     sizes = stored.sizes.get(name, ())
     log = LookLog(draft.results if has_plain_name else None, name)
-    draft.verdicts.append(judge_claims(name, evidence, stated, sizes, log))
+    verdicts = judge_claims(name, evidence, stated, sizes, log)
+    draft.verdicts.append(_name_commands(verdicts, name, draft.results))
     try:
         log.save()
     except OSError as error:
@@ -188,6 +190,15 @@ def _add_study(
     section = make_section(stored.study(name), evidence, risks, loaded.keys)
     section["figures"] = [embed_figure(figure, work) for figure in figures]
     draft.sections.append(section)
+
+
+def _name_commands(verdicts: pd.DataFrame, study: str, results: Path) -> pd.DataFrame:
+    """The table of claims with the commands that made what they were judged from."""
+    commands = []
+    for row in verdicts.to_dict("records"):
+        command = find_command(study, str(row["cells"]).split(), results)
+        commands.append(command or row["command"])
+    return verdicts.assign(command=commands)
 
 
 def _mark_standing(verdicts: pd.DataFrame) -> pd.DataFrame:
