@@ -130,16 +130,16 @@ def study_blocks(config: Any) -> list[list[str]]:
         raise UserError(f"study.size={size}: no such size; {nearest(size, study['sizes'])}")
     blocks = []
     for block in study["sizes"][size]:
-        blocks.append([f"{key}={_format_value(value)}" for key, value in block.items()])
+        blocks.append([f"{key}={spell_value(value)}" for key, value in block.items()])
     return blocks
 
 
-def _format_value(value: Any) -> str:
+def spell_value(value: Any) -> str:
     """A value as an override spells it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ",".join(_format_value(part) for part in value) + "]"
+        return "[" + ",".join(spell_value(part) for part in value) + "]"
     return str(value)
