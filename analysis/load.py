@@ -6,6 +6,7 @@ is drawn.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,8 @@ def load_results(results: str | Path, study: str | None = None) -> Results:
 
 
 def _read_store(results: str | Path, study: str | None) -> Collected:
+    if not os.path.isdir(results):
+        raise UserError(f"{results}: there is no such folder")
     stored = read_store(results, fill_defaults, study)
     if study is not None and study not in set(stored.cells.get("study", ())):
         stored = read_store(results, fill_defaults)

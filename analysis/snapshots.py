@@ -111,7 +111,7 @@ def _latest_size(cell: Cell, study: str | None) -> str | None:
     sizes = []
     for request in cell.requests():
         if isinstance(request, dict) and request.get("study") == study and request.get("size"):
-            sizes.append(request["size"])
+            sizes.append(str(request["size"]))
     return sizes[-1] if sizes else None
 
 

@@ -30,6 +30,7 @@ from bfc.measure.ladder import Ladder
 from bfc.measure.single import Single
 from bfc.optimizers.adam import Adam
 from bfc.optimizers.sgd import SGD
+from bfc.paths import local_path
 from bfc.representations.base import Representation
 from bfc.schedules import load_schedule
 from bfc.stats.cell_counts import count_cell
@@ -233,9 +234,9 @@ def load(results: str | Path) -> pd.DataFrame:
     from bfc.experiment.stored_config import fill_defaults
     from bfc.store.reading import read_store
 
-    _check_folder(results)
-    require(Path(results).is_dir(), "results", results, "a results folder; there is none")
-    stored = read_store(results, fill_defaults)
+    folder = _check_folder(results)
+    require(folder.is_dir(), "results", results, "a results folder; there is none")
+    stored = read_store(folder, fill_defaults)
     for problem in stored.problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     return stored.trainings
@@ -282,9 +283,10 @@ def _list_targets(target: Target | Sequence[Target]) -> list[Target]:
     return [_require_kind("target", part, "target", words) for part in targets]
 
 
-def _check_folder(results: object) -> None:
+def _check_folder(results: object) -> Path:
     is_path = isinstance(results, (str, Path)) and bool(str(results).strip())
     require(is_path, "results", _describe(results), "a folder name")
+    return local_path(str(results), "results")
 
 
 def _measure(
@@ -310,7 +312,7 @@ def _job(
     baseline: Baseline | None = None,
 ) -> Job:
     if results is not None:
-        _check_folder(results)
+        results = _check_folder(results)
     family, task, representation = _unwrap(target)
     job = Job(
         family=family,

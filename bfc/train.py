@@ -22,11 +22,12 @@ from bfc.errors import UserError
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.experiment.run_job import run_job
-from bfc.hydra_plugins.expansion import refuse_lists_of_options
+from bfc.hydra_plugins.expansion import defer_study_keys, refuse_lists_of_options
 from bfc.hydra_plugins.hydra_errors import explain, refuse
 from bfc.hydra_plugins.registration import register
 from bfc.launch.progress_bar import show_progress
 from bfc.paths import CONF
+from bfc.streams import secure_streams
 from bfc.trackers.client import observe_cell
 
 INTERRUPTED = (
@@ -77,10 +78,11 @@ def main() -> None:
 
     A user's mistake is reported in one sentence on standard error, with exit status 2.
     """
+    secure_streams()
     # Errors then reach the handlers below instead of Hydra's.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register()
-    sys.argv[1:] = _sweep_flags_first(sys.argv[1:])
+    sys.argv[1:] = _order_arguments(sys.argv[1:])
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(
             run_composed_job
@@ -95,10 +97,11 @@ def main() -> None:
         sys.exit(refuse(sentence))
 
 
-def _sweep_flags_first(arguments: Sequence[str]) -> list[str]:
+def _order_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments with -m in front, since Hydra does not accept it after overrides."""
     flags = [argument for argument in arguments if argument in SWEEP_FLAGS]
-    return [*flags, *(argument for argument in arguments if argument not in SWEEP_FLAGS)]
+    rest = [argument for argument in arguments if argument not in SWEEP_FLAGS]
+    return [*flags, *(defer_study_keys(rest) if flags else rest)]
 
 
 if __name__ == "__main__":

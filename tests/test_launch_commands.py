@@ -14,7 +14,8 @@ from bfc.application import launch_arguments
 from bfc.hydra_plugins import plan_launcher, slurm_launcher
 from bfc.launch import backend
 from bfc.launch.job import plan_job
-from bfc.launch.manifest import Launch, find_launch
+from bfc.launch.launch_list import find_launch
+from bfc.launch.manifest import Launch
 from bfc.launch.plan import make_plan
 from bfc.launch.status import cell_statuses
 

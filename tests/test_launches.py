@@ -33,7 +33,8 @@ from bfc.launch import backend, code_copy, waiting
 from bfc.launch.backend import CachedScheduler
 from bfc.launch.finalise import Finalise
 from bfc.launch.job import PlannedJob, describe_jobs, plan_job
-from bfc.launch.manifest import JobEvent, Launch, find_launch, list_launches
+from bfc.launch.launch_list import find_launch, list_launches
+from bfc.launch.manifest import JobEvent, Launch
 from bfc.launch.slurm import task as slurm_task
 from bfc.launch.slurm.client import TaskInfo, expand_array
 from bfc.launch.slurm.task import SlurmTask
@@ -57,6 +58,15 @@ def launch(tmp_path) -> Launch:
     entries = describe_jobs(jobs, [False] * 3, [1.0] * 3)
     manifest = {"kind": "local", "jobs": entries, "launcher": {}}
     return Launch.create(results, None, manifest, [job.container for job in jobs])
+
+
+def finish(launch: Launch, job: int) -> None:
+    """A job ends as far as can be seen from outside: its files are there, its event is written."""
+    for folder in launch.folders(job):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("status.json", "trainings.parquet"):
+            (folder / name).touch()
+    launch.record(job, JobEvent.DONE)
 
 
 def test_done_is_final_and_torn_lines_are_passed_over(launch) -> None:
@@ -92,7 +102,10 @@ def test_a_launch_is_found_by_a_part_of_its_name(launch, tmp_path) -> None:
         find_launch(tmp_path / "empty")
     shutil.copytree(launch.path, launch.path.with_name(launch.name + "x"))
     (results / ".launch" / "foreign").mkdir()
-    assert len(list_launches(results)) == 2
+    listed = list_launches(results)
+    assert len(listed.launches) == 2
+    (problem,) = listed.problems
+    assert "foreign/manifest.json: cannot be read" in problem
     with pytest.raises(UserError, match="several launches match this name"):
         find_launch(results, launch.name[:8])
 
@@ -233,7 +246,7 @@ def test_a_task_that_ends_during_the_query_is_not_lost(launch) -> None:
 
     def query(launch: Launch, task_ids: set[str]) -> dict[str, TaskInfo]:
         assert task_ids == {"7"}
-        launch.record(0, JobEvent.DONE)
+        finish(launch, 0)
         return {"7": TaskInfo("COMPLETED")}
 
     assert cell_statuses(launch, query)[0].state == CellState.DONE
@@ -253,7 +266,7 @@ def test_what_a_file_system_shows_late_is_waited_for(
     def arrive_late(seconds: float) -> None:
         naps.append(seconds)
         for job in range(3):
-            launch.record(job, JobEvent.DONE)
+            finish(launch, job)
 
     tasks = {"7": TaskInfo(task_state)}
     monkeypatch.setattr("bfc.launch.status.query_scheduler", lambda launch, task_ids: tasks)

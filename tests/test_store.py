@@ -115,7 +115,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
 
         monkeypatch.setattr(Path, "write_text", half)
         monkeypatch.setattr(Path, "write_bytes", half)
-        monkeypatch.setattr(pyarrow.parquet, "write_table", lambda _, path, **__: half(path))
+        monkeypatch.setattr(pyarrow.parquet, "write_table", lambda _, file, **__: half(file.name))
     else:
         monkeypatch.setattr(os, {"sync": "fsync", "rename": "replace"}[moment], full_disk)
     if name == "checkpoint.pt":

@@ -100,7 +100,7 @@ def test_sync_stops_at_once_when_the_key_is_refused(server, finished, tmp_path) 
 
 def test_sync_refuses_what_is_not_there(finished, tmp_path, monkeypatch) -> None:
     log_out(monkeypatch, tmp_path)
-    assert bfc("sync", "nothing", cwd=tmp_path).out == "nothing: holds no measured cell\n"
+    assert bfc("sync", "nothing", cwd=tmp_path).out == "nothing: there is no such folder\n"
     unknown = bfc("sync", "--tracker", "wandbb", cwd=tmp_path)
     assert "no such tracker; did you mean wandb?" in unknown.out
     refusal = bfc("sync", "results", "--study", "latr", cwd=tmp_path).out

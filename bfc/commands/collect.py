@@ -24,7 +24,7 @@ def main(
     Works also while it runs, and where some of it failed.
     """
     from bfc.launch.finalise import draw_report
-    from bfc.launch.manifest import find_launch
+    from bfc.launch.launch_list import find_launch
     from bfc.launch.status import cell_statuses
     from bfc.launch.status_table import format_counts
 

@@ -23,7 +23,7 @@ def main(
             autocompletion=complete_study,
         ),
     ],
-    results: Annotated[Path, typer.Argument(help="The results folder.")] = Path("results"),
+    results: Annotated[str, typer.Argument(help="The results folder.")] = "results",
     entity: Annotated[
         str | None, typer.Option(help="W&B user or team; by default your own.")
     ] = None,
@@ -40,6 +40,7 @@ def main(
     import importlib.util
 
     from bfc.errors import UserError
+    from bfc.paths import local_path
     from bfc.trackers.dashboard import read_contents
     from bfc.trackers.wandb_login import has_key
 
@@ -48,7 +49,8 @@ def main(
             "bfc dashboard: the package wandb-workspaces is not installed; "
             "pip install 'bfc[dashboard]'"
         )
-    contents = read_contents(study, results)
+    folder = local_path(results, "results")
+    contents = read_contents(study, folder)
     if out is not None:
         _write_json(contents, entity or "", out)
         return
@@ -57,7 +59,7 @@ def main(
             "bfc dashboard: not logged in to W&B; "
             "run `wandb login`, or write the dashboard to a file with --out"
         )
-    _save(contents, entity, results)
+    _save(contents, entity, folder)
 
 
 def _write_json(contents: DashboardContents, entity: str, out: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bfc.application.launch_arguments import ResultsOption, run_sweep
+from bfc.application.launch_arguments import ConfigDir, Multirun, ResultsOption, run_sweep
 
 PANEL = "Run"
 
@@ -28,6 +28,8 @@ def main(
             "study in +sweeps=..., or of all.",
         ),
     ] = False,
+    multirun: Multirun = False,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Show the cells, tasks, predicted cost and start of a sweep, and what is already done.
 
@@ -39,4 +41,4 @@ def main(
 
         plan_claims(overrides, results)
         return
-    run_sweep([*overrides, "hydra.launcher.dry_run=true"])
+    run_sweep([*overrides, "hydra.launcher.dry_run=true"], config_dir)

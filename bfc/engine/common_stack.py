@@ -20,6 +20,7 @@ from bfc.engine.recipe import Recipe
 from bfc.engine.stack_request import StackRequest, TrainResult
 from bfc.engine.state import State, join
 from bfc.engine.trainer import train
+from bfc.streams import print_line
 from bfc.types import Training
 
 
@@ -156,8 +157,7 @@ def _merge(requests: Sequence[StackRequest]) -> tuple[Recipe, list[Training]]:
 
 def _report_failure(requests: Sequence[StackRequest], total: int, error: Exception) -> None:
     first_line = str(error).partition("\n")[0]
-    print(
+    print_line(
         f"a stack of {total} trainings of {len(requests)} cells failed "
-        f"({type(error).__name__}: {first_line}); each goes on by itself",
-        flush=True,
+        f"({type(error).__name__}: {first_line}); each goes on by itself"
     )

@@ -14,6 +14,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,12 @@ def fit_cost_model(stores: Iterable[str]) -> Cost:
 
 
 def _latest_cells(root: Path) -> list[Path]:
-    folders = [p for p in root.glob("*") if (p / "trainings.parquet").is_file()]
-    return sorted(folders, key=lambda p: p.stat().st_mtime)[-MAX_CELLS:]
+    changed: dict[Path, float] = {}
+    for folder in root.glob("*"):
+        with suppress(OSError):  # removed meanwhile, or of another user
+            if (folder / "trainings.parquet").is_file():
+                changed[folder] = folder.stat().st_mtime
+    return sorted(changed, key=changed.__getitem__)[-MAX_CELLS:]
 
 
 def _interval_factor(
@@ -142,7 +147,15 @@ def _measured_over_predicted(cell: Cell) -> tuple[str, float] | None:
             return "baseline", statistics.median(seconds.values()) / predicted
         ratios = _training_ratios(rows, config)
         return ("learner", statistics.median(ratios)) if ratios else None
-    except (UserError, LookupError, TypeError, ValueError, ArithmeticError):
+    except (
+        UserError,
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        yaml.YAMLError,
+    ):
         return None
 
 

@@ -31,6 +31,7 @@ from bfc.experiment.stored_cell import (
 from bfc.experiment.training_rows import trace_rows, training_rows
 from bfc.stats.outcomes import is_confirming
 from bfc.store.cells import Cell
+from bfc.streams import print_line
 from bfc.types import Observer, Training, Tuning
 
 CONFIRM_LONGER = 4
@@ -78,7 +79,7 @@ class LearnerRun:
         if resumption.plan != self.cell.read_json("plan.json", None):
             self.cell.write_json("plan.json", resumption.plan)
         if resumption.note is not None:
-            print(resumption.note)
+            print_line(resumption.note)
         measure = resumption.measure
         while True:
             rows = self.cell.rows()
@@ -170,7 +171,7 @@ class LearnerRun:
             tuned = self._try_rates(recipe, tune, tuned)
             self.cell.write_json("tuned.json", tuned)
             if tuned["at_edge"]:
-                print(
+                print_line(
                     f"{self.cell.path}: the best learning rate, {tuned['lr']}, is at the edge of "
                     "measure.tune.lr; a wider range may hold a better one"
                 )

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bfc.errors import UserError, describe_error, nearest
 from bfc.experiment.components import GROUPS, RENAMED_KEYS, class_paths, find_class
 from bfc.paths import CONF
+from bfc.streams import print_line
 
 _KEY = re.compile(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'")
 _OPTION = re.compile(r"Could not (?:find|load) '([^']+)'")
@@ -36,13 +37,22 @@ _SWEEP = re.compile(r"Sweep parameters '(.+)' requires --multirun")
 _ARGUMENT = re.compile(r"unexpected keyword argument '([^']+)'")
 _NO_OPTION = "Config group override must be a string"
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_FLAG_SENTENCES = {
+    "Only one of": (
+        "--cfg, --info, --multirun (-m), --run and --shell-completion exclude each other; "
+        "`bfc plan` shows the jobs of a sweep, --cfg job one composed job"
+    ),
+    "The --resolve flag": "--resolve: must be used with --cfg, as in --cfg job --resolve",
+}
+"""Beginning of what Hydra says of options that do not go together → the sentence."""
+_FLAGS = re.compile("|".join(_FLAG_SENTENCES))
 HYDRA_KEYS = ("launcher", "sweeper", "job", "run", "sweep", "mode", "verbose")
 EXIT_REFUSED = 2
 
 
 def refuse(message: str) -> int:
     """Print a sentence on standard error; returns the exit status to leave with."""
-    print(f"bfc: {' '.join(message.split())}", file=sys.stderr)
+    print_line(f"bfc: {' '.join(message.split())}", to_stderr=True)
     return EXIT_REFUSED
 
 
@@ -60,6 +70,8 @@ def explain(error: BaseException, arguments: Sequence[str] | None = None) -> str
         return f"{mark.name}, line {mark.line + 1}: cannot be read as YAML ({error.problem})"
     if isinstance(error, ValueError) and str(error).startswith(_NO_OPTION):
         return _explain_group_value(arguments)
+    if isinstance(error, ValueError) and (match := _FLAGS.match(str(error))):
+        return _FLAG_SENTENCES[match.group()]
     return describe_error(error)
 
 

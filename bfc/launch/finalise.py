@@ -20,6 +20,7 @@ from typing import Any
 from bfc.experiment.job import load_job
 from bfc.launch.manifest import Launch
 from bfc.launch.waiting import wait_until_settled
+from bfc.streams import print_line, secure_streams
 from bfc.trackers.client import show_studies
 
 WEBHOOK_VARIABLE = "BFC_WEBHOOK"
@@ -36,9 +37,10 @@ class Finalise:
     """Whether the report is drawn too."""
 
     def __call__(self) -> None:
+        secure_streams()
         launch = Launch(self.launch)
         counts = write_summary(launch)
-        print(json.dumps(counts), flush=True)
+        print_line(json.dumps(counts))
         show_studies([load_job(container) for container in launch.containers])
         address = os.environ.get(WEBHOOK_VARIABLE)
         if address:
@@ -80,4 +82,4 @@ def post_summary(address: str, launch: Launch, counts: dict[str, int]) -> None:
     try:
         urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS).close()
     except (OSError, ValueError) as error:
-        print(f"{WEBHOOK_VARIABLE}: {error}", file=sys.stderr, flush=True)
+        print_line(f"{WEBHOOK_VARIABLE}: {error}", to_stderr=True)
