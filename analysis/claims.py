@@ -17,7 +17,7 @@ claim may get (:mod:`bfc.stats.looks`); the looks are counted by :mod:`analysis.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -28,6 +28,7 @@ from analysis.evidence import Evidence, NotMeasured
 from analysis.filters import restrict_evidence
 from analysis.look_log import Look, LookLog
 from analysis.power import describe_power
+from analysis.prospects import take_stock
 from analysis.registry import call_part, load_constant, load_part
 from analysis.requirements import REQUIREMENTS, check_requirements
 from analysis.verdicts import Finding, Measurement, Verdict, judge, not_run
@@ -60,6 +61,7 @@ COLUMNS = (
     "at_most",
     "methods",
     "figure",
+    "cells",
 )
 
 AT = ("d", "L", "n")
@@ -68,6 +70,30 @@ AT = ("d", "L", "n")
 
 METHOD_KEYS = ("method", "methods", "over", "under", "slow", "fast")
 """Thresholds that name a method."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What was measured for a claim, and the finding that stands, with its p-value."""
+
+    measurement: Measurement
+    finding: Finding
+    p_value: float
+    look: int
+
+
+def assess_claim(
+    study: str, claim: Mapping[str, Any], evidence: Evidence, log: LookLog
+) -> Assessment:
+    """Measure and judge one claim of ``study``, which is a look that ``log`` counts.
+
+    Raises :class:`UserError` for an unknown predicate, threshold, place or requirement.
+    """
+    measurement = measure_claim(study, claim, evidence)
+    finding = judge(measurement, REPEATED_LEVEL)
+    p_value = compute_p_value(measurement, finding)
+    look, finding, p_value = _look(claim, finding, p_value, log)
+    return Assessment(measurement, finding, p_value, look)
 
 
 def judge_claims(
@@ -84,13 +110,14 @@ def judge_claims(
     the first. Raises :class:`UserError` for an unknown predicate or threshold.
     """
     log = log or LookLog(None, study)
+    seconds_per_seed = {
+        cell: stock.seconds_per_seed for cell, stock in take_stock(evidence.trainings).items()
+    }
     rows = []
     for claim in claims_of(study) if claims is None else claims:
         thresholds = dict(claim.get("thresholds", {}))
-        measurement = measure_claim(study, claim, evidence)
-        finding = judge(measurement, REPEATED_LEVEL)
-        p_value = compute_p_value(measurement, finding)
-        look, finding, p_value = _look(claim, finding, p_value, log)
+        assessment = assess_claim(study, claim, evidence, log)
+        measurement, finding = assessment.measurement, assessment.finding
         size = claim.get("size", SIZES[1])
         larger = None
         if finding.verdict in (Verdict.UNDECIDED, Verdict.NOT_RUN):
@@ -107,12 +134,12 @@ def judge_claims(
                 "judged_lo": finding.judged_lo,
                 "judged_hi": finding.judged_hi,
                 "judged_sides": 1 if finding.is_one_sided else 2,
-                "look": look,
+                "look": assessment.look,
                 "verdict": finding.verdict.value,
-                "p_value": p_value,
+                "p_value": assessment.p_value,
                 "source": "certified" if finding.is_certified else str(finding.source),
                 "remark": finding.remark,
-                "power": describe_power(measurement, finding),
+                "power": describe_power(measurement, finding, seconds_per_seed),
                 "place": claim.get("place", ""),
                 "threshold_set": claim.get("threshold_set", ""),
                 "command": format_command(study, size),
@@ -121,6 +148,7 @@ def judge_claims(
                 "at_most": measurement.at_most,
                 "methods": "; ".join(list_methods(thresholds)),
                 "figure": load_constant("predicates", claim["predicate"], "FIGURE", ""),
+                "cells": " ".join(sorted(measurement.source.cells)),
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))

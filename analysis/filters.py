@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from analysis.evidence import (
     select_cells,
     select_one_configuration,
 )
+from analysis.fitted_line import FittedLine
 from analysis.training_kinds import drop_confirming
 from bfc.stats.estimates import Estimate, Rescaled, SampleMedian
 from bfc.stats.exponent_fit import fit_exponent
@@ -143,14 +144,6 @@ def select_nstar(
     return rows[rows["cell_id"].isin(chosen["cell_id"])]
 
 
-@dataclass(frozen=True)
-class FittedLine:
-    """The exponent of n* in d of one method, and the trainings that it was fitted to."""
-
-    estimate: Rescaled
-    trainings: pd.DataFrame
-
-
 def find_fit(
     evidence: Evidence, method: str, eps: float, where: Mapping[str, Any] | None
 ) -> FittedLine:
@@ -168,12 +161,12 @@ def find_fit(
     if len(table) == 1:
         fit = table.iloc[0]
         estimate = Rescaled(fit["exponent"], fit["lo"], fit["hi"], in_logs=False)
-        return FittedLine(estimate, select_line(evidence, fit))
+        return FittedLine(estimate, select_line(evidence, fit), float(fit.get("tau", math.nan)))
     rows = filter_by_config(evidence.trainings, where)
     rows = select_one_configuration(rows[rows["method"] == method], method, by=["d"])
     refit = fit_exponent(rows, eps)
     estimate = Rescaled(refit.exponent, refit.lo, refit.hi, in_logs=False)
-    return FittedLine(estimate, drop_confirming(rows))
+    return FittedLine(estimate, drop_confirming(rows), refit.tau[1])
 
 
 def _is_equal(stored: Any, value: Any) -> bool:
@@ -227,6 +220,15 @@ def estimate_ratios(
         else:
             ratios[d] = MedianRatio(first.to_numpy(), second.to_numpy())
     return ratios
+
+
+def list_cells(d: int, *tables: pd.DataFrame) -> frozenset[str]:
+    """The cells of trainings at one d."""
+    cells: frozenset[str] = frozenset()
+    for rows in tables:
+        if "cell_id" in rows:
+            cells |= frozenset(rows.loc[rows["d"] == d, "cell_id"])
+    return cells
 
 
 def split_by_d(rows: pd.DataFrame, column: str) -> dict[int, pd.Series]:

@@ -69,7 +69,9 @@ def load_results(results: str | Path, study: str | None = None) -> Results:
 def _read_store(results: str | Path, study: str | None) -> Collected:
     if not os.path.isdir(results):
         raise UserError(f"{results}: there is no such folder")
-    stored = read_store(results, fill_defaults)
+    stored = read_store(results, fill_defaults, study)
+    if study is not None and study not in set(stored.cells.get("study", ())):
+        stored = read_store(results, fill_defaults)
     if stored.cells.empty:
         skipped = ""
         if stored.problems:

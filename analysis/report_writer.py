@@ -26,6 +26,7 @@ from analysis.load import Results, load_results
 from analysis.look_log import LookLog
 from analysis.page_sections import embed_figure, make_section
 from analysis.paper_files import check_formats, draw_files
+from analysis.provenance import find_command
 from analysis.risks import tabulate_risks
 from analysis.web.claim_views import group_claims, make_claim_views
 from analysis.web.data import encode_data
@@ -144,6 +145,7 @@ def _add_study(draft: _Draft, loaded: Results, evidence: Evidence, claims: Claim
     sizes = stored.sizes.get(name, ())
     log = _open_look_log(draft.results if has_plain_name else None, name, stored.problems)
     verdicts = judge_claims(name, evidence, stated, sizes, log)
+    verdicts = _name_commands(verdicts, name, draft.results)
     try:
         log.save()
     except OSError as error:
@@ -156,6 +158,15 @@ def _add_study(draft: _Draft, loaded: Results, evidence: Evidence, claims: Claim
     counts = verdicts["verdict"].value_counts().to_dict()
     section = make_section(stored.study(name), evidence, risks, loaded.keys, counts)
     draft.sections.append({**section, "question": node.get("question", "")})
+
+
+def _name_commands(verdicts: pd.DataFrame, study: str, results: Path) -> pd.DataFrame:
+    """The table of claims with the commands that made what they were judged from."""
+    commands = []
+    for row in verdicts.to_dict("records"):
+        command = find_command(study, str(row["cells"]).split(), results)
+        commands.append(command or row["command"])
+    return verdicts.assign(command=commands)
 
 
 def _open_look_log(results: Path | None, study: str, problems: list[str]) -> LookLog:

@@ -29,6 +29,8 @@ class Source:
     fingerprint: str = ""
     steps: frozenset[int] = frozenset()
     """Optimizer steps of the trainings that did not diverge."""
+    cells: frozenset[str] = frozenset()
+    """Ids of the cells whose trainings were read."""
 
     @classmethod
     def of(cls, *tables: pd.DataFrame) -> Source:
@@ -43,6 +45,7 @@ class Source:
             seeds=min(source.seeds for source in sources),
             fingerprint=" ".join(sorted(source.fingerprint for source in sources)),
             steps=frozenset().union(*(source.steps for source in sources)),
+            cells=frozenset().union(*(source.cells for source in sources)),
         )
 
     def __str__(self) -> str:
@@ -70,6 +73,7 @@ def _read_source(table: pd.DataFrame) -> Source:
         seeds=int(counts),
         fingerprint=_hash_rows(table),
         steps=_whole_numbers(_drop_diverged(table), "steps"),
+        cells=frozenset(table["cell_id"]) if "cell_id" in table else frozenset(),
     )
 
 

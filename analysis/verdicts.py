@@ -55,6 +55,11 @@ class Part:
 
     estimate: Estimate
     place: str = ""
+    cells: frozenset[str] = frozenset()
+    """The cells that it was estimated from; empty where these are all that were read."""
+    fixed_share: float = 0.0
+    """Share of the squared standard error that no number of seeds lowers, since values scatter
+    from cell to cell."""
 
 
 Quantifier = Literal["every", "some"]

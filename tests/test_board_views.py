@@ -102,6 +102,7 @@ def make_view(number, verdict, measured="1", paper="p", study="s"):
         look=1,
         stands=True,
         methods=(),
+        cells="",
         figure="",
         **texts,
     )

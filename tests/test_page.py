@@ -193,8 +193,8 @@ def test_an_interval_lies_on_the_side_that_its_verdict_says(page):
 
 def test_a_square_leads_to_its_claim_with_figure_trainings_and_command(page):
     page.locator(".square").first.click()
-    claim = page.locator("#claim-1")
-    assert claim.get_attribute("open") is not None
+    claim = page.locator("#claim-1[open]")
+    claim.wait_for()
     view = claim.locator(".view")
     view.locator(".chart .main-svg").first.wait_for()
     assert "+sweeps=synthetic study.size=30m" in view.inner_text()
@@ -231,13 +231,13 @@ def test_search_and_filters_show_what_fits_and_clear_shows_all(page):
     page.locator("#fold").click()
     assert shown.count() == 0
     page.locator(".square").last.click()
-    assert page.locator("#claim-4 .view").is_visible(), "a link opens a folded claim"
+    page.locator("#claim-4 .view").wait_for()  # a link opens a folded claim
 
 
 def test_the_board_is_usable_by_keyboard(page):
     page.locator("#claim-2 > summary").focus()
     page.keyboard.press("Enter")
-    assert page.locator("#claim-2 .view").is_visible()
+    page.locator("#claim-2 .view").wait_for()
 
 
 def test_tables_sort_by_value_both_ways_with_unknown_values_last(page):

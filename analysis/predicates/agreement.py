@@ -35,6 +35,7 @@ def agreement(
         Part(
             SampleMedian((cell[column] / cell[with_column]).to_numpy(float), scale="either"),
             f"alpha {cell['alpha'].iloc[0]}",
+            frozenset(cell["cell_id"]),
         )
         for cell in cells
     ]

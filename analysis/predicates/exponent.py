@@ -8,11 +8,14 @@ from typing import Any
 
 from analysis.evidence import Evidence
 from analysis.filters import find_fit
+from analysis.fitted_line import compute_fixed_share
 from analysis.source import Source
-from analysis.verdicts import Measurement, measure_one
+from analysis.verdicts import Measurement, Part
 
 QUANTITY = "exponent of n* in d"
 FIGURE = "nstar"
+IS_SLOPE_IN_D = True
+"""Further d sharpen the estimate."""
 
 
 def exponent(
@@ -28,4 +31,5 @@ def exponent(
     ``where``: values of the configuration that select one line of several.
     """
     line = find_fit(evidence, method, eps, where)
-    return measure_one(line.estimate, at_least, at_most, Source.of(line.trainings))
+    part = Part(line.estimate, fixed_share=compute_fixed_share(line))
+    return Measurement([part], at_least, at_most, Source.of(line.trainings))

@@ -7,12 +7,15 @@ from typing import Any
 
 from analysis.evidence import Evidence
 from analysis.filters import find_fit
+from analysis.fitted_line import compute_fixed_share
 from analysis.source import Source
-from analysis.verdicts import Measurement, measure_one
+from analysis.verdicts import Measurement, Part
 from bfc.stats.estimates import Difference
 
 QUANTITY = "difference of exponents in d"
 FIGURE = "nstar"
+IS_SLOPE_IN_D = True
+"""Further d sharpen the estimate."""
 
 
 def exponent_gap(
@@ -31,8 +34,9 @@ def exponent_gap(
     """
     first = find_fit(evidence, over, eps, over_where)
     second = find_fit(evidence, under, eps, under_where)
-    return measure_one(
-        Difference(first.estimate, second.estimate),
+    difference = Difference(first.estimate, second.estimate)
+    return Measurement(
+        [Part(difference, fixed_share=compute_fixed_share(first, second))],
         at_least,
         source=Source.of(first.trainings, second.trainings),
         remark=f"{first.estimate.value:.2f} − {second.estimate.value:.2f}",

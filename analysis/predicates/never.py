@@ -56,7 +56,8 @@ def never(evidence: Evidence, method: str, eps: float) -> Measurement:
         rows = rows[rows["n"] == rows["n"].max()]
         share = Share(int((rows["risk"] <= eps).sum()), len(rows))
         is_confirmed = cell["outcome"] == Outcome.PLATEAU.value
-        parts.append(Part(ChanceOfSuccess(share, is_confirmed), f"d = {cell['d']}"))
+        estimate = ChanceOfSuccess(share, is_confirmed)
+        parts.append(Part(estimate, f"d = {cell['d']}", frozenset({cell["cell_id"]})))
     confirmed = int((cells["outcome"] == Outcome.PLATEAU.value).sum())
     return Measurement(
         parts,

@@ -47,6 +47,7 @@ def nstar_ratio(
         Part(
             Ratio(_read_nstar(row, ""), _read_nstar(row, "_under")),
             f"d = {row['d']}, {key} {'' if key == 'degree' else '= '}{row[key]}",
+            frozenset(row[key] for key in ("cell_id", "cell_id_under") if key in row),
         )
         for _, row in both.iterrows()
     ]

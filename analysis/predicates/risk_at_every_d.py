@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.evidence import Evidence
-from analysis.filters import MAX_D, estimate_medians, select_per_d
+from analysis.filters import MAX_D, estimate_medians, list_cells, select_per_d
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
 
@@ -31,5 +31,5 @@ def risk_at_every_d(
     medians = estimate_medians(rows, column)
     if not medians:
         return not_run(f"no {column} of {method}")
-    parts = [Part(median, f"d = {d}") for d, median in medians.items()]
+    parts = [Part(median, f"d = {d}", list_cells(d, rows)) for d, median in medians.items()]
     return Measurement(parts, at_least, at_most, Source.of(rows))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.evidence import Evidence
-from analysis.filters import MAX_D, estimate_ratios, select_per_d, split_by_d
+from analysis.filters import MAX_D, estimate_ratios, list_cells, select_per_d, split_by_d
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
 
@@ -38,6 +38,9 @@ def risk_ratio_at_every_d(
     )
     if not ratios:
         return not_run(f"no d with {column} of both {over} and {under}")
-    parts = [Part(ratio, f"d = {d}") for d, ratio in ratios.items()]
+    parts = [
+        Part(ratio, f"d = {d}", list_cells(d, numerators, denominators))
+        for d, ratio in ratios.items()
+    ]
     source = Source.of(*(rows[rows["d"].isin(ratios)] for rows in (numerators, denominators)))
     return Measurement(parts, at_least, source=source)

@@ -48,6 +48,8 @@ class ClaimView:
     command: str
     next: str
     methods: tuple[str, ...]
+    cells: str
+    """The ids of the cells that it was judged from, separated by spaces."""
     figure: str
     """The name of the figure that shows it; empty without one."""
     line: ForestLine | None = None
@@ -122,6 +124,7 @@ def _make_view(
         command=row["command"],
         next=row["next"],
         methods=methods,
+        cells=row["cells"],
         figure=figure,
         line=make_forest_line(row),
     )

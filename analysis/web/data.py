@@ -23,6 +23,7 @@ from analysis.style import COLOURS, DARK
 from analysis.web.plotly_figure import make_legend, make_plotly_figures
 
 TRAINING_COLUMNS = (
+    "cell_id",
     "line",
     "target",
     "d",

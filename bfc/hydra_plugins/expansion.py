@@ -254,18 +254,18 @@ def _format_block(block: Mapping[Any, Any], key: str) -> list[str]:
     for name in block:
         if not isinstance(name, str) or not name.strip():
             raise UserError(f"{key}: {name}: is no key of a configuration; keys are texts")
-    return [f"{name}={_format_value(value)}" for name, value in block.items()]
+    return [f"{name}={spell_value(value)}" for name, value in block.items()]
 
 
-def _format_value(value: Any) -> str:
+def spell_value(value: Any) -> str:
     """A value as an override spells it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        pairs = [f"{name}:{_format_value(part)}" for name, part in value.items()]
+        pairs = [f"{name}:{spell_value(part)}" for name, part in value.items()]
         return "{" + ",".join(pairs) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ",".join(_format_value(part) for part in value) + "]"
+        return "[" + ",".join(spell_value(part) for part in value) + "]"
     return str(value)

@@ -89,12 +89,12 @@ def run_pool(
 
     ``logs``: workers write to files below the launch.
     """
-    pool = WorkerPool(launch, min(processes, len(numbers)), attempt, logs)
+    pool = WorkerPool(min(processes, len(numbers)), attempt, logs)
     futures: dict[int, Future[Any]] = {}
     try:
         for wave in sorted({launch.jobs[number]["wave"] for number in numbers}):
             jobs = [number for number in numbers if launch.jobs[number]["wave"] == wave]
-            wave_futures = pool.submit(jobs)
+            wave_futures = pool.submit(launch, jobs)
             show_until_done(list(wave_futures.values()), _futures_by_cell(launch, wave_futures))
             futures |= wave_futures
     finally:

@@ -161,6 +161,12 @@ class Adaptive(SequentialMeasure):
                 stored[row["seed"]] = row
         return stored
 
+    def extend(self, num_seeds: int) -> dict[str, Any]:
+        """More rounds, since every training has a seed of its own, and none left out because n* is
+        known well enough; ``seeds`` for baselines."""
+        rounds = max(self.rounds, _ceil_div(num_seeds, self.replicas))
+        return {**super().extend(num_seeds), "rounds": min(rounds, MAX_ROUNDS), "stop": 0.0}
+
     def next_round(self, rows: Sequence[Row]) -> list[Training]:
         """What is missing of the first round that is not complete; empty when the cell ends."""
         stored = self._stored(rows)

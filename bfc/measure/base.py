@@ -6,6 +6,7 @@ asked for (these do not: asking for more extends a finished cell).
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -127,6 +128,18 @@ class MeasureBase(Measure):
         By default unchanged: only a measure whose rounds depend on more than the rows has a plan.
         """
         return Resumption(measure=self, plan=None if plan is None else dict(plan), request=self)
+
+    def extend(self, num_seeds: int) -> dict[str, Any]:
+        """Fields → the values with which this measure asks for ``num_seeds`` seeds in all.
+
+        Its own seeds stay, so that stored trainings are used again; those that are added are the
+        smallest numbers that are free, so that methods with the same seeds keep sharing draws.
+        """
+        numbers = (number for number in itertools.count() if number not in self.seeds)
+        added = itertools.islice(numbers, max(0, num_seeds - len(self.seeds)))
+        seeds = (*self.seeds, *added)
+        is_count = seeds == tuple(range(len(seeds)))
+        return {"seeds": len(seeds) if is_count else list(seeds)}
 
 
 @dataclass(frozen=True, kw_only=True)

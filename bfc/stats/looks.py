@@ -44,6 +44,9 @@ LARGEST_GROWTH, SMALLEST_GROWTH = 4.0, 1.1
 POWER = 0.9
 """The probability of a decision that a planned increment aims at."""
 
+GROWTHS = (1.5, 2.0, 3.0, 4.0)
+"""By what factors the data of a claim may grow where a budget is spent (:func:`choose_growth`)."""
+
 Policy = Callable[[FloatArray, FloatArray, float], FloatArray]
 """(information, z, critical value) → information at the next look, all of shape (paths,)."""
 
@@ -68,6 +71,41 @@ def aim_at_threshold(information: FloatArray, z: FloatArray, critical_value: flo
     return _scale(information, z, critical_value)
 
 
+def maximise_decisions(information: FloatArray, z: FloatArray, critical_value: float) -> FloatArray:
+    """What ``bfc reproduce`` does: the growth with the most decisions for its cost."""
+    return information * choose_growth(np.abs(z), critical_value)
+
+
+def estimate_decision_chance(
+    distance: FloatArray | float, growth: FloatArray | float, critical_value: float = CRITICAL_VALUE
+) -> FloatArray:
+    """The chance that ``growth`` times the information decides a claim, on whichever side.
+
+    ``distance``: that of the estimate from its threshold, in standard errors as they are now. The
+    next estimate is normal around this one with variance 1 − 1/growth in these units (the truth
+    unknown, with a flat prior), and its own standard error is growth^(−1/2). Shapes broadcast;
+    a growth of at most 1 adds nothing and decides nothing.
+    """
+    distance, growth = np.asarray(distance, float), np.asarray(growth, float)
+    larger = np.maximum(growth, 1.0 + 1e-9)
+    half_width = critical_value / np.sqrt(larger)
+    spread = np.sqrt(1.0 - 1.0 / larger)
+    chance = stats.norm.cdf((distance - half_width) / spread)
+    chance = chance + stats.norm.cdf((-distance - half_width) / spread)
+    return np.where(growth > 1.0, chance, 0.0)
+
+
+def choose_growth(distance: FloatArray, critical_value: float = CRITICAL_VALUE) -> FloatArray:
+    """Of :data:`GROWTHS` the one with the greatest chance of a decision for its cost.
+
+    Looks are scarce as well as data, so a look is taken to cost as much as all the data so far:
+    growth by a factor g costs g. ``distance``: shape (claims,), as is what is returned.
+    """
+    growths = np.array(GROWTHS)
+    chances = estimate_decision_chance(distance[:, None], growths[None, :], critical_value)
+    return np.asarray(growths[np.argmax(chances / growths, axis=1)])
+
+
 def _scale(information: FloatArray, z: FloatArray, goal: float) -> FloatArray:
     """The information at which an unchanged estimate would be ``goal`` standard errors away."""
     factor = (goal / np.maximum(np.abs(z), 1e-9)) ** 2
@@ -79,6 +117,7 @@ POLICIES: Mapping[str, Policy] = {
     "four times as much": multiply,
     "planned for a decision": plan_decision,
     "aimed at the threshold": aim_at_threshold,
+    "most decisions for the cost": maximise_decisions,
 }
 
 

@@ -19,6 +19,7 @@ from bfc.store.cell_folder import (
     CellFolder,
     Complete,
     Unreadable,
+    may_be_of_study,
     read_cell_folder,
     read_rows,
     read_values,
@@ -72,17 +73,21 @@ def _rows_of(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
     return table[table["cell_id"].isin(ids)].reset_index(drop=True)
 
 
-def read_store(results: str | Path, complete: Complete = lambda config: config) -> Collected:
+def read_store(
+    results: str | Path, complete: Complete = lambda config: config, study: str | None = None
+) -> Collected:
     """Read every cell below ``results``; an empty or absent folder gives empty tables.
 
-    Hidden folders are passed over. ``complete`` adds the defaults that a configuration lacks
+    Hidden folders are passed over, and with ``study`` those that are known to be of other studies
+    only. ``complete`` adds the defaults that a configuration lacks
     (:func:`bfc.experiment.stored_config.fill_defaults`).
     """
     root = Path(results)
     collector = _Collector(complete)
     folders = sorted(root.iterdir()) if root.is_dir() else []
     for folder in folders:
-        if os.path.isdir(folder) and not folder.name.startswith("."):
+        is_cell = os.path.isdir(folder) and not folder.name.startswith(".")
+        if is_cell and (study is None or may_be_of_study(folder, study)):
             collector.add(folder)
     return collector.collected()
 

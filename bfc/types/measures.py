@@ -135,3 +135,7 @@ class Measure(Component, Protocol, config_key="measure"):
     def resume(self, plan: Mapping[str, Any] | None, rows: Sequence[Row]) -> Resumption:
         """The measure as it goes on in a cell with ``rows`` and ``plan`` (None: a new cell)."""
         ...
+
+    def extend(self, num_seeds: int) -> Mapping[str, Any]:
+        """Fields of this measure → the values with which it asks for so many seeds in all."""
+        ...

@@ -48,12 +48,13 @@ function openFromAddress() {
 function selectTrainings(box) {
   const table = page.trainings[box.dataset.study];
   if (!table) return null;
-  const names = Object.keys(table).filter(name => name !== "kind");
+  const names = Object.keys(table).filter(name => name !== "cell_id");
+  const cells = new Set(box.dataset.cells.split(" ").filter(Boolean));
   const methods = box.dataset.methods.split("; ").filter(Boolean);
+  const isBehind = i => cells.size ? cells.has(table.cell_id[i])
+    : !methods.length || methods.some(method => String(table.line[i]).startsWith(method));
   const rows = [];
-  for (let i = 0; i < table.line.length; i++)
-    if (!methods.length || methods.some(method => String(table.line[i]).startsWith(method)))
-      rows.push(names.map(name => table[name][i]));
+  for (let i = 0; i < table.line.length; i++) if (isBehind(i)) rows.push(names.map(name => table[name][i]));
   return {names, rows};
 }
 
@@ -69,7 +70,7 @@ function showTrainings(box) {
   }
   const {names, rows} = selected;
   const more = rows.length > SHOWN_ROWS ? `; the first ${SHOWN_ROWS} are shown, the CSV has all` : "";
-  note.textContent = `${rows.length.toLocaleString("en")} trainings of these methods in the study${more}`;
+  note.textContent = `${rows.length.toLocaleString("en")} trainings ${box.dataset.cells ? "of the cells that this claim was judged from" : "of these methods in the study"}${more}`;
   const holder = document.createElement("div");
   holder.className = "table";
   const scroll = document.createElement("div");
