@@ -18,6 +18,8 @@ from analysis.style import COLOURS, DARK
 from analysis.web.claim_views import VERDICTS, ClaimView, Group
 
 SCRIPTS = ("tables.js", "figures.js", "claims.js")
+CARDS_WITH_FIGURE = 3
+"""Cards that show the figure of their headline; more would fill the first screen."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Card:
 
     paper: Group
     headline: ClaimView | None
+    has_figure: bool = True
 
     @property
     def decided(self) -> int:
@@ -42,19 +45,20 @@ class Card:
 
 
 def make_cards(papers: Sequence[Group], headlines: Mapping[str, Sequence[str]]) -> list[Card]:
-    """One card per paper.
+    """One card per paper, those with the most claims first; the first ones show a figure.
 
     ``headlines``: study → the sentences of the claims that may stand for their paper. Where none of
     these was measured, the first claim that was decided does, else the first that was measured.
     """
-    cards = []
-    for paper in papers:
+    cards: list[Card] = []
+    for paper in sorted(papers, key=lambda paper: -sum(paper.counts.values())):
         claims = list(paper.list_claims())
         measured = [claim for claim in claims if claim.measured]
         chosen = [claim for claim in measured if claim.sentence in headlines.get(claim.study, ())]
         decided = [claim for claim in measured if claim.verdict in VERDICTS[:2]]
         candidates = [*chosen, *decided, *measured]
-        cards.append(Card(paper, candidates[0] if candidates else None))
+        headline = candidates[0] if candidates else None
+        cards.append(Card(paper, headline, has_figure=len(cards) < CARDS_WITH_FIGURE))
     return cards
 
 
