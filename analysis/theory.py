@@ -20,7 +20,7 @@ from bfc.experiment.components import component
 from bfc.types import Theory
 
 KEY = "config.target."
-COLUMNS = ["d", "kind", "exponent", "bound", "source", "nstar"]
+COLUMNS = ["d", "kind", "exponent", "bound", "source", "nstar", "status"]
 BELOW = 0.6
 """Slopes start at this share of the smallest n* shown, so that they lie below the data."""
 
@@ -45,6 +45,7 @@ def load_predictions(trainings: pd.DataFrame, target: str, L: int) -> pd.DataFra
                     "bound": theory.bound,
                     "source": theory.source,
                     "nstar": theory.nstar,
+                    "status": theory.status,
                 }
             )
     return pd.DataFrame(records, columns=COLUMNS)
@@ -63,7 +64,8 @@ def make_guides(theory: pd.DataFrame, nstar: pd.DataFrame) -> list[Series]:
     guides = []
     for rank, (kind, rows) in enumerate(theory.groupby("kind", sort=False)):
         last = rows.iloc[-1]
-        text = f"{kind}, {last['bound']}: {last['source']}"
+        status = f" ({last['status']})" if last.get("status") else ""
+        text = f"{kind}, {last['bound']}{status}: {last['source']}"
         visible = rows[rows["nstar"].astype(float) >= max(1.0, measured.min())]
         if len(visible) > 1:
             x, y = visible["d"].to_numpy(float), visible["nstar"].to_numpy(float)

@@ -87,6 +87,14 @@ class RepresentedDraw(WrappedDraw[Representation]):
     def encode(self, x: Tensor) -> Tensor:
         return self.wrapper.encode(self.target, self.parts, self.inner.encode(x))
 
+    @property
+    def planted_subspace(self) -> None:
+        """None: directions of x are no directions of its features."""
+
+    @property
+    def planted_forms(self) -> None:
+        """None, as :attr:`planted_subspace`."""
+
     def select(self, index: Sequence[int]) -> Self:
         parts = {name: part[list(index)] for name, part in self.parts.items()}
         return replace(self, inner=self.inner.select(index), parts=parts)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ class Theory:
     """Where this is said."""
     nstar: float | None = None
     """The predicted n* at the target's own d, where the source gives its constants."""
+    status: Literal["theorem", "conjecture", "heuristic"] | None = None
+    """How well it is known; None: not stated."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,20 @@ class Draw(Protocol):
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """The teacher's intermediate features, level → (R, B, k_level); empty where it has none."""
         ...
+
+    @property
+    def planted_subspace(self) -> Float[Tensor, "R d k"] | None:
+        """Orthonormal basis of the directions of the inputs, as a method sees them, f* varies in.
+
+        None where f* varies in all of them, where the target does not say, or where a
+        representation hides them.
+        """
+        return None
+
+    @property
+    def planted_forms(self) -> Float[Tensor, "R p d d"] | None:
+        """The symmetric matrices of unit norm whose quadratic forms are features of f*."""
+        return None
 
     def select(self, index: Sequence[int]) -> Draw:
         """The draw of a subset (or repetition) of the replicas."""
