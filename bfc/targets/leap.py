@@ -1,0 +1,232 @@
+"""Sums of monomials whose leap, not whose degree, says how hard they are for networks.
+
+Abbe, Boix-Adsera & Misiakiewicz (arXiv:2202.08658, 2302.11055): gradient descent learns the
+monomials one after another, each by the coordinates that it adds to those already learned. Families
+of equal degree and different leaps separate learners of features from kernels, which see the degree
+alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from math import comb
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from bfc import random
+from bfc.errors import require
+from bfc.targets.harmonics import Component, dimension
+from bfc.targets.kernel_rate import kernel_rate
+from bfc.types import Draw, Target, Theory
+
+Sets = tuple[tuple[int, ...], ...]
+FAMILIES: Mapping[str, Sets] = {
+    "stair4": ((1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)),
+    "leap2": ((1, 2), (1, 2, 3), (1, 2, 3, 4)),
+    "leap3": ((1, 2, 3), (1, 2, 3, 4)),
+    "mono4": ((1, 2, 3, 4),),
+}
+"""Family → its sets S_j; all are of degree 4."""
+SOURCE = "Abbe, Boix-Adsera & Misiakiewicz, arXiv:2302.11055"
+
+
+@dataclass(frozen=True)
+class Leap(Target):
+    """f*(x) = |S|^(−1/2) Σ_j Π_{i ∈ S_j} u_i, distinct sets S_j: mean 0 and variance 1, exactly.
+
+    Under the law ``cube`` x is uniform on {−1, 1}^d and u are random coordinates of x; under
+    ``gaussian`` x is standard normal and u = Q'x for a random orthonormal frame Q.
+
+    Raises :class:`bfc.errors.UserError` on bad values.
+    """
+
+    identity_name: ClassVar[str] = "bfc.targets.leap.Leap"
+    version: ClassVar[int] = 1
+
+    d: int
+    """Input dimension."""
+    family: Literal["stair4", "leap2", "leap3", "mono4"] | None = "stair4"
+    """A name for the sets; null: those of ``sets``."""
+    sets: Sets | None = None
+    """The sets S_j, coordinates numbered from 1 without gaps; null: those of ``family``."""
+    law: Literal["cube", "gaussian"] = "cube"
+
+    def __post_init__(self) -> None:
+        require(1 <= self.d <= 1 << 20, "target.d", self.d, "an integer from 1 to 1048576")
+        require(
+            (self.family is None) != (self.sets is None),
+            "target.sets",
+            self.sets,
+            "given with target.family=null, and null otherwise",
+        )
+        if self.sets is not None:
+            self._check_sets(self.sets)
+        require(
+            self.num_coordinates <= self.d,
+            "target.d",
+            self.d,
+            f"at least {self.num_coordinates}, the number of coordinates in the sets",
+        )
+
+    @staticmethod
+    def _check_sets(sets: Sets) -> None:
+        are_distinct = len({frozenset(s) for s in sets}) == len(sets) > 0
+        are_sets = all(len(set(s)) == len(s) > 0 for s in sets)
+        require(
+            are_distinct and are_sets,
+            "target.sets",
+            sets,
+            "a list of distinct sets, each a list of distinct integers",
+        )
+        numbers = set(chain(*sets))
+        require(
+            numbers == set(range(1, len(numbers) + 1)),
+            "target.sets",
+            sets,
+            "of coordinates numbered from 1 without gaps",
+        )
+
+    @property
+    def ordered_sets(self) -> Sets:
+        """The sets in an order of smallest leap, see :func:`order_by_leap`."""
+        return order_by_leap(FAMILIES[self.family] if self.family else self.sets or ())
+
+    @property
+    def num_coordinates(self) -> int:
+        """Number of coordinates that f* reads."""
+        return max(chain(*self.ordered_sets))
+
+    @property
+    def leap(self) -> int:
+        """The smallest number L such that some order adds at most L new coordinates at a time."""
+        return max(count_new_coordinates(self.ordered_sets))
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """One per monomial, in the order of the sets."""
+        return tuple(range(2, len(self.ordered_sets) + 2))
+
+    @property
+    def degree(self) -> int:
+        return max(map(len, self.ordered_sets))
+
+    def harmonics(self) -> tuple[Component, ...]:
+        """The exact share of Var f* in every degree, with the dimension of that degree."""
+        counts = Counter(map(len, self.ordered_sets))
+        parts = []
+        for degree, count in sorted(counts.items()):
+            size = comb(self.d, degree)
+            if self.law == "gaussian":
+                size = dimension("gaussian", self.d, degree)
+            parts.append(Component(degree, size, count / len(self.ordered_sets)))
+        return tuple(parts)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {
+            "leap": self.leap,
+            "sets": [list(s) for s in self.ordered_sets],
+            "harmonics": [str(part) for part in self.harmonics()],
+        }
+
+    def theory(self) -> Mapping[str, Theory]:
+        exponent = float(max(self.leap - 1, 1))
+        source = f"{SOURCE}: time d^max(leap, 2), a sample per step of d (recalled)"
+        return {
+            "kernel": replace(kernel_rate(self.degree), status="theorem"),
+            "online SGD": Theory(exponent, "rate", source, status="conjecture"),
+        }
+
+    def draw(
+        self,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> LeapDraw:
+        frame = self._draw_coordinates(seeds) if self.law == "cube" else self._draw_frame(seeds)
+        return LeapDraw(self, tuple(seeds), frame.to(device, dtype))
+
+    def _draw_coordinates(self, seeds: Sequence[int]) -> Tensor:
+        """Unit vectors of distinct random coordinates, (R, k, d), float64."""
+        keys = random.keys(seeds, f"target/{self.d}/set").unsqueeze(1)
+        order = random.uniform(keys, torch.arange(self.d)).argsort(1)[:, : self.num_coordinates]
+        return torch.eye(self.d, dtype=torch.float64)[order]
+
+    def _draw_frame(self, seeds: Sequence[int]) -> Tensor:
+        """Orthonormal rows, (R, k, d), float64."""
+        size = (self.d, self.num_coordinates)
+        raw = random.normal(seeds, f"target/{self.d}/frame", size, torch.float64)
+        return torch.linalg.qr(raw)[0].mT
+
+
+def order_by_leap(sets: Sets) -> Sets:
+    """The sets in an order whose largest step is as small as possible.
+
+    Always the set with the fewest new coordinates comes next: a set never has more new coordinates
+    later than now, so that taking the cheapest first closes no way.
+    """
+    remaining = list(sets)
+    ordered: list[tuple[int, ...]] = []
+    while remaining:
+        known = set(chain(*ordered))
+        cheapest = min(remaining, key=lambda s: (len(set(s) - known), len(s)))
+        remaining.remove(cheapest)
+        ordered.append(cheapest)
+    return tuple(ordered)
+
+
+def count_new_coordinates(sets: Sets) -> list[int]:
+    """|S_j \\ (S_1 ∪ … ∪ S_{j−1})| for every j, in the order that is given."""
+    known: set[int] = set()
+    counts = []
+    for s in sets:
+        counts.append(len(set(s) - known))
+        known |= set(s)
+    return counts
+
+
+@dataclass(frozen=True)
+class LeapDraw(Draw):
+    """R realisations of a :class:`Leap`; see :class:`bfc.types.Draw`."""
+
+    target: Leap
+    seeds: tuple[int, ...]
+    frame: Tensor
+    """The directions u_1 ... u_k, orthonormal rows (R, k, d)."""
+    revealed: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def variance(self) -> Tensor:
+        return torch.ones(len(self.seeds), dtype=torch.float64)
+
+    @property
+    def planted_subspace(self) -> Tensor:
+        return self.frame.mT
+
+    def inputs(self, role: str, rows: Tensor) -> Tensor:
+        d = self.target.d
+        keys = random.keys(self.seeds, f"inputs/{d}/{role}", self.frame.device)
+        x = random.normal_rows(keys, rows.to(keys.device), d, self.frame.dtype)
+        return x if self.target.law == "gaussian" else x.sign_()
+
+    def features(self, x: Tensor) -> dict[int, Tensor]:
+        """Level → its monomial, (R, B, 1)."""
+        u = torch.bmm(x, self.frame.mT)
+        monomials = {}
+        for level, members in zip(self.target.levels, self.target.ordered_sets, strict=True):
+            index = [i - 1 for i in members]
+            monomials[level] = u[..., index].prod(-1, keepdim=True)
+        return monomials
+
+    def labels(self, x: Tensor) -> Tensor:
+        monomials = torch.cat(list(self.features(x).values()), -1)
+        return monomials.sum(-1) / monomials.shape[-1] ** 0.5
+
+    def select(self, index: Sequence[int]) -> LeapDraw:
+        return replace(
+            self, seeds=tuple(self.seeds[i] for i in index), frame=self.frame[list(index)]
+        )
