@@ -19,12 +19,16 @@ from bfc.targets.capabilities import (
     input_law,
 )
 from bfc.targets.images import Images
+from bfc.targets.index import Index
+from bfc.targets.leap import Leap
 from bfc.targets.low_rank import LowRank
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
 from bfc.targets.quadratic_feature import QuadraticFeature
+from bfc.targets.quadratic_of_quadratics import QuadraticOfQuadratics
 from bfc.targets.radial import Radial
 from bfc.targets.random_polynomial import RandomPolynomial
+from bfc.targets.sight import Sight
 from bfc.targets.sphere_product import SphereProduct
 from bfc.targets.tent import Tent
 from bfc.tasks.regression import Regression
@@ -38,6 +42,10 @@ CAPABILITIES = {
     LowRank(d=5): {InputLawTarget, HarmonicTarget},
     QuadraticFeature(d=6): {InputLawTarget, HarmonicTarget},
     Parity(d=6): {InputLawTarget},
+    Leap(d=5): {InputLawTarget, HarmonicTarget},
+    Sight(d=9): set(),
+    QuadraticOfQuadratics(d=4): set(),
+    Index(d=4): set(),
     SphereProduct(d=8): set(),
     Tent(d=2): set(),
 }

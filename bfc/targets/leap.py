@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import comb
 from typing import Any, ClassVar, Literal
@@ -20,9 +20,10 @@ from torch import Tensor
 
 from bfc import random
 from bfc.errors import require
+from bfc.targets.capabilities import HarmonicTarget, InputLawTarget
 from bfc.targets.harmonics import Component, dimension
 from bfc.targets.kernel_rate import kernel_rate
-from bfc.types import Draw, Target, Theory
+from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
 
 Sets = tuple[tuple[int, ...], ...]
 FAMILIES: Mapping[str, Sets] = {
@@ -36,7 +37,7 @@ SOURCE = "Abbe, Boix-Adsera & Misiakiewicz, arXiv:2302.11055"
 
 
 @dataclass(frozen=True)
-class Leap(Target):
+class Leap(InputLawTarget, HarmonicTarget):
     """f*(x) = |S|^(−1/2) Σ_j Π_{i ∈ S_j} u_i, distinct sets S_j: mean 0 and variance 1, exactly.
 
     Under the law ``cube`` x is uniform on {−1, 1}^d and u are random coordinates of x; under
@@ -197,7 +198,7 @@ class LeapDraw(Draw):
     seeds: tuple[int, ...]
     frame: Tensor
     """The directions u_1 ... u_k, orthonormal rows (R, k, d)."""
-    revealed: dict[str, Tensor] = field(default_factory=dict)
+    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:

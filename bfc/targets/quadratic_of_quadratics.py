@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -22,7 +22,7 @@ from bfc import random
 from bfc.errors import require
 from bfc.targets.block_norms import Blocks
 from bfc.targets.kernel_rate import kernel_rate
-from bfc.types import Draw, Target, Theory
+from bfc.types import NOTHING_REVEALED, Draw, Revealed, Target, Theory
 
 PAPER = "Tabanelli et al., arXiv:2602.10867"
 SCALING = "Wortsman-Zurich et al., arXiv:2605.14567"
@@ -44,7 +44,6 @@ class QuadraticOfQuadratics(Target):
 
     identity_name: ClassVar[str] = "bfc.targets.quadratic_of_quadratics.QuadraticOfQuadratics"
     version: ClassVar[int] = 1
-    law: ClassVar[str] = "gaussian"
 
     d: int
     """Input dimension."""
@@ -191,7 +190,7 @@ class QuadraticOfQuadraticsDraw(Draw):
     """A_1 ... A_p, (R, p, d, d)."""
     variances: Tensor
     """(R,), float64."""
-    revealed: dict[str, Tensor] = field(default_factory=dict)
+    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:

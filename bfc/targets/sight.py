@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
@@ -22,7 +22,7 @@ from torch import Tensor
 from bfc import random
 from bfc.errors import require
 from bfc.targets.lattice_law import LatticeLaw
-from bfc.types import Draw, Target, Theory
+from bfc.types import NOTHING_REVEALED, Draw, Revealed, Target, Theory
 
 PAPER = "Dandi, Pesce, Zdeborova & Krzakala, arXiv:2502.13961"
 INNER_DEGREE = 3
@@ -54,7 +54,6 @@ class Sight(Target):
 
     identity_name: ClassVar[str] = "bfc.targets.sight.Sight"
     version: ClassVar[int] = 1
-    law: ClassVar[str] = "gaussian"
 
     d: int
     """Input dimension."""
@@ -214,7 +213,7 @@ class SightDraw(Draw):
     seeds: tuple[int, ...]
     frame: Tensor
     """W, orthonormal rows (R, r D_1, d), one branch after another."""
-    revealed: dict[str, Tensor] = field(default_factory=dict)
+    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:
