@@ -208,7 +208,9 @@ def _either(parts: list[str]) -> str:
 
 
 def _plural(hint: Any) -> str:
-    """The plural of :func:`describe`."""
+    """The plural of :func:`describe`; options stay as they are."""
+    if get_origin(hint) is typing.Literal:
+        return describe(hint)
     if get_origin(hint) in (tuple, list):
         return f"lists of {_plural(get_args(hint)[0])}"
     return f"{describe(hint).partition(' ')[2]}s"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bfc import stop_signals
-from bfc.baselines.base import TunedBaseline
-from bfc.baselines.checks import NOT_NEGATIVE, check_strength
+from bfc.baselines.choices import Choice, TunedRidge, edges_of
 from bfc.baselines.learning_curve import BLOCK, CurveLabels, learning_curve
 from bfc.baselines.memory import available_memory, memory_bytes
 from bfc.baselines.panels import gram_matrix, kernel_panels
@@ -23,30 +21,17 @@ from bfc.baselines.selection import choose
 from bfc.errors import UserError, require
 from bfc.types import LearningCurve, Target
 
-Choice = dict[str, float]
-"""Parameter → value, λ among them as ``ridge``."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class KernelRidge(TunedBaseline):
+class KernelRidge(TunedRidge):
     """Kernel ridge regression on a kernel that a subclass gives.
 
     A subclass is a frozen dataclass with :meth:`gram` (of typical K(x, x) = 1, so that λ means the
     same for every kernel) and :attr:`label`.
 
-    ``ridge``: λ, or ``auto`` to choose it from ``ridge_grid``. A parameter of the kernel may be
-    ``auto`` as well where the subclass has a field ``<parameter>_grid``: then every combination of
-    the grids is tried on the same draws. The budget is the product of the grids' lengths times
-    ``tuning_draws`` curves, whatever d. Raises :class:`UserError` on a value out of range.
+    λ and parameters of the kernel are tuned as :class:`bfc.baselines.choices.TunedRidge` says.
+    Raises :class:`UserError` on a value out of range.
     """
-
-    ridge: float | Literal["auto"] = "auto"
-    ridge_grid: tuple[float, ...] = (1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1e-1, 1.0)
-
-    def __post_init__(self) -> None:
-        grid = check_strength("ridge", self.ridge, self.ridge_grid, NOT_NEGATIVE)
-        object.__setattr__(self, "ridge_grid", grid)
-        super().__post_init__()
 
     @abstractmethod
     def gram(self, x: Tensor, z: Tensor) -> Tensor:
@@ -55,21 +40,9 @@ class KernelRidge(TunedBaseline):
         An entry depends on its two rows only.
         """
 
-    @property
-    def tuned_parameters(self) -> dict[str, tuple[float, ...]]:
-        """The parameters of the kernel that are ``auto``, with the values that are tried."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        names = [name for name, value in values.items() if value == "auto" and name != "ridge"]
-        return {name: values[f"{name}_grid"] for name in names}
-
     def rank(self, width: int) -> float:
         """Number of features of the kernel on ``width`` coordinates, at most; infinite for most."""
         return math.inf
-
-    @property
-    def num_tuning_curves(self) -> int:
-        choices = self._choices()
-        return len(choices) * self.tuning_draws if self._is_tuned(choices) else 0
 
     def tune(
         self,
@@ -95,7 +68,7 @@ class KernelRidge(TunedBaseline):
             selection = self._select(target, test, device, choices, on_curves)
             best = choices[selection["choice"]]
             reached, tried = selection["reached"], selection["tried"]
-        edges = _edges(best, self._grids())
+        edges = edges_of(best, self._grids())
         rank = self._with_choice(best).rank(target.input_width)
         seeds = self.tuning_seeds if is_tuned else []
         return {
@@ -110,25 +83,6 @@ class KernelRidge(TunedBaseline):
             "seeds": seeds,
             "tried": tried,
         }
-
-    def _grids(self) -> dict[str, tuple[float, ...]]:
-        """Every parameter that is tuned with the values that are tried; λ last."""
-        ridges = (float(self.ridge),) if self.ridge != "auto" else self.ridge_grid
-        return {**self.tuned_parameters, "ridge": ridges}
-
-    def _choices(self) -> list[Choice]:
-        """Every combination of the grids."""
-        grids = self._grids()
-        return [
-            dict(zip(grids, values, strict=True)) for values in itertools.product(*grids.values())
-        ]
-
-    def _is_tuned(self, choices: Sequence[Choice]) -> bool:
-        return len(choices) > 1 or self.ridge == "auto"
-
-    def _with_choice(self, choice: Mapping[str, Any]) -> Self:
-        """This kernel with the parameters that were chosen."""
-        return replace(self, **{name: choice[name] for name in self.tuned_parameters})
 
     def _select(
         self,
@@ -240,15 +194,6 @@ class KernelRidge(TunedBaseline):
             f"smaller: with it{rows} kernel ridge needs {needed / 2**30:.1f} GiB and "
             f"{free / 2**30:.1f} GiB are free",
         )
-
-
-def _edges(choice: Choice, grids: Mapping[str, Sequence[float]]) -> list[str]:
-    """The parameters that were chosen at an end of their grid."""
-    edges = []
-    for name, grid in grids.items():
-        if len(grid) > 1 and choice[name] in (min(grid), max(grid)):
-            edges.append(name)
-    return edges
 
 
 def _same_kernel(choices: Sequence[Choice]) -> list[list[int]]:

@@ -84,6 +84,9 @@ class BaselineRun:
         }
         flat = is_saturated(curve.n, curve.risk, tuned.get("rank"))
         rows = []
-        for n, risk, is_flat in zip(curve.n, curve.risk, flat, strict=True):
-            rows.append({"kind": "curve", "n": n, "risk": risk, "flat": is_flat, **common})
+        for i, (n, risk, is_flat) in enumerate(zip(curve.n, curve.risk, flat, strict=True)):
+            overlap = {f"overlap/{name}": values[i] for name, values in curve.overlap.items()}
+            rows.append(
+                {"kind": "curve", "n": n, "risk": risk, "flat": is_flat, **common, **overlap}
+            )
         return rows

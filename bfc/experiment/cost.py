@@ -27,6 +27,7 @@ from bfc.experiment.cell_spec import CellSpec
 from bfc.experiment.components import component
 from bfc.experiment.job import Job
 from bfc.store.cells import Cell, Store
+from bfc.types import Baseline, Target
 
 STEP, ROW, WORK = 3e-4, 6e-8, 1e-10
 """Seconds of one optimizer step of a stack that do not depend on its size; those per replica and
@@ -115,7 +116,7 @@ def _unscaled(job: Job, spec: CellSpec) -> float:
     if spec.kind == "baseline":
         assert job.baseline is not None
         curves = job.baseline.num_tuning_curves + len(measure.seeds)
-        return _curve_seconds(job.baseline.n_max, measure.test) * curves
+        return _curve_seconds(job.baseline, job.target, measure.test) * curves
     assert job.learner is not None and job.schedule is not None and job.optimizer is not None
     tuning = len(measure.tune.trainings()) if measure.tune is not None else 0
     trainings = tuning + measure.max_trainings
@@ -131,7 +132,11 @@ def _training_seconds(steps: float, stack: float, batch: int, parameters: int) -
     return steps * (STEP / stack + batch * (ROW + WORK * parameters))
 
 
-def _curve_seconds(n_max: int, test: int) -> float:
+def _curve_seconds(baseline: Baseline, target: Target, test: int) -> float:
+    seconds = baseline.curve_seconds(target.input_width, test)
+    if seconds is not None:
+        return seconds
+    n_max = baseline.n_max
     return CUBE * n_max**2 * (n_max + 3 * test) + SQUARE * n_max * (n_max + test)
 
 
@@ -142,8 +147,9 @@ def _measured_over_predicted(cell: Cell) -> tuple[str, float] | None:
         config = yaml.safe_load((cell.path / "config.yaml").read_text())
         if config["kind"] == "baseline":
             seconds = {row["seed"]: row["seconds"] for row in rows}
-            n_max = _stored_component("baseline", config).n_max
-            predicted = _curve_seconds(n_max, config["measure"]["test"])
+            baseline = _stored_component("baseline", config)
+            target = _stored_component("target", config)
+            predicted = _curve_seconds(baseline, target, config["measure"]["test"])
             return "baseline", statistics.median(seconds.values()) / predicted
         ratios = _training_ratios(rows, config)
         return ("learner", statistics.median(ratios)) if ratios else None

@@ -34,7 +34,7 @@ MAX_FEATURES_OF_HE2 = 7
 class QuadraticOfQuadratics(Target):
     """f*(x) = g(2^(−1/2) Σ_j λ_j (h_j² − 1)), h_j = (x'A_jx − tr A_j)/√2, x ~ N(0, I_d).
 
-    |A_j|_F = 1, λ_j = ±Z j^(−γ) with alternating signs and Σ λ_j² = 1. Form ``hadamard``: A_j =
+    |A_j|_F = 1, λ_j = ±Z j^(−γ) with ``signs`` and Σ λ_j² = 1. Form ``hadamard``: A_j =
     Q diag(row j of a Hadamard matrix of size m, repeated) Q'/√d for a random rotation Q, m the
     smallest power of two above p, which divides d; ``gaussian``: symmetric Gaussian matrices. g is
     the identity (degree 4, Var f* about 1 and known exactly), or He_2 standardised (degree 8).
@@ -54,6 +54,8 @@ class QuadraticOfQuadratics(Target):
     form: Literal["hadamard", "gaussian"] = "hadamard"
     link: Literal["identity", "he2"] = "identity"
     """g"""
+    signs: Literal["alternating", "plus"] = "alternating"
+    """Of λ_j; with plus signs the label is skewed and its tail heavier."""
 
     def __post_init__(self) -> None:
         require(2 <= self.d <= 1 << 14, "target.d", self.d, "an integer from 2 to 16384")
@@ -84,7 +86,8 @@ class QuadraticOfQuadratics(Target):
     @property
     def weights(self) -> tuple[float, ...]:
         """λ_1 ... λ_p."""
-        raw = [(-1) ** j * (j + 1) ** -self.gamma for j in range(self.p)]
+        base = -1 if self.signs == "alternating" else 1
+        raw = [base**j * (j + 1) ** -self.gamma for j in range(self.p)]
         norm = math.sqrt(sum(w * w for w in raw))
         return tuple(w / norm for w in raw)
 

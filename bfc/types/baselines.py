@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -18,6 +18,11 @@ class LearningCurve:
 
     n: list[int]
     risk: list[float]
+    overlap: Mapping[str, list[float]] = field(default_factory=dict)
+    """What was learned → its overlap with what is planted at every n, in [0, 1].
+
+    ``subspace`` and ``forms`` (:mod:`bfc.targets.overlap`); empty where nothing is planted or a
+    method learns nothing of the kind."""
 
 
 class Baseline(Component, Protocol, config_key="baseline"):
@@ -44,6 +49,13 @@ class Baseline(Component, Protocol, config_key="baseline"):
     def num_tuning_curves(self) -> int:
         """Learning curves that :meth:`tune` computes."""
         ...
+
+    def curve_seconds(self, width: int, test: int) -> float | None:
+        """Seconds of one learning curve on one core for inputs of ``width`` coordinates.
+
+        None: about those of kernel ridge regression with the same ``n_max``.
+        """
+        return None
 
     def tune(
         self,

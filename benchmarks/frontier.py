@@ -1,0 +1,259 @@
+"""The tables of docs/frontier_features.md, at fixed settings and without tuning.
+
+python -m benchmarks.frontier E1 E2 E3 E4 E5 E7    (each a table, minutes on one core)
+
+Medians over seeds; n* by log-log interpolation between neighbours of a grid of ratio 1.3.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bfc.baselines.feature_learner import FeatureLearner, measure_overlaps
+from bfc.baselines.irkm import IRKM
+from bfc.baselines.lasso import Lasso
+from bfc.baselines.rfm import RFM
+from bfc.baselines.selection import crossing
+from bfc.baselines.spectral_chain import SpectralChain
+from bfc.targets.index import Index
+from bfc.targets.leap import FAMILIES, Leap
+from bfc.targets.overlap import subspace_overlap
+from bfc.targets.quadratic_densenet import QuadraticDenseNet
+from bfc.targets.quadratic_of_quadratics import QuadraticOfQuadratics
+from bfc.targets.sight import Sight
+from bfc.types import LearningCurve, Target, sample
+
+RATIO = 1.3
+TEST = 4096
+RIDGE = 1e-3
+
+
+def curves(machine: FeatureLearner, target: Target, seeds: int) -> list[LearningCurve]:
+    """One curve per seed at the machine's own ridge."""
+    return [machine.curve(target, seed, TEST, {"ridge": machine.ridge}) for seed in range(seeds)]
+
+
+def median_nstar(results: Sequence[LearningCurve], eps: float = 0.1) -> float:
+    """The median over seeds of the crossings; infinite where half of them never get there."""
+    crossings = [crossing(curve.n, curve.risk, eps) or math.inf for curve in results]
+    return float(np.median(crossings))
+
+
+def feature_nstar(results: Sequence[LearningCurve], name: str, overlap: float) -> float:
+    """The same for the overlap: where 1 − overlap comes down to 1 − ``overlap``."""
+    crossings = []
+    for curve in results:
+        missing = [1 - value for value in curve.overlap[name]]
+        crossings.append(crossing(curve.n, missing, 1 - overlap) or math.inf)
+    return float(np.median(crossings))
+
+
+def print_row(name: str, values: Sequence[float], digits: int = 0) -> None:
+    print(f"{name:40s}", *[f"{value:.{digits}f}" for value in values], flush=True)
+
+
+def table_e1() -> None:
+    """n*(.1) on the cube at d = 8, 12, 16, 24 (the kernel at 8, 12, 16)."""
+    dimensions = (8, 12, 16, 24)
+    sizes = {8: 1024, 12: 1024, 16: 1024, 24: 1400}
+    machines: Mapping[str, Callable[[int], FeatureLearner]] = {
+        "IRKM": lambda n: IRKM(ridge=RIDGE, n_max=n, n_ratio=RATIO),
+        "RFM Gauss": lambda n: RFM(ridge=RIDGE, n_max=n, n_ratio=RATIO),
+        "RFM diagonal": lambda n: RFM(metric="diagonal", ridge=RIDGE, n_max=n, n_ratio=RATIO),
+    }
+    for family in FAMILIES:
+        for name, build in machines.items():
+            seeds = 3 if family == "mono4" else 5
+            values = []
+            for d in dimensions:
+                target = Leap(d=d, family=family)
+                values.append(median_nstar(curves(build(sizes[d]), target, seeds)))
+            print_row(f"{family} {name}", values)
+        kernel = []
+        for d, n in ((8, 600), (12, 2000), (16, 4600)):
+            fixed = IRKM(rounds=0, ridge=RIDGE, n_max=n, n_ratio=RATIO)
+            kernel.append(median_nstar(curves(fixed, Leap(d=d, family=family), 3)))
+        print_row(f"{family} kernel exp(x.z/d)", kernel)
+    laplace = [
+        median_nstar(
+            curves(RFM(kernel="laplace", ridge=RIDGE, n_max=sizes[d], n_ratio=RATIO), Leap(d=d), 5)
+        )
+        for d in dimensions
+    ]
+    print_row("stair4 RFM Laplace", laplace)
+    for family in ("stair4", "mono4"):
+        lasso = Lasso(degree=4, n_max=128, n_ratio=RATIO, regularisation=0.1)
+        values = []
+        for d in dimensions:
+            results = [
+                lasso.curve(Leap(d=d, family=family), seed, TEST, {"regularisation": 0.1})
+                for seed in range(3)
+            ]
+            values.append(median_nstar(results))
+        print_row(f"{family} Lasso, degree 4", values)
+
+
+def table_e2() -> None:
+    """Stair4 in rotated Gaussian directions: n of the features, of RFM and of the fixed kernel."""
+    for d, n in ((8, 1400), (12, 3200), (16, 4200)):
+        target = Leap(d=d, law="gaussian")
+        machine = RFM(ridge=RIDGE, n_max=n, n_ratio=RATIO)
+        learned = curves(replace(machine, n_max=min(n, 2400)), target, 3)
+        one_round = curves(replace(machine, rounds=1, n_max=min(n, 2400)), target, 3)
+        fixed = curves(replace(machine, rounds=0), target, 3)
+        values = [
+            feature_nstar(learned, "subspace", 0.9),
+            feature_nstar(one_round, "subspace", 0.9),
+            median_nstar(learned),
+            median_nstar(fixed),
+        ]
+        print_row(f"d={d} features(6), features(1), RFM, kernel", values)
+
+
+def table_e3() -> None:
+    """SIGHT: overlap of C_1 and of RFM against n/d^1.5, and the risks of RFM and of the chain."""
+    for d in (36, 64):
+        target = Sight(d=d)
+        width = target.widths[0]
+        for ratio in (0.5, 1.1, 1.7, 2.5, 3.8, 5.7):
+            n = round(ratio * d**1.5)
+            chain = SpectralChain(keep=(width,), clip=None, ridge=RIDGE, n_max=n, n_ratio=1e4)
+            machine = RFM(rounds=3, ridge=0.1, n_max=n, n_ratio=1e4)
+            row = []
+            for method in (chain, machine):
+                results = curves(method, target, 3)
+                row.append(float(np.median([c.overlap["subspace"][-1] for c in results])))
+                row.append(float(np.median([c.risk[-1] for c in results])))
+            print_row(f"d={d} n/d^1.5={ratio} C1, chain, RFM, risk", row, 3)
+    known_directions(64, 2916)
+
+
+def known_directions(d: int, n: int) -> None:
+    """Degree-3 ridge and all four stages on the true W."""
+    target = Sight(d=d)
+    risks = []
+    for seed in range(3):
+        draw = target.draw([seed], torch.float64)
+        x, y = sample(draw, "train", torch.arange(n)[None])
+        x_test, f_test = sample(draw, "test", torch.arange(TEST)[None])
+        w = draw.planted_subspace[0]
+        chain = SpectralChain(keep=(w.shape[1],), degree=3, n_max=n)
+        stages = chain.read_out(x[0] @ w, y[0], x_test[0] @ w, RIDGE)
+        ridge = chain.fit_polynomials(x[0] @ w, y[0], x_test[0] @ w, RIDGE)[1]
+        risks.append([relative_risk(p, f_test[0], draw.variance) for p in (ridge, stages)])
+    print_row(f"d={d} n={n} true W: degree-3 ridge, four stages", list(np.median(risks, 0)), 3)
+
+
+def relative_risk(predicted: Tensor, truth: Tensor, variance: Tensor) -> float:
+    return float((predicted - truth).square().mean() / variance[0])
+
+
+def table_e4() -> None:
+    """Quadratic of quadratics, p = 2: overlap and risk at n/D_2 = 8, 16, 32; clipped and not."""
+    signs: Sequence[Literal["alternating", "plus"]] = ("plus", "alternating")
+    for d, clip, sign in product((16, 32, 48), (3.0, None), signs):
+        target = QuadraticOfQuadratics(d=d, signs=sign)
+        row = []
+        for ratio in (8, 16, 32):
+            n = ratio * d * (d + 1) // 2
+            chain = SpectralChain(
+                levels=("quadratic",), keep=(2,), degree=2, clip=clip, ridge=RIDGE, n_max=n
+            )
+            row += overlap_and_risk(chain, target, n)
+        print_row(f"d={d} clip={clip} {sign}: overlap, risk", row, 2)
+
+
+def overlap_and_risk(chain: SpectralChain, target: Target, n: int) -> list[float]:
+    """Medians over 6 seeds of one fit at n."""
+    values = []
+    for seed in range(6):
+        samples = chain.draw_samples(target, seed, TEST, "cpu")
+        fit = chain.fit(samples.x[:n], samples.y[:n], samples.x_test, RIDGE)
+        overlap = measure_overlaps(fit, samples)["forms"]
+        values.append(
+            [overlap, relative_risk(fit.predicted, samples.f_test, samples.draw.variance)]
+        )
+    return list(np.median(values, 0))
+
+
+def table_e5() -> None:
+    """Index models: n at which overlap² ≥ .5, by moments of transformed and of plain labels."""
+    dimensions = (16, 32, 64, 128)
+    rows: Mapping[str, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {
+        "he3, transformed labels": ("he3", transformed_direction),
+        "he3, partial trace": ("he3", partial_trace),
+        "he2, matrix": ("he2", leading_direction),
+    }
+    for name, (link, estimate) in rows.items():
+        values = [index_nstar(Index(d=d, link=link), estimate) for d in dimensions]
+        slope = float(np.polyfit(np.log(dimensions), np.log(values), 1)[0])
+        print_row(name, values)
+        print_row(f"{name}: exponent", [slope], 2)
+
+
+def transformed_direction(x: Tensor, y: Tensor) -> Tensor:
+    return (y.sign() * (y.abs() > 1.5)) @ x
+
+
+def partial_trace(x: Tensor, y: Tensor) -> Tensor:
+    return (y * (x.square().sum(1) - x.shape[1] - 2)) @ x
+
+
+def leading_direction(x: Tensor, y: Tensor) -> Tensor:
+    moment = (x * y.unsqueeze(1)).mT @ x - y.sum() * torch.eye(x.shape[1], dtype=x.dtype)
+    values, vectors = torch.linalg.eigh(moment)
+    return vectors[:, values.abs().argmax()]
+
+
+def index_nstar(target: Index, estimate: Callable[[Tensor, Tensor], Tensor]) -> float:
+    """The median over 25 seeds of where the squared cosine comes up to a half."""
+    crossings = []
+    for seed in range(25):
+        draw = target.draw([seed], torch.float64)
+        n, sizes, missing = 16, [], []
+        while n < 40_000 and (not missing or missing[-1] > 0.5):
+            x, y = sample(draw, "train", torch.arange(n)[None])
+            learned = estimate(x[0], y[0]).unsqueeze(1)
+            sizes.append(n)
+            missing.append(1 - subspace_overlap(learned, draw.planted_subspace[0]))
+            n = round(n * RATIO)
+        crossings.append(crossing(sizes, missing, 0.5) or math.inf)
+    return float(np.median(crossings))
+
+
+def table_e7() -> None:
+    """RFM on the quadratic composition at L = 3: median risk at n = 256, 512, 1024, 2048."""
+    for d, seeds in ((16, 4), (32, 4), (64, 2)):
+        target = QuadraticDenseNet(d=d, L=3, widths=(4, 2), alpha=(1.0, 0.5))
+        row = []
+        for n in (256, 512, 1024, 2048):
+            results = curves(RFM(ridge=RIDGE, n_max=n, n_ratio=1e4), target, seeds)
+            row.append(float(np.median([curve.risk[-1] for curve in results])))
+        print_row(f"d={d} RFM risk at n = 256 512 1024 2048", row, 3)
+
+
+TABLES = {
+    "E1": table_e1,
+    "E2": table_e2,
+    "E3": table_e3,
+    "E4": table_e4,
+    "E5": table_e5,
+    "E7": table_e7,
+}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or TABLES:
+        start = time.perf_counter()
+        print(name, TABLES[name].__doc__)
+        TABLES[name]()
+        print(f"{time.perf_counter() - start:.0f} s", flush=True)

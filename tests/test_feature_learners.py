@@ -1,0 +1,310 @@
+"""RFM, IRKM and the spectral chain against their definitions: finite differences, dense matrices,
+explicit leave-one-out fits, and functions whose features are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import bfc
+from bfc.baselines.irkm import IRKM
+from bfc.baselines.kernels import RBF
+from bfc.baselines.rfm import RFM
+from bfc.baselines.spectral_chain import (
+    SpectralChain,
+    evaluate_forms,
+    linear_features,
+    quadratic_features,
+    quadratic_operator,
+    ridge_with_left_out,
+)
+from bfc.errors import UserError
+from bfc.targets.index import Index
+from bfc.targets.leap import Leap
+from bfc.targets.overlap import form_overlap, subspace_overlap
+from bfc.targets.quadratic_of_quadratics import QuadraticOfQuadratics
+from bfc.targets.sight import Sight
+
+
+def gaussian(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def data(n: int = 30, d: int = 4) -> tuple[Tensor, Tensor]:
+    x = gaussian(n, d)
+    return x, x[:, 0] * x[:, 1] + x[:, 2]
+
+
+# ---- the recursive feature machine ---------------------------------------------------------------
+
+
+def numeric_gradients(function, x: Tensor, step: float = 1e-5) -> Tensor:
+    """Central differences of a function (n, d) → (n,), row by row."""
+    columns = []
+    for j in range(x.shape[1]):
+        shift = torch.zeros_like(x)
+        shift[:, j] = step
+        columns.append((function(x + shift) - function(x - shift)) / (2 * step))
+    return torch.stack(columns, 1)
+
+
+@pytest.mark.parametrize("kernel", ["gauss", "laplace"])
+def test_gradients_of_a_fit_are_its_finite_differences(kernel):
+    """The Laplace kernel's own term at every point has a kink, whose central difference is zero;
+    the step must be large beside the rounding error of a distance there."""
+    x, y = data()
+    root = gaussian(4, 4, seed=1)
+    metric = root @ root.mT
+    machine = RFM(kernel=kernel)
+    alpha = machine.solve(x, y, metric, 1e-2)
+    expected = numeric_gradients(lambda z: machine.gram(z, x, metric) @ alpha, x, 3e-4)
+    torch.testing.assert_close(machine.gradients(x, alpha, metric), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["full", "diagonal"])
+def test_the_next_metric_is_the_mean_outer_product_of_gradients(metric):
+    x, y = data()
+    start = torch.diag(torch.tensor([1.0, 2.0, 0.5, 0.5], dtype=torch.float64))
+    machine = RFM(metric=metric)
+    alpha = machine.solve(x, y, start, 1e-2)
+    gradient = numeric_gradients(lambda z: machine.gram(z, x, start) @ alpha, x)
+    expected = torch.stack([torch.outer(g, g) for g in gradient]).mean(0)
+    if metric == "diagonal":
+        expected = torch.diag(expected.diagonal())
+    expected = expected * 4 / expected.trace()
+    torch.testing.assert_close(machine.next_metric(x, alpha, start), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_fact_metric_is_the_root_of_the_moment_of_residuals_and_gradients():
+    x, y = data()
+    identity = torch.eye(4, dtype=torch.float64)
+    machine, ridge = RFM(metric="fact"), 1e-1
+    alpha = machine.solve(x, y, identity, ridge)
+    residual = y - machine.gram(x, x, identity) @ alpha
+    gradient = machine.gradients(x, alpha, identity)
+    moment = sum(
+        r * torch.outer(g, row) for r, g, row in zip(residual, gradient, x, strict=True)
+    ) / len(x)
+    updated = machine.next_metric(x, alpha, identity)
+    square = moment @ moment.mT
+    torch.testing.assert_close(
+        updated @ updated, square * (updated @ updated).trace() / square.trace()
+    )
+    assert float(updated.trace()) == pytest.approx(4)
+
+
+def test_without_rounds_it_is_the_fixed_kernel():
+    target = Index(d=4)
+    settings = {"n_max": 32, "n_ratio": 1.5, "ridge": 1e-2}
+    machine, kernel = RFM(rounds=0, **settings), RBF(**settings)
+    tuned = kernel.tune(target, 64)
+    expected = kernel.curve(target, 0, 64, tuned)
+    curve = machine.curve(target, 0, 64, machine.tune(target, 64))
+    assert curve.n == expected.n and curve.overlap == {}
+    assert curve.risk == pytest.approx(expected.risk, rel=1e-8)
+
+
+def test_it_does_not_depend_on_the_basis_of_the_inputs():
+    x, y = data()
+    rotation = torch.linalg.qr(gaussian(4, 4, seed=2))[0]
+    x_test = gaussian(9, 4, seed=3)
+    machine = RFM(rounds=3)
+    fit = machine.fit(x, y, x_test, 1e-2)
+    rotated = machine.fit(x @ rotation, y, x_test @ rotation, 1e-2)
+    torch.testing.assert_close(rotated.predicted, fit.predicted, rtol=1e-6, atol=1e-8)
+
+
+def test_it_learns_a_staircase_where_the_kernel_has_not_begun():
+    """At n = 300, where the fixed kernel needs thousands."""
+    target = Leap(d=16)
+    settings = {"n_max": 300, "n_ratio": 50.0, "ridge": 1e-3}
+    learned = RFM(**settings).curve(target, 0, 512, {"ridge": 1e-3})
+    fixed = RFM(rounds=0, **settings).curve(target, 0, 512, {"ridge": 1e-3})
+    assert learned.risk[-1] < 0.1 < 0.5 < fixed.risk[-1]
+    assert learned.overlap["subspace"][0] < 0.7 and learned.overlap["subspace"][-1] > 0.95
+
+
+# ---- the iteratively reweighted kernel machine ---------------------------------------------------
+
+
+def test_gradients_of_a_reweighted_fit_are_its_finite_differences():
+    x, y = data()
+    weights = torch.tensor([2.0, 1.0, 0.5, 0.5], dtype=torch.float64)
+    machine = IRKM()
+    alpha = machine.solve(x, y, weights, 1e-2)
+    expected = numeric_gradients(lambda z: machine.gram(z, x, weights) @ alpha, x)
+    torch.testing.assert_close(machine.gradients(x, alpha, weights), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_weights_are_the_mean_squares_of_the_partial_derivatives_of_a_known_function():
+    """f = 3 x_1 + x_2 is learned exactly with many points: derivatives 3, 1 and 0."""
+    x = gaussian(400, 5)
+    y = 3 * x[:, 0] + x[:, 1]
+    machine = IRKM(floor=0.01)
+    weights = torch.ones(5, dtype=torch.float64)
+    updated = machine.next_weights(x, machine.solve(x, y, weights, 1e-4), weights)
+    expected = torch.tensor([1.01, 1 / 9 + 0.01, 0.01, 0.01, 0.01], dtype=torch.float64)
+    torch.testing.assert_close(updated, 5 * expected / expected.sum(), rtol=0.02, atol=0.01)
+
+
+def test_it_finds_the_coordinates_of_a_staircase():
+    target = Leap(d=12)
+    settings = {"n_max": 160, "n_ratio": 50.0, "ridge": 1e-3}
+    learned = IRKM(**settings).curve(target, 0, 512, {"ridge": 1e-3})
+    fixed = IRKM(rounds=0, **settings).curve(target, 0, 512, {"ridge": 1e-3})
+    assert learned.risk[-1] < 0.1 < 0.3 < fixed.risk[-1]
+    assert learned.overlap == {"subspace": [learned.overlap["subspace"][0], 1.0]}
+
+
+# ---- the spectral chain --------------------------------------------------------------------------
+
+
+def degree_two_features(x: Tensor) -> tuple[Tensor, Tensor]:
+    """φ (n, D_2) in the orthonormal Hermite basis, and the matrix that stands for each of them."""
+    d = x.shape[1]
+    columns, matrices = [], []
+    for i in range(d):
+        for j in range(i, d):
+            matrix = torch.zeros(d, d, dtype=x.dtype)
+            if i == j:
+                columns.append((x[:, i] ** 2 - 1) / math.sqrt(2))
+                matrix[i, i] = 1
+            else:
+                columns.append(x[:, i] * x[:, j])
+                matrix[i, j] = matrix[j, i] = 1 / math.sqrt(2)
+            matrices.append(matrix)
+    return torch.stack(columns, 1), torch.stack(matrices)
+
+
+def test_the_quadratic_operator_is_the_dense_matrix():
+    x = gaussian(60, 4)
+    weights = gaussian(60, seed=1)
+    phi, matrices = degree_two_features(x)
+    torch.testing.assert_close(evaluate_forms(matrices, x), phi)
+    dense = phi.mT @ (weights.unsqueeze(1) * phi) / len(x)
+    images = quadratic_operator(x, weights, matrices)
+    applied = torch.einsum("jab,kab->jk", matrices, images)
+    torch.testing.assert_close(applied, dense)
+
+
+def test_leading_features_are_the_eigenvectors_of_the_dense_matrix():
+    draw = QuadraticOfQuadratics(d=4, p=2).draw([0], torch.float64)
+    x = draw.inputs("train", torch.arange(4000)[None])[0]
+    weights = SpectralChain().clip_labels(draw.labels(x[None])[0])
+    phi, matrices = degree_two_features(x)
+    values, vectors = torch.linalg.eigh(phi.mT @ (weights.unsqueeze(1) * phi) / len(x))
+    leading = vectors[:, values.abs().argsort(descending=True)[:2]]
+    expected = torch.einsum("km,kab->mab", leading, matrices)
+    learned = quadratic_features(x, weights, 2)
+    assert form_overlap(learned, expected) == pytest.approx(1, abs=1e-6)
+    norms = torch.einsum("jab,kab->jk", learned, learned)
+    torch.testing.assert_close(norms, torch.eye(2, dtype=torch.float64))
+
+
+def test_linear_features_are_the_eigenvectors_of_the_label_weighted_covariance():
+    x, y = data(50)
+    weights = y - y.mean()
+    moment = sum(
+        w * (torch.outer(row, row) - torch.eye(4)) for w, row in zip(weights, x, strict=True)
+    )
+    values, vectors = torch.linalg.eigh(moment)
+    order = values.abs().argsort(descending=True)[:2]
+    overlap = subspace_overlap(linear_features(x, weights, 2), vectors[:, order])
+    assert overlap == pytest.approx(1)
+
+
+def test_left_out_values_are_those_of_fits_without_the_point():
+    """The centring keeps the mean of all points, so the explicit fits have a free intercept."""
+    phi, y = gaussian(25, 3), gaussian(25, seed=1)
+    ridge = 0.3
+    left_out, predicted = ridge_with_left_out(phi, y, phi, ridge)
+    whole = torch.cat([torch.ones(25, 1, dtype=torch.float64), phi - phi.mean(0)], 1)
+    penalty = 25 * ridge * torch.diag(torch.tensor([0.0, 1, 1, 1], dtype=torch.float64))
+    fitted = whole @ torch.linalg.solve(whole.mT @ whole + penalty, whole.mT @ y)
+    torch.testing.assert_close(predicted, fitted)
+    for i in range(25):
+        others = [k for k in range(25) if k != i]
+        a = whole[others]
+        w = torch.linalg.solve(a.mT @ a + penalty, a.mT @ y[others])
+        assert float(whole[i] @ w) == pytest.approx(float(left_out[i]))
+
+
+def test_weights_are_clipped_and_centred():
+    y = torch.cat([torch.zeros(99, dtype=torch.float64), torch.tensor([100.0])])
+    clipped = SpectralChain(clip=2.0).clip_labels(y)
+    assert float(clipped.mean()) == pytest.approx(0, abs=1e-12)
+    assert float(clipped.max() - clipped.min()) == pytest.approx(2 * y.std(correction=0) + 1.0)
+    torch.testing.assert_close(SpectralChain(clip=None).clip_labels(y), y - y.mean())
+
+
+def test_the_chain_learns_a_quadratic_of_quadratics_and_sight():
+    settings = {"n_ratio": 1000.0, "ridge": 1e-3}
+    quadratic = SpectralChain(levels=("quadratic",), keep=(1,), degree=2, n_max=8000, **settings)
+    curve = quadratic.curve(QuadraticOfQuadratics(d=8, p=1), 0, 512, {"ridge": 1e-3})
+    assert curve.overlap["forms"][-1] > 0.9 and curve.risk[-1] < 0.2
+    chain = SpectralChain(levels=("linear",), keep=(4,), n_max=4000, **settings)
+    curve = chain.curve(Sight(d=16), 0, 512, {"ridge": 1e-3})
+    assert curve.overlap["subspace"][-1] > 0.95 and curve.risk[-1] < 0.15
+
+
+# ---- what is recorded ----------------------------------------------------------------------------
+
+
+def test_overlap_is_that_of_the_spans():
+    frame = torch.linalg.qr(gaussian(6, 6))[0]
+    planted = frame[:, :2] @ gaussian(2, 2, seed=1)
+    assert subspace_overlap(frame[:, :3] * 5, planted) == pytest.approx(1)
+    assert subspace_overlap(frame[:, 1:3], planted) == pytest.approx(0.5)
+    assert subspace_overlap(frame[:, 3:], planted) == pytest.approx(0, abs=1e-12)
+    random_overlaps = [subspace_overlap(gaussian(6, 3, seed=s), planted) for s in range(400)]
+    assert np.mean(random_overlaps) == pytest.approx(0.5, abs=0.05)
+
+
+def test_overlaps_are_stored_at_every_n(tmp_path):
+    machine = RFM(rounds=2, ridge=0.01, n_max=64)
+    rows = bfc.curve(Index(d=6), machine, seeds=2, test=128, results=tmp_path)
+    assert rows["overlap/subspace"].between(0, 1).all() and len(rows) == 2 * len(machine.grid)
+    stored = bfc.load(tmp_path)
+    assert sorted(stored["overlap/subspace"]) == sorted(rows["overlap/subspace"])
+
+
+@pytest.mark.parametrize(
+    "name, changes, words",
+    [
+        ("rfm", {"kernel": "gaus"}, "did you mean gauss?"),
+        ("rfm", {"metric": "trace"}, "full, diagonal or fact"),
+        ("rfm", {"rounds": -1}, "baseline.rounds=-1: must be an integer from 0 to 100"),
+        ("rfm", {"bandwidth": 0.0}, "baseline.bandwidth=0.0: must be auto or a number > 0"),
+        ("rfm", {"ridge": 0.0}, "baseline.ridge=0.0: must be auto or a number > 0"),
+        ("irkm", {"floor": -0.1}, "baseline.floor=-0.1"),
+        ("irkm", {"rounds": 101}, "baseline.rounds=101"),
+        ("spectral_chain", {"levels": []}, "baseline.levels=[]: must be a list of 1 to 4 names"),
+        ("spectral_chain", {"levels": ["cubic"]}, "linear or quadratic"),
+        ("spectral_chain", {"keep": [2, 2]}, "a list of 1 integers >= 1, one per level"),
+        ("spectral_chain", {"keep": [0]}, "integers >= 1"),
+        ("spectral_chain", {"clip": 0.0}, "baseline.clip=0.0"),
+        ("spectral_chain", {"degree": 0}, "baseline.degree=0"),
+    ],
+)
+def test_bad_values_are_refused_in_one_sentence(build, name, changes, words):
+    with pytest.raises(UserError) as caught:
+        build("baseline", name, **changes)
+    message = str(caught.value)
+    assert "\n" not in message and words in message, message
+
+
+def test_more_features_than_there_are_coordinates_are_refused():
+    with pytest.raises(UserError, match=r"baseline.keep=\[7\]: must be at most 6"):
+        SpectralChain(keep=(7,)).check(Index(d=6))
+    with pytest.raises(UserError, match="at most 3 for the quadratic features of 2 coordinates"):
+        SpectralChain(levels=("linear", "quadratic"), keep=(2, 4)).check(Index(d=6))
+
+
+def test_a_ridge_that_is_too_small_is_refused():
+    x = torch.ones(4, 2, dtype=torch.float64)
+    with pytest.raises(UserError, match="numerically singular at n=4"):
+        RFM().solve(x, x[:, 0], torch.eye(2, dtype=torch.float64), 1e-300)
