@@ -57,6 +57,10 @@ class Evidence:
 
     Columns ``cell_id, line, n, seed, step, stage`` and those of the probe.
     """
+    features: Mapping[str, Evidence] = field(default_factory=dict)
+    """Feature → the same tables with 1 − overlap in the place of the risk.
+
+    See :mod:`analysis.feature_tables`; those have no features in turn."""
     styles: Mapping[str, LineStyle] = field(default_factory=dict)
     """Line or method → how it is drawn."""
     name: str = ""

@@ -93,6 +93,15 @@ def restrict_evidence(evidence: Evidence, where: Mapping[str, Any]) -> Evidence:
     if rows.empty:
         values = ", ".join(f"{key} = {value}" for key, value in where.items())
         raise NotMeasured(f"no training with {values}")
+    features = {}
+    for feature, tables in evidence.features.items():
+        measured = tables.trainings[tables.trainings["cell_id"].isin(rows["cell_id"])]
+        features[feature] = _keep_trainings(tables, measured)
+    return replace(_keep_trainings(evidence, rows), features=features)
+
+
+def _keep_trainings(evidence: Evidence, rows: pd.DataFrame) -> Evidence:
+    """The tables about the cells of these trainings."""
     part = replace(evidence, trainings=rows)
     if "line" in rows:
         others = set(evidence.trainings["line"]) - set(rows["line"])

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.evidence import Evidence
+from analysis.feature_tables import FeatureTables, estimate_features, join_features
 from analysis.nstar_tables import (
     estimate_nstar,
     fit_lines,
@@ -40,6 +41,10 @@ class Results:
     """Columns :data:`analysis.nstar_tables.LOCAL`."""
     depth: pd.DataFrame
     """Columns :data:`analysis.nstar_tables.DEPTH`."""
+    nstar_feature: pd.DataFrame
+    """n* of features: the columns of ``nstar`` and ``feature``."""
+    exponents_feature: pd.DataFrame
+    """Their exponents: the columns of ``exponents`` and ``feature``."""
     keys: list[str]
     """The configuration keys that vary."""
     studies: Mapping[str, Evidence]
@@ -62,8 +67,32 @@ def load_results(results: str | Path, study: str | None = None) -> Results:
     }
     styles = assign_line_styles(nstar)
     names = sorted(set(stored.cells["study"]), key=lambda name: (name == UNNAMED, name))
-    studies = {name: _select_study(name, stored, tables, styles) for name in names}
-    return Results(stored, **tables, keys=keys, studies=studies)
+    features = estimate_features(stored)
+    studies = {}
+    for name in names:
+        evidence = _select_study(name, stored, tables, styles)
+        studies[name] = replace(evidence, features=_select_features(name, features, styles))
+    nstar_feature, exponents_feature = join_features(features)
+    return Results(
+        stored,
+        **tables,
+        nstar_feature=nstar_feature,
+        exponents_feature=exponents_feature,
+        keys=keys,
+        studies=studies,
+    )
+
+
+def _select_features(
+    study: str, features: Mapping[str, FeatureTables], styles: Mapping[str, LineStyle]
+) -> dict[str, Evidence]:
+    """The tables of the features that a study measured."""
+    selected = {}
+    for feature, measured in features.items():
+        tables = {"nstar": measured.nstar, "exponents": measured.exponents}
+        if study in set(measured.nstar["study"]):
+            selected[feature] = _select_study(study, measured.stored, tables, styles)
+    return selected
 
 
 def _read_store(results: str | Path, study: str | None) -> Collected:

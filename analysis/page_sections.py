@@ -16,6 +16,7 @@ from analysis.figures import NamedFigure
 from analysis.page import make_page_table
 from analysis.page_tables import (
     make_exponent_table,
+    make_feature_table,
     make_local_exponent_table,
     make_nstar_table,
     make_risk_table,
@@ -55,6 +56,7 @@ def make_section(
         "local": make_local_exponent_table(evidence.local),
         "risks": make_risk_table(risks),
         "nstar": make_nstar_table(nstar, keys),
+        "features": make_feature_table(evidence.features, keys),
         "correction": make_correction_table(tabulate_corrections(trainings)),
         "outcomes": make_outcome_table(trainings),
         "tuning": make_tuning_table(stored, lines),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.evidence import Evidence
 from analysis.line_crossing import Crossing, classify_crossing
 from analysis.lines import format_setting
 from analysis.nstar_tables import LINE_KEY
@@ -73,6 +74,28 @@ def make_nstar_table(nstar: pd.DataFrame, keys: Sequence[str]) -> PageTable:
             }
         )
     return make_page_table(records, "no cell was measured", SHARED)
+
+
+def make_feature_table(features: Mapping[str, Evidence], keys: Sequence[str]) -> PageTable:
+    """n* of every feature that was measured, cell by cell; ``keys``: keys that vary."""
+    records = []
+    for feature, evidence in features.items():
+        for row in evidence.nstar.to_dict("records"):
+            records.append(
+                {
+                    "method": row["line"],
+                    "feature": feature,
+                    "target": row["target"],
+                    "d": row["d"],
+                    "overlap": round(1 - row["eps"], 12),
+                    "n*": (format_nstar(row), row["nstar"]),
+                    "95 % interval": (format_interval(row), row["lo"]),
+                    "largest n": row["largest_n"],
+                    "seeds": row["seeds"],
+                    "further settings": _format_settings({key: None for key in keys} | row, keys),
+                }
+            )
+    return make_page_table(records, "no feature was measured", SHARED)
 
 
 def select_keys(nstar: pd.DataFrame, keys: Sequence[str]) -> list[str]:

@@ -56,6 +56,8 @@ class Report:
     exponents: pd.DataFrame
     local: pd.DataFrame
     depth: pd.DataFrame
+    nstar_feature: pd.DataFrame
+    exponents_feature: pd.DataFrame
     risk: pd.DataFrame
     claims: pd.DataFrame
     keys: list[str]
@@ -93,9 +95,10 @@ def write_report(
     """Write tables and the page of a results folder into ``out``.
 
     These are ``trainings.parquet``, ``trainings.csv``, ``nstar.csv``, ``exponents.csv``,
-    ``local.csv``, ``depth.csv``, ``risk.csv``, ``claims.csv``, ``figures/`` (each figure as CSV,
-    and in the ``formats`` of :data:`analysis.paper_files.FORMATS`) and ``index.html``; files of an
-    earlier report there are replaced, others are left.
+    ``local.csv``, ``depth.csv``, ``nstar_feature.csv``, ``exponents_feature.csv``, ``risk.csv``,
+    ``claims.csv``, ``figures/`` (each figure as CSV, and in the ``formats`` of
+    :data:`analysis.paper_files.FORMATS`) and ``index.html``; files of an earlier report there are
+    replaced, others are left.
 
     ``study`` restricts the report to one study. ``claims``: None reads them under ``sweeps/``.
     Raises :class:`UserError` where there is nothing to report, and for an unknown format.
@@ -186,6 +189,8 @@ def _write_tables(loaded: Results, draft: _Draft, work: Path) -> dict[str, pd.Da
         "exponents": loaded.exponents,
         "local": loaded.local,
         "depth": loaded.depth,
+        "nstar_feature": loaded.nstar_feature,
+        "exponents_feature": loaded.exponents_feature,
         "risk": _concatenate(draft.risks),
         "claims": _mark_standing(_concatenate(draft.verdicts)),
     }

@@ -150,7 +150,7 @@ def trainings(method: str, columns: dict[str, Array], d: Sequence[int] = (8,)) -
     )
 
 
-def evidence(*tables: pd.DataFrame, **more: pd.DataFrame) -> Evidence:
+def evidence(*tables: pd.DataFrame, **more: Any) -> Evidence:
     rows = pd.concat(tables, ignore_index=True) if tables else EMPTY
     return Evidence(more.pop("nstar", EMPTY), more.pop("exponents", EMPTY), rows, **more)
 
@@ -172,6 +172,15 @@ def _(generator: Generator, seeds: int) -> Simulated:
     claim = {"where": {"target": "t"}, "predicate": "median_value", "thresholds": {"method": "m"}}
     rows = evidence(trainings("m", {"risk": risk}), other)
     return Simulated(rows, claim, [0.1], [median_reference(risk[:, 0])])
+
+
+@simulates("of_feature", STUDENT, repeats=60)
+def _(generator: Generator, seeds: int) -> Simulated:
+    missing = 0.1 * spread(generator, seeds, 1)
+    claim = {"feature": "forms", "predicate": "median_value", "thresholds": {"method": "m"}}
+    measured = evidence(trainings("m", {"risk": missing}))
+    rows = evidence(trainings("m", {"risk": 9 * missing}), features={"forms": measured})
+    return Simulated(rows, claim, [0.1], [median_reference(missing[:, 0])])
 
 
 @simulates("median_ratio", STUDENT + ", of ratios seed by seed")
@@ -367,6 +376,19 @@ def _(generator: Generator, seeds: int) -> Simulated:
     options = {"over": "slow", "under": "fast", "eps": 0.01, "at_least": 2}
     references = [normal(log, error * math.hypot(1, 0.5)) for log in over_logs - under_logs]
     tables = evidence(nstar=pd.concat([over, under], ignore_index=True))
+    return Simulated(tables, options, [4.0] * 4, references)
+
+
+@simulates("feature_first", "normal, errors in quadrature")
+def _(generator: Generator, seeds: int) -> Simulated:
+    """The same for n* of the risk over n* of the feature, of one method at four d."""
+    feature, risk = np.array([50.0, 100, 200, 400]), 4 * np.array([50.0, 100, 200, 400])
+    error = 0.6 / math.sqrt(seeds)
+    over, over_logs = nstar_rows(generator, "m", risk, error, 1600.0)
+    under, under_logs = nstar_rows(generator, "m", feature, 0.5 * error, 6400.0)
+    tables = evidence(nstar=over, features={"subspace": evidence(nstar=under.assign(eps=0.2))})
+    options = {"method": "m", "feature": "subspace", "eps": 0.01, "at_least": 2}
+    references = [normal(log, error * math.hypot(1, 0.5)) for log in over_logs - under_logs]
     return Simulated(tables, options, [4.0] * 4, references)
 
 
