@@ -23,6 +23,7 @@ LAWS: Mapping[str, Law] = {
     "harmonics": _count_up_to_degree,
     "top harmonics": lambda d, degree: float(dimension("sphere", d, degree)),
     "d^2 ln d": lambda d, degree: d * d * math.log(d),
+    "d^1.5": lambda d, degree: d**1.5,
     "P2": lambda d, degree: (d + 1) * (d + 2) / 2 - 1,
 }
 """``harmonics``: N_{≤p}, the dimension of polynomials of the target's degree p on the sphere.

@@ -26,7 +26,7 @@ from bfc.targets.overlap import form_overlap, subspace_overlap
 from bfc.types import LearningCurve, Target
 
 MATRICES = 4
-"""Matrices of n² numbers that a fit holds at most."""
+"""Matrices of n² numbers that the fit of a kernel machine holds at most."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class FeatureLearner(TunedRidge):
         return self._with_choice(tuned)._fit_curve(target, samples, tuned["ridge"])
 
     def _fit_curve(self, target: Target, samples: Samples, ridge: float) -> LearningCurve:
-        self._require_memory(samples.x.device)
+        self._require_memory(samples)
         chance = samples.draw.chance.item()
         truth = samples.f_test.unsqueeze(0)
         risks, overlaps = [], []
@@ -136,8 +136,12 @@ class FeatureLearner(TunedRidge):
         names = overlaps[0].keys()
         return LearningCurve(self.grid, risks, {k: [entry[k] for entry in overlaps] for k in names})
 
-    def _require_memory(self, device: torch.device) -> None:
-        needed, free = 8 * MATRICES * self.n_max**2, available_memory(device)
+    def fit_bytes(self, width: int) -> int:
+        """Memory of the largest fit, for inputs of ``width`` coordinates."""
+        return 8 * MATRICES * self.n_max**2
+
+    def _require_memory(self, samples: Samples) -> None:
+        needed, free = self.fit_bytes(samples.x.shape[1]), available_memory(samples.x.device)
         require(
             needed <= free,
             "baseline.n_max",

@@ -40,7 +40,7 @@ class IRKM(FeatureLearner):
 
     @property
     def label(self) -> str:
-        return f"IRKM ({self.rounds} rounds)"
+        return f"IRKM ({self.rounds} rounds)" if self.rounds else "fixed exponential kernel"
 
     def fit_seconds(self, n: int, width: int, test: int) -> float:
         per_pair = 1.0e-8 + 1.5e-10 * width

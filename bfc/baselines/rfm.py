@@ -60,6 +60,8 @@ class RFM(FeatureLearner):
     def label(self) -> str:
         names = {"gauss": "Gauss", "laplace": "Laplace"}
         bandwidth = "" if self.bandwidth == 1 else f", bandwidth {shown(self.bandwidth)}"
+        if not self.rounds:
+            return f"fixed {names[self.kernel]} kernel{bandwidth}"
         return f"RFM ({names[self.kernel]}, {self.metric}, {self.rounds} rounds{bandwidth})"
 
     def fit_seconds(self, n: int, width: int, test: int) -> float:

@@ -76,10 +76,7 @@ class SpectralChain(FeatureLearner):
 
     @property
     def label(self) -> str:
-        stages = []
-        for level, keep in zip(self.levels, self.keep, strict=True):
-            stages.append(f"{keep} {level}")
-        return f"spectral chain ({', '.join(stages)}, degree {self.degree})"
+        return f"spectral chain ({', then '.join(self.levels)}, degree {self.degree})"
 
     def check(self, target: Target) -> None:
         width = target.input_width
@@ -102,6 +99,10 @@ class SpectralChain(FeatureLearner):
             width = keep
         features = math.comb(width + self.degree, self.degree)
         return seconds + 1.5e-10 * features**2 * n + 2e-11 * features**3 + 2e-9 * features * test
+
+    def fit_bytes(self, width: int) -> int:
+        features = math.comb(self.keep[-1] + self.degree, self.degree)
+        return 8 * self.n_max * (3 * width + 4 * features)
 
     def fit(self, x: Tensor, y: Tensor, x_test: Tensor, ridge: float) -> Fit:
         weights = self.clip_labels(y)
