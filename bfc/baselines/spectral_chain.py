@@ -95,10 +95,10 @@ class SpectralChain(FeatureLearner):
         seconds = 1e-3
         for level, keep in zip(self.levels, self.keep, strict=True):
             products_with_c = 1 if level == "linear" else POWER_ROUNDS * (keep + EXTRA_COLUMNS)
-            seconds += products_with_c * 1e-10 * n * width**2
+            seconds += products_with_c * 2.5e-10 * n * width**2
             width = keep
         features = math.comb(width + self.degree, self.degree)
-        return seconds + 1.5e-10 * features**2 * n + 2e-11 * features**3 + 2e-9 * features * test
+        return seconds + 3e-10 * features**2 * n + 2e-11 * features**3 + 2e-9 * features * test
 
     def fit_bytes(self, width: int) -> int:
         features = math.comb(self.keep[-1] + self.degree, self.degree)
