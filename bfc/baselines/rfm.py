@@ -17,9 +17,9 @@ from bfc.baselines.checks import (
     POSITIVE,
     check_parameter,
     check_value,
+    format_parameter,
     integers_from,
     require_chosen,
-    shown,
 )
 from bfc.baselines.feature_learner import FeatureLearner, Fit, solve_ridge
 from bfc.baselines.learning_curve import BLOCK
@@ -59,7 +59,7 @@ class RFM(FeatureLearner):
     @property
     def label(self) -> str:
         names = {"gauss": "Gauss", "laplace": "Laplace"}
-        bandwidth = "" if self.bandwidth == 1 else f", bandwidth {shown(self.bandwidth)}"
+        bandwidth = "" if self.bandwidth == 1 else f", bandwidth {format_parameter(self.bandwidth)}"
         if not self.rounds:
             return f"fixed {names[self.kernel]} kernel{bandwidth}"
         return f"RFM ({names[self.kernel]}, {self.metric}, {self.rounds} rounds{bandwidth})"

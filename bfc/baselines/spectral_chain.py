@@ -149,7 +149,8 @@ def linear_features(x: Tensor, weights: Tensor, keep: int) -> Tensor:
     """The leading eigenvectors of C_1, (d, keep); ``weights`` (n,) of mean 0."""
     moment = (x * weights.unsqueeze(1)).mT @ x / len(x)
     values, vectors = torch.linalg.eigh(moment)
-    return vectors[:, values.abs().argsort(descending=True)[:keep]]
+    leading: Tensor = vectors[:, values.abs().argsort(descending=True)[:keep]]
+    return leading
 
 
 def quadratic_operator(x: Tensor, weights: Tensor, forms: Tensor) -> Tensor:
@@ -186,7 +187,8 @@ def quadratic_features(x: Tensor, weights: Tensor, keep: int) -> Tensor:
 
 def _orthonormalise(forms: Tensor) -> Tensor:
     """An orthonormal basis of the span of matrices (m, d, d)."""
-    return torch.linalg.qr(forms.flatten(1).mT)[0].mT.reshape(forms.shape)
+    basis: Tensor = torch.linalg.qr(forms.flatten(1).mT)[0].mT
+    return basis.reshape(forms.shape)
 
 
 def evaluate_forms(forms: Tensor, x: Tensor) -> Tensor:
@@ -231,4 +233,5 @@ def fit_scalar(t: Tensor, y: Tensor, t_test: Tensor) -> Tensor:
     phi = expand(t)
     normal = phi.mT @ phi
     normal.diagonal().add_(1e-9 * len(t))
-    return expand(t_test) @ torch.linalg.solve(normal, phi.mT @ y)
+    coefficients: Tensor = torch.linalg.solve(normal, phi.mT @ y)
+    return expand(t_test) @ coefficients

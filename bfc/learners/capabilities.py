@@ -43,6 +43,14 @@ class LevelFeatures(Learner):
         """
 
 
+class InputWeights(Learner):
+    """A network whose first layer is a matrix that acts on its inputs."""
+
+    @abstractmethod
+    def input_weights(self, params: Params) -> Tensor:
+        """The first layer, one column per unit, (R, d, units)."""
+
+
 class LevelScales(Learner):
     """A network whose levels enter the output with scales that are known or trained."""
 

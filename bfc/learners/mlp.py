@@ -16,14 +16,15 @@ import torch
 from torch import Tensor
 
 from bfc.errors import require
+from bfc.learners.capabilities import InputWeights
 from bfc.learners.groups import check_chain, top_level
 from bfc.learners.initialiser import Initialiser
 from bfc.matmul import affine, matmul
-from bfc.types import Draw, Learner, Params, Target
+from bfc.types import Draw, Params, Target
 
 
 @dataclass(frozen=True)
-class MLP(Learner):
+class MLP(InputWeights):
     """A multilayer perceptron that is read at the highest level present.
 
     f(x) = c + a_l · h_l with h_l = σ(W_l h_{l-1} + b_l), h_1 = input_scale · x, levels l = 2 ...
@@ -90,6 +91,9 @@ class MLP(Learner):
             params[f"a{level}"] = readout_sd * initial.normal(f"a{level}", width)
             fan_in = width
         return params
+
+    def input_weights(self, params: Params) -> Tensor:
+        return params["W2"]
 
     def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
         return {}

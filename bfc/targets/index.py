@@ -7,6 +7,7 @@ where the two differ reusing samples, or transforming labels, gains a power of d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -102,14 +103,15 @@ class Index(Target):
 
     def apply_link(self, z: Tensor) -> Tensor:
         """The labels at projections (..., r k) → (...)."""
-        parts = z.unflatten(-1, (self.indices, self.directions_per_link))
+        parts = z.view(*z.shape[:-1], self.indices, self.directions_per_link)
         if self.directions_per_link == 1:
             values = self._polynomial(parts[..., 0])
         else:
             values = parts.prod(-1).sign()
             if self.link == "reuse_staircase":
                 values = (values + hermite_polynomials(parts[..., 0], 4)[4]) / 2**0.5
-        return values.sum(-1) / self.indices**0.5
+        total: Tensor = values.sum(-1)
+        return total / math.sqrt(self.indices)
 
     def _polynomial(self, t: Tensor) -> Tensor:
         polynomials = hermite_polynomials(t, len(self.coefficients))[1:]

@@ -8,11 +8,11 @@ alone.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from math import comb
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -121,7 +121,7 @@ class Leap(InputLawTarget, HarmonicTarget):
         counts = Counter(map(len, self.ordered_sets))
         parts = []
         for degree, count in sorted(counts.items()):
-            size = comb(self.d, degree)
+            size = math.comb(self.d, degree)
             if self.law == "gaussian":
                 size = dimension("gaussian", self.d, degree)
             parts.append(Component(degree, size, count / len(self.ordered_sets)))
@@ -161,7 +161,8 @@ class Leap(InputLawTarget, HarmonicTarget):
         """Orthonormal rows, (R, k, d), float64."""
         size = (self.d, self.num_coordinates)
         raw = random.normal(seeds, f"target/{self.d}/frame", size, torch.float64)
-        return torch.linalg.qr(raw)[0].mT
+        frame: Tensor = torch.linalg.qr(raw)[0].mT
+        return frame
 
 
 def order_by_leap(sets: Sets) -> Sets:
@@ -225,7 +226,8 @@ class LeapDraw(Draw):
 
     def labels(self, x: Tensor) -> Tensor:
         monomials = torch.cat(list(self.features(x).values()), -1)
-        return monomials.sum(-1) / monomials.shape[-1] ** 0.5
+        total: Tensor = monomials.sum(-1)
+        return total / math.sqrt(monomials.shape[-1])
 
     def select(self, index: Sequence[int]) -> LeapDraw:
         return replace(

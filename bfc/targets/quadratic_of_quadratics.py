@@ -110,7 +110,9 @@ class QuadraticOfQuadratics(Target):
         return {"weights": list(self.weights), "feature_thresholds": list(self.thresholds)}
 
     def theory(self) -> Mapping[str, Theory]:
-        status = "theorem" if self.link == "identity" else "heuristic"
+        status: Literal["theorem", "heuristic"] = "theorem"
+        if self.link != "identity":
+            status = "heuristic"
         theory = {"kernel": replace(kernel_rate(self.degree), status="theorem")}
         source = f"{PAPER}: n >> d(d+1)/2 / lambda_j^2; {SCALING}"
         for j in range(1, self.p + 1):
@@ -138,13 +140,15 @@ class QuadraticOfQuadratics(Target):
         size = self.hadamard_size
         signs = torch.tensor(hadamard(size)[1 : self.p + 1], dtype=torch.float64)
         eigenvalues = signs.repeat_interleave(self.d // size, 1) / math.sqrt(self.d)
-        return rotation * eigenvalues.unsqueeze(1) @ rotation.mT
+        matrices: Tensor = rotation * eigenvalues.unsqueeze(1) @ rotation.mT
+        return matrices
 
     def _draw_gaussian(self, seeds: Sequence[int]) -> Tensor:
         shape = (self.p, self.d, self.d)
         raw = random.normal(seeds, f"target/{self.d}/forms", shape, torch.float64)
         symmetric = raw + raw.mT
-        return symmetric / symmetric.flatten(2).norm(dim=2)[..., None, None]
+        norms: Tensor = symmetric.flatten(2).norm(dim=2)
+        return symmetric / norms[..., None, None]
 
     def _variances(self, matrices: Tensor) -> Tensor:
         """Var f* per seed, (R,), float64."""

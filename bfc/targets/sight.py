@@ -244,13 +244,14 @@ class SightDraw(Draw):
         """B^(−1/2) Σ a_i P(·) over blocks of this size, (R, B, k) → (R, B, k / size)."""
         signs = torch.ones(size, dtype=value.dtype, device=value.device)
         signs[self.target.plus_signs(size) :] = -1
-        terms = inner(value).unflatten(-1, (-1, size)) * signs
+        terms: Tensor = inner(value).view(*value.shape[:2], -1, size) * signs
         return terms.sum(-1) / math.sqrt(size)
 
     def labels(self, x: Tensor) -> Tensor:
         h = self.features(x)[self.target.levels[-1]]
         mean = self.target.moments[0]
-        return (torch.tanh(STEEPNESS * h) - mean).sum(-1) / math.sqrt(self.target.branches)
+        total: Tensor = (torch.tanh(STEEPNESS * h) - mean).sum(-1)
+        return total / math.sqrt(self.target.branches)
 
     def select(self, index: Sequence[int]) -> SightDraw:
         return replace(
