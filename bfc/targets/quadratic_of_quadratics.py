@@ -35,9 +35,10 @@ class QuadraticOfQuadratics(Target):
     """f*(x) = g(2^(−1/2) Σ_j λ_j (h_j² − 1)), h_j = (x'A_jx − tr A_j)/√2, x ~ N(0, I_d).
 
     |A_j|_F = 1, λ_j = ±Z j^(−γ) with ``signs`` and Σ λ_j² = 1. Form ``hadamard``: A_j =
-    Q diag(row j of a Hadamard matrix of size m, repeated) Q'/√d for a random rotation Q, m the
-    smallest power of two above p, which divides d; ``gaussian``: symmetric Gaussian matrices. g is
-    the identity (degree 4, Var f* about 1 and known exactly), or He_2 standardised (degree 8).
+    Q diag(row j of a Hadamard matrix of size m, every entry repeated ⌊d/m⌋ times) Q'/√(m⌊d/m⌋) with
+    random orthonormal columns Q, m the smallest power of two above p; ``gaussian``: symmetric
+    Gaussian matrices. g is the identity (degree 4, Var f* about 1 and known exactly), or He_2
+    standardised (degree 8).
 
     Raises :class:`bfc.errors.UserError` on bad values.
     """
@@ -63,11 +64,11 @@ class QuadraticOfQuadratics(Target):
         require(0 <= self.gamma <= 8, "target.gamma", self.gamma, "a number from 0 to 8")
         if self.form == "hadamard":
             require(
-                self.d % self.hadamard_size == 0,
+                self.d >= self.hadamard_size,
                 "target.d",
                 self.d,
-                f"a multiple of {self.hadamard_size}, the smallest power of two above target.p, "
-                "with target.form=hadamard",
+                f"at least {self.hadamard_size}, the smallest power of two above target.p, with "
+                "target.form=hadamard",
             )
         if self.link == "he2":
             is_exact = self.form == "hadamard" and self.p <= MAX_FEATURES_OF_HE2
@@ -82,6 +83,11 @@ class QuadraticOfQuadratics(Target):
     def hadamard_size(self) -> int:
         """m, the smallest power of two above p."""
         return 1 << self.p.bit_length()
+
+    @property
+    def hadamard_rank(self) -> int:
+        """Rank of every A_j of the form ``hadamard``."""
+        return self.d // self.hadamard_size * self.hadamard_size
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -135,11 +141,11 @@ class QuadraticOfQuadratics(Target):
 
     def _draw_hadamard(self, seeds: Sequence[int]) -> Tensor:
         """A_1 ... A_p per seed, (R, p, d, d), float64."""
-        raw = random.normal(seeds, f"target/{self.d}/frame", (self.d, self.d), torch.float64)
+        rank, size = self.hadamard_rank, self.hadamard_size
+        raw = random.normal(seeds, f"target/{self.d}/frame", (self.d, rank), torch.float64)
         rotation = torch.linalg.qr(raw)[0].unsqueeze(1)
-        size = self.hadamard_size
         signs = torch.tensor(hadamard(size)[1 : self.p + 1], dtype=torch.float64)
-        eigenvalues = signs.repeat_interleave(self.d // size, 1) / math.sqrt(self.d)
+        eigenvalues = signs.repeat_interleave(rank // size, 1) / math.sqrt(rank)
         matrices: Tensor = rotation * eigenvalues.unsqueeze(1) @ rotation.mT
         return matrices
 
@@ -160,12 +166,12 @@ class QuadraticOfQuadratics(Target):
     @cached_property
     def he2_moments(self) -> tuple[float, float]:
         """Mean and standard deviation of s², s what g is given, exactly (form ``hadamard``)."""
-        size = self.hadamard_size
-        blocks = Blocks("gaussian", [self.d // size] * size)
+        rank, size = self.hadamard_rank, self.hadamard_size
+        blocks = Blocks("gaussian", [rank // size] * size)
         terms = [(Fraction(-sum(self.weights)), blocks.one)]
         for weight, signs in zip(self.weights, hadamard(size)[1:], strict=False):
             form = blocks.form([int(sign) for sign in signs])
-            terms.append((Fraction(weight) / (2 * self.d), blocks.times(form, form)))
+            terms.append((Fraction(weight) / (2 * rank), blocks.times(form, form)))
         s = blocks.add(*terms)
         square = blocks.times(s, s)
         variance = blocks.covariance(square, square)
