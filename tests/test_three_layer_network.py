@@ -17,11 +17,11 @@ from bfc.targets.index import Index
 from bfc.targets.sight import Sight
 from bfc.types import Training
 
-PRESENT = frozenset({"level2", "level3", "readout", "bias"})
+PRESENT = frozenset({"level2", "level3", "output", "bias"})
 
 
 def test_it_is_the_function_of_its_formula_row_by_row():
-    target, learner = Index(d=3), ThreeLayerNetwork(widths=(5, 4))
+    target, learner = Index(d=3), ThreeLayerNetwork(width=5, upper_width=4)
     draw = target.draw([7], torch.float64)
     p = {name: value[0] for name, value in learner.init_params(target, draw).items()}
     x = draw.inputs("train", torch.arange(6)[None])[0]
@@ -39,7 +39,7 @@ def test_it_is_the_function_of_its_formula_row_by_row():
 
 
 def test_initial_values_have_the_stated_sizes():
-    target, learner = Index(d=50), ThreeLayerNetwork(widths=(400, 200))
+    target, learner = Index(d=50), ThreeLayerNetwork(width=400, upper_width=200)
     params = learner.init_params(target, target.draw([0, 1]))
     sizes = {"W1": 1 / 50, "W2": 0.04 / 400, "w3": 0.04 / 200, "b1": 1 / 3, "b2": 0.04 / 3}
     for name, mean_square in sizes.items():
@@ -50,7 +50,7 @@ def test_initial_values_have_the_stated_sizes():
 
 
 def test_rates_are_those_of_the_procedure():
-    rates = ThreeLayerNetwork(widths=(400, 64)).rates(Index(d=5))
+    rates = ThreeLayerNetwork(width=400, upper_width=64).rates(Index(d=5))
     assert rates["W1"] == pytest.approx(math.sqrt(400) / 0.04)
     assert rates["W2"] == pytest.approx(4 * 8 / (0.2 * 400))
     assert rates["w3"] == pytest.approx(1 / 64)
@@ -59,7 +59,7 @@ def test_rates_are_those_of_the_procedure():
 def recipe(build, target, steps: int, lr: float) -> Recipe:
     return Recipe(
         target=target,
-        learner=ThreeLayerNetwork(widths=(64, 32)),
+        learner=ThreeLayerNetwork(width=64, upper_width=32),
         schedule=build("schedule", "sight", steps=steps, check_every=10),
         optimizer=SGD(lr=lr, batch=64, decay="constant", warmup=0, clip=None),
         probe=PlantedOverlap(),
@@ -74,7 +74,7 @@ def test_every_phase_trains_its_layer_alone(build):
     stack = Trainer(
         recipe(build, Index(d=4), 10, 0.01), [Training(64, 0), Training(48, 1)], None, None
     )
-    names = {"first": {"W1"}, "second": {"W2"}, "readout": {"w3", "c"}}
+    names = {"level2": {"W1"}, "level3": {"W2"}, "output": {"w3", "c"}}
     for stage in stack.stages:
         before = {name: p.clone() for name, p in stack.state.params.items()}
         stack.train_chunk([0, 1], stage, 3)
@@ -86,13 +86,13 @@ def test_the_procedure_finds_the_directions_and_then_the_function(build):
     """SIGHT with two directions: the first phase finds them, the others learn the function."""
     stack = Trainer(recipe(build, Sight(d=4), 100, 0.1), [Training(1000, 0)], None, None)
     [record] = stack.run(None)
-    assert record["first/overlap/subspace"] > 0.9
-    assert record["readout/risk"] < record["second/risk"] < record["first/risk"]
+    assert record["level2/overlap/subspace"] > 0.9
+    assert record["output/risk"] < record["level3/risk"] < record["level2/risk"]
     assert record["risk"] < 0.4
 
 
 def test_a_network_without_one_of_its_layers_is_refused():
-    with pytest.raises(UserError, match="no network without readout"):
-        ThreeLayerNetwork().check_present(Index(d=4), PRESENT - {"readout"})
-    with pytest.raises(UserError, match=r"learner.widths=\[0, 4\]: must be 2 integers"):
-        ThreeLayerNetwork(widths=(0, 4))
+    with pytest.raises(UserError, match="no network without output"):
+        ThreeLayerNetwork().check_present(Index(d=4), PRESENT - {"output"})
+    with pytest.raises(UserError, match=r"learner\.width=0: must be an integer"):
+        ThreeLayerNetwork(width=0)

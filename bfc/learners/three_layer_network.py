@@ -24,7 +24,7 @@ from bfc.types import Draw, Params, Target
 
 INITIAL = 0.2
 """Initial size of the second layer, of its biases and of the read-out, relative to the first."""
-GROUPS = ("level2", "level3", "readout", "bias")
+GROUPS = ("level2", "level3", "output", "bias")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ThreeLayerNetwork(InputWeights):
 
     Initial values, independent: W_1 ~ N(0, 1/d), W_2 ~ .2 N(0, 1/p_1), w_3 ~ .2 N(0, 1/p_2),
     b_1 ~ U[−1, 1], b_2 ~ .2 U[−1, 1], c = 0. Groups: ``level2`` (W_1), ``level3`` (W_2),
-    ``readout`` (w_3), ``bias`` (c); all must be present in every phase. Multipliers of the learning
+    ``output`` (w_3), ``bias`` (c); all must be present in every phase. Multipliers of the learning
     rate: √p_1/.2² for W_1, 4√p_2/(.2 p_1) for W_2 (theirs), 1/p_2 for w_3 (here, where gradient
     descent takes the place of their ridge regression).
     """
@@ -42,12 +42,15 @@ class ThreeLayerNetwork(InputWeights):
     version: ClassVar[int] = 1
     needs_reference: ClassVar[bool] = False
 
-    widths: tuple[int, int] = (512, 64)
-    """p_1 and p_2, units of the two hidden layers."""
+    width: int = 512
+    """p_1, units of the first hidden layer."""
+    upper_width: int = 64
+    """p_2, units of the second."""
 
     def __post_init__(self) -> None:
-        valid = all(1 <= width <= 1 << 16 for width in self.widths)
-        require(valid, "learner.widths", list(self.widths), "2 integers from 1 to 65536")
+        for name, value in {"width": self.width, "upper_width": self.upper_width}.items():
+            valid = 1 <= value <= 1 << 16
+            require(valid, f"learner.{name}", value, "an integer from 1 to 65536")
 
     def check(self, target: Target) -> None:
         """Accept every target and representation."""
@@ -64,10 +67,10 @@ class ThreeLayerNetwork(InputWeights):
                 )
 
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
-        return {"level2": ("W1",), "level3": ("W2",), "readout": ("w3",), "bias": ("c",)}
+        return {"level2": ("W1",), "level3": ("W2",), "output": ("w3",), "bias": ("c",)}
 
     def rates(self, target: Target) -> Mapping[str, float]:
-        first, second = self.widths
+        first, second = self.width, self.upper_width
         return {
             "W1": first**0.5 / INITIAL**2,
             "W2": 4 * second**0.5 / (INITIAL * first),
@@ -76,7 +79,7 @@ class ThreeLayerNetwork(InputWeights):
 
     def init_params(self, target: Target, draw: Draw) -> Params:
         initial = Initialiser.like_inputs(draw)
-        d, (first, second) = target.input_width, self.widths
+        d, first, second = target.input_width, self.width, self.upper_width
         return {
             "W1": initial.normal("W1", d, first) / d**0.5,
             "b1": _uniform(initial, "b1", first),

@@ -135,8 +135,13 @@ class QuadraticOfQuadratics(Target):
             matrices = self._draw_hadamard(seeds)
         else:
             matrices = self._draw_gaussian(seeds)
+        weights = torch.tensor(self.weights, dtype=dtype, device=device)
         return QuadraticOfQuadraticsDraw(
-            self, tuple(seeds), matrices.to(device, dtype), self._variances(matrices)
+            self,
+            tuple(seeds),
+            matrices.to(device, dtype),
+            weights.repeat(len(seeds), 1),
+            self._variances(matrices),
         )
 
     def _draw_hadamard(self, seeds: Sequence[int]) -> Tensor:
@@ -201,6 +206,8 @@ class QuadraticOfQuadraticsDraw(Draw):
     seeds: tuple[int, ...]
     matrices: Tensor
     """A_1 ... A_p, (R, p, d, d)."""
+    weights: Tensor
+    """λ_1 ... λ_p, (R, p)."""
     variances: Tensor
     """(R,), float64."""
     revealed: Revealed = NOTHING_REVEALED
@@ -229,8 +236,7 @@ class QuadraticOfQuadraticsDraw(Draw):
 
     def labels(self, x: Tensor) -> Tensor:
         h = self.features(x)[2]
-        weights = torch.tensor(self.target.weights, dtype=x.dtype, device=x.device)
-        s = ((h.square() - 1) * weights).sum(2) / math.sqrt(2)
+        s = ((h.square() - 1) * self.weights.unsqueeze(1)).sum(2) / math.sqrt(2)
         if self.target.link == "identity":
             return s
         mean, deviation = self.target.he2_moments
@@ -242,5 +248,6 @@ class QuadraticOfQuadraticsDraw(Draw):
             self,
             seeds=tuple(self.seeds[i] for i in positions),
             matrices=self.matrices[positions],
+            weights=self.weights[positions],
             variances=self.variances[positions],
         )
