@@ -92,6 +92,7 @@ def tiny(values: dict) -> dict:
             "tuning_draws": 1,
             "n_ratio": 1.5,
             "ridge_grid": [0.1, 1.0],
+            "keep": [2],
         },
         "representation": {"n0": 4000, "multiple": 2.0, "labels": 64, "steps": 4, "units": 16},
     }
