@@ -220,7 +220,7 @@ def fit_scalar(t: Tensor, y: Tensor, t_test: Tensor) -> Tensor:
     """y as a function of one feature by least squares, at ``t_test``.
 
     A polynomial within 3 standard deviations of the feature, constant beyond, plus a line, which
-    carries heavy tails.
+    carries heavy tails; the values are kept within the range of ``y``.
     """
     degree = max(1, min(READOUT_DEGREE, len(t) // ROWS_PER_DEGREE))
     mean, deviation = t.mean(), t.std(correction=0).clamp(min=1e-300)
@@ -234,4 +234,4 @@ def fit_scalar(t: Tensor, y: Tensor, t_test: Tensor) -> Tensor:
     normal = phi.mT @ phi
     normal.diagonal().add_(1e-9 * len(t))
     coefficients: Tensor = torch.linalg.solve(normal, phi.mT @ y)
-    return expand(t_test) @ coefficients
+    return (expand(t_test) @ coefficients).clamp(y.min(), y.max())
