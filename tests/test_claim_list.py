@@ -82,6 +82,9 @@ DISPLAY_NAMES = {
     "radial": r"hinge|cos\(2π‖x‖\)",
     "low_rank": "degree-[0-9] (target|polynomial)|polynomials of|fourth power",
     "quadratic_feature": "functions of one quadratic feature",
+    "leap": "staircase|monomials? of",
+    "sight": "SIGHT",
+    "quadratic_of_quadratics": "quadratic of quadratics",
 }
 """Target → what a sentence calls it, as a regular expression."""
 RANGE = r"\bd = [0-9]|d from [0-9]|(every|measured) (measured )?d\b|limit for large d|at no d"

@@ -116,6 +116,6 @@ def test_a_kernel_stays_on_its_device(build, baseline_name):
         )
         return
     with OneDevice():
-        panels, cross, (y, f_test, _) = baseline._problem(LowRank(d=6), 0, 10, META)
+        panels, cross, labels = baseline._problem(LowRank(d=6), 0, 10, META)
         blocks = list(cross)
-    assert {t.device for t in (*panels, *blocks, y, f_test)} == {META}
+    assert {t.device for t in (*panels, *blocks, labels.y, labels.f_test)} == {META}
