@@ -108,6 +108,7 @@ def test_the_families_have_the_leaps_of_their_names():
     leaps = {family: Leap(d=4, family=family).leap for family in FAMILIES}
     assert leaps == {"stair4": 1, "leap2": 2, "leap3": 3, "mono4": 4}
     assert all(Leap(d=4, family=family).degree == 4 for family in FAMILIES)
+    assert {Leap(d=4, family=family).levels for family in FAMILIES} == {(2, 3, 4, 5)}
 
 
 def test_a_leap_target_is_the_sum_of_its_monomials():
@@ -118,6 +119,10 @@ def test_a_leap_target_is_the_sum_of_its_monomials():
     expected = (x[..., a] * x[..., b] + x[..., c]) / math.sqrt(2)
     torch.testing.assert_close(draw.labels(x), expected)
     assert bool((x.abs() == 1).all()) and target.leap == 2
+    levels = draw.features(x)
+    assert target.ordered_coordinates == (3, 2, 1) and set(levels) == {2, 3, 4}
+    torch.testing.assert_close(levels[2].squeeze(2), x[..., c])
+    torch.testing.assert_close(levels[4].squeeze(2), x[..., a] * x[..., b] * x[..., c])
     assert [part.dimension for part in target.harmonics()] == [5, 10]
     assert [part.share for part in target.harmonics()] == [0.5, 0.5]
 

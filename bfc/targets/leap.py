@@ -109,8 +109,13 @@ class Leap(InputLawTarget, HarmonicTarget):
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """One per monomial, in the order of the sets."""
-        return tuple(range(2, len(self.ordered_sets) + 2))
+        """One per coordinate that f* reads, so that families of equal degree have equal depth."""
+        return tuple(range(2, self.num_coordinates + 2))
+
+    @property
+    def ordered_coordinates(self) -> tuple[int, ...]:
+        """The coordinates in the order in which the sets bring them in."""
+        return tuple(dict.fromkeys(chain(*self.ordered_sets)))
 
     @property
     def degree(self) -> int:
@@ -216,18 +221,20 @@ class LeapDraw(Draw):
         return x if self.target.law == "gaussian" else x.sign_()
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
-        """Level → its monomial, (R, B, 1)."""
-        u = torch.bmm(x, self.frame.mT)
-        monomials = {}
-        for level, members in zip(self.target.levels, self.target.ordered_sets, strict=True):
-            index = [i - 1 for i in members]
-            monomials[level] = u[..., index].prod(-1, keepdim=True)
-        return monomials
+        """Level → the product of the first coordinates, one more per level, (R, B, 1)."""
+        index = [i - 1 for i in self.target.ordered_coordinates]
+        products = torch.bmm(x, self.frame.mT)[..., index].cumprod(-1)
+        return dict(zip(self.target.levels, torch.split(products, 1, dim=-1), strict=True))
 
     def labels(self, x: Tensor) -> Tensor:
-        monomials = torch.cat(list(self.features(x).values()), -1)
-        total: Tensor = monomials.sum(-1)
-        return total / math.sqrt(monomials.shape[-1])
+        u = torch.bmm(x, self.frame.mT)
+        total = torch.zeros_like(u[..., 0])
+        for members in self.target.ordered_sets:
+            monomial = torch.ones_like(total)
+            for i in members:
+                monomial = monomial * u[..., i - 1]
+            total = total + monomial
+        return total / math.sqrt(len(self.target.ordered_sets))
 
     def select(self, index: Sequence[int]) -> LeapDraw:
         return replace(
