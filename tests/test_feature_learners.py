@@ -23,6 +23,8 @@ from bfc.baselines.spectral_chain import (
     ridge_with_left_out,
 )
 from bfc.errors import UserError
+from bfc.experiment.cell_spec import cell_specs
+from bfc.experiment.cost import Cost
 from bfc.targets.index import Index
 from bfc.targets.leap import Leap
 from bfc.targets.overlap import form_overlap, subspace_overlap
@@ -308,3 +310,17 @@ def test_a_ridge_that_is_too_small_is_refused():
     x = torch.ones(4, 2, dtype=torch.float64)
     with pytest.raises(UserError, match="numerically singular at n=4"):
         RFM().solve(x, x[:, 0], torch.eye(2, dtype=torch.float64), 1e-300)
+
+
+def test_a_fit_that_does_not_fit_in_memory_is_refused():
+    with pytest.raises(UserError, match=r"baseline.n_max=1000000: must be smaller: a fit needs"):
+        RFM(n_max=1_000_000, ridge=0.1).curve(Index(d=2), 0, 8, {"ridge": 0.1})
+
+
+def test_the_predicted_cost_is_that_of_the_fits_at_every_n():
+    job = bfc.compose("target=index", "learner=none", "baseline=rfm", "measure.seeds=3")
+    curves = job.baseline.num_tuning_curves + 3
+    expected = curves * job.baseline.curve_seconds(job.target.input_width, job.measure.test)
+    assert Cost().seconds(job, cell_specs(job)) == pytest.approx(expected)
+    fits = [RFM(n_max=n, n_ratio=1e4).curve_seconds(16, 100) for n in (512, 1024, 2048)]
+    assert fits[0] < fits[1] < fits[2] < 16 * fits[1]
