@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,16 @@ PER_ELEMENT = frozenset(
 )
 """Operations that act on every element by itself and take no shape, so that they may be run on any
 number of steps."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A value among those of a :class:`ScalarProgram`."""
+
+    number: int
+
+
+Argument = Operand | float
 
 
 @dataclass(frozen=True)
@@ -47,13 +58,36 @@ def scalar_nodes(graph: Graph) -> ScalarNodes:
     return ScalarNodes(frozenset(inner), {node: f"scalar{i}" for i, node in enumerate(outputs)})
 
 
-def compute_scalars(graph: Graph, rate: Tensor, clock: Tensor, dtype: torch.dtype) -> list[Tensor]:
-    """What the rest of the step reads, each of the shape of ``rate`` and ``clock`` (N, 1)."""
-    scalars = scalar_nodes(graph)
-    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
-    values: dict[Node, Tensor] = {placeholders[2]: rate, placeholders[3]: clock}
-    for node in graph.nodes:
-        if node in scalars.inner and node.op == "call_function":
-            args = [values[a] if isinstance(a, Node) else a for a in node.args]
-            values[node] = node.target(*args, **node.kwargs)  # type: ignore[operator]
-    return [values[node].to(dtype) for node in scalars.outputs]
+@dataclass(frozen=True)
+class ScalarProgram:
+    """The operations of :func:`scalar_nodes`, so that they can be stored and run again.
+
+    Values are numbered: 0 is the rate, 1 the clock, then the result of every operation in turn.
+    """
+
+    operations: tuple[tuple[str, tuple[Argument, ...], tuple[tuple[str, Any], ...]], ...]
+    """Name of torch's operation, its arguments and its options."""
+    outputs: tuple[int, ...]
+
+    @classmethod
+    def of(cls, graph: Graph) -> ScalarProgram:
+        scalars = scalar_nodes(graph)
+        placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+        numbers = {placeholders[2]: 0, placeholders[3]: 1}
+        operations = []
+        for node in graph.nodes:
+            if node in scalars.inner and node.op == "call_function":
+                args = tuple(Operand(numbers[a]) if isinstance(a, Node) else a for a in node.args)
+                operations.append((str(node.target), args, tuple(node.kwargs.items())))
+                numbers[node] = len(numbers)
+        return cls(tuple(operations), tuple(numbers[node] for node in scalars.outputs))
+
+    def compute(self, rate: Tensor, clock: Tensor) -> list[Tensor]:
+        """What the rest of the step reads, each of the shape of ``rate`` and ``clock`` (N, 1)."""
+        values = [rate, clock]
+        for name, args, options in self.operations:
+            _, packet, overload = name.split(".")
+            operation = getattr(getattr(torch.ops.aten, packet), overload)
+            given = [values[a.number] if isinstance(a, Operand) else a for a in args]
+            values.append(operation(*given, **dict(options)))
+        return [values[number] for number in self.outputs]
