@@ -12,7 +12,7 @@ from bfc.engine.compiled.loops import emit_map, emit_sum
 from bfc.engine.compiled.plan import Place, Plan, make_plan
 from bfc.engine.compiled.products import emit_product, panel_size
 from bfc.engine.compiled.program import Product, Program, Reduce
-from bfc.engine.compiled.tracing import StepShapes
+from bfc.engine.compiled.shapes import StepShapes
 
 FUNCTION = "take_steps"
 ARGUMENTS = (

@@ -8,15 +8,18 @@ by itself: a replica gets the same numbers in whatever group and lane it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from bfc.engine.compiled.compilation import CompiledStep
 from bfc.engine.data import StackData
 from bfc.engine.recipe import Recipe
 from bfc.shapes import Float, Float64, Int
 from bfc.types import Params, Stage
+
+if TYPE_CHECKING:
+    from bfc.engine.compiled.compilation import CompiledStep
 
 BLOCK_BYTES = 1 << 22
 """Bytes of the rows of some steps that are drawn at a time where there is no pool of them."""

@@ -17,7 +17,7 @@ from bfc.engine.compiled.program import Input, Map, Program, Value
 from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.rules import RULES, Across
 from bfc.engine.compiled.scalars import scalar_nodes
-from bfc.engine.compiled.tracing import REPLICAS, StepShapes, input_names
+from bfc.engine.compiled.shapes import REPLICAS, StepShapes, input_names
 
 Lowered = Value | Across | list[Value]
 
