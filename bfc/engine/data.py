@@ -67,7 +67,8 @@ class StackData:
         if not 0 < pool_bytes(target, len(self.seeds), n, dtype) <= POOL_BYTES:
             return None
         rows = torch.arange(n, device=self.device).expand(len(self.seeds), -1)
-        return sample(self.draws, "train", rows)
+        x, y = sample(self.draws, "train", rows)
+        return x.contiguous(), y.contiguous()
 
     def draw(self, index: Sequence[int]) -> Draw:
         """The draws of these replicas; the last selection is remembered."""

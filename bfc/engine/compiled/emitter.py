@@ -228,6 +228,7 @@ OPERATIONS: dict[str, Callable[..., ir.Value]] = {
     "sub": _arithmetic("fsub"),
     "mul": _arithmetic("fmul"),
     "div": _arithmetic("fdiv"),
+    "copy": lambda emitter, a: a,
     "neg": lambda emitter, a: emitter.builder.fneg(a),
     "sqrt": lambda emitter, a: emitter.intrinsic("sqrt", a),
     "abs": lambda emitter, a: emitter.intrinsic("fabs", a),

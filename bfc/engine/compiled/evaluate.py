@@ -23,6 +23,7 @@ from bfc.engine.compiled.program import (
     Shape,
     Value,
     View,
+    matching_axes,
     offset_of,
     strides_of,
 )
@@ -155,7 +156,7 @@ def _source_indices(value: Reshape, indices: Indices, shape: Shape) -> Indices:
     Axes that are taken apart must be read at places that are known.
     """
     found: list[Index] = []
-    for ours, theirs in _groups(value.shape, shape):
+    for ours, theirs in matching_axes(value.shape, shape):
         sizes = tuple(value.shape[axis] for axis in ours)
         offset = offset_of(tuple(indices[axis] for axis in ours), strides_of(sizes))
         source_sizes = tuple(shape[axis] for axis in theirs)
@@ -169,21 +170,3 @@ def _source_indices(value: Reshape, indices: Indices, shape: Shape) -> Indices:
             found.append(Index(rest // stride))
             rest %= stride
     return tuple(found)
-
-
-def _groups(a: Shape, b: Shape) -> Iterable[tuple[range, range]]:
-    """The smallest runs of axes of two shapes that hold equally many elements."""
-    i = j = 0
-    while i < len(a) or j < len(b):
-        first_i, first_j = i, j
-        size_a = size_b = 1
-        while i == first_i and j == first_j or size_a != size_b:
-            if size_a <= size_b and i < len(a):
-                size_a, i = size_a * a[i], i + 1
-            else:
-                size_b, j = size_b * b[j], j + 1
-        while i < len(a) and a[i] == 1:
-            i += 1
-        while j < len(b) and b[j] == 1:
-            j += 1
-        yield range(first_i, i), range(first_j, j)

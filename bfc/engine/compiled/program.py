@@ -7,7 +7,7 @@ plan (:mod:`bfc.engine.compiled.plan`) decides which of them are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 
@@ -60,6 +60,32 @@ def offset_of(indices: Indices, strides: Shape) -> Index:
     for index, stride in zip(indices, strides, strict=True):
         total = total + index * stride
     return total
+
+
+def matching_axes(a: Shape, b: Shape) -> Iterator[tuple[range, range]]:
+    """The smallest runs of axes of two shapes that hold equally many elements."""
+    i = j = 0
+    while i < len(a) or j < len(b):
+        first_i, first_j = i, j
+        size_a = size_b = 1
+        while (i == first_i and j == first_j) or size_a != size_b:
+            if size_a <= size_b and i < len(a):
+                size_a, i = size_a * a[i], i + 1
+            else:
+                size_b, j = size_b * b[j], j + 1
+        while i < len(a) and a[i] == 1:
+            i += 1
+        while j < len(b) and b[j] == 1:
+            j += 1
+        yield range(first_i, i), range(first_j, j)
+
+
+def takes_apart(shape: Shape, source: Shape) -> bool:
+    """Whether an index in ``shape`` stands for several indices in ``source``."""
+    for _, theirs in matching_axes(shape, source):
+        if sum(source[axis] > 1 for axis in theirs) > 1:
+            return True
+    return False
 
 
 @dataclass(eq=False)

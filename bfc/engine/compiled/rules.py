@@ -25,6 +25,7 @@ from bfc.engine.compiled.program import (
     Value,
     View,
     broadcast,
+    takes_apart,
 )
 from bfc.engine.compiled.refusal import CannotCompile
 
@@ -154,7 +155,14 @@ def _reshape(value: Value, shape: Sequence[int]) -> Value:
         raise CannotCompile("its step mixes replicas")
     if isinstance(value, Constant):
         return Constant(tuple(sizes), value.number)
-    return value if tuple(sizes) == value.shape else Reshape(tuple(sizes), value)
+    if tuple(sizes) == value.shape:
+        return value
+    source = value
+    while isinstance(source, Reshape):
+        source = source.source
+    if isinstance(source, View) and takes_apart(tuple(sizes), source.shape):
+        value = _map("copy", value)  # its elements have to be in order in memory
+    return Reshape(tuple(sizes), value)
 
 
 def _permute(value: Value, order: Sequence[int]) -> Value:
