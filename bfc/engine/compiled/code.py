@@ -6,52 +6,15 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from bfc.engine.compiled.emitter import I64, POINTER, Emitter, Lanes
+from bfc.engine.compiled.emitter import I64, POINTER, Emitter
+from bfc.engine.compiled.lanes import Lanes
 from bfc.engine.compiled.gather import emit_gather
 from bfc.engine.compiled.loops import emit_map, emit_sum
 from bfc.engine.compiled.plan import Place, Plan, make_plan
 from bfc.engine.compiled.products import emit_product, panel_size
 from bfc.engine.compiled.program import Product, Program, Reduce
 from bfc.engine.compiled.shapes import StepShapes
-
-FUNCTION = "take_steps"
-ARGUMENTS = (
-    *("state", "fixed", "shared", "scalars", "pool_x", "pool_y", "rows", "batch", "scratch"),
-    "loss",
-)
-"""Pointers that the function takes after the number of steps. Per element of ``state``, ``fixed``,
-``scalars`` (per step), ``batch``, ``scratch`` and ``loss`` (one per step) there is a number per
-lane; ``shared`` holds a number for all lanes; the pools are tables of rows, of which ``rows``
-(steps, batch, lanes) names those to read."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the inputs of a step are, and how much memory it takes, in elements."""
-
-    places: dict[str, Place]
-    state: int
-    fixed: int
-    batch: int
-    scratch: int = 0
-
-    @classmethod
-    def of(cls, shapes: StepShapes, scalars: tuple[str, ...]) -> Layout:
-        places = {"x": Place("batch", 0), "y": Place("batch", shapes.rows * shapes.input_width)}
-        size, state = shapes.num_trained, ["flat", *(f"buffer_{b}" for b in shapes.buffers)]
-        places |= {name: Place("state", i * size) for i, name in enumerate(state)}
-        fixed = 0
-        for name, shape in shapes.fixed.items():
-            places[f"fixed_{name}"] = Place("fixed", fixed)
-            count = 1
-            for length in shape:
-                count *= length
-            fixed += count
-        places |= {name: Place("scalars", i) for i, name in enumerate(scalars)}
-        places["multiplier"] = Place("shared", 0)
-        batch = shapes.rows * (shapes.input_width + 1)
-        return cls(places, len(state) * size, fixed, batch)
-
+from bfc.engine.compiled.step_code import ARGUMENTS, FUNCTION, Layout
 
 @dataclass(frozen=True)
 class Code:

@@ -6,23 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 
-from bfc.engine.compiled.code import Layout, generate
-from bfc.engine.compiled.lowering import lower
-from bfc.engine.compiled.machine import LoadedCode, Processor, assemble, load, processor
+from bfc.engine.compiled.cache import cached
+from bfc.engine.compiled.machine import LoadedCode, Processor, load, processor
 from bfc.engine.compiled.scalars import ScalarProgram
 from bfc.engine.compiled.shapes import StepShapes
-from bfc.engine.compiled.tracing import trace_step
+from bfc.engine.compiled.step_code import Layout, StepCode
 from bfc.engine.recipe import Recipe
 from bfc.types import Stage
-
-
-@dataclass(frozen=True)
-class StepCode:
-    """The step of one stage as machine code that can be stored."""
-
-    layout: Layout
-    scalars: ScalarProgram
-    machine_code: bytes
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ def compiled_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> CompiledS
     key = step_key(recipe, stage, shapes)
     if key not in _steps:
         target = processor()
-        code = make_code(recipe, stage, shapes, target)
+        code = cached(key, recipe, target, lambda: make_code(recipe, stage, shapes, target))
         _steps[key] = CompiledStep(
             shapes,
             code.layout,
@@ -82,7 +72,15 @@ def step_key(recipe: Recipe, stage: Stage, shapes: StepShapes) -> str:
 
 
 def make_code(recipe: Recipe, stage: Stage, shapes: StepShapes, target: Processor) -> StepCode:
-    """Trace, lower and assemble a step."""
+    """Trace, lower and assemble a step.
+
+    What this takes is imported here: a step that is found on disk needs none of it.
+    """
+    from bfc.engine.compiled.code import generate
+    from bfc.engine.compiled.lowering import lower
+    from bfc.engine.compiled.machine import assemble
+    from bfc.engine.compiled.tracing import trace_step
+
     graph = trace_step(recipe, stage, shapes)
     program = lower(graph, shapes, recipe.dtype)
     lanes = target.lanes(recipe.dtype)

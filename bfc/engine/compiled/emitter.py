@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from llvmlite import ir
 
+from bfc.engine.compiled.lanes import Lanes
 from bfc.engine.compiled.plan import Place
 from bfc.engine.compiled.program import Index, Value
 
@@ -17,27 +17,6 @@ I32 = ir.IntType(32)
 POINTER = ir.PointerType()
 CONTRACT = ("contract",)
 """A product and a sum may become one instruction, which rounds once."""
-
-
-@dataclass(frozen=True)
-class Lanes:
-    """Vectors of one number per replica."""
-
-    count: int
-    dtype: torch.dtype
-
-    @property
-    def scalar(self) -> ir.Type:
-        return ir.FloatType() if self.dtype == torch.float32 else ir.DoubleType()
-
-    @property
-    def vector(self) -> ir.VectorType:
-        return ir.VectorType(self.scalar, self.count)
-
-    @property
-    def suffix(self) -> str:
-        """The type in the names of LLVM's intrinsics."""
-        return f"v{self.count}f{torch.finfo(self.dtype).bits}"
 
 
 class Emitter:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from llvmlite import binding as llvm
 
-from bfc.engine.compiled.code import ARGUMENTS, FUNCTION
-from bfc.engine.compiled.emitter import Lanes
+from bfc.engine.compiled.lanes import Lanes
 from bfc.engine.compiled.refusal import CannotCompile
+from bfc.engine.compiled.step_code import ARGUMENTS, FUNCTION
 
 TakeSteps = Callable[..., None]
 
