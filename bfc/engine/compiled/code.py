@@ -49,9 +49,7 @@ def generate(
             emitter.pointers[region] = builder.gep(
                 pointers[region], [distance], source_etype=lanes.vector
             )
-        distance = builder.mul(t, emitter.integer(shapes.rows * lanes.count))
-        numbers = builder.gep(pointers["rows"], [distance], source_etype=I64)
-        emit_gather(emitter, shapes.rows, shapes.input_width, numbers)
+        emit_gather(emitter, shapes.rows, shapes.input_width)
         _emit_loops(emitter, plan, registers, panel)
         return []
 

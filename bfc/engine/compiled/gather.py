@@ -7,32 +7,78 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from bfc import random
 from bfc.engine.compiled.emitter import I32, I64, Emitter
 from bfc.engine.compiled.plan import Place
 from bfc.engine.compiled.program import Index
 
 
-def emit_gather(emitter: Emitter, rows: int, width: int, numbers: ir.Value) -> None:
+def emit_gather(emitter: Emitter, rows: int, width: int) -> None:
     """Fill the region ``batch``: inputs (rows, width), then labels (rows).
 
-    ``numbers`` points to the row numbers in the pool, (rows, lanes) int64.
+    Which rows is said by the regions ``rows`` or ``stream``
+    (:data:`bfc.engine.compiled.step_code.ARGUMENTS`).
     """
-    lanes = emitter.lanes.count
+    builder, lanes = emitter.builder, emitter.lanes.count
+    numbers = ir.VectorType(I64, lanes)
+    given = builder.ptrtoint(emitter.pointers["rows"], I64)
+    is_drawn = builder.icmp_unsigned("==", given, emitter.integer(0))
+    first = builder.mul(emitter.variables["t"], emitter.integer(rows))
 
     def body(_: list[ir.Value]) -> list[ir.Value]:
-        row = emitter.variables["b"]
-        first = emitter.builder.mul(row, emitter.integer(lanes))
+        row = builder.add(first, emitter.variables["b"])
+        with builder.if_else(is_drawn) as (then, otherwise):
+            with then:
+                drawn, drawn_block = _draw(emitter, rows), builder.block
+            with otherwise:
+                address = builder.gep(emitter.pointers["rows"], [row], source_etype=numbers)
+                read, read_block = builder.load(address, typ=numbers, align=8), builder.block
+        chosen = builder.phi(numbers)
+        chosen.add_incoming(drawn, drawn_block)
+        chosen.add_incoming(read, read_block)
         places = []
         for lane in range(lanes):
-            at = emitter.builder.add(first, emitter.integer(lane))
-            address = emitter.builder.gep(numbers, [at], source_etype=I64)
-            places.append(emitter.builder.load(address, typ=I64))
+            places.append(builder.extract_element(chosen, ir.Constant(I32, lane)))
         _gather_inputs(emitter, places, width)
         labels = _gather_column(emitter, "pool_y", places)
         emitter.store(labels, Place("batch", rows * width), Index.variable("b"))
         return []
 
     emitter.loop("b", rows, body)
+
+
+def _draw(emitter: Emitter, rows: int) -> ir.Value:
+    """Row numbers in the pool, as :func:`bfc.random.integers` draws them."""
+    builder, vector = emitter.builder, ir.VectorType(I64, emitter.lanes.count)
+
+    def read(number: int) -> ir.Value:
+        place = emitter.integer(number)
+        address = builder.gep(emitter.pointers["stream"], [place], source_etype=vector)
+        return builder.load(address, typ=vector, align=8)
+
+    def same(number: int) -> ir.Value:
+        return ir.Constant(vector, [ir.Constant(I64, number)] * emitter.lanes.count)
+
+    def mixed(z: ir.Value, shift: int) -> ir.Value:
+        return builder.xor(z, builder.lshr(z, same(shift)))
+
+    key, count, start, first_step = (read(number) for number in range(4))
+    step = builder.add(first_step, _in_all_lanes(emitter, emitter.variables["t"]))
+    within = _in_all_lanes(emitter, emitter.variables["b"])
+    index = builder.add(builder.mul(step, same(rows)), within)
+    z = builder.add(builder.mul(index, same(random.GOLDEN)), key)
+    z = builder.mul(mixed(z, 30), same(random.MIX[0]))
+    z = builder.mul(mixed(z, 27), same(random.MIX[1]))
+    word = builder.lshr(mixed(z, 31), same(32))
+    return builder.add(builder.lshr(builder.mul(word, count), same(32)), start)
+
+
+def _in_all_lanes(emitter: Emitter, number: ir.Value) -> ir.Value:
+    vector = ir.VectorType(I64, emitter.lanes.count)
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = emitter.builder.insert_element(undefined, number, ir.Constant(I32, 0))
+    mask = ir.Constant(ir.VectorType(I32, emitter.lanes.count), [0] * emitter.lanes.count)
+    return emitter.builder.shuffle_vector(first, undefined, mask)
 
 
 def _gather_inputs(emitter: Emitter, places: list[ir.Value], width: int) -> None:

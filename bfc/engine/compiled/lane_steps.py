@@ -56,6 +56,7 @@ class LaneSteps:
         self.shared = torch.zeros(1, dtype=recipe.dtype)
         if multipliers:
             self.shared = torch.cat([multipliers[name] for name in self.trained], 1).contiguous()
+        self.streams = self._make_streams()
         self.batch = torch.empty(step.layout.batch, lanes, dtype=recipe.dtype)
         self.scratch = torch.zeros(step.layout.scratch, lanes, dtype=recipe.dtype)
 
@@ -63,6 +64,14 @@ class LaneSteps:
         """Replicas as lanes."""
         grouped = values[self.lane_replicas].view(-1, self.step.lanes, values.shape[1])
         return grouped.transpose(1, 2).contiguous()
+
+    def _make_streams(self) -> Int[Tensor, "G 4 lanes"]:
+        """What rows are drawn from: keys, numbers of rows, first rows, and room for the step."""
+        index = [self.index[replica] for replica in self.lane_replicas]
+        pooled = 0 if self.data.pool is None else self.data.pool[0].shape[1]
+        start = torch.tensor([self.data.seed_index[i] for i in index]) * pooled
+        parts = [self.data.batch_keys[index], self.data.n_fit[index], start, torch.zeros_like(start)]
+        return torch.stack(parts).view(4, -1, self.step.lanes).transpose(0, 1).contiguous()
 
     @property
     def flat(self) -> Float[Tensor, "R P"]:
@@ -87,12 +96,14 @@ class LaneSteps:
         scalars = self._scalars(clock, length)
         self.loss.zero_()
         done = 0
+        self.streams[:, 3] = step[self.lane_replicas].view(-1, self.step.lanes)
         for pool_x, pool_y, rows in self._row_blocks(step, length):
-            count = rows.shape[1]
-            losses = torch.zeros(len(rows), count, self.step.lanes, dtype=self.recipe.dtype)
-            for group in range(len(rows)):
+            count = length if rows is None else rows.shape[1]
+            losses = torch.zeros(len(scalars), count, self.step.lanes, dtype=self.recipe.dtype)
+            for group in range(len(scalars)):
+                numbers = None if rows is None else rows[group]
                 self._take_steps(
-                    group, scalars[group, done:], pool_x, pool_y, rows[group], losses[group]
+                    group, scalars[group, done:], pool_x, pool_y, numbers, losses[group]
                 )
             if self.stage.until is not None:
                 total = losses.double().sum(1).flatten()
@@ -106,14 +117,15 @@ class LaneSteps:
         scalars: Float[Tensor, "k scalars lanes"],
         pool_x: Tensor,
         pool_y: Tensor,
-        rows: Int[Tensor, "k B lanes"],
+        rows: Int[Tensor, "k B lanes"] | None,
         losses: Float[Tensor, "k lanes"],
     ) -> None:
         tensors = (
             *(self.state[group], self.fixed[group], self.shared, scalars),
-            *(pool_x, pool_y, rows, self.batch, self.scratch, losses),
+            *(pool_x, pool_y, rows, self.streams[group], self.batch, self.scratch, losses),
         )
-        self.step.take_steps(len(rows), *(tensor.data_ptr() for tensor in tensors))
+        pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+        self.step.take_steps(len(losses), *pointers)
 
     def _scalars(
         self, clock: Int[Tensor, " R"], length: int
@@ -129,15 +141,20 @@ class LaneSteps:
 
     def _row_blocks(
         self, step: Int[Tensor, " R"], length: int
-    ) -> Iterator[tuple[Tensor, Tensor, Int[Tensor, "G k B lanes"]]]:
-        """Pools of inputs and labels, and the numbers of the rows to read from them."""
+    ) -> Iterator[tuple[Tensor, Tensor, Int[Tensor, "G k B lanes"] | None]]:
+        """Pools of inputs and labels, and the numbers of the rows to read from them.
+
+        None: the code draws them, for all steps at once.
+        """
         optimizer, data = self.recipe.optimizer, self.data
         if data.pool is not None:
             x, y = data.pool
+            if optimizer.sampling == "replacement":
+                yield x, y, None
+                return
             index = [self.index[replica] for replica in self.lane_replicas]
-            in_turn = optimizer.sampling == "epochs"
             steps = step[self.lane_replicas]
-            rows = data.row_numbers(index, optimizer.batch, steps, length, in_turn)
+            rows = data.row_numbers(index, optimizer.batch, steps, length, in_turn=True)
             seeds = torch.tensor([data.seed_index[i] for i in index])
             yield x, y, self._lane_rows(rows + (seeds * x.shape[1]).unsqueeze(1))
             return

@@ -12,13 +12,14 @@ from bfc.engine.compiled.shapes import StepShapes
 
 FUNCTION = "take_steps"
 ARGUMENTS = (
-    *("state", "fixed", "shared", "scalars", "pool_x", "pool_y", "rows", "batch", "scratch"),
-    "loss",
+    *("state", "fixed", "shared", "scalars", "pool_x", "pool_y", "rows", "stream"),
+    *("batch", "scratch", "loss"),
 )
 """Pointers that the function takes after the number of steps. Per element of ``state``, ``fixed``,
 ``scalars`` (per step), ``batch``, ``scratch`` and ``loss`` (one per step) there is a number per
 lane; ``shared`` holds a number for all lanes; the pools are tables of rows, of which ``rows``
-(steps, batch, lanes) names those to read."""
+(steps, batch, lanes) names those to read. Where that is null they are drawn: ``stream`` (4, lanes)
+holds each lane's key, number of rows, first row in the pool, and number of the first step."""
 
 
 @dataclass(frozen=True)
