@@ -21,9 +21,9 @@ MIN_REPLICAS = 4
 """Replicas of a stack from which its steps are compiled: a group takes as long with idle lanes."""
 MIN_REPLICA_STEPS = 50_000
 """Replica-steps of a stack from which its steps are compiled: fewer take less time than that."""
-MAX_PARAMETERS = 20_000
+MAX_PARAMETERS = 25_000
 """Parameters of a network up to which its steps are compiled: larger ones leave the cache."""
-MAX_BATCH = 40_000
+MAX_BATCH = 60_000
 """Numbers of a batch up to which steps are compiled, for the same reason."""
 
 if TYPE_CHECKING:

@@ -63,7 +63,7 @@ def emit_map(emitter: Emitter, loop: Loop, stored: set[Value]) -> None:
         for distance in range(step):
             for indices in elements:
                 moved = shifted(indices, last, distance)
-                element = evaluation.element(loop.target, moved, is_target=not loop.is_copy)
+                element = evaluation.element(loop.target, moved, is_target=loop.computes_target)
                 results.append((moved, element))
         for moved, element in results:
             emitter.store(element, loop.place, offset_of(moved, loop.strides))

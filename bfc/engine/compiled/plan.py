@@ -59,7 +59,12 @@ class Loop:
     core: Product | Reduce | None
     """The product or sum whose elements the loop computes, of which ``target`` is a function."""
     is_copy: bool = False
-    """Whether it loads the target where that is stored, rather than compute it."""
+    """Whether it copies what is stored already to another place."""
+
+    @property
+    def computes_target(self) -> bool:
+        """Whether the target is computed here, even if it is a value that is stored."""
+        return self.target is self.owner and not self.is_copy
 
     def target_indices(self, core_indices: Indices) -> Indices:
         """The element of ``target`` that reads this element of ``core``."""
@@ -169,12 +174,16 @@ class _Planner:
             loop.place = self._place_of(loop.owner).shifted(loop.place.offset)
         return Plan([*loops, *results], self.stored, self._all_places(), size)
 
-    def _choose_homes(self) -> dict[Value, tuple[Join, int]]:
-        """Stored value → the stored join that it is a part of, and where in it.
+    def _choose_homes(self) -> dict[Value, tuple[Value, int]]:
+        """Stored value → the stored value that it becomes a part of, and where in it.
 
         Such a value is computed in place.
         """
-        homes: dict[Value, tuple[Join, int]] = {}
+        homes: dict[Value, tuple[Value, int]] = {}
+        for patch in self.values:
+            if patch in self.stored and isinstance(patch, Patch):
+                if patch.base in self.stored and len(self.reads[patch.base]) == 1:
+                    homes[patch.base] = (patch, 0)
         for join in self.values:
             if join not in self.stored or not isinstance(join, Join):
                 continue
@@ -196,7 +205,7 @@ class _Planner:
                 if isinstance(value, Join):
                     loops += self._join_loops(value)
                 elif isinstance(value, Patch):
-                    loops += _patch_loops(value)
+                    loops += self._patch_loops(value)
                 else:
                     core = value if isinstance(value, Product | Reduce) else self.cores.get(value)
                     strides = strides_of(value.shape)
@@ -212,6 +221,14 @@ class _Planner:
                 loops.append(Loop(part, join, place, strides, None))
             start += part.shape[join.axis]
         return loops
+
+    def _patch_loops(self, patch: Patch) -> list[Loop]:
+        """Loops over the base, where that is somewhere else, and over the part."""
+        strides, loops = strides_of(patch.shape), []
+        if not isinstance(patch.base, Constant) and patch.base not in self.homes:
+            loops.append(Loop(patch.base, patch, Place("", 0), strides, None))
+        place = Place("", patch.start * strides[patch.axis])
+        return [*loops, Loop(patch.part, patch, place, strides, None)]
 
     def _place_results(
         self, loops: list[Loop], reads: list[list[tuple[Value, Index]]]
@@ -253,8 +270,8 @@ class _Planner:
 
     def _place_of(self, value: Value) -> Place:
         if value in self.homes:
-            join, offset = self.homes[value]
-            return self._place_of(join).shifted(offset)
+            whole, offset = self.homes[value]
+            return self._place_of(whole).shifted(offset)
         return self.places[value]
 
     def _all_places(self) -> dict[Value, Place]:
@@ -300,15 +317,6 @@ def _first_fit(active: list[tuple[int, int, int]], size: int) -> int:
     return start
 
 
-def _patch_loops(patch: Patch) -> list[Loop]:
-    strides = strides_of(patch.shape)
-    loops = []
-    if not isinstance(patch.base, Constant):
-        loops.append(Loop(patch.base, patch, Place("", 0), strides, None))
-    place = Place("", patch.start * strides[patch.axis])
-    return [*loops, Loop(patch.part, patch, place, strides, None)]
-
-
 def loop_indices(shape: Shape, name: str = "i") -> list[Indices]:
     """The elements that one pass of a loop over ``shape`` computes.
 
@@ -338,7 +346,7 @@ def loads_of(loop: Loop, stored: set[Value]) -> list[tuple[Value, Index]]:
     if core is None:
         evaluation = Evaluation(recorder, stored)
         for indices in loop_indices(loop.target.shape):
-            evaluation.element(loop.target, indices, is_target=not loop.is_copy)
+            evaluation.element(loop.target, indices, is_target=loop.computes_target)
         return recorder.loads
     if isinstance(core, Product):
         m, n, k = (Index.variable(name) for name in "mnk")
