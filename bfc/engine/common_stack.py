@@ -78,7 +78,10 @@ def train_common_stack(requests: Sequence[StackRequest]) -> list[Answer]:
     answers: list[Answer] = []
     for k, seconds in enumerate(share_seconds()):
         seconds_spent = requests[k].seconds_spent + seconds
-        answers.append(failed.get(k) or TrainResult(records[rows[k]], seconds_spent, total, callbacks.execution))
+        answers.append(
+            failed.get(k)
+            or TrainResult(records[rows[k]], seconds_spent, total, callbacks.execution)
+        )
     return answers
 
 

@@ -46,17 +46,13 @@ def compiled_steps(
     if not _is_wanted(recipe, params, replicas, is_resumed):
         return None
     try:
-        return [
-            _compile(recipe, stage, groups, params, has_multiplier) for stage in stages
-        ]
+        return [_compile(recipe, stage, groups, params, has_multiplier) for stage in stages]
     except CannotCompile as reason:
         _say_once(f"{type(recipe.learner).__name__}: runs operation by operation, since {reason}")
         return None
 
 
-def _is_wanted(
-    recipe: Recipe, params: Params, replicas: int, is_resumed: bool | None
-) -> bool:
+def _is_wanted(recipe: Recipe, params: Params, replicas: int, is_resumed: bool | None) -> bool:
     if is_resumed is not None:
         return is_resumed
     if recipe.compile != "auto":

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from bfc.engine.compiled.emitter import I64, POINTER, Emitter
-from bfc.engine.compiled.lanes import Lanes
 from bfc.engine.compiled.gather import emit_gather
+from bfc.engine.compiled.lanes import Lanes
 from bfc.engine.compiled.loops import emit_map, emit_sum
-from bfc.engine.compiled.plan import Place, Plan, make_plan
+from bfc.engine.compiled.plan import Plan, make_plan
 from bfc.engine.compiled.products import emit_product, panel_size
 from bfc.engine.compiled.program import Product, Program, Reduce
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.step_code import ARGUMENTS, FUNCTION, Layout
+from bfc.engine.compiled.storage import Place
+
 
 @dataclass(frozen=True)
 class Code:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-
 from bfc.engine.compiled.cache import cached
 from bfc.engine.compiled.machine import LoadedCode, Processor, load, processor
 from bfc.engine.compiled.scalars import ScalarProgram

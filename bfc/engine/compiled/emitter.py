@@ -9,8 +9,8 @@ import torch
 from llvmlite import ir
 
 from bfc.engine.compiled.lanes import Lanes
-from bfc.engine.compiled.plan import Place
 from bfc.engine.compiled.program import Index, Value
+from bfc.engine.compiled.storage import Place
 
 I64 = ir.IntType(64)
 I32 = ir.IntType(32)

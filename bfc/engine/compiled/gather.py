@@ -9,8 +9,8 @@ from llvmlite import ir
 
 from bfc import random
 from bfc.engine.compiled.emitter import I32, I64, Emitter
-from bfc.engine.compiled.plan import Place
 from bfc.engine.compiled.program import Index
+from bfc.engine.compiled.storage import Place
 
 
 def emit_gather(emitter: Emitter, rows: int, width: int) -> None:

@@ -70,7 +70,12 @@ class LaneSteps:
         index = [self.index[replica] for replica in self.lane_replicas]
         pooled = 0 if self.data.pool is None else self.data.pool[0].shape[1]
         start = torch.tensor([self.data.seed_index[i] for i in index]) * pooled
-        parts = [self.data.batch_keys[index], self.data.n_fit[index], start, torch.zeros_like(start)]
+        parts = [
+            self.data.batch_keys[index],
+            self.data.n_fit[index],
+            start,
+            torch.zeros_like(start),
+        ]
         return torch.stack(parts).view(4, -1, self.step.lanes).transpose(0, 1).contiguous()
 
     @property

@@ -8,8 +8,9 @@ from llvmlite import ir
 
 from bfc.engine.compiled.emitter import Emitter
 from bfc.engine.compiled.evaluate import Evaluation
-from bfc.engine.compiled.plan import Loop, loop_indices
+from bfc.engine.compiled.loads import loop_indices
 from bfc.engine.compiled.program import Index, Indices, Reduce, Shape, Value, offset_of
+from bfc.engine.compiled.storage import Loop
 from bfc.engine.compiled.stored import written_out
 
 IN_FLIGHT = 8
@@ -39,7 +40,14 @@ def nest(
     if not axes:
         return body(list(carried))
     (name, size, step), *inner = axes
-    return emitter.loop(name, size, lambda values: nest(emitter, inner, body, values), carried, step)
+    return emitter.loop(
+        name, size, lambda values: nest(emitter, inner, body, values), carried, step
+    )
+
+
+def along(axes: Sequence[int], shape: Shape, step: int) -> list[tuple[str, int, int]]:
+    """Loops along some axes, of which the innermost takes ``step`` elements at a time."""
+    return [(f"i{axis}", shape[axis], step if axis == axes[-1] else 1) for axis in axes]
 
 
 def shifted(indices: Indices, variable: str, distance: int) -> Indices:
@@ -69,8 +77,7 @@ def emit_map(emitter: Emitter, loop: Loop, stored: set[Value]) -> None:
             emitter.store(element, loop.place, offset_of(moved, loop.strides))
         return []
 
-    steps = [1] * (len(axes) - 1) + [step]
-    nest(emitter, [(f"i{a}", shape[a], s) for a, s in zip(axes, steps)], body)
+    nest(emitter, along(axes, shape, step), body)
 
 
 def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> None:
@@ -101,9 +108,7 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
 
     def body(_: list[ir.Value]) -> list[ir.Value]:
         zeros = [emitter.constant(0.0)] * (len(sums) * chains)
-        steps = [1] * (len(summed) - 1) + [chains]
-        inner = [(f"i{axis}", shape[axis], s) for axis, s in zip(summed, steps)]
-        totals = nest(emitter, inner, add_up, zeros)
+        totals = nest(emitter, along(summed, shape, chains), add_up, zeros)
         for number, (group, t) in enumerate(sums):
             total = totals[number * chains]
             for chain in range(1, chains):
@@ -111,8 +116,7 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
             store_core(emitter, loop, total, shifted(group, along_kept, t), stored)
         return []
 
-    steps = [1] * (len(kept) - 1) + [width]
-    nest(emitter, [(f"i{axis}", shape[axis], s) for axis, s in zip(kept, steps)], body)
+    nest(emitter, along(kept, shape, width), body)
 
 
 def store_core(

@@ -24,7 +24,8 @@ Lowered = Value | Across | list[Value]
 
 def lower(graph: Graph, shapes: StepShapes, dtype: torch.dtype) -> Program:
     """The program of a traced step; raises :class:`CannotCompile` where a rule is missing."""
-    names = dict(zip((n for n in graph.nodes if n.op == "placeholder"), input_names(shapes)))
+    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    names = dict(zip(placeholders, input_names(shapes), strict=True))
     scalars = scalar_nodes(graph)
     lowered: dict[Node, Lowered] = {}
     outputs: Sequence[Node] = []

@@ -51,6 +51,17 @@ def processor() -> Processor:
 
 def assemble(text: str, target: Processor) -> bytes:
     """The object file of a module."""
+    module, machine = _optimised(text, target)
+    return bytes(machine.emit_object(module))
+
+
+def to_assembly(text: str, target: Processor) -> str:
+    """The instructions of a module, for readers."""
+    module, machine = _optimised(text, target)
+    return str(machine.emit_assembly(module))
+
+
+def _optimised(text: str, target: Processor) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
     module = llvm.parse_assembly(text)
     machine = _target_machine(target)
     options = llvm.create_pipeline_tuning_options(speed_level=2)
@@ -58,7 +69,7 @@ def assemble(text: str, target: Processor) -> bytes:
     options.slp_vectorization = False
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
-    return bytes(machine.emit_object(module))
+    return module, machine
 
 
 def _target_machine(target: Processor) -> llvm.TargetMachine:

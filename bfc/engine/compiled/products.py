@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llvmlite import ir
 
 from bfc.engine.compiled.emitter import Emitter
 from bfc.engine.compiled.evaluate import Evaluation
+from bfc.engine.compiled.loads import loads_of_element
 from bfc.engine.compiled.loops import IN_FLIGHT, nest, store_core, unroll
-from bfc.engine.compiled.plan import Loop, Place, loads_of_element
 from bfc.engine.compiled.program import Index, Product, Value
+from bfc.engine.compiled.storage import Loop, Place
 
 FAR_APART = 16
 """Elements between neighbours along the inner axis from which a panel is packed: lines at such
@@ -73,32 +74,12 @@ def emit_product(
     """All tiles, panel by panel; ``panel`` is where a packed panel of the right factor goes."""
     (rows, inner), columns = core.left.shape, core.right.shape[1]
     tile = choose_tile(rows, inner, columns, registers)
-    column_start = 0
-    for width, column_tiles in _runs(columns, tile.columns):
-        start, count = column_start, column_tiles
-        is_packed = _is_packed(core, stored, -(-rows // tile.rows))
-
-        def panel_body(_: list[ir.Value], width: int = width, start: int = start) -> list[ir.Value]:
-            if is_packed:
-                _pack(emitter, core, stored, panel, start, width, inner)
-            row_start = 0
-            for height, row_tiles in _runs(rows, tile.rows):
-                at = (row_start, start)
-                shape = Tile(height, width)
-
-                def tile_body(
-                    _: list[ir.Value], at: tuple[int, int] = at, shape: Tile = shape
-                ) -> list[ir.Value]:
-                    source = panel if is_packed else None
-                    _emit_tile(emitter, loop, core, stored, at, shape, source)
-                    return []
-
-                nest(emitter, [("m", height * row_tiles, height)], tile_body)
-                row_start += height * row_tiles
-            return []
-
-        nest(emitter, [("n", width * count, width)], panel_body)
-        column_start += width * count
+    is_packed = _is_packed(core, stored, -(-rows // tile.rows))
+    tiles = _Tiles(emitter, loop, core, stored, tile.rows, panel if is_packed else None)
+    start = 0
+    for width, count in _runs(columns, tile.columns):
+        tiles.emit_panels(start, width, count)
+        start += width * count
 
 
 def _is_packed(core: Product, stored: set[Value], row_tiles: int) -> bool:
@@ -117,72 +98,98 @@ def panel_size(loop: Loop, registers: int) -> int:
     return choose_tile(rows, inner, columns, registers).columns * inner
 
 
-def _pack(
-    emitter: Emitter,
-    core: Product,
-    stored: set[Value],
-    panel: Place,
-    start: int,
-    width: int,
-    inner: int,
-) -> None:
-    def body(_: list[ir.Value]) -> list[ir.Value]:
-        evaluation, k = Evaluation(emitter, stored), Index.variable("k")
-        for j in range(width):
-            column = Index.variable("n") + (start + j)
-            element = evaluation.element(core.right, (k, column))
-            emitter.store(element, panel, k * width + j)
-        return []
+@dataclass(frozen=True)
+class _Tiles:
+    """The tiles of one product."""
 
-    nest(emitter, [("k", inner, 1)], body)
+    emitter: Emitter
+    loop: Loop
+    core: Product
+    stored: set[Value]
+    height: int
+    """Rows of a whole tile."""
+    panel: Place | None
+    """Where panels are packed; None: they are read where they are."""
 
+    def emit_panels(self, start: int, width: int, count: int) -> None:
+        """``count`` panels of ``width`` columns from column ``start`` on."""
 
-def _emit_tile(
-    emitter: Emitter,
-    loop: Loop,
-    core: Product,
-    stored: set[Value],
-    at: tuple[int, int],
-    tile: Tile,
-    panel: Place | None,
-) -> None:
-    """One tile of results, whose first is ``at`` beyond the loop variables m and n."""
-    inner = core.left.shape[1]
-    count = tile.rows * tile.columns
-    step = unroll(inner, 4 if count >= IN_FLIGHT else IN_FLIGHT)
-    chains = step if count < IN_FLIGHT else 1
-    rows = [Index.variable("m") + (at[0] + i) for i in range(tile.rows)]
-    columns = [Index.variable("n") + (at[1] + j) for j in range(tile.columns)]
-    right = _right_reader(emitter, core, panel, tile.columns, columns)
+        def body(_: list[ir.Value]) -> list[ir.Value]:
+            columns = [Index.variable("n") + (start + j) for j in range(width)]
+            if self.panel is not None:
+                self._pack(columns, self.panel)
+            first = 0
+            for height, tiles in _runs(self.core.shape[0], self.height):
+                self._emit_column_of_tiles(first, height, tiles, columns)
+                first += height * tiles
+            return []
 
-    def body(totals: list[ir.Value]) -> list[ir.Value]:
-        evaluation = Evaluation(emitter, stored)
-        totals = list(totals)
-        for distance in range(step):
-            k = Index.variable("k") + distance
-            lefts = [evaluation.element(core.left, (row, k)) for row in rows]
-            rights = [right(evaluation, k, j) for j in range(tile.columns)]
-            first = distance % chains * count
-            for i, a in enumerate(lefts):
-                for j, b in enumerate(rights):
-                    place = first + i * tile.columns + j
-                    totals[place] = emitter.fma(a, b, totals[place])
-        return totals
+        nest(self.emitter, [("n", width * count, width)], body)
 
-    totals = nest(emitter, [("k", inner, step)], body, [emitter.constant(0.0)] * (count * chains))
-    for i, row in enumerate(rows):
-        for j, column in enumerate(columns):
-            place = i * tile.columns + j
+    def _pack(self, columns: list[Index], panel: Place) -> None:
+        """Copy the columns of the right factor together, row by row."""
+
+        def body(_: list[ir.Value]) -> list[ir.Value]:
+            evaluation, k = Evaluation(self.emitter, self.stored), Index.variable("k")
+            for j, column in enumerate(columns):
+                element = evaluation.element(self.core.right, (k, column))
+                self.emitter.store(element, panel, k * len(columns) + j)
+            return []
+
+        nest(self.emitter, [("k", self.core.left.shape[1], 1)], body)
+
+    def _emit_column_of_tiles(
+        self, first: int, height: int, count: int, columns: list[Index]
+    ) -> None:
+        def body(_: list[ir.Value]) -> list[ir.Value]:
+            rows = [Index.variable("m") + (first + i) for i in range(height)]
+            self._emit_tile(rows, columns)
+            return []
+
+        nest(self.emitter, [("m", height * count, height)], body)
+
+    def _emit_tile(self, rows: list[Index], columns: list[Index]) -> None:
+        """Go through the inner axis, then store what follows from the results."""
+        inner, count = self.core.left.shape[1], len(rows) * len(columns)
+        step = unroll(inner, 4 if count >= IN_FLIGHT else IN_FLIGHT)
+        chains = step if count < IN_FLIGHT else 1
+
+        def body(totals: list[ir.Value]) -> list[ir.Value]:
+            evaluation = Evaluation(self.emitter, self.stored)
+            for distance in range(step):
+                k, chain = Index.variable("k") + distance, distance % chains
+                first = chain * count
+                added = self._outer_product(evaluation, rows, columns, k, totals[first:][:count])
+                totals[first : first + count] = added
+            return totals
+
+        zeros = [self.emitter.constant(0.0)] * (count * chains)
+        totals = nest(self.emitter, [("k", inner, step)], body, zeros)
+        for place in range(count):
             total = totals[place]
             for chain in range(1, chains):
-                total = emitter.operate("add", [total, totals[chain * count + place]])
-            store_core(emitter, loop, total, (row, column), stored)
+                total = self.emitter.operate("add", [total, totals[chain * count + place]])
+            indices = (rows[place // len(columns)], columns[place % len(columns)])
+            store_core(self.emitter, self.loop, total, indices, self.stored)
 
-
-def _right_reader(
-    emitter: Emitter, core: Product, panel: Place | None, width: int, columns: list[Index]
-) -> Callable[[Evaluation[ir.Value], Index, int], ir.Value]:
-    """(evaluation, place along the inner axis, column of the tile) → element of the right."""
-    if panel is None:
-        return lambda evaluation, k, j: evaluation.element(core.right, (k, columns[j]))
-    return lambda _, k, j: emitter.load_place(panel, k * width + j)
+    def _outer_product(
+        self,
+        evaluation: Evaluation[ir.Value],
+        rows: list[Index],
+        columns: list[Index],
+        k: Index,
+        totals: list[ir.Value],
+    ) -> list[ir.Value]:
+        """The totals of a tile with place ``k`` of the inner axis added."""
+        lefts = [evaluation.element(self.core.left, (row, k)) for row in rows]
+        rights = []
+        for j, column in enumerate(columns):
+            if self.panel is None:
+                rights.append(evaluation.element(self.core.right, (k, column)))
+            else:
+                rights.append(self.emitter.load_place(self.panel, k * len(columns) + j))
+        added = []
+        for i, left in enumerate(lefts):
+            for j, right in enumerate(rights):
+                added.append(self.emitter.fma(left, right, totals[i * len(columns) + j]))
+        return added

@@ -11,36 +11,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bfc.engine.compiled import views
 from bfc.engine.compiled.program import (
     Constant,
-    Index,
-    Indices,
-    Join,
     Map,
-    Patch,
     Product,
     Reduce,
-    Reshape,
     Shape,
     Value,
-    View,
     broadcast,
-    takes_apart,
 )
 from bfc.engine.compiled.refusal import CannotCompile
+from bfc.engine.compiled.views import replica_axis, unsqueeze
 
 
 @dataclass(frozen=True)
 class Across:
-    """The sum of the losses of all replicas, whose gradient is one in each; read by nothing else."""
-
-
-def _axis(axis: int, rank: int) -> int:
-    """An axis of a stack's tensor as one of a replica's of ``rank`` axes."""
-    axis = axis + rank + 1 if axis < 0 else axis
-    if axis == 0:
-        raise CannotCompile("its step mixes replicas")
-    return axis - 1
+    """The sum of the losses of all replicas, of which only the gradient is read: one in each."""
 
 
 # Element by element
@@ -135,153 +122,22 @@ def _new(value: Value, shape: Sequence[int], **options: Any) -> Value:
     return Constant(tuple(shape[1:]), 0.0)
 
 
-# Views
-
-
-def _expand(value: Value, shape: Sequence[int], **options: Any) -> Value:
-    own = (1,) * (len(shape) - 1 - len(value.shape)) + value.shape
-    full = tuple(
-        size if new == -1 else new for new, size in zip(shape[1:], own, strict=True)
-    )
-    return broadcast(value, full)
-
-
-def _reshape(value: Value, shape: Sequence[int]) -> Value:
-    sizes = list(shape[1:])
-    if -1 in sizes:
-        rest = math.prod(size for size in sizes if size != -1)
-        sizes[sizes.index(-1)] = value.size // rest
-    if math.prod(sizes) != value.size:
-        raise CannotCompile("its step mixes replicas")
-    if isinstance(value, Constant):
-        return Constant(tuple(sizes), value.number)
-    if tuple(sizes) == value.shape:
-        return value
-    source = value
-    while isinstance(source, Reshape):
-        source = source.source
-    if isinstance(source, View) and takes_apart(tuple(sizes), source.shape):
-        value = _map("copy", value)  # its elements have to be in order in memory
-    return Reshape(tuple(sizes), value)
-
-
-def _permute(value: Value, order: Sequence[int]) -> Value:
-    rank = len(value.shape)
-    if order[0] not in (0, -rank - 1):
-        raise CannotCompile("its step mixes replicas")
-    axes = [_axis(axis, rank) for axis in order[1:]]
-
-    def to_source(indices: Indices) -> Indices:
-        placed = dict(zip(axes, indices, strict=True))
-        return tuple(placed[axis] for axis in range(rank))
-
-    return View(tuple(value.shape[axis] for axis in axes), value, to_source)
-
-
-def _transpose(value: Value, first: int, second: int) -> Value:
-    rank = len(value.shape)
-    a, b = _axis(first, rank) + 1, _axis(second, rank) + 1
-    order = list(range(rank + 1))
-    order[a], order[b] = b, a
-    return _permute(value, order)
-
-
-def _unsqueeze(value: Value, axis: int) -> Value:
-    at = _axis(axis, len(value.shape) + 1)
-    shape = (*value.shape[:at], 1, *value.shape[at:])
-    return View(shape, value, lambda indices: (*indices[:at], *indices[at + 1 :]))
-
-
-def _squeeze(value: Value, axis: int | Sequence[int]) -> Value:
-    axes = [axis] if isinstance(axis, int) else axis
-    gone = [_axis(a, len(value.shape)) for a in axes]
-    gone = [a for a in gone if value.shape[a] == 1]
-    kept = [a for a in range(len(value.shape)) if a not in gone]
-
-    def to_source(indices: Indices) -> Indices:
-        placed = dict(zip(kept, indices, strict=True))
-        return tuple(placed.get(a, Index()) for a in range(len(kept) + len(gone)))
-
-    return View(tuple(value.shape[a] for a in kept), value, to_source)
-
-
-def _bounds(size: int, start: int | None, end: int | None) -> tuple[int, int]:
-    first, last, _ = slice(start, end).indices(size)
-    return first, max(first, last)
-
-
-def _slice(
-    value: Value, axis: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-) -> Value:
-    at = _axis(axis, len(value.shape))
-    first, last = _bounds(value.shape[at], start, end)
-    if (first, last, step) == (0, value.shape[at], 1):
-        return value
-    shape = (*value.shape[:at], -(-(last - first) // step), *value.shape[at + 1 :])
-
-    def to_source(indices: Indices) -> Indices:
-        return (*indices[:at], indices[at] * step + first, *indices[at + 1 :])
-
-    return View(shape, value, to_source)
-
-
-def _select(value: Value, axis: int, position: int) -> Value:
-    at = _axis(axis, len(value.shape))
-    place = Index(position % value.shape[at])
-    shape = (*value.shape[:at], *value.shape[at + 1 :])
-    return View(shape, value, lambda indices: (*indices[:at], place, *indices[at:]))
-
-
-def _unbind(value: Value, axis: int = 0) -> list[Value]:
-    return [_select(value, axis, i) for i in range(value.shape[_axis(axis, len(value.shape))])]
-
-
-def _slice_scatter(
-    base: Value, part: Value, axis: int = 0, start: int | None = None, end: int | None = None
-) -> Value:
-    at = _axis(axis, len(base.shape))
-    first, last = _bounds(base.shape[at], start, end)
-    if last - first == base.shape[at]:
-        return part
-    return Patch(base.shape, base, part, at, first)
-
-
-def _select_scatter(base: Value, part: Value, axis: int, position: int) -> Value:
-    at = _axis(axis, len(base.shape))
-    place = position % base.shape[at]
-    return Patch(base.shape, base, _unsqueeze(part, at + 1), at, place)
-
-
-def _cat(parts: Sequence[Value], axis: int = 0) -> Value:
-    at = _axis(axis, len(parts[0].shape))
-    if len(parts) == 1:
-        return parts[0]
-    length = sum(part.shape[at] for part in parts)
-    shape = (*parts[0].shape[:at], length, *parts[0].shape[at + 1 :])
-    return Join(shape, tuple(parts), at)
-
-
-def _stack(parts: Sequence[Value], axis: int = 0) -> Value:
-    at = _axis(axis, len(parts[0].shape) + 1)
-    return _cat([_unsqueeze(part, at + 1) for part in parts], at + 1)
-
-
 # Sums and products
 
 
 def _sum(value: Value, axes: Sequence[int], keep: bool = False, **options: Any) -> Value:
     rank = len(value.shape)
-    gone = tuple(sorted(_axis(axis, rank) for axis in axes))
+    gone = tuple(sorted(replica_axis(axis, rank) for axis in axes))
     kept = [axis for axis in range(rank) if axis not in gone]
     total: Value = Reduce(tuple(value.shape[axis] for axis in kept), value, gone)
     if keep:
         for axis in gone:
-            total = _unsqueeze(total, axis + 1)
+            total = unsqueeze(total, axis + 1)
     return total
 
 
 def _mean(value: Value, axes: Sequence[int], keep: bool = False, **options: Any) -> Value:
-    count = math.prod(value.shape[_axis(axis, len(value.shape))] for axis in axes)
+    count = math.prod(value.shape[replica_axis(axis, len(value.shape))] for axis in axes)
     return _times(_sum(value, axes, keep), 1 / count)
 
 
@@ -338,21 +194,21 @@ RULES: dict[str, Callable[..., Any]] = {
     "zeros_like.default": _fill(0.0),
     "new_empty.default": _new,
     "new_zeros.default": _new,
-    "expand.default": _expand,
-    "view.default": _reshape,
-    "_unsafe_view.default": _reshape,
-    "transpose.int": _transpose,
-    "permute.default": _permute,
-    "unsqueeze.default": _unsqueeze,
-    "squeeze.dim": _squeeze,
-    "squeeze.dims": _squeeze,
-    "slice.Tensor": _slice,
-    "select.int": _select,
-    "unbind.int": _unbind,
-    "slice_scatter.default": _slice_scatter,
-    "select_scatter.default": _select_scatter,
-    "cat.default": _cat,
-    "stack.default": _stack,
+    "expand.default": views.expand,
+    "view.default": views.reshape,
+    "_unsafe_view.default": views.reshape,
+    "transpose.int": views.transpose,
+    "permute.default": views.permute,
+    "unsqueeze.default": views.unsqueeze,
+    "squeeze.dim": views.squeeze,
+    "squeeze.dims": views.squeeze,
+    "slice.Tensor": views.take_slice,
+    "select.int": views.select,
+    "unbind.int": views.unbind,
+    "slice_scatter.default": views.slice_scatter,
+    "select_scatter.default": views.select_scatter,
+    "cat.default": views.cat,
+    "stack.default": views.stack,
     "sum.dim_IntList": _sum,
     "sum.default": lambda value: Across(),
     "mean.dim": _mean,

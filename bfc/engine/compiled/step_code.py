@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from bfc.engine.compiled.plan import Place
 from bfc.engine.compiled.scalars import ScalarProgram
 from bfc.engine.compiled.shapes import StepShapes
-
+from bfc.engine.compiled.storage import Place
 
 FUNCTION = "take_steps"
 ARGUMENTS = (

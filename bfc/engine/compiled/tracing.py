@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.func import functionalize  # type: ignore[attr-defined]
+from torch.func import functionalize
 from torch.fx import Graph, GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -23,7 +23,6 @@ from bfc.engine.gradients import gradient_of
 from bfc.engine.recipe import Recipe
 from bfc.engine.steps import take_step, views
 from bfc.types import Stage
-
 
 
 def trace_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> Graph:
@@ -61,7 +60,9 @@ def _trace_gradient(recipe: Recipe, stage: Stage, shapes: StepShapes) -> GraphMo
         params = dict(zip(names, values, strict=True))
         return gradient_of(recipe, params, list(shapes.trained), stage)(x, y)
 
-    values = [_empty(recipe, *shape) for shape in (*shapes.fixed.values(), *shapes.trained.values())]
+    values = [
+        _empty(recipe, *shape) for shape in (*shapes.fixed.values(), *shapes.trained.values())
+    ]
     x, y = _empty(recipe, shapes.rows, shapes.input_width), _empty(recipe, shapes.rows)
     return make_fx(gradient)(x, y, *values)
 
