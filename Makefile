@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 BUDGET := 30m
+# Four workers on two cores, since tests that talk to servers and schedulers mostly wait. They begin
+# with what tests/workers.py puts first.
+WORKERS := -n 4 --dist loadgroup --no-loadscope-reorder
 TORCH := torch>=2.11,<2.14
 export OMP_NUM_THREADS ?= 1
 
@@ -16,7 +19,7 @@ help:
 	@echo "make slurm-demo   a launch on a real SLURM of four virtual nodes on this machine, from plan to report (root, Debian; 2 minutes)"
 	@echo "make test   lint (ruff, imports, types) and the test suite, large product batteries sampled"
 	@echo "make test-all   the same with everything; make test-busy: the suite beside four busy loops"
-	@echo "make bench  all benchmarks beside their peers (JAX, scikit-learn, neural-tangents), figures into benchmarks/results (about 12 minutes)"
+	@echo "make bench  all benchmarks next to their peers (JAX, scikit-learn, neural-tangents), figures into benchmarks/results (about 12 minutes)"
 	@echo "make clean  remove .venv and $(DEMO)"
 
 demo: $(VENV)/installed
@@ -29,16 +32,15 @@ slurm-demo: $(VENV)/installed
 reproduce: $(VENV)/installed
 	$(BIN)/bfc reproduce --budget $(BUDGET)
 
-# Three workers on two cores, since tests that talk to servers and schedulers mostly wait.
 test: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-all: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --exhaustive
+	$(BIN)/python -m pytest $(WORKERS) --exhaustive
 
 # The suite beside four busy loops: no test may depend on how fast or how busy the machine is.
 test-busy: $(VENV)/installed-test
-	$(BIN)/python tests/beside_busy_loops.py -n 3 --dist loadgroup
+	$(BIN)/python tests/beside_busy_loops.py $(WORKERS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .
@@ -51,7 +53,7 @@ bench: $(VENV)/installed-bench .venv-peers/installed
 	$(BIN)/python -m benchmarks.training --seconds 1.5
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.sweep
-	$(BIN)/python -m benchmarks.beside
+	$(BIN)/python -m benchmarks.fusion
 	$(BIN)/python -m benchmarks.stacks
 	$(BIN)/python -m benchmarks.products
 	$(BIN)/python -m benchmarks.startup

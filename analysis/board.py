@@ -30,7 +30,7 @@ def compute_p_value(measurement: Measurement, finding: Finding) -> float:
         return float("nan")
     if finding.is_certified:
         return 0.0
-    lo, hi = np.log(SMALLEST), 0.0
+    lo, hi = np.log(SMALLEST), np.log(0.5)
     for _ in range(HALVINGS):
         middle = (lo + hi) / 2.0
         is_kept = decide(measurement, 1.0 - np.exp(middle)) is finding.verdict

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.evidence import Evidence
+from analysis.training_kinds import drop_confirming
 
 ALPHA = "config.target.alpha"
 
@@ -23,10 +24,10 @@ def select_alpha_rows(
 
     Only cells whose target has coefficients; these are added as a column ``alpha`` of lists.
     """
-    rows = evidence.trainings
+    rows = drop_confirming(evidence.trainings)
     if ALPHA not in rows:
         return rows.iloc[:0].assign(alpha=None)
-    keep = (rows["kind"] != "confirmation") & rows[ALPHA].notna()
+    keep = rows[ALPHA].notna()
     if method is not None:
         keep &= rows["method"] == method
     if L is not None:

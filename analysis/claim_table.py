@@ -11,6 +11,13 @@ import pandas as pd
 from analysis.page import PageTable, format_value, make_page_table
 from analysis.page_tables import NO_VALUE
 
+THRESHOLD_SET = {
+    "before": "threshold set before a look at results",
+    "after": "threshold set after a look at results",
+    "unknown": "unknown whether the threshold was set before a look at results",
+}
+"""``threshold_set`` of a claim → what its row says."""
+
 
 def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
     """The verdicts of :func:`analysis.claims.judge_claims`.
@@ -27,7 +34,6 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
             _describe_judgement(row) if is_judged else "",
             row["power"],
             f"next: {row['next']}" if row["next"] else "",
-            "threshold set after a look" if row["threshold_set"] == "after" else "",
         ]
         records.append(
             {
@@ -47,13 +53,15 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
 def _describe_judgement(row: Mapping[str, Any]) -> str:
     """From what a claim was judged, by which interval, and at which look."""
     interval = format_interval(row, "judged_lo", "judged_hi")
-    judged_by = "" if interval == NO_VALUE else f" by the interval {interval}"
+    kind = "one-sided bounds" if row["judged_sides"] == 1 else "interval"
+    judged_by = "" if interval == NO_VALUE else f" by the {kind} {interval}"
     return f"judged{judged_by} at look {row['look']}, from {row['source']}"
 
 
 def _name_place(row: Mapping[str, Any]) -> str:
-    """The paper, and where the claim stands in it."""
-    return f"{row['paper']}; {row['place']}" if row["place"] else str(row["paper"])
+    """The paper, where the claim stands in it, and when its threshold was set."""
+    when = THRESHOLD_SET.get(row["threshold_set"], "")
+    return "; ".join(filter(None, (row["paper"], row["place"], when)))
 
 
 def format_finding(row: Mapping[str, Any]) -> tuple[str, str]:

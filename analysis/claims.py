@@ -3,9 +3,11 @@
 A claim is data in the study's file under ``sweeps/``: the paper, the sentence, one predicate (a
 file of :mod:`analysis.predicates`) and its thresholds. So a reader sees what was demanded, and
 changing a threshold retrains nothing. The predicate measures, :func:`analysis.verdicts.judge` makes
-the verdict. A claim that names the n, d, depth or number of seeds that it speaks of lists them
-under ``requires``; where they were not measured the verdict is *not run*, whatever was measured
-instead. Where a claim is undecided or not run, the column ``next`` names what to run.
+the verdict. The d, L and n that the sentence names stand under ``at`` and select what is read of
+the store, so that a larger size, which measures other d or n too, does not change what is judged.
+What must be among what was read, such as a least number of seeds, is listed under ``requires``.
+Where either was not measured the verdict is *not run*, whatever was measured instead, and where a
+claim is undecided or not run, the column ``next`` names what to run.
 
 Verdicts are made from repeated confidence intervals, which are wide enough for all looks that a
 claim may get (:mod:`bfc.stats.looks`); the looks are counted by :mod:`analysis.look_log`. The plain
@@ -14,19 +16,22 @@ claim may get (:mod:`bfc.stats.looks`); the looks are counted by :mod:`analysis.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from analysis.board import compute_p_value
 from analysis.demands import describe_demand
-from analysis.evidence import Evidence
+from analysis.evidence import Evidence, NotMeasured
+from analysis.filters import restrict_evidence
 from analysis.look_log import Look, LookLog
 from analysis.power import describe_power
+from analysis.prospects import take_stock
 from analysis.registry import call_part, load_part
-from analysis.verdicts import Finding, Measurement, Source, Verdict, judge, not_run
+from analysis.requirements import REQUIREMENTS, check_requirements
+from analysis.verdicts import Finding, Measurement, Verdict, judge, not_run
 from bfc.errors import UserError, nearest
 from bfc.stats.looks import REPEATED_LEVEL
 from bfc.studies import SIZES, claims_of
@@ -41,6 +46,7 @@ COLUMNS = (
     "hi",
     "judged_lo",
     "judged_hi",
+    "judged_sides",
     "look",
     "verdict",
     "p_value",
@@ -51,7 +57,35 @@ COLUMNS = (
     "threshold_set",
     "command",
     "next",
+    "cells",
 )
+
+AT = ("d", "L", "n")
+"""What a claim may name as the place that it speaks of."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What was measured for a claim, and the finding that stands, with its p-value."""
+
+    measurement: Measurement
+    finding: Finding
+    p_value: float
+    look: int
+
+
+def assess_claim(
+    study: str, claim: Mapping[str, Any], evidence: Evidence, log: LookLog
+) -> Assessment:
+    """Measure and judge one claim of ``study``, which is a look that ``log`` counts.
+
+    Raises :class:`UserError` for an unknown predicate, threshold, place or requirement.
+    """
+    measurement = measure_claim(study, claim, evidence)
+    finding = judge(measurement, REPEATED_LEVEL)
+    p_value = compute_p_value(measurement, finding)
+    look, finding, p_value = _look(claim, finding, p_value, log)
+    return Assessment(measurement, finding, p_value, look)
 
 
 def judge_claims(
@@ -68,12 +102,14 @@ def judge_claims(
     the first. Raises :class:`UserError` for an unknown predicate or threshold.
     """
     log = log or LookLog(None, study)
+    seconds_per_seed = {
+        cell: stock.seconds_per_seed for cell, stock in take_stock(evidence.trainings).items()
+    }
     rows = []
     for claim in claims_of(study) if claims is None else claims:
         thresholds = dict(claim.get("thresholds", {}))
-        measurement = measure_claim(study, claim["predicate"], thresholds, evidence)
-        measurement = _demand(measurement, claim.get("requires", {}), study)
-        look, finding = _look(claim, judge(measurement, REPEATED_LEVEL), log)
+        assessment = assess_claim(study, claim, evidence, log)
+        measurement, finding = assessment.measurement, assessment.finding
         size = claim.get("size", SIZES[1])
         larger = None
         if finding.verdict in (Verdict.UNDECIDED, Verdict.NOT_RUN):
@@ -89,74 +125,85 @@ def judge_claims(
                 "hi": finding.hi,
                 "judged_lo": finding.judged_lo,
                 "judged_hi": finding.judged_hi,
-                "look": look,
+                "judged_sides": 1 if finding.is_one_sided else 2,
+                "look": assessment.look,
                 "verdict": finding.verdict.value,
-                "p_value": compute_p_value(measurement, finding),
+                "p_value": assessment.p_value,
                 "source": "certified" if finding.is_certified else str(finding.source),
                 "remark": finding.remark,
-                "power": describe_power(measurement, finding),
+                "power": describe_power(measurement, finding, seconds_per_seed),
                 "place": claim.get("place", ""),
                 "threshold_set": claim.get("threshold_set", ""),
                 "command": format_command(study, size),
                 "next": format_command(study, larger) if larger else "",
+                "cells": " ".join(sorted(measurement.source.cells)),
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _look(claim: Mapping[str, Any], finding: Finding, log: LookLog) -> tuple[int, Finding]:
-    """The number of this look, and the finding with the verdict that stands after it.
+def _look(
+    claim: Mapping[str, Any], finding: Finding, p_value: float, log: LookLog
+) -> tuple[int, Finding, float]:
+    """The number of this look, and the finding and p-value of the verdict that stands after it.
 
-    What was not run, or is certified, is not looked at in this sense: its number is 0.
+    What was not run, or is certified, is not looked at in this sense: its number is 0. The p-value
+    of an earlier look is NaN where its log did not hold one.
     """
     if finding.verdict is Verdict.NOT_RUN or finding.is_certified:
-        return 0, finding
+        return 0, finding, p_value
     source = str(finding.source)
     number, standing = log.record(
-        claim, Look(finding.source.fingerprint, source, finding.verdict.value)
+        claim, Look(finding.source.fingerprint, source, finding.verdict.value, p_value)
     )
     if standing is None or standing.fingerprint == finding.source.fingerprint:
-        return number, finding
+        return number, finding, p_value
     remark = f"{finding.remark}; verdict of an earlier look, at {standing.source}".lstrip("; ")
-    return number, replace(finding, verdict=Verdict(standing.verdict), remark=remark)
+    standing_finding = replace(finding, verdict=Verdict(standing.verdict), remark=remark)
+    return number, standing_finding, standing.p_value
 
 
-def measure_claim(
-    study: str, predicate: str, thresholds: Mapping[str, Any], evidence: Evidence
-) -> Measurement:
-    """What a predicate measures; raises :class:`UserError` for an unknown one or threshold."""
-    where = f"{study}: claim predicate"
-    measurement: Measurement = call_part(
-        load_part("predicates", predicate, where), evidence, thresholds, where
-    )
-    return measurement
+def measure_claim(study: str, claim: Mapping[str, Any], evidence: Evidence) -> Measurement:
+    """What the predicate of a claim measures at what it speaks of.
 
-
-def _demand(measurement: Measurement, required: Mapping[str, Any], study: str) -> Measurement:
-    """The measurement, or that it was not run where it lacks a value that the claim speaks of.
-
-    ``required``: ``n``, ``d`` or ``L`` → a value or list of values, ``seeds`` → the least number.
+    Raises :class:`UserError` for an unknown predicate, threshold, place or requirement.
     """
-    source = measurement.source
-    for name, values in required.items():
-        if name == "seeds":
-            lacking = [values] if source.seeds < values else []
-        else:
-            present = _read_values(source, name, study)
-            demanded = values if isinstance(values, list) else [values]
-            lacking = [value for value in demanded if value not in present]
-        if lacking and not measurement.missing:
-            listed = ", ".join(map(str, lacking))
-            return not_run(f"needs {name} = {listed}; measured: {source or 'nothing'}")
+    where = f"{study}: claim predicate"
+    at, required = claim.get("at", {}), claim.get("requires", {})
+    _check_keys(study, "names a place", at, AT)
+    _check_keys(study, "requires", required, tuple(REQUIREMENTS))
+    load_part("predicates", claim["predicate"], where)
+    try:
+        part = restrict_evidence(evidence, at) if at else evidence
+    except NotMeasured as reason:
+        return not_run(str(reason))
+    thresholds = claim.get("thresholds", {})
+    return check_requirements(
+        measure_predicate(claim["predicate"], part, thresholds, where), required
+    )
+
+
+def measure_predicate(
+    name: str, evidence: Evidence, thresholds: Mapping[str, Any], where: str
+) -> Measurement:
+    """What a predicate measures, *not run* where it raises :class:`NotMeasured`.
+
+    Raises :class:`UserError`, beginning with ``where``, for an unknown predicate or threshold.
+    """
+    predicate = load_part("predicates", name, where)
+    try:
+        measurement: Measurement = call_part(predicate, evidence, thresholds, where)
+    except NotMeasured as reason:
+        return not_run(str(reason))
     return measurement
 
 
-def _read_values(source: Source, name: str, study: str) -> Collection[int]:
-    known = {"n": source.n, "d": source.d, "L": source.L}
-    if name not in known:
-        allowed = [*known, "seeds"]
-        raise UserError(f"{study}: a claim requires {name}: no such key; {nearest(name, allowed)}")
-    return known[name]
+def _check_keys(study: str, verb: str, given: Iterable[str], allowed: Sequence[str]) -> None:
+    for name in given:
+        if name not in allowed:
+            raise UserError(
+                f"{study}: a claim {verb} {name}: no such key; {nearest(name, allowed)}"
+            )
 
 
 def format_command(study: str, size: str) -> str:

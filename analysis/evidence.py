@@ -5,14 +5,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from analysis.style import LineStyle
+from analysis.training_kinds import drop_confirming
 from bfc.stats.estimates import Scale
+
+EXTENT = (
+    "baseline.n_max",
+    "baseline.n_ratio",
+    "baseline.tuning_draws",
+    "baseline.tuning_eps",
+    "measure.test",
+    "measure.tune.draws",
+    "measure.tune.eps",
+    "measure.tune.lr",
+    "measure.tune.n",
+    "target.quadrature",
+)
+"""Configuration keys that say how far or how well a method is measured, and not what it is."""
+
+
+class NotMeasured(Exception):
+    """What a claim speaks of was not measured, or cannot be told apart; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +64,8 @@ class Evidence:
 
     def trainings_of(self, method: str) -> pd.DataFrame:
         """The trainings of a method, without confirming runs."""
-        rows = self.trainings
-        if rows.empty:
-            return rows
-        return rows[(rows["method"] == method) & (rows["kind"] != "confirmation")]
+        rows = drop_confirming(self.trainings)
+        return rows if rows.empty else rows[rows["method"] == method]
 
 
 def select_cells(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
@@ -60,11 +77,53 @@ def select_cells(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
 def select_largest(evidence: Evidence, method: str) -> pd.DataFrame:
     """The trainings of a method at its largest d and there at the largest n, one per seed.
 
-    Confirming runs are left out.
+    Confirming runs are left out. Raises :class:`NotMeasured` where there are trainings of several
+    configurations (:func:`select_one_configuration`).
     """
     rows = evidence.trainings_of(method)
     rows = rows[rows["d"] == rows["d"].max()]
-    return rows[rows["n"] == rows["n"].max()].drop_duplicates("seed")
+    rows = rows[rows["n"] == rows["n"].max()]
+    return select_one_configuration(rows, method).drop_duplicates("seed")
+
+
+def select_one_configuration(
+    rows: pd.DataFrame, method: str, by: Sequence[str] = ()
+) -> pd.DataFrame:
+    """The trainings of one cell per value of the columns ``by``, such as d.
+
+    Trainings of several widths, rates or targets are no sample of one distribution, so where cells
+    differ in these :class:`NotMeasured` is raised. Cells that differ only in how far or how well
+    they were measured (:data:`EXTENT`), as the sizes of a study do, are one configuration: that
+    with the largest n is taken, and of several that with the most trainings.
+    """
+    if rows.empty or "cell_id" not in rows:
+        return rows
+    groups = [group for _, group in rows.groupby(list(by))] if by else [rows]
+    return pd.concat([_select_furthest(group, method, by) for group in groups])
+
+
+def _select_furthest(rows: pd.DataFrame, method: str, by: Sequence[str]) -> pd.DataFrame:
+    if rows["cell_id"].nunique() == 1:
+        return rows
+    if differences := _find_differences(rows):
+        count = rows["cell_id"].nunique()
+        place = "".join(f" at {name} = {rows[name].iloc[0]}" for name in by)
+        raise NotMeasured(
+            f"{count} configurations of {method}{place}, which differ in "
+            f"{', '.join(differences)}; the claim selects none of them"
+        )
+    cells = rows.groupby("cell_id", sort=True).agg(size=("n", "max"), count=("seed", "size"))
+    furthest = cells.sort_values(["size", "count"], kind="stable").index[-1]
+    return rows[rows["cell_id"] == furthest]
+
+
+def _find_differences(rows: pd.DataFrame) -> list[str]:
+    """The configuration keys, and ``target``, ``d`` and ``L``, in which cells differ."""
+    cells = rows.drop_duplicates("cell_id")
+    names = [name for name in rows if name in ("target", "d", "L") or name.startswith("config.")]
+    varying = [name for name in names if cells[name].nunique(dropna=False) > 1]
+    keys = [name.removeprefix("config.") for name in varying]
+    return [key for key in keys if key not in EXTENT]
 
 
 def choose_scale(column: str) -> Scale:

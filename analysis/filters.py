@@ -1,24 +1,58 @@
 """Selects the trainings that a claim is about, where the method's name does not single them out.
 
 The methods of some studies differ in their configuration (a width, a representation) and not in
-their name; predicates select them by ``where``, a mapping of configuration keys to values.
+their name; predicates select them by ``where``, a mapping of configuration keys, or of the columns
+d, L, n and target, to values.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.evidence import Evidence, choose_scale
-from bfc.stats.estimates import Estimate, Ratio, SampleMedian
+from analysis.evidence import (
+    Evidence,
+    NotMeasured,
+    choose_scale,
+    select_cells,
+    select_one_configuration,
+)
+from analysis.fitted_line import FittedLine
+from analysis.training_kinds import drop_confirming
+from bfc.stats.estimates import Estimate, Rescaled, SampleMedian
+from bfc.stats.exponent_fit import fit_exponent
+from bfc.stats.median_ratio import MedianRatio
 
 MAX_D = 1 << 20
 """An upper end that no dimension reaches."""
+PLACE = ("d", "L", "degree")
+"""What tells the places apart at which the n* of two methods are compared."""
+COLUMNS = ("target", "d", "L", "n")
+"""Columns of trainings that ``where`` names like configuration keys."""
+
+
+def select_per_d(
+    evidence: Evidence,
+    method: str,
+    where: Mapping[str, Any] | None,
+    n: int | None,
+    from_d: int,
+    to_d: int,
+) -> pd.DataFrame:
+    """:func:`select_trainings` with a d between ``from_d`` and ``to_d``, one cell per d.
+
+    Raises :class:`analysis.evidence.NotMeasured` where one d has several configurations.
+    """
+    rows = select_trainings(evidence, method, where, n)
+    if len(rows):
+        rows = rows[rows["d"].between(from_d, to_d)]
+    return select_one_configuration(rows, method, by=["d"])
 
 
 def select_trainings(
@@ -36,14 +70,45 @@ def select_trainings(
 
 
 def filter_by_config(rows: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
-    """The trainings whose configuration has the values of ``where``; all where it is None."""
+    """The trainings whose configuration has the values of ``where``; all where it is None.
+
+    A key that is a column of the trainings, such as ``n``, is that column.
+    """
     for key, value in (where or {}).items():
-        name = f"config.{key}"
+        name = key if key in COLUMNS else f"config.{key}"
         if name not in rows:
             return rows.iloc[:0]
         matches = np.array([_is_equal(stored, value) for stored in rows[name]], dtype=bool)
         rows = rows[matches]
     return rows
+
+
+def restrict_evidence(evidence: Evidence, where: Mapping[str, Any]) -> Evidence:
+    """The evidence about the trainings that :func:`filter_by_config` selects.
+
+    Tables of fitted lines keep only the lines that hold such trainings. Raises
+    :class:`analysis.evidence.NotMeasured` where there is none.
+    """
+    rows = filter_by_config(evidence.trainings, where)
+    if rows.empty:
+        values = ", ".join(f"{key} = {value}" for key, value in where.items())
+        raise NotMeasured(f"no training with {values}")
+    part = replace(evidence, trainings=rows)
+    if "line" in rows:
+        others = set(evidence.trainings["line"]) - set(rows["line"])
+        part = replace(
+            part,
+            exponents=_drop_lines(evidence.exponents, others),
+            local=_drop_lines(evidence.local, others),
+            depth=_drop_lines(evidence.depth, others),
+        )
+    if "cell_id" in part.nstar:
+        part = replace(part, nstar=part.nstar[part.nstar["cell_id"].isin(rows["cell_id"])])
+    return part
+
+
+def _drop_lines(table: pd.DataFrame, lines: Collection[str]) -> pd.DataFrame:
+    return table[~table["line"].isin(lines)] if "line" in table else table
 
 
 def restrict_rows(
@@ -62,20 +127,52 @@ def restrict_rows(
     return table[table[key].isin(trainings[key])]
 
 
-def select_fits(
+def select_nstar(
     evidence: Evidence, method: str, eps: float, where: Mapping[str, Any] | None
 ) -> pd.DataFrame:
-    """The rows of the table of exponents of one method at one eps.
+    """The rows of n* of one method at one eps, one per :data:`PLACE`.
 
-    ``where``: values of the configuration that select one line of several.
+    ``where``: values of the configuration that select some of its cells. Raises
+    :class:`analysis.evidence.NotMeasured` where a place has several configurations.
+    """
+    rows = restrict_rows(select_cells(evidence, method, eps), evidence, method, where)
+    if evidence.trainings.empty or rows.empty:
+        return rows
+    trainings = evidence.trainings_of(method)
+    trainings = trainings[trainings["cell_id"].isin(rows["cell_id"])]
+    chosen = select_one_configuration(trainings, method, by=PLACE)
+    return rows[rows["cell_id"].isin(chosen["cell_id"])]
+
+
+def find_fit(
+    evidence: Evidence, method: str, eps: float, where: Mapping[str, Any] | None
+) -> FittedLine:
+    """The fitted line of one method at one eps, whose configuration has the values of ``where``.
+
+    Where the sizes of a study measured it in several ways, which makes several lines, it is fitted
+    to the one configuration of every d. Raises :class:`analysis.evidence.NotMeasured` where there
+    is no line, or a d has several configurations.
     """
     table = restrict_rows(evidence.exponents, evidence, method, where)
-    is_fit = (table["method"] == method) & np.isclose(table["eps"], eps)
-    return table[is_fit]
+    if len(table):
+        table = table[(table["method"] == method) & np.isclose(table["eps"], eps)]
+    if table.empty:
+        raise NotMeasured(f"no line of {method} against d at eps = {eps:g}")
+    if len(table) == 1:
+        fit = table.iloc[0]
+        estimate = Rescaled(fit["exponent"], fit["lo"], fit["hi"], in_logs=False)
+        return FittedLine(estimate, select_line(evidence, fit), float(fit.get("tau", math.nan)))
+    rows = filter_by_config(evidence.trainings, where)
+    rows = select_one_configuration(rows[rows["method"] == method], method, by=["d"])
+    refit = fit_exponent(rows, eps)
+    estimate = Rescaled(refit.exponent, refit.lo, refit.hi, in_logs=False)
+    return FittedLine(estimate, drop_confirming(rows), refit.tau[1])
 
 
 def _is_equal(stored: Any, value: Any) -> bool:
     """Whether a stored configuration value, whose lists are JSON texts, is ``value``."""
+    if value is None:
+        return bool(pd.isna(stored))
     if isinstance(value, list):
         return bool(stored == json.dumps(value))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -92,29 +189,25 @@ def select_line(evidence: Evidence, fit: pd.Series) -> pd.DataFrame:
     return rows[rows["line"] == fit["line"]] if "line" in rows and "line" in fit else rows
 
 
-def estimate_medians(
-    rows: pd.DataFrame, column: str, from_d: int = 1, to_d: int = MAX_D
-) -> dict[int, Estimate]:
-    """d → the median of a column over seeds, at every d of a range; NaN counts as infinite."""
+def estimate_medians(rows: pd.DataFrame, column: str) -> dict[int, Estimate]:
+    """d → the median of a column over seeds, at every d; NaN counts as infinite."""
     return {
         d: SampleMedian(values.to_numpy(), scale=choose_scale(column))
-        for d, values in _split_by_d(rows, column, from_d, to_d).items()
+        for d, values in split_by_d(rows, column).items()
     }
 
 
 def estimate_ratios(
-    over: pd.DataFrame, under: pd.DataFrame, column: str, from_d: int, to_d: int
+    over: Mapping[int, pd.Series], under: Mapping[int, pd.Series], column: str
 ) -> dict[int, Estimate]:
-    """d → the ratio of a column of two methods, at every d of both.
+    """d → the ratio of a column of two methods (:func:`split_by_d`), at every d of both.
 
     The median of the ratios seed by seed where both have the same seeds, once each; otherwise the
     ratio of the medians.
     """
-    numerators = _split_by_d(over, column, from_d, to_d)
-    denominators = _split_by_d(under, column, from_d, to_d)
     ratios: dict[int, Estimate] = {}
-    for d in sorted(numerators.keys() & denominators.keys()):
-        first, second = numerators[d], denominators[d]
+    for d in sorted(over.keys() & under.keys()):
+        first, second = over[d], under[d]
         is_paired = (
             first.index.is_unique
             and second.index.is_unique
@@ -125,15 +218,23 @@ def estimate_ratios(
             pairs = (first / second.reindex(first.index)).to_numpy()
             ratios[d] = SampleMedian(pairs, scale=choose_scale(column))
         else:
-            ratios[d] = Ratio(SampleMedian(first.to_numpy()), SampleMedian(second.to_numpy()))
+            ratios[d] = MedianRatio(first.to_numpy(), second.to_numpy())
     return ratios
 
 
-def _split_by_d(rows: pd.DataFrame, column: str, from_d: int, to_d: int) -> dict[int, pd.Series]:
+def list_cells(d: int, *tables: pd.DataFrame) -> frozenset[str]:
+    """The cells of trainings at one d."""
+    cells: frozenset[str] = frozenset()
+    for rows in tables:
+        if "cell_id" in rows:
+            cells |= frozenset(rows.loc[rows["d"] == d, "cell_id"])
+    return cells
+
+
+def split_by_d(rows: pd.DataFrame, column: str) -> dict[int, pd.Series]:
     """d → a column by seed, in the order of d; NaN counts as infinite."""
     if column not in rows:
         return {}
-    rows = rows[(rows["d"] >= from_d) & (rows["d"] <= to_d)]
     return {
         int(d): group.set_index("seed")[column].astype(float).fillna(np.inf)
         for d, group in rows.groupby("d")

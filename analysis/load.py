@@ -6,6 +6,7 @@ is drawn.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from analysis.nstar_tables import (
 from analysis.style import LineStyle, assign_line_styles
 from bfc.errors import UserError, nearest
 from bfc.experiment.stored_config import fill_defaults
-from bfc.store.reading import UNNAMED, Collected, collect
+from bfc.store.reading import UNNAMED, Collected, read_store
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,11 @@ def load_results(results: str | Path, study: str | None = None) -> Results:
 
 
 def _read_store(results: str | Path, study: str | None) -> Collected:
-    stored = collect(results, fill_defaults)
+    if not os.path.isdir(results):
+        raise UserError(f"{results}: there is no such folder")
+    stored = read_store(results, fill_defaults, study)
+    if study is not None and study not in set(stored.cells.get("study", ())):
+        stored = read_store(results, fill_defaults)
     if stored.cells.empty:
         skipped = ""
         if stored.problems:

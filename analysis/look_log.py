@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,17 +29,25 @@ DECIDED = (Verdict.REPRODUCED.value, Verdict.CONTRADICTED.value)
 
 @dataclass(frozen=True)
 class Look:
-    """One look at a claim: a fingerprint of what it was judged from, this in words, the verdict."""
+    """One look at a claim: a fingerprint of what it was judged from, this in words, the verdict.
+
+    ``p_value``: that of the verdict, NaN where there is none.
+    """
 
     fingerprint: str
     source: str
     verdict: str
+    p_value: float = math.nan
 
 
 def identify_claim(claim: Mapping[str, Any]) -> str:
-    """A key that changes with the sentence, the predicate, the thresholds or what is required."""
-    fields = {name: claim.get(name) for name in ("statement", "predicate", "thresholds")}
-    return _digest(json.dumps({**fields, "requires": claim.get("requires")}, sort_keys=True))
+    """A key that changes with the sentence, predicate, thresholds, place or requirements."""
+    fields = {
+        name: claim.get(name) for name in ("statement", "predicate", "thresholds", "requires")
+    }
+    if "at" in claim:
+        fields["at"] = claim["at"]
+    return _digest(json.dumps(fields, sort_keys=True))
 
 
 def _digest(text: str) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 from analysis.line_crossing import classify_crossing
 from analysis.lines import find_varying_keys, label_lines
 from analysis.progress_message import track
+from analysis.training_kinds import select_measured
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
 from bfc.stats.nstar import count_failures, estimate
 from bfc.stats.training_table import build_training_table
@@ -106,7 +107,7 @@ def _estimate_cell(
     cell: Mapping[str, Any], line: str, trainings: pd.DataFrame, varying: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The rows of one cell, one per eps."""
-    measured = trainings[(trainings["kind"] != "confirmation") & (trainings["n"] > 0)]
+    measured = select_measured(trainings)
     head = {key: cell[key] for key in ("study", "cell_id", "method", "target", "d", "L", "degree")}
     settings = {key: cell[key] for key in varying}
     rows = []

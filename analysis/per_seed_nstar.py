@@ -28,14 +28,10 @@ def find_crossings(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
     seed and the bounds between which it is known to lie: a seed that starts below eps has one
     between 0 and its first n, one that does not come down to eps has one above its largest n.
     """
-    rows = evidence.trainings
+    rows = evidence.trainings_of(method)
     records = []
     if len(rows):
-        rows = rows[
-            (rows["method"] == method)
-            & (rows["kind"] != "confirmation")
-            & ~rows["fresh"].astype(bool)
-        ]
+        rows = rows[~rows["fresh"].astype(bool)]
         for (d, degree), cell in rows.groupby(["d", "degree"]):
             records.append({"d": int(d), "degree": int(degree), **_summarise_cell(cell, eps)})
     return pd.DataFrame(records, columns=list(COLUMNS))

@@ -2,32 +2,41 @@
 
 The half width of an interval shrinks as one over the root of the number of seeds, so the factor at
 which an interval would clear its threshold with a stated probability follows from the estimate and
-its interval (normal approximation). Where the estimate sits on the threshold no number will do.
+its interval (normal approximation). Where the estimate sits on the threshold no number will do, and
+where values scatter from cell to cell (the exponent of n* in d) it takes more d.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
 from analysis.verdicts import Finding, Measurement, Part, Verdict, find_open_parts
+from bfc.launch.devices import usable_cores
+from bfc.launch.plan import format_duration
 from bfc.stats.estimates import CountEstimate
-from bfc.stats.looks import CRITICAL_VALUE, POWER, REPEATED_LEVEL
+from bfc.stats.looks import CRITICAL_VALUE, ONE_SIDED_CRITICAL_VALUE, POWER, REPEATED_LEVEL
 
 LARGEST_FACTOR = 100.0
 """Beyond this many times the seeds an estimate is said to sit on its threshold."""
 STEPS = 100
 """Factors that are tried for counts."""
-GOAL = CRITICAL_VALUE + float(stats.norm.ppf(POWER))
-"""Standard errors from the threshold at which a verdict has probability :data:`POWER`."""
+MARGIN = float(stats.norm.ppf(POWER))
+"""Standard errors beyond the critical value at which a verdict has probability :data:`POWER`."""
 
 
-def describe_power(measurement: Measurement, finding: Finding) -> str:
-    """What decides an undecided claim, as a sentence; empty for any other."""
+def describe_power(
+    measurement: Measurement, finding: Finding, seconds_per_seed: Mapping[str, float] | None = None
+) -> str:
+    """What decides an undecided claim, as a sentence; empty for any other.
+
+    ``seconds_per_seed``: cell id → training seconds of one seed, from which the sentence says how
+    long it takes on the cores of this machine; without it the time is left out.
+    """
     if finding.verdict is not Verdict.UNDECIDED:
         return ""
     parts = find_open_parts(measurement, REPEATED_LEVEL)
@@ -36,15 +45,65 @@ def describe_power(measurement: Measurement, finding: Finding) -> str:
         return "a first interval is needed before it can be said what decides this"
     if factor > LARGEST_FACTOR:
         return "the estimate sits on the threshold: no number of seeds is likely to decide this"
+    growth = estimate_growth(measurement)
+    if growth > LARGEST_FACTOR:
+        return (
+            f"more seeds do not decide this, since values scatter from cell to cell: it takes "
+            f"about {factor:.2g} times as many d, or a wider range of them"
+        )
     seeds = finding.source.seeds
     if not seeds:
-        return f"about {factor:.2g} times the data decide this with probability {POWER:g}"
-    more = max(1, math.ceil(seeds * (factor - 1.0)))
+        return f"about {growth:.2g} times the data decide this with probability {POWER:g}"
+    more = max(1, math.ceil(seeds * (growth - 1.0)))
     where = _list_places(parts)
+    cost = _describe_cost(parts, measurement, more, seconds_per_seed or {})
     return (
-        f"about {more} more seeds{where} decide this with probability {POWER:g}, if the "
+        f"about {more} more seeds{where}{cost} decide this with probability {POWER:g}, if the "
         "estimate stays"
     )
+
+
+def estimate_growth(measurement: Measurement) -> float:
+    """How many times the seeds decide a claim that is undecided with probability :data:`POWER`.
+
+    Infinite where more seeds do not, above :data:`LARGEST_FACTOR`, or without an interval.
+    """
+    growths = []
+    for part in find_open_parts(measurement, REPEATED_LEVEL):
+        factor = estimate_factor(part, measurement)
+        if math.isnan(factor) or factor > LARGEST_FACTOR:
+            return math.inf
+        growths.append(_compute_growth(part, measurement))
+    growth = max(growths, default=math.inf)
+    return growth if growth <= LARGEST_FACTOR else math.inf
+
+
+def _compute_growth(part: Part, region: Measurement) -> float:
+    """How many times the seeds decide one part, given what of its error they do not lower."""
+    error_left = 1.0 / estimate_factor(part, region) - part.fixed_share
+    return (1.0 - part.fixed_share) / error_left if error_left > 0 else math.inf
+
+
+def _describe_cost(
+    parts: Sequence[Part],
+    measurement: Measurement,
+    more: int,
+    seconds_per_seed: Mapping[str, float],
+) -> str:
+    """The time of ``more`` seeds in every cell of these parts; empty where it is not known."""
+    cells: frozenset[str] = frozenset()
+    for part in parts:
+        cells |= part.cells or measurement.source.cells
+    if not cells or not cells <= seconds_per_seed.keys():
+        return ""
+    cores = usable_cores()
+    seconds = more * sum(seconds_per_seed[cell] for cell in cells) / cores
+    return f" ({format_duration(seconds)} on {cores} core{'s' * (cores > 1)})"
+
+
+def choose_critical_value(region: Measurement) -> float:
+    """Standard errors from an estimate to the ends of the interval that judges."""
+    return ONE_SIDED_CRITICAL_VALUE if region.is_one_sided else CRITICAL_VALUE
 
 
 def estimate_factor(part: Part, region: Measurement) -> float:
@@ -56,12 +115,13 @@ def estimate_factor(part: Part, region: Measurement) -> float:
     if isinstance(part.estimate, CountEstimate):
         return _search_factor(part.estimate, region)
     value = part.estimate.value
-    lo, hi = part.estimate.interval(REPEATED_LEVEL)
+    lo, hi = part.estimate.interval(region.judging_level(REPEATED_LEVEL))
+    critical_value = choose_critical_value(region)
     factors = []
     for threshold in (region.at_least, region.at_most):
         if math.isfinite(threshold) and lo <= threshold <= hi:
             end = lo if threshold < value else hi
-            factors.append(_compute_factor(value, end, threshold))
+            factors.append(_compute_factor(value, end, threshold, critical_value))
     return max(factors, default=math.nan)
 
 
@@ -73,15 +133,17 @@ def _search_factor(estimate: CountEstimate, region: Measurement) -> float:
     return math.inf
 
 
-def _compute_factor(value: float, end: float, threshold: float) -> float:
+def _compute_factor(value: float, end: float, threshold: float, critical_value: float) -> float:
     numbers = (value, end, threshold)
     if not all(map(math.isfinite, numbers)):
         return math.nan
     if min(numbers) > 0:
         value, end, threshold = map(math.log, numbers)
-    error = abs(end - value) / CRITICAL_VALUE
+    error = abs(end - value) / critical_value
     distance = abs(threshold - value)
-    return (GOAL * error / distance) ** 2 if distance > 0 else math.inf
+    if distance == 0:
+        return math.inf
+    return ((critical_value + MARGIN) * error / distance) ** 2
 
 
 def _list_places(parts: Sequence[Part]) -> str:

@@ -38,8 +38,11 @@ from analysis.page_tables import (
     make_risk_table,
     select_keys,
 )
+from analysis.provenance import find_command
 from analysis.risks import tabulate_risks
-from bfc.errors import UserError
+from bfc.errors import UserError, describe_error
+from bfc.paths import local_path
+from bfc.streams import print_line, secure_streams
 from bfc.studies import study_node
 
 TITLE = "Sample complexity of hierarchical targets"
@@ -103,8 +106,8 @@ def write_report(
     ``study`` restricts the report to one study. ``claims``: None reads them under ``sweeps/``.
     Raises :class:`UserError` where there is nothing to report.
     """
+    results, target = local_path(results, "results"), local_path(out, "out")
     loaded = load_results(results, study)
-    target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -149,7 +152,8 @@ def _write_files(
     }
     for name, table in {**tables, "trainings": stored.trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
-    stored.trainings.to_parquet(work / "trainings.parquet", index=False)
+    with open(work / "trainings.parquet", "wb") as file:  # a name could be taken for an address
+        stored.trainings.to_parquet(file, index=False)
     cells = stored.cells["cell_id"].nunique()
     text = page.render_page(
         title=TITLE,
@@ -172,11 +176,16 @@ def _add_study(
     name, stored = evidence.name, loaded.stored
     # A store may name a study in any way; only such names can have a file.
     has_plain_name = bool(re.fullmatch(r"[\w-]+", name))
-    node = study_node(name) if has_plain_name else {}
+    try:
+        node = study_node(name) if has_plain_name else {}
+    except UserError as error:
+        stored.problems.append(f"{error}; its claims and figures are left out")
+        node = {"claims": []}
     stated = node.get("claims", []) if claims is None else claims.get(name, [])
     sizes = stored.sizes.get(name, ())
-    log = LookLog(draft.results if has_plain_name else None, name)
-    draft.verdicts.append(judge_claims(name, evidence, stated, sizes, log))
+    log = _open_look_log(draft.results if has_plain_name else None, name, stored.problems)
+    verdicts = judge_claims(name, evidence, stated, sizes, log)
+    draft.verdicts.append(_name_commands(verdicts, name, draft.results))
     try:
         log.save()
     except OSError as error:
@@ -188,6 +197,24 @@ def _add_study(
     section = make_section(stored.study(name), evidence, risks, loaded.keys)
     section["figures"] = [embed_figure(figure, work) for figure in figures]
     draft.sections.append(section)
+
+
+def _name_commands(verdicts: pd.DataFrame, study: str, results: Path) -> pd.DataFrame:
+    """The table of claims with the commands that made what they were judged from."""
+    commands = []
+    for row in verdicts.to_dict("records"):
+        command = find_command(study, str(row["cells"]).split(), results)
+        commands.append(command or row["command"])
+    return verdicts.assign(command=commands)
+
+
+def _open_look_log(results: Path | None, study: str, problems: list[str]) -> LookLog:
+    """The looks at a study so far; where they cannot be read, none are counted."""
+    try:
+        return LookLog(results, study)
+    except (UserError, OSError) as error:
+        problems.append(f"{study}: looks are not counted ({describe_error(error)})")
+        return LookLog(None, study)
 
 
 def _mark_standing(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -295,6 +322,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns 0 on success, 2 with one sentence on standard error where there is nothing to report.
     """
+    secure_streams()
     parser = argparse.ArgumentParser(
         prog="python -m analysis.report",
         description="Tables, exponents, figures and one page from a results folder.",
@@ -308,7 +336,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         report = write_report(options.results, options.out, options.study)
     except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
+        print_line(str(error), to_stderr=True)
         return 2
     print_report(report, make_console())
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.training_kinds import select_measured
 from bfc.stats.estimates import LEVEL, SampleMedian
 
 RISKS = (
@@ -37,7 +38,7 @@ def tabulate_risks(trainings: pd.DataFrame, nstar: pd.DataFrame) -> pd.DataFrame
     ``trainings`` and ``nstar`` are those of one study; the table is empty where one of its cells
     has more than one n. ``reached``: how many seeds are at or below each eps.
     """
-    rows = trainings[(trainings["kind"] != "confirmation") & (trainings["n"] > 0)]
+    rows = select_measured(trainings)
     if rows.empty or rows.groupby("cell_id")["n"].nunique().max() > 1:
         return pd.DataFrame(columns=list(RISKS))
     trainings_of = dict(list(rows.groupby("cell_id")))

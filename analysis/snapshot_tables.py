@@ -9,6 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.training_kinds import drop_confirming, select_measured
+from bfc.stats.outcomes import is_confirming
+
 Rows = Sequence[Mapping[str, Any]]
 QUARTILES = [0.25, 0.5, 0.75]
 QUARTILE_NAMES = ["q25", "median", "q75"]
@@ -67,7 +70,7 @@ def _count_outcomes(rows: Rows) -> dict[str, int]:
 
 def _largest_n_medians(rows: Rows) -> dict[str, float]:
     """Medians over the seeds at the largest n: the risk, and what the probes measured."""
-    measured = [row for row in rows if row["kind"] != "confirmation"]
+    measured = [row for row in rows if not is_confirming(row)]
     largest_n = max((row["n"] for row in measured), default=0)
     last_rows = [row for row in measured if row["n"] == largest_n]
     columns: dict[str, None] = {"risk": None}
@@ -94,7 +97,7 @@ def _median(values: Sequence[Any]) -> float | None:
 
 def learning_curves(trainings: pd.DataFrame) -> pd.DataFrame:
     """Risk against n, seed by seed; where the data are fresh, n is the samples seen so far."""
-    measured = _measured(trainings)
+    measured = select_measured(trainings)
     columns = [
         name for name in ("seed", "n", "steps", "risk", "train_risk") if name in measured.columns
     ]
@@ -106,7 +109,7 @@ def risk_per_n(trainings: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame
 
     What diverged counts as infinite.
     """
-    measured = _measured(trainings)
+    measured = select_measured(trainings)
     risks = measured["risk"].astype(float).fillna(math.inf)
     groups = measured.assign(risk=risks).groupby("n")["risk"]
     quartiles = groups.quantile(QUARTILES, interpolation="nearest").unstack()
@@ -117,11 +120,6 @@ def risk_per_n(trainings: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame
     return table.reset_index()
 
 
-def _measured(trainings: pd.DataFrame) -> pd.DataFrame:
-    """The rows that measure a risk at a number of samples."""
-    return trainings[(trainings["kind"] != "confirmation") & (trainings["n"] > 0)]
-
-
 def probe_table(trainings: pd.DataFrame) -> pd.DataFrame:
     """What the probes measured after every phase: quartiles over seeds.
 
@@ -130,7 +128,7 @@ def probe_table(trainings: pd.DataFrame) -> pd.DataFrame:
     columns = [name for name in trainings if "/" in str(name)]
     if not columns:
         return pd.DataFrame()
-    measured = trainings[trainings["kind"] != "confirmation"]
+    measured = drop_confirming(trainings)
     values = measured.melt(["n", "seed"], columns, "column").dropna(subset=["value"])
     if values.empty:
         return pd.DataFrame()

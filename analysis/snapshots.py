@@ -41,7 +41,7 @@ from bfc.errors import UserError
 from bfc.experiment.stored_config import fill_defaults
 from bfc.snapshot import STUDY, Snapshot, metric_level
 from bfc.store.cells import Cell
-from bfc.store.reading import UNNAMED, Collected, collect
+from bfc.store.reading import UNNAMED, Collected, read_store
 
 NSTAR_METRICS = {
     "nstar": "nstar",
@@ -111,7 +111,7 @@ def _latest_size(cell: Cell, study: str | None) -> str | None:
     sizes = []
     for request in cell.requests():
         if isinstance(request, dict) and request.get("study") == study and request.get("size"):
-            sizes.append(request["size"])
+            sizes.append(str(request["size"]))
     return sizes[-1] if sizes else None
 
 
@@ -166,7 +166,7 @@ def _collect_cell(folder: Path, study: str | None) -> Collected:
     """Read one cell alone, as the report reads a store."""
     with tempfile.TemporaryDirectory() as store:
         (Path(store) / folder.name).symlink_to(folder.resolve())
-        return collect(store, fill_defaults).study(study or UNNAMED)
+        return read_store(store, fill_defaults).study(study or UNNAMED)
 
 
 def _cell_evidence(collected: Collected, nstar: pd.DataFrame, study: str | None) -> Evidence:

@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.lines import format_setting
 from analysis.page import PageTable, format_value, make_page_table
 from analysis.page_tables import SHARED
+from analysis.training_kinds import mark_confirming
 from bfc.stats.outcomes import Outcome
 from bfc.store.reading import Collected
 
@@ -105,7 +106,7 @@ def make_outcome_table(trainings: pd.DataFrame) -> PageTable:
     curves = trainings[trainings["kind"] == "curve"]
     ends = curves[curves["n"] == curves.groupby(["cell_id", "seed"])["n"].transform("max")]
     counted = pd.concat([trainings[trainings["kind"] == "training"], ends])
-    confirmations = trainings[trainings["kind"] == "confirmation"]
+    confirmations = trainings[mark_confirming(trainings)]
     records = []
     for (line, L, d), group in counted.groupby(["line", "L", "d"]):
         confirming = confirmations[
@@ -141,7 +142,7 @@ def make_cost_table(stored: Collected, trainings: pd.DataFrame) -> PageTable:
     for line, group in runs.groupby("line"):
         cells = group["cell_id"].unique()
         tuning = sum(float(stored.tuned.get(cell, {}).get("seconds") or 0) for cell in cells)
-        confirming = group["kind"] == "confirmation"
+        confirming = mark_confirming(group)
         records.append(
             {
                 "method": line,

@@ -9,6 +9,11 @@ has no rule of its own. :func:`judge` compares the intervals with the demanded r
   outside of it at the level divided by the number of parts (Bonferroni);
 - a claim about *some* place is a union, and the reverse holds;
 - otherwise it is undecided, and where its places were not measured it was not run.
+
+A region with one end ("at least 2.7") is judged by one-sided bounds at the level, hence by the
+interval of level 2 · level − 1: whatever the truth, only one kind of verdict is false, so each end
+may err with the whole probability 1 − level (Hayter and Hsu 1994). With two ends both may be false,
+and the interval of the level itself judges.
 """
 
 from __future__ import annotations
@@ -19,9 +24,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-import pandas as pd
-
-from bfc.stats.estimates import LEVEL, Certified, Ends, Estimate, SampleMedian
+from analysis.source import Source
+from bfc.stats.estimates import (
+    FEWEST_FOR_ORDER,
+    LEVEL,
+    Certified,
+    Estimate,
+    SampleMedian,
+    count_needed,
+)
+from bfc.stats.median_ratio import MedianRatio
 
 
 class Verdict(StrEnum):
@@ -37,88 +49,17 @@ class Verdict(StrEnum):
     """What it speaks of was not measured."""
 
 
-FINGERPRINT = ("cell_id", "kind", "n", "seed", "nstar", "lo", "hi", "seeds", "largest_n")
-"""Columns that tell trainings, or estimates of n*, apart."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a measurement was made from: the sizes, dimensions, depths and seeds of its trainings.
-
-    ``seeds`` is the smallest number of seeds of any part; 0 where no training was read.
-    ``fingerprint`` is equal for the same rows, in whatever order they were read.
-    """
-
-    n: frozenset[int] = frozenset()
-    d: frozenset[int] = frozenset()
-    L: frozenset[int] = frozenset()
-    seeds: int = 0
-    fingerprint: str = ""
-
-    @classmethod
-    def of(cls, *tables: pd.DataFrame) -> Source:
-        """Of the trainings of several parts, or of rows of n* (columns largest_n and seeds)."""
-        sources = [_read_source(table) for table in tables if len(table)]
-        if not sources:
-            return cls()
-        return cls(
-            n=frozenset().union(*(source.n for source in sources)),
-            d=frozenset().union(*(source.d for source in sources)),
-            L=frozenset().union(*(source.L for source in sources)),
-            seeds=min(source.seeds for source in sources),
-            fingerprint=" ".join(sorted(source.fingerprint for source in sources)),
-        )
-
-    def __str__(self) -> str:
-        parts = [
-            f"{name} = {_format_range(values)}"
-            for name, values in (("d", self.d), ("L", self.L), ("n", self.n))
-            if values
-        ]
-        if self.seeds:
-            parts.append(f"{self.seeds} seed" + "s" * (self.seeds > 1))
-        return ", ".join(parts)
-
-
-def _read_source(table: pd.DataFrame) -> Source:
-    sizes = "largest_n" if "largest_n" in table else "n"
-    if "seed" in table:
-        keys = [key for key in ("cell_id",) if key in table]
-        counts = table.groupby(keys)["seed"].nunique().min() if keys else table["seed"].nunique()
-    else:
-        counts = table["seeds"].min() if "seeds" in table else 0
-    return Source(
-        n=_whole_numbers(table, sizes),
-        d=_whole_numbers(table, "d"),
-        L=_whole_numbers(table, "L"),
-        seeds=int(counts),
-        fingerprint=_hash_rows(table),
-    )
-
-
-def _hash_rows(table: pd.DataFrame) -> str:
-    columns = [name for name in FINGERPRINT if name in table]
-    hashes = pd.util.hash_pandas_object(table[columns].astype(str), index=False)
-    return f"{len(table)}-{int(hashes.sum()):016x}"
-
-
-def _whole_numbers(table: pd.DataFrame, column: str) -> frozenset[int]:
-    if column not in table:
-        return frozenset()
-    return frozenset(int(value) for value in table[column].dropna().unique() if value > 0)
-
-
-def _format_range(values: frozenset[int]) -> str:
-    lo, hi = min(values), max(values)
-    return f"{lo}" if lo == hi else f"{lo}–{hi}"
-
-
 @dataclass(frozen=True)
 class Part:
     """One place that a claim speaks of, such as ``d = 24``, with its estimate."""
 
     estimate: Estimate
     place: str = ""
+    cells: frozenset[str] = frozenset()
+    """The cells that it was estimated from; empty where these are all that were read."""
+    fixed_share: float = 0.0
+    """Share of the squared standard error that no number of seeds lowers, since values scatter
+    from cell to cell."""
 
 
 Quantifier = Literal["every", "some"]
@@ -138,13 +79,23 @@ class Measurement:
     missing: str = ""
     """What was not measured, where something that the claim speaks of was not."""
 
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether the region has a single end."""
+        return math.isinf(self.at_least) != math.isinf(self.at_most)
+
+    def judging_level(self, level: float) -> float:
+        """The level of the interval whose ends judge with confidence ``level``."""
+        return max(0.0, 2.0 * level - 1.0) if self.is_one_sided else level
+
 
 @dataclass(frozen=True)
 class Finding:
     """The part that decides, or leaves open, a claim; its intervals; and the verdict.
 
-    ``lo, hi``: its 95 % interval; ``judged_lo, judged_hi``: the one that judges. ``remark`` names
-    the part, and explains a missing number. ``source``: what it was judged from.
+    ``lo, hi``: its 95 % interval; ``judged_lo, judged_hi``: the one that judges, whose ends are
+    one-sided bounds where ``is_one_sided``. ``remark`` names the part, and explains a missing
+    number. ``source``: what it was judged from.
     """
 
     measured: float
@@ -156,6 +107,7 @@ class Finding:
     is_certified: bool = False
     judged_lo: float = math.nan
     judged_hi: float = math.nan
+    is_one_sided: bool = False
 
 
 def not_run(reason: str) -> Measurement:
@@ -184,17 +136,18 @@ def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
     verdict = _combine(positions, measurement.quantifier)
     part = _choose_part(measurement, positions, verdict, level)
     lo, hi = part.estimate.interval(LEVEL)
-    judged_lo, judged_hi = part.estimate.interval(level)
+    judged_lo, judged_hi = part.estimate.interval(measurement.judging_level(level))
     return Finding(
         measured=float(part.estimate.value),
         lo=float(lo),
         hi=float(hi),
         verdict=verdict,
-        remark=_describe(measurement, part, positions, verdict, (lo, hi)),
+        remark=_describe(measurement, part, positions, verdict, level),
         source=measurement.source,
         is_certified=isinstance(part.estimate, Certified),
         judged_lo=float(judged_lo),
         judged_hi=float(judged_hi),
+        is_one_sided=measurement.is_one_sided,
     )
 
 
@@ -220,7 +173,9 @@ def _locate_parts(measurement: Measurement, level: float) -> list[Position]:
     """Where the interval of every part lies; one side is judged at a stricter level."""
     strict = 1.0 - (1.0 - level) / max(1, len(measurement.parts))
     is_union = measurement.quantifier == "some"
-    inside_level, outside_level = (strict, level) if is_union else (level, strict)
+    inside_level, outside_level = map(
+        measurement.judging_level, (strict, level) if is_union else (level, strict)
+    )
     return [
         _locate(part.estimate, measurement, inside_level, outside_level)
         for part in measurement.parts
@@ -266,7 +221,8 @@ def _choose_part(
         part for part, other in zip(measurement.parts, positions, strict=True) if other == position
     ]
     sign = -1.0 if measurement.quantifier == "some" else 1.0
-    return min(parts, key=lambda part: sign * _compute_margin(part.estimate, measurement, level))
+    judging = measurement.judging_level(level)
+    return min(parts, key=lambda part: sign * _compute_margin(part.estimate, measurement, judging))
 
 
 def _compute_margin(estimate: Estimate, region: Measurement, level: float) -> float:
@@ -288,7 +244,7 @@ def _describe(
     part: Part,
     positions: Sequence[Position],
     verdict: Verdict,
-    ends: Ends,
+    level: float,
 ) -> str:
     """The place whose numbers are shown, which places are open, and why an interval is missing."""
     count = len(measurement.parts)
@@ -302,15 +258,21 @@ def _describe(
             if position == "open" and other.place
         ]
         remarks.append(f"open at {', '.join(places)}" if places else "")
-    if any(map(math.isnan, ends)):
-        remarks.append(_explain_missing_interval(part.estimate))
+    judging = measurement.judging_level(level)
+    if any(map(math.isnan, part.estimate.interval(judging))):
+        remarks.append(_explain_missing_interval(part.estimate, judging))
     return "; ".join(filter(None, remarks))
 
 
-def _explain_missing_interval(estimate: Estimate) -> str:
-    """Why a part has no interval, and with how many seeds it would have one."""
-    if not isinstance(estimate, SampleMedian):
+def _explain_missing_interval(estimate: Estimate, level: float) -> str:
+    """Why a part has no interval at the level that judges, and with how many seeds it would."""
+    if isinstance(estimate, SampleMedian):
+        count, needed = len(estimate.values), count_needed(level)
+    elif isinstance(estimate, MedianRatio):
+        count, needed = min(len(estimate.over), len(estimate.under)), FEWEST_FOR_ORDER
+    else:
         return "no interval"
-    if len(estimate.values) < 2:
+    if count < 2:
         return "no interval: it takes 2 seeds"
-    return "no interval: it takes 6 seeds where values are equal, infinite, censored or missing"
+    reason = "values are equal, infinite, censored or missing"
+    return f"no interval that judges: it takes {needed} seeds where {reason}"

@@ -26,7 +26,8 @@ import psutil
 
 from benchmarks.slurm_box import running_slurm
 from bfc.errors import UserError
-from bfc.launch.manifest import Launch, find_launch
+from bfc.launch.launch_list import find_launch
+from bfc.launch.manifest import Launch
 from bfc.launch.slurm import submission
 from bfc.launch.status import CellStatus, all_ended, cell_statuses
 from bfc.store.cells import Cell

@@ -1,7 +1,7 @@
 """What things cost, and how far the model of ``bfc plan`` is off.
 
 Measured are the seconds of an optimizer step against the number of replicas R, the parameters and
-the batch, and of a kernel's curve against n and d. The coefficients of the model
+the batch, and of a kernel's curve against n, d and the test rows. The coefficients of the model
 (:mod:`bfc.experiment.cost`) are fitted to them and stand beside those that are built in.
 
     python -m benchmarks.cost [--seconds 0.3] [--json FOLDER]
@@ -41,8 +41,8 @@ NETWORKS = {
     "perceptron 32-512": (Parity(d=32, law="gaussian"), MLP(widths=(512,))),
 }
 REPLICAS, BATCHES = (1, 8, 32), (64, 256)
-SIZES, DIMENSIONS = (500, 1000, 2000), (8, 32)
-TEST, CHUNK = 1024, 20
+SIZES, DIMENSIONS, TEST_ROWS = (500, 1000, 2000), (8, 32), (1024, 8192)
+CHUNK = 20
 BUILT_IN = {
     "STEP": cost.STEP,
     "ROW": cost.ROW,
@@ -87,11 +87,13 @@ def steps(seconds: float) -> list[dict[str, Any]]:
 def curves() -> list[dict[str, Any]]:
     """CPU seconds of a whole learning curve of one seed."""
     rows = []
-    for baseline, n, d in itertools.product((Polynomial, NTK), SIZES, DIMENSIONS):
+    settings = itertools.product((Polynomial, NTK), SIZES, DIMENSIONS, TEST_ROWS)
+    for baseline, n, d, test in settings:
         start = time.process_time()
-        baseline(ridge=1e-3, n_max=n).curve(Parity(d=d), 0, TEST, {"ridge": 1e-3})
+        baseline(ridge=1e-3, n_max=n).curve(Parity(d=d), 0, test, {"ridge": 1e-3})
         seconds = time.process_time() - start
-        rows.append({"baseline": baseline.__name__, "n": n, "d": d, "seconds": seconds})
+        row = {"baseline": baseline.__name__, "n": n, "d": d, "test": test, "seconds": seconds}
+        rows.append(row)
     return rows
 
 
@@ -125,8 +127,11 @@ def fit_steps(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def fit_curves(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """CUBE and SQUARE: per n^3 and per n (n + test)."""
-    columns = [[row["n"] ** 3, row["n"] * (row["n"] + TEST)] for row in rows]
+    """CUBE and SQUARE: per n^2 (n + 3 test) and per n (n + test)."""
+    columns = []
+    for row in rows:
+        n, test = row["n"], row["test"]
+        columns.append([n**2 * (n + 3 * test), n * (n + test)])
     cube, square = fit_model(rows, columns)
     return {"CUBE": float(cube), "SQUARE": float(square)}
 
@@ -150,14 +155,15 @@ def print_steps(rows: list[dict[str, Any]]) -> None:
 
 def print_curves(rows: list[dict[str, Any]]) -> None:
     table = Table(
-        *("kernel", "n", "d", "seconds", "model / measured"),
-        title=f"Learning curve of one seed, {TEST} test rows",
+        *("kernel", "n", "d", "test rows", "seconds", "model / measured"),
+        title="Learning curve of one seed",
     )
     for row in rows:
         table.add_row(
             row["baseline"],
             str(row["n"]),
             str(row["d"]),
+            str(row["test"]),
             f"{row['seconds']:.2f}",
             f"{row['model_over_measured']:.2f}",
         )

@@ -22,7 +22,7 @@ import torch
 from benchmarks.record import RESULTS, Aim, finish
 from benchmarks.walls import clock, product_rate
 from bfc.baselines.kernels import NTK
-from bfc.baselines.learning_curve import BLOCK, learning_curve
+from bfc.baselines.learning_curve import BLOCK, CurveLabels, learning_curve
 from bfc.baselines.memory import memory_bytes
 from bfc.baselines.panels import cholesky, gram_matrix, kernel_panels
 from bfc.targets.parity import Parity
@@ -101,7 +101,9 @@ def measure(
     matrix_s, panels = timed(lambda: kernel_panels(gram, problem.x), device)
     blocks = (gram_matrix(gram, rows, problem.x) for rows in problem.x_test.split(BLOCK))
     curve_s, risks = timed(
-        lambda: learning_curve(panels, blocks, problem.y, problem.f, 1.0, RIDGE, overwrite=True),
+        lambda: learning_curve(
+            panels, blocks, CurveLabels(problem.y, problem.f, 1.0), RIDGE, overwrite=True
+        ),
         device,
     )
     row: dict[str, Any] = {"n": n, "d": d, "test": test}

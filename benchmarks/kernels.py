@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.record import RESULTS, Aim, finish
 from bfc.baselines.kernels import NTK
-from bfc.baselines.learning_curve import learning_curve
+from bfc.baselines.learning_curve import CurveLabels, learning_curve
 from bfc.baselines.memory import memory_bytes
 from bfc.baselines.panels import gram_matrix
 
@@ -71,7 +71,9 @@ class Problem:
 
     def curve(self) -> np.ndarray:
         """Risk at every n from one factorisation."""
-        return learning_curve(self.kernel, self.cross, self.y, self.f, 1.0, RIDGE).numpy()
+        return learning_curve(
+            self.kernel, self.cross, CurveLabels(self.y, self.f, 1.0), RIDGE
+        ).numpy()
 
     def refit_sklearn(self, sizes: np.ndarray) -> np.ndarray:
         """Risk at some n by scikit-learn."""

@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.record import RESULTS, Aim, finish
 from benchmarks.slurm_box import running_slurm
 from bfc.errors import UserError
-from bfc.launch.manifest import find_launch
+from bfc.launch.launch_list import find_launch
 from bfc.launch.slurm import client
 from bfc.launch.status import cell_statuses
 

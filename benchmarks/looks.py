@@ -1,6 +1,8 @@
 """The chance of a false verdict over several looks, by how data are added from look to look.
 
-``python -m benchmarks.looks`` prints the table of docs/measurement.md (about a minute).
+``python -m benchmarks.looks`` prints the tables of docs/measurement.md (about a minute): for claims
+with two thresholds, at either of which both verdicts are false, and for claims with one, where the
+truth leaves one kind of false verdict.
 """
 
 from __future__ import annotations
@@ -9,10 +11,20 @@ import argparse
 
 import pandas as pd
 
-from bfc.stats.looks import CRITICAL_VALUE, MAX_LOOKS, POCOCK, POLICIES, simulate_error
+from bfc.stats.looks import (
+    CRITICAL_VALUE,
+    MAX_LOOKS,
+    ONE_SIDED_CRITICAL_VALUE,
+    ONE_SIDED_POLICIES,
+    POCOCK,
+    POLICIES,
+    simulate_error,
+)
 
 PLAIN = 1.96
 """Half width of a plain 95 % interval, in standard errors."""
+PLAIN_ONE_SIDED = 1.645
+"""Distance of a plain one-sided 95 % bound, in standard errors."""
 
 
 def tabulate_errors(paths: int) -> pd.DataFrame:
@@ -34,11 +46,26 @@ def tabulate_errors(paths: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def tabulate_one_sided_errors(paths: int) -> pd.DataFrame:
+    """One row per policy at the largest number of looks, for claims with one threshold."""
+    rows = []
+    for name, policy in ONE_SIDED_POLICIES.items():
+        row: dict[str, str | int | float] = {"data are added": name, "looks": MAX_LOOKS}
+        for value in (PLAIN_ONE_SIDED, ONE_SIDED_CRITICAL_VALUE):
+            row[f"bound at {value:.3f}"] = simulate_error(
+                value, MAX_LOOKS, policy, paths, sides="upper"
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--paths", type=int, default=400_000)
-    table = tabulate_errors(parser.parse_args().paths)
-    print(table.to_string(index=False, float_format="%.3f"))
+    paths = parser.parse_args().paths
+    for table in (tabulate_errors(paths), tabulate_one_sided_errors(paths)):
+        print(table.to_string(index=False, float_format="%.3f"))
+        print()
 
 
 if __name__ == "__main__":

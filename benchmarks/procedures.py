@@ -303,11 +303,11 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     table = study(options.repeats, options.seed)
-    shown = table.assign(
+    printed = table.assign(
         rmse=[f"{r:.3f} ± {e:.3f}" for r, e in zip(table["rmse"], table["rmse_error"], strict=True)]
     )
     print(
-        shown.drop(columns=["family", "rmse_error", "repeats"]).to_string(
+        printed.drop(columns=["family", "rmse_error", "repeats"]).to_string(
             index=False, float_format=lambda v: f"{v:.3g}"
         )
     )

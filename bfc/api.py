@@ -21,7 +21,7 @@ import torch
 
 from bfc.engine.stack_request import train_stack
 from bfc.environment import resolve_device
-from bfc.errors import UserError, require, shown
+from bfc.errors import UserError, format_value, require
 from bfc.experiment.cell_runner import SilentObserver, measure_cell, run_cell
 from bfc.experiment.cell_spec import CellSpec, cell_specs
 from bfc.experiment.components import REQUIRED_METHOD
@@ -30,10 +30,16 @@ from bfc.measure.ladder import Ladder
 from bfc.measure.single import Single
 from bfc.optimizers.adam import Adam
 from bfc.optimizers.sgd import SGD
+from bfc.paths import local_path
 from bfc.representations.base import Representation
-from bfc.schedules import named
+from bfc.schedules import load_schedule
+from bfc.stats.cell_counts import count_cell
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
-from bfc.stats.nstar import NStar, estimate_at
+from bfc.stats.fit_warnings import find_cell_oddities
+from bfc.stats.messages import describe_warning
+from bfc.stats.nstar import NStar, estimate_nstar
+from bfc.stats.table_checks import check_cell
+from bfc.stats.training_table import build_training_table
 from bfc.store.cells import Cell, Store
 from bfc.store.memory import MemoryCell
 from bfc.targets.wrapped import Wrapped
@@ -102,7 +108,7 @@ class Method:
         if isinstance(self.schedule, str):
             changes = {} if self.steps is None else {"steps": self.steps}
             with _speaking_of_arguments():
-                return named(self.schedule, **changes)
+                return load_schedule(self.schedule, **changes)
         require(self.steps is None, "steps", self.steps, "left out where schedule is an object")
         return self.schedule
 
@@ -181,15 +187,18 @@ def curve(
 def nstar(runs: pd.DataFrame, eps: float) -> NStar:
     """n* at ``eps`` with its 95 % interval, from the trainings of one method at one d.
 
-    Raises :class:`bfc.errors.UserError` where ``runs`` hold several d or methods.
+    What is odd about the table (rows that do not count, words that were read as others, settings
+    that vary) is a Python warning. Raises :class:`bfc.errors.UserError` where ``runs`` hold several
+    d or methods, lack a column or hold a value that it cannot mean.
     """
     is_table = isinstance(runs, pd.DataFrame)
     require(is_table, "runs", _describe(runs), "a table that bfc.run or bfc.curve returned")
-    for column in ("target", "method", "d"):
-        if column in runs and runs[column].nunique() > 1:
-            values = ", ".join(map(str, sorted(runs[column].unique())))
-            raise UserError(f"runs: hold several values of {column} ({values}); select one")
-    return estimate_at(runs, eps)
+    frame, notices = check_cell(runs)
+    table = build_training_table(frame, eps)
+    cell = count_cell(table)
+    for notice in [*notices, *find_cell_oddities(table, cell)]:
+        warnings.warn(describe_warning(notice), stacklevel=2)
+    return estimate_nstar(cell, eps)
 
 
 def compose(*overrides: str) -> Job:
@@ -206,7 +215,7 @@ def compose(*overrides: str) -> Job:
     try:
         jobs = compose_sweep(list(overrides))
     except Exception as error:
-        sentence = explain(error)
+        sentence = explain(error, overrides)
         if sentence is None:
             raise
         raise UserError(sentence) from error
@@ -223,11 +232,11 @@ def load(results: str | Path) -> pd.DataFrame:
     """
     # Only here, since the rest of the library needs no pyarrow.
     from bfc.experiment.stored_config import fill_defaults
-    from bfc.store.reading import collect
+    from bfc.store.reading import read_store
 
-    _check_folder(results)
-    require(Path(results).is_dir(), "results", results, "a results folder; there is none")
-    stored = collect(results, fill_defaults)
+    folder = _check_folder(results)
+    require(folder.is_dir(), "results", results, "a results folder; there is none")
+    stored = read_store(folder, fill_defaults)
     for problem in stored.problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     return stored.trainings
@@ -247,7 +256,7 @@ def _require_kind(name: str, part: Any, group: str, words: str) -> Any:
 def _describe(part: object) -> str:
     """An object in a sentence: plain values as they are, others by their class."""
     if isinstance(part, (str, int, float, list, tuple, type(None))):
-        return shown(part)
+        return format_value(part)
     return part.__name__ if isinstance(part, type) else f"{type(part).__name__}(...)"
 
 
@@ -274,9 +283,10 @@ def _list_targets(target: Target | Sequence[Target]) -> list[Target]:
     return [_require_kind("target", part, "target", words) for part in targets]
 
 
-def _check_folder(results: object) -> None:
+def _check_folder(results: object) -> Path:
     is_path = isinstance(results, (str, Path)) and bool(str(results).strip())
     require(is_path, "results", _describe(results), "a folder name")
+    return local_path(str(results), "results")
 
 
 def _measure(
@@ -302,7 +312,7 @@ def _job(
     baseline: Baseline | None = None,
 ) -> Job:
     if results is not None:
-        _check_folder(results)
+        results = _check_folder(results)
     family, task, representation = _unwrap(target)
     job = Job(
         family=family,

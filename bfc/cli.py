@@ -16,6 +16,7 @@ from types import ModuleType
 import typer
 
 import bfc.commands
+from bfc.streams import secure_streams
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 PANELS = ("Run", "Watch a launch", "Results", "Theory", "This machine")
@@ -54,6 +55,7 @@ def _root() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit status 2."""
+    secure_streams()
     try:
         application()()
     except Exception as error:

@@ -31,8 +31,8 @@ class Component(Protocol):
         if config_key is not None:
             cls.config_key = config_key
         if "__post_init__" in cls.__dict__:
-            check_ranges = cls.__dict__["__post_init__"]
-            cls.__post_init__ = _check_around(check_ranges)  # type: ignore[assignment, method-assign]
+            checked = _check_around(cls.__dict__["__post_init__"])
+            cls.__post_init__ = checked  # type: ignore[assignment, method-assign]
 
     def __post_init__(self) -> None:
         """Refuse values of the wrong type; a class that checks ranges overrides this."""

@@ -21,13 +21,13 @@ class UserError(ValueError):
 def require(condition: bool, key: str, value: object, allowed: str) -> None:
     """Raise :class:`UserError` unless ``condition``: "``key=value``: must be ``allowed``"."""
     if not condition:
-        raise UserError(f"{key}={shown(value)}: must be {allowed}")
+        raise UserError(f"{key}={format_value(value)}: must be {allowed}")
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """A value as it is written on the command line: ``null``, ``true``, ``[1, 2]``."""
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(shown, value))}]"
+        return f"[{', '.join(map(format_value, value))}]"
     return json.dumps(value) if value is None or isinstance(value, (bool, dict)) else str(value)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import sys
 import types
 import typing
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any, get_args, get_origin
 
-from bfc.errors import shown, similar
+from bfc.errors import format_value, similar
 
 
 @dataclass(frozen=True, eq=False)  # unions of another order are equal, but are described in it
@@ -139,19 +140,35 @@ def mismatch(key: str, hint: Any, value: Any) -> str:
     """The sentence about a value of the wrong type, with the nearest name that is allowed."""
     close = similar(value, _names(hint)) if isinstance(value, str) else None
     hint_text = f"; did you mean {close}?" if close else ""
-    written = repr(value) if _reads_as_number(value) else shown(value)
-    return f"{key}={written}: must be {describe(hint)}{hint_text}"
+    if isinstance(value, str) and _reads_as_another_type(value) and _is_plain(value):
+        hint_text = "; must be written without quotes"
+    return f"{key}={_quoted(value)}: must be {describe(hint)}{hint_text}"
 
 
-def _reads_as_number(value: Any) -> bool:
-    """Whether a value is a text that, shown without quotes, looks like a number."""
-    if not isinstance(value, str):
-        return False
+def _quoted(value: Any) -> str:
+    """A value as :func:`bfc.errors.format_value` writes it, texts that look like another type in
+    quotes."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_quoted, value))}]"
+    if isinstance(value, str) and _reads_as_another_type(value):
+        return f"'{value}'"
+    return format_value(value)
+
+
+def _reads_as_another_type(text: str) -> bool:
+    """Whether a text, shown without quotes, would look like a number, a list or a word of YAML."""
+    if text.lower() in ("null", "true", "false") or text[:1] in ("[", "{"):
+        return True
     try:
-        float(value)
+        float(text)
     except ValueError:
         return False
     return True
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text would be of another type without its quotes: no ``024``, a text to YAML."""
+    return not re.match(r"[+-]?0[0-9]", text)
 
 
 def _names(hint: Any) -> list[str]:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from pathlib import Path
+
+from bfc.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
 """The folder of this package."""
@@ -18,7 +21,41 @@ def _find(name: str) -> Path:
     return installed if installed.is_dir() else PACKAGE.parent / name
 
 
-def named(text: str) -> str:
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+MAX_NAME_BYTES = 200
+"""Of a part of a path: most file systems allow 255, and names of temporary files are longer."""
+
+
+def local_path(path: str | Path, key: str) -> Path:
+    """A file or folder of this machine as a user names it, with ``~`` filled in.
+
+    Raises :class:`UserError` for an address such as ``s3://…``, which nothing here can open, and
+    for a name that no file can have. ``key`` names the setting in the sentence.
+    """
+    text = str(path)
+    if _ADDRESS.match(text):
+        raise UserError(
+            f"{key}={text}: must be a folder or file of this machine, not an address; mount it, "
+            "or copy it here"
+        )
+    expanded = Path(os.path.expanduser(text))
+    if str(expanded).startswith("~"):
+        if text.startswith("~"):
+            user = text.partition("/")[0]
+            raise UserError(
+                f"{key}={text}: {user} is no user of this machine; a folder is ./{text}"
+            )
+        expanded = expanded.absolute()  # so that it is not expanded when it is read again
+    for part in expanded.parts:
+        if "\0" in part or len(os.fsencode(part)) > MAX_NAME_BYTES:
+            raise UserError(
+                f"{key}={text}: every name in a path must have at most {MAX_NAME_BYTES} bytes, "
+                "none of them zero"
+            )
+    return expanded
+
+
+def expand_folder(text: str) -> str:
     """A folder as a site overlay names it, ``$USER`` and ``~`` filled in."""
     return str(Path(os.path.expandvars(text)).expanduser().absolute())
 

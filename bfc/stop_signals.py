@@ -10,6 +10,8 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+from bfc.streams import print_line
+
 REQUEUE = (signal.SIGUSR1, signal.SIGUSR2)
 """Sent some time before a time limit or a preemption; the job should then ask to be run again."""
 
@@ -42,5 +44,5 @@ def raise_if_requested() -> None:
 
 
 def _note(number: int, _: FrameType | None) -> None:
-    print(f"{signal.Signals(number).name}: stops at the next checkpoint", flush=True)
+    print_line(f"{signal.Signals(number).name}: stops at the next checkpoint")
     _received.append(number)

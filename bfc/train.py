@@ -22,10 +22,12 @@ from bfc.errors import UserError
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.experiment.run_job import run_job
+from bfc.hydra_plugins.expansion import defer_study_keys, refuse_lists_of_options
 from bfc.hydra_plugins.hydra_errors import explain, refuse
 from bfc.hydra_plugins.registration import register
 from bfc.launch.progress_bar import show_progress
 from bfc.paths import CONF
+from bfc.streams import secure_streams
 from bfc.trackers.client import observe_cell
 
 INTERRUPTED = (
@@ -35,7 +37,7 @@ EXIT_INTERRUPTED = 130
 SWEEP_FLAGS = ("-m", "--multirun")
 
 
-def task(config: Any) -> list[str]:
+def run_composed_job(config: Any) -> list[str]:
     """Run one Hydra job; returns the cell ids.
 
     In a single run a refusal ends the process here, so that Hydra adds nothing to the sentence; in
@@ -46,6 +48,7 @@ def task(config: Any) -> list[str]:
         container = OmegaConf.to_container(config, resolve=True)
         assert isinstance(container, dict)
         if not is_sweep:
+            refuse_lists_of_options(HydraConfig.get().overrides.task)
             _refuse_study(container)
         job = load_job({str(key): value for key, value in container.items()})
         folders = [Path(job.results) / spec.cell_id for spec in cell_specs(job)]
@@ -75,12 +78,15 @@ def main() -> None:
 
     A user's mistake is reported in one sentence on standard error, with exit status 2.
     """
+    secure_streams()
     # Errors then reach the handlers below instead of Hydra's.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register()
-    sys.argv[1:] = _sweep_flags_first(sys.argv[1:])
+    sys.argv[1:] = _order_arguments(sys.argv[1:])
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(
+            run_composed_job
+        )()
     except KeyboardInterrupt:
         refuse(INTERRUPTED)
         sys.exit(EXIT_INTERRUPTED)
@@ -91,10 +97,11 @@ def main() -> None:
         sys.exit(refuse(sentence))
 
 
-def _sweep_flags_first(arguments: Sequence[str]) -> list[str]:
+def _order_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments with -m in front, since Hydra does not accept it after overrides."""
     flags = [argument for argument in arguments if argument in SWEEP_FLAGS]
-    return [*flags, *(argument for argument in arguments if argument not in SWEEP_FLAGS)]
+    rest = [argument for argument in arguments if argument not in SWEEP_FLAGS]
+    return [*flags, *(defer_study_keys(rest) if flags else rest)]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -271,14 +271,26 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def plan(*arguments: str) -> list[dict]:
     """The jobs that a sweep with these arguments launches, as composed containers."""
+    (jobs,) = plan_sweeps([arguments])
+    return jobs
+
+
+def plan_sweeps(sweeps: Sequence[Sequence[str]]) -> list[list[dict]]:
+    """The jobs of several sweeps, each given by its arguments.
+
+    The sweeps share one composer, which composes every choice of options once.
+    """
     registration.register()
+    jobs = []
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", list(arguments), return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
-        composer = Composer(loader, config)
-        with mock.patch.object(expansion, "Composer", lambda *_: composer):
-            planned = expansion.expand_study(config, loader, (), arguments)
-        return [composer.job(job.overrides) for job in planned]
+        composer = Composer(loader, compose("config", return_hydra_config=True))
+        for arguments in sweeps:
+            config = compose("config", list(arguments), return_hydra_config=True)
+            with mock.patch.object(expansion, "Composer", lambda *_: composer):
+                planned = expansion.expand_study(config, loader, (), arguments)
+            jobs.append([composer.job(job.overrides) for job in planned])
+    return jobs
 
 
 def assert_same_records(actual: Any, expected: Any, rel: float = 1e-9) -> None:

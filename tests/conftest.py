@@ -21,6 +21,7 @@ import torch
 import yaml
 from sampling import sample_items
 from torch import Tensor
+from workers import spread_over_workers
 
 from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, component
@@ -42,6 +43,7 @@ def _build(group: str, name: str, /, **changes: Any) -> Any:
     return component(group, {**_node(group, name), **changes})
 
 
+@cache
 def _options(group: str) -> list[str]:
     """Options of a group that stand for a component."""
     return [
@@ -51,6 +53,7 @@ def _options(group: str) -> list[str]:
     ]
 
 
+@cache
 def _learners_on_targets() -> list[tuple[str, str]]:
     """Names of the learners and the targets that they accept."""
     names = []
@@ -65,6 +68,7 @@ def _learners_on_targets() -> list[tuple[str, str]]:
     return names
 
 
+@cache
 def _learners_targets_schedules() -> list[tuple[str, str, str]]:
     """All schedules of a learner on its first target, one on its other targets."""
     names: list[tuple[str, str, str]] = []
@@ -127,8 +131,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without ``--exhaustive``: leave out what is marked so, and sample the product batteries."""
+    items[:] = spread_over_workers(items)
     if config.getoption("--exhaustive"):
         return
     marked = [item for item in items if item.get_closest_marker("exhaustive")]
@@ -167,6 +173,12 @@ def node() -> Callable[[str, str], Mapping[str, Any]]:
     """``node("target", "quadratic_densenet")``: the YAML itself, for tests that change keys one by
     one."""
     return _node
+
+
+@pytest.fixture(scope="session")
+def is_exhaustive(request: pytest.FixtureRequest) -> bool:
+    """Whether everything runs, also what is thinned out by default."""
+    return bool(request.config.getoption("--exhaustive"))
 
 
 @pytest.fixture

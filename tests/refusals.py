@@ -97,6 +97,17 @@ VALUES = {
     "optimizer.lr=nan": "optimizer.lr=nan: must be a number > 0",
     "optimizer.lr=inf": "optimizer.lr=inf: must be a number > 0",
     "optimizer.lr=fast": "optimizer.lr=fast: must be a number",
+    "optimizer.lr='0.01'": "optimizer.lr='0.01': must be a number; must be written without quotes",
+    "optimizer.lr='1e-3'": "optimizer.lr='1e-3': must be a number; must be written without quotes",
+    "optimizer.lr=1%": "optimizer.lr=1%: must be a number",
+    "optimizer.clip='null'": "optimizer.clip='null': must be a number or null; must be written",
+    "optimizer.clip=null optimizer.lr=true": "optimizer.lr=true: must be a number",
+    "measure.n=['32']": "measure.n=['32']: must be a list of integers or an integer",
+    "measure.n=[1,024]": "measure.n=[1, '024']: must be a list of integers or an integer",
+    "measure.n='[32]'": "measure.n='[32]': must be a list of integers or an integer",
+    "measure.eps=['0.1']": "measure.eps=['0.1']: must be a list of numbers or a number",
+    "compute.threads='1'": "compute.threads='1': must be an integer; must be written",
+    "target.d=016": "target.d='016': must be an integer",
     "optimizer.lr=[0.1]": "optimizer.lr=[0.1]: must be a number",
     "optimizer.batch=0": "optimizer.batch=0: must be an integer from 1",
     "optimizer.batch=2000000": "optimizer.batch=2000000: must be an integer from 1 to 1048576",
@@ -284,6 +295,21 @@ LINES = {
     "+target.foo=1": "target.foo: no such key; allowed: L, alpha",
     "+foo=1": "foo: no such key; allowed: baseline, compute",
     "optimzer=adam": "optimzer: no such key; did you mean optimizer?",
+    "+target.d=4": "+target.d=4: target.d is there already; must be written target.d=4, without +",
+    "~target.d=99": "~target.d=99: target.d is 16; must be ~target.d to remove it",
+    "~target=parity": "~target=parity: target is quadratic_densenet; must be a group that has",
+    "+optimizer=sgd": "+optimizer=sgd: optimizer is there already; must be written optimizer=sgd",
+    "+target=parity": "+target=parity: target is there already; must be written target=parity",
+    "+sweeps=bfc_chain +sweeps=bfc_depth": (
+        "+sweeps=bfc_chain +sweeps=bfc_depth: sweeps is given 2 times; must be given once"
+    ),
+    "target={a:1}": "target={a:1}: must be the name of an option; allowed: images, low_rank",
+    "target=[parity,radial]": (
+        "target=[parity,radial]: is a list of options; must be one option, or a sweep with -m as "
+        "target=parity,radial"
+    ),
+    "optimizer.lr=0,01": "or a sweep with -m; decimals have a point",
+    "study.size=demo": "study.size: no such key without a study; must come with +sweeps=<study>",
     "~nothing": "nothing: no such key; allowed: baseline",
     "~target.foo": "target.foo: no such key; allowed: L, alpha",
     "~target": "target=none: every job needs one; allowed: ",
@@ -319,6 +345,25 @@ LINES = {
         "optimizer.warmup=5000: must be below the shortest phase"
     ),
     "-m 'target.d=interval(1,2)'": "target.d=interval(1,2): must be a list of values or a range",
+    "-m 'target.d=range(4,9,0)'": "target.d=range(4,9,0): must have a step that is not 0",
+    "-m 'target.d=range(9,4)'": "target.d=range(9,4): holds no value; must hold at least one",
+    "-m target='glob(zzz*)'": "target=glob(zzz*): holds no value; must hold at least one",
+    "-m target=quadratic_densenet,parity target.L=3": (
+        "target.L: no such key with target=parity, only with target=quadratic_densenet or "
+        "random_polynomial; allowed: d, degree, law"
+    ),
+    "-m target=parity,quadratic_densenet target.L=3": "target.L: no such key with target=parity",
+    "-m optimizer=sgd,adam optimizer.betas=[0.9,0.99]": (
+        "optimizer.betas: no such key with optimizer=sgd, only with optimizer=adam or lion"
+    ),
+    "-m +target.d=4,8": "+target.d=4: target.d is there already; must be written target.d=4",
+    "-m target=[parity,radial],parity": "target=[parity,radial]: is a list of options",
+    "-m +sweeps=bfc_chain study.size=": "study.size=: no such size; allowed: 30m, 4h, demo, full",
+    "-m +sweeps=bfc_chain study.size=[demo]": (
+        "study.size=[demo]: must be the name of one size; allowed: 30m, 4h, demo, full"
+    ),
+    "-m +sweeps=bfc_chain study.size={a:1}": "must be the name of one size; allowed: 30m",
+    "-m +sweeps=bfc_chain study.size=null": "study.size=null: must be the name of one size",
     "-m schedule=staged,stagd": "schedule=stagd: no such option; did you mean staged?",
     "-m +target.foo=1,2": "target.foo: no such key",
     "-m hydra.sweeper.max_batch_size=0": (

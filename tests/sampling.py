@@ -2,6 +2,7 @@
 
 A battery over learners × targets × schedules × optimizers has hundreds of cases. By default a share
 of them runs, the same in every run, such that every single value occurs; ``--exhaustive`` runs all.
+A test over other parameters takes part with the marker ``sampled``.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def sample_items(items: Sequence[pytest.Item]) -> tuple[list[pytest.Item], list[
 def _case(item: pytest.Item) -> tuple[str, ...] | None:
     """The names that a case of a product battery stands for; None for any other test."""
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    product = next((parameters[name] for name in PRODUCTS if name in parameters), None)
-    if product is None:
+    product = next((parameters[name] for name in PRODUCTS if name in parameters), ())
+    if not product and item.get_closest_marker("sampled") is None:
         return None
     others = [str(value) for name, value in sorted(parameters.items()) if name not in PRODUCTS]
     return (*product, *others)

@@ -9,7 +9,8 @@ from unittest import mock
 import psutil
 from commands import TINY, has_stopped, run, stop_at_checkpoints
 
-from bfc.launch.manifest import Launch, find_launch
+from bfc.launch.launch_list import find_launch
+from bfc.launch.manifest import Launch
 from bfc.launch.slurm import client
 from bfc.launch.status import cell_statuses
 

@@ -49,7 +49,8 @@ from slurm_launches import (
     task_states,
 )
 
-from bfc.launch.manifest import Launch, find_launch
+from bfc.launch.launch_list import find_launch
+from bfc.launch.manifest import Launch
 from bfc.launch.slurm import client, submission
 from bfc.launch.status import cell_statuses
 from bfc.paths import PACKAGE

@@ -4,96 +4,113 @@ The tests of ``analysis`` read it.
 """
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 
 
-def write_cell(
-    root,
-    name,
-    *,
-    method="staged quadratic_densenet",
-    d=8,
-    L=3,
-    centre=150.0,
-    eps=(0.1, 0.01),
-    seeds=8,
-    grid=None,
-    floor=0.0,
-    study="synthetic",
-    kind="training",
-    validation="inside",
-    probes=False,
-    config=None,
-    drop=(),
-    state="done",
-):
-    """One stored cell: its median risk crosses 0.01 at ``centre`` and stays above ``floor``.
+@dataclass(frozen=True)
+class SyntheticCell:
+    """What a cell holds: its median risk crosses 0.01 at ``centre`` and stays above ``floor``."""
 
-    ``drop``: files that are not written.
-    """
-    grid = np.asarray(grid if grid is not None else np.round(centre * 1.5 ** np.arange(-4, 5)), int)
-    generator = np.random.default_rng([d, L, int(centre), len(method)])
-    rows = []
-    for seed, n, risk in _risks(generator, seeds, grid, centre, floor):
-        outcome = _outcome(risk, floor, min(eps))
-        row = _row(kind, n, seed, risk, outcome, validation)
-        if probes:
-            row |= _probe_values(generator, risk)
-        rows.append(row)
-    if floor:
-        confirming = {"kind": "confirmation", "n": 3_072_000, "risk": floor, "fresh": True}
-        rows += [{**rows[0], **confirming, "seed": seed} for seed in range(2)]
-    settings = _settings(method, d, L, kind == "training", int(grid[-1]), validation)
-    for key, value in (config or {}).items():
-        group, _, leaf = key.partition(".")
-        settings[group] = {**settings[group], leaf: value}
-    request = {"study": study, "eps": list(eps), "n": grid.tolist(), "seeds": list(range(seeds))}
-    environment = {"python": "3.12.1", "commit": "abc", "diff": None}
-    texts = {
-        "config.yaml": yaml.safe_dump(settings, sort_keys=False),
-        "requests.json": json.dumps([request]),
-        "environment.json": json.dumps({**environment, "packages": {"torch": "2.13.0"}}),
-        "status.json": json.dumps({"state": state}),
-    }
+    method: str = "staged quadratic_densenet"
+    d: int = 8
+    L: int = 3
+    centre: float = 150.0
+    eps: Sequence[float] = (0.1, 0.01)
+    seeds: int = 8
+    grid: Sequence[int] | None = None
+    """Sample sizes; by default nine around ``centre``."""
+    floor: float = 0.0
+    study: str = "synthetic"
+    kind: str = "training"
+    """Of the rows: a learner's are "training"."""
+    validation: str = "inside"
+    probes: bool = False
+    """Whether rows hold feature errors."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted keys of the configuration that differ."""
+    drop: Sequence[str] = ()
+    """Files that are not written."""
+    state: str = "done"
+
+    @property
+    def sizes(self) -> list[int]:
+        around = np.round(self.centre * 1.5 ** np.arange(-4, 5))
+        return [int(n) for n in (around if self.grid is None else self.grid)]
+
+
+def write_cell(root: Path, name: str, **settings: Any) -> Path:
+    """Store one cell with the ``settings`` of a :class:`SyntheticCell`; its folder."""
+    cell = SyntheticCell(**settings)
     folder = root / name
     folder.mkdir(parents=True)
-    for file, text in texts.items():
-        if file not in drop:
+    for file, text in _texts(cell).items():
+        if file not in cell.drop:
             (folder / file).write_text(text)
-    if "trainings.parquet" not in drop:
-        pd.DataFrame(rows).to_parquet(folder / "trainings.parquet")
+    if "trainings.parquet" not in cell.drop:
+        pd.DataFrame(_rows(cell)).to_parquet(folder / "trainings.parquet")
     return folder
 
 
-def _risks(generator, seeds, grid, centre, floor):
-    """Seed, n and risk of every training; a generator, so that probes draw in between."""
-    for seed in range(seeds):
-        shift = generator.normal(0, 0.25)
-        for n in grid:
-            noise = np.exp(shift + generator.normal(0, 0.15))
-            lowest = floor * np.exp(0.05 * generator.normal())
-            yield seed, int(n), max(0.01 * (n / centre) ** -1.6 * noise, lowest)
-
-
-def _outcome(risk, floor, eps):
-    if risk <= eps:
-        return "success"
-    return "plateau" if floor > eps else "data_limited"
-
-
-def _row(kind, n, seed, risk, outcome, validation):
+def _texts(cell):
+    """File → content of everything but the table of trainings."""
+    request = {"study": cell.study, "eps": list(cell.eps)}
+    sizes = {"n": cell.sizes, "seeds": list(range(cell.seeds))}
+    environment = {"python": "3.12.1", "commit": "abc", "diff": None}
     return {
-        "kind": kind,
+        "config.yaml": yaml.safe_dump(_configuration(cell), sort_keys=False),
+        "requests.json": json.dumps([request | sizes]),
+        "environment.json": json.dumps({**environment, "packages": {"torch": "2.13.0"}}),
+        "status.json": json.dumps({"state": cell.state}),
+    }
+
+
+def _rows(cell):
+    generator = np.random.default_rng([cell.d, cell.L, int(cell.centre), len(cell.method)])
+    rows = []
+    for seed, n, risk in _risks(cell, generator):
+        row = _row(cell, n, seed, risk)
+        if cell.probes:
+            row |= _probe_values(generator, risk)
+        rows.append(row)
+    if cell.floor:
+        confirming = {"kind": "confirmation", "n": 3_072_000, "risk": cell.floor, "fresh": True}
+        rows += [{**rows[0], **confirming, "seed": seed} for seed in range(2)]
+    return rows
+
+
+def _risks(cell, generator):
+    """Seed, n and risk of every training; a generator, so that probes draw in between."""
+    for seed in range(cell.seeds):
+        shift = generator.normal(0, 0.25)
+        for n in cell.sizes:
+            noise = np.exp(shift + generator.normal(0, 0.15))
+            lowest = cell.floor * np.exp(0.05 * generator.normal())
+            yield seed, n, max(0.01 * (n / cell.centre) ** -1.6 * noise, lowest)
+
+
+def _outcome(cell, risk):
+    if risk <= min(cell.eps):
+        return "success"
+    return "plateau" if cell.floor > min(cell.eps) else "data_limited"
+
+
+def _row(cell, n, seed, risk):
+    return {
+        "kind": cell.kind,
         "n": n,
         "seed": seed,
         "fresh": False,
         "risk": risk,
         "train_risk": risk / 2,
-        "outcome": outcome,
-        "validation": validation,
+        "outcome": _outcome(cell, risk),
+        "validation": cell.validation,
         "steps": 3000,
         "seconds": 0.5,
         "stack": 32,
@@ -117,31 +134,35 @@ def _probe_values(generator, risk):
     }
 
 
-def _settings(method, d, L, is_learner, n_max, validation):
-    """The configuration of a cell."""
+def _configuration(cell):
+    is_learner = cell.kind == "training"
     target = {
         "_target_": "bfc.targets.quadratic_densenet.QuadraticDenseNet",
-        "d": d,
-        "L": L,
+        "d": cell.d,
+        "L": cell.L,
         "widths": [4, 2],
     }
     learner = {
         "_target_": "bfc.learners.quadratic_densenet.QuadraticDenseNet",
         "widths": [4, 4],
     }
-    return {
+    configuration = {
         "kind": "learner" if is_learner else "baseline",
-        "method": method,
+        "method": cell.method,
         "target_name": "quadratic_densenet",
-        "d": d,
-        "L": L,
-        "degree": 2 ** (L - 1),
+        "d": cell.d,
+        "L": cell.L,
+        "degree": 2 ** (cell.L - 1),
         "target": target,
         "learner": learner if is_learner else None,
         "optimizer": {"lr": 0.01} if is_learner else None,
-        "baseline": None if is_learner else {"n_max": n_max},
-        "measure": {"validation": validation, "test": 4096},
+        "baseline": None if is_learner else {"n_max": cell.sizes[-1]},
+        "measure": {"validation": cell.validation, "test": 4096},
     }
+    for key, value in cell.config.items():
+        group, _, leaf = key.partition(".")
+        configuration[group] = {**configuration[group], leaf: value}
+    return configuration
 
 
 STAGED = "staged quadratic_densenet"

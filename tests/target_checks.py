@@ -99,8 +99,8 @@ def assert_function_of_seed(target, dtype) -> None:
         assert torch.equal(again, x[index])
         assert torch.equal(other.variance, stack.variance[index])
         torch.testing.assert_close(other.labels(again), y[index])
-        for name, value in stack.revealed.items():
-            torch.testing.assert_close(other.revealed[name], value[index])
+        for name, value in stack.revealed.tensors().items():
+            torch.testing.assert_close(other.revealed.tensors()[name], value[index])
         for level, z in other.features(again).items():
             torch.testing.assert_close(z, features[level][index])
     assert not torch.allclose(y[0], y[1])

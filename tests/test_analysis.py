@@ -16,7 +16,7 @@ from analysis.lines import find_varying_keys, label_lines
 from analysis.nstar_tables import estimate_nstar, fit_lines, tabulate_exponents
 from analysis.page_tables import describe_growth
 from analysis.report import main, write_report
-from bfc.store.reading import collect
+from bfc.store.reading import read_store
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_trainings_table_has_a_row_per_training_with_the_flattened_configuration
         tmp_path, "a", config={"optimizer.schedule": {"warmup": 3}, "target.alpha": [1.0, 0.5]}
     )
     write_cell(tmp_path, "b", method="kernel", kind="curve", validation="none")
-    results = collect(tmp_path)
+    results = read_store(tmp_path)
     assert len(results.trainings) == 2 * 9 * 8 and results.problems == []
     row = results.trainings.iloc[0]
     values = row[["cell_id", "kind", "seed", "studies"]]
@@ -86,7 +86,7 @@ def test_broken_and_foreign_folders_are_reported_and_skipped(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "file.txt").write_text("not a folder")
-    results = collect(tmp_path)
+    results = read_store(tmp_path)
     assert list(results.cells["cell_id"]) == ["good"]
     skipped = {problem.partition(":")[0] for problem in results.problems}
     folders = {path.name for path in tmp_path.iterdir() if path.is_dir()}
@@ -96,13 +96,13 @@ def test_broken_and_foreign_folders_are_reported_and_skipped(tmp_path):
 
 def test_missing_environment_is_a_problem_but_costs_no_cell(tmp_path):
     write_cell(tmp_path, "a", drop=("environment.json",))
-    results = collect(tmp_path)
+    results = read_store(tmp_path)
     assert len(results.cells) == 1 and results.problems == ["a: no environment.json"]
 
 
 def test_unfinished_cells_are_used_and_reported_as_unfinished(tmp_path):
     write_cell(tmp_path, "a", state="running")
-    results = collect(tmp_path)
+    results = read_store(tmp_path)
     assert len(results.cells) == 1 and "running" in results.problems[0]
 
 
@@ -112,7 +112,7 @@ def test_cells_that_differ_are_different_lines(tmp_path):
             test = int(1000 * d * lr)
             config = {"optimizer.lr": lr, "target.widths": [d // 2], "measure.test": test}
             write_cell(tmp_path, f"{d}-{lr}", d=d, config=config)
-    results = collect(tmp_path)
+    results = read_store(tmp_path)
     cells = results.cells
     assert {"optimizer.lr", "target.widths", "measure.test"} <= set(find_varying_keys(cells))
     labels = label_lines(cells)
@@ -129,7 +129,7 @@ def test_cells_that_differ_are_different_lines(tmp_path):
 def test_keys_that_follow_d_split_no_line(tmp_path):
     for d in (8, 16, 32):
         write_cell(tmp_path, f"{d}", d=d, config={"target.widths": [d // 2], "learner.widths": [d]})
-    results = collect(tmp_path)
+    results = read_store(tmp_path)
     assert set(label_lines(results.cells)) == {"staged quadratic_densenet"}
     assert "target.widths" in find_varying_keys(results.cells)
     nstar, keys = estimate_nstar(results)
@@ -142,7 +142,7 @@ def test_networks_are_labelled_by_the_keys_of_the_learner(tmp_path):
     for width, outer in ((64, 5.0), (512, 6.0)):
         learner = {"learner.widths": [width], "optimizer.batch": width // 8}
         write_cell(tmp_path, f"{width}", config={"target.outer": outer, **learner})
-    assert sorted(set(label_lines(collect(tmp_path).cells))) == [
+    assert sorted(set(label_lines(read_store(tmp_path).cells))) == [
         "staged quadratic_densenet, widths=[512]",
         "staged quadratic_densenet, widths=[64]",
     ]
@@ -151,7 +151,7 @@ def test_networks_are_labelled_by_the_keys_of_the_learner(tmp_path):
 def test_a_copied_cell_is_another_line(tmp_path):
     write_cell(tmp_path, "a")
     write_cell(tmp_path, "b")
-    assert label_lines(collect(tmp_path).cells).nunique() == 2
+    assert label_lines(read_store(tmp_path).cells).nunique() == 2
 
 
 def test_a_cell_of_two_studies_is_in_both_with_the_eps_of_either(tmp_path):
@@ -163,11 +163,11 @@ def test_a_cell_of_two_studies_is_in_both_with_the_eps_of_either(tmp_path):
         {"study": None, "eps": [0.2]},
     ]
     (folder / "requests.json").write_text(json.dumps(requests))
-    nstar, _ = estimate_nstar(collect(tmp_path))
+    nstar, _ = estimate_nstar(read_store(tmp_path))
     pairs = set(zip(nstar["study"], nstar["eps"], strict=True))
     assert pairs == {("one", 0.1), ("two", 0.05), ("two", 0.02), ("(no study)", 0.2)}
-    assert len(collect(tmp_path).trainings) == 72
-    assert set(collect(tmp_path).study("two").cells["study"]) == {"two"}
+    assert len(read_store(tmp_path).trainings) == 72
+    assert set(read_store(tmp_path).study("two").cells["study"]) == {"two"}
 
 
 NSTAR_COLUMNS = "study cell_id method target d L degree eps nstar lo hi censored outcome"

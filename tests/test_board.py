@@ -13,9 +13,9 @@ from analysis.verdicts import Measurement, Part, judge
 from bfc.stats.estimates import Certified, WithStandardError
 
 
-def measure(*values: float, at_least: float = 0.0) -> Measurement:
+def measure(*values: float, at_least: float = 0.0, at_most: float = math.inf) -> Measurement:
     parts = [Part(WithStandardError(value, 1.0), f"d = {d}") for d, value in enumerate(values)]
-    return Measurement(parts, at_least)
+    return Measurement(parts, at_least, at_most)
 
 
 def p_value(measurement: Measurement) -> float:
@@ -23,13 +23,15 @@ def p_value(measurement: Measurement) -> float:
 
 
 def test_a_p_value_is_that_of_the_normal_distribution() -> None:
-    assert p_value(measure(3.0)) == pytest.approx(2 * stats.norm.sf(3.0), rel=1e-4)
-    assert p_value(measure(-2.5)) == pytest.approx(2 * stats.norm.sf(2.5), rel=1e-4)
+    """One-sided for a region with one end, two-sided for one with two."""
+    assert p_value(measure(3.0)) == pytest.approx(stats.norm.sf(3.0), rel=1e-4)
+    assert p_value(measure(-2.5)) == pytest.approx(stats.norm.sf(2.5), rel=1e-4)
+    assert p_value(measure(3.0, at_most=1e3)) == pytest.approx(2 * stats.norm.sf(3.0), rel=1e-4)
 
 
 def test_an_intersection_has_the_largest_of_its_parts_and_bonferroni_against_it() -> None:
-    assert p_value(measure(3.0, 5.0)) == pytest.approx(2 * stats.norm.sf(3.0), rel=1e-4)
-    assert p_value(measure(-4.0, 5.0)) == pytest.approx(4 * stats.norm.sf(4.0), rel=1e-4)
+    assert p_value(measure(3.0, 5.0)) == pytest.approx(stats.norm.sf(3.0), rel=1e-4)
+    assert p_value(measure(-4.0, 5.0)) == pytest.approx(2 * stats.norm.sf(4.0), rel=1e-4)
 
 
 def test_what_is_not_decided_has_none_and_what_is_certified_zero() -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
 from bfc.representations.random_features import RandomFeatures
-from bfc.targets import capabilities
+from bfc.targets.capabilities import (
+    HarmonicTarget,
+    ImageTarget,
+    InputLawTarget,
+    LevelComposition,
+    RadialTarget,
+    RevealedMean,
+    RevealedScales,
+    input_law,
+)
 from bfc.targets.images import Images
 from bfc.targets.low_rank import LowRank
 from bfc.targets.parity import Parity
@@ -18,28 +29,28 @@ from bfc.targets.sphere_product import SphereProduct
 from bfc.targets.tent import Tent
 from bfc.tasks.regression import Regression
 
+CLASSES = (InputLawTarget, LevelComposition, RadialTarget, ImageTarget, HarmonicTarget)
 CAPABILITIES = {
-    QuadraticDenseNet(d=6, L=3, widths=(2, 2)): {"composes_levels"},
-    RandomPolynomial(d=6, L=3, widths=(2, 2)): {"composes_levels"},
-    Radial(d=8): {"is_radial"},
-    Images(): {"has_images"},
-    LowRank(d=5): {"has_harmonics"},
-    QuadraticFeature(d=6): {"has_harmonics"},
-    Parity(d=6): set(),
+    QuadraticDenseNet(d=6, L=3, widths=(2, 2)): {InputLawTarget, LevelComposition},
+    RandomPolynomial(d=6, L=3, widths=(2, 2)): {InputLawTarget, LevelComposition},
+    Radial(d=8): {RadialTarget},
+    Images(): {ImageTarget},
+    LowRank(d=5): {InputLawTarget, HarmonicTarget},
+    QuadraticFeature(d=6): {InputLawTarget, HarmonicTarget},
+    Parity(d=6): {InputLawTarget},
     SphereProduct(d=8): set(),
     Tent(d=2): set(),
 }
-QUESTIONS = ("composes_levels", "is_radial", "has_images", "has_harmonics")
 TARGETS = pytest.mark.parametrize("target", CAPABILITIES, ids=lambda target: type(target).__name__)
 
 
-def answers(target) -> set[str]:
-    return {question for question in QUESTIONS if getattr(capabilities, question)(target)}
+def capabilities_of(target) -> set[type]:
+    return {cls for cls in CLASSES if isinstance(target.unwrapped, cls)}
 
 
 @TARGETS
 def test_every_target_offers_what_it_should(target):
-    assert answers(target) == CAPABILITIES[target]
+    assert capabilities_of(target) == CAPABILITIES[target]
 
 
 @TARGETS
@@ -47,13 +58,42 @@ def test_a_wrapped_target_offers_what_the_inner_one_does(target):
     noisy = Regression(noise=0.1).wrap(target)
     represented = RandomFeatures(features=8, n0=100, whitening="none").wrap(noisy)
     for wrapped in (noisy, represented):
-        assert answers(wrapped) == CAPABILITIES[target]
-        assert capabilities.input_law(wrapped) == capabilities.input_law(target)
+        assert capabilities_of(wrapped) == CAPABILITIES[target]
+        assert input_law(wrapped) == input_law(target)
 
 
 def test_the_law_of_the_inputs_is_named_where_there_is_one():
-    assert capabilities.input_law(QuadraticDenseNet(d=6, law="uniform")) == "uniform"
-    assert capabilities.input_law(Tent()) is None
+    assert input_law(QuadraticDenseNet(d=6, law="uniform")) == "uniform"
+    assert input_law(Tent()) is None
+
+
+def test_the_radius_law_of_a_radial_target_is_not_the_law_of_its_inputs():
+    assert input_law(Radial(d=8, law="uniform")) is None
+
+
+def test_a_target_that_lacks_what_it_declares_cannot_be_built():
+    class Declared(ImageTarget):
+        pass
+
+    with pytest.raises(TypeError, match="shape"):
+        Declared()
+
+
+def test_the_attributes_of_a_capability_alone_declare_nothing():
+    @dataclass(frozen=True)
+    class Shaped(Parity):
+        shape: tuple[int, int, int] = (1, 2, 3)
+
+    assert capabilities_of(Shaped(d=6)) == {InputLawTarget}
+
+
+def test_what_is_revealed_follows_the_replicas():
+    noisy = Regression(noise=0.1).wrap(QuadraticDenseNet(d=6, L=3, widths=(2, 2)))
+    scales = noisy.draw([3, 5]).revealed
+    assert isinstance(scales, RevealedScales)
+    torch.testing.assert_close(scales.select([1, 0, 1]).scale, scales.scale[[1, 0, 1]])
+    assert isinstance(Radial(d=8).draw([3]).revealed, RevealedMean)
+    assert Parity(d=6).draw([3]).revealed.tensors() == {}
 
 
 def test_offers_hold_what_their_protocols_say():

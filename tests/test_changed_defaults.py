@@ -25,7 +25,7 @@ from bfc.measure.ladder import Ladder
 from bfc.optimizers.lion import Lion
 from bfc.optimizers.sgd import SGD
 from bfc.schedules import Schedule
-from bfc.store.reading import collect
+from bfc.store.reading import read_store
 from bfc.targets.tent import Tent
 from bfc.types import Optimizer, Target
 
@@ -165,7 +165,7 @@ def test_the_cost_of_a_new_optimizer_is_known_from_a_cell_without_its_batch(tmp_
 def test_short_and_complete_configurations_form_one_line(results):
     forget_defaults(results)
     assert run(*NEW, "target.d=5", cwd=results.parent).status == 0
-    cells = collect(results, fill_defaults).cells
+    cells = read_store(results, fill_defaults).cells
     assert sorted(cells["d"]) == [4, 5]
     assert label_lines(cells).nunique() == 1
     assert set(cells["optimizer.betas"]) == {"[0.9, 0.99]"}

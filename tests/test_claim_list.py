@@ -1,10 +1,13 @@
-"""The list of claims: none is deleted or reworded, each says where it stands in its paper and what
-must have been measured for it, and some size of its study measures that."""
+"""The list of claims: none is deleted or changed, and each is a sentence that can be read alone.
+
+It names its target, the d that it speaks of and its thresholds, says where it stands in its paper
+and what must have been measured for it, and some size of its study measures that."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -19,10 +22,13 @@ from bfc.paths import CONF, SWEEPS
 from bfc.studies import claims_of
 
 COMMITTED = json.loads((Path(__file__).parent / "data/claims_of_the_papers.json").read_text())
+"""Per claim, in the order of its study: its id, its thresholds and when these were set."""
 STUDIES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
 CLAIMS = [(study, claim) for study in STUDIES for claim in claims_of(study)]
 THRESHOLD_SET = {"before", "after", "unknown"}
 """Whether a threshold, or a setting of what it judges, was chosen after a look at results."""
+NUMBERS = ("at_least", "at_most", "eps", "risk", "factors", "gamma", "law")
+"""Thresholds of predicates that say how much is claimed, and not of what."""
 
 
 def identify(study: str, statement: str) -> str:
@@ -31,13 +37,32 @@ def identify(study: str, statement: str) -> str:
     return f"{study}/{digest[:10]}"
 
 
+def read_numbers_of(thresholds: Mapping[str, Any]) -> dict[str, Any]:
+    """The :data:`NUMBERS` of a claim, those of a claim within a claim included."""
+    own = {name: thresholds[name] for name in NUMBERS if name in thresholds}
+    nested = thresholds.get("thresholds")
+    return own | (read_numbers_of(nested) if isinstance(nested, Mapping) else {})
+
+
+def describe_claim(study: str, claim: Mapping[str, Any]) -> dict[str, Any]:
+    """What the committed list holds of a claim."""
+    return {
+        "id": identify(study, claim["statement"]),
+        "thresholds": read_numbers_of(claim["thresholds"]),
+        "threshold_set": claim["threshold_set"],
+    }
+
+
 IDS = [identify(study, claim["statement"]) for study, claim in CLAIMS]
 each_claim = pytest.mark.parametrize("study, claim", CLAIMS, ids=IDS)
 
 
-def test_no_claim_of_the_papers_is_deleted_or_reworded():
-    assert len(COMMITTED) == len(set(COMMITTED)) == 153
-    assert set(COMMITTED) <= set(IDS)
+def test_no_claim_of_the_papers_is_deleted_or_changed():
+    """Neither a sentence, nor a threshold, nor when it was set, nor the order in a study."""
+    described = [describe_claim(study, claim) for study, claim in CLAIMS]
+    ids = [entry["id"] for entry in COMMITTED]
+    assert len(ids) == len(set(ids)) == 153
+    assert [entry for entry in described if entry["id"] in ids] == COMMITTED
 
 
 def test_ids_are_unique():
@@ -50,6 +75,75 @@ def test_an_id_follows_the_words_and_not_the_line_breaks():
     assert identify("a", "one two") != identify("b", "one two")
 
 
+DISPLAY_NAMES = {
+    "quadratic_densenet": "composition of quadratics",
+    "random_polynomial": "random polynomial",
+    "images": "images of digits",
+    "radial": r"hinge|cos\(2π‖x‖\)",
+    "low_rank": "degree-[0-9] (target|polynomial)|polynomials of|fourth power",
+    "quadratic_feature": "functions of one quadratic feature",
+}
+"""Target → what a sentence calls it, as a regular expression."""
+RANGE = r"\bd = [0-9]|d from [0-9]|(every|measured) (measured )?d\b|limit for large d|at no d"
+"""How a sentence names the d that it speaks of."""
+WORDS = {
+    0.1: "tenth",
+    0.5: "half",
+    1: "at least as many|no lower|at least the median|at most 1",
+    2: "twice",
+}
+"""Thresholds that sentences write in words."""
+
+
+def list_targets(study: str) -> set[str]:
+    """The targets of a study, those of its blocks included."""
+    base = yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())
+    overrides = [entry for entry in base["defaults"] if isinstance(entry, Mapping)]
+    targets = {entry["override /target"] for entry in overrides if "override /target" in entry}
+    for blocks in base["study"]["sizes"].values():
+        targets |= {block["target"] for block in blocks if "target" in block}
+    return targets
+
+
+@each_claim
+def test_a_sentence_names_its_target_and_the_d_that_it_speaks_of(study, claim):
+    statement = " ".join(claim["statement"].split())
+    targets = list_targets(study)
+    assert any(re.search(DISPLAY_NAMES[target], statement) for target in targets), targets
+    if targets == {"images"}:
+        assert f"{claim['at']['n']} labels" in statement
+    else:
+        assert re.search(RANGE, statement)
+
+
+@each_claim
+def test_a_sentence_states_its_thresholds_and_its_place(study, claim):
+    statement = " ".join(claim["statement"].split())
+    for name, value in read_numbers_of(claim["thresholds"]).items():
+        for number in value if isinstance(value, list) else [value]:
+            if name != "law":
+                assert is_stated(number, statement), (name, number)
+    for name, value in claim.get("at", {}).items():
+        assert is_stated(value, statement), (name, value)
+    steps = claim.get("requires", {}).get("steps")
+    if isinstance(steps, int):
+        assert f"{steps} steps" in statement
+
+
+def is_stated(number: float, statement: str) -> bool:
+    """Whether a sentence has a number, as digits, in per cent or in words."""
+    digits = {float(text) for text in re.findall(r"-?[0-9]+(?:\.[0-9]+)?", statement)}
+    percent = {float(text) / 100 for text in re.findall(r"([0-9.]+) %", statement)}
+    if any(math.isclose(number, other) for other in digits | percent):
+        return True
+    return number in WORDS and re.search(WORDS[number], statement) is not None
+
+
+def test_numbers_are_found_as_digits_in_per_cent_and_in_words():
+    assert is_stated(0.95, "in at least 95 % of the seeds") and is_stated(2, "at least twice")
+    assert is_stated(-0.3, "between -0.30 and -0.22") and not is_stated(3, "30 times, d = 13")
+
+
 @each_claim
 def test_a_claim_says_where_it_stands_and_when_its_threshold_was_set(study, claim):
     assert isinstance(claim["place"], str) and claim["place"].strip()
@@ -58,7 +152,8 @@ def test_a_claim_says_where_it_stands_and_when_its_threshold_was_set(study, clai
 
 @each_claim
 def test_some_size_measures_what_a_claim_requires(study, claim):
-    required = claim.get("requires", {})
+    required = {**claim.get("at", {}), **claim.get("requires", {})}
+    required.pop("steps", None)
     assert required.keys() <= {"n", "d", "L", "seeds"}
     if required:
         sizes = measured_by_size(study)

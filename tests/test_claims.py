@@ -290,7 +290,7 @@ def test_a_claim_within_a_part_of_a_study_sees_that_part_only(
         return judge("within", two_targets, where={"target": target, **(where or {})}, **claim)
 
     assert judge_within("median_value")["measured"] == risk
-    assert judge_within("median_value", where={"task.size": None})["verdict"] == "not run"
+    assert judge_within("median_value", where={"task.size": 0.5})["verdict"] == "not run"
     assert judge_within("exponent", eps=0.01)["measured"] == exponent
     assert judge_within("never", eps=0.01)["verdict"] == never
 
@@ -298,7 +298,7 @@ def test_a_claim_within_a_part_of_a_study_sees_that_part_only(
 def test_a_part_of_a_study_that_was_not_measured_is_reported(two_targets):
     claim = {"predicate": "median_value", "thresholds": {"method": "m"}}
     judged = judge("within", two_targets, where={"task.noise": 1}, **claim)
-    assert judged["remark"] == "nothing was measured with task.noise"
+    assert judged["remark"] == "no training with task.noise = 1"
     assert judged["predicted"] == "task.noise = 1, median: m, risk"
 
 
@@ -322,9 +322,10 @@ def test_an_agnostic_bound_without_data_was_not_run():
     "required, verdict, remark",
     [
         ({"n": 512, "d": [32], "seeds": 9}, "reproduced", ""),
-        ({"n": 4096}, "not run", "needs n = 4096; measured: d = 32, n = 512, 9 seeds"),
+        ({"n": 4096}, "not run", "needs a largest n of at least 4096; measured: d = 32, n = 512"),
         ({"d": [32, 64, 128]}, "not run", "needs d = 64, 128; measured"),
-        ({"seeds": 16}, "not run", "needs seeds = 16; measured"),
+        ({"seeds": 16}, "not run", "needs a number of seeds of at least 16; measured"),
+        ({"steps": 3000}, "not run", "needs 3000 steps (measured: [])"),
     ],
 )
 def test_a_claim_is_judged_only_from_what_it_speaks_of(required, verdict, remark):
@@ -335,6 +336,79 @@ def test_a_claim_is_judged_only_from_what_it_speaks_of(required, verdict, remark
     assert row["verdict"] == verdict and row["remark"].startswith(remark)
     assert row["source"] == ("" if remark else "d = 32, n = 512, 9 seeds")
     assert bool(row["next"]) == (verdict == "not run")
+
+
+def claim_of_a_median(**more):
+    head = {"paper": "p", "statement": "s", "predicate": "median_value"}
+    return head | {"thresholds": {"method": "m", "at_most": 0.01}, **more}
+
+
+def test_a_claim_is_judged_at_its_place_whatever_else_was_measured():
+    """A larger d and n, which a larger size of the study adds, change nothing."""
+    small = trainings(with_risks([0.001] * 9))
+    large = trainings(with_risks([0.5] * 9), d=64, n=1024) + trainings(
+        with_risks([0.5] * 9), n=9000
+    )
+    data = evidence(trainings=small + large)
+    place = {"d": 32, "n": 512}
+    row = judge_claims("none", data, [claim_of_a_median(at=place)]).iloc[0]
+    assert row["verdict"] == "reproduced" and row["source"] == "d = 32, n = 512, 9 seeds"
+    assert judge_claims("none", data, [claim_of_a_median()]).iloc[0]["verdict"] == "contradicted"
+    absent = judge_claims("none", data, [claim_of_a_median(at={"d": 32, "n": 600})]).iloc[0]
+    assert absent["verdict"] == "not run"
+    assert absent["remark"] == "no training with d = 32, n = 600"
+    with pytest.raises(UserError, match="a claim names a place m: no such key"):
+        judge_claims("none", data, [claim_of_a_median(at={"m": 32})])
+
+
+@pytest.mark.parametrize(
+    "demanded, steps, verdict",
+    [
+        (3000, [3000] * 9, "reproduced"),
+        (3000, [1000] * 9, "not run"),
+        ("equal", [1000] * 9, "reproduced"),
+        ("equal", [1000] * 8 + [2000], "not run"),
+    ],
+)
+def test_optimizer_steps_are_demanded(demanded, steps, verdict):
+    table = evidence(trainings=trainings(with_risks([0.001] * 9)))
+    data = Evidence(table.nstar, table.exponents, table.trainings.assign(steps=steps))
+    claim = claim_of_a_median(requires={"steps": demanded})
+    assert judge_claims("none", data, [claim]).iloc[0]["verdict"] == verdict
+
+
+def in_cells(widths, size, risks):
+    """Trainings of cells that differ in their width or in the largest n of their curve."""
+    rows = []
+    for cell, width, n_max, risk in zip("xyz", widths, size, risks, strict=False):
+        for row in in_cell(trainings(with_risks([risk] * 9), n=n_max), "t", cell):
+            settings = {"config.learner.width": width, "config.baseline.n_max": n_max}
+            rows.append({**row, **settings})
+    return Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(rows))
+
+
+def test_trainings_of_several_configurations_are_not_pooled():
+    data = in_cells(widths=(8, 64), size=(512, 512), risks=(0.001, 0.5))
+    row = judge_claims("none", data, [claim_of_a_median()]).iloc[0]
+    assert row["verdict"] == "not run"
+    assert row["remark"].startswith("2 configurations of m, which differ in learner.width")
+
+
+def test_of_cells_that_differ_in_their_extent_the_furthest_is_read():
+    data = in_cells(widths=(8, 8), size=(256, 512), risks=(0.5, 0.001))
+    claim = {"paper": "p", "statement": "s", "predicate": "risk_at_every_d"}
+    claim |= {"thresholds": {"method": "m", "at_most": 0.01}}
+    row = judge_claims("none", data, [claim]).iloc[0]
+    assert row["verdict"] == "reproduced" and row["source"] == "d = 32, n = 512, 9 seeds"
+
+
+def test_the_source_names_the_d_that_were_judged():
+    rows = []
+    for d in (8, 16, 32):
+        rows += in_cell(trainings(with_risks([0.001] * 9), d=d), "t", f"cell {d}")
+    data = Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(rows))
+    row = judge("risk_at_every_d", data, method="m", at_most=0.01, from_d=16)
+    assert row["source"] == "d = 16–32, n = 512, 9 seeds"
 
 
 def test_an_unknown_requirement_is_refused():

@@ -18,7 +18,7 @@ from bfc.errors import UserError
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
 from bfc.optimizers.adam import Adam
 from bfc.probes.correction_law import CorrectionLaw, predicted_gram
-from bfc.schedules import named
+from bfc.schedules import load_schedule
 from bfc.targets.level_expansion import quadratic_part
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 from bfc.types import Training
@@ -89,7 +89,7 @@ def test_trained_level_2_ends_where_it_is_predicted_and_only_there_a_prediction_
     recipe = Recipe(
         Teacher(d=6, L=3, widths=(2, 2)),
         QuadraticDenseNet(),
-        named("staged", steps=400),
+        load_schedule("staged", steps=400),
         Adam(lr=0.02, batch=256, warmup=40),
         test=1024,
         probe=CorrectionLaw(1024),

@@ -227,14 +227,17 @@ def test_the_cases_hold_what_they_are_meant_to(undisturbed) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_kill_at_any_moment_changes_nothing(case: str, nursery, undisturbed, tmp_path) -> None:
+def test_a_kill_at_any_moment_changes_nothing(
+    case: str, nursery, undisturbed, tmp_path, is_exhaustive: bool
+) -> None:
     """Every killed run ends at another event, and the next run completes it.
 
     The events are spread over the whole run and differ from test to test.
     """
     job, whole, events = undisturbed(case)
     assert events > 30
-    moments = [*sorted(random.Random(case).sample(range(1, events), 4)), events - 5, events - 1]
+    moments = random.Random(case).sample(range(1, events - 5), 8 if is_exhaustive else 2)
+    moments = [*sorted(moments), events - 5, events - 1]
     for at in moments:
         results = tmp_path / str(at)
         assert not nursery.live(job, results, at), "it was to be killed"

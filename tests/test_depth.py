@@ -163,7 +163,7 @@ def test_features_of_a_radial_target_are_its_norm_and_its_profile():
     x = draw.inputs("test", rows(100))
     features = draw.features(x)
     torch.testing.assert_close(features[2].squeeze(2), x.square().sum(2).sqrt())
-    torch.testing.assert_close(features[3].squeeze(2) - draw.revealed["mean"], draw.labels(x))
+    torch.testing.assert_close(features[3].squeeze(2) - draw.revealed.mean, draw.labels(x))
 
 
 @pytest.mark.parametrize(

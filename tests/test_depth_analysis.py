@@ -11,6 +11,7 @@ import pytest
 from synthetic import write_cell
 
 from analysis.chart import Chart, TableFigure
+from analysis.claims import measure_predicate
 from analysis.evidence import Evidence
 from analysis.load import load_results
 from analysis.path_norm import compute_certificates, compute_norm_bounds
@@ -68,9 +69,7 @@ def evidence(*tables: pd.DataFrame, traces: pd.DataFrame | None = None) -> Evide
 
 
 def judge(name: str, data: Evidence, **options) -> Finding:
-    return judge_measurement(
-        call_part(load_part("predicates", name, "test"), data, options, "test")
-    )
+    return judge_measurement(measure_predicate(name, data, options, "test"))
 
 
 DEEP = table("mf", [1], {2: 0.001, 8: 0.002, 32: 0.002})
@@ -138,7 +137,7 @@ def two_widths() -> Evidence:
     nstar, exponents, trainings = [], [], []
     for widths, sizes, exponent in (([512], (900, 4000), 1.1), ([128, 64], (200, 300), 0.3)):
         line = f"mlp {widths}"
-        trainings.append(table("mlp", widths, {2: 0.1, 8: 0.1}))
+        trainings.append(table("mlp", widths, {2: 0.1, 8: 0.1}).assign(L=3, degree=0))
         head = {"line": line, "method": "mlp", "eps": 0.1}
         ends = {"lo": exponent - 0.1, "hi": exponent + 0.1}
         exponents.append({**head, "exponent": exponent, **ends})
@@ -155,7 +154,10 @@ def test_claims_about_sample_sizes_pick_networks_of_one_width(two_widths):
     picked = judge("nstar_ratio", two_widths, **ratio, over_where=TWO, under_where=THREE)
     assert picked.measured == pytest.approx(4.5) and picked.verdict == Verdict.REPRODUCED
     assert "of 2" in picked.remark
-    assert judge("nstar_ratio", two_widths, **ratio).verdict == Verdict.CONTRADICTED
+    pooled = judge("nstar_ratio", two_widths, **ratio)
+    assert pooled.verdict == Verdict.NOT_RUN
+    assert "2 configurations of mlp at d = 2" in pooled.remark
+    assert "differ in learner.widths" in pooled.remark
     absent = judge("nstar_ratio", two_widths, **ratio, over_where=ABSENT)
     assert absent.verdict == Verdict.NOT_RUN
 

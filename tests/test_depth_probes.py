@@ -93,7 +93,7 @@ def test_radial_error_and_scatter_add_up_to_the_risk_and_are_those_of_the_rotati
     r = draw.inputs("validation", torch.arange(256).expand(3, -1)).norm(dim=2)
     by_radius = [learner.forward(params, radius.view(3, 1, 1) * u, NOTHING) for radius in r.T]
     outs = torch.stack(by_radius, 2)
-    truth = target.value(r).unsqueeze(1) - draw.revealed["mean"].unsqueeze(1)
+    truth = target.value(r).unsqueeze(1) - draw.revealed.mean.unsqueeze(1)
     errors = (outs.mean(1, keepdim=True) - truth).square().mean(2)
     average = (errors / draw.variance.unsqueeze(1)).squeeze(1)
     scatter = outs.var(1).mean(1) / draw.variance

@@ -20,93 +20,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer.testing
 import yaml
-from commands import ROOT, environment, run
+from commands import ROOT, environment
+from doc_commands import blocks, commands_of, perform
 from synthetic import write_cell
 
 from analysis.chart import Chart
 from analysis.load import load_results
 from analysis.registry import list_options, load_part
-from analysis.report import main as report_main
 from analysis.verdicts import Measurement, judge
-from bfc import cli
 from bfc.experiment.components import GROUPS, class_paths
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WORKED_EXAMPLES = [page for page in PAGES if page.name.startswith(("add_", "change_"))]
 NOT_RUN = yaml.safe_load((ROOT / "docs" / "not_run.yaml").read_text())
-SMALL = (
-    "schedule.steps=12",
-    "schedule.check_every=4",
-    "optimizer.warmup=2",
-    "optimizer.batch=8",
-    "measure.test=64",
-    "measure.confirm=0",
-    "measure.seeds=2",
-    "compute.device=cpu",
-)
-SMALL_BASELINE = (
-    "measure.test=64",
-    "measure.seeds=2",
-    "baseline.n_max=64",
-    "baseline.tuning_draws=1",
-    "compute.device=cpu",
-)
-
-
-def blocks(page: Path, *kinds: str) -> list[str]:
-    """The code blocks of a page that are marked as one of ``kinds``."""
-    marked = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.M | re.S)
-    return [text for kind, text in marked if kind in kinds]
-
-
-def commands_of(page: Path) -> list[str]:
-    """The commands of a page, without comments.
-
-    They are the lines of blocks without a language (or of a shell); continued lines are one.
-    """
-    lines = []
-    for text in blocks(page, "", "sh", "bash", "console"):
-        lines += text.replace("\\\n", " ").splitlines()
-    words_of_lines = [shlex.split(line, comments=True) for line in lines]
-    return [shlex.join(words) for words in words_of_lines if words]
 
 
 def is_listed(command: str) -> bool:
     return any(re.fullmatch(entry["command"], command) for entry in NOT_RUN)
-
-
-def small(words: list[str]) -> list[str]:
-    """Words of a training command made small by overrides; a sweep runs in this process."""
-    has_baseline = any(word.startswith("baseline=") for word in words)
-    has_launcher = any(word.startswith("hydra/launcher") for word in words)
-    overrides = SMALL_BASELINE if has_baseline and "learner=none" in words else SMALL
-    launcher = ["hydra/launcher=basic"] if "-m" in words and not has_launcher else []
-    return [*words, *overrides, *launcher]
-
-
-def perform(command: str, cwd: Path) -> None:
-    """Run one command in this process; an unknown kind of command fails."""
-    words = shlex.split(command)
-    if words[0] == "bfc-train":
-        words = ["python", "-m", "bfc.train", *words[1:]]
-    if words[:3] == ["python", "-m", "bfc.train"]:
-        done = run(*small(words[3:]), cwd=cwd)
-        assert done.status == 0, (command, done.err)
-    elif words[:3] == ["python", "-m", "analysis.report"]:
-        with contextlib.chdir(cwd):
-            assert report_main(words[3:]) == 0, command
-    elif words[0] == "bfc":
-        if words[1] == "reproduce":
-            words = [*words, "--study", "bfc_chain"]
-        with contextlib.chdir(cwd):
-            result = typer.testing.CliRunner().invoke(cli.application(), words[1:])
-        assert result.exit_code == 0, (command, result.output, result.exception)
-    else:
-        pytest.fail(
-            f"{command}: is neither a command this test can run nor listed in docs/not_run.yaml"
-        )
 
 
 @pytest.fixture
@@ -184,24 +115,20 @@ def write_worked_example(page: Path, program: Path) -> None:
             subprocess.run(apply, input=block, text=True, check=True, cwd=program)
 
 
-def run_in_copy(command: str, program: Path) -> None:
-    """Run a command of a worked example with the copied program, made small."""
-    words = shlex.split(command)
-    if words[0] == "bfc":
-        words = ["python", "-m", "bfc.cli", *words[1:]]
-    if "bfc.train" in words:
-        words = small(words)
-    if "pytest" in words:
-        words = [*words, "-n", "0", "-p", "no:cacheprovider"]
+def run_in_copy(commands: list[str], program: Path) -> None:
+    """Run the commands of a worked example with the copied program, made small.
+
+    They share one process, since starting one costs more than most commands.
+    """
     done = subprocess.run(
-        [sys.executable, *words[1:]],
+        [sys.executable, "tests/doc_commands.py", *commands],
         cwd=program,
         env=environment(PYTHONPATH=str(program), PYTHONDONTWRITEBYTECODE="1"),
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
     )
-    assert done.returncode == 0, (command, done.stdout[-3000:], done.stderr[-3000:])
+    assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
 
 
 @pytest.mark.parametrize("page", WORKED_EXAMPLES, ids=lambda page: page.stem)
@@ -214,8 +141,7 @@ def test_a_worked_example_can_be_followed_step_by_step(page, tmp_path):
     write_worked_example(page, tmp_path)
     commands = commands_of(page)
     assert any("pytest" in command for command in commands), "a page ends with the tests it passes"
-    for command in commands:
-        run_in_copy(command, tmp_path)
+    run_in_copy(commands, tmp_path)
 
 
 def test_the_claim_figure_and_predicate_of_the_concepts_are_what_the_program_takes(tmp_path):

@@ -179,7 +179,6 @@ BAD = {
     "no d": (lambda t: t.assign(d=np.nan), "no trainings", 0),
     "negative d": (lambda t: t.assign(d=-t["d"]), "no trainings", 0),
     "no seed": (lambda t: t.assign(seed=None), "no trainings", 0),
-    "words": (lambda t: t.assign(n="many"), "no trainings", 0),
     "infinite n": (lambda t: t.assign(n=np.inf), "no trainings", 0),
     "only probes": (lambda t: t.assign(kind="confirmation"), "no trainings", 0),
     "n far too small but at one d": (
@@ -220,7 +219,7 @@ def test_random_tables_never_raise_and_never_give_half_a_number():
             "data_limited",
             "optimisation_limited",
             "diverged",
-            "odd",
+            "Optimization-limited",
             None,
         ],
         "kind": ["training", "probe", "curve", "online"],
@@ -356,6 +355,7 @@ def test_leaving_out_the_random_effect():
         (pd.concat([sweep(), sweep()[["d"]]], axis=1), EPS, "more than one column d"),
         (sweep().assign(seed=[[0]] * 112), EPS, "column seed holds values"),
         (sweep().assign(risk=1j), EPS, "column risk is of type complex"),
+        (sweep().assign(n="many"), EPS, "n=many in row 0 .and in 111 more rows.: must be a number"),
         (sweep().assign(n=pd.Timestamp("2020-01-01")), EPS, "column n is of type datetime"),
     ],
 )

@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from simulated_coverage import least_coverage, length_of_known_spread
 
 from bfc.stats.cell_counts import split_cells
 from bfc.stats.exponent_posterior import fit_posterior
-from bfc.stats.growth_models import FORMULAS
+from bfc.stats.growth_models import FORMULAS, blur_cells, fit_design, list_designs
 from bfc.stats.likelihood import OFFSETS, LikelihoodCurve, likelihood_curve
 from bfc.stats.messages import format_interval
 from bfc.stats.model_comparison import LOCAL, MODELS, compare_models, estimate_local_exponents
-from bfc.stats.random_effect import tau_prior
+from bfc.stats.random_effect import interpolate_table, tau_prior
 from bfc.stats.simulation import DIMENSIONS, World
 from bfc.stats.training_table import build_training_table
 from bfc.stats.verdict import describe_verdict, judge_growth
@@ -210,13 +211,16 @@ def test_local_exponents_of_normal_cells():
     )
 
 
-def test_local_bands_cover():
-    """360 bands of 60 sweeps of 24 trainings per d, the local exponent being 2 everywhere: at least
-    0.92 (2.6 standard errors below)."""
-    rng, world, hits = np.random.default_rng(3), World(), []
-    for _ in range(60):
+def test_local_bands_cover(is_exhaustive):
+    """Six bands per sweep of 24 trainings per d, the local exponent being 2 everywhere.
+
+    They are at most a fifth wider than where the spread over seeds is known.
+    """
+    rng, world, hits, widths = np.random.default_rng(3), World(), [], []
+    u = np.linspace(-0.9, 0.9, 24)
+    for _ in range(60 if is_exhaustive else 20):
         rows = [
-            world.train(rng, d, m, np.rint(np.exp(m + np.linspace(-0.9, 0.9, 24))))
+            world.train(rng, d, m, np.rint(np.exp(m + u)))
             for d, m in zip(world.d, world.draw(rng), strict=True)
         ]
         curves = {
@@ -225,7 +229,10 @@ def test_local_bands_cover():
         }
         local = estimate_local_exponents(curves, fit_posterior(curves))
         hits += [*(local["lo"].le(2) & local["hi"].ge(2))]
-    assert len(hits) == 360 and np.mean(hits) >= 0.92
+        widths.append(local["hi"] - local["lo"])
+    assert np.mean(hits) >= least_coverage(len(hits))
+    of_differences = np.sqrt(2) * length_of_known_spread(u, world.sd) / np.diff(np.log(world.d))
+    assert (np.median(widths, axis=0) < 1.2 * of_differences).all()
 
 
 def test_local_exponents_beside_a_censored_cell_are_open():
@@ -254,3 +261,49 @@ def test_intervals_are_written_with_the_digits_they_support():
         format_interval(2.0, 0.5, 3.5) == "2.0 (0.5–3.5)"
         and format_interval(0.08012, 0.0789, 0.0812) == "0.0801 (0.0789–0.0812)"
     )
+
+
+def find_mode_cell_by_cell(cells, basis):
+    """The documented search written plainly: one cell after the other, every node evaluated again
+    at every halving. Returns the coefficients and the likelihood of every node."""
+
+    def expand(beta):
+        mu = beta @ basis.T
+        values = [
+            interpolate_table(table, centre, mu[:, i : i + 1])[:, 0]
+            for i, (table, centre) in enumerate(zip(cells.tables, cells.centres, strict=True))
+        ]
+        value, slope, bend = np.stack(values, 1).transpose(2, 0, 1)
+        return value.sum(1), slope @ basis, np.maximum(-bend, 0)
+
+    beta = np.tile(np.linalg.lstsq(basis, cells.centres, rcond=None)[0], (len(cells.prior), 1))
+    for _ in range(40):
+        value, gradient, bend = expand(beta)
+        curvature = np.einsum("nd,di,dj->nij", bend, basis, basis) + 1e-6 * np.eye(basis.shape[1])
+        step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
+        step /= np.maximum(1, np.abs(step @ basis.T).max(1))[:, None]
+        scale = np.ones(len(beta))
+        for _ in range(12):
+            is_worse = expand(beta + scale[:, None] * step)[0] < value - 1e-9
+            scale = np.where(is_worse, scale / 2, scale)
+            if not is_worse.any():
+                break
+        move = np.where(is_worse, 0, scale)[:, None] * step
+        beta = beta + move
+        if np.abs(move).max() < 1e-6:
+            break
+    return beta, expand(beta)[0]
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_all_cells_at_once_give_the_numbers_of_one_cell_after_the_other(name):
+    """Also where only some nodes take shorter steps, which the rough curves of few trainings
+    need."""
+    curves = simulated(lambda d: 1 + 1.5 * np.log(d) + 0.3 * (d > 20), per=6)
+    cells = blur_cells(curves, fit_posterior(curves).grid)
+    design = list_designs(name, cells.d)[-1]
+    fit = fit_design(cells, design)
+    basis, triangle = np.linalg.qr(design)
+    beta, likelihood = find_mode_cell_by_cell(cells, basis)
+    np.testing.assert_allclose(fit.mode, beta @ np.linalg.inv(triangle).T, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(fit.likelihood, likelihood, rtol=1e-12)

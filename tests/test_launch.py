@@ -42,7 +42,7 @@ from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.hydra_plugins.registration import register
 from bfc.paths import CONF
-from bfc.train import task
+from bfc.train import run_composed_job
 
 SWEEP = (
     *TINY,
@@ -86,20 +86,30 @@ def expected(tmp_path_factory) -> dict:
 def test_every_launcher_gives_the_same_store_and_keeps_failures_apart(
     launcher: str, expected, tmp_path
 ) -> None:
-    """Four jobs share two baseline cells; two fail with a singular kernel, after their learner."""
-    done = process(*SWEEP, f"{BAD},0.1", *LAUNCHERS[launcher], cwd=tmp_path)
+    """Jobs share two baseline cells; half of them fail with a singular kernel, after their learner.
+
+    With submitit, where every job is a process, there are two of them, else four.
+    """
+    schedules = ("staged",) if launcher == "submitit_local" else ("staged", "joint")
+    jobs = (f"schedule={','.join(schedules)}", f"{BAD},0.1")
+    done = process(*SWEEP, *jobs, *LAUNCHERS[launcher], cwd=tmp_path)
     assert done.status == 2, done
     lines = done.err.splitlines()
     assert lines[-1] == (
-        "bfc: 2 of 4 jobs failed; the others are stored, and the same command runs only what is "
-        "missing"
+        f"bfc: {len(schedules)} of {2 * len(schedules)} jobs failed; the others are stored, and "
+        "the same command runs only what is missing"
     )
-    for schedule in ("staged", "joint"):
-        failure = f"failed: schedule={schedule} {BAD}: {BAD}: too small for this kernel at n=48"
+    for schedule in schedules:
+        job = f"schedule={schedule} {BAD}" if len(schedules) > 1 else BAD
+        failure = f"failed: {job}: {BAD}: too small for this kernel at n=48"
         assert any(line.startswith(failure) for line in lines), lines
     assert "Traceback" not in done.err and "Error executing job" not in done.err
     folders = [path for path in (tmp_path / "results").iterdir() if path.name[0] != "."]
-    assert len(folders) == 4 and good(tmp_path / "results") == expected
+    single = [text for text in SWEEP if text != "-m" and not text.startswith("schedule=")]
+    cell_ids = [ids(*single, f"schedule={name}", GOOD) for name in schedules]
+    wanted = set(itertools.chain(*cell_ids))
+    assert len(folders) == len(schedules) + 2
+    assert good(tmp_path / "results") == {cell: expected[cell] for cell in wanted}
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
     assert not [*tmp_path.rglob(".hydra"), *tmp_path.rglob("multirun*")]
     if launcher == "local":
@@ -166,7 +176,9 @@ def wait_until_ended(processes: list[psutil.Process]) -> None:
     assert not alive
 
 
-@pytest.mark.parametrize("receiver", ["launcher", "process group"])
+@pytest.mark.parametrize(
+    "receiver", [pytest.param("launcher", marks=pytest.mark.exhaustive), "process group"]
+)
 def test_an_interrupted_sweep_says_so_and_goes_on_later(receiver: str, tmp_path) -> None:
     """Ctrl-C in a terminal sends the signal to the process group."""
     with running(*LONG_SWEEP, cwd=tmp_path) as sweep:
@@ -252,20 +264,20 @@ def test_what_submitit_ships_is_made_of_references(launcher: str) -> None:
         loader = GlobalHydra.instance().config_loader()
         context = HydraContext(config_loader=loader, callbacks=Callbacks())
         made = Plugins.instance().instantiate_launcher(
-            config=config, hydra_context=context, task_function=task
+            config=config, hydra_context=context, task_function=run_composed_job
         )
         assert made._EXECUTOR == launcher.removeprefix("submitit_")
         assert made.params["submitit_folder"] == folder
-        payload = cloudpickle.dumps((made, task))
+        payload = cloudpickle.dumps((made, run_composed_job))
     names = [argument for _, argument, _ in pickletools.genops(payload)]
     texts = [name for name in names if isinstance(name, str)]
     assert "bfc.train" in texts and not [text for text in texts if "__main__" in text]
     again, function = pickle.load(io.BytesIO(payload))
-    assert function is task and again.task_function is task
+    assert function is run_composed_job and again.task_function is run_composed_job
 
 
 def test_the_module_run_as_a_script_hands_on_the_imported_task(tmp_path) -> None:
-    """``python -m bfc.train`` is ``__main__``; what it launches must be ``bfc.train.task``."""
+    """``python -m bfc.train`` is ``__main__``; it must launch ``bfc.train.run_composed_job``."""
     script = (
         "import runpy, sys, hydra\n"
         "def show(task):\n"
@@ -283,7 +295,7 @@ def test_the_module_run_as_a_script_hands_on_the_imported_task(tmp_path) -> None
         env=environment(),
         timeout=MAX_SECONDS,
     )
-    assert done.stdout.split() == ["bfc.train", "task"], done
+    assert done.stdout.split() == ["bfc.train", "run_composed_job"], done
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from commands import KERNEL, TINY, bfc, container, good, process, run, wait_unti
 
 from bfc.application import launch_arguments
 from bfc.hydra_plugins import plan_launcher, slurm_launcher
-from bfc.launch import scheduler
+from bfc.launch import backend
 from bfc.launch.job import plan_job
-from bfc.launch.manifest import Launch, find_launch
+from bfc.launch.launch_list import find_launch
+from bfc.launch.manifest import Launch
 from bfc.launch.plan import make_plan
 from bfc.launch.status import cell_statuses
 
@@ -47,7 +48,7 @@ def test_a_sweep_in_the_background_is_followed_and_retried(tmp_path) -> None:
     assert launch.events()[1]["attempt"] == 1
     assert states_of(launch) == ["done", "failed"]
     for submission in launch.submissions():
-        wait_until(lambda pool=submission: not scheduler.is_pool_alive(pool))
+        wait_until(lambda pool=submission: not backend.is_pool_alive(pool))
     assert process(*line, "-m", "results=front", cwd=tmp_path).status == 2
     front = good(tmp_path / "front")
     assert good(tmp_path / "results") == front and len(front) == 1

@@ -29,11 +29,12 @@ from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.hydra_plugins.local_launcher import LocalLauncher
 from bfc.hydra_plugins.plan_launcher import completed_return
-from bfc.launch import code_copy, scheduler, waiting
+from bfc.launch import backend, code_copy, waiting
+from bfc.launch.backend import CachedScheduler
 from bfc.launch.finalise import Finalise
 from bfc.launch.job import PlannedJob, describe_jobs, plan_job
-from bfc.launch.manifest import JobEvent, Launch, find_launch, list_launches
-from bfc.launch.scheduler import CachedScheduler
+from bfc.launch.launch_list import find_launch, list_launches
+from bfc.launch.manifest import JobEvent, Launch
 from bfc.launch.slurm import task as slurm_task
 from bfc.launch.slurm.client import TaskInfo, expand_array
 from bfc.launch.slurm.task import SlurmTask
@@ -57,6 +58,15 @@ def launch(tmp_path) -> Launch:
     entries = describe_jobs(jobs, [False] * 3, [1.0] * 3)
     manifest = {"kind": "local", "jobs": entries, "launcher": {}}
     return Launch.create(results, None, manifest, [job.container for job in jobs])
+
+
+def finish(launch: Launch, job: int) -> None:
+    """A job ends as far as can be seen from outside: its files are there, its event is written."""
+    for folder in launch.folders(job):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("status.json", "trainings.parquet"):
+            (folder / name).touch()
+    launch.record(job, JobEvent.DONE)
 
 
 def test_done_is_final_and_torn_lines_are_passed_over(launch) -> None:
@@ -92,7 +102,10 @@ def test_a_launch_is_found_by_a_part_of_its_name(launch, tmp_path) -> None:
         find_launch(tmp_path / "empty")
     shutil.copytree(launch.path, launch.path.with_name(launch.name + "x"))
     (results / ".launch" / "foreign").mkdir()
-    assert len(list_launches(results)) == 2
+    listed = list_launches(results)
+    assert len(listed.launches) == 2
+    (problem,) = listed.problems
+    assert "foreign/manifest.json: cannot be read" in problem
     with pytest.raises(UserError, match="several launches match this name"):
         find_launch(results, launch.name[:8])
 
@@ -233,7 +246,7 @@ def test_a_task_that_ends_during_the_query_is_not_lost(launch) -> None:
 
     def query(launch: Launch, task_ids: set[str]) -> dict[str, TaskInfo]:
         assert task_ids == {"7"}
-        launch.record(0, JobEvent.DONE)
+        finish(launch, 0)
         return {"7": TaskInfo("COMPLETED")}
 
     assert cell_statuses(launch, query)[0].state == CellState.DONE
@@ -253,7 +266,7 @@ def test_what_a_file_system_shows_late_is_waited_for(
     def arrive_late(seconds: float) -> None:
         naps.append(seconds)
         for job in range(3):
-            launch.record(job, JobEvent.DONE)
+            finish(launch, job)
 
     tasks = {"7": TaskInfo(task_state)}
     monkeypatch.setattr("bfc.launch.status.query_scheduler", lambda launch, task_ids: tasks)
@@ -270,14 +283,14 @@ def test_a_scheduler_is_queried_ever_more_rarely(launch, monkeypatch) -> None:
         queries.append(now[0])
         return {}
 
-    monkeypatch.setattr(scheduler.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(scheduler, "query_scheduler", query)
+    monkeypatch.setattr(backend.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(backend, "query_scheduler", query)
     cached = CachedScheduler()
     while now[0] < 1000:
         cached(launch, {"7"})
         now[0] += 2.0
     assert queries[:3] == [0.0, 2.0, 4.0] and len(queries) < 75
-    assert queries[-1] - queries[-2] == scheduler.MAX_QUERY_SECONDS
+    assert queries[-1] - queries[-2] == backend.MAX_QUERY_SECONDS
     cached(launch, {"7", "8"})
     assert queries[-1] == now[0], "a task that was submitted meanwhile is queried at once"
 
@@ -285,12 +298,12 @@ def test_a_scheduler_is_queried_ever_more_rarely(launch, monkeypatch) -> None:
 @pytest.mark.parametrize("report", [True, False])
 def test_the_last_job_shows_the_studies(report: bool, launch, monkeypatch) -> None:
     """In their trackers, when there is something to show: not the command that submits."""
-    show_studies, collect = mock.Mock(), mock.Mock()
+    show_studies, draw_report = mock.Mock(), mock.Mock()
     monkeypatch.setattr("bfc.launch.finalise.show_studies", show_studies)
-    monkeypatch.setattr("bfc.launch.finalise.collect", collect)
+    monkeypatch.setattr("bfc.launch.finalise.draw_report", draw_report)
     Finalise(str(launch.path), report)()
     assert [job.target.d for job in show_studies.call_args.args[0]] == [4, 5, 6]
-    assert collect.called == report
+    assert draw_report.called == report
     for options, later in (({}, False), ({"detach": True}, True), ({"dry_run": True}, True)):
         assert LocalLauncher(**options).shows_later == later
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bfc.baselines import panels as panels_module
 from bfc.baselines.kernels import NTK, RBF, Polynomial
-from bfc.baselines.learning_curve import learning_curve
+from bfc.baselines.learning_curve import CurveLabels, learning_curve
 from bfc.baselines.panels import cholesky, count_entries, gram_matrix, kernel_panels
 from bfc.baselines.selection import crossing, geometric_grid
 from bfc.errors import UserError
@@ -37,7 +37,7 @@ def direct(
 @pytest.mark.parametrize("ridge", [1e-6, 1e-2, 3.0])
 def test_curve_equals_direct_solves_at_every_n(ridge):
     kernel, cross, y, f_test = problem()
-    curve = learning_curve(kernel, cross, y, f_test, 1.09, ridge)
+    curve = learning_curve(kernel, cross, CurveLabels(y, f_test, 1.09), ridge)
     expected = [direct(kernel, cross, y, f_test, 1.09, ridge, n) for n in range(1, 121)]
     torch.testing.assert_close(
         curve, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=0
@@ -46,16 +46,16 @@ def test_curve_equals_direct_solves_at_every_n(ridge):
 
 def test_grid_picks_from_the_whole_curve():
     kernel, cross, y, f_test = problem()
-    whole = learning_curve(kernel, cross, y, f_test, 1.0, 1e-3)
+    whole = learning_curve(kernel, cross, CurveLabels(y, f_test, 1.0), 1e-3)
     grid = geometric_grid(120, 1.2)
-    picked = learning_curve(kernel, cross, y, f_test, 1.0, 1e-3, grid)
+    picked = learning_curve(kernel, cross, CurveLabels(y, f_test, 1.0), 1e-3, grid)
     torch.testing.assert_close(picked, whole[torch.tensor(grid) - 1], rtol=1e-12, atol=0)
 
 
 def test_prefix_does_not_depend_on_what_follows():
     kernel, cross, y, f_test = problem()
-    whole = learning_curve(kernel, cross, y, f_test, 1.0, 1e-3)
-    prefix = learning_curve(kernel[:50, :50], cross[:, :50], y[:50], f_test, 1.0, 1e-3)
+    whole = learning_curve(kernel, cross, CurveLabels(y, f_test, 1.0), 1e-3)
+    prefix = learning_curve(kernel[:50, :50], cross[:, :50], CurveLabels(y[:50], f_test, 1.0), 1e-3)
     torch.testing.assert_close(whole[:50], prefix, rtol=1e-11, atol=0)
 
 
@@ -63,9 +63,12 @@ def test_prefix_does_not_depend_on_what_follows():
 def test_curve_does_not_depend_on_blocks(block):
     kernel, cross, y, f_test = problem()
     before = kernel.clone(), cross.clone()
-    whole = learning_curve(kernel, cross, y, f_test, 1.0, 1e-3)
+    whole = learning_curve(kernel, cross, CurveLabels(y, f_test, 1.0), 1e-3)
     torch.testing.assert_close(
-        learning_curve(kernel, cross.split(block), y, f_test, 1.0, 1e-3), whole, rtol=1e-12, atol=0
+        learning_curve(kernel, cross.split(block), CurveLabels(y, f_test, 1.0), 1e-3),
+        whole,
+        rtol=1e-12,
+        atol=0,
     )
     assert torch.equal(kernel, before[0]) and torch.equal(cross, before[1]), (
         "arguments were changed"
@@ -89,9 +92,9 @@ def test_mismatched_shapes_are_refused():
     kernel, cross, y, f_test = problem()
     for grid in ([], [0, 3], [121]):
         with pytest.raises(ValueError, match="n must hold"):
-            learning_curve(kernel, cross, y, f_test, 1.0, 1.0, grid)
+            learning_curve(kernel, cross, CurveLabels(y, f_test, 1.0), 1.0, grid)
     with pytest.raises(ValueError, match="rows"):
-        learning_curve(kernel, cross[:-1], y, f_test, 1.0, 1.0)
+        learning_curve(kernel, cross[:-1], CurveLabels(y, f_test, 1.0), 1.0)
 
 
 def test_factor_is_that_of_the_shifted_kernel():
@@ -107,7 +110,7 @@ def test_factor_is_that_of_the_shifted_kernel():
 def test_panels_give_the_curve_of_the_whole_matrix(width, monkeypatch):
     """Whatever their width; and the factor takes the place of the matrix only where it may."""
     kernel, cross, y, f_test = problem()
-    whole = learning_curve(kernel, cross, y, f_test, 1.0, 1e-3)
+    whole = learning_curve(kernel, cross, CurveLabels(y, f_test, 1.0), 1e-3)
     monkeypatch.setattr(panels_module, "PANEL", width)
     x = torch.randn(30, 7, dtype=torch.float64)
     for panel, first in zip(kernel_panels(NTK().gram, x), range(0, 30, width), strict=True):
@@ -116,11 +119,14 @@ def test_panels_give_the_curve_of_the_whole_matrix(width, monkeypatch):
         )
     before, parts = kernel.clone(), panels_module.split(kernel.clone())
     torch.testing.assert_close(
-        learning_curve(kernel, cross, y, f_test, 1.0, 1e-3), whole, rtol=1e-9, atol=0
+        learning_curve(kernel, cross, CurveLabels(y, f_test, 1.0), 1e-3), whole, rtol=1e-9, atol=0
     )
     assert torch.equal(kernel, before)
     torch.testing.assert_close(
-        learning_curve(parts, cross, y, f_test, 1.0, 1e-3, overwrite=True), whole, rtol=1e-9, atol=0
+        learning_curve(parts, cross, CurveLabels(y, f_test, 1.0), 1e-3, overwrite=True),
+        whole,
+        rtol=1e-9,
+        atol=0,
     )
     assert not torch.equal(parts[0], before[:, :width])
     with pytest.raises(

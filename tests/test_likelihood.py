@@ -1,7 +1,9 @@
 """The likelihood of one cell: what becomes an interval, how every outcome counts, and the curve
 against brute force, psignifit (a fitter of psychometric functions), lifelines (interval censoring)
-and isotonic regression. Random numbers have fixed seeds; each tolerance says how many standard
-errors it is."""
+and isotonic regression.
+
+Random numbers have fixed seeds; each tolerance says how many standard errors it is.
+"""
 
 import json
 import warnings
@@ -11,25 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from simulated_cells import EPS, INF, MU, one_cell, table
 from sklearn.isotonic import IsotonicRegression
 
-from bfc.errors import UserError
 from bfc.stats.cell_counts import CellCounts, split_cells
 from bfc.stats.likelihood import GUESS, LAPSES, PRIOR, SPREADS, density_quantiles, likelihood_curve
-from bfc.stats.nstar import COLUMNS, count_failures, estimate
+from bfc.stats.nstar import count_failures, estimate
 from bfc.stats.outcomes import classify_rows, learning_threshold_of_rows
-from bfc.stats.simulation import World
 from bfc.stats.training_table import build_training_table
-
-INF = float("inf")
-EPS = 0.1
-WORLD = World(d=(16,))
-MU = float(np.log(1.6 * 16**2))
-
-
-def table(*rows, **columns):
-    """Rows (n, seed, risk) as trainings."""
-    return pd.DataFrame(rows, columns=["n", "seed", "risk"]).assign(**columns)
 
 
 def ladder(letters, seed=0):
@@ -209,44 +200,6 @@ def test_a_lucky_training_brackets_nothing_beyond_the_grid():
     assert (row["nstar"], row["lo"], row["censored"]) == (32, 0, "left") and 32 <= row["hi"] < 100
 
 
-@pytest.mark.parametrize("beyond", [0.0, 0.35, 0.7, 1.05])
-def test_the_interval_of_a_cell_whose_grid_ends_too_early_covers(beyond):
-    """100 cells of 24 trainings up to n = n* e^-beyond, 0 to 3 spreads below n*: at least 0.90 (2.3
-    standard errors below 0.95), and at most a twentieth claim a bracketed n* where it is two
-    spreads away."""
-    rng = np.random.default_rng(7)
-    n = np.rint(np.exp(MU - beyond + np.linspace(-1.6, 0, 24)))
-    estimates = [estimate(one_cell(rng, n), [EPS]).to_dict("records")[0] for _ in range(100)]
-    assert np.mean([row["lo"] <= np.exp(MU) <= row["hi"] for row in estimates]) >= 0.90
-    assert beyond < 0.7 or np.mean([row["censored"] == "" for row in estimates]) <= 0.05
-
-
-@pytest.mark.parametrize("design", ["rounds", "ladder"])
-@pytest.mark.parametrize("stuck", [0.0, 0.15, 0.3])
-def test_optimisation_limited_trainings_do_not_move_nstar(design, stuck):
-    """Coverage of at least 0.90 and a bias below half a spread over seeds, in 100 cells.
-
-    A share of the seeds is stuck whatever n, and no failure fits its rows, so that lack of data and
-    stuck trainings look alike. Leaving out the failures above n* instead covers 0.60 (rounds 0.67)
-    of the time without any stuck seed, and puts n* a third of a spread too low.
-    """
-    rng = np.random.default_rng(8)
-    if design == "rounds":
-        u, seed = (
-            np.concatenate([np.linspace(-2.5, 2.5, 16), *[np.linspace(-0.45, 0.45, 16)] * 2]),
-            np.arange(48),
-        )
-    else:
-        u, seed = np.tile(np.linspace(-1.4, 1.4, 9), 16), np.repeat(np.arange(16), 9)
-    estimates = []
-    for _ in range(100):
-        rows = one_cell(rng, np.rint(np.exp(MU + u)), seed=seed)
-        rows["risk"] = np.where(rng.random(seed.max() + 1)[seed] < stuck, 0.6, rows["risk"])
-        estimates += estimate(rows.assign(train_risk=rows["risk"]), [EPS]).to_dict("records")
-    assert np.mean([row["lo"] <= np.exp(MU) <= row["hi"] for row in estimates]) >= 0.90
-    assert abs(np.mean([np.log(row["nstar"]) for row in estimates]) - MU) < 0.5 * WORLD.sd
-
-
 def test_the_curve_is_the_sum_of_log_probabilities():
     """Against scipy.stats, at every node and a few places, far tails included: one-sided and
     two-sided data together."""
@@ -287,10 +240,6 @@ def test_cells_that_never_or_always_succeed_are_monotone_curves():
         np.diff(always.values, axis=0) <= 1e-9
     ).all()
     assert never.bounded == (True, False) and always.bounded == (False, True)
-
-
-def one_cell(rng, n, world=WORLD, seed=None, first=0):
-    return world.train(rng, 16, MU, n, seed, first)
 
 
 def test_against_psignifit():
@@ -360,111 +309,6 @@ def test_the_shape_agrees_with_isotonic_regression():
         .predict(levels)
     )
     assert np.abs(model - monotone).max() < 3 * 0.065
-
-
-def covered(rows):
-    """Whether the interval holds n*, and its length in log n; NaN where n* is censored."""
-    (row,) = estimate(rows, [EPS]).to_dict("records")
-    length = np.log(row["hi"] / row["lo"]) if row["censored"] == "" else np.nan
-    return row["lo"] <= np.exp(MU) <= row["hi"], length
-
-
-def test_interval_of_one_cell_covers_and_shared_seeds_are_not_independent():
-    """200 cells of 8 n × 8 shared seeds: coverage of nominal 95 % is at least 0.92 (2 standard
-    errors below), and treating the 64 trainings as independent, which they are not, gives intervals
-    that are a fifth too short at least, and less coverage."""
-    rng = np.random.default_rng(3)
-    n = np.tile(np.rint(np.exp(MU + np.linspace(-1.2, 1.2, 8))), 8)
-    by_seed, by_training = [], []
-    for _ in range(200):
-        rows = one_cell(rng, n, seed=np.repeat(np.arange(8), 8))
-        by_seed.append(covered(rows))
-        by_training.append(covered(rows.assign(seed=np.arange(64))))
-    coverage, width = np.nanmean(by_seed, axis=0)
-    coverage_by_training, width_by_training = np.nanmean(by_training, axis=0)
-    assert coverage >= 0.92
-    assert coverage_by_training < coverage and width_by_training < 0.8 * width
-
-
-@pytest.mark.parametrize(
-    "world",
-    [WORLD, World(d=(16,), lapse=0.05), World(d=(16,), heavy=True)],
-    ids=["plain", "lapses", "heavy"],
-)
-def test_interval_of_one_cell_covers(world):
-    """200 cells of 24 fresh trainings: at least 0.92; the median n* is right within 5 standard
-    errors of its mean over cells and 0.02. With heavy tails it is 0.07 too low, a fifth of s:
-    lapses explain late failures and nothing explains early successes."""
-    rng = np.random.default_rng(4)
-    n = np.rint(np.exp(MU + np.linspace(-0.8, 0.8, 24)))
-    tables = [one_cell(rng, n, world) for _ in range(200)]
-    assert np.mean([covered(rows)[0] for rows in tables]) >= 0.92
-    log_nstar = np.log([estimate(rows, [EPS])["nstar"][0] for rows in tables])
-    assert abs(log_nstar.mean() - MU) < (
-        0.25 * world.sd if world.heavy else 5 * log_nstar.std() / np.sqrt(200) + 0.02
-    )
-
-
-def test_estimate_has_the_contract_of_a_seam():
-    rng = np.random.default_rng(5)
-    rows = one_cell(rng, np.rint(np.exp(MU + np.linspace(-0.8, 0.8, 24))))
-    estimates = estimate(rows, [0.5, EPS, 1e-9])
-    assert list(estimates.columns) == list(COLUMNS) and list(estimates["eps"]) == [0.5, EPS, 1e-9]
-    assert (
-        list(estimates["censored"]) == ["", "", "right"]
-        and estimates["nstar"].is_monotonic_increasing
-    )
-    assert (
-        estimates["nstar"][2] == rows["n"].max()
-        and estimates["hi"][2] == INF
-        and estimates["lo"][2] <= estimates["nstar"][2]
-    )
-    (left,) = estimate(rows.assign(risk=0.0), [EPS]).to_dict("records")
-    assert (
-        left["censored"] == "left"
-        and left["nstar"] == rows["n"].min()
-        and left["lo"] == 0
-        and left["outcome"] == "success"
-    )
-    for unusable in (rows.iloc[:0], rows.assign(kind="confirmation"), rows.assign(n=0)):
-        (row,) = estimate(unusable, [EPS]).to_dict("records")
-        assert np.isnan(row["nstar"]) and row["outcome"] == "unmeasured" and row["censored"] == ""
-    assert (
-        estimate(rows.assign(risk=0.9, outcome="optimisation_limited"), [EPS])["outcome"][0]
-        == "optimisation_limited"
-    )
-    assert estimate(rows.assign(risk=0.9, outcome="plateau"), [EPS])["outcome"][0] == "plateau"
-
-
-def test_estimate_does_not_depend_on_the_order_of_rows_and_scales_with_n():
-    rng = np.random.default_rng(6)
-    rows = one_cell(rng, np.rint(np.exp(MU + np.linspace(-0.8, 0.8, 24))))
-    expected = estimate(rows, [EPS])
-    pd.testing.assert_frame_equal(estimate(rows.sample(frac=1, random_state=0), [EPS]), expected)
-    pd.testing.assert_frame_equal(
-        estimate(pd.concat([rows.assign(risk=0.9), rows]), [EPS]), expected
-    )  # of equal rows the last counts
-    scaled = estimate(rows.assign(n=rows["n"] * 1000), [EPS])
-    np.testing.assert_allclose(
-        scaled[["nstar", "lo", "hi"]] / 1000, expected[["nstar", "lo", "hi"]], rtol=1e-9
-    )
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"eps": [0.0]},
-        {"eps": [-1]},
-        {"eps": [float("nan")]},
-        {"eps": ["a"]},
-        {"drop": "risk"},
-        {"drop": "n"},
-    ],
-)
-def test_a_table_that_cannot_be_read_is_refused_in_a_sentence(change):
-    rows = table((8, 0, 0.5)).drop(columns=change.get("drop", []))
-    with pytest.raises(UserError, match=r"eps=|has no column"):
-        estimate(rows, change.get("eps", [EPS]))
 
 
 def test_quantiles_of_a_normal_density():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -99,3 +101,30 @@ def test_a_damaged_file_is_a_sentence(tmp_path) -> None:
 def test_the_interval_that_judges_is_wider_than_the_plain_one(tmp_path) -> None:
     row = judge(OPEN, tmp_path)
     assert row["judged_lo"] < row["lo"] < row["measured"] < row["hi"] < row["judged_hi"]
+
+
+def test_the_p_value_is_that_of_the_look_that_made_the_verdict(tmp_path) -> None:
+    judge(OPEN, tmp_path)
+    decided = judge(LOW, tmp_path)
+    later = judge([*LOW, *[1.0] * 30], tmp_path)
+    assert 0 < decided["p_value"] < 0.05
+    assert later["p_value"] == decided["p_value"]
+
+
+def test_looks_that_were_stored_without_a_p_value_are_read(tmp_path) -> None:
+    judge(LOW, tmp_path)
+    path = tmp_path / FOLDER / "study.json"
+    looks = json.loads(path.read_text())
+    for entries in looks.values():
+        for entry in entries:
+            del entry["p_value"]
+    path.write_text(json.dumps(looks))
+    later = judge([*LOW, *[1.0] * 30], tmp_path)
+    assert later["verdict"] == "reproduced" and math.isnan(later["p_value"])
+
+
+def test_a_missing_interval_says_how_many_seeds_judge() -> None:
+    """Equal values have order statistics only: 8 at the one-sided level of repeated looks."""
+    assert judge([0.01] * 7, None)["verdict"] == "undecided"
+    assert "it takes 8 seeds" in judge([0.01] * 7, None)["remark"]
+    assert judge([0.01] * 8, None)["verdict"] == "reproduced"

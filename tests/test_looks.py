@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from bfc.stats.looks import (
     CRITICAL_VALUE,
+    GROWTHS,
     MAX_LOOKS,
+    ONE_SIDED_CRITICAL_VALUE,
+    ONE_SIDED_POLICIES,
     POCOCK,
     POLICIES,
     REPEATED_LEVEL,
     add_equally,
+    choose_growth,
+    estimate_decision_chance,
     simulate_error,
 )
 
@@ -42,3 +48,49 @@ def test_published_constants_do_not_hold_where_data_grow_otherwise(policy: str) 
 
 def test_the_level_has_the_half_width_of_the_critical_value() -> None:
     assert stats.norm.ppf(0.5 + REPEATED_LEVEL / 2) == pytest.approx(CRITICAL_VALUE)
+
+
+@pytest.mark.parametrize("growth", GROWTHS)
+@pytest.mark.parametrize("distance", [0.0, 1.0, 2.5])
+def test_the_chance_of_a_decision_is_that_of_simulated_truths(
+    distance: float, growth: float
+) -> None:
+    """Truths around the estimate, then estimates from growth − 1 times the data around a truth."""
+    generator = np.random.default_rng(0)
+    truth = distance + generator.standard_normal(PATHS)
+    added = truth + generator.standard_normal(PATHS) / math.sqrt(growth - 1.0)
+    pooled = (distance + (growth - 1.0) * added) / growth
+    share = float((np.abs(pooled) * math.sqrt(growth) >= CRITICAL_VALUE).mean())
+    assert float(estimate_decision_chance(distance, growth)) == pytest.approx(share, abs=0.005)
+
+
+def test_data_that_do_not_grow_decide_nothing() -> None:
+    assert estimate_decision_chance(np.array([0.0, 2.6]), 1.0).tolist() == [0.0, 0.0]
+
+
+def test_a_claim_far_from_its_threshold_is_given_less_than_one_near_it() -> None:
+    near, far = choose_growth(np.array([0.3, 2.5]))
+    assert near == max(GROWTHS) and far < near
+
+
+@pytest.mark.parametrize("policy", ONE_SIDED_POLICIES)
+def test_the_error_of_a_single_threshold_is_at_most_five_percent(policy: str) -> None:
+    """Also where who adds data hopes for the false verdict."""
+    chosen = ONE_SIDED_POLICIES[policy]
+    assert simulate_error(ONE_SIDED_CRITICAL_VALUE, MAX_LOOKS, chosen, PATHS, sides="upper") <= 0.05
+
+
+def test_a_plain_one_sided_bound_does_not_hold_over_several_looks() -> None:
+    one_look = simulate_error(1.645, 1, add_equally, PATHS, sides="upper")
+    assert one_look == pytest.approx(0.05, abs=NOISE)
+    assert simulate_error(1.645, MAX_LOOKS, add_equally, PATHS, sides="upper") > 0.05 + NOISE
+
+
+def test_two_sides_err_as_often_as_both_one_sides() -> None:
+    """A policy that treats the verdicts alike splits its errors evenly."""
+    policy = POLICIES["aimed at the threshold"]
+    both, upper = (
+        simulate_error(ONE_SIDED_CRITICAL_VALUE, MAX_LOOKS, policy, PATHS, sides=sides)
+        for sides in ("both", "upper")
+    )
+    assert upper == pytest.approx(both / 2, abs=NOISE)

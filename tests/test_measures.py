@@ -117,6 +117,26 @@ def test_asking_for_more_renames_no_cell(build, measure_name):
     assert canonical(build("measure", measure_name, test=64)) != identity
 
 
+def test_more_seeds_use_stored_trainings_again(build, measure_name):
+    measure = build("measure", measure_name)
+    rows, _ = play(measure)
+    stored = {row["seed"] for row in rows}
+    fields = json.loads(json.dumps(measure.extend(len(stored) + 5)))
+    more = build("measure", measure_name, **fields)
+    assert canonical(more) == canonical(measure)
+    _, rounds = play(more)
+    seeds = {t.seed for t in itertools.chain(*rounds)}
+    assert stored < seeds and len(seeds) >= len(stored) + 5
+    added = {t.seed for t in more.next_round(rows)}
+    assert added and added.isdisjoint(stored)
+
+
+def test_added_seeds_are_the_smallest_free_numbers():
+    assert Ladder(seeds=4).extend(6) == {"seeds": 6}
+    assert Ladder(seeds=(0, 7, 2)).extend(5) == {"seeds": [0, 7, 2, 1, 3]}
+    assert Ladder(seeds=4).extend(2) == {"seeds": 4}
+
+
 def test_a_sequential_measure_comes_close_to_nstar(build, measure_name):
     """The last round lies within a factor of 1.5 of the median threshold."""
     measure = build("measure", measure_name)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.evidence import Evidence
+from analysis.evidence import Evidence, NotMeasured
 from analysis.per_seed_nstar import find_crossings
 from analysis.plots.nstar_over_law import nstar_over_law
 from analysis.predicates.collapse import collapse
@@ -93,8 +93,8 @@ def test_the_gap_of_two_exponents():
     ends = (0.8 - math.hypot(0.3, 0.3), 0.8 + math.hypot(0.4, 0.4))
     assert (gap.measured, gap.lo, gap.hi) == pytest.approx((0.8, *ends))
     assert gap.verdict == Verdict.REPRODUCED
-    missing = judge(exponent_gap(exponents(("a", 3.2, 2.9, 3.6)), "a", "b", 0.1, 0.2))
-    assert missing.verdict is Verdict.NOT_RUN
+    with pytest.raises(NotMeasured, match="no line of b against d"):
+        exponent_gap(exponents(("a", 3.2, 2.9, 3.6)), "a", "b", 0.1, 0.2)
 
 
 def test_one_of_several_lines_of_a_method():
@@ -106,12 +106,14 @@ def test_one_of_several_lines_of_a_method():
             "kind": "training",
             "cell_id": ["narrow", "wide"],
             "line": ["narrow", "wide"],
+            "d": 8,
             "n": 9,
             "config.learner.width": [8, 64],
         }
     )
     evidence = Evidence(pd.DataFrame(), lines, trainings)
-    assert judge(exponent_gap(evidence, "a", "b", 0.1, 0.2)).verdict is Verdict.NOT_RUN
+    with pytest.raises(NotMeasured, match=r"configurations of b .* differ in learner"):
+        exponent_gap(evidence, "a", "b", 0.1, 0.2)
     narrow = judge(exponent_gap(evidence, "a", "b", 0.1, 0.2, under_where={"learner.width": 8}))
     assert narrow.measured == pytest.approx(0.8)
 

@@ -10,7 +10,7 @@ import pytest
 from commands import run
 
 from bfc.store.cells import Store
-from bfc.store.reading import collect
+from bfc.store.reading import read_store
 
 OLD = Path(__file__).parent / "data" / "old_store"
 COMMON = (
@@ -73,6 +73,6 @@ def test_the_earlier_word_for_a_confirming_run_is_read_as_the_present_one(store)
     for folder in store.iterdir():
         rows += Store(store).cell(folder.name).rows()
     assert sum(row["kind"] == "confirmation" for row in rows) == 6
-    collected = collect(store).trainings
+    collected = read_store(store).trainings
     assert (collected["kind"] == "confirmation").sum() == 6
     assert set(collected["kind"]) == {"training", "curve", "confirmation"}

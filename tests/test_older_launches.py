@@ -13,7 +13,8 @@ from bfc.errors import UserError
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.launch import local
-from bfc.launch.manifest import JobEvent, Launch, find_launch
+from bfc.launch.launch_list import find_launch
+from bfc.launch.manifest import JobEvent, Launch
 from bfc.launch.slurm import submission
 from bfc.launch.status import CellState, cell_statuses
 

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from analysis.power import describe_power, estimate_factor
-from analysis.verdicts import Measurement, Part, Source, Verdict, judge
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, Verdict, judge
+from bfc.launch.devices import usable_cores
+from bfc.launch.plan import format_duration
 from bfc.stats.estimates import Certified, SampleMean, Share, WithStandardError
 from bfc.stats.looks import POWER, REPEATED_LEVEL
 
@@ -46,9 +49,9 @@ def test_an_undecided_claim_says_how_many_seeds_and_where() -> None:
 
 
 def test_a_share_without_a_failure_has_the_number_of_its_closed_form() -> None:
-    """n of n: the lower bound is the n-th root of half the error, so n = log(α/2) / log(.95)."""
+    """n of n: the lower bound is the n-th root of the error, so n = log(α) / log(.95)."""
     measurement = Measurement([Part(Share(16, 16))], 0.95, source=Source(seeds=16))
-    exact = math.log((1.0 - REPEATED_LEVEL) / 2.0) / math.log(0.95)
+    exact = math.log(1.0 - REPEATED_LEVEL) / math.log(0.95)
     assert 16 * estimate_factor(measurement.parts[0], measurement) == pytest.approx(exact, rel=0.06)
 
 
@@ -63,3 +66,29 @@ def test_what_is_decided_or_not_run_has_no_sentence() -> None:
 
 def test_without_an_interval_it_cannot_be_said() -> None:
     assert "first interval" in describe(Measurement([Part(SampleMean(np.array([1.0])))], 0.5))
+
+
+def test_the_sentence_names_the_time_on_this_machine() -> None:
+    part = Part(WithStandardError(1.0, 0.5), "d = 8", frozenset("ab"))
+    measurement = Measurement([part], 0.0, source=Source(seeds=SEEDS, cells=frozenset("abc")))
+    finding = judge(measurement, REPEATED_LEVEL)
+    more = math.ceil(SEEDS * (estimate_factor(part, measurement) - 1))
+    cores = usable_cores()
+    time = format_duration(more * 150.0 / cores)
+    sentence = describe_power(measurement, finding, {"a": 100.0, "b": 50.0, "c": 1e6})
+    assert f"at d = 8 ({time} on {cores} core" in sentence
+    assert "(" not in describe_power(measurement, finding, {"a": 100.0}), "b costs what is unknown"
+
+
+def test_what_seeds_cannot_lower_asks_for_more_of_them_or_for_more_d() -> None:
+    """The squared error that is needed is 1/factor of the present one."""
+    factor = estimate_factor(measure(1.0, 0.5).parts[0], measure(1.0, 0.5))
+
+    def sentence(share: float) -> str:
+        part = Part(WithStandardError(1.0, 0.5), "d = 8", fixed_share=share)
+        measurement = Measurement([part], 0.0, source=Source(seeds=SEEDS))
+        return describe_power(measurement, judge(measurement, REPEATED_LEVEL))
+
+    growth = 0.9 / (1.0 / factor - 0.1)
+    assert f"about {math.ceil(SEEDS * (growth - 1))} more seeds" in sentence(0.1)
+    assert f"about {factor:.2g} times as many d" in sentence(0.9)

@@ -12,6 +12,7 @@ from learner_checks import SEEDS, check_reverse_pass, inputs, whole_network
 from bfc.errors import UserError
 from bfc.learners.products import differentiable_products
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
+from bfc.targets.capabilities import RevealedScales
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 from bfc.types import Stage
@@ -150,7 +151,7 @@ def test_initial_weights_have_variance_init_squared_over_fan_in(init):
     """Every link has its fan-in: d for a skip link, the number of products for the level below."""
     target = Teacher(d=30, L=3, widths=(20, 20), links="dense", base="x_squared")
     # the constants of a real draw are expensive at this size
-    draw = SimpleNamespace(seeds=tuple(range(20)), revealed={"scale": torch.ones(20, 2)})
+    draw = SimpleNamespace(seeds=tuple(range(20)), revealed=RevealedScales(torch.ones(20, 2)))
     params = QuadraticDenseNet(init=init).init_params(target, draw)
     for name, fan_in in (("K2_0", 30), ("K2_1", 30), ("K3_0", 30), ("K3_1", 30), ("K3_2", 210)):
         k = params[name] * fan_in**0.5 / init

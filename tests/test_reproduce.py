@@ -1,39 +1,35 @@
-"""All claims within a budget: which size of which study is chosen, and a whole run.
+"""All claims within a budget, on the command line and with real trainings.
 
-The choice follows from cost alone. The run starts from an empty store, is cut short, goes on, and
-is refused where an option is wrong.
+The run starts from an empty store, is cut short, goes on, and is refused where an option is wrong.
+What is chosen is the subject of tests/test_moves.py and tests/test_spending.py.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
-import time
-from collections.abc import Sequence
-from dataclasses import replace
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import typer.testing
-from commands import ROOT, wait_until
+from commands import MAX_SECONDS, ROOT, wait_until
 
 from bfc import cli
+from bfc.application import claim_states
 from bfc.application import reproduce as module
-from bfc.application.budget import (
-    MARGIN,
-    Pace,
-    SizeOption,
-    budget_seconds,
-    choose_next,
-    choose_sizes,
-    largest_size_index,
-)
+from bfc.application.budget import budget_seconds, considered_sizes
+from bfc.application.claim_reads import select_required
+from bfc.application.study_jobs import StudyJobs, extend_job, is_finished
+from bfc.application.study_list import list_studies
 from bfc.errors import UserError
+from bfc.experiment.run_job import run_job
 from bfc.studies import SIZES
 
 TINY = (
-    "target.d=8",
     "schedule.steps=12",
     "schedule.check_every=4",
     "optimizer.warmup=2",
@@ -55,20 +51,7 @@ CLAIM_COLUMNS = {
 }
 
 
-def make_options(**seconds: Sequence[float]) -> dict[str, list[SizeOption]]:
-    """Study → its sizes with these predicted seconds."""
-    options: dict[str, list[SizeOption]] = {}
-    for study, costs in seconds.items():
-        sizes = zip(SIZES, costs, strict=False)
-        options[study] = [SizeOption(study, size, 4, 4, float(cost)) for size, cost in sizes]
-    return options
-
-
-def chosen_sizes(options: dict[str, list[SizeOption]], seconds: float) -> dict[str, str]:
-    return {study: option.size for study, option in choose_sizes(options, seconds).items()}
-
-
-# --- the choice ---------------------------------------------------------------------------------
+# --- budgets ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -85,11 +68,10 @@ def test_other_budgets_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "size"),
+    ("budget", "largest"),
     [
         ("demo", "demo"),
         ("5m", "30m"),
-        ("15m", "30m"),
         ("30m", "30m"),
         ("31m", "4h"),
         ("4h", "4h"),
@@ -97,89 +79,78 @@ def test_other_budgets_are_refused(text: str) -> None:
         ("full", "full"),
     ],
 )
-def test_sizes_beyond_the_budget_are_not_considered(budget: str, size: str) -> None:
-    assert SIZES[largest_size_index(budget)] == size
+def test_sizes_beyond_the_budget_are_not_considered(budget: str, largest: str) -> None:
+    assert considered_sizes(SIZES, budget)[-1] == largest
+    assert considered_sizes(SIZES, budget)[0] == "demo"
+    assert considered_sizes(["full", "notes"], budget) == ["full"], "the smallest in any case"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "sizes"),
-    [
-        (101, {"a": "demo", "b": "demo", "c": "demo"}),
-        (111, {"a": "30m", "b": "demo", "c": "demo"}),
-        (141, {"a": "30m", "b": "demo", "c": "30m"}),
-        (1e9, {"a": "30m", "b": "30m", "c": "30m"}),
-    ],
-)
-def test_every_study_gets_its_smallest_size_before_any_is_raised(seconds, sizes) -> None:
-    options = make_options(a=(10, 20), b=(30, 300), c=(60, 90))
-    assert chosen_sizes(options, seconds / MARGIN) == sizes
+# --- what claims read ---------------------------------------------------------------------------
 
 
-def test_what_does_not_fit_is_left_out_the_most_expensive_first() -> None:
-    options = make_options(a=(10,), b=(30,), c=(60,))
-    assert chosen_sizes(options, 50 / MARGIN) == {"a": "demo", "b": "demo"}
-    assert chosen_sizes(make_options(a=(10,)), 5) == {}
-    assert chosen_sizes({}, 100) == {}
+def test_every_study_with_claims_takes_part(tmp_path) -> None:
+    files = (ROOT / "sweeps").glob("*.yaml")
+    studies = list_studies(None, "30m", tmp_path)
+    assert {study.name for study in studies} == {
+        path.stem for path in files if "claims:" in path.read_text()
+    }
 
 
-@pytest.mark.parametrize("budget", [30, 100, 1000, 5000])
-def test_the_chosen_sizes_never_cost_more_than_the_margin_leaves(budget: float) -> None:
-    options = make_options(a=(10, 40, 400), b=(20, 25, 2000), c=(5, 500, 501))
-    chosen = choose_sizes(options, budget)
-    assert sum(option.seconds for option in chosen.values()) <= MARGIN * budget
+def test_the_cells_of_a_claim_follow_from_its_thresholds(tmp_path) -> None:
+    (study,) = list_studies(["bfc_chain"], "30m", tmp_path)
+    jobs = study.jobs.of_size("demo")
+    schedules = []
+    for claim in study.claims:
+        required = select_required(claim.claim, jobs)
+        assert required is not None
+        schedules.append(" ".join(job.job.schedule.name for job in required))
+    assert schedules == [
+        "staged",
+        "staged",
+        "staged level2_only",
+        "staged",
+        "staged layerwise",
+        "staged refit",
+    ]
+    elsewhere = StudyJobs("bfc_chain", ["demo"], tmp_path, ["target.d=8"]).of_size("demo")
+    assert all(select_required(claim.claim, elsewhere) is None for claim in study.claims)
 
 
-def test_smallest_sizes_run_first_then_those_aimed_for_the_cheapest_first() -> None:
-    options = make_options(a=(10, 200), b=(20, 40), c=(5, 5000))
-    reached: dict[str, str] = {}
-    steps = []
-    step = choose_next(options, reached, 1000)
-    while step is not None:
-        steps.append((step.study, step.size))
-        reached[step.study] = step.size
-        place = SIZES.index(step.size)
-        larger = [option for option in options[step.study] if SIZES.index(option.size) > place]
-        options[step.study] = [replace(step, seconds=0.0), *larger]
-        step = choose_next(options, reached, 1000)
-    assert steps == [("c", "demo"), ("a", "demo"), ("b", "demo"), ("b", "30m"), ("a", "30m")]
+def test_more_seeds_are_asked_of_the_same_cell(tmp_path) -> None:
+    """Stored trainings are used again, and the request of the largest size is the one extended."""
+    jobs = StudyJobs("bfc_chain", ["demo", "30m"], tmp_path / "r", TINY[:-3])
+    (job, *_) = jobs.of_size("demo")
+    tiny = extend_job(StudyJobs("bfc_chain", ["demo"], tmp_path / "r", TINY).of_size("demo")[0], 3)
+    run_job(tiny.job)
+    assert is_finished(tiny)
+    (spec,) = tiny.cells
+    more = extend_job(tiny, 5)
+    assert not is_finished(more) and more.cells[0].cell_id == spec.cell_id
+    assert more.job.measure.seeds == tuple(range(5))
+    assert more.overrides[-1] == "measure.seeds=5"
+    assert sum(text.startswith("measure.seeds=") for text in more.overrides) == 1
+    assert [t.seed for t in more.job.measure.next_round(rows_of(tmp_path, spec.cell_id))] == [3, 4]
+    assert job.job.measure.seeds == tuple(range(16))
 
 
-def test_nothing_runs_where_nothing_fits() -> None:
-    assert choose_next(make_options(a=(10,)), {}, 1) is None
-
-
-def test_predictions_follow_what_was_measured() -> None:
-    pace = Pace()
-    assert pace.ratio("a") == 1
-    pace.record("a", predicted=10, measured=40)
-    assert pace.ratio("a") == 4 == pace.ratio("b")
-    pace.record("b", predicted=10, measured=20)
-    assert pace.ratio("b") == 2 and pace.ratio("c") == 3
-    assert pace.correct(SizeOption("c", "demo", 1, 1, 10.0)).seconds == 30
+def rows_of(tmp_path: Path, cell_id: str) -> list[dict]:
+    table = pd.read_parquet(tmp_path / "r" / cell_id / "trainings.parquet")
+    return table.to_dict("records")
 
 
 # --- plans --------------------------------------------------------------------------------------
 
 
-def test_every_study_with_claims_is_planned_up_to_the_size_of_the_budget(tmp_path) -> None:
-    composed = module.compose_studies(None, "demo", [f"results={tmp_path}"])
-    files = (ROOT / "sweeps").glob("*.yaml")
-    assert set(composed) == {path.stem for path in files if "claims:" in path.read_text()}
-    assert all(len(sizes) == 1 for sizes in composed.values())
+def invoke(*arguments: str) -> typer.testing.Result:
+    return typer.testing.CliRunner().invoke(cli.application(), arguments)
 
 
-def test_the_full_budget_plans_the_largest_size_alone(tmp_path) -> None:
-    composed = module.compose_studies(["bfc_chain"], "full", [f"results={tmp_path}"])
-    assert list(composed["bfc_chain"]) == ["full"]
-    assert all(job.job.results == str(tmp_path) for job in composed["bfc_chain"]["full"])
-
-
-def test_a_plan_runs_nothing(tmp_path) -> None:
-    done = typer.testing.CliRunner().invoke(
-        cli.application(),
-        ["reproduce", "--study", "bfc_chain", "--plan", "-f", str(tmp_path / "x")],
-    )
-    assert done.exit_code == 0 and "aimed for" in done.output, done.output
+def test_a_plan_runs_nothing_and_says_what_is_unknown(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("bfc.application.claim_plan.load_pilots", dict)
+    done = invoke("reproduce", "--study", "bfc_chain", "--plan", "-f", str(tmp_path / "x"))
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.output.replace("│", " ").split())
+    assert "unknown before the first" in text and "level2_only" in text
     assert not (tmp_path / "x").exists()
 
 
@@ -202,57 +173,81 @@ def test_a_wrong_option_is_one_sentence_and_nothing_is_written(
 # --- whole runs ---------------------------------------------------------------------------------
 
 
+def test_from_an_empty_store_to_a_page_and_again_without_training(
+    tmp_path, capfd, monkeypatch
+) -> None:
+    """The tiny trainings of the claims are extended until their looks are used up, of which two are
+    enough here; a second call finds nothing to do. Then the plan names what is decided."""
+    monkeypatch.setattr(claim_states, "MAX_LOOKS", 2)
+    folder = tmp_path / "all"
+    assert reproduce_chain(folder) == 0
+    first = capfd.readouterr().out
+    assert "bfc_chain, first look: 4 jobs" in first
+    assert (folder / "report" / "index.html").is_file()
+    claims = pd.read_csv(folder / "report" / "claims.csv")
+    assert len(claims) == 6 and set(claims) >= CLAIM_COLUMNS
+    assert set(claims["verdict"]) <= {"reproduced", "contradicted", "undecided", "not run"}
+    assert (claims["measured"].notna() == (claims["verdict"] != "not run")).all()
+    seeds = claims["source"].str.extract(r"(\d+) seeds")[0].astype(float)
+    assert seeds.max() > 3, "no claim was given more seeds"
+    assert claims["look"].max() == 2
+    assert claims["command"].str.contains("study.size=demo measure.seeds=").any()
+    monkeypatch.setattr(module, "write_page", lambda root: None)
+    assert reproduce_chain(folder) == 0
+    again = capfd.readouterr().out
+    assert "decided" in again and " job" not in again, again
+    done = invoke("plan", "--claims", "+sweeps=bfc_chain", "-r", str(folder / "results"))
+    assert done.exit_code == 0 and "it is decided" in " ".join(done.output.split()), done.output
+
+
 def reproduce_chain(folder: Path) -> int:
     return module.reproduce("30m", str(folder), ["bfc_chain"], 1, False, TINY)
 
 
-def test_from_an_empty_store_to_a_page_and_again_without_training(tmp_path, capfd) -> None:
-    assert reproduce_chain(tmp_path / "all") == 0
-    first = capfd.readouterr().out
-    assert "bfc_chain, size demo: 4 of 4 jobs" in first and "bfc_chain, size 30m" in first
-    assert (tmp_path / "all" / "report" / "index.html").is_file()
-    claims = pd.read_csv(tmp_path / "all" / "report" / "claims.csv")
-    assert len(claims) == 6 and set(claims) >= CLAIM_COLUMNS
-    assert set(claims["verdict"]) <= {"reproduced", "contradicted", "undecided", "not run"}
-    assert (claims["measured"].notna() == (claims["verdict"] != "not run")).all()
-    assert reproduce_chain(tmp_path / "all") == 0
-    assert "size demo: 0 of 4 jobs" in capfd.readouterr().out
+SLOW = (
+    *(text for text in TINY if not text.startswith("schedule.")),
+    "schedule.steps=200000",
+    "schedule.check_every=100",
+    "compute.checkpoint_seconds=0",
+)
+"""Far more than any test waits for."""
 
 
-def test_a_study_that_fails_is_not_tried_again(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(module, "run_study", lambda *_: 3)
-    monkeypatch.setattr(module, "write_page", lambda _: None)
-    assert reproduce_chain(tmp_path / "all") == 1
-    assert capsys.readouterr().out.count("jobs to run") == 1
-
-
-def test_at_the_end_of_the_budget_the_study_is_interrupted_and_its_work_kept(
-    tmp_path, monkeypatch
-) -> None:
-    """The study is asked for far more than fits; time is up as soon as a cell trains."""
-    results = tmp_path / "r"
-
-    class ImpatientPopen(subprocess.Popen):
-        """Times out at the first wait, once a checkpoint is written."""
-
-        has_waited = False
-
-        def wait(self, timeout=None):
-            if self.has_waited:
-                return super().wait(timeout)
-            self.has_waited = True
-            wait_until(lambda: list(results.glob("*/checkpoint.pt")), self)
-            raise subprocess.TimeoutExpired(self.args, timeout)
-
-    monkeypatch.setattr(module.subprocess, "Popen", ImpatientPopen)
-    slow = [
-        *TINY,
-        "schedule.steps=200000",
-        "schedule.check_every=100",
-        "compute.checkpoint_seconds=0",
-        f"results={results}",
+def test_an_interrupt_keeps_the_work_and_writes_the_page(tmp_path) -> None:
+    """It comes once one cell is stored and another has a checkpoint."""
+    folder = tmp_path / "all"
+    (job, *_) = StudyJobs("bfc_chain", ["demo"], folder / "results", TINY).of_size("demo")
+    run_job(job.job)
+    command = [sys.executable, "-m", "bfc.cli", "reproduce", "--cores", "1", "-s", "bfc_chain"]
+    process = subprocess.Popen(
+        [*command, "-b", "full", "-f", str(folder), *SLOW],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=restore_interrupts,
+    )
+    wait_until(lambda: list(folder.glob("results/*/checkpoint.pt")), process)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=MAX_SECONDS)
+    assert process.returncode == 130 and "goes on where this one stopped" in out
+    assert (folder / "report" / "index.html").is_file()
+    states = [
+        json.loads(path.read_text())["state"] for path in folder.glob("results/*/status.json")
     ]
-    step = SizeOption("bfc_chain", "demo", 4, 4, 1.0)
-    assert module.run_study(step, slow, 1, time.monotonic() + 1e6) == 0
-    states = [json.loads(path.read_text())["state"] for path in results.glob("*/status.json")]
-    assert states and "done" not in states and list(results.glob("*/checkpoint.pt"))
+    assert sorted(states)[0] == "done" and "running" in states
+    assert list(folder.glob("results/*/checkpoint.pt"))
+
+
+def restore_interrupts() -> None:
+    """Processes that a shell put in the background ignore interrupts, and so do all they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_noted_and_a_second_one_ends_the_process(number) -> None:
+    earlier = signal.getsignal(number)
+    with module.StopRequest.listening() as stop:
+        assert not stop.is_set
+        signal.raise_signal(number)
+        assert stop.is_set and signal.getsignal(number) is signal.SIG_DFL
+    assert signal.getsignal(number) == earlier

@@ -489,7 +489,7 @@ def test_a_joined_draw_is_the_draws_one_after_the_other():
             draw.labels(x)[i], single.labels(x[i : i + 1])[0]
         )
         assert draw.variance[i] == single.variance[0] and torch.equal(
-            draw.revealed["scale"][i], single.revealed["scale"][0]
+            draw.revealed.scale[i], single.revealed.scale[0]
         )
 
 

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from bfc.errors import UserError
-from bfc.schedules import Phase, Schedule, named
+from bfc.schedules import Phase, Schedule, load_schedule
 from bfc.schedules.__main__ import render
-from bfc.schedules.named import FILE
+from bfc.schedules.named_schedules import FILE
 
 TABLE = {
     ("staged", 2): "2 b",
@@ -278,14 +278,14 @@ def test_the_packaged_file_holds_what_the_yaml_files_say():
 
 
 def test_a_named_schedule_is_the_one_of_its_yaml(build, schedule_name):
-    assert named(schedule_name) == build("schedule", schedule_name)
+    assert load_schedule(schedule_name) == build("schedule", schedule_name)
     changed = build("schedule", schedule_name, steps=7, k=2)
-    assert named(schedule_name, steps=7, k=2) == changed
+    assert load_schedule(schedule_name, steps=7, k=2) == changed
 
 
 def test_the_phases_of_a_named_schedule_can_be_replaced():
     phases = (Phase(("*",)),)
-    schedule = named("staged", phases=phases, name="other")
+    schedule = load_schedule("staged", phases=phases, name="other")
     assert schedule.phases == phases and schedule.name == "other" and schedule.steps == 1000
 
 
@@ -299,14 +299,14 @@ def test_the_phases_of_a_named_schedule_can_be_replaced():
 )
 def test_a_name_that_does_not_exist_is_refused_in_one_sentence(name, changes, message):
     with pytest.raises(UserError) as caught:
-        named(name, **changes)
+        load_schedule(name, **changes)
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
 def test_naming_a_schedule_needs_neither_yaml_nor_hydra_nor_pydantic():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['yaml', 'hydra', 'omegaconf', 'pydantic']));"
-        "from bfc.schedules import named; print(named('bfc', k=2).name)"
+        "from bfc.schedules import load_schedule; print(load_schedule('bfc', k=2).name)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["bfc-2"], done.stderr

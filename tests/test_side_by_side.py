@@ -121,12 +121,12 @@ def test_where_no_process_can_be_started_the_jobs_fail(broken, monkeypatch, tmp_
     entries = describe_jobs(planned, [False] * 2, [1.0] * 2)
     manifest = {"kind": "local", "jobs": entries, "launcher": {}}
     launch = Launch.create(Path(results), None, manifest, [job.container for job in planned])
-    pool = WorkerPool(launch, 2, 0, False)
+    pool = WorkerPool(2)
     pool.context = BrokenContext(pool.context)
     if broken == "send":
         start = lambda pool: setattr(pool._worker, "pipe", object())  # noqa: E731
         monkeypatch.setattr(WorkerPool, "_start_process", start)
-    for future in pool.submit([0, 1]).values():
+    for future in pool.submit(launch, [0, 1]).values():
         error = future.exception(timeout=MAX_SECONDS)
         assert isinstance(error, (OSError, UserError, AttributeError))
     pool.stop()

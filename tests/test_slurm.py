@@ -24,7 +24,8 @@ from slurm_scenes import SCENES, Scene
 
 from bfc.errors import UserError
 from bfc.launch.finalise import Finalise
-from bfc.launch.manifest import Launch, find_launch
+from bfc.launch.launch_list import find_launch
+from bfc.launch.manifest import Launch
 from bfc.launch.slurm import client, submission
 from bfc.launch.status import cell_statuses
 from bfc.launch.waiting import wait_for_launch

@@ -1,6 +1,6 @@
 """`bfc sync` shows at a tracker what a store holds, once and not twice.
 
-It waits for a server that is busy, stops where a key is refused, and keeps its pace.
+It waits for a server that is busy, stops where a key is refused, and keeps to its rate.
 """
 
 import shutil
@@ -100,7 +100,7 @@ def test_sync_stops_at_once_when_the_key_is_refused(server, finished, tmp_path) 
 
 def test_sync_refuses_what_is_not_there(finished, tmp_path, monkeypatch) -> None:
     log_out(monkeypatch, tmp_path)
-    assert bfc("sync", "nothing", cwd=tmp_path).out == "nothing: holds no measured cell\n"
+    assert bfc("sync", "nothing", cwd=tmp_path).out == "nothing: there is no such folder\n"
     unknown = bfc("sync", "--tracker", "wandbb", cwd=tmp_path)
     assert "no such tracker; did you mean wandb?" in unknown.out
     refusal = bfc("sync", "results", "--study", "latr", cwd=tmp_path).out
@@ -158,9 +158,9 @@ def sync_with_script(answers: list[Answer], tries: int, monkeypatch: pytest.Monk
     runs = [sync.TrackerRun("s", (cell,)) for cell in "abcd"]
     summary = sync.SyncSummary()
     messages: list[str] = []
-    pace = sync.Pace(per_minute=10, tries=tries)
+    rate = sync.UploadRate(per_minute=10, tries=tries)
     tracker = SimpleNamespace(patience=1)
-    done = list(sync.show_runs(tracker, Path("results"), runs, summary, pace, messages.append))
+    done = list(sync.show_runs(tracker, Path("results"), runs, summary, rate, messages.append))
     return SimpleNamespace(
         clock=clock, requests=service.requests, summary=summary, messages=messages, done=done
     )

@@ -68,7 +68,7 @@ def tracked(tmp_path_factory) -> Path:
     line = ("-m", *BOTH, "schedule=staged,joint", "hydra/launcher=basic", study)
     done = process(*line, "tracker=wandb", cwd=folder)
     assert done.status == 0 and "tracker" not in done.out, done
-    assert process(*line, "results=untracked", cwd=folder).status == 0
+    assert run(*line, "results=untracked", cwd=folder).status == 0
     return folder
 
 

@@ -5,6 +5,7 @@ As a figure and as a table.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -33,7 +34,7 @@ def norm_table(
     Points are certified lower bounds, bars reach up to what suffices. Computed here, from no
     training.
     """
-    bounds = [compute_norm_bounds(law, size, level) for size in d for level in eps]
+    bounds = [compute_norm_bounds(law, size, level) for size, level in itertools.product(d, eps)]
     series = [_make_series(bounds, level, number) for number, level in enumerate(eps)]
     axis = Axis("d", ticks=choose_ticks(float(size) for size in d if size))
     panel = Panel(series, axis, Axis("path norm needed"))

@@ -16,6 +16,7 @@ from analysis.series import (
     list_validation_notes,
     mark_free_validation,
 )
+from analysis.training_kinds import drop_confirming, mark_confirming
 
 ORDER = 30
 CONFIRMING = "fresh data, 4 × the steps"
@@ -55,7 +56,7 @@ def _make_columns(
     rows: pd.DataFrame, nstar: pd.DataFrame, varied: str, evidence: Evidence
 ) -> list[list[Panel]]:
     """A panel per value of d or L; none without a curve."""
-    measured = rows[rows["kind"] != "confirmation"]
+    measured = drop_confirming(rows)
     risk = measured.loc[np.isfinite(measured["risk"]) & (measured["risk"] > 0), "risk"]
     if risk.empty or measured.groupby("cell_id")["n"].nunique().max() < 2:
         return []
@@ -76,7 +77,7 @@ def _make_risk_axis(risk: pd.Series, eps: pd.Series) -> Axis:
 def _make_panel(
     rows: pd.DataFrame, nstar: pd.DataFrame, title: str, axis: Axis, evidence: Evidence
 ) -> Panel:
-    is_confirming = rows["kind"] == "confirmation"
+    is_confirming = mark_confirming(rows)
     measured, confirming = rows[~is_confirming], rows[is_confirming]
     series = []
     for line, runs in measured.groupby("line"):

@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.chart import GUIDE, Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
 from analysis.path_norm import compute_certificates, find_norm_column, rebuild_target
+from analysis.training_kinds import drop_confirming
 from bfc.bounds.two_layer import bound_error
 
 ORDER = 23
@@ -31,7 +32,8 @@ def two_layer_floor(evidence: Evidence) -> Iterator[Chart]:
     column = find_norm_column(rows) if len(rows) else None
     if column is None:
         return
-    rows = rows[rows[column].notna() & rows["risk"].notna() & (rows["kind"] != "confirmation")]
+    rows = drop_confirming(rows)
+    rows = rows[rows[column].notna() & rows["risk"].notna()]
     x, y = Axis("path norm Σ|a|‖w‖ / √(2πd)"), Axis("relative risk")
     columns = []
     for d, group in rows.groupby("d"):

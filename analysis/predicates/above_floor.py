@@ -8,7 +8,8 @@ from typing import Any
 from analysis.evidence import Evidence
 from analysis.filters import select_trainings
 from analysis.path_norm import divide_by_floor, find_norm_column
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import Certified
 
 QUANTITY = "smallest risk over the certified floor of its norm"

@@ -6,7 +6,8 @@ import math
 
 from analysis.cells import select_alpha_rows
 from analysis.evidence import Evidence
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "median of one column over another"
@@ -18,7 +19,7 @@ def agreement(
     column: str,
     with_column: str,
     L: int | None = None,
-    at_least: float = 0.0,
+    at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Measurement:
     """In every cell the median over seeds of the first column over the second lies in a band."""
@@ -34,6 +35,7 @@ def agreement(
         Part(
             SampleMedian((cell[column] / cell[with_column]).to_numpy(float), scale="either"),
             f"alpha {cell['alpha'].iloc[0]}",
+            frozenset(cell["cell_id"]),
         )
         for cell in cells
     ]

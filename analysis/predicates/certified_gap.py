@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from analysis.evidence import Evidence
@@ -23,7 +24,7 @@ def certified_gap(
 
     Certified, so there is no interval.
     """
-    bounds = [compute_norm_bounds(law, size, level) for size in d for level in eps]
+    bounds = [compute_norm_bounds(law, size, level) for size, level in itertools.product(d, eps)]
     parts = [
         Part(Certified(bound.gap, bound.gap, bound.gap), f"d = {bound.d:g}, ε = {bound.eps:g}")
         for bound in bounds

@@ -22,7 +22,7 @@ def certified_norm(
     eps: float,
     law: Literal["bessel", "limit"] = "limit",
     over_d: int | None = None,
-    at_least: float = 0.0,
+    at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Measurement:
     """The norm needed at (d, ε), or its ratio to that at ``over_d``, lies in a band.

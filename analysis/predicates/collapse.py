@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.evidence import Evidence
+from analysis.evidence import Evidence, select_one_configuration
 from analysis.filters import filter_by_config
 from analysis.per_seed_nstar import find_crossings
 from analysis.reference_laws import get_law
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "n* over a law of d"
@@ -34,8 +35,9 @@ def collapse(
     counts for what it says: its n* is above the largest n, or below the smallest. ``where``: values
     of the configuration that select some cells of the method.
     """
-    trainings = filter_by_config(evidence.trainings, where)
-    cells = find_crossings(replace(evidence, trainings=trainings), method, eps)
+    measured = filter_by_config(evidence.trainings_of(method), where)
+    measured = select_one_configuration(measured, method, by=["d"])
+    cells = find_crossings(replace(evidence, trainings=measured), method, eps)
     rows = cells[cells["seeds"] > 1].sort_values("d")
     if len(rows) < 2:
         return not_run(f"{len(rows)} d with learning curves of two or more seeds of {method}")
@@ -47,7 +49,6 @@ def collapse(
             np.array(row[name]) / scale for name in ("sizes", "lowers", "uppers")
         )
         parts.append(Part(SampleMedian(sizes, lowers, uppers), f"d = {row['d']}"))
-    measured = trainings[(trainings["method"] == method) & trainings["d"].isin(rows["d"])]
     values = ", ".join(f"{part.place}: {part.estimate.value:.3g}" for part in parts)
     remark = f"medians by d {values}"
     censored = rows[rows["reached"] < rows["seeds"]]
@@ -57,4 +58,5 @@ def collapse(
             for row in censored.to_dict("records")
         )
         remark += f"; seeds that do not cross eps = {eps:g} inside their grid: {counts}"
-    return Measurement(parts, at_least, at_most, Source.of(measured), remark)
+    source = Source.of(measured[measured["d"].isin(rows["d"])])
+    return Measurement(parts, at_least, at_most, source, remark)

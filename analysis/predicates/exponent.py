@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.evidence import Evidence
-from analysis.filters import select_fits, select_line
-from analysis.verdicts import Measurement, Source, measure_one, not_run
-from bfc.stats.estimates import Rescaled
+from analysis.filters import find_fit
+from analysis.fitted_line import compute_fixed_share
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part
 
 QUANTITY = "exponent of n* in d"
+IS_SLOPE_IN_D = True
+"""Further d sharpen the estimate."""
 
 
 def exponent(
@@ -26,10 +29,6 @@ def exponent(
 
     ``where``: values of the configuration that select one line of several.
     """
-    fits = select_fits(evidence, method, eps, where)
-    if len(fits) != 1:
-        return not_run(f"{len(fits)} fitted lines of {method} at eps {eps}")
-    fit = fits.iloc[0]
-    estimate = Rescaled(fit["exponent"], fit["lo"], fit["hi"], in_logs=False)
-    source = Source.of(select_line(evidence, fit))
-    return measure_one(estimate, at_least, at_most, source)
+    line = find_fit(evidence, method, eps, where)
+    part = Part(line.estimate, fixed_share=compute_fixed_share(line))
+    return Measurement([part], at_least, at_most, Source.of(line.trainings))

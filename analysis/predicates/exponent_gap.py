@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.evidence import Evidence
-from analysis.filters import select_fits, select_line
-from analysis.verdicts import Measurement, Source, measure_one, not_run
-from bfc.stats.estimates import Difference, Rescaled
+from analysis.filters import find_fit
+from analysis.fitted_line import compute_fixed_share
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part
+from bfc.stats.estimates import Difference
 
 QUANTITY = "difference of exponents in d"
+IS_SLOPE_IN_D = True
+"""Further d sharpen the estimate."""
 
 
 def exponent_gap(
@@ -27,16 +31,12 @@ def exponent_gap(
     Interval: half widths added in quadrature, each side by itself. ``..._where``: values of the
     configuration that select the line of a method which has several (:mod:`analysis.filters`).
     """
-    fits = []
-    for method, where in ((over, over_where), (under, under_where)):
-        rows = select_fits(evidence, method, eps, where)
-        if len(rows) != 1:
-            return not_run(f"{len(rows)} fitted lines of {method} at eps {eps}")
-        fits.append(rows.iloc[0])
-    first, second = (Rescaled(fit["exponent"], fit["lo"], fit["hi"], in_logs=False) for fit in fits)
-    return measure_one(
-        Difference(first, second),
+    first = find_fit(evidence, over, eps, over_where)
+    second = find_fit(evidence, under, eps, under_where)
+    difference = Difference(first.estimate, second.estimate)
+    return Measurement(
+        [Part(difference, fixed_share=compute_fixed_share(first, second))],
         at_least,
-        source=Source.of(*(select_line(evidence, fit) for fit in fits)),
-        remark=f"{first.value:.2f} − {second.value:.2f}",
+        source=Source.of(first.trainings, second.trainings),
+        remark=f"{first.estimate.value:.2f} − {second.estimate.value:.2f}",
     )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.evidence import Evidence, choose_scale, select_largest, select_values_by_seed
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "smallest fall from one method to the next, over its factor, at least 1"

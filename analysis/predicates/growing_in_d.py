@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.evidence import Evidence
-from analysis.filters import MAX_D, estimate_medians, select_trainings
-from analysis.verdicts import Measurement, Part, Source, not_run
-from bfc.stats.estimates import Ratio
+from analysis.filters import MAX_D, select_per_d, split_by_d
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
+from bfc.stats.median_ratio import MedianRatio
 
 QUANTITY = "smallest factor of the median from one d to the next"
 
@@ -24,12 +25,12 @@ def growing_in_d(
     at_least: float = 1.0,
 ) -> Measurement:
     """The median of a column grows by a factor from each measured d to the next."""
-    rows = select_trainings(evidence, method, where)
-    medians = estimate_medians(rows, column, from_d, to_d)
-    if len(medians) < 2:
+    rows = select_per_d(evidence, method, where, None, from_d, to_d)
+    samples = {d: values.to_numpy() for d, values in split_by_d(rows, column).items()}
+    if len(samples) < 2:
         return not_run(f"fewer than two d with {column} of {method}")
     parts = [
-        Part(Ratio(medians[larger], medians[smaller]), f"d = {smaller} to {larger}")
-        for smaller, larger in itertools.pairwise(medians)
+        Part(MedianRatio(samples[larger], samples[smaller]), f"d = {smaller} to {larger}")
+        for smaller, larger in itertools.pairwise(samples)
     ]
     return Measurement(parts, at_least, source=Source.of(rows))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.evidence import Evidence
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.evidence import Evidence, select_one_configuration
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import SampleMean
 
 QUANTITY = "slope of logarithms"
@@ -23,6 +24,7 @@ def log_slope(
     if column not in rows or key not in rows:
         return not_run(f"no column {column} or key {against}")
     rows = evidence.trainings_of(method)
+    rows = select_one_configuration(rows, method, by=[key])
     table = rows.pivot_table(index="seed", columns=key, values=column).dropna()
     seeds, settings = table.shape
     if seeds < 2 or settings < 2:

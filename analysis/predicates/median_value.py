@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from analysis.evidence import Evidence, choose_scale, select_largest, select_values_by_seed
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "median"
@@ -15,7 +16,7 @@ def median_value(
     evidence: Evidence,
     method: str,
     column: str = "risk",
-    at_least: float = 0.0,
+    at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Measurement:
     """The median over seeds of a stored column, at the largest d and n, lies in a band."""

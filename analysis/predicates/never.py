@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from analysis.evidence import Evidence, select_cells
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.source import Source
+from analysis.training_kinds import drop_confirming
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import Ends, Share
 from bfc.stats.outcomes import Outcome
 
@@ -19,11 +20,8 @@ HIGHEST_CHANCE = 0.2
 class ChanceOfSuccess:
     """The chance that a training at the largest n succeeds.
 
-    The claim asks on which side of :data:`HIGHEST_CHANCE` it lies, so a chance below is tested
-    against more successes and one above against fewer, each at the whole level. The chances that
-    are not rejected are the interval (Hayter and Hsu 1994), which covers at the level: it ends at
-    the one-sided bounds of Clopper and Pearson, or at the threshold where both lie on one side.
-    A plateau that is not confirmed, which more data or steps may end, bounds nothing from above.
+    The interval is that of Clopper and Pearson. A plateau that is not confirmed, which more data or
+    steps may end, bounds nothing from above.
     """
 
     share: Share
@@ -37,12 +35,8 @@ class ChanceOfSuccess:
         return replace(self, share=self.share.grow(factor))
 
     def interval(self, level: float) -> Ends:
-        lo, hi = self.share.interval(2.0 * level - 1.0)
-        if math.isnan(lo):
-            return lo, hi
-        above = math.nextafter(HIGHEST_CHANCE, 1.0)
-        lo = min(lo, HIGHEST_CHANCE) if lo <= HIGHEST_CHANCE else above
-        return lo, max(hi, HIGHEST_CHANCE) if self.is_confirmed else 1.0
+        lo, hi = self.share.interval(level)
+        return lo, hi if self.is_confirmed else 1.0
 
 
 def never(evidence: Evidence, method: str, eps: float) -> Measurement:
@@ -54,15 +48,15 @@ def never(evidence: Evidence, method: str, eps: float) -> Measurement:
     cells = select_cells(evidence, method, eps)
     if cells.empty:
         return not_run(f"{method} was not measured")
-    trainings = evidence.trainings
-    trainings = trainings[trainings["kind"] != "confirmation"]
+    trainings = drop_confirming(evidence.trainings)
     parts = []
     for cell in cells.to_dict("records"):
         rows = trainings[trainings["cell_id"] == cell["cell_id"]]
         rows = rows[rows["n"] == rows["n"].max()]
         share = Share(int((rows["risk"] <= eps).sum()), len(rows))
         is_confirmed = cell["outcome"] == Outcome.PLATEAU.value
-        parts.append(Part(ChanceOfSuccess(share, is_confirmed), f"d = {cell['d']}"))
+        estimate = ChanceOfSuccess(share, is_confirmed)
+        parts.append(Part(estimate, f"d = {cell['d']}", frozenset({cell["cell_id"]})))
     confirmed = int((cells["outcome"] == Outcome.PLATEAU.value).sum())
     return Measurement(
         parts,

@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.evidence import Evidence, select_cells
-from analysis.filters import restrict_rows
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.evidence import Evidence
+from analysis.filters import PLACE, select_nstar
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import Ratio, Rescaled
 
 QUANTITY = "smallest ratio of n*"
@@ -32,9 +33,9 @@ def nstar_ratio(
     below its smallest. ``..._where``: values of the configuration that select some cells of a
     method, such as ``{learner.widths: [512]}``.
     """
-    numerators = restrict_rows(select_cells(evidence, over, eps), evidence, over, over_where)
-    denominators = restrict_rows(select_cells(evidence, under, eps), evidence, under, under_where)
-    both = numerators.merge(denominators, on=["d", "L", "degree"], suffixes=("", "_under"))
+    numerators = select_nstar(evidence, over, eps, over_where)
+    denominators = select_nstar(evidence, under, eps, under_where)
+    both = numerators.merge(denominators, on=list(PLACE), suffixes=("", "_under"))
     both = both[both["L"] >= from_L]
     if d is not None:
         both = both[both["d"] == d]
@@ -45,10 +46,11 @@ def nstar_ratio(
         Part(
             Ratio(_read_nstar(row, ""), _read_nstar(row, "_under")),
             f"d = {row['d']}, {key} {'' if key == 'degree' else '= '}{row[key]}",
+            frozenset(row[key] for key in ("cell_id", "cell_id_under") if key in row),
         )
         for _, row in both.iterrows()
     ]
-    pairs = both[["d", "L", "degree"]]
+    pairs = both[list(PLACE)]
     source = Source.of(numerators.merge(pairs), denominators.merge(pairs))
     return Measurement(parts, at_least, source=source)
 

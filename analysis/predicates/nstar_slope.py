@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis.evidence import Evidence
+from analysis.evidence import Evidence, select_one_configuration
 from analysis.per_seed_nstar import find_crossings
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import WithStandardError
 
 QUANTITY = "slope of log n*"
@@ -37,8 +38,7 @@ def nstar_slope(
     slope = float((x @ y) / (x @ x))
     variance = ((y - slope * x) ** 2).sum() / degrees_of_freedom / (x @ x)
     estimate = WithStandardError(slope, float(np.sqrt(variance)), degrees_of_freedom)
-    rows = evidence.trainings
-    source = Source.of(rows[rows["method"] == method])
+    source = Source.of(evidence.trainings_of(method))
     return measure_one(estimate, at_least, at_most, source, f"{len(table)} cells")
 
 
@@ -47,9 +47,9 @@ def _tabulate_logs(evidence: Evidence, method: str, eps: float, key: str) -> pd.
 
     Only cells of which every seed crosses eps.
     """
-    rows = evidence.trainings
     points = []
-    for value, group in rows[rows["method"] == method].groupby(key):
+    for value, group in evidence.trainings_of(method).groupby(key):
+        group = select_one_configuration(group, method, by=["d"])
         cells = find_crossings(replace(evidence, trainings=group), method, eps)
         cells = cells[cells["reached"] == cells["seeds"]]
         for d, n in zip(cells["d"], cells["median"], strict=True):

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.cells import compute_alpha_ratio, select_alpha_rows
-from analysis.evidence import Evidence
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.evidence import Evidence, select_one_configuration
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "exponent of a column in alpha_upper / alpha_lower"
@@ -34,6 +35,7 @@ def power_law(
         return not_run(f"no {column} of {method}")
     rows = rows[rows["d"] == rows["d"].max()]
     rows = rows.assign(x=compute_alpha_ratio(rows, ratio))
+    rows = select_one_configuration(rows, method, by=["x"])
     table = rows.pivot_table(index="seed", columns="x", values=column).dropna()
     if table.shape[1] < 3 or table.empty:
         return not_run(f"fewer than three ratios alpha_{ratio[0]} / alpha_{ratio[1]}")

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.evidence import Evidence, select_largest, select_values_by_seed
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import Share
 
 QUANTITY = "share of seeds in which all fall"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from analysis.cells import matches_list, select_alpha_rows
 from analysis.evidence import Evidence
-from analysis.verdicts import Measurement, Source, measure_one, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import Share
 
 QUANTITY = "share of successes"

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from analysis.evidence import Evidence
 from analysis.filters import select_trainings
-from analysis.verdicts import Measurement, Part, Source, not_run
+from analysis.source import Source
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "median of what a probe saw"

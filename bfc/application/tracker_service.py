@@ -26,6 +26,9 @@ from bfc.trackers.sync import UNFINISHED_STATES
 from bfc.trackers.upload_log import UPLOADS_FOLDER, UploadRecord, fingerprint_cells
 from bfc.types import Tracker
 
+MAX_REASON = 600
+"""Characters of an error that a caller is told."""
+
 
 def main() -> None:
     """Serve until the input ends. Whatever a tracker prints goes to standard error."""
@@ -51,8 +54,10 @@ def _answer(request: ShowRequest, trackers: dict[str, Tracker]) -> Answer:
     except UserError as error:
         return Answer(Status.FAILED, error=str(error))
     except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        return Answer(Status.FAILED, error=f"{type(error).__name__}: {first_line}")
+        reason = " ".join(str(error).split())
+        if len(reason) > MAX_REASON:
+            reason = f"{reason[:MAX_REASON]} ..."
+        return Answer(Status.FAILED, error=f"{type(error).__name__}: {reason}")
 
 
 def build_tracker(description: Mapping[str, Any]) -> Tracker:

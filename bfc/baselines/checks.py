@@ -113,7 +113,7 @@ def require_chosen(value: Value | Literal["auto"]) -> Value:
     return value
 
 
-def shown(value: float | str) -> str:
+def format_parameter(value: float | str) -> str:
     """A parameter in a label.
 
     The value of a tuned one is left out, since it differs from cell to cell.

@@ -20,9 +20,9 @@ from bfc.baselines.checks import (
     NOT_NEGATIVE,
     POSITIVE,
     check_parameter,
+    format_parameter,
     integers_from,
     require_chosen,
-    shown,
 )
 from bfc.baselines.ridge import KernelRidge
 
@@ -50,8 +50,8 @@ class Polynomial(KernelRidge):
 
     @property
     def label(self) -> str:
-        offset = "" if self.offset == 1 else f", offset {shown(self.offset)}"
-        return f"polynomial kernel (degree {shown(self.degree)}{offset})"
+        offset = "" if self.offset == 1 else f", offset {format_parameter(self.offset)}"
+        return f"polynomial kernel (degree {format_parameter(self.degree)}{offset})"
 
     def rank(self, width: int) -> float:
         """Monomials of degree at most ``degree``, or of that degree without an offset."""
@@ -97,7 +97,7 @@ class RBF(_Distance):
 
     @property
     def label(self) -> str:
-        return f"RBF kernel (bandwidth {shown(self.bandwidth)})"
+        return f"RBF kernel (bandwidth {format_parameter(self.bandwidth)})"
 
     def gram(self, x: Tensor, z: Tensor) -> Tensor:
         """``x`` (N, d), ``z`` (M, d) → (N, M)."""
@@ -115,7 +115,7 @@ class Laplace(_Distance):
 
     @property
     def label(self) -> str:
-        return f"Laplace kernel (bandwidth {shown(self.bandwidth)})"
+        return f"Laplace kernel (bandwidth {format_parameter(self.bandwidth)})"
 
     def gram(self, x: Tensor, z: Tensor) -> Tensor:
         """``x`` (N, d), ``z`` (M, d) → (N, M)."""
@@ -147,7 +147,7 @@ class _InfiniteReLU(KernelRidge):
     def _architecture(self) -> str:
         notes: dict[float | str, str] = {"auto": ", bias tuned", 0: ", no bias"}
         bias = notes.get(self.bias, "")
-        return f"depth {shown(self.depth)}{bias}"
+        return f"depth {format_parameter(self.depth)}{bias}"
 
     def _covariance(self, x: Tensor, z: Tensor, tangent: bool) -> Tensor:
         """Σ_L, or Θ_L if ``tangent``, of the rows of ``x`` (N, d) and ``z`` (M, d) → (N, M).

@@ -9,6 +9,7 @@ leading block of K + λI. So no search over n is ever run here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,15 +25,26 @@ def squared(predicted: Tensor, truth: Tensor) -> Tensor:
     return (predicted - truth).square_()
 
 
+@dataclass(frozen=True)
+class CurveLabels:
+    """What a learning curve is fitted to and judged by."""
+
+    y: Tensor
+    """Labels of the training rows, (N,)."""
+    f_test: Tensor
+    """The noiseless target at the test rows, (T,)."""
+    chance: float
+    """The error of the best constant (the variance of f*)."""
+    error: Callable[[Tensor, Tensor], Tensor] = squared
+    """Of predictions (T, len(n)) against f* (T, 1)."""
+
+
 def learning_curve(
     kernel: Tensor | Sequence[Tensor],
     cross: Tensor | Iterable[Tensor],
-    y: Tensor,
-    f_test: Tensor,
-    chance: float,
+    labels: CurveLabels,
     ridge: float,
     n: Sequence[int] | None = None,
-    error: Callable[[Tensor, Tensor], Tensor] = squared,
     overwrite: bool = False,
 ) -> Tensor:
     """Relative risk of kernel ridge regression on the first n training points, for every n given.
@@ -43,17 +55,17 @@ def learning_curve(
       (:mod:`bfc.baselines.panels`); it is left untouched unless ``overwrite``.
     - ``cross`` (T, N) from test to training inputs, whole or as an iterable of consecutive row
       blocks, of which only one is held at a time.
-    - ``y`` (N,); ``f_test`` (T,) the noiseless target; ``chance`` the error of the best constant
-      (the variance of f*).
+    - ``labels`` of the training and test rows.
+    - ``ridge``: λ.
     - ``n``: values in 1 … N, or None for every n from 1 to N.
-    - ``error``: the error of predictions (T, len(n)) against f* (T, 1); by default the square.
 
-    Returns the mean error over test rows, divided by ``chance``, shape (len(n),). Cost: N³/3 + T N²
+    Returns the mean error over test rows, divided by the chance, shape (len(n),). Cost: N³/3 + T N²
     floating-point operations. Raises :class:`bfc.errors.UserError` where K + λI is numerically
     singular (see :func:`bfc.baselines.panels.cholesky`) and ValueError where shapes do not fit.
     Source: leading blocks of the Cholesky factor, Golub & Van Loan, Matrix Computations (4th ed.),
     §4.2.
     """
+    y, f_test = labels.y, labels.f_test
     if n is not None and not (len(n) and 1 <= min(n) and max(n) <= len(y)):
         raise ValueError(f"n must hold values in 1 ... {len(y)}")
     factor = cholesky(kernel, ridge, overwrite)
@@ -65,8 +77,8 @@ def learning_curve(
         predicted = factor.solve(block.mT).mT.mul_(z).cumsum_(1)
         if columns is not None:
             predicted = predicted.index_select(1, columns)
-        total += error(predicted, f_test[done : done + len(block), None]).sum(0)
+        total += labels.error(predicted, f_test[done : done + len(block), None]).sum(0)
         done += len(block)
     if done != len(f_test):
         raise ValueError(f"cross has {done} rows but f_test {len(f_test)}")
-    return total / (done * chance)
+    return total / (done * labels.chance)

@@ -16,7 +16,7 @@ from torch import Tensor
 from bfc import stop_signals
 from bfc.baselines.base import TunedBaseline
 from bfc.baselines.checks import NOT_NEGATIVE, check_strength
-from bfc.baselines.learning_curve import BLOCK, learning_curve
+from bfc.baselines.learning_curve import BLOCK, CurveLabels, learning_curve
 from bfc.baselines.memory import available_memory, memory_bytes
 from bfc.baselines.panels import gram_matrix, kernel_panels
 from bfc.baselines.selection import choose
@@ -174,15 +174,13 @@ class KernelRidge(TunedBaseline):
         for numbers in _same_kernel(choices):
             kernel = self._with_choice(choices[numbers[0]])
             for seed in self.tuning_seeds:
-                matrix, cross, data = kernel._problem(target, seed, test, device)
+                matrix, cross, labels = kernel._problem(target, seed, test, device)
                 blocks = list(cross)
                 for number in numbers:
                     stop_signals.raise_if_requested()
                     ridge = choices[number]["ridge"]
                     with suppress(UserError):
-                        risks = learning_curve(
-                            matrix, blocks, *data, ridge, self.grid, target.error
-                        )
+                        risks = learning_curve(matrix, blocks, labels, ridge, self.grid)
                         curves[number].append(risks.tolist())
                     on_curves(1)
         return curves
@@ -201,22 +199,21 @@ class KernelRidge(TunedBaseline):
         is too small for float64.
         """
         self._require_memory(target, 0, device)
-        kernel, cross, data = self._with_choice(tuned)._problem(target, seed, test, device)
-        risks = learning_curve(
-            kernel, cross, *data, tuned["ridge"], self.grid, target.error, overwrite=True
-        )
+        kernel, cross, labels = self._with_choice(tuned)._problem(target, seed, test, device)
+        risks = learning_curve(kernel, cross, labels, tuned["ridge"], self.grid, overwrite=True)
         return LearningCurve(self.grid, risks.tolist())
 
     def _problem(
         self, target: Target, seed: int, test: int, device: torch.device | str
-    ) -> tuple[Sequence[Tensor], Iterator[Tensor], tuple[Tensor, Tensor, float]]:
-        """Panels of K (n_max, n_max), row blocks of the test kernel, and (y, f_test, variance).
+    ) -> tuple[Sequence[Tensor], Iterator[Tensor], CurveLabels]:
+        """Panels of K (n_max, n_max), row blocks of the test kernel, and the labels.
 
         A row block is computed when it is asked for.
         """
         samples = self.draw_samples(target, seed, test, device)
         kernel, cross = self._matrices(samples.x, samples.x_test, seed)
-        return kernel, cross, (samples.y, samples.f_test, samples.draw.chance[0].item())
+        chance = samples.draw.chance[0].item()
+        return kernel, cross, CurveLabels(samples.y, samples.f_test, chance, target.error)
 
     def _matrices(
         self, x: Tensor, x_test: Tensor, seed: int

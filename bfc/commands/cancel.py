@@ -12,7 +12,7 @@ def main(results: ResultsOption, launch: LaunchName = None) -> None:
 
     Finished trainings stay, `bfc retry` goes on from checkpoints.
     """
-    from bfc.launch.manifest import find_launch
+    from bfc.launch.launch_list import find_launch
     from bfc.launch.waiting import cancel_launch
 
     selected_launch = find_launch(results, launch)

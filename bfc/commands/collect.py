@@ -23,11 +23,11 @@ def main(
 
     Works also while it runs, and where some of it failed.
     """
-    from bfc.launch.finalise import collect
-    from bfc.launch.manifest import find_launch
+    from bfc.launch.finalise import draw_report
+    from bfc.launch.launch_list import find_launch
     from bfc.launch.status import cell_statuses
     from bfc.launch.status_table import format_counts
 
     selected_launch = find_launch(results, launch)
     print(format_counts(cell_statuses(selected_launch)))
-    print(collect(selected_launch, Path(out)) / "index.html")
+    print(draw_report(selected_launch, Path(out)) / "index.html")

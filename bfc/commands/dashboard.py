@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bfc.application.completion import complete_study
+
 if TYPE_CHECKING:
     from bfc.trackers.dashboard_panels import DashboardContents
 
@@ -17,10 +19,11 @@ def main(
     study: Annotated[
         str,
         typer.Argument(
-            help="A study with cells in the results folder; its W&B project has its name."
+            help="A study with cells in the results folder; its W&B project has its name.",
+            autocompletion=complete_study,
         ),
     ],
-    results: Annotated[Path, typer.Argument(help="The results folder.")] = Path("results"),
+    results: Annotated[str, typer.Argument(help="The results folder.")] = "results",
     entity: Annotated[
         str | None, typer.Option(help="W&B user or team; by default your own.")
     ] = None,
@@ -37,6 +40,7 @@ def main(
     import importlib.util
 
     from bfc.errors import UserError
+    from bfc.paths import local_path
     from bfc.trackers.dashboard import read_contents
     from bfc.trackers.wandb_login import has_key
 
@@ -45,7 +49,8 @@ def main(
             "bfc dashboard: the package wandb-workspaces is not installed; "
             "pip install 'bfc[dashboard]'"
         )
-    contents = read_contents(study, results)
+    folder = local_path(results, "results")
+    contents = read_contents(study, folder)
     if out is not None:
         _write_json(contents, entity or "", out)
         return
@@ -54,7 +59,7 @@ def main(
             "bfc dashboard: not logged in to W&B; "
             "run `wandb login`, or write the dashboard to a file with --out"
         )
-    _save(contents, entity, results)
+    _save(contents, entity, folder)
 
 
 def _write_json(contents: DashboardContents, entity: str, out: Path) -> None:

@@ -28,7 +28,7 @@ def main(
     """
     from bfc.errors import UserError, require
     from bfc.experiment.components import component
-    from bfc.targets.capabilities import has_harmonics
+    from bfc.targets.capabilities import HarmonicTarget
 
     node = _read_node(target, keys or ())
     dimensions = [part.strip() for part in d.split(",")]
@@ -36,7 +36,7 @@ def main(
     lines = []
     for dimension in map(int, dimensions):
         sized_target = component("target", {**node, "d": dimension})
-        if not has_harmonics(sized_target):
+        if not isinstance(sized_target, HarmonicTarget):
             raise UserError(
                 f"target={target}: has no exact decomposition; allowed: low_rank, quadratic_feature"
             )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bfc.application.launch_arguments import Overrides, run_sweep
+from bfc.application.launch_arguments import ConfigDir, Multirun, Overrides, run_sweep
 
 PANEL = "Run"
 
@@ -22,6 +22,8 @@ def main(
     cells_per_task: Annotated[
         int | None, typer.Option(min=1, help="Most jobs per SLURM task.")
     ] = None,
+    multirun: Multirun = False,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Submit a sweep, print where its manifest is, and return.
 
@@ -32,4 +34,4 @@ def main(
         options.append("hydra.launcher.confirmed=true")
     if cells_per_task is not None:
         options.append(f"hydra.launcher.cells_per_task={cells_per_task}")
-    run_sweep([*overrides, *options])
+    run_sweep([*overrides, *options], config_dir)

@@ -32,7 +32,7 @@ def main(
 ) -> None:
     """Print the end of every log of a launch, or of one cell's."""
     from bfc.errors import UserError
-    from bfc.launch.manifest import find_launch
+    from bfc.launch.launch_list import find_launch
     from bfc.launch.status import CellState, cell_statuses
 
     selected_launch = find_launch(results, launch)
@@ -51,7 +51,7 @@ def _print_logs(
     launch: Launch, statuses: Sequence[CellStatus], lines: int, with_tracebacks: bool
 ) -> None:
     """Print each log once; where asked for, the traceback of a job instead."""
-    from bfc.launch.status import read_last_lines
+    from bfc.launch.log_lines import read_last_lines
 
     events = launch.events() if with_tracebacks else {}
     printed_jobs: set[int] = set()

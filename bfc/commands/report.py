@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bfc.application.completion import complete_study
+
 PANEL = "Results"
 
 
@@ -14,7 +16,9 @@ def main(
     out: Annotated[
         str, typer.Option("--out", "-o", help="Folder for the page and its files.")
     ] = "report",
-    study: Annotated[str | None, typer.Option("--study", help="Only this study.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Only this study.", autocompletion=complete_study)
+    ] = None,
 ) -> None:
     """Write the page, tables and figures of a results folder, and print the tables.
 

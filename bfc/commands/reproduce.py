@@ -6,13 +6,18 @@ from typing import Annotated
 
 import typer
 
+from bfc.application.completion import complete_override, complete_study
+
 PANEL = "Run"
 
 
 def main(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="Overrides on top of every study, such as compute.device=cuda."),
+        typer.Argument(
+            help="Overrides on top of every study, such as compute.device=cuda.",
+            autocompletion=complete_override,
+        ),
     ] = None,
     budget: Annotated[
         str,
@@ -20,7 +25,7 @@ def main(
             "--budget",
             "-b",
             help="Wall time on this machine: minutes or hours such as 30m or 4h, or full: "
-            "the full size of every study, without limit.",
+            "until nothing more is likely to be decided, without limit.",
         ),
     ] = "30m",
     folder: Annotated[
@@ -31,21 +36,29 @@ def main(
     ] = "reproduce",
     study: Annotated[
         list[str] | None,
-        typer.Option("--study", "-s", help="Only this study; may be given more than once."),
+        typer.Option(
+            "--study",
+            "-s",
+            help="Only this study; may be given more than once.",
+            autocompletion=complete_study,
+        ),
     ] = None,
     cores: Annotated[
         int | None,
         typer.Option("--cores", help="Processes that run at once; by default all usable cores."),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Only show what would be run, and its predicted cost.")
+        bool,
+        typer.Option(
+            "--plan", help="Only show what each claim reads, what decides it, and the cost."
+        ),
     ] = False,
 ) -> None:
-    """Plan and run the studies under sweeps/ within a budget, and write the page and claims.csv.
+    """Run what decides most claims of the studies within a budget; write the page and claims.csv.
 
-    Every study gets the largest of its sizes that fits, by predicted cost (never by what the
-    results say). Stored trainings are not repeated: the same command with a larger budget goes on
-    from here.
+    Every study first gets its smallest size; then what has the most expected decisions per second
+    is run, with at most five looks at a claim. Stored trainings are not repeated: the same command
+    goes on from here.
     """
     from bfc.application.reproduce import reproduce
 

@@ -30,7 +30,7 @@ def main(
     from bfc.errors import UserError
     from bfc.launch import local
     from bfc.launch.code_copy import copy_code
-    from bfc.launch.manifest import find_launch
+    from bfc.launch.launch_list import find_launch
     from bfc.launch.slurm import submission as slurm
     from bfc.launch.status import CellState, cell_statuses
 

@@ -35,14 +35,18 @@ def main(
     from rich.console import Console
     from rich.live import Live
 
-    from bfc.launch.manifest import find_launch, list_launches
+    from bfc.launch.launch_list import find_launch, list_launches
     from bfc.launch.status import CellState, cell_statuses
     from bfc.launch.status_table import StatusTable, describe_failures, launch_table
     from bfc.launch.waiting import wait_for_launch
+    from bfc.streams import print_line
 
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     if listing:
-        console.print(launch_table(list_launches(results)))
+        listed = list_launches(results)
+        console.print(launch_table(listed.launches))
+        for problem in listed.problems:
+            print_line(f"left out: {problem}")
         return
     selected_launch = find_launch(results, launch)
     table = StatusTable(show_all)
@@ -55,6 +59,8 @@ def main(
         statuses = cell_statuses(selected_launch)
         console.print(table.render(selected_launch, statuses))
     for line in describe_failures(selected_launch, statuses):
-        print(line)
+        print_line(line)
+    for problem in selected_launch.problems.values():
+        print_line(f"left out: {problem}")
     if any(status.state in (CellState.FAILED, CellState.LOST) for status in statuses):
         raise typer.Exit(1)

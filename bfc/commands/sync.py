@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bfc.application.completion import complete_study
+
 if TYPE_CHECKING:
-    from bfc.trackers.sync import Pace, SyncSummary, TrackerRun
+    from bfc.trackers.sync import SyncSummary, TrackerRun, UploadRate
     from bfc.types import Tracker
 
 PANEL = "Results"
 
 
 def main(
-    results: Annotated[Path, typer.Argument(help="The results folder.")] = Path("results"),
+    results: Annotated[str, typer.Argument(help="The results folder.")] = "results",
     tracker: Annotated[
         str, typer.Option(help="An option of conf/tracker: wandb or trackio.")
     ] = "wandb",
-    study: Annotated[str | None, typer.Option(help="Only this study.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Only this study.", autocompletion=complete_study)
+    ] = None,
     entity: Annotated[
         str | None, typer.Option(help="W&B user or team; by default your own.")
     ] = None,
@@ -44,20 +48,24 @@ def main(
     Keys are W&B's business: log in with `wandb login`, or set WANDB_API_KEY.
     """
     from bfc.errors import UserError
-    from bfc.trackers.sync import Pace, list_runs
+    from bfc.paths import local_path
+    from bfc.trackers.sync import UploadRate, list_runs
     from bfc.trackers.wandb_login import has_key
 
     built_tracker = _build_tracker(tracker, entity, project, patience)
-    runs, unfinished = list_runs(results, study)
+    folder = local_path(results, "results")
+    listed = list_runs(folder, study)
+    for problem in listed.problems:
+        print(f"left out: {problem}")
     if dry_run:
-        for run in runs:
+        for run in listed.runs:
             print(run)
-        print(f"{len(runs)} runs; {unfinished} cells are still running")
+        print(f"{len(listed.runs)} runs; {listed.unfinished} cells are still running")
         return
     if tracker == "wandb" and not has_key():
         raise UserError("bfc sync: not logged in to W&B; run `wandb login` or set WANDB_API_KEY")
-    summary = _show_runs(built_tracker, results, runs, Pace(per_minute, tries))
-    _print_summary(summary, len(runs), unfinished)
+    summary = _show_runs(built_tracker, folder, listed.runs, UploadRate(per_minute, tries))
+    _print_summary(summary, len(listed.runs), listed.unfinished)
 
 
 def _build_tracker(name: str, entity: str | None, project: str, patience: float) -> Tracker:
@@ -85,7 +93,9 @@ def _build_tracker(name: str, entity: str | None, project: str, patience: float)
     return tracker
 
 
-def _show_runs(tracker: Tracker, results: Path, runs: list[TrackerRun], pace: Pace) -> SyncSummary:
+def _show_runs(
+    tracker: Tracker, results: Path, runs: list[TrackerRun], rate: UploadRate
+) -> SyncSummary:
     """Show the runs, with a progress bar on a terminal."""
     import sys
 
@@ -116,7 +126,7 @@ def _show_runs(tracker: Tracker, results: Path, runs: list[TrackerRun], pace: Pa
 
     with progress:
         bar = progress.add_task("runs", total=len(runs))
-        for _ in show_runs(tracker, results, runs, summary, pace, print_message):
+        for _ in show_runs(tracker, results, runs, summary, rate, print_message):
             progress.advance(bar)
     return summary
 

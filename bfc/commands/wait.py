@@ -14,7 +14,7 @@ def main(results: ResultsOption, launch: LaunchName = None) -> None:
 
     The exit status is 1 if something failed, was lost or cancelled. Ctrl-C ends nothing.
     """
-    from bfc.launch.manifest import find_launch
+    from bfc.launch.launch_list import find_launch
     from bfc.launch.status import CellState
     from bfc.launch.status_table import describe_failures, format_counts
     from bfc.launch.waiting import wait_for_launch

@@ -7,6 +7,7 @@ training gets the numbers it would have got alone, up to the rounding of sums.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from bfc.engine.recipe import Recipe
 from bfc.engine.stack_request import StackRequest, TrainResult
 from bfc.engine.state import PLAIN, State, join
 from bfc.engine.trainer import train
+from bfc.streams import print_line
 from bfc.types import Training
 
 
@@ -38,7 +40,8 @@ def fits_one_stack(requests: Sequence[StackRequest]) -> bool:
     if sum(len(r.trainings) for r in requests) > min(r.max_stack for r in requests):
         return False
     recipe = requests[0].recipe
-    largest_n = max(t.n for r in requests for t in r.trainings)
+    trainings = itertools.chain.from_iterable(r.trainings for r in requests)
+    largest_n = max(training.n for training in trainings)
     realisations = sum(len({t.seed for t in r.trainings}) for r in requests)
     return pool_bytes(recipe.target, realisations, largest_n, recipe.dtype) <= POOL_BYTES
 
@@ -143,7 +146,8 @@ def _merge(requests: Sequence[StackRequest]) -> tuple[Recipe, list[Training]]:
     """
     targets = list(dict.fromkeys(request.recipe.target for request in requests))
     if len(targets) == 1:
-        return requests[0].recipe, [t for request in requests for t in request.trainings]
+        parts = [request.trainings for request in requests]
+        return requests[0].recipe, list(itertools.chain.from_iterable(parts))
     realisations: set[tuple[int, int]] = set()
     for request in requests:
         target = targets.index(request.recipe.target)
@@ -159,8 +163,7 @@ def _merge(requests: Sequence[StackRequest]) -> tuple[Recipe, list[Training]]:
 
 def _report_failure(requests: Sequence[StackRequest], total: int, error: Exception) -> None:
     first_line = str(error).partition("\n")[0]
-    print(
+    print_line(
         f"a stack of {total} trainings of {len(requests)} cells failed "
-        f"({type(error).__name__}: {first_line}); each goes on by itself",
-        flush=True,
+        f"({type(error).__name__}: {first_line}); each goes on by itself"
     )

@@ -7,16 +7,16 @@ since all are alike there; a draw is made of the parts' draws, one after the oth
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from operator import itemgetter
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from bfc.types import Draw, Target, Theory
+from bfc.types import Draw, Revealed, Target, Theory
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,15 @@ class ConcatTarget(Target):
     realisations: tuple[tuple[int, int], ...]
     """(target, seed) that the numbers 0, 1, ... stand for, which take the place of seeds."""
 
-    def __getattr__(self, name: str) -> Any:
-        """What only a family of targets has (:mod:`bfc.targets.capabilities`) is the first's."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(object.__getattribute__(self, "targets")[0], name)
-
     @property
     def first(self) -> Target:
         """The target that stands for all of them."""
         return self.targets[0]
+
+    @property
+    def unwrapped(self) -> Target:
+        """What only a family of targets has (:mod:`bfc.targets.capabilities`) is the first's."""
+        return self.first.unwrapped
 
     @property
     def d(self) -> int:  # type: ignore[override]  # a plain field elsewhere
@@ -110,10 +109,8 @@ class ConcatDraw(Draw):
         draws = [draw for _, draw in pieces]
         self.pieces = pieces
         self.sizes = [len(draw.seeds) for draw in draws]
-        self.seeds = tuple(seed for draw in draws for seed in draw.seeds)
-        self.revealed = {
-            name: torch.cat([draw.revealed[name] for draw in draws]) for name in draws[0].revealed
-        }
+        self.seeds = tuple(itertools.chain.from_iterable(draw.seeds for draw in draws))
+        self.revealed = _concat_revealed([draw.revealed for draw in draws])
 
     @property
     def variance(self) -> Tensor:
@@ -146,7 +143,9 @@ class ConcatDraw(Draw):
         return {level: torch.cat([part[level] for part in features]) for level in features[0]}
 
     def select(self, index: Sequence[int]) -> ConcatDraw:
-        replicas = [(k, i) for k, size in enumerate(self.sizes) for i in range(size)]
+        replicas: list[tuple[int, int]] = []
+        for k, size in enumerate(self.sizes):
+            replicas += [(k, i) for i in range(size)]
         pieces = []
         for number, part_index in _runs(replicas[i] for i in index):
             target, draw = self.pieces[number]
@@ -162,9 +161,18 @@ class ConcatDraw(Draw):
         return torch.cat(outputs)
 
 
+def _concat_revealed(parts: Sequence[Revealed]) -> Revealed:
+    """What draws of targets of one family reveal, one after the other."""
+    tensors = [part.tensors() for part in parts]
+    joint = {name: torch.cat([part[name] for part in tensors]) for name in tensors[0]}
+    return type(parts[0])(**joint)
+
+
 def _runs(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, list[int]]]:
     """Neighbouring pairs with the same first number: that number, and their second ones."""
-    return [(first, [i for _, i in run]) for first, run in groupby(pairs, key=itemgetter(0))]
+    return [
+        (first, [i for _, i in run]) for first, run in itertools.groupby(pairs, key=itemgetter(0))
+    ]
 
 
 def split_by_target(target: Target, draw: Draw) -> tuple[tuple[Target, Draw], ...]:

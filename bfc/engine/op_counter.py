@@ -31,6 +31,11 @@ class OpCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         self.products: list[tuple[Tensor, Tensor]] = []
         """Operands of the matrix products."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler, a second of every start, to leave this out."""
+        return False
+
     def __torch_dispatch__(
         self,
         func: Callable[..., Any],

@@ -1,16 +1,15 @@
 """What a training is made of, without its numbers: names and shapes.
 
-They are read off torch's ``meta`` device, which knows shapes and nothing else, so that a plan may
+They are read off a single replica on the CPU, once for every learner and target, so that a plan may
 ask about thousands of cells.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import prod
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,16 +17,7 @@ from torch import Tensor
 from bfc.engine.recipe import Recipe
 from bfc.types import Learner, Target
 
-T = TypeVar("T")
 NamedShapes = tuple[tuple[str, tuple[int, ...]], ...]
-
-
-def without_values(read: Callable[[torch.device], T], device: torch.device) -> T:
-    """``read`` on the ``meta`` device; on ``device`` where something in it needs a value."""
-    try:
-        return read(torch.device("meta"))
-    except (NotImplementedError, RuntimeError):
-        return read(device)
 
 
 @dataclass(frozen=True)
@@ -69,12 +59,9 @@ def fusion_key(recipe: Recipe) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _cached_signature(learner: Learner, target: Target) -> Signature:
-    def read(device: torch.device) -> Signature:
-        draw = target.draw([0], device=device)
-        params = learner.init_params(target, draw)
-        return Signature(_shapes(params), _shapes(draw.revealed))
-
-    return without_values(read, torch.device("cpu"))
+    draw = target.draw([0], device=torch.device("cpu"))
+    params = learner.init_params(target, draw)
+    return Signature(_shapes(params), _shapes(draw.revealed.tensors()))
 
 
 def signature(learner: Learner, target: Target) -> Signature:

@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,7 +122,7 @@ def _copy(value: Tensor | list[Any]) -> Tensor | list[Any]:
 def _concatenate(*parts: Any) -> Any:
     if isinstance(parts[0], Tensor):
         return torch.cat(parts)
-    return [record for part in parts for record in part]
+    return list(itertools.chain.from_iterable(parts))
 
 
 def _map_leaves(function: Callable[..., Any], *trees: Any) -> Any:

@@ -8,6 +8,7 @@ CUDA graph and replayed; what is captured is the very function that otherwise ru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -31,37 +32,47 @@ Block = tuple[
 """Inputs, labels and learning rates of k steps, and the clock of the first."""
 
 
+@dataclass(frozen=True)
+class Replicas:
+    """Some replicas of a stack at the beginning of a chunk of steps."""
+
+    index: Sequence[int]
+    """Their positions in the stack."""
+    params: Params
+    """All of their parameters, (R, ...)."""
+    buffers: Mapping[str, Params]
+    """The state of the optimizer: buffer → parameter → (R, ...)."""
+    lr: Float[Tensor, "R 1"]
+    multipliers: Mapping[str, Tensor]
+    """Of the learning rate, parameter → (1, numel); empty where all are 1."""
+
+
 class Steps:
-    """Replicas ``index`` of a stack in ``stage``, and the steps that they take."""
+    """Replicas of a stack in ``stage``, and the steps that they take."""
 
     def __init__(
         self,
         recipe: Recipe,
         data: StackData,
-        index: Sequence[int],
         stage: Stage,
         trained: Sequence[str],
-        params: Params,
-        buffers: Mapping[str, Params],
-        lr: Float[Tensor, "R 1"],
-        multipliers: Mapping[str, Tensor],
+        replicas: Replicas,
     ) -> None:
-        """Copies what trains out of ``params`` and the optimizer's ``buffers``.
-
-        ``multipliers`` of the learning rate: parameter → (1, numel), or empty.
-        """
+        """Copies what trains, the parameters ``trained``, out of the replicas' tensors."""
         self.recipe, self.data, self.stage = recipe, data, stage
-        self.index, self.trained, self.lr = list(index), list(trained), lr
-        self.flat = _flatten(params, trained)
+        self.index, self.trained, self.lr = list(replicas.index), list(trained), replicas.lr
+        self.flat = _flatten(replicas.params, trained)
         """What trains, (R, P)."""
-        self.buffers = {kind: _flatten(values, trained) for kind, values in buffers.items()}
-        trained_views = views(self.flat, [params[name] for name in trained])
-        self.params = {**params, **dict(zip(trained, trained_views, strict=True))}
+        self.buffers = {}
+        for kind, values in replicas.buffers.items():
+            self.buffers[kind] = _flatten(values, trained)
+        trained_views = views(self.flat, [replicas.params[name] for name in trained])
+        self.params = {**replicas.params, **dict(zip(trained, trained_views, strict=True))}
         self.multiplier = None
-        if multipliers:
-            self.multiplier = torch.cat([multipliers[name] for name in trained], 1)
+        if replicas.multipliers:
+            self.multiplier = torch.cat([replicas.multipliers[name] for name in trained], 1)
         self.gradient = gradient_of(recipe, self.params, trained, stage)
-        self.loss = torch.zeros(len(index), dtype=torch.float64, device=recipe.device)
+        self.loss = torch.zeros(len(self.index), dtype=torch.float64, device=recipe.device)
         self.steps_per_graph = self._choose_steps_per_graph()
         self.graph: CudaGraphStep | None = None
         self._is_warm = False

@@ -21,7 +21,7 @@ from bfc.engine.data import StackData, WeightedRows
 from bfc.engine.evaluation import Evaluation, centring_constants, evaluate, weighted_risk
 from bfc.engine.recipe import Recipe
 from bfc.engine.state import COMPILED, PLAIN, State
-from bfc.engine.steps import Steps, views
+from bfc.engine.steps import Replicas, Steps, views
 from bfc.shapes import Float, Float64
 from bfc.types import Params, Probe, Stage, Training
 
@@ -217,17 +217,20 @@ class Trainer:
         def select(values: Params) -> Params:
             return values if is_whole else {name: p[index] for name, p in values.items()}
 
-        buffers = {kind: select(values) for kind, values in self.state.optimizer.items()}
-        params, lr = select(self.state.params), self.lr if is_whole else self.lr[index]
+        replicas = Replicas(
+            index,
+            select(self.state.params),
+            {kind: select(values) for kind, values in self.state.optimizer.items()},
+            self.lr if is_whole else self.lr[index],
+            self.multipliers,
+        )
         if self.compiled is not None:
             code = self.compiled[self.stages.index(stage)]
-            return LaneSteps(
-                code, self.recipe, self.data, index, stage, params, buffers, lr, self.multipliers
-            )
-        trained = [name for group in stage.train for name in self.groups[group]]
-        return Steps(
-            self.recipe, self.data, index, stage, trained, params, buffers, lr, self.multipliers
-        )
+            return LaneSteps(code, self.recipe, self.data, stage, replicas)
+        trained: list[str] = []
+        for group in stage.train:
+            trained += self.groups[group]
+        return Steps(self.recipe, self.data, stage, trained, replicas)
 
     @staticmethod
     def _write_back(values: Params, names: list[str], flat: Tensor, index: list[int]) -> None:

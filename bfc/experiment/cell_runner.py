@@ -27,6 +27,7 @@ from bfc.experiment.stored_cell import (
     resume_measure,
 )
 from bfc.store.cells import Cell, Store
+from bfc.streams import print_line
 from bfc.types import Observer
 
 
@@ -127,6 +128,6 @@ def _result_of_stored(spec: CellSpec, job: Job, cell: Cell) -> CellResult:
     """The result where everything is stored; nothing but the request is written."""
     resumption = resume_measure(spec, job, cell)
     if resumption.note is not None:
-        print(resumption.note)
+        print_line(resumption.note)
     cell.add_request(describe_request(replace(job, measure=resumption.request)))
     return CellResult(spec.cell_id, spec.method, len(cell.rows()), 0)

@@ -22,6 +22,7 @@ from bfc.engine.stack_size import stack_size
 from bfc.engine.state import State
 from bfc.store.cells import Cell
 from bfc.store.files import current_kind
+from bfc.streams import print_line
 from bfc.types import Training
 
 STATE_PARTS = ("counters", "risks", "params", "best")
@@ -197,7 +198,7 @@ def _parse_checkpoint(stored: Any) -> Checkpoint | None:
         )
         if requests and checkpoint.seconds >= 0 and _is_whole(checkpoint):
             return checkpoint
-    print("checkpoint.pt: is not one of this version; its stack starts again", flush=True)
+    print_line("checkpoint.pt: is not one of this version; its stack starts again")
     return None
 
 

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
-from bfc.errors import UserError, nearest, require, shown
+from bfc.errors import UserError, format_value, nearest, require
 from bfc.experiment.identity import identity_name
 from bfc.field_types import describe, is_union, mismatch, written_types
 from bfc.paths import CONF
@@ -54,7 +54,7 @@ def component(group: str, node: Any) -> Any:
     ):
         return None
     if not isinstance(node, Mapping):
-        raise UserError(f"{group}={shown(node)}: must be a group option with a _target_")
+        raise UserError(f"{group}={format_value(node)}: must be a group option with a _target_")
     cls = find_class(group, node.get("_target_"))
     values = {name: value for name, value in node.items() if name != "_target_"}
     return construct(group, cls, values)
@@ -65,9 +65,9 @@ def find_class(group: str, path: Any) -> type:
 
     Raises :class:`UserError` for anything that cannot be an option of ``group``.
     """
-    named = classes_by_identity(group).get(path, ()) if isinstance(path, str) else ()
-    if len(named) == 1:
-        return named[0]
+    classes = classes_by_identity(group).get(path, ()) if isinstance(path, str) else ()
+    if len(classes) == 1:
+        return classes[0]
     within = isinstance(path, str) and path.startswith("bfc.") and path.count(".") >= 2
     require(
         within, f"{group}._target_", path, f"a {group} class of this package, bfc.<module>.<Class>"

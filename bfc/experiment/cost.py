@@ -1,17 +1,20 @@
 """What a job will take, before it runs.
 
 A learner's seconds are its replica-steps times a share of the fixed cost of a step, plus the work
-per row of a batch, and per parameter and row. A kernel's are its factorisation and its kernel
-matrix, for every learning curve: one per seed, and those of its tuning. The coefficients were
+per row of a batch, and per parameter and row. A kernel's are its factorisation, the solves for the
+test rows and its kernel matrix, for every learning curve: one per seed, and those of its tuning.
+The coefficients were
 measured on one core and are scaled to this machine by what the store holds; the scatter of stored
 cells around the prediction is the stated uncertainty.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,9 +31,11 @@ from bfc.store.cells import Cell, Store
 STEP, ROW, WORK = 3e-4, 6e-8, 1e-10
 """Seconds of one optimizer step of a stack that do not depend on its size; those per replica and
 row of a batch; those per replica, row and parameter (benchmarks/cost.py)."""
-CUBE, SQUARE = 1.2e-11, 2.5e-8
-"""Seconds of a baseline's learning curve per n_max^3 and per n_max (n_max + test): a kernel's
-elementwise passes, beside which d hardly counts."""
+CUBE, SQUARE = 4.8e-12, 2.6e-8
+"""Seconds of a baseline's learning curve per n_max^2 (n_max + 3 test), three times the
+floating-point operations of the Cholesky factorisation, n^3 / 3, and of the triangular solves for
+the test rows, n^2 test; and those per n_max (n_max + test): a kernel's elementwise passes, beside
+which d hardly counts (benchmarks/cost.py)."""
 START = 6.0
 """Seconds to start a process and import everything."""
 UNKNOWN = 4.0
@@ -73,7 +78,7 @@ def fit_cost_model(stores: Iterable[str]) -> Cost:
             if measured is not None:
                 kind, ratio = measured
                 log_ratios.setdefault(kind, []).append(math.log(ratio))
-    pooled = [r for ratios in log_ratios.values() for r in ratios]
+    pooled = list(itertools.chain.from_iterable(log_ratios.values()))
     if not pooled:
         return Cost()
     scale = {kind: math.exp(statistics.median(ratios)) for kind, ratios in log_ratios.items()}
@@ -82,8 +87,12 @@ def fit_cost_model(stores: Iterable[str]) -> Cost:
 
 
 def _latest_cells(root: Path) -> list[Path]:
-    folders = [p for p in root.glob("*") if (p / "trainings.parquet").is_file()]
-    return sorted(folders, key=lambda p: p.stat().st_mtime)[-MAX_CELLS:]
+    changed: dict[Path, float] = {}
+    for folder in root.glob("*"):
+        with suppress(OSError):  # removed meanwhile, or of another user
+            if (folder / "trainings.parquet").is_file():
+                changed[folder] = folder.stat().st_mtime
+    return sorted(changed, key=changed.__getitem__)[-MAX_CELLS:]
 
 
 def _interval_factor(
@@ -123,7 +132,7 @@ def _training_seconds(steps: float, stack: float, batch: int, parameters: int) -
 
 
 def _curve_seconds(n_max: int, test: int) -> float:
-    return CUBE * n_max**3 + SQUARE * n_max * (n_max + test)
+    return CUBE * n_max**2 * (n_max + 3 * test) + SQUARE * n_max * (n_max + test)
 
 
 def _measured_over_predicted(cell: Cell) -> tuple[str, float] | None:
@@ -138,7 +147,15 @@ def _measured_over_predicted(cell: Cell) -> tuple[str, float] | None:
             return "baseline", statistics.median(seconds.values()) / predicted
         ratios = _training_ratios(rows, config)
         return ("learner", statistics.median(ratios)) if ratios else None
-    except (UserError, LookupError, TypeError, ValueError, ArithmeticError):
+    except (
+        UserError,
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        yaml.YAMLError,
+    ):
         return None
 
 

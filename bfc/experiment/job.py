@@ -14,6 +14,7 @@ from bfc.component import Component
 from bfc.errors import UserError, nearest, require
 from bfc.experiment.components import GROUPS, class_paths, component
 from bfc.experiment.identity import short_name
+from bfc.paths import local_path
 from bfc.types import (
     Baseline,
     Learner,
@@ -103,6 +104,7 @@ def load_job(config: Mapping[str, Any]) -> Job:
     results = config.get("results", "results")
     is_path = isinstance(results, str) and bool(results.strip())
     require(is_path, "results", results, "a folder name")
+    results = str(local_path(results, "results"))
     study = config.get("study")
     valid_study = study is None or _is_study(study)
     require(

@@ -7,7 +7,7 @@ until it asks for no more and plateaus are confirmed; then judge.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,7 +29,9 @@ from bfc.experiment.stored_cell import (
     strictest_eps,
 )
 from bfc.experiment.training_rows import trace_rows, training_rows
+from bfc.stats.outcomes import is_confirming
 from bfc.store.cells import Cell
+from bfc.streams import print_line
 from bfc.types import Observer, Training, Tuning
 
 CONFIRM_LONGER = 4
@@ -55,21 +57,18 @@ def recipe_of(job: Job, device: torch.device) -> Recipe:
     return replace(recipe, observe=job.measure.observe(job.optimizer.batch, recipe.total_steps()))
 
 
+@dataclass
 class LearnerRun:
     """Measures what is missing of a learner's cell."""
 
-    def __init__(
-        self,
-        spec: CellSpec,
-        job: Job,
-        cell: Cell,
-        device: torch.device,
-        observer: Observer,
-        train: TrainStack,
-        progress: CellProgress,
-    ) -> None:
-        self.spec, self.job, self.cell, self.device = spec, job, cell, device
-        self.observer, self.train_stack, self.progress = observer, train, progress
+    spec: CellSpec
+    job: Job
+    cell: Cell
+    device: torch.device
+    observer: Observer
+    train_stack: TrainStack
+    """Trains a stack, alone or together with those of other cells."""
+    progress: CellProgress
 
     def run(self) -> None:
         self.progress.total = 0
@@ -81,7 +80,7 @@ class LearnerRun:
         if resumption.plan != self.cell.read_json("plan.json", None):
             self.cell.write_json("plan.json", resumption.plan)
         if resumption.note is not None:
-            print(resumption.note)
+            print_line(resumption.note)
         measure = resumption.measure
         while True:
             rows = self.cell.rows()
@@ -151,7 +150,7 @@ class LearnerRun:
         stored = set()
         for row in self.cell.rows():
             n = 0 if row["fresh"] else row["n"]
-            stored.add((row["kind"] == "confirmation", n, row["seed"]))
+            stored.add((is_confirming(row), n, row["seed"]))
 
         def is_stored(request: TrainingRequest) -> bool:
             t = request.training
@@ -173,7 +172,7 @@ class LearnerRun:
             tuned = self._try_rates(recipe, tune, tuned)
             self.cell.write_json("tuned.json", tuned)
             if tuned["at_edge"]:
-                print(
+                print_line(
                     f"{self.cell.path}: the best learning rate, {tuned['lr']}, is at the edge of "
                     "measure.tune.lr; a wider range may hold a better one"
                 )

@@ -9,6 +9,7 @@ from bfc.experiment.cell_runner import SilentObserver, run_cell
 from bfc.experiment.cell_spec import CellSpec, cell_specs
 from bfc.experiment.job import Job
 from bfc.store.cells import Store
+from bfc.streams import print_line
 from bfc.types import Observer
 
 ObserveCell = Callable[[Job, CellSpec], Observer]
@@ -30,12 +31,11 @@ def run_job(
     specs = cell_specs(job)
     harmonics = specs[0].config["facts"].get("harmonics")
     if harmonics:
-        print(f"target at d={job.target.d}: {'; '.join(harmonics)}", flush=True)
+        print_line(f"target at d={job.target.d}: {'; '.join(harmonics)}")
     for spec in specs:
         result = run_cell(spec, job, observe(job, spec), train, wait)
-        print(
+        print_line(
             f"{result.cell_id}  {result.method}  d={spec.config['d']} L={spec.config['L']}  "
-            f"{result.stored} rows stored, {result.computed} new",
-            flush=True,
+            f"{result.stored} rows stored, {result.computed} new"
         )
     return [spec.cell_id for spec in specs]

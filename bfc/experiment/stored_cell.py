@@ -11,6 +11,7 @@ from bfc.experiment.cell_spec import CellSpec
 from bfc.experiment.job import Job
 from bfc.stats.outcomes import (
     classify_rows,
+    is_confirming,
     learning_threshold_of_rows,
     seeds_to_confirm,
 )
@@ -51,7 +52,7 @@ def missing_work(
 
 def missing_confirmations(job: Job, rows: Sequence[Row], eps: float) -> list[Training]:
     """Confirming runs that are due and not stored."""
-    confirmed = {row["seed"] for row in rows if row["kind"] == "confirmation"}
+    confirmed = {row["seed"] for row in rows if is_confirming(row)}
     seeds = seeds_to_confirm(rows, eps, job.measure.confirm, job.measure.at_top)
     runs = [Training(0, seed, "confirmation") for seed in seeds if seed not in confirmed]
     return runs[: max(0, job.measure.confirm - len(confirmed))]
@@ -76,7 +77,7 @@ def strictest_eps(job: Job, cell: Cell) -> float:
 
 def judge_rows(rows: Sequence[Row], eps: float) -> list[str]:
     """The outcome of every row at ``eps``."""
-    confirming = [row["risk"] for row in rows if row["kind"] == "confirmation"]
+    confirming = [row["risk"] for row in rows if is_confirming(row)]
     threshold = learning_threshold_of_rows(rows, eps)
     outcomes = classify_rows(rows, eps, confirming, threshold)
     return [outcome.value for outcome in outcomes]

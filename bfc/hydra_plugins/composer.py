@@ -7,12 +7,20 @@ same group options share one composition.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bfc.errors import UserError
+
+_HYDRA_KEY = re.compile(r"\$\{hydra:([\w.]+)\}")
+HYDRA_KEYS = ("job.num", "job.id", "job.override_dirname", "runtime.cwd", "runtime.choices.target")
+"""Examples of what ``${hydra:...}`` can stand for."""
 
 
 class Composer:
@@ -30,8 +38,11 @@ class Composer:
         self._is_group: dict[str, bool] = {}
         self._parsed: dict[str, Override] = {}
 
-    def job(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """Compose one job; raises Hydra's errors for what cannot be composed."""
+    def job(self, overrides: Sequence[str], number: int = 0) -> dict[str, Any]:
+        """Compose one job; raises Hydra's errors for what cannot be composed.
+
+        ``number``: of the job in its sweep, which ``${hydra:job.num}`` stands for.
+        """
         self._parse(overrides)
         values: list[Override] = []
         choices: list[str] = []
@@ -42,11 +53,35 @@ class Composer:
             else:
                 choices.append(text)
         job = copy.deepcopy(self._compose_shared(tuple(choices)))
-        if _set_values(job, values):
+        is_complete = _set_values(job, values)
+        if "${hydra:" in str(job) or any("${hydra:" in text for text in overrides):
+            return self._resolve_with_hydra(overrides, number)
+        if is_complete:
             # Only interpolations need OmegaConf, which is slow.
             return _resolve(job) if "${" in str(job) else job
         # Compose in full, so that Hydra reports what is wrong.
         return _resolve(self._compose(overrides))
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Compose in full, with Hydra's own node."""
+        config = self.loader.load_sweep_config(self.config, list(overrides))
+        assert isinstance(config, DictConfig)
+        return config
+
+    def _resolve_with_hydra(self, overrides: Sequence[str], number: int) -> dict[str, Any]:
+        """Compose a job that refers to Hydra's own node, as Hydra does when it runs the job."""
+        config = self.compose(overrides)
+        with open_dict(config):
+            config.hydra.job.num, config.hydra.job.id = number, str(number)
+        for key in _HYDRA_KEY.findall(str(_to_dict(config, resolve=False))):
+            if OmegaConf.select(config.hydra, key) is None:
+                allowed = ", ".join(HYDRA_KEYS)
+                raise UserError(
+                    f"${{hydra:{key}}}: is not known in a sweep; allowed: {allowed} ..."
+                )
+        HydraConfig.instance().set_config(config)
+        keys = [str(key) for key in config if key != "hydra"]
+        return _to_dict(OmegaConf.masked_copy(config, keys), resolve=True)
 
     def _parse(self, overrides: Sequence[str]) -> None:
         new = [text for text in overrides if text not in self._parsed]
@@ -66,9 +101,9 @@ class Composer:
         return self._compositions[choices]
 
     def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
-        config = self.loader.load_sweep_config(self.config, list(overrides))
-        own_keys = [key for key in config if key != "hydra"]
-        return _to_dict(OmegaConf.masked_copy(config, own_keys), resolve=False)
+        config = self.compose(overrides)
+        keys = [str(key) for key in config if key != "hydra"]
+        return _to_dict(OmegaConf.masked_copy(config, keys), resolve=False)
 
 
 def _resolve(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,15 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
 from hydra._internal.core_plugins import file_config_source
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from bfc.errors import UserError
 from bfc.paths import SITE, SWEEPS
 
 _parsed: dict[tuple[str, Path, bytes], bytes] = {}
@@ -24,13 +26,30 @@ _parsed: dict[tuple[str, Path, bytes], bytes] = {}
 
 
 def parse_once(provider: str, file: Path, parse: Callable[[], ConfigResult]) -> ConfigResult:
-    """A fresh copy of what ``parse`` makes of a file."""
+    """A fresh copy of what ``parse`` makes of a file.
+
+    Raises :class:`UserError` naming the file where it is no YAML, or in ``sweeps/`` and no study.
+    """
     key = (provider, file, file.read_bytes())
     if key not in _parsed:
-        _parsed[key] = pickle.dumps(parse())
+        try:
+            parsed = parse()
+        except (ValueError, RecursionError, yaml.reader.ReaderError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"{file}: cannot be read as a configuration ({reason})") from error
+        if file.parent.name == StudySource.GROUP:
+            _check_study_file(file, parsed)
+        _parsed[key] = pickle.dumps(parsed)
     result = pickle.loads(_parsed[key])
     assert isinstance(result, ConfigResult)
     return result
+
+
+def _check_study_file(file: Path, parsed: ConfigResult) -> None:
+    if parsed.header.get("package") != "_global_":
+        raise UserError(f"{file}: is no study; its first line must be # @package _global_")
+    if not isinstance(parsed.config, DictConfig) or "study" not in parsed.config:
+        raise UserError(f"{file}: is no study; must be a mapping with the key study")
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
@@ -75,7 +94,7 @@ class StudySource(ConfigSource):
         return parse_once(self.provider, file, lambda: self._parse(file))
 
     def _parse(self, file: Path) -> ConfigResult:
-        header = self._get_header_dict(file.read_text())
+        header = self._get_header_dict(file.read_text(encoding="utf-8"))
         return ConfigResult(
             provider=self.provider,
             path=self.full_path(),

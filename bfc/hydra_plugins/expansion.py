@@ -1,34 +1,173 @@
-"""From a study to its jobs: every block's grid, with the command line on top."""
+"""From studies to their jobs: every block's grid, with the command line on top."""
 
 from __future__ import annotations
 
 import itertools
+import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep, Transformer
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from bfc.errors import UserError, nearest
+from bfc.errors import UserError, format_value, nearest
+from bfc.experiment.components import GROUPS
 from bfc.hydra_plugins.composer import Composer
+from bfc.hydra_plugins.config_sources import StudySource
+from bfc.hydra_plugins.hydra_errors import explain_hydra
 from bfc.launch.job import PlannedJob, plan_job
+
+RANGE_DIGITS = 12
+"""Significant digits that the ends and the step of a range are read with."""
+
+
+@dataclass(frozen=True)
+class _ChosenStudy:
+    """One study in one of its sizes, and what is put below and above its blocks."""
+
+    blocks: Sequence[Sequence[str]]
+    params: Sequence[str]
+    arguments: Sequence[str]
 
 
 def expand_study(
     config: DictConfig, loader: Any, params: Sequence[str], arguments: Sequence[str]
 ) -> list[PlannedJob]:
-    """Compose and check every job of the study in ``config``, or of ``arguments`` alone.
+    """Compose and check every job of the studies in ``config`` and ``arguments``.
 
-    The overrides of a job are ``params``, then its block, then ``arguments``; later ones win.
+    The overrides of a job are ``params``, then its block, then ``arguments``; later ones win. Where
+    the study, its size or anything else that blocks are built from is swept, the jobs are those of
+    all these studies.
     """
     parser = OverridesParser.create(config_loader=loader)
-    jobs: dict[tuple[str, ...], None] = {}
-    for block in study_blocks(config):
-        overrides = parser.parse_overrides([*params, *block, *arguments])
-        jobs |= dict.fromkeys(_expand_grid(overrides))
     composer = Composer(loader, config)
-    return [plan_job(overrides, composer.job(overrides)) for overrides in jobs]
+    jobs: dict[tuple[str, ...], None] = {}
+    for study in _choose_studies(config, composer, parser, params, arguments):
+        for block in study.blocks:
+            texts = [*study.params, *block, *study.arguments]
+            jobs |= dict.fromkeys(_expand_grid(parser.parse_overrides(texts)))
+    planned = []
+    for number, overrides in enumerate(jobs):
+        refuse_lists_of_options(overrides)
+        planned.append(plan_job(overrides, _compose(composer, overrides, number)))
+    return _drop_repeated(planned)
+
+
+def defer_study_keys(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a sweep over studies, with keys of a study put off until there is one.
+
+    Hydra composes what is not swept before any study is chosen, and would know no ``study.size``; a
+    choice of one value is left to the sweeper. What is no override stays as it is.
+    """
+    parsed = [_parse_override(text) for text in arguments]
+    sweeps = [override for override in parsed if override is not None and _is_several(override)]
+    if not any(override.key_or_group == StudySource.GROUP for override in sweeps):
+        return list(arguments)
+    deferred = []
+    for text, override in zip(arguments, parsed, strict=True):
+        is_key = override is not None and override.key_or_group.split(".")[0] == "study"
+        if override is None or not is_key or override in sweeps or override.is_delete():
+            deferred.append(text)
+        else:
+            value = override.get_value_element_as_str()
+            deferred.append(f"{override.get_key_element()}=choice({value})")
+    return deferred
+
+
+def _parse_override(text: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:  # an option, or a fault that Hydra itself reports
+        return None
+
+
+def _choose_studies(
+    config: DictConfig,
+    composer: Composer,
+    parser: OverridesParser,
+    params: Sequence[str],
+    arguments: Sequence[str],
+) -> Iterator[_ChosenStudy]:
+    """The study of ``config``, or one for each combination of what studies are built from."""
+    below, above = parser.parse_overrides(list(params)), parser.parse_overrides(list(arguments))
+    builders = [override for override in [*below, *above] if _builds_study(override)]
+    is_composed = not any(map(_is_several, builders)) and not any(map(_builds_study, below))
+    choices = [()] if is_composed else _expand_grid(builders)
+    for choice in choices:
+        study = config if is_composed else composer.compose(choice)
+        if _is_interpolated(study) and any(map(_is_several, above)):
+            for values in _expand_grid([*below, *above]):
+                yield _ChosenStudy(study_blocks(composer.compose(values)), (), values)
+        elif is_composed:
+            yield _ChosenStudy(study_blocks(study), params, arguments)
+        else:
+            rest = [override.input_line or "" for override in above if override not in builders]
+            others = [override.input_line or "" for override in below if override not in builders]
+            yield _ChosenStudy(study_blocks(study), others, [*choice, *rest])
+
+
+def _builds_study(override: Override) -> bool:
+    """Whether an override chooses a study or changes its node."""
+    key = override.key_or_group
+    return key in (StudySource.GROUP, "study") or key.startswith("study.")
+
+
+def _is_several(override: Override) -> bool:
+    """Whether an override stands for several jobs; a list of studies does."""
+    return override.is_sweep_override() or bool(_list_studies(override))
+
+
+def _list_studies(override: Override) -> list[str]:
+    """The studies that an override lists; none where it is no list of studies."""
+    value = override.value() if override.key_or_group == StudySource.GROUP else None
+    return [str(name) for name in value] if isinstance(value, list) else []
+
+
+def _is_interpolated(config: DictConfig) -> bool:
+    """Whether the study's node refers to other keys."""
+    node = config.get("study")
+    return "${" in str(OmegaConf.to_container(node, resolve=False)) if node is not None else False
+
+
+def _drop_repeated(planned: Sequence[PlannedJob]) -> list[PlannedJob]:
+    """The jobs without those that ask for exactly what an earlier one asks for."""
+    kept: dict[tuple[str, ...], list[PlannedJob]] = {}
+    jobs = []
+    for job in planned:
+        same_cells = kept.setdefault(tuple(spec.cell_id for spec in job.cells), [])
+        if all(job.job != other.job for other in same_cells):
+            same_cells.append(job)
+            jobs.append(job)
+    return jobs
+
+
+def _compose(composer: Composer, overrides: Sequence[str], number: int) -> dict[str, Any]:
+    """One job; what Hydra refuses is said of the options of this job."""
+    try:
+        return composer.job(overrides, number)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain_hydra(error, overrides)) from error
+
+
+def refuse_lists_of_options(overrides: Sequence[str]) -> None:
+    """Refuse several options of a component's group in one job, which Hydra would merge.
+
+    Raises :class:`bfc.errors.UserError`.
+    """
+    for text in overrides:
+        key, _, value = text.lstrip("+").partition("=")
+        if key in GROUPS and value.startswith("[") and "," in value:
+            several = value.strip("[]").replace(" ", "")
+            raise UserError(
+                f"{text}: is a list of options; must be one option, or a sweep with -m as "
+                f"{key}={several}"
+            )
 
 
 def _expand_grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
@@ -36,38 +175,97 @@ def _expand_grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
     values: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
-        if not override.is_sweep_override():
+        if studies := _list_studies(override):
+            values[key] = [f"{key}={study}" for study in studies]
+        elif not override.is_sweep_override():
             values[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
-            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            values[key] = [f"{key}={value}" for value in _list_values(override)]
         else:
             raise UserError(f"{override.input_line}: must be a list of values or a range")
     return itertools.product(*values.values())
 
 
+def _list_values(override: Override) -> list[str]:
+    """The values of a sweep as overrides spell them, at least one."""
+    sweep = override.value()
+    values: list[str] = []
+    if isinstance(sweep, RangeSweep):
+        numbers = _list_numbers(sweep, str(override.input_line))
+        values = [str(Transformer.str(number)) for number in numbers]
+    else:
+        values = list(override.sweep_string_iterator())
+    if not values:
+        raise UserError(f"{override.input_line}: holds no value; must hold at least one")
+    return values
+
+
+def _list_numbers(sweep: RangeSweep, line: str) -> list[int] | list[float]:
+    """The numbers of a range, in decimals as they are written: 0.3 and not 0.30000000000000004."""
+    assert sweep.start is not None and sweep.stop is not None
+    if sweep.step == 0:
+        raise UserError(f"{line}: must have a step that is not 0")
+    ends = (sweep.start, sweep.stop, sweep.step)
+    numbers: list[Any]
+    if all(isinstance(end, int) for end in ends):
+        numbers = list(sweep.range())
+    else:
+        if not all(math.isfinite(end) for end in ends):
+            raise UserError(f"{line}: must be a range of finite numbers")
+        start, stop, step = (Decimal(f"{end:.{RANGE_DIGITS}g}") for end in ends)
+        count = max(0, math.ceil((stop - start) / step))
+        numbers = [float(start + i * step) for i in range(count)]
+    if sweep.shuffle:
+        random.shuffle(numbers)
+    return numbers
+
+
 def study_blocks(config: Any) -> list[list[str]]:
-    """The override lists of the chosen size of the study; one empty block without a study."""
+    """The override lists of the chosen size of the study; one empty block without a study.
+
+    Raises :class:`UserError` where the study is not written as its file must be.
+    """
     node = config.get("study")
     if node is None:
         return [[]]
-    study = OmegaConf.to_container(node, resolve=True)
+    study = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     if not isinstance(study, Mapping) or not isinstance(study.get("sizes"), Mapping):
         raise UserError("study: must hold a name, a size and the sizes of a file under sweeps/")
-    size = study.get("size")
-    if size not in study["sizes"]:
-        raise UserError(f"study.size={size}: no such size; {nearest(str(size), study['sizes'])}")
-    blocks = []
-    for block in study["sizes"][size]:
-        blocks.append([f"{key}={_format_value(value)}" for key, value in block.items()])
-    return blocks
+    size, sizes = study.get("size"), {str(name): v for name, v in study["sizes"].items()}
+    if isinstance(size, bool) or not isinstance(size, (str, int, float)):
+        names = ", ".join(sorted(sizes))
+        raise UserError(
+            f"study.size={format_value(size)}: must be the name of one size; allowed: {names}"
+        )
+    if str(size) not in sizes:
+        raise UserError(f"study.size={size}: no such size; {nearest(str(size), sizes)}")
+    return [_format_block(block, f"study.sizes.{size}") for block in _check_blocks(sizes, size)]
 
 
-def _format_value(value: Any) -> str:
+def _check_blocks(sizes: Mapping[str, Any], size: Any) -> list[Mapping[Any, Any]]:
+    blocks = sizes[str(size)]
+    is_list = isinstance(blocks, list) and len(blocks) > 0
+    if not is_list or not all(isinstance(block, Mapping) for block in blocks):
+        raise UserError(f"study.sizes.{size}: must be a list of mappings, one per block of jobs")
+    return list(blocks)
+
+
+def _format_block(block: Mapping[Any, Any], key: str) -> list[str]:
+    for name in block:
+        if not isinstance(name, str) or not name.strip():
+            raise UserError(f"{key}: {name}: is no key of a configuration; keys are texts")
+    return [f"{name}={spell_value(value)}" for name, value in block.items()]
+
+
+def spell_value(value: Any) -> str:
     """A value as an override spells it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Mapping):
+        pairs = [f"{name}:{spell_value(part)}" for name, part in value.items()]
+        return "{" + ",".join(pairs) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ",".join(_format_value(part) for part in value) + "]"
+        return "[" + ",".join(spell_value(part) for part in value) + "]"
     return str(value)

@@ -19,62 +19,129 @@ from omegaconf.errors import OmegaConfBaseException
 from bfc.errors import UserError, describe_error, nearest
 from bfc.experiment.components import GROUPS, RENAMED_KEYS, class_paths, find_class
 from bfc.paths import CONF
+from bfc.streams import print_line
 
 _KEY = re.compile(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'")
 _OPTION = re.compile(r"Could not (?:find|load) '([^']+)'")
 _AVAILABLE = re.compile(r"Available options in '[^']*':((?:\s*\n?\t\S+)*)")
-_SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
+_PRESENT = re.compile(r"An item is already at '([^']+)'")
+_OTHER_VALUE = re.compile(
+    r"Could not delete from config\. The value of '([^']+)' is (.*) and not (.*)\."
+)
+_NO_DEFAULT = re.compile(r"Could not delete '([^'=]+)(?:=([^']*))?'\. No match in the defaults")
+_CHOSEN_TWICE = re.compile(
+    r"^(?:Multiple values for ([^\s.]+)\.|(\S+) appears more than once in the final defaults)"
+)
+_SEVERAL = re.compile(r"Ambiguous value for argument '(.+)'$", re.M)
 _SWEEP = re.compile(r"Sweep parameters '(.+)' requires --multirun")
 _ARGUMENT = re.compile(r"unexpected keyword argument '([^']+)'")
 _NO_OPTION = "Config group override must be a string"
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_FLAG_SENTENCES = {
+    "Only one of": (
+        "--cfg, --info, --multirun (-m), --run and --shell-completion exclude each other; "
+        "`bfc plan` shows the jobs of a sweep, --cfg job one composed job"
+    ),
+    "The --resolve flag": "--resolve: must be used with --cfg, as in --cfg job --resolve",
+}
+"""Beginning of what Hydra says of options that do not go together → the sentence."""
+_FLAGS = re.compile("|".join(_FLAG_SENTENCES))
 HYDRA_KEYS = ("launcher", "sweeper", "job", "run", "sweep", "mode", "verbose")
 EXIT_REFUSED = 2
 
 
 def refuse(message: str) -> int:
     """Print a sentence on standard error; returns the exit status to leave with."""
-    print(f"bfc: {' '.join(message.split())}", file=sys.stderr)
+    print_line(f"bfc: {' '.join(message.split())}", to_stderr=True)
     return EXIT_REFUSED
 
 
-def explain(error: BaseException) -> str | None:
-    """The sentence for an error that a user can do something about; None for a bug."""
+def explain(error: BaseException, arguments: Sequence[str] | None = None) -> str | None:
+    """The sentence for an error that a user can do something about; None for a bug.
+
+    ``arguments``: the overrides that were composed; default those of the command line.
+    """
+    if arguments is None:
+        arguments = sys.argv[1:]
     if isinstance(error, (HydraException, OmegaConfBaseException)):
-        return explain_hydra(error)
+        return explain_hydra(error, arguments)
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         return f"{mark.name}, line {mark.line + 1}: cannot be read as YAML ({error.problem})"
     if isinstance(error, ValueError) and str(error).startswith(_NO_OPTION):
-        return _explain_group_value(sys.argv[1:])
+        return _explain_group_value(arguments)
+    if isinstance(error, ValueError) and (match := _FLAGS.match(str(error))):
+        return _FLAG_SENTENCES[match.group()]
     return describe_error(error)
 
 
-def explain_hydra(error: BaseException) -> str:
+def explain_hydra(error: BaseException, arguments: Sequence[str]) -> str:
     """What is wrong, what is allowed and the nearest valid name, from an error of Hydra."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return _explain_constructor(str(error), error.__cause__)
+        return _explain_constructor(str(error), error.__cause__, arguments)
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: cannot be read as an override; must be key=value, +key=value or "
             "~key, a list as key=[1,2] and a text with special characters in quotes"
         )
-    return _explain_value(str(error)) or _explain_name(error) or _explain_other(error)
+    return (
+        _explain_value(str(error))
+        or _explain_sign(str(error), arguments)
+        or _explain_name(error, arguments)
+        or _explain_other(error)
+    )
 
 
 def _explain_value(text: str) -> str | None:
     """The sentence about several values where one is expected."""
     if match := _SEVERAL.search(text):
         key, _, value = match.group(1).partition("=")
+        hint = "; decimals have a point" if _DECIMAL_COMMA.fullmatch(value) else ""
         return (
             f"{match.group(1)}: is more than one value; must be one, a list as {key}=[{value}], or "
-            "a sweep with -m"
+            f"a sweep with -m{hint}"
         )
     if match := _SWEEP.search(text):
         return f"{match.group(1)}: is a sweep; must be one value, or a sweep with -m"
     return None
 
 
-def _explain_name(error: BaseException) -> str | None:
+def _explain_sign(text: str, arguments: Sequence[str]) -> str | None:
+    """The sentence about + where something is there already, and ~ where it is not."""
+    if match := _PRESENT.search(text):
+        argument = _find_argument(match.group(1), arguments)
+        plain = argument.lstrip("+")
+        return f"{argument}: {match.group(1)} is there already; must be written {plain}, without +"
+    if match := _OTHER_VALUE.search(text):
+        key, value, other = match.groups()
+        return f"~{key}={other}: {key} is {value}; must be ~{key} to remove it whatever it is"
+    if match := _NO_DEFAULT.search(text):
+        group, option = match.groups()
+        chosen = _chosen_options(group, arguments).get(group, "not chosen")
+        given = f"~{group}" if option is None else f"~{group}={option}"
+        return f"{given}: {group} is {chosen}; must be a group that has this option"
+    if match := _CHOSEN_TWICE.search(text):
+        return _explain_second_choice(match.group(1) or match.group(2), arguments)
+    return None
+
+
+def _explain_second_choice(group: str, arguments: Sequence[str]) -> str:
+    """The sentence about a group whose option is given twice, or added where there is one."""
+    choices = [text for text in arguments if text.lstrip("+").partition("=")[0] == group]
+    if len(choices) > 1:
+        return f"{' '.join(choices)}: {group} is given {len(choices)} times; must be given once"
+    argument = _find_argument(group, arguments)
+    plain = argument.lstrip("+")
+    return f"{argument}: {group} is there already; must be written {plain}, without +"
+
+
+def _find_argument(key: str, arguments: Sequence[str]) -> str:
+    """The last override of a key as it was given."""
+    given = [text for text in arguments if text.lstrip("+~").partition("=")[0] == key]
+    return given[-1] if given else key
+
+
+def _explain_name(error: BaseException, arguments: Sequence[str]) -> str | None:
     """The sentence about an option or a key that does not exist."""
     text = str(error)
     if match := _OPTION.search(text):
@@ -87,7 +154,7 @@ def _explain_name(error: BaseException) -> str | None:
         full_key = str(getattr(error.__cause__, "full_key", None) or key)
         if key.startswith("hydra.") and full_key.startswith(f"{key}."):
             return f"{full_key}: no such key; a new one must be added as +{full_key}=<value>"
-        return describe_unknown_key(key)
+        return describe_unknown_key(key, arguments)
     return None
 
 
@@ -99,22 +166,45 @@ def _explain_other(error: BaseException) -> str:
     return f"{key}: {first}; must be a value" if key else first
 
 
-def describe_unknown_key(key: str) -> str:
-    """The sentence about a key that does not exist, or no longer under this name."""
+def describe_unknown_key(key: str, arguments: Sequence[str] | None = None) -> str:
+    """The sentence about a key that does not exist, or no longer under this name.
+
+    ``arguments``: the overrides that were composed; default those of the command line.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
     if key in RENAMED_KEYS:
         return f"{key}: is now called {RENAMED_KEYS[key]}"
     parent, _, name = key.rpartition(".")
-    if omitted := _describe_omitted_key(key):
+    if omitted := _describe_omitted_key(key, arguments):
         return omitted
-    allowed = _allowed_keys(parent)
-    hint = f"; {nearest(name, allowed)}" if allowed else ""
-    return f"{key}: no such key{hint}"
+    if parent == "study":
+        return f"{key}: no such key without a study; must come with +sweeps=<study>"
+    allowed = _allowed_keys(parent, arguments)
+    if key in GROUPS:
+        options = ", ".join(sorted(list_options(key)))
+        return (
+            f"{_find_argument(key, arguments)}: must be the name of an option; allowed: {options}"
+        )
+    others = [other for other in allowed if other != name]
+    hint = f"; {nearest(name, others)}" if others else ""
+    return f"{key}: no such key{_describe_option(parent, name, arguments)}{hint}"
 
 
-def _describe_omitted_key(key: str) -> str | None:
+def _describe_option(group: str, name: str, arguments: Sequence[str]) -> str:
+    """The option of a group that lacks a key and those that have it, where it was chosen."""
+    option = _chosen_options(group, arguments).get(group)
+    if option is None or f"{group}={option}" not in arguments:
+        return ""
+    others = [other for other in list_options(group) if name in _keys_of_option(group, other)]
+    if not others or option in others:
+        return ""
+    return f" with {group}={option}, only with {group}={' or '.join(sorted(others))}"
+
+
+def _describe_omitted_key(key: str, arguments: Sequence[str]) -> str | None:
     """The sentence about a key that the option's class has and its YAML leaves out."""
     parent, _, name = key.rpartition(".")
-    option = _chosen_options(parent).get(parent, "")
+    option = _chosen_options(parent, arguments).get(parent, "")
     if parent not in GROUPS or option not in class_paths(parent):
         return None
     cls = find_class(parent, class_paths(parent)[option])
@@ -122,7 +212,7 @@ def _describe_omitted_key(key: str) -> str | None:
         return None
     if name in _keys_of_option(parent, option):
         return None
-    values = [text.partition("=")[2] for text in sys.argv[1:] if text.startswith(f"{key}=")]
+    values = [text.partition("=")[2] for text in arguments if text.startswith(f"{key}=")]
     value = values[-1] if values else "<value>"
     return f"{key}: {option}.yaml leaves it at its default; set it with +{key}={value}"
 
@@ -132,7 +222,7 @@ def list_options(group: str) -> list[str]:
     return [path.stem for path in (CONF / group).glob("*.yaml")]
 
 
-def _explain_constructor(text: str, cause: BaseException) -> str:
+def _explain_constructor(text: str, cause: BaseException, arguments: Sequence[str]) -> str:
     """What a launcher or sweeper did not accept."""
     if isinstance(cause, UserError):
         return str(cause)
@@ -142,7 +232,7 @@ def _explain_constructor(text: str, cause: BaseException) -> str:
             key = line.partition(":")[2].strip()
             break
     if match := _ARGUMENT.search(str(cause)):
-        return describe_unknown_key(f"{key}.{match.group(1)}")
+        return describe_unknown_key(f"{key}.{match.group(1)}", arguments)
     return f"{key}: {' '.join(str(cause).split())}"
 
 
@@ -157,14 +247,14 @@ def _explain_group_value(arguments: Sequence[str]) -> str:
     return "a group must be set to the name of one of its options"
 
 
-def _allowed_keys(parent: str) -> list[str]:
+def _allowed_keys(parent: str, arguments: Sequence[str]) -> list[str]:
     """The keys under ``parent``, or of the root; empty where they are not known here.
 
     The keys of a group are those of the option chosen on the command line, or by default.
     """
     if parent == "hydra":
         return list(HYDRA_KEYS)
-    chosen = _chosen_options(parent)
+    chosen = _chosen_options(parent, arguments)
     if not parent:
         groups = [name for name in chosen if "/" not in name]
         return [*groups, *(name for name in _root() if name not in ("defaults", "hydra"))]
@@ -177,15 +267,15 @@ def _root() -> dict[str, Any]:
     return root
 
 
-def _chosen_options(parent: str) -> dict[str, str]:
-    """Group → its option by default, that of ``parent`` as it is on the command line."""
+def _chosen_options(parent: str, arguments: Sequence[str]) -> dict[str, str]:
+    """Group → its option by default, that of ``parent`` as it is among the arguments."""
     chosen: dict[str, str] = {}
     for entry in _root()["defaults"]:
         if isinstance(entry, dict):
             for name, option in entry.items():
                 chosen[name.removeprefix("override ")] = option
     group = parent.replace(".", "/")
-    for argument in sys.argv[1:]:
+    for argument in arguments:
         name, _, option = argument.lstrip("+").partition("=")
         if name == group:
             chosen[name] = option.split(",")[0]

@@ -25,6 +25,7 @@ from bfc.launch.local import (
 )
 from bfc.launch.options import LocalOptions
 from bfc.launch.plan import Plan, confirm, create_launch, make_plan
+from bfc.streams import print_line
 from bfc.trackers.client import observe_cell
 
 
@@ -42,7 +43,7 @@ class LocalLauncher(PlanLauncher):
         plan, options = make_plan(jobs), self.options
         processes = count_processes(options, plan)
         if options.dry_run or options.detach:
-            print(summarise_local_plan(plan, options, processes), flush=True)
+            print_line(summarise_local_plan(plan, options, processes))
         if options.dry_run or (options.detach and not plan.todo):
             return [completed_return(job) for job in jobs]
         if not plan.todo:
@@ -57,7 +58,7 @@ class LocalLauncher(PlanLauncher):
         launch = create_launch(plan, "local", self.options, frozen=True)
         submit(launch, plan.todo, processes)
         pid = launch.submissions()[-1]["pid"]
-        print(launch.describe_submission(f"process {pid}"), flush=True)
+        print_line(launch.describe_submission(f"process {pid}"))
 
     def _run_here(self, plan: Plan, processes: int) -> list[JobReturn]:
         launch = create_launch(plan, "local", self.options, frozen=False)

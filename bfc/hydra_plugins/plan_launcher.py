@@ -5,6 +5,7 @@ They are handed checked jobs and keep the order of the waves themselves.
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from bfc.errors import UserError
+from bfc.errors import UserError, format_value
 from bfc.experiment.components import construct
 from bfc.hydra_plugins.composer import Composer
 from bfc.launch.job import PlannedJob, plan_job
@@ -22,6 +23,16 @@ from bfc.launch.manifest import Launch
 from bfc.launch.options import KEY
 from bfc.launch.status import CellState
 from bfc.launch.waiting import wait_for_launch
+
+_STOCK = "use hydra/launcher=basic"
+IGNORED_KEYS: tuple[tuple[str, Any, str], ...] = (
+    ("job.env_set", {}, f"export the variables before the sweep, or {_STOCK}"),
+    ("job.chdir", None, f"every job writes to its results folder; or {_STOCK}"),
+    ("output_subdir", None, f"every cell holds its configuration; or {_STOCK}"),
+    ("sweep.dir", "${results}", f"results=<folder> says where results go; or {_STOCK}"),
+    ("sweep.subdir", ".", f"results=<folder> says where results go; or {_STOCK}"),
+)
+"""Keys of Hydra's node, their values in conf/, and what to do instead."""
 
 
 class PlanLauncher(Launcher):
@@ -40,14 +51,16 @@ class PlanLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         self.loader, self.config = hydra_context.config_loader, config
+        _check_hydra_node(config)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         composer = Composer(self.loader, self.config)
-        return self.launch_plan(
-            [plan_job(overrides, composer.job(overrides)) for overrides in job_overrides]
-        )
+        jobs = []
+        for number, overrides in enumerate(job_overrides, initial_job_idx):
+            jobs.append(plan_job(overrides, composer.job(overrides, number)))
+        return self.launch_plan(jobs)
 
     @abstractmethod
     def launch_plan(self, jobs: Sequence[PlannedJob]) -> Sequence[JobReturn]:
@@ -55,6 +68,24 @@ class PlanLauncher(Launcher):
 
         Raises :class:`bfc.errors.UserError` where nothing can be launched.
         """
+
+
+def _check_hydra_node(config: DictConfig) -> None:
+    """Refuse what Hydra's own launchers do and these, whose jobs run elsewhere, do not."""
+    hydra = OmegaConf.to_container(config.hydra, resolve=False)
+    assert isinstance(hydra, dict)
+    # Jobs have the whole environment, so what is copied from it has its effect.
+    variables = hydra["job"]["env_set"].items()
+    hydra["job"]["env_set"] = {k: v for k, v in variables if os.environ.get(k) != str(v)}
+    for key, default, advice in IGNORED_KEYS:
+        value: Any = hydra
+        for name in key.split("."):
+            value = value.get(name)
+        if value != default and value:
+            raise UserError(
+                f"hydra.{key}={format_value(value)}: has no effect with the launchers local and "
+                f"slurm; {advice}"
+            )
 
 
 def parse_options(cls: type, values: Mapping[str, Any]) -> Any:

@@ -23,6 +23,7 @@ from bfc.launch.slurm import client
 from bfc.launch.slurm.division import divide_into_tasks, predict_wall_time
 from bfc.launch.slurm.resources import check_gpus, sbatch_flags
 from bfc.launch.slurm.submission import submit, use_site_store
+from bfc.streams import print_line
 
 
 class SlurmLauncher(PlanLauncher):
@@ -44,7 +45,7 @@ class SlurmLauncher(PlanLauncher):
         check_gpus(jobs, options)
         plan = make_plan(jobs)
         tasks = [numbers for _, numbers in divide_into_tasks(plan.entries, plan.seconds, options)]
-        print(self._summarise(plan, tasks), flush=True)
+        print_line(self._summarise(plan, tasks))
         if options.dry_run or not tasks:
             return [completed_return(job) for job in jobs]
         launch = self._submit(plan)
@@ -71,7 +72,7 @@ class SlurmLauncher(PlanLauncher):
         for submission in launch.submissions():
             task_ids += submission["ids"]
         jobs = client.format_ids(task_ids)
-        print(launch.describe_submission(f"SLURM jobs {jobs}"), flush=True)
+        print_line(launch.describe_submission(f"SLURM jobs {jobs}"))
         return launch
 
     def _summarise(self, plan: Plan, tasks: Sequence[Sequence[int]]) -> str:

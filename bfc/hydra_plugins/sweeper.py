@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +23,7 @@ from bfc.hydra_plugins.plan_launcher import PlanLauncher
 from bfc.launch.dependencies import compute_prior, find_dependencies, split_into_waves
 from bfc.launch.job import PlannedJob, label_jobs
 from bfc.launch.worker import describe_failure
+from bfc.streams import print_line
 from bfc.trackers.client import show_studies
 
 
@@ -121,7 +121,7 @@ def _report_failures(jobs: Sequence[PlannedJob], results: Mapping[int, JobReturn
         if sentence is None:
             traceback.print_exception(error)
         reason = sentence or describe_failure(error)
-        print(f"failed: {labels[number]}: {reason}", file=sys.stderr)
+        print_line(f"failed: {labels[number]}: {reason}", to_stderr=True)
     if failures:
         raise UserError(
             f"{len(failures)} of {len(jobs)} jobs failed; the others are stored, and the same "

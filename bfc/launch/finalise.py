@@ -20,6 +20,7 @@ from typing import Any
 from bfc.experiment.job import load_job
 from bfc.launch.manifest import Launch
 from bfc.launch.waiting import wait_until_settled
+from bfc.streams import print_line, secure_streams
 from bfc.trackers.client import show_studies
 
 WEBHOOK_VARIABLE = "BFC_WEBHOOK"
@@ -36,15 +37,16 @@ class Finalise:
     """Whether the report is drawn too."""
 
     def __call__(self) -> None:
+        secure_streams()
         launch = Launch(self.launch)
         counts = write_summary(launch)
-        print(json.dumps(counts), flush=True)
+        print_line(json.dumps(counts))
         show_studies([load_job(container) for container in launch.containers])
         address = os.environ.get(WEBHOOK_VARIABLE)
         if address:
             post_summary(address, launch, counts)
         if self.report:
-            collect(launch, launch.path / "report")
+            draw_report(launch, launch.path / "report")
 
 
 def write_summary(launch: Launch) -> dict[str, int]:
@@ -54,7 +56,7 @@ def write_summary(launch: Launch) -> dict[str, int]:
     return {str(state): count for state, count in counts.items()}
 
 
-def collect(launch: Launch, folder: Path) -> Path:
+def draw_report(launch: Launch, folder: Path) -> Path:
     """Draw the report of the launch's store, or of its study, into ``folder``.
 
     Leaves the process with status 1 where there is nothing to report.
@@ -80,4 +82,4 @@ def post_summary(address: str, launch: Launch, counts: dict[str, int]) -> None:
     try:
         urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS).close()
     except (OSError, ValueError) as error:
-        print(f"{WEBHOOK_VARIABLE}: {error}", file=sys.stderr, flush=True)
+        print_line(f"{WEBHOOK_VARIABLE}: {error}", to_stderr=True)

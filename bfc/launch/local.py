@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from bfc.experiment import cost
 from bfc.launch.devices import choose_fuse_jobs, gpus_for, usable_cores
 from bfc.launch.finalise import Finalise
 from bfc.launch.fusion_groups import split_into_fusion_groups
@@ -30,6 +31,7 @@ from bfc.launch.plan import Plan, summarise_plan
 from bfc.launch.progress_bar import show_until_done
 from bfc.launch.worker_pool import WorkerPool
 from bfc.store.lease import start_of
+from bfc.streams import secure_streams
 
 SUBMISSION_POLL_SECONDS = 0.05
 
@@ -44,7 +46,7 @@ def submit(
     submissions = launch.submissions()
     attempt = len(submissions)
     processes = processes or submissions[-1]["processes"]
-    code = code or launch.manifest["code"]
+    code = code or launch.code
     check_code_copy(launch.name, code)
     with open(launch.logs / f"pool-{attempt}.log", "ab") as log:
         pool = subprocess.Popen(
@@ -87,12 +89,12 @@ def run_pool(
 
     ``logs``: workers write to files below the launch.
     """
-    pool = WorkerPool(launch, min(processes, len(numbers)), attempt, logs)
+    pool = WorkerPool(min(processes, len(numbers)), attempt, logs)
     futures: dict[int, Future[Any]] = {}
     try:
         for wave in sorted({launch.jobs[number]["wave"] for number in numbers}):
             jobs = [number for number in numbers if launch.jobs[number]["wave"] == wave]
-            wave_futures = pool.submit(jobs)
+            wave_futures = pool.submit(launch, jobs)
             show_until_done(list(wave_futures.values()), _futures_by_cell(launch, wave_futures))
             futures |= wave_futures
     finally:
@@ -112,6 +114,7 @@ def _futures_by_cell(
 
 def run_detached(path: str, attempt: int) -> None:
     """The process of a detached launch."""
+    secure_streams()
     launch = Launch(path)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     while len(launch.submissions()) <= attempt:
@@ -134,7 +137,11 @@ def summarise_local_plan(plan: Plan, options: LocalOptions, processes: int) -> s
     fuse_jobs = choose_fuse_jobs(options.fuse_jobs, containers)
     groups = list(split_into_fusion_groups(plan.entries, plan.todo, fuse_jobs, processes))
     loads = [sum(plan.seconds[number] for number in group) for group in groups]
-    wall_seconds = max(max(loads, default=0.0), sum(plan.seconds.values()) / processes)
+    wall_seconds = 0.0
+    if loads:
+        # A worker starts, and before it the pool of a launch in the background.
+        starts = cost.START * (2 if options.detach else 1)
+        wall_seconds = starts + max(max(loads), sum(plan.seconds.values()) / processes)
     note = f"with {processes} processes"
     return summarise_plan(plan, len(groups), "core time", wall_seconds, note)
 

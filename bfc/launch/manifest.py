@@ -19,15 +19,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bfc.errors import UserError, nearest
+from bfc.errors import UserError
 from bfc.launch.json_lines import append_line, read_lines, replace_text
 from bfc.launch.older_launches import rename_container_keys, rename_keys
+from bfc.store.files import first_line
+from bfc.streams import print_line
 
 FOLDER = ".launch"
 FORMAT_VERSION = 1
 """Version of the files' format; the key ``form`` of a manifest."""
-RESERVED_NAMES = ("code",)
-"""Folders beside the launches that are none."""
+MANIFEST_KEYS = ("created", "results", "study", "jobs")
 LOG_VARIABLE = "BFC_LOG"
 """Environment variable of a worker whose output goes to a file: its name below the launch's logs.
 """
@@ -53,6 +54,8 @@ class Launch:
     def __init__(self, path: str | Path, attempt: int = 0) -> None:
         self.path, self.attempt = Path(path), attempt
         self.name = self.path.name
+        self.problems: dict[str, str] = {}
+        """File of this launch → a sentence about why it cannot be read."""
 
     @classmethod
     def create(
@@ -88,18 +91,47 @@ class Launch:
     def logs(self) -> Path:
         return self.path / "logs"
 
+    def check(self) -> None:
+        """Raise :class:`UserError` where the launch cannot be read."""
+        if len(self.jobs) != len(self.containers):
+            raise UserError(f"{self.path}: is not whole; jobs.json and manifest.json do not agree")
+
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
         manifest: dict[str, Any] = _read_json(self.path / "manifest.json", dict)
-        if manifest.get("form") != FORMAT_VERSION:
+        absent = [key for key in MANIFEST_KEYS if key not in manifest]
+        if absent or manifest.get("form") != FORMAT_VERSION:
             raise UserError(f"{self.path / 'manifest.json'}: was not written by this version")
         return manifest
 
+    @property
+    def store(self) -> Path:
+        """The results folder that holds this launch, wherever it is now."""
+        return self.path.absolute().parents[1]
+
+    def relocate(self, recorded: str) -> str:
+        """A recorded path; where the store was moved or copied since, the same place in it."""
+        path, begun_in = Path(recorded), Path(self.manifest["results"])
+        if not path.is_relative_to(begun_in):
+            return recorded
+        return str(self.store / path.relative_to(begun_in))
+
     @functools.cached_property
     def containers(self) -> list[dict[str, Any]]:
-        """The resolved configuration of every job."""
-        stored = _read_json(self.path / "jobs.json", list)
-        return [rename_container_keys(container) for container in stored]
+        """The resolved configuration of every job, with the store where it is now."""
+        containers = []
+        for stored in _read_json(self.path / "jobs.json", list):
+            if not isinstance(stored, dict) or not isinstance(stored.get("results"), str):
+                raise UserError(f"{self.path / 'jobs.json'}: was not written by this version")
+            container = rename_container_keys(stored)
+            containers.append({**container, "results": self.relocate(container["results"])})
+        return containers
+
+    @functools.cached_property
+    def code(self) -> dict[str, Any] | None:
+        """The launch's copy of the code: its ``path`` and ``hash``; None where it has none."""
+        code = self.manifest["code"]
+        return {**code, "path": self.relocate(code["path"])} if code else None
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
@@ -141,30 +173,47 @@ class Launch:
 
         A disk that is full must not end the work itself, so a failure to write is only printed.
         """
+        origin = describe_process()
         process = f"{socket.gethostname()}-{os.getpid()}"
         entry = {
             "time": time.time(),
             "job": job,
             "state": event,
             "attempt": self.attempt,
-            **describe_process(),
+            **origin,
+            "log_size": _file_size(self.logs / origin["log"]) if origin["log"] else None,
             **details,
         }
         try:
             append_line(self.path / "events" / f"{process}.jsonl", entry)
         except OSError as error:
             reason = error.strerror or error
-            print(f"{self.path / 'events'}: cannot be written ({reason})", flush=True)
+            print_line(f"{self.path / 'events'}: cannot be written ({reason})")
 
     def events(self) -> dict[int, dict[str, Any]]:
         """The last event of every job that was begun.
 
-        ``done`` is final, so that hosts whose clocks differ cannot undo it.
+        ``done`` is final, so that hosts whose clocks differ cannot undo it, unless its results were
+        removed and a later attempt has begun. A file that cannot be read is named in
+        :attr:`problems`.
         """
         entries: list[dict[str, Any]] = []
         for path in (self.path / "events").glob("*.jsonl"):
-            entries.extend(read_lines(path))
-        entries.sort(key=lambda entry: (entry["state"] == JobEvent.DONE, entry["time"]))
+            try:
+                entries.extend(read_lines(path))
+            except OSError as error:
+                self.problems[str(path)] = f"{path}: cannot be read ({error.strerror or error})"
+        last_attempts: dict[int, int] = {}
+        for entry in entries:
+            attempt = entry.get("attempt", 0)
+            last_attempts[entry["job"]] = max(attempt, last_attempts.get(entry["job"], attempt))
+
+        def rank(entry: Mapping[str, Any]) -> tuple[bool, float]:
+            is_last = entry.get("attempt", 0) == last_attempts[entry["job"]]
+            is_done = entry["state"] == JobEvent.DONE
+            return is_done and (is_last or self.has_results(entry["job"])), entry["time"]
+
+        entries.sort(key=rank)
         return {entry["job"]: entry for entry in entries}
 
     def done(self) -> set[int]:
@@ -172,16 +221,41 @@ class Launch:
         return {
             number
             for number, event in self.events().items()
-            if event["state"] == JobEvent.DONE and self._has_results(number)
+            if event["state"] == JobEvent.DONE and self.has_results(number)
         }
 
-    def _has_results(self, number: int) -> bool:
-        return all((folder / "status.json").is_file() for folder in self.folders(number))
+    def has_results(self, number: int) -> bool:
+        """Whether the results of a job are there, as far as can be seen."""
+        return 0 <= number < len(self.jobs) and all(map(holds_results, self.folders(number)))
 
     def folders(self, number: int) -> list[Path]:
         """The result folders of a job's cells."""
         results = Path(self.containers[number]["results"])
         return [results / cell for cell in self.jobs[number]["cells"]]
+
+
+def holds_results(folder: Path) -> bool:
+    """Whether a cell's folder holds a status and trainings, as far as can be seen."""
+    return not any(_is_absent(folder / name) for name in ("status.json", "trainings.parquet"))
+
+
+def _is_absent(path: Path) -> bool:
+    """Whether a file is known not to be there; one that may not be looked at may be."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _file_size(path: Path) -> int:
+    """Bytes of a file; none where it is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def describe_process() -> dict[str, Any]:
@@ -205,42 +279,12 @@ def slurm_task_id() -> str | None:
     return os.environ.get("SLURM_JOB_ID")
 
 
-def list_launches(results: str | Path) -> list[Launch]:
-    """Every launch of a store, oldest first."""
-    return [
-        Launch(path)
-        for path in sorted((Path(results) / FOLDER).glob("*"))
-        if path.name not in RESERVED_NAMES and (path / "manifest.json").is_file()
-    ]
-
-
-def find_launch(results: str | Path, name: str | None = None) -> Launch:
-    """The launch called ``name`` or whose name contains it; without a name the newest.
-
-    Raises :class:`UserError` where there is none, or several.
-    """
-    launches = list_launches(results)
-    if not launches:
-        raise UserError(
-            f"results={results}: holds no launch; run `bfc launch` first, or give the store with "
-            "--results"
-        )
-    if name is None:
-        return launches[-1]
-    exact = [launch for launch in launches if name == launch.name]
-    matches = exact or [launch for launch in launches if name in launch.name]
-    if len(matches) == 1:
-        return matches[0]
-    problem = "several launches match this name" if matches else "no such launch"
-    options = nearest(name, [launch.name for launch in matches or launches])
-    raise UserError(f"{name}: {problem}; {options}")
-
-
 def _read_json(path: Path, kind: type) -> Any:
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else first_line(error)
+        raise UserError(f"{path}: cannot be read ({reason})") from error
     if not isinstance(value, kind):
         raise UserError(f"{path}: was not written by this version")
     return value

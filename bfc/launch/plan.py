@@ -9,13 +9,14 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bfc.errors import UserError
+from bfc.errors import UserError, describe_error
 from bfc.experiment import cost
+from bfc.experiment.cell_spec import CellSpec
 from bfc.experiment.stored_cell import is_stored
 from bfc.launch.code_copy import copy_code
 from bfc.launch.job import PlannedJob, describe_jobs
@@ -33,6 +34,8 @@ class Plan:
     entries: list[dict[str, Any]]
     """What the manifest will say of every job."""
     cost: cost.Cost
+    problems: list[str] = field(default_factory=list)
+    """Sentences about cells that cannot be read; their jobs will fail."""
 
     @property
     def todo(self) -> list[int]:
@@ -48,13 +51,33 @@ class Plan:
 def make_plan(jobs: Sequence[PlannedJob]) -> Plan:
     """Plan a launch by reading the store; writes nothing."""
     model = cost.fit_cost_model({planned.job.results for planned in jobs})
-    stored = []
-    seconds = []
+    stored: list[bool] = []
+    seconds: list[float] = []
+    problems: list[str] = []
+    counted: set[tuple[str, str]] = set()
     for planned in jobs:
-        is_done = all(is_stored(spec, planned.job) for spec in planned.cells)
+        try:
+            is_done = all(is_stored(spec, planned.job) for spec in planned.cells)
+        except (UserError, OSError) as error:  # this job will fail with it, and the others run
+            problems.append(describe_error(error) or str(error))
+            is_done = False
+        new = _select_new_cells(planned, counted)
         stored.append(is_done)
-        seconds.append(0.0 if is_done else model.seconds(planned.job, planned.cells))
-    return Plan(jobs, stored, describe_jobs(jobs, stored, seconds), model)
+        seconds.append(0.0 if is_done else model.seconds(planned.job, new))
+    if len(problems) == len(jobs):
+        raise UserError(problems[0])
+    return Plan(jobs, stored, describe_jobs(jobs, stored, seconds), model, problems)
+
+
+def _select_new_cells(planned: PlannedJob, counted: set[tuple[str, str]]) -> list[CellSpec]:
+    """The cells of a job of which no earlier job asks for the same; they join ``counted``."""
+    new = []
+    for spec in planned.cells:
+        request = (spec.cell_id, repr(planned.job.measure))
+        if request not in counted:
+            counted.add(request)
+            new.append(spec)
+    return new
 
 
 def confirm(plan: Plan, options: Options, hours: float, unit: str) -> None:
@@ -79,7 +102,7 @@ def create_launch(plan: Plan, kind: str, options: Options, frozen: bool) -> Laun
     results = Path(plan.jobs[0].job.results)
     manifest = {
         "kind": kind,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([sys.executable, "-m", "bfc.train", *sys.argv[1:]]),
         "folder": str(Path.cwd()),
         "python": sys.executable,
         "code": copy_code(results / FOLDER / "code") if frozen else None,
@@ -88,7 +111,9 @@ def create_launch(plan: Plan, kind: str, options: Options, frozen: bool) -> Laun
         "jobs": plan.entries,
     }
     containers = [planned.container for planned in plan.jobs]
-    return Launch.create(results, plan.jobs[0].job.study_name, manifest, containers)
+    studies = {planned.job.study_name for planned in plan.jobs}
+    study = studies.pop() if len(studies) == 1 else None
+    return Launch.create(results, study, manifest, containers)
 
 
 def list_packages() -> list[str]:
@@ -100,7 +125,9 @@ def list_packages() -> list[str]:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds for readers: ``40 s``, ``12 min``, ``3.4 h``."""
+    """Seconds for readers: ``under 1 s``, ``40 s``, ``12 min``, ``3.4 h``."""
+    if 0 < seconds < 1:
+        return "under 1 s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
@@ -123,6 +150,7 @@ def summarise_plan(
         f"cost      {_summarise_cost(plan, unit)}",
         f"wall      {format_duration(wall_seconds)} {note}",
     ]
+    lines += [f"problem   {problem}" for problem in plan.problems]
     return "\n".join([*lines, *extra])
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bfc.streams import print_line
+
 LINE_SECONDS = 15.0
 """Between two lines where the output is not a terminal."""
 REFRESH_SECONDS = 1.0
@@ -119,7 +121,7 @@ class _LogLines:
         if not finished and progress.share > 0:
             left = elapsed * (progress.cells - progress.share) / progress.share
             line += f", about {_format_minutes(left)} left"
-        print(line, file=sys.stderr, flush=True)
+        print_line(line, to_stderr=True)
 
 
 def _read_progress(futures: Sequence[Future[Any]], cells: CellFutures, start: float) -> _Progress:

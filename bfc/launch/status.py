@@ -14,16 +14,14 @@ from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Any
 
-from bfc.launch.manifest import JobEvent, Launch
-from bfc.launch.scheduler import query_scheduler
+from bfc.launch.backend import query_scheduler
+from bfc.launch.manifest import JobEvent, Launch, holds_results
 from bfc.launch.slurm.client import TaskInfo
 
 QueryTasks = Callable[[Launch, set[str]], dict[str, TaskInfo]]
 """Asks a scheduler for the state of tasks."""
 MAX_RUNNING_SHARE = 0.99
 """Share of its work that a cell shows at most before it is done."""
-TAIL_BYTES = 4096
-"""What is read of a log for every ten lines."""
 
 
 class CellState(StrEnum):
@@ -55,12 +53,15 @@ class ReasonKind(Enum):
     """What SLURM waits for."""
     EARLIER_JOBS = auto()
     TASK_ENDED = auto()
+    RESULTS_GONE = auto()
+    """It was done, and what it stored has been removed or moved away since."""
 
 
 _REASON_TEXTS = {
     ReasonKind.STORED_BEFORE: "was stored before",
     ReasonKind.EARLIER_JOBS: "earlier jobs of its task come first",
     ReasonKind.TASK_ENDED: "its task ended: {detail}",
+    ReasonKind.RESULTS_GONE: "its results are not there any more",
 }
 """The text of a reason where it is more than its detail."""
 
@@ -100,6 +101,8 @@ class CellStatus:
     """The scheduler's id."""
     reason: Reason
     log: Path | None
+    log_part: tuple[int, int | None] = (0, None)
+    """Where in its log the job's output begins and ends, as far as is known, in bytes."""
 
 
 def cell_statuses(launch: Launch, query_tasks: QueryTasks | None = None) -> list[CellStatus]:
@@ -110,7 +113,7 @@ def cell_statuses(launch: Launch, query_tasks: QueryTasks | None = None) -> list
     :class:`bfc.launch.slurm.client.SlurmUnavailable` where the scheduler does not answer.
     """
     assignments = assign_tasks(launch)
-    unfinished = _unfinished_tasks(launch.events(), assignments)
+    unfinished = _unfinished_tasks(launch, assignments)
     tasks = (query_tasks or query_scheduler)(launch, unfinished)
     # Read again: a task may have finished, and then ended, before the scheduler was asked.
     events = launch.events()
@@ -118,20 +121,14 @@ def cell_statuses(launch: Launch, query_tasks: QueryTasks | None = None) -> list
     for number in range(len(launch.jobs)):
         attempt, task_id = assignments.get(number, (0, ""))
         event = events.get(number)
-        stored = launch.jobs[number]["stored"]
-        state, reason = _job_state(stored, event, tasks.get(task_id), attempt)
+        state, reason = _job_state(launch, number, event, tasks.get(task_id), attempt)
         statuses += _statuses_of_job(launch, number, event, task_id, state, reason)
     return statuses
 
 
-def _unfinished_tasks(
-    events: Mapping[int, Mapping[str, Any]], assignments: Mapping[int, tuple[int, str]]
-) -> set[str]:
-    task_ids = set()
-    for number, (_, task_id) in assignments.items():
-        if events.get(number, {}).get("state") != JobEvent.DONE:
-            task_ids.add(task_id)
-    return task_ids
+def _unfinished_tasks(launch: Launch, assignments: Mapping[int, tuple[int, str]]) -> set[str]:
+    done = launch.done()
+    return {task_id for number, (_, task_id) in assignments.items() if number not in done}
 
 
 def assign_tasks(launch: Launch) -> dict[int, tuple[int, str]]:
@@ -162,7 +159,9 @@ def _statuses_of_job(
         stored = _read_cell_status(folder)
         is_recent = stored.get("time", 0.0) >= launch.manifest["created"]
         is_done = event is not None and stored.get("state") == "done" and is_recent
-        state = CellState.DONE if is_done else job_state
+        state, cell_reason = (CellState.DONE, Reason()) if is_done else (job_state, reason)
+        if state == CellState.DONE and not holds_results(folder):
+            state, cell_reason = CellState.LOST, Reason(ReasonKind.RESULTS_GONE)
         status = CellStatus(
             job=number,
             cell=cell,
@@ -173,11 +172,21 @@ def _statuses_of_job(
             trainings=int(stored.get("trainings", 0)),
             node=node,
             task=task_id,
-            reason=reason,
+            reason=cell_reason,
             log=log,
+            log_part=_find_log_part(event),
         )
         statuses.append(status)
     return statuses
+
+
+def _find_log_part(event: Mapping[str, Any] | None) -> tuple[int, int | None]:
+    """Where the output of a job stands in the log of its worker, which runs many."""
+    size = event.get("log_size") if event else None
+    if event is None or not isinstance(size, int):  # of an earlier version
+        return 0, None
+    has_begun = event["state"] in (JobEvent.STARTED, JobEvent.WAITING)
+    return (size, None) if has_begun else (0, size)
 
 
 def _work_share(state: CellState, has_begun: bool, stored: Mapping[str, Any]) -> float:
@@ -190,19 +199,23 @@ def _work_share(state: CellState, has_begun: bool, stored: Mapping[str, Any]) ->
 
 
 def _job_state(
-    stored: bool, event: Mapping[str, Any] | None, task: TaskInfo | None, attempt: int
+    launch: Launch,
+    number: int,
+    event: Mapping[str, Any] | None,
+    task: TaskInfo | None,
+    attempt: int,
 ) -> tuple[CellState, Reason]:
-    """The state of a job, from its last event and its task."""
+    """The state of a job, from its results, its last event and its task."""
     kind = event["state"] if event else None
-    if event is None and stored:
-        return CellState.DONE, Reason(ReasonKind.STORED_BEFORE)
-    if kind == JobEvent.DONE:
-        return CellState.DONE, Reason()
     is_current = event is not None and event.get("attempt", 0) == attempt
-    if event is not None and kind == JobEvent.FAILED:
-        will_run_again = task is not None and task.active and event.get("attempt", 0) < attempt
-        if not will_run_again:
-            return CellState.FAILED, Reason(ReasonKind.ERROR, event["message"])
+    will_run_again = task is not None and task.active and not is_current
+    if launch.has_results(number) or not will_run_again:
+        if event is None and launch.jobs[number]["stored"]:
+            return CellState.DONE, Reason(ReasonKind.STORED_BEFORE)
+        if kind == JobEvent.DONE:
+            return CellState.DONE, Reason()
+    if event is not None and kind == JobEvent.FAILED and not will_run_again:
+        return CellState.FAILED, Reason(ReasonKind.ERROR, event["message"])
     if task is not None and task.active:
         has_begun = kind in (JobEvent.STARTED, JobEvent.WAITING) and is_current
         return _active_state(task, event if has_begun else None)
@@ -237,13 +250,3 @@ def _read_cell_status(folder: Path) -> dict[str, Any]:
 def all_ended(statuses: Sequence[CellStatus]) -> bool:
     """Whether nothing is queued or running."""
     return all(status.state.is_final for status in statuses)
-
-
-def read_last_lines(path: Path | None, lines: int = 1) -> list[str]:
-    """The last lines of a log that are not blank."""
-    if path is None or not path.is_file():
-        return []
-    with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES * max(1, lines // 10)))
-        text = file.read().decode(errors="replace")
-    return [line for line in text.splitlines() if line.strip()][-lines:]

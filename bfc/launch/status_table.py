@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bfc.errors import UserError
+from bfc.launch.log_lines import read_last_line
 from bfc.launch.manifest import Launch
-from bfc.launch.status import CellState, CellStatus, read_last_lines
+from bfc.launch.status import CellState, CellStatus
 
 COLOURS = {
     CellState.DONE: "green",
@@ -50,16 +51,17 @@ class StatusTable:
         self._estimates: dict[tuple[str, int], str] = {}
 
     def render(self, launch: Launch, statuses: Sequence[CellStatus]) -> RenderableType:
-        shown = self._choose_rows(statuses)
+        rows = self._choose_rows(statuses)
         table = _empty_table(COLUMNS, flexible="last line", right=NUMBER_COLUMNS)
-        for status in shown:
-            table.add_row(*self._render_row(launch, status))
+        cells = {status.cell for status in statuses}
+        for status in rows:
+            table.add_row(*self._render_row(launch, status, cells))
         parts: list[RenderableType] = [
             Text(f"{launch.name}  ({launch.manifest['kind']})", "bold"),
             table,
         ]
-        if len(shown) < len(statuses):
-            parts.append(Text(f"and {len(statuses) - len(shown)} more (--all)", "dim"))
+        if len(rows) < len(statuses):
+            parts.append(Text(f"and {len(statuses) - len(rows)} more (--all)", "dim"))
         parts.append(Text(format_counts(statuses)))
         report = launch.path / "report" / "index.html"
         if report.is_file():
@@ -72,8 +74,10 @@ class StatusTable:
         ordered = sorted(statuses, key=lambda status: STATE_ORDER.index(status.state))
         return ordered[:MAX_CELLS]
 
-    def _render_row(self, launch: Launch, status: CellStatus) -> list[RenderableType]:
-        last_line = str(status.reason) or "".join(read_last_lines(status.log))
+    def _render_row(
+        self, launch: Launch, status: CellStatus, cells: Collection[str]
+    ) -> list[RenderableType]:
+        last_line = str(status.reason) or read_last_line(status, cells)
         return [
             status.cell[:8],
             status.label,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 
 from bfc.errors import UserError
+from bfc.launch.backend import CachedScheduler, end_tasks
 from bfc.launch.manifest import JobEvent, Launch
-from bfc.launch.scheduler import CachedScheduler, end_tasks
 from bfc.launch.slurm.client import SlurmUnavailable
 from bfc.launch.status import (
     TASK_COMPLETED,
     CellState,
     CellStatus,
+    Reason,
+    ReasonKind,
     all_ended,
     cell_statuses,
 )
+from bfc.streams import print_line
 
 POLL_SECONDS = 2.0
 """Between two readings of a launch that is waited for."""
@@ -50,7 +52,7 @@ def wait_for_launch(
                         return statuses
             except SlurmUnavailable as error:
                 if not was_unavailable:
-                    print(f"{error}; waiting", file=sys.stderr, flush=True)
+                    print_line(f"{error}; waiting", to_stderr=True)
                 was_unavailable = True
             time.sleep(poll_seconds)
     except KeyboardInterrupt:
@@ -67,13 +69,20 @@ def wait_until_settled(launch: Launch) -> list[CellStatus]:
     while True:
         try:
             statuses = cell_statuses(launch)
-            is_late = any(status.reason == TASK_COMPLETED for status in statuses)
+            is_late = any(_may_appear(launch, status) for status in statuses)
             if not is_late or time.monotonic() > end:
                 return statuses
         except SlurmUnavailable:
             if time.monotonic() > end:
                 raise
         time.sleep(POLL_SECONDS)
+
+
+def _may_appear(launch: Launch, status: CellStatus) -> bool:
+    """Whether another host has written results that cannot be seen from here yet."""
+    if launch.manifest["kind"] == "local":
+        return status.reason == TASK_COMPLETED
+    return status.reason in (TASK_COMPLETED, Reason(ReasonKind.RESULTS_GONE))
 
 
 def cancel_launch(launch: Launch) -> int:

@@ -1,13 +1,18 @@
-"""What some learners offer beyond :class:`bfc.types.Learner`, for the probes that need it."""
+"""What some learners offer beyond :class:`bfc.types.Learner`: base classes that they inherit.
+
+A learner declares a capability by deriving from its class here, and a probe that needs one asks
+with ``isinstance``.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Literal
 
 from torch import Tensor
 
-from bfc.types import Params
+from bfc.types import Learner, Params
 
 Features = tuple[Tensor, Tensor, Tensor]
 """Features s (R, p, B) of a level, its centred products (R, p(p+1)/2, B) and their subtracted mean
@@ -17,10 +22,10 @@ Rows come last so that every product is a contiguous run.
 """
 
 
-@runtime_checkable
-class LevelFeatures(Protocol):
+class LevelFeatures(Learner):
     """A quadratic network whose levels have features that can be set against a teacher's."""
 
+    @abstractmethod
     def features(
         self,
         params: Params,
@@ -29,36 +34,30 @@ class LevelFeatures(Protocol):
         statistics: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Features]:
         """What every level that is present has learned, from inputs (R, B, d)."""
-        ...
 
+    @abstractmethod
     def rows(self, params: Params, level: int, present: frozenset[str]) -> dict[int, Tensor]:
         """The weights of a level's features by what they read.
 
         Source → (R, p, width of source), with source 0 for x and 1 for (x^2 - 1)/sqrt 2.
         """
-        ...
 
 
-@runtime_checkable
-class LevelScales(Protocol):
+class LevelScales(Learner):
     """A network whose levels enter the output with scales that are known or trained."""
 
-    @property
-    def alpha(self) -> str:
-        """``known`` (from the target) or ``trained``."""
-        ...
+    alpha: Literal["known", "trained"]
+    """Whether the scales are those of the target or trained."""
 
 
-@runtime_checkable
-class HiddenStates(Protocol):
+class HiddenStates(Learner):
     """A network whose representation after every level can be read, now and at a phase's start."""
 
-    @property
-    def remember(self) -> bool:
-        """Whether the parameters that a phase began with are kept
-        (:mod:`bfc.learners.phase_start`)."""
-        ...
+    remember: bool
+    """Whether the parameters that a phase began with are kept
+    (:mod:`bfc.learners.phase_start`)."""
 
+    @abstractmethod
     def hidden(
         self,
         params: Params,
@@ -67,4 +66,3 @@ class HiddenStates(Protocol):
         statistics: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Tensor]:
         """The representation after every level that is present, level → (R, B, units)."""
-        ...

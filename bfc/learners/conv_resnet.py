@@ -18,7 +18,7 @@ from bfc.errors import UserError, require
 from bfc.learners.groups import top_level
 from bfc.learners.initialiser import Initialiser
 from bfc.learners.residual_network import ResidualNetwork
-from bfc.targets.capabilities import has_images
+from bfc.targets.capabilities import ImageTarget
 from bfc.types import Draw, Params, Target
 
 EPS = 1e-5
@@ -59,7 +59,7 @@ class ConvResNet(ResidualNetwork):
         require(valid_widths, "learner.widths", widths, "three integers >= 1 that do not fall")
 
     def check(self, target: Target) -> None:
-        if not has_images(target):
+        if not isinstance(target.unwrapped, ImageTarget):
             raise UserError(
                 "learner=conv_resnet: needs a target of images, not "
                 f"{type(target).__name__}; allowed: target=images"
@@ -89,10 +89,11 @@ class ConvResNet(ResidualNetwork):
         return 2 if level > 2 and (level - 2) % self.n == 0 else 1
 
     def init_params(self, target: Target, draw: Draw) -> Params:
-        assert has_images(target)
+        images = target.unwrapped
+        assert isinstance(images, ImageTarget)
         initial = Initialiser.like_inputs(draw)
         params: Params = {"bias": initial.zeros(target.outputs)}
-        params |= _initial_layer(initial, "stem", target.shape[0], self.widths[0])
+        params |= _initial_layer(initial, "stem", images.shape[0], self.widths[0])
         for level in self.levels(target):
             into, out = self._channels(level)
             params |= _initial_layer(initial, f"U{level}", into, out)

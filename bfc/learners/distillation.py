@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -53,7 +54,7 @@ def _block_pairs(kind: str, blocks: int) -> list[tuple[int, int]]:
         return [(0, j) for j in range(1, blocks)]
     if kind == "distill_previous":
         return [(0, 0)]
-    return [(i, j) for i in range(blocks) for j in range(blocks)]
+    return list(itertools.product(range(blocks), range(blocks)))
 
 
 def _add_all(terms: Sequence[Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ from bfc import random
 from bfc.errors import UserError, require
 from bfc.learners.initialiser import Initialiser
 from bfc.matmul import matmul
-from bfc.targets.capabilities import is_radial
+from bfc.targets.capabilities import RadialTarget, read_mean
 from bfc.targets.radius_laws import sphere_constant
 from bfc.types import Draw, Learner, Params, Target
 
@@ -86,7 +86,7 @@ class MeanField(Learner):
         require(valid_offset, "learner.offset", self.offset, "a number between -1e6 and 1e6")
 
     def check(self, target: Target) -> None:
-        if not is_radial(target):
+        if not isinstance(target.unwrapped, RadialTarget):
             raise UserError(
                 "learner=mean_field: its one scalar feature is a norm, so it needs a radial "
                 f"target, not {type(target).__name__}; allowed: target=radial"
@@ -118,7 +118,7 @@ class MeanField(Learner):
         return rates
 
     def init_params(self, target: Target, draw: Draw) -> Params:
-        mean = draw.revealed["mean"]
+        mean = read_mean(draw)
         initial, d = Initialiser.like(draw, mean), target.d
         w = initial.normal("w", self.m1, d)
         w *= (self.alpha / sphere_constant(d)) ** 0.5 / w.norm(dim=2, keepdim=True)

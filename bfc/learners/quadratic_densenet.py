@@ -17,17 +17,17 @@ import torch
 from torch import Tensor
 
 from bfc.errors import UserError, require
-from bfc.learners.capabilities import Features
+from bfc.learners.capabilities import Features, LevelFeatures, LevelScales
 from bfc.learners.groups import present_levels
 from bfc.learners.initialiser import Initialiser
 from bfc.learners.products import differentiable_products, square_positions
 from bfc.learners.quadratic_pass import QuadraticPass, links, read_source
-from bfc.targets.capabilities import LevelComposition, composes_levels
-from bfc.types import Draw, Learner, Params, Stage, Target
+from bfc.targets.capabilities import LevelComposition, read_scales
+from bfc.types import Draw, Params, Stage, Target
 
 
 @dataclass(frozen=True)
-class QuadraticDenseNet(Learner):
+class QuadraticDenseNet(LevelFeatures, LevelScales):
     """g(x) = bias + sum_l scale_l (|s_l|^2 - mean), s_l = K_{l,l-1} phi_{l-1} + sum_j K_{l,j} u_j.
 
     phi_j holds all products s_j s_j' (j <= j') of level j minus their mean. The sum is over the
@@ -56,7 +56,8 @@ class QuadraticDenseNet(Learner):
         require(0 < self.init < float("inf"), "learner.init", self.init, "a number > 0")
 
     def check(self, target: Target) -> None:
-        if not composes_levels(target):
+        composition = target.unwrapped
+        if not isinstance(composition, LevelComposition):
             raise UserError(
                 "learner=quadratic_densenet: needs a target with composition levels, not "
                 f"{type(target).__name__}; allowed: target=quadratic_densenet"
@@ -67,7 +68,7 @@ class QuadraticDenseNet(Learner):
             )
         if self.widths is not None:
             levels = len(target.levels)
-            allowed = f"a list of L-1 = {levels} integers (p_2..p_{target.L})"
+            allowed = f"a list of L-1 = {levels} integers (p_2..p_{composition.L})"
             require(len(self.widths) == levels, "learner.widths", list(self.widths), allowed)
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
@@ -103,7 +104,7 @@ class QuadraticDenseNet(Learner):
 
     def init_params(self, target: Target, draw: Draw) -> Params:
         composition = as_composition(target)
-        initial = Initialiser.like(draw, next(iter(draw.revealed.values())))
+        initial = Initialiser.like(draw, read_scales(draw))
         params: Params = {"bias": initial.zeros(1)}
         for i, level in enumerate(target.levels):
             p = self._width(target, level)
@@ -116,7 +117,7 @@ class QuadraticDenseNet(Learner):
 
     def _initial_scale(self, draw: Draw, i: int, units: int) -> Tensor:
         """scale_l of the i-th level, (R, 1), for a level of so many units."""
-        known = draw.revealed["scale"][:, i : i + 1]
+        known = read_scales(draw)[:, i : i + 1]
         if self.alpha == "known":
             return known.clone()
         return torch.full_like(known, (2 * units) ** -0.5)
@@ -192,6 +193,7 @@ class QuadraticDenseNet(Learner):
 
 
 def as_composition(target: Target) -> LevelComposition:
-    """A target that has passed :meth:`QuadraticDenseNet.check`."""
-    assert composes_levels(target)
-    return target
+    """The composition within a target that has passed :meth:`QuadraticDenseNet.check`."""
+    composition = target.unwrapped
+    assert isinstance(composition, LevelComposition)
+    return composition

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from bfc.learners import phase_start
+from bfc.learners.capabilities import HiddenStates
 from bfc.learners.groups import check_chain, top_level
-from bfc.types import Draw, Learner, Params, Stage, Target
+from bfc.types import Draw, Params, Stage, Target
 
 
-class ResidualNetwork(Learner):
+class ResidualNetwork(HiddenStates):
     """Reads its stream at the highest level present: c + a_l · (what is read of h_l).
 
     c is the parameter ``bias`` (R, outputs), a_l is ``a<l>`` (R, units, outputs).
     """
 
     supports_multi_output: ClassVar[bool] = True
-    remember: bool
 
     @abstractmethod
     def _stream(

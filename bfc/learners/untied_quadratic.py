@@ -9,6 +9,7 @@ because Algorithm 1 is stated for it; what is gained by being untied is a thing 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -23,6 +24,7 @@ from bfc.learners.groups import present_levels
 from bfc.learners.initialiser import Initialiser
 from bfc.learners.products import differentiable_products
 from bfc.learners.quadratic_densenet import QuadraticDenseNet, as_composition
+from bfc.targets.capabilities import read_scales
 from bfc.types import Draw, Learner, Params, Stage, Target
 
 
@@ -96,11 +98,11 @@ class UntiedQuadratic(QuadraticDenseNet):
 
     def penalties(self, target: Target) -> tuple[str, ...]:
         kinds = (*REGULARISERS, "decay")
-        return tuple(f"{kind}{level}" for level in target.levels for kind in kinds)
+        return tuple(f"{kind}{level}" for level, kind in itertools.product(target.levels, kinds))
 
     def init_params(self, target: Target, draw: Draw) -> Params:
         composition = as_composition(target)
-        initial = Initialiser.like(draw, next(iter(draw.revealed.values())))
+        initial = Initialiser.like(draw, read_scales(draw))
         params: Params = {"bias": initial.zeros(1)}
         for i, level in enumerate(target.levels):
             p = self._width(target, level)

@@ -17,7 +17,7 @@ import numpy as np
 
 from bfc.errors import require
 from bfc.measure.base import MAX_N, REQUEST, ROUND_SEEDS, SequentialMeasure
-from bfc.stats.outcomes import HOPELESS, classify_rows
+from bfc.stats.outcomes import HOPELESS, classify_rows, is_confirming
 from bfc.types import Resumption, Row, Training
 
 if TYPE_CHECKING:
@@ -161,6 +161,12 @@ class Adaptive(SequentialMeasure):
                 stored[row["seed"]] = row
         return stored
 
+    def extend(self, num_seeds: int) -> dict[str, Any]:
+        """More rounds, since every training has a seed of its own, and none left out because n* is
+        known well enough; ``seeds`` for baselines."""
+        rounds = max(self.rounds, _ceil_div(num_seeds, self.replicas))
+        return {**super().extend(num_seeds), "rounds": min(rounds, MAX_ROUNDS), "stop": 0.0}
+
     def next_round(self, rows: Sequence[Row]) -> list[Training]:
         """What is missing of the first round that is not complete; empty when the cell ends."""
         stored = self._stored(rows)
@@ -225,7 +231,7 @@ class Adaptive(SequentialMeasure):
         The method never gets there, the budget of seconds is spent, n* is known well enough, or it
         lies above n_max.
         """
-        confirming = [row["risk"] for row in rows if row["kind"] == "confirmation"]
+        confirming = [row["risk"] for row in rows if is_confirming(row)]
         if confirming and HOPELESS.issuperset(classify_rows(earlier, min(self.eps), confirming)):
             return True
         spent = sum(row["seconds"] for row in earlier)

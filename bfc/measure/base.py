@@ -6,6 +6,7 @@ asked for (these do not: asking for more extends a finished cell).
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from bfc.errors import require
 from bfc.field_types import Accepts
 from bfc.measure.tuning import Tune
+from bfc.stats.outcomes import is_confirming
 from bfc.types import Measure, Resumption, Row, Training
 
 ROUND_SEEDS = 10**9
@@ -127,6 +129,18 @@ class MeasureBase(Measure):
         """
         return Resumption(measure=self, plan=None if plan is None else dict(plan), request=self)
 
+    def extend(self, num_seeds: int) -> dict[str, Any]:
+        """Fields → the values with which this measure asks for ``num_seeds`` seeds in all.
+
+        Its own seeds stay, so that stored trainings are used again; those that are added are the
+        smallest numbers that are free, so that methods with the same seeds keep sharing draws.
+        """
+        numbers = (number for number in itertools.count() if number not in self.seeds)
+        added = itertools.islice(numbers, max(0, num_seeds - len(self.seeds)))
+        seeds = (*self.seeds, *added)
+        is_count = seeds == tuple(range(len(seeds)))
+        return {"seeds": len(seeds) if is_count else list(seeds)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class FixedMeasure(MeasureBase):
@@ -148,7 +162,7 @@ class FixedMeasure(MeasureBase):
         """The trainings that are not stored, all in one round."""
         stored = set()
         for row in rows:
-            if row["kind"] != "confirmation":
+            if not is_confirming(row):
                 stored.add((0 if row["fresh"] else row["n"], row["seed"]))
         return [t for t in self.trainings() if (t.n, t.seed) not in stored]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -29,4 +30,4 @@ class Ladder(FixedMeasure):
         super().__post_init__()
 
     def trainings(self) -> list[Training]:
-        return [Training(n, seed) for seed in self.seeds for n in self.n]
+        return [Training(n, seed) for seed, n in itertools.product(self.seeds, self.n)]

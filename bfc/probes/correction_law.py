@@ -8,7 +8,7 @@ error, the one place where backward feature correction can be checked against a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,8 +18,8 @@ from bfc.learners.capabilities import LevelFeatures, LevelScales
 from bfc.learners.groups import present_levels
 from bfc.probes.common import undefined
 from bfc.probes.feature_error import FeatureError, level_weights
-from bfc.targets.capabilities import composes_levels, input_law
-from bfc.targets.level_expansion import Composition, quadratic_part
+from bfc.targets.capabilities import LevelComposition, input_law, read_scales
+from bfc.targets.level_expansion import quadratic_part
 from bfc.types import Draw, Learner, Params, Target
 
 CHUNK = 1 << 14
@@ -50,7 +50,8 @@ class CorrectionLaw(FeatureError):
 
     def check(self, target: Target, learner: Learner) -> None:
         super().check(target, learner)
-        reads_x_alone = composes_levels(target) and tuple(target.below(2)) == (0,)
+        inner = target.unwrapped
+        reads_x_alone = isinstance(inner, LevelComposition) and tuple(inner.below(2)) == (0,)
         if not (reads_x_alone and input_law(target) == "gaussian"):
             raise UserError(
                 "probe=correction_law: needs a target whose level 2 reads Gaussian x alone; "
@@ -79,7 +80,7 @@ class CorrectionLaw(FeatureError):
     def _predict(self, target: Target, one: Draw, width: int) -> Tensor:
         """The prediction for the draw of one seed and p_2 = ``width``."""
         teacher = level_weights(one)[2][0][0].double().cpu()
-        scale = float(one.revealed["scale"][0, 0])
+        scale = float(read_scales(one)[0, 0])
         return predicted_gram(teacher, self._hessian(target, one), scale, width)
 
     def _hessian(self, target: Target, one: Draw) -> Tensor:
@@ -87,7 +88,9 @@ class CorrectionLaw(FeatureError):
         rows = {}
         for level, parts in level_weights(one).items():
             rows[level] = {source: w[0].double().cpu() for source, w in parts.items()}
-        exact = quadratic_part(cast(Composition, target), rows)
+        composition = target.unwrapped
+        assert isinstance(composition, LevelComposition)
+        exact = quadratic_part(composition, rows)
         return self._sample_hessian(target.d, one) if exact is None else exact
 
     def _sample_hessian(self, d: int, one: Draw) -> Tensor:

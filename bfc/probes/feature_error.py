@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,21 +22,15 @@ from bfc.probes.common import (
     probe_inputs,
     undefined,
 )
+from bfc.targets.capabilities import LevelDraw
 from bfc.types import Draw, Learner, Params, Probe, Target
 
 
-class LevelDraw(Draw, Protocol):
-    """A draw of a target with composition levels."""
-
-    @property
-    def weights(self) -> Mapping[int, dict[int, Tensor]]:
-        """Level → source → rows (R, k_level, width of source)."""
-        ...
-
-
-def level_weights(draw: Draw) -> Mapping[int, dict[int, Tensor]]:
+def level_weights(draw: Draw) -> Mapping[int, Mapping[int, Tensor]]:
     """The teacher's weights: level → source → rows (R, k_level, width of source)."""
-    return cast(LevelDraw, draw).weights
+    inner = draw.unwrapped
+    assert isinstance(inner, LevelDraw)
+    return inner.weights
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ class FeatureError(Probe):
         return errors
 
 
-def _weight_gram(teacher: dict[int, Tensor], student: dict[int, Tensor]) -> Tensor | None:
+def _weight_gram(teacher: Mapping[int, Tensor], student: dict[int, Tensor]) -> Tensor | None:
     """Exact Gram error of a level that reads x alone, else None; rows by what they read."""
     if set(teacher) != {0}:
         return None

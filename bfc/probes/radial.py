@@ -18,7 +18,7 @@ from bfc import random
 from bfc.errors import UserError, require
 from bfc.learners.mlp import MLP
 from bfc.probes.common import check_num_evals, check_rows, probe_inputs, undefined
-from bfc.targets.capabilities import is_radial
+from bfc.targets.capabilities import RadialTarget, read_mean
 from bfc.targets.radial import directions
 from bfc.types import Draw, Learner, Params, Probe, Target
 
@@ -57,7 +57,7 @@ class RadialProbe(Probe):
         require(0 < self.reach < 1e6, "probe.reach", self.reach, "a number > 0")
 
     def check(self, target: Target, learner: Learner) -> None:
-        if not is_radial(target):
+        if not isinstance(target.unwrapped, RadialTarget):
             raise UserError(
                 f"probe: needs a radial target, not {type(target).__name__}; set probe=none"
             )
@@ -97,7 +97,7 @@ class RadialProbe(Probe):
         if not self.profile:
             return {}
         u = self._directions(draw, like, PROFILE_DIRECTIONS)
-        mean = draw.revealed["mean"].double()
+        mean = read_mean(draw).double()
         values = {}
         for r in torch.linspace(0, self.reach, self.profile).tolist():
             out = learner.forward(params, draw.encode(r * u), present).double()

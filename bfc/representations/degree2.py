@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bfc.errors import UserError
 from bfc.representations.base import Representation
-from bfc.targets.capabilities import composes_levels, input_law
+from bfc.targets.capabilities import LevelComposition, input_law
 from bfc.types import Draw, Target
 
 
@@ -38,7 +38,8 @@ class Degree2(Representation):
 
     def check(self, target: Target) -> None:
         law = input_law(target)
-        if law not in ("sphere", "gaussian") and not composes_levels(target):
+        is_composition = isinstance(target.unwrapped, LevelComposition)
+        if law not in ("sphere", "gaussian") and not is_composition:
             raise UserError(
                 "representation=degree2: needs inputs uniform on the sphere or Gaussian, not those "
                 f"of {type(target).__name__} (target.law={law or 'its own'}); allowed: "

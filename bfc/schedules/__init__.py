@@ -5,8 +5,8 @@ what separates them is visible as a few lines of YAML. A schedule knows group na
 levels; it knows nothing of the inside of any learner.
 """
 
-from bfc.schedules.named import named
+from bfc.schedules.named_schedules import load_schedule
 from bfc.schedules.phases import Phase
 from bfc.schedules.schedule import Schedule
 
-__all__ = ["Phase", "Schedule", "named"]
+__all__ = ["Phase", "Schedule", "load_schedule"]

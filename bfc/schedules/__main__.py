@@ -7,7 +7,7 @@ import json
 import yaml
 
 from bfc.paths import CONF
-from bfc.schedules.named import FILE
+from bfc.schedules.named_schedules import FILE
 
 
 def render() -> str:

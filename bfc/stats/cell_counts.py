@@ -43,6 +43,8 @@ class CellCounts:
     may_lack_data: bool = True
     """Whether failures may be a lack of data: some at the largest n is data-limited or unjudged;
     where none fails there, any; or nothing fails."""
+    rises: bool = False
+    """Whether trainings with more samples do worse, so that n* means nothing."""
 
     @property
     def trainings(self) -> int:
@@ -62,8 +64,11 @@ class CellCounts:
         """Whether the cell says anything about how much data is needed.
 
         One that learns does, and one that does not if some failure at the largest n may be a lack
-        of data. Plateaus and divergences are none, also where a lucky training among them succeeds.
+        of data. Plateaus and divergences are none, also where a lucky training among them succeeds,
+        and a cell whose risk rises with n says nothing.
         """
+        if self.rises:
+            return False
         return len(self.lo) > 0 and (self.shows_learning or self.may_lack_data)
 
 
@@ -93,6 +98,7 @@ def count_cell(table: TrainingTable) -> CellCounts:
         seeds=len(np.unique(used.seed)),
         shows_learning=bool(used.learning.any()),
         may_lack_data=not reasons or bool(reasons & LACK_OF_DATA),
+        rises=bool(table.rises.any()),
     )
 
 

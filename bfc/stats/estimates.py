@@ -26,6 +26,8 @@ Ends = tuple[float, float]
 Scale = Literal["log", "linear", "either"]
 """On which scale draws are assumed to be normal, where they are few."""
 NO_INTERVAL = (math.nan, math.nan)
+FEWEST_FOR_ORDER = 6
+"""Values whose range covers the median of their distribution at :data:`LEVEL`."""
 
 
 class Estimate(Protocol):
@@ -52,16 +54,16 @@ class CountEstimate(Estimate, Protocol):
 class SampleMedian:
     """The median of a distribution of which ``values`` are independent draws, shape (n,).
 
-    The interval lies between two order statistics where these reach the level, whatever the
-    distribution (Conover, Practical Nonparametric Statistics, 3.2): with 6 values at 95 %. With
-    fewer, but at least 2, it is Student's on the ``scale`` on which the values are assumed to be
-    normal; with 6 or more, at a level that the order
-    statistics do not reach, it is Student's extended to the range of the values, so that intervals
-    grow with the level. Student's needs values that are finite, known and not all equal: a spread
-    of zero says nothing about that of a distribution. The scale must follow from the quantity and
-    not from the values: positive draws of a quantity that may be negative, taken in logarithms,
-    cover 73 % instead of 95 % with 2 seeds. Where the quantity leaves it open, ``either`` takes the
-    hull of both intervals.
+    From :data:`FEWEST_FOR_ORDER` values on the interval lies between two order statistics, whatever
+    the distribution (Conover, Practical Nonparametric Statistics, 3.2). With fewer, but at least 2,
+    it is Student's on the ``scale`` on which the values are assumed to be normal; with more, at a
+    level that the order statistics do not reach, it is Student's extended to the range of the
+    values, so that intervals grow with the level. Student's needs values that are finite, known and
+    not all equal: a spread of zero says nothing about that of a distribution. Where it has none the
+    order statistics serve as soon as they reach the level (:func:`count_needed`). The scale must
+    follow from the quantity and not from the values: positive draws of a quantity that may be
+    negative, taken in logarithms, cover 73 % instead of 95 % with 2 seeds. Where the quantity
+    leaves it open, ``either`` takes the hull of both intervals.
 
     An infinite value (a training that diverged) is larger than any other, NaN is a value of which
     nothing is known. Values that are known to lie between two bounds only (censored ones) are
@@ -83,12 +85,13 @@ class SampleMedian:
         lowers, uppers = self._bounds()
         count = len(lowers)
         rank = _tail_rank(count, level)
-        if rank > 0:
+        has_spread = count > 1 and self._has_spread(lowers, uppers)
+        if rank > 0 and (count >= FEWEST_FOR_ORDER or not has_spread):
             return float(lowers[rank - 1]), float(uppers[count - rank])
-        if count < 2 or not self._has_spread(lowers, uppers):
+        if not has_spread:
             return NO_INTERVAL
         lo, hi = self._student(lowers, level)
-        if _tail_rank(count, LEVEL) > 0:
+        if count >= FEWEST_FOR_ORDER:
             return min(lo, float(lowers[0])), max(hi, float(uppers[-1]))
         return lo, hi
 
@@ -113,7 +116,7 @@ class SampleMedian:
             intervals.append(SampleMean(ordered).interval(level))
         if self.scale != "linear" and ordered[0] > 0:
             lo, hi = SampleMean(np.log(ordered)).interval(level)
-            intervals.append((math.exp(lo), _exp(hi)))
+            intervals.append((math.exp(lo), exp(hi)))
         return min(lo for lo, _ in intervals), max(hi for _, hi in intervals)
 
 
@@ -123,6 +126,14 @@ def _tail_rank(count: int, level: float) -> int:
     median with probability ``level``; 0 where even the whole range does not."""
     tails = stats.binom.cdf(np.arange(count // 2), count, 0.5)
     return int(np.searchsorted(tails, (1.0 - level) / 2.0, side="right"))
+
+
+def count_needed(level: float) -> int:
+    """How many draws have a range that covers their median with probability ``level``: 1 − 2^(1−n).
+
+    Draws that are equal, infinite, censored or missing have no other interval.
+    """
+    return max(2, math.ceil(1.0 - math.log2(1.0 - level)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +273,7 @@ class Ratio:
     def interval(self, level: float) -> Ends:
         over, under = _to_logs(self.over, level), _to_logs(self.under, level)
         lo, hi = _subtract(over, under)
-        return math.exp(lo), _exp(hi)
+        return math.exp(lo), exp(hi)
 
 
 @dataclass(frozen=True)
@@ -282,7 +293,7 @@ class Difference:
         return _subtract(first, second)
 
 
-def _exp(number: float) -> float:
+def exp(number: float) -> float:
     """The exponential, infinite where it overflows."""
     return math.exp(number) if number < 700.0 else number if math.isnan(number) else math.inf
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from bfc.errors import UserError, nearest
+from bfc.errors import require
 from bfc.stats.cell_counts import CellCounts, split_cells
-from bfc.stats.columns import REQUIRED
 from bfc.stats.exponent_posterior import Posterior, fit_posterior
 from bfc.stats.fit_warnings import (
     find_cell_warnings,
@@ -38,10 +37,18 @@ from bfc.stats.model_comparison import (
     estimate_local_exponents,
 )
 from bfc.stats.nstar import Censored, estimate_nstar, log_prior_outside
-from bfc.stats.outcomes import UNJUDGED, Outcome
-from bfc.stats.reasons import AllExcluded, Interval, NoSuccess, NothingToFit, NoTrainings
+from bfc.stats.outcomes import UNJUDGED, FloatArray, Outcome
+from bfc.stats.reasons import (
+    AllExcluded,
+    Interval,
+    NoSuccess,
+    NothingToFit,
+    NoTrainings,
+    RiskRises,
+)
 from bfc.stats.regressions import RegressionFit, fit_glm, fit_smooth
 from bfc.stats.smooth_cells import CellCurve, Likelihood, choose_curves
+from bfc.stats.table_checks import check_sweep
 from bfc.stats.training_table import TrainingTable, build_training_table
 from bfc.stats.verdict import describe_verdict, judge_growth
 
@@ -99,14 +106,16 @@ class ExponentFit:
         """Of the fitted line n* = prefactor · d^exponent; NaN without an exponent."""
         return float(np.exp(self.posterior.intercept - self.exponent * self.posterior.centre))
 
-    def line(self, d: Sequence[float]) -> pd.DataFrame:
+    def line(self, d: float | Sequence[float]) -> pd.DataFrame:
         """What was fitted, for drawing: the posterior median of the line and its 95 % band.
 
-        Columns ``d, nstar, lo, hi``, one row per ``d``. The band is that of the line: a cell
-        scatters around it by τ besides.
+        Columns ``d, nstar, lo, hi``, one row per ``d``, which is one number or several. The band is
+        that of the line: a cell scatters around it by τ besides. Raises
+        :class:`bfc.errors.UserError` for a ``d`` that is no positive number.
         """
-        lo, middle, hi = np.exp(self.posterior.predict_line(np.asarray(d, float))).T
-        return pd.DataFrame({"d": d, "nstar": middle, "lo": lo, "hi": hi})
+        dimensions = _check_dimensions(d)
+        lo, middle, hi = np.exp(self.posterior.predict_line(dimensions)).T
+        return pd.DataFrame({"d": dimensions, "nstar": middle, "lo": lo, "hi": hi})
 
     def __str__(self) -> str:
         head = f"n*(d, {self.eps:g}): {self.growth}"
@@ -125,9 +134,12 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
 
     ``random_effect``: False leaves τ out, which makes intervals too narrow wherever cells scatter
     more than their seeds say. Raises :class:`bfc.errors.UserError` where a column is missing, there
-    twice or of a type that holds no numbers, ``trainings`` is no table or ``eps`` is not positive.
+    twice or holds a value that it cannot mean ("1,024", an unknown outcome), where there are
+    several methods or targets, ``trainings`` is no table or ``eps`` is not positive.
     """
-    table = build_training_table(_check_trainings(trainings), eps)
+    require(isinstance(random_effect, bool), "random_effect", random_effect, "True or False")
+    frame, notices = check_sweep(trainings)
+    table = build_training_table(frame, eps)
     cells = split_cells(table)
     chosen = choose_curves(table, cells)
     curves = {d: choice.curve for d, choice in chosen.items()}
@@ -139,6 +151,7 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
     glm = fit_glm(informative)
     smooth = fit_smooth(informative, _closed_nstar(nstar), random_effect)
     warnings = [
+        *notices,
         *find_table_warnings(table),
         *find_cell_warnings(cells, nstar),
         *find_disagreements(posterior, nstar, glm, smooth),
@@ -164,20 +177,24 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
     )
 
 
-def _check_trainings(trainings: pd.DataFrame) -> pd.DataFrame:
-    """The table itself; one without any column gets empty ones."""
-    if not isinstance(trainings, pd.DataFrame):
-        raise UserError(f"trainings={type(trainings).__name__}: must be a pandas DataFrame")
-    if not len(trainings.columns):
-        return pd.DataFrame(columns=["d", *REQUIRED], dtype=float)
-    if "d" not in trainings:
-        raise UserError(f"trainings: has no column d; {nearest('d', map(str, trainings.columns))}")
-    return trainings
+def _check_dimensions(d: float | Sequence[float]) -> FloatArray:
+    """One d or several as an array (K,)."""
+    try:
+        dimensions = np.atleast_1d(np.asarray(d, dtype=float))
+    except (TypeError, ValueError):
+        dimensions = np.zeros(0)
+    is_valid = dimensions.ndim == 1 and bool((dimensions > 0).all() and len(dimensions))
+    is_valid = is_valid and bool(np.isfinite(dimensions).all()) and not isinstance(d, str)
+    require(is_valid, "d", d, "a positive number, or a list of them")
+    return dimensions
 
 
 def _find_nothing_to_fit(cells: Mapping[float, CellCounts]) -> NothingToFit | None:
     """Why there is nothing to fit, where that is plain from the outcomes."""
-    used = [cell for cell in cells.values() if cell.trainings]
+    used = [cell for cell in cells.values() if cell.trainings and not cell.rises]
+    rising = tuple(d for d, cell in cells.items() if cell.rises)
+    if not used and rising:
+        return RiskRises(rising)
     if not used:
         excluded = sum(cell.excluded for cell in cells.values())
         return AllExcluded(excluded) if excluded else NoTrainings.NONE

@@ -24,6 +24,7 @@ from bfc.stats.reasons import (
     FitWarning,
     LuckyPlateaus,
     PossibleLapses,
+    RiskRises,
     RoughRisk,
     SpreadAtEdge,
     UninformativeCells,
@@ -41,8 +42,19 @@ ROUGH_SDS = 3.0
 """
 
 
+def find_cell_oddities(table: TrainingTable, cell: CellCounts) -> Iterator[FitWarning]:
+    """How a table of one d was read, which rows do not count as they stand, and whether risk
+    rises."""
+    yield from table.notices
+    for reason, rows in table.dropped.items():
+        yield DroppedRows(reason, rows)
+    if cell.rises:
+        yield RiskRises(())
+
+
 def find_table_warnings(table: TrainingTable) -> Iterator[FitWarning]:
-    """Rows that do not count as they stand."""
+    """How the table was read, and rows that do not count as they stand."""
+    yield from table.notices
     for reason, rows in table.dropped.items():
         yield DroppedRows(reason, rows)
     excluded = int(table.excluded.sum())
@@ -60,6 +72,8 @@ def find_cell_warnings(
     cells: Mapping[float, CellCounts], nstar: pd.DataFrame
 ) -> Iterator[FitWarning]:
     """Cells that are not in the exponent, or only bound it; ``nstar``: one row per d."""
+    if rising := tuple(d for d, cell in cells.items() if cell.rises):
+        yield RiskRises(rising)
     yield from _find_uninformative_cells(cells)
     for side in (Censored.RIGHT, Censored.LEFT):
         censored = nstar.loc[nstar["censored"] == side.value, "d"]
@@ -108,7 +122,7 @@ def _find_uninformative_cells(cells: Mapping[float, CellCounts]) -> Iterator[Fit
     """Cells that say nothing about data, those that fail alike together."""
     groups: dict[UninformativeCells | LuckyPlateaus, list[float]] = {}
     for d, cell in cells.items():
-        if cell.is_informative or not cell.failed:
+        if cell.is_informative or cell.rises or not cell.failed:
             continue
         kind: UninformativeCells | LuckyPlateaus
         if cell.succeeded:

@@ -17,7 +17,7 @@ from scipy import special
 from bfc.stats.exponent_posterior import PosteriorGrid
 from bfc.stats.likelihood import OFFSETS, LikelihoodCurve
 from bfc.stats.outcomes import FloatArray
-from bfc.stats.random_effect import interpolate_table, smooth_over_tau, tau_prior
+from bfc.stats.random_effect import locate_on_grid, smooth_over_tau, tau_prior
 
 FORMULAS = {
     "power": "a + α log d",
@@ -70,9 +70,11 @@ class BlurredCells:
     """Likelihood curves blurred by every τ, over the nodes N of (τ, s, λ)."""
 
     d: FloatArray
-    centres: tuple[float, ...]
-    tables: tuple[FloatArray, ...]
-    """Per cell (N, POINTS, 3): value, slope and curvature."""
+    """(D,)"""
+    centres: FloatArray
+    """Of the cells' grids, (D,)."""
+    tables: FloatArray
+    """Value, slope and curvature: (D, N, POINTS, 3)."""
     prior: FloatArray
     """Log prior of the nodes, (N,)."""
 
@@ -93,8 +95,8 @@ def blur_cells(curves: Mapping[float, LikelihoodCurve], grid: PosteriorGrid) -> 
     log_nodes = next(iter(curves.values())).log_node_prior[nodes]
     return BlurredCells(
         d=np.array(list(curves)),
-        centres=tuple(curve.centre for curve in curves.values()),
-        tables=tuple(tables),
+        centres=np.array([curve.centre for curve in curves.values()]),
+        tables=np.stack(tables),
         prior=(log_taus[:, None] + log_nodes).ravel(),
     )
 
@@ -154,7 +156,7 @@ def _choose_nodes(weights: FloatArray) -> NDArray[np.int64]:
 
 def _find_mode(cells: BlurredCells, basis: FloatArray) -> FloatArray:
     """Coefficients (N, K) of the largest likelihood at every node, by damped Newton steps."""
-    start = np.linalg.lstsq(basis, np.array(cells.centres), rcond=None)[0]
+    start = np.linalg.lstsq(basis, cells.centres, rcond=None)[0]
     beta = np.tile(start, (len(cells.prior), 1))
     for _ in range(NEWTON_STEPS):
         value, gradient, curvature = _expand_likelihood(cells, basis, beta)
@@ -171,17 +173,28 @@ def _find_mode(cells: BlurredCells, basis: FloatArray) -> FloatArray:
 def _damp_step(
     cells: BlurredCells, basis: FloatArray, beta: FloatArray, step: FloatArray, value: FloatArray
 ) -> FloatArray:
-    """The step of every node, halved until the likelihood does not fall; zero if it always does."""
+    """The step of every node, halved until the likelihood does not fall; zero if it always does.
+
+    Only the nodes whose step is still too long are evaluated again.
+    """
     scale = np.ones(len(beta))
-    is_worse = np.zeros(len(beta), dtype=bool)
+    too_long = np.arange(len(beta))
     for _ in range(HALVINGS):
-        moved, _, _ = _expand_likelihood(cells, basis, beta + scale[:, None] * step)
-        is_worse = moved < value - 1e-9
-        if not is_worse.any():
+        moved = beta[too_long] + scale[too_long, None] * step[too_long]
+        is_worse = _sum_likelihood(cells, basis, moved, too_long) < value[too_long] - 1e-9
+        too_long = too_long[is_worse]
+        if not len(too_long):
             break
-        scale = np.where(is_worse, scale / 2, scale)
-    scale = np.where(is_worse, 0.0, scale)
+        scale[too_long] /= 2
+    scale[too_long] = 0.0
     return np.asarray(scale[:, None] * step)
+
+
+def _sum_likelihood(
+    cells: BlurredCells, basis: FloatArray, beta: FloatArray, nodes: NDArray[np.int64]
+) -> FloatArray:
+    """Log likelihood of all cells at the coefficients (M, K) of some nodes (M,): (M,)."""
+    return np.asarray(_interpolate(cells, beta @ basis.T, nodes, slice(0, 1))[:, :, 0].sum(1))
 
 
 def _expand_likelihood(
@@ -189,11 +202,17 @@ def _expand_likelihood(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Log likelihood (N,), its gradient (N, K) and its negative curvature (N, K, K), the concave
     part only."""
-    mu = beta @ basis.T
-    parts = []
-    for i, (table, centre) in enumerate(zip(cells.tables, cells.centres, strict=True)):
-        parts.append(interpolate_table(table, centre, mu[:, i : i + 1])[:, 0])
-    values = np.stack(parts, 1)
+    values = _interpolate(cells, beta @ basis.T, np.arange(len(beta)), slice(0, 3))
     bend = np.maximum(-values[:, :, 2], 0.0)
     curvature = np.einsum("nd,di,dj->nij", bend, basis, basis)
     return values[:, :, 0].sum(1), values[:, :, 1] @ basis, curvature
+
+
+def _interpolate(
+    cells: BlurredCells, mu: FloatArray, nodes: NDArray[np.int64], parts: slice
+) -> FloatArray:
+    """Some parts of the tables of all cells at mu (M, D) for some nodes (M,): (M, D, parts)."""
+    left, share = locate_on_grid(mu - cells.centres)
+    tables, d = cells.tables[..., parts], np.arange(mu.shape[1])
+    below, above = tables[d, nodes[:, None], left], tables[d, nodes[:, None], left + 1]
+    return np.asarray(below * (1 - share[..., None]) + above * share[..., None])

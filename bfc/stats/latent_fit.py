@@ -52,7 +52,7 @@ def fit_latent(
 ) -> LatentFit:
     """The most likely model of D cells; ``weights``: as many (N,); ``starts``: first guesses of
     log n*, (D,)."""
-    data = _Observations.collect(cells, weights)
+    data = _Observations.from_cells(cells, weights)
     slope = _guess_slope(cells)
     best: LatentFit | None = None
     for freedom in FREEDOMS:
@@ -60,7 +60,7 @@ def fit_latent(
         if best is not None:
             start = np.r_[best.mu, np.log([best.model.slope, best.model.spread, best.lapse])]
         ends = [np.log(ends) for ends in (SLOPE_RANGE, SPREAD_RANGE, LAPSE_RANGE)]
-        found = optimize.minimize(
+        optimum = optimize.minimize(
             data.penalised_loss,
             start,
             args=(freedom,),
@@ -68,8 +68,8 @@ def fit_latent(
             method="L-BFGS-B",
             bounds=[(None, None)] * len(starts) + [tuple(pair) for pair in ends],
         )
-        b, s, lapse = np.exp(found.x[-3:]).tolist()
-        fit = LatentFit(found.x[:-3], lapse, LatentModel(b, freedom, s), -float(found.fun))
+        b, s, lapse = np.exp(optimum.x[-3:]).tolist()
+        fit = LatentFit(optimum.x[:-3], lapse, LatentModel(b, freedom, s), -float(optimum.fun))
         if best is None or fit.log_likelihood > best.log_likelihood:
             best = fit
     assert best is not None
@@ -100,7 +100,7 @@ class _Observations:
     lapse: FloatArray
 
     @classmethod
-    def collect(
+    def from_cells(
         cls, cells: Sequence[LatentThresholds], weights: Sequence[FloatArray]
     ) -> _Observations:
         strays = [stray_mass(cell, np.arange(len(cell.u))) for cell in cells]

@@ -7,13 +7,19 @@ Sequential Methods, chapter 9): intervals so wide that the error over all looks 
 
 Pocock's constants hold for equal increments. Here data grow fourfold from size to size, and who
 adds data chooses how much by what was seen; :func:`simulate_error` measures what that costs, and
-:data:`CRITICAL_VALUE` holds for all :data:`POLICIES` (tests/test_looks.py;
-``python -m benchmarks.looks`` prints the table).
+:data:`CRITICAL_VALUE` holds for all :data:`POLICIES`.
+
+A claim with one threshold ("at least 2.7") allows, whatever the truth, one kind of false verdict
+only: it is true and contradicted, or false and reproduced. So either end of its interval may err
+with the whole probability (:data:`ONE_SIDED_CRITICAL_VALUE`), also where who adds data hopes for
+one of the two verdicts (:data:`ONE_SIDED_POLICIES`). tests/test_looks.py holds both constants and
+``python -m benchmarks.looks`` prints the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -26,12 +32,20 @@ CRITICAL_VALUE = 2.7
 """Half width of a repeated interval, in standard errors."""
 REPEATED_LEVEL = float(2.0 * stats.norm.cdf(CRITICAL_VALUE) - 1.0)
 """The level of a plain interval that has this half width."""
+ONE_SIDED_CRITICAL_VALUE = float(stats.norm.ppf(REPEATED_LEVEL))
+"""Standard errors from the estimate to either end of the interval that judges one threshold.
+
+Each end errs with the probability with which the interval of :data:`CRITICAL_VALUE` errs at both.
+"""
 POCOCK = {1: 1.960, 2: 2.178, 3: 2.289, 4: 2.361, 5: 2.413}
 """Looks → constant for equal increments at 5 % (Pocock 1977)."""
 LARGEST_GROWTH, SMALLEST_GROWTH = 4.0, 1.1
 """By what factor one look may have more data than the one before."""
 POWER = 0.9
 """The probability of a decision that a planned increment aims at."""
+
+GROWTHS = (1.5, 2.0, 3.0, 4.0)
+"""By what factors the data of a claim may grow where a budget is spent (:func:`choose_growth`)."""
 
 Policy = Callable[[FloatArray, FloatArray, float], FloatArray]
 """(information, z, critical value) → information at the next look, all of shape (paths,)."""
@@ -57,6 +71,41 @@ def aim_at_threshold(information: FloatArray, z: FloatArray, critical_value: flo
     return _scale(information, z, critical_value)
 
 
+def maximise_decisions(information: FloatArray, z: FloatArray, critical_value: float) -> FloatArray:
+    """What ``bfc reproduce`` does: the growth with the most decisions for its cost."""
+    return information * choose_growth(np.abs(z), critical_value)
+
+
+def estimate_decision_chance(
+    distance: FloatArray | float, growth: FloatArray | float, critical_value: float = CRITICAL_VALUE
+) -> FloatArray:
+    """The chance that ``growth`` times the information decides a claim, on whichever side.
+
+    ``distance``: that of the estimate from its threshold, in standard errors as they are now. The
+    next estimate is normal around this one with variance 1 − 1/growth in these units (the truth
+    unknown, with a flat prior), and its own standard error is growth^(−1/2). Shapes broadcast;
+    a growth of at most 1 adds nothing and decides nothing.
+    """
+    distance, growth = np.asarray(distance, float), np.asarray(growth, float)
+    larger = np.maximum(growth, 1.0 + 1e-9)
+    half_width = critical_value / np.sqrt(larger)
+    spread = np.sqrt(1.0 - 1.0 / larger)
+    chance = stats.norm.cdf((distance - half_width) / spread)
+    chance = chance + stats.norm.cdf((-distance - half_width) / spread)
+    return np.where(growth > 1.0, chance, 0.0)
+
+
+def choose_growth(distance: FloatArray, critical_value: float = CRITICAL_VALUE) -> FloatArray:
+    """Of :data:`GROWTHS` the one with the greatest chance of a decision for its cost.
+
+    Looks are scarce as well as data, so a look is taken to cost as much as all the data so far:
+    growth by a factor g costs g. ``distance``: shape (claims,), as is what is returned.
+    """
+    growths = np.array(GROWTHS)
+    chances = estimate_decision_chance(distance[:, None], growths[None, :], critical_value)
+    return np.asarray(growths[np.argmax(chances / growths, axis=1)])
+
+
 def _scale(information: FloatArray, z: FloatArray, goal: float) -> FloatArray:
     """The information at which an unchanged estimate would be ``goal`` standard errors away."""
     factor = (goal / np.maximum(np.abs(z), 1e-9)) ** 2
@@ -68,26 +117,66 @@ POLICIES: Mapping[str, Policy] = {
     "four times as much": multiply,
     "planned for a decision": plan_decision,
     "aimed at the threshold": aim_at_threshold,
+    "most decisions for the cost": maximise_decisions,
 }
 
 
-def simulate_error(
-    critical_value: float, looks: int, policy: Policy, paths: int = 100_000, seed: int = 0
-) -> float:
-    """The chance that one of several looks gives a verdict where the truth is on the threshold.
+def aim_above(information: FloatArray, z: FloatArray, critical_value: float) -> FloatArray:
+    """What would decide upwards if the estimate stayed; as much as possible where it is below."""
+    return _aim_above(information, z, critical_value, LARGEST_GROWTH)
 
-    There every verdict is false. The estimate at information I is normal with variance 1/I, and its
-    sum process a Brownian motion, which is what sums of independent trainings tend to.
+
+def aim_above_sparingly(
+    information: FloatArray, z: FloatArray, critical_value: float
+) -> FloatArray:
+    """What would decide upwards if the estimate stayed; as little as possible where it is below."""
+    return _aim_above(information, z, critical_value, SMALLEST_GROWTH)
+
+
+def _aim_above(
+    information: FloatArray, z: FloatArray, critical_value: float, otherwise: float
+) -> FloatArray:
+    aimed = _scale(information, z, critical_value)
+    return np.where(z > 0, aimed, information * otherwise)
+
+
+ONE_SIDED_POLICIES: Mapping[str, Policy] = {
+    **POLICIES,
+    "hoping for one verdict": aim_above,
+    "hoping for one, sparingly": aim_above_sparingly,
+}
+"""Policies that treat the two verdicts alike, and those of one who hopes for the upper one."""
+
+Sides = Literal["both", "upper"]
+"""Which verdicts are false: both, or the upper one only, while the lower one ends the looks."""
+
+
+def simulate_error(
+    critical_value: float,
+    looks: int,
+    policy: Policy,
+    paths: int = 100_000,
+    seed: int = 0,
+    sides: Sides = "both",
+) -> float:
+    """The chance that one of several looks gives a false verdict, the truth being on the threshold.
+
+    There a region with two ends has two false verdicts (``both`` sides) and one with a single end
+    has one (``upper``, without loss of generality). The estimate at information I is normal with
+    variance 1/I, and its sum process a Brownian motion, which is what sums of independent trainings
+    tend to.
     """
     generator = np.random.default_rng(seed)
     information: FloatArray = np.ones(paths)
     position: FloatArray = generator.standard_normal(paths)
     is_decided = np.zeros(paths, bool)
+    is_false = np.zeros(paths, bool)
     for look in range(looks):
         z = position / np.sqrt(information)
+        is_false |= ~is_decided & ((z if sides == "upper" else np.abs(z)) >= critical_value)
         is_decided |= np.abs(z) >= critical_value
         if look < looks - 1:
             larger = policy(information, z, critical_value)
             steps = generator.standard_normal(paths) * np.sqrt(larger - information)
             position, information = position + steps, larger
-    return float(is_decided.mean())
+    return float(is_false.mean())

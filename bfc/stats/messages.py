@@ -33,10 +33,21 @@ from bfc.stats.reasons import (
     NoTrainings,
     PossibleLapses,
     Reason,
+    RiskRises,
     RoughRisk,
     SpreadAtEdge,
     UnboundedExponent,
     UninformativeCells,
+)
+from bfc.stats.table_notices import (
+    DriftingSettings,
+    FractionalSizes,
+    MixedSettings,
+    NoisyRisk,
+    ReadWord,
+    RenamedColumn,
+    TableNotice,
+    UnreadColumn,
 )
 
 DROP_REASONS = {
@@ -45,7 +56,7 @@ DROP_REASONS = {
     DropReason.NO_N: "without n",
     DropReason.N_NOT_POSITIVE: "with n <= 0",
     DropReason.NO_SEED: "without seed",
-    DropReason.NEGATIVE_RISK: "with negative risk",
+    DropReason.NEGATIVE_RISK: "with a risk slightly below 0, counted as 0",
     DropReason.NO_RISK: "without risk, counted as failures",
     DropReason.REPEATED: "repeated (the last of equal d, n, seed counts)",
 }
@@ -108,6 +119,8 @@ def describe_reason(reason: Reason) -> str:
         case NoSuccess(failures):
             how = f" ({format_outcomes(failures)})" if failures else ""
             return f"no exponent: no training reaches eps at any d{how}"
+        case RiskRises():
+            return f"no exponent: {_describe_rise(reason)}"
         case FewClusters(seeds):
             return f"{seeds} seeds are too few for a clustered variance"
         case FewCrossings(dimensions):
@@ -125,7 +138,11 @@ def describe_no_verdict(nothing: NothingToFit | None, reason: Reason) -> str:
 
 def describe_warning(warning: FitWarning) -> str:
     """What is odd about a table, as one sentence."""
+    if isinstance(warning, TableNotice):
+        return describe_notice(warning)
     match warning:
+        case RiskRises():
+            return _describe_rise(warning)
         case DroppedRows(reason, rows):
             end = "" if reason.says_what_counts else ", left out"
             return f"{rows} rows {DROP_REASONS[reason]}{end}"
@@ -171,6 +188,43 @@ def describe_warning(warning: FitWarning) -> str:
                 f"the spread of log n* over seeds may lie {side} {edge:.2g}, "
                 "at the end of the model's range"
             )
+
+
+def describe_notice(notice: TableNotice) -> str:
+    """How a table was read or what it holds besides, as one sentence."""
+    match notice:
+        case RenamedColumn(written, name):
+            return f"column {written!r} is read as {name}"
+        case UnreadColumn(written, name):
+            return f"column {written} is not read; did you mean {name}?"
+        case ReadWord(column, written, meaning):
+            return f"{column}={written} is read as {meaning}"
+        case FractionalSizes(column, value, row, rows):
+            return f"{column} is no whole number in {rows} rows, such as {value:g} in row {row}"
+        case NoisyRisk(lowest, eps):
+            return (
+                f"risks down to {lowest:.2g} have more noise than eps={eps:g}: "
+                "noise decides which trainings succeed"
+            )
+        case MixedSettings(column, d, values):
+            return (
+                f"column {column} takes several values at d={to_plain_number(d)} "
+                f"({', '.join(values)}): trainings of several settings are pooled; select one"
+            )
+        case DriftingSettings(columns):
+            return (
+                f"{', '.join(columns)} change along d: the exponent is not that of d alone where "
+                "they matter"
+            )
+
+
+def _describe_rise(rise: RiskRises) -> str:
+    where = f"d={_format_dimensions(rise.dimensions)}: " if rise.dimensions else ""
+    return (
+        f"{where}risk rises with n, as a score would "
+        "(risk must be small where learning succeeds, for instance 1 - accuracy); no statement "
+        "about n*"
+    )
 
 
 def _describe_bounds(lo: float, hi: float) -> str:

@@ -26,6 +26,8 @@ FALL_LENGTH = 1.0
 """
 UNMEASURED = "unmeasured"
 """Stands for the outcome of a cell without a training that counts."""
+RISK_RISES = "risk_rises"
+"""Stands for the outcome of a cell where trainings with more samples do worse."""
 
 
 class Censored(StrEnum):
@@ -42,7 +44,8 @@ class Censored(StrEnum):
 class NStar:
     """The number of samples at which the median training reaches a relative risk of ``eps``.
 
-    ``lo`` and ``hi`` bound the 95 % interval; all three are NaN where no training counts.
+    ``lo`` and ``hi`` bound the 95 % interval; all three are NaN where no training counts, or
+    where risk rises with n.
     ``censored`` is empty, ``right`` (n* is above every n that was run, ``hi`` is infinite) or
     ``left`` (below every one, ``lo`` is 0).
     """
@@ -55,6 +58,8 @@ class NStar:
     outcome: str
 
     def __str__(self) -> str:
+        if np.isnan(self.value):
+            return f"unknown ({self.outcome})"
         if self.censored == Censored.RIGHT:
             return f"> {self.lo:.0f} ({self.outcome})"
         if self.censored == Censored.LEFT:
@@ -89,7 +94,8 @@ def estimate(trainings: pd.DataFrame, eps: Sequence[float]) -> pd.DataFrame:
     (``nstar`` is the smallest n, ``lo`` is 0). ``outcome``: ``success``, or for ``right`` the one
     outcome of all failures at the largest n (``plateau`` means: never by this method;
     ``data_limited`` where none fails there), ``mixed`` if they differ; ``optimisation_limited`` or
-    ``unmeasured`` where no training counts (``nstar`` is NaN).
+    ``unmeasured`` where no training counts, and ``risk_rises`` where trainings with more samples do
+    worse, as with a score in place of a risk (``nstar`` is NaN for these).
     """
     rows = []
     for one_eps in eps:
@@ -119,6 +125,8 @@ def estimate_nstar(cell: CellCounts, eps: float, curve: LikelihoodCurve | None =
         outcome = unfinished.value if cell.excluded else UNMEASURED
         return NStar(eps, np.nan, np.nan, np.nan, Censored.NO, outcome)
     lo, median, hi = _bound_nstar(cell, likelihood_curve(cell) if curve is None else curve)
+    if cell.rises:
+        return NStar(eps, np.nan, np.nan, np.nan, Censored.NO, RISK_RISES)
     smallest, largest = cell.tested
     if median > largest:
         outcome = cell.failure_mode if cell.failures else Outcome.DATA_LIMITED.value

@@ -55,7 +55,7 @@ HALVING_FALL = 0.1
 
 
 @dataclass(frozen=True)
-class Evidence:
+class TrainingArrays:
     """What was measured of N trainings of one cell; arrays of shape (N,)."""
 
     n: FloatArray
@@ -70,7 +70,7 @@ class Evidence:
 
 
 def classify(
-    evidence: Evidence, eps: float, confirming: FloatArray, threshold: float = inf
+    trainings: TrainingArrays, eps: float, confirming: FloatArray, threshold: float = inf
 ) -> OutcomeArray:
     """The outcome of every training at ``eps``, (N,): the first rule that holds decides.
 
@@ -81,22 +81,27 @@ def classify(
     (:func:`learning_threshold`), and below it a failure is data-limited, since the same steps
     suffice with more data.
     """
-    below = (evidence.n < threshold) & np.isfinite(threshold)
+    below = (trainings.n < threshold) & np.isfinite(threshold)
     is_confirmed = len(confirming) > 0
     stays_above = is_confirmed and bool(np.median(confirming) > eps)
     rules: list[tuple[BoolArray, str | OutcomeArray]] = [
-        (evidence.diverged, Outcome.DIVERGED.value),
-        (evidence.risk <= eps, Outcome.SUCCESS.value),
-        (evidence.flat & ~below, Outcome.PLATEAU.value),
-        (np.isnan(evidence.train_risk), evidence.stored),
-        ((evidence.train_risk <= eps) | below, Outcome.DATA_LIMITED.value),
-        (np.full(len(evidence.n), stays_above), Outcome.PLATEAU.value),
-        ((evidence.stored == Outcome.PLATEAU) & (not is_confirmed), Outcome.PLATEAU.value),
+        (trainings.diverged, Outcome.DIVERGED.value),
+        (trainings.risk <= eps, Outcome.SUCCESS.value),
+        (trainings.flat & ~below, Outcome.PLATEAU.value),
+        (np.isnan(trainings.train_risk), trainings.stored),
+        ((trainings.train_risk <= eps) | below, Outcome.DATA_LIMITED.value),
+        (np.full(len(trainings.n), stays_above), Outcome.PLATEAU.value),
+        ((trainings.stored == Outcome.PLATEAU) & (not is_confirmed), Outcome.PLATEAU.value),
     ]
     conditions = [holds for holds, _ in rules]
     choices = [outcome for _, outcome in rules]
     outcomes = np.select(conditions, choices, default=Outcome.OPTIMISATION_LIMITED.value)
     return np.asarray(outcomes, dtype=np.str_)
+
+
+def is_confirming(row: Mapping[str, Any]) -> bool:
+    """Whether a stored row is of a confirming run."""
+    return bool(row["kind"] == "confirmation")
 
 
 def is_in(outcomes: OutcomeArray, group: Iterable[str]) -> BoolArray:
@@ -148,13 +153,13 @@ def classify_rows(
     unless the row is ``flat``. A confirming run without a risk counts as infinitely bad.
     """
     risks = np.array([_finite_or(inf, risk) for risk in confirming], dtype=float)
-    outcomes = classify(_collect_evidence(rows), eps, risks, threshold)
+    outcomes = classify(_read_arrays(rows), eps, risks, threshold)
     return [Outcome(outcome) for outcome in outcomes.tolist()]
 
 
 def learning_threshold_of_rows(rows: Iterable[Mapping[str, Any]], eps: float) -> float:
     """:func:`learning_threshold` at ``eps`` of stored rows, confirming runs left out."""
-    counted = [row for row in rows if row["kind"] != "confirmation"]
+    counted = [row for row in rows if not is_confirming(row)]
     outcomes = classify_rows(counted, eps)
     n = np.array([row["n"] for row in counted], dtype=float)
     success = np.array([outcome is Outcome.SUCCESS for outcome in outcomes], dtype=bool)
@@ -201,12 +206,12 @@ def is_saturated(n: Sequence[int], risk: Sequence[float], features: float | None
     return saturated
 
 
-def _collect_evidence(rows: Sequence[Mapping[str, Any]]) -> Evidence:
+def _read_arrays(rows: Sequence[Mapping[str, Any]]) -> TrainingArrays:
     """Stored rows as arrays."""
     risk = np.array([_finite_or(nan, row["risk"]) for row in rows], dtype=float)
     diverged = np.array([bool(row["diverged"]) for row in rows], dtype=bool)
     train_risk = [row.get("train_risk") for row in rows]
-    return Evidence(
+    return TrainingArrays(
         n=np.array([row.get("n", 0) for row in rows], dtype=float),
         risk=risk,
         train_risk=np.array(

@@ -42,13 +42,21 @@ def smooth_over_tau(curve: LikelihoodCurve, nodes: NDArray[np.int64]) -> FloatAr
 def interpolate_table(table: FloatArray, centre: float, mu: FloatArray) -> FloatArray:
     """A table (T, POINTS, K) over the grid around ``centre``, linear between its points, at ``mu``
     (T, P) → (T, P, K)."""
-    steps = np.arcsinh((mu - centre) / _SCALE)
-    position = np.clip((steps - STEPS[0]) / (STEPS[1] - STEPS[0]), 0, POINTS - 1 - 1e-9)
-    left = position.astype(int)
-    share = (position - left)[..., None]
+    left, share = locate_on_grid(mu - centre)
     row = np.arange(len(table))[:, None]
     below, above = table[row, left], table[row, left + 1]
-    return np.asarray(below * (1 - share) + above * share)
+    return np.asarray(below * (1 - share[..., None]) + above * share[..., None])
+
+
+def locate_on_grid(offsets: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
+    """The point of the grid to the left of every offset, and how far it lies towards the next.
+
+    Both have the shape of ``offsets``; those beyond the grid lie at its ends.
+    """
+    steps = np.arcsinh(offsets / _SCALE)
+    position = np.clip((steps - STEPS[0]) / (STEPS[1] - STEPS[0]), 0, POINTS - 1 - 1e-9)
+    left = position.astype(np.int64)
+    return left, np.asarray(position - left)
 
 
 @cache

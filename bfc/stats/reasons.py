@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from bfc.stats.table_notices import TableNotice
+
 Interval = tuple[float, float, float]
 """An estimate and the two ends of its 95 % interval."""
 
@@ -23,6 +25,7 @@ class DropReason(Enum):
     N_NOT_POSITIVE = auto()
     NO_SEED = auto()
     NEGATIVE_RISK = auto()
+    """It is kept, with risk 0: a noise floor was subtracted."""
     NO_RISK = auto()
     """It is kept, as a failure."""
     REPEATED = auto()
@@ -31,7 +34,7 @@ class DropReason(Enum):
     @property
     def says_what_counts(self) -> bool:
         """Whether the words for it say already how the rows count."""
-        return self in (DropReason.NO_RISK, DropReason.REPEATED)
+        return self in (DropReason.NEGATIVE_RISK, DropReason.NO_RISK, DropReason.REPEATED)
 
 
 class NoExponent(Enum):
@@ -75,7 +78,15 @@ class NoSuccess:
     failures: tuple[str, ...]
 
 
-NothingToFit = NoTrainings | AllExcluded | NoSuccess
+@dataclass(frozen=True)
+class RiskRises:
+    """Trainings with more samples do worse, at ``dimensions`` (none: in the one cell of a table):
+    n* means nothing there."""
+
+    dimensions: tuple[float, ...]
+
+
+NothingToFit = NoTrainings | AllExcluded | NoSuccess | RiskRises
 
 
 class NoRegression(Enum):
@@ -210,7 +221,9 @@ class SpreadAtEdge:
 
 
 FitWarning = (
-    DroppedRows
+    TableNotice
+    | RiskRises
+    | DroppedRows
     | ExcludedTrainings
     | PossibleLapses
     | DivergedTrainings

@@ -217,10 +217,10 @@ def _predicts_sizes(fit: LatentFit, cells: Sequence[LatentThresholds], mu: Seque
         ends = np.stack(
             [-cell.window.low + 0 * excess, cell.y[inside], cell.window.high + 0 * excess]
         )
-        low, own, high = special.stdtr(
+        low, middle, high = special.stdtr(
             fit.model.freedom, excess + ends / fit.model.slope / fit.model.spread
         )
-        share = (own - low) / np.maximum(high - low, 1e-12)
+        share = (middle - low) / np.maximum(high - low, 1e-12)
         quarter = np.clip((4 * share).astype(int), 0, 3)
         place = np.where(excess < -0.5, 0, np.where(excess > 0.5, 2, 1))
         np.add.at(counts, (place, quarter), 1)

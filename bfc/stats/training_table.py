@@ -7,18 +7,19 @@ rule about what counts must be written once.
 Success is risk <= eps, whatever the stored outcome says: outcomes are judged at the strictest eps
 of a run, so they only tell failures apart, and where a row has ``train_risk`` its failure is judged
 anew at this eps by :func:`bfc.stats.outcomes.classify`. A diverged training, or one without a risk,
-is a failure, and a plateau is one at its n (right-censored). Optimisation-limited failures are
-counted apart. Where something is learned (:func:`bfc.stats.outcomes.shows_learning`), they stay
-among the failures: leaving them out would leave out the unlucky half of the seeds near n* and put
-n* too low (simulated in tests/test_likelihood.py); the lapses of the likelihood stand for those
-that no n would have helped. Where nothing is learned they say nothing about data and are excluded.
+is a failure whatever its risk, and a plateau is one at its n (right-censored).
+Optimisation-limited failures are counted apart. Where something is learned
+(:func:`bfc.stats.outcomes.shows_learning`), they stay among the failures: leaving them out would
+leave out the unlucky half of the seeds near n* and put n* too low (simulated in
+tests/test_likelihood.py); the lapses of the likelihood stand for those that no n would have
+helped. Where nothing is learned they say nothing about data and are excluded.
 In an online run every evaluation but the last is a step on the way, so nothing in it is excluded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
@@ -26,23 +27,37 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bfc.errors import UserError
-from bfc.stats.columns import check_columns, read_flags, read_numbers, read_seeds, read_texts
+from bfc.stats.columns import (
+    KINDS,
+    OUTCOMES,
+    describe_value,
+    read_flags,
+    read_numbers,
+    read_seeds,
+    read_sizes,
+    read_words,
+)
 from bfc.stats.outcomes import (
     UNFINISHED,
     UNJUDGED,
     BoolArray,
-    Evidence,
     FloatArray,
     Outcome,
     OutcomeArray,
+    TrainingArrays,
     classify,
     is_in,
     learning_threshold,
 )
 from bfc.stats.reasons import DropReason
+from bfc.stats.table_frame import tidy_frame
+from bfc.stats.table_notices import NoisyRisk, TableNotice
+from bfc.stats.trend import find_rising_d
 
 CONFIRMATION = ("confirmation", "probe")
 """Words for a confirming run; the second is that of earlier versions."""
+MOST_NEGATIVE = 0.1
+"""How far noise may put a relative risk below zero, where a noise floor was subtracted."""
 LONGEST_OUTCOME: str = max((*Outcome, UNJUDGED), key=len)
 """Fills an array that any outcome fits into."""
 KEPT_OUTCOMES = [
@@ -68,8 +83,12 @@ class TrainingTable:
     learning: BoolArray
     """Whether something is learned at the training's d, see
     :func:`bfc.stats.outcomes.shows_learning`."""
+    rises: BoolArray
+    """Whether trainings with more samples do worse at the training's d, see
+    :func:`bfc.stats.trend.find_rising_d`."""
     dropped: Mapping[DropReason, int]
     """Rows that are not used as they stand: reason → count."""
+    notices: tuple[TableNotice, ...] = ()
 
     @property
     def u(self) -> FloatArray:
@@ -101,7 +120,9 @@ class TrainingTable:
             outcome=self.outcome[rows],
             online=self.online[rows],
             learning=self.learning[rows],
+            rises=self.rises[rows],
             dropped=self.dropped,
+            notices=self.notices,
         )
 
 
@@ -117,11 +138,14 @@ class _Columns:
     """Infinite where diverged."""
     has_lost_risk: BoolArray
     """No risk, and nothing says that the training diverged."""
+    is_negative: BoolArray
+    """A risk slightly below zero, read as zero."""
     diverged: BoolArray
     train_risk: FloatArray
     stored: OutcomeArray
     confirming: BoolArray
     online: BoolArray
+    notices: tuple[TableNotice, ...]
 
 
 def build_training_table(trainings: pd.DataFrame, eps: float) -> TrainingTable:
@@ -130,19 +154,19 @@ def build_training_table(trainings: pd.DataFrame, eps: float) -> TrainingTable:
     Columns ``n, seed, risk``; optional ``d`` (else one cell), ``outcome``, ``kind``
     (``confirmation`` or ``probe``: a confirming run; ``online``, or ``curve`` with ``fresh``: an
     evaluation of an online run), ``diverged``, ``train_risk``. Of rows with equal (d, n, seed) the
-    last counts. Raises :class:`bfc.errors.UserError` where a column is missing, there twice or of a
-    type that holds no numbers, and where eps is not positive.
+    last counts. Raises :class:`bfc.errors.UserError` where a column is missing, there twice or
+    holds a value that it cannot mean, and where eps is not positive.
     """
     is_number = isinstance(eps, int | float | np.number) and not isinstance(eps, bool)
     if not (is_number and 0 < eps < np.inf):
         raise UserError(f"eps={eps}: must be one positive number; call nstar once per eps")
-    check_columns(trainings)
-    columns = _read_columns(trainings, eps)
+    frame, notices = tidy_frame(trainings)
+    columns = _read_columns(frame, eps)
     usable, dropped = _find_usable_rows(columns)
     outcome, learning = _classify_cells(columns, usable, eps)
     order, repeated = _sort_rows(columns, usable)
     dropped[DropReason.REPEATED] = repeated
-    return TrainingTable(
+    table = TrainingTable(
         eps=float(eps),
         d=columns.d[order],
         n=columns.n[order],
@@ -151,32 +175,64 @@ def build_training_table(trainings: pd.DataFrame, eps: float) -> TrainingTable:
         outcome=outcome[order],
         online=columns.online[order],
         learning=learning[order],
+        rises=np.zeros(len(order), dtype=bool),
         dropped={reason: count for reason, count in dropped.items() if count},
+        notices=(*notices, *columns.notices),
     )
+    comparable = table.select(~table.limited & ~table.online)
+    rising = find_rising_d(comparable.d, comparable.n, comparable.risk, table.eps)
+    return replace(table, rises=np.isin(table.d, rising))
 
 
 def _read_columns(trainings: pd.DataFrame, eps: float) -> _Columns:
     risk = read_numbers(trainings, "risk", np.nan)
-    kind = read_texts(trainings, "kind", "training")
-    outcome = read_texts(trainings, "outcome", UNJUDGED)
-    is_flagged = read_flags(trainings, "diverged")
+    _refuse_negative_risk(risk)
+    d, d_notices = read_sizes(trainings, "d", 1.0)
+    n, n_notices = read_sizes(trainings, "n", 0.0)
+    kind, kind_notices = read_words(trainings, "kind", (*KINDS, CONFIRMATION[1]), "training")
+    outcome, outcome_notices = read_words(trainings, "outcome", OUTCOMES, UNJUDGED)
+    is_flagged, flag_notices = read_flags(trainings, "diverged")
+    is_fresh, fresh_notices = read_flags(trainings, "fresh")
     is_stored_diverged = outcome == Outcome.DIVERGED.value
-    diverged = is_flagged | np.isnan(risk) | (is_stored_diverged & ~(risk <= eps))
+    diverged = is_flagged | np.isnan(risk) | is_stored_diverged
     seed, has_seed = read_seeds(trainings)
     stored = np.where(np.isin(outcome, KEPT_OUTCOMES), outcome, UNJUDGED)
+    notices = [
+        *d_notices,
+        *n_notices,
+        *kind_notices,
+        *outcome_notices,
+        *flag_notices,
+        *fresh_notices,
+    ]
+    if (risk < -eps).any():
+        notices.append(NoisyRisk(float(risk[risk < -eps].min()), eps))
     return _Columns(
-        d=read_numbers(trainings, "d", 1.0),
-        n=read_numbers(trainings, "n", 0.0),
+        d=d,
+        n=n,
         seed=seed,
         has_seed=has_seed,
-        risk=np.where(diverged, np.inf, risk),
+        risk=np.where(diverged, np.inf, np.maximum(risk, 0.0)),
         has_lost_risk=np.isnan(risk) & ~is_flagged & ~is_stored_diverged,
+        is_negative=~diverged & (risk < 0),
         diverged=diverged,
         train_risk=read_numbers(trainings, "train_risk", np.nan),
         stored=stored.astype(np.str_),
         confirming=np.isin(kind, CONFIRMATION),
-        online=(kind == "online") | ((kind == "curve") & read_flags(trainings, "fresh")),
+        online=(kind == "online") | ((kind == "curve") & is_fresh),
+        notices=tuple(notices),
     )
+
+
+def _refuse_negative_risk(risk: FloatArray) -> None:
+    """Refuse risks further below zero than noise: logarithms, or scores such as R²."""
+    rows = np.flatnonzero(risk < -MOST_NEGATIVE)
+    if len(rows):
+        raise UserError(
+            f"trainings: risk={describe_value(risk[rows[0]])} in row {rows[0]}: must be a relative "
+            f"risk, of which noise puts at most {MOST_NEGATIVE:g} below 0, and no logarithm or "
+            "score"
+        )
 
 
 def _find_usable_rows(columns: _Columns) -> tuple[BoolArray, dict[DropReason, int]]:
@@ -187,13 +243,13 @@ def _find_usable_rows(columns: _Columns) -> tuple[BoolArray, dict[DropReason, in
         DropReason.NO_N: ~np.isfinite(columns.n),
         DropReason.N_NOT_POSITIVE: columns.n <= 0,
         DropReason.NO_SEED: ~columns.has_seed,
-        DropReason.NEGATIVE_RISK: columns.risk < 0,
     }
     usable = ~columns.confirming
     dropped = {}
     for reason, is_defective in defects.items():
         dropped[reason] = int((usable & is_defective).sum())
         usable &= ~is_defective
+    dropped[DropReason.NEGATIVE_RISK] = int((usable & columns.is_negative).sum())
     dropped[DropReason.NO_RISK] = int((usable & columns.has_lost_risk).sum())
     return usable, dropped
 
@@ -206,7 +262,7 @@ def _classify_cells(
     learning = np.zeros(len(columns.n), dtype=bool)
     for d in np.unique(columns.d[usable]):
         rows = np.flatnonzero(usable & (columns.d == d))
-        evidence = Evidence(
+        trainings = TrainingArrays(
             n=columns.n[rows],
             risk=columns.risk[rows],
             train_risk=columns.train_risk[rows],
@@ -215,8 +271,8 @@ def _classify_cells(
             stored=columns.stored[rows],
         )
         confirming = columns.risk[columns.confirming & (columns.d == d)]
-        threshold = learning_threshold(evidence.n, evidence.risk <= eps)
-        outcome[rows] = classify(evidence, eps, confirming, threshold)
+        threshold = learning_threshold(trainings.n, trainings.risk <= eps)
+        outcome[rows] = classify(trainings, eps, confirming, threshold)
         learning[rows] = threshold < inf
     return outcome, learning
 

@@ -77,6 +77,15 @@ def read_cell_folder(folder: Path, complete: Complete) -> CellFolder:
     return CellFolder(config, _requests(folder / "requests.json"), state, rows)
 
 
+def may_be_of_study(folder: Path, study: str) -> bool:
+    """Whether a folder is of a study; also where this cannot be read."""
+    try:
+        requests = read_values(folder / "requests.json", list)
+        return study in {study_of(request) for request in requests}
+    except (Unreadable, AttributeError):
+        return True
+
+
 def _config(path: Path, complete: Complete) -> dict[str, Any]:
     """The flattened configuration."""
     if not path.is_file():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import pickle
@@ -30,9 +31,23 @@ from bfc.store.files import (
     read_json,
     read_table,
     reread,
+    write_table,
 )
 from bfc.store.lease import LEASE, Lease, file_system_time
+from bfc.streams import print_line
 
+FILES = (
+    "config.yaml",
+    "environment.json",
+    "requests.json",
+    "plan.json",
+    "tuned.json",
+    "status.json",
+    "checkpoint.pt",
+    "trace.parquet",
+    "trainings.parquet",
+)
+"""What a cell may write."""
 COLUMNS = ("kind", "n", "seed", "risk", "fresh")
 """What every table of trainings has."""
 
@@ -91,17 +106,14 @@ class Cell:
 
         Its columns are the union of the rows' keys in first-seen order.
         """
-        import pyarrow.parquet
+        import pyarrow
 
         self._check_claim()
         columns: dict[str, list[Any]] = {}
-        for key in dict.fromkeys(key for row in rows for key in row):
+        for key in dict.fromkeys(itertools.chain.from_iterable(rows)):
             columns[key] = [row.get(key) for row in rows]
         table = pyarrow.table(columns).replace_schema_metadata({OWNER: self.path.name})
-        self._replace(
-            f"{name}.parquet",
-            lambda path: pyarrow.parquet.write_table(table, path, write_page_checksum=True),
-        )
+        self._replace(f"{name}.parquet", lambda path: write_table(table, path))
 
     def read_json(self, name: str, default: Any, kind: type = dict) -> Any:
         """The content of a JSON file in the folder, ``default`` if it is not there."""
@@ -196,7 +208,7 @@ class Cell:
         try:
             self._replace("checkpoint.pt", lambda path: _write_bytes(path, buffer))
         except UserError as error:
-            print(f"{error}; training goes on without a checkpoint", flush=True)
+            print_line(f"{error}; training goes on without a checkpoint")
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The checkpoint if there is a readable one.
@@ -217,7 +229,7 @@ class Cell:
             reason = "it holds more than plain tensors"
         except Exception as error:  # whatever a damaged file makes the unpickler raise
             reason = first_line(error)
-        print(f"{path}: cannot be read ({reason}); its stack starts again", flush=True)
+        print_line(f"{path}: cannot be read ({reason}); its stack starts again")
         return None
 
     def drop_checkpoint(self) -> None:
@@ -243,6 +255,7 @@ class Cell:
         lease = Lease(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._check_places()
             lease.take(wait)
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({_reason(error)})") from error
@@ -253,6 +266,20 @@ class Cell:
                 yield
         finally:
             self._lease = None
+
+    def _check_places(self) -> None:
+        """Refuse a folder in which a file could not be replaced, before anything is trained.
+
+        Raises ``OSError`` where no file can be written at all.
+        """
+        for name in FILES:
+            if os.path.isdir(self.path / name):
+                raise UserError(
+                    f"{self.path / name}: is a folder, where this cell writes a file; move it away "
+                    "to go on"
+                )
+        replace_file(self.path / f".{max(FILES, key=len)}.probe", Path.touch)
+        (self.path / f".{max(FILES, key=len)}.probe").unlink(missing_ok=True)
 
     def _check_claim(self) -> None:
         """Refuse to write results under a claim that was lost.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bfc.errors import UserError, shown
+from bfc.errors import UserError, format_value
 
 
 def contains(stored: Any, identity: Any) -> bool:
@@ -31,8 +31,8 @@ def check_defaults(path: Path, stored: Mapping[str, Any], config: Mapping[str, A
     for component, values in config.items():
         for key, before, now in _differences(component, stored[component], values):
             raise UserError(
-                f"{path}: {key} was {shown(before)} when this cell was measured and its default "
-                f"is {shown(now)} now; raise the version of {values['_target_']}"
+                f"{path}: {key} was {format_value(before)} when this cell was measured and its "
+                f"default is {format_value(now)} now; raise the version of {values['_target_']}"
             )
 
 

@@ -25,6 +25,15 @@ A table that was copied into another cell's folder is noticed by it.
 """
 
 
+def write_table(table: pyarrow.Table, path: Path) -> None:
+    """Write a table with checksums, to a file whatever its name looks like."""
+    import pyarrow.parquet
+
+    # A name would be expanded, or taken for an address.
+    with open(path, "wb") as file:
+        pyarrow.parquet.write_table(table, file, write_page_checksum=True)
+
+
 def current_kind(kind: Any) -> Any:
     """What a kind of training is called now."""
     return EARLIER_KINDS.get(kind, kind)
@@ -53,7 +62,11 @@ def read_table(path: Path) -> tuple[pyarrow.Table, str | None]:
     """
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+    with (
+        # A name would be expanded, or taken for an address.
+        open(path, "rb") as source,
+        pyarrow.parquet.ParquetFile(source, page_checksum_verification=True) as file,
+    ):
         owner = (file.schema_arrow.metadata or {}).get(OWNER.encode())
         table = file.read(use_threads=False)
     return table, None if owner is None else owner.decode(errors="replace")

@@ -22,6 +22,7 @@ from pathlib import Path
 from bfc import stop_signals
 from bfc.errors import UserError
 from bfc.store.files import reread
+from bfc.streams import print_line
 
 LEASE = 120.0
 """Seconds without a heartbeat after which another host may take over a claim.
@@ -63,7 +64,7 @@ class Lease:
             if not wait:
                 raise Busy(f"{self.folder}: is being measured by {holder}; wait for it or stop it")
             if not has_reported:
-                print(f"{self.folder}: is being measured by {holder}; waiting for it", flush=True)
+                print_line(f"{self.folder}: is being measured by {holder}; waiting for it")
             has_reported = True
             new_mark = _mark_of(self.path)
             if new_mark != mark:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class MemoryCell(Cell):
 
     def write_rows(self, rows: Sequence[Mapping[str, Any]], name: str = "trainings") -> None:
         """Replace a table; columns are the union of the rows' keys in first-seen order."""
-        columns = dict.fromkeys(key for row in rows for key in row)
+        columns = dict.fromkeys(itertools.chain.from_iterable(rows))
         self._tables[name] = [{key: row.get(key) for key in columns} for row in rows]
 
     def read_json(self, name: str, default: Any, kind: type = dict) -> Any:

@@ -7,6 +7,7 @@ never an exception.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from bfc.store.cell_folder import (
     CellFolder,
     Complete,
     Unreadable,
+    may_be_of_study,
     read_cell_folder,
     read_rows,
     read_values,
     study_of,
 )
+from bfc.store.files import first_line
 
-__all__ = ["UNNAMED", "Collected", "collect"]
+__all__ = ["UNNAMED", "Collected", "read_store"]
 
 
 @dataclass
@@ -70,17 +73,21 @@ def _rows_of(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
     return table[table["cell_id"].isin(ids)].reset_index(drop=True)
 
 
-def collect(results: str | Path, complete: Complete = lambda config: config) -> Collected:
+def read_store(
+    results: str | Path, complete: Complete = lambda config: config, study: str | None = None
+) -> Collected:
     """Read every cell below ``results``; an empty or absent folder gives empty tables.
 
-    Hidden folders are passed over. ``complete`` adds the defaults that a configuration lacks
+    Hidden folders are passed over, and with ``study`` those that are known to be of other studies
+    only. ``complete`` adds the defaults that a configuration lacks
     (:func:`bfc.experiment.stored_config.fill_defaults`).
     """
     root = Path(results)
     collector = _Collector(complete)
     folders = sorted(root.iterdir()) if root.is_dir() else []
     for folder in folders:
-        if folder.is_dir() and not folder.name.startswith("."):
+        is_cell = os.path.isdir(folder) and not folder.name.startswith(".")
+        if is_cell and (study is None or may_be_of_study(folder, study)):
             collector.add(folder)
     return collector.collected()
 
@@ -106,6 +113,10 @@ class _Collector:
         except Unreadable as reason:
             self.problems.append(f"{folder.name}: {reason}; skipped")
             return
+        except OSError as error:  # of another user, or on a disk that fails
+            reason_text = error.strerror or first_line(error)
+            self.problems.append(f"{folder.name}: cannot be read ({reason_text}); skipped")
+            return
         if cell.state != "done":
             self.problems.append(
                 f"{folder.name}: is {cell.state}; the {len(cell.rows)} trainings stored so far "
@@ -119,18 +130,18 @@ class _Collector:
         cell_id = folder.name
         try:
             self.environments[cell_id] = read_values(folder / "environment.json", dict)
-        except Unreadable as reason:
+        except (Unreadable, OSError) as reason:
             self.problems.append(f"{cell_id}: {reason}")
         try:
             if (folder / "tuned.json").is_file():
                 self.tuned[cell_id] = read_values(folder / "tuned.json", dict)
-        except Unreadable as reason:
+        except (Unreadable, OSError) as reason:
             self.problems.append(f"{cell_id}: {reason}")
         try:
             if (folder / "trace.parquet").is_file():
                 rows = read_rows(folder / "trace.parquet", ("n", "seed"))
                 self.traces.append(rows.assign(cell_id=cell_id))
-        except Unreadable as reason:
+        except (Unreadable, OSError) as reason:
             self.problems.append(f"{cell_id}: {reason}")
 
     def _add_rows(self, cell_id: str, cell: CellFolder) -> None:

@@ -18,12 +18,13 @@ from torch import Tensor
 
 from bfc import random
 from bfc.errors import require
+from bfc.targets.capabilities import ImageTarget
 from bfc.targets.image_data import CIFAR, hash_pixels, load_images
-from bfc.types import Draw, Target
+from bfc.types import NOTHING_REVEALED, Draw, Revealed
 
 
 @dataclass(frozen=True)
-class Images(Target):
+class Images(ImageTarget):
     """The class of an image, 0 ... ``outputs`` - 1; a method answers with one score per class.
 
     Scores have the shape (R, B, outputs). ``loss_by`` trains (cross-entropy, or squares against
@@ -124,7 +125,7 @@ class ImagesDraw(Draw):
     """Error of the best constant answer, (R,), float64."""
     dtype: torch.dtype
     device: torch.device
-    revealed: dict[str, Tensor] = field(default_factory=dict)
+    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from bfc.errors import UserError
 from bfc.targets import gaussian_polynomials as gp
-from bfc.targets.inputs import Law
+from bfc.targets.capabilities import LevelComposition
 
 RANK_TOLERANCE = 1e-10
 """Singular values below this share of the largest count as zero."""
@@ -35,46 +34,6 @@ def index_rows(rows: StackedRows, index: int | Tensor) -> StackedRows:
     return {
         level: {source: w[index] for source, w in parts.items()} for level, parts in rows.items()
     }
-
-
-class Composition(Protocol):
-    """What is read here of a composition of quadratics.
-
-    :class:`bfc.targets.quadratic_densenet.QuadraticDenseNet` is one.
-    """
-
-    @property
-    def d(self) -> int:
-        """Input dimension."""
-        ...
-
-    @property
-    def L(self) -> int:
-        """Depth: the levels are 2..L."""
-        ...
-
-    @property
-    def levels(self) -> tuple[int, ...]: ...
-
-    @property
-    def degree(self) -> int:
-        """Polynomial degree of the label."""
-        ...
-
-    @property
-    def coefficients(self) -> tuple[float, ...]:
-        """alpha_2..alpha_L."""
-        ...
-
-    @property
-    def law(self) -> Law:
-        """The law of the inputs."""
-        ...
-
-    @property
-    def quadrature(self) -> int:
-        """Monte-Carlo nodes where the expansion is too large."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -158,7 +117,7 @@ def float64(values: float | list[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def degree_variances(target: Composition, rows: DrawRows) -> Tensor:
+def degree_variances(target: LevelComposition, rows: DrawRows) -> Tensor:
     """Variance of one draw's label under N(0, I) by degree 1 … D of its Hermite expansion.
 
     Returns (D,), float64. Raises :class:`UserError` where the expansion is too large.
@@ -177,7 +136,7 @@ def degree_variances(target: Composition, rows: DrawRows) -> Tensor:
     return torch.tensor([squares[a:b].sum() for a, b in itertools.pairwise(ends)])
 
 
-def quadratic_part(target: Composition, rows: DrawRows) -> Tensor | None:
+def quadratic_part(target: LevelComposition, rows: DrawRows) -> Tensor | None:
     """H = E[f*(x) (x x' - I)] of one draw under N(0, I), (d, d), exactly.
 
     ``rows`` are rescaled. None where the expansion is too large.
@@ -190,7 +149,7 @@ def quadratic_part(target: Composition, rows: DrawRows) -> Tensor | None:
     return hessian
 
 
-def expand(target: Composition, rows: DrawRows) -> Expansion | None:
+def expand(target: LevelComposition, rows: DrawRows) -> Expansion | None:
     """All levels of one draw as polynomials; None where they are too large."""
     expansion = Expansion(read_basis(target, rows))
     for level, alpha in zip(target.levels, target.coefficients, strict=True):
@@ -200,7 +159,7 @@ def expand(target: Composition, rows: DrawRows) -> Expansion | None:
     return expansion
 
 
-def read_basis(target: Composition, rows: DrawRows) -> Tensor:
+def read_basis(target: LevelComposition, rows: DrawRows) -> Tensor:
     """Orthonormal rows (r, d) that span every linear form that the rows read.
 
     All of R^d where x is not Gaussian or where its squares are read.

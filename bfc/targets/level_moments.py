@@ -18,9 +18,9 @@ from torch import Tensor
 
 from bfc.errors import UserError
 from bfc.targets import gaussian_polynomials as gp
+from bfc.targets.capabilities import LevelComposition
 from bfc.targets.inputs import Inputs
 from bfc.targets.level_expansion import (
-    Composition,
     DrawRows,
     Expansion,
     LevelConstants,
@@ -68,7 +68,9 @@ class LevelMoments:
         )
 
 
-def level_moments(target: Composition, seeds: Sequence[int], rows: StackedRows) -> LevelMoments:
+def level_moments(
+    target: LevelComposition, seeds: Sequence[int], rows: StackedRows
+) -> LevelMoments:
     """Normalise the given raw rows; one draw per seed."""
     moments = [
         _measure_draw(target, seed, index_rows(rows, index)) for index, seed in enumerate(seeds)
@@ -94,7 +96,7 @@ def _stack(draws: Sequence[LevelMoments]) -> LevelMoments:
     )
 
 
-def _measure_draw(target: Composition, seed: int, rows: DrawRows) -> LevelMoments:
+def _measure_draw(target: LevelComposition, seed: int, rows: DrawRows) -> LevelMoments:
     """The constants of one draw: exactly level by level, from the first large level on sampled."""
     basis = read_basis(target, rows)
     expansion = Expansion(basis)
@@ -116,11 +118,11 @@ def _measure_draw(target: Composition, seed: int, rows: DrawRows) -> LevelMoment
     )
 
 
-def _is_expandable(target: Composition, expansion: Expansion, parts: LevelRows) -> bool:
+def _is_expandable(target: LevelComposition, expansion: Expansion, parts: LevelRows) -> bool:
     return target.law == "gaussian" and gp.affordable(expansion.r, expansion.degree(parts))
 
 
-def _require_precise(target: Composition, seed: int, variance: float, error: float) -> None:
+def _require_precise(target: LevelComposition, seed: int, variance: float, error: float) -> None:
     # A NaN fails the comparison and is refused too.
     if not error <= MAX_RELATIVE_ERROR * variance:
         raise UserError(
@@ -134,7 +136,7 @@ class _Sample:
     """The same by quadrature, from above the levels that were expanded exactly."""
 
     def __init__(
-        self, target: Composition, seed: int, basis: Tensor, levels: dict[int, LevelConstants]
+        self, target: LevelComposition, seed: int, basis: Tensor, levels: dict[int, LevelConstants]
     ) -> None:
         inputs = Inputs(target.law, (seed,), target.d, torch.float64)
         count = min(target.quadrature, MAX_NODE_NUMBERS // len(basis))

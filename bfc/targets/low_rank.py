@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,15 +20,16 @@ from torch import Tensor
 from bfc import random
 from bfc.errors import require
 from bfc.targets import harmonics
+from bfc.targets.capabilities import HarmonicTarget, InputLawTarget
 from bfc.targets.harmonics import Component, Law
-from bfc.types import Draw, Target, Theory
+from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
 
 PAPER = "Chen et al., arXiv:2006.13436"
 MAX_DEGREE = 32
 
 
 @dataclass(frozen=True)
-class LowRank(Target):
+class LowRank(HarmonicTarget, InputLawTarget):
     """f*(x) = Σ_s α_s g_{p_s}(β_s·x), standardised exactly: mean 0 and Var f* = 1.
 
     The β_s are random, of unit norm and with the same cosine between any two.
@@ -201,7 +202,7 @@ class LowRankDraw(Draw):
     """Directions, (R, r, d)."""
     expansions: tuple[tuple[float, ...], ...]
     """α_s g_s / sd in h_0 ... h_p, per direction."""
-    revealed: dict[str, Tensor] = field(default_factory=dict)
+    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:

@@ -8,7 +8,7 @@ measurement and kernels are tested on, and the example to copy when adding a tar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -16,12 +16,13 @@ from torch import Tensor
 
 from bfc import random
 from bfc.errors import require
+from bfc.targets.capabilities import InputLawTarget
 from bfc.targets.kernel_rate import kernel_rate
-from bfc.types import Draw, Target, Theory
+from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
 
 
 @dataclass(frozen=True)
-class Parity(Target):
+class Parity(InputLawTarget):
     """f*(x) = x_{s(1)} ... x_{s(k)}, a random set s per seed; Var f* = 1.
 
     Raises :class:`bfc.errors.UserError` on bad values.
@@ -73,7 +74,7 @@ class ParityDraw(Draw):
     coordinates: Tensor
     """s, (R, degree), int64."""
     dtype: torch.dtype
-    revealed: dict[str, Tensor] = field(default_factory=dict)
+    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:

@@ -18,18 +18,19 @@ from torch import Tensor
 
 from bfc import random
 from bfc.errors import require
+from bfc.targets.capabilities import LevelComposition, RevealedScales
 from bfc.targets.inputs import Inputs, Law
 from bfc.targets.kernel_bound import kernel_bound
 from bfc.targets.level_expansion import StackedRows
 from bfc.targets.level_moments import level_moments
 from bfc.targets.quadratic_draw import QuadraticDraw
-from bfc.types import Target, Theory
+from bfc.types import Theory
 
 PAPER = "Allen-Zhu & Li, arXiv:2001.04413"
 
 
 @dataclass(frozen=True)
-class QuadraticDenseNet(Target):
+class QuadraticDenseNet(LevelComposition):
     """y = sum_l alpha_l (|z_l|^2 - E|z_l|^2) / c_l, with c_l the standard deviation of |z_l|^2.
 
     x ~ N(0, I_d) or another law of mean zero and covariance I (:mod:`bfc.targets.inputs`).
@@ -282,7 +283,7 @@ class QuadraticDenseNet(Target):
             moments=moments,
             weights=weights,
             unit_sd={level: sd.to(device, dtype) for level, sd in moments.unit_sd.items()},
-            revealed={"scale": scale.to(device, dtype)},
+            revealed=RevealedScales(scale.to(device, dtype)),
         )
 
     def _draw_rows(self, seeds: Sequence[int]) -> StackedRows:

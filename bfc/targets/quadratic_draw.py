@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from bfc.targets.capabilities import LevelDraw, RevealedScales
 from bfc.targets.inputs import Inputs
 from bfc.targets.level_expansion import StackedRows, index_rows
 from bfc.targets.level_moments import LevelMoments
-from bfc.types import Draw, Target
+from bfc.types import Target
 
 
 @dataclass(frozen=True)
-class QuadraticDraw(Draw):
+class QuadraticDraw(LevelDraw):
     """R realisations of a composition of quadratics; see :class:`bfc.types.Draw`."""
 
     target: Target
@@ -27,13 +28,12 @@ class QuadraticDraw(Draw):
     """Rescaled rows."""
     unit_sd: dict[int, Tensor]
     """Standard deviation of z_l^2 per unit, (R, k_l)."""
-    revealed: dict[str, Tensor]
-    """``scale``: alpha_l / c_l, (R, L-1)."""
+    revealed: RevealedScales
 
     @property
     def scale(self) -> Tensor:
         """alpha_l / c_l, (R, L-1)."""
-        return self.revealed["scale"]
+        return self.revealed.scale
 
     @property
     def variance(self) -> Tensor:
@@ -70,5 +70,5 @@ class QuadraticDraw(Draw):
             law=self.law.select(index),
             weights=index_rows(self.weights, i),
             unit_sd={level: sd[i] for level, sd in self.unit_sd.items()},
-            revealed={"scale": self.scale[i]},
+            revealed=self.revealed.select(index),
         )

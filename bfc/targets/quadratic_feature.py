@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations
@@ -24,14 +24,15 @@ from bfc import random
 from bfc.errors import require
 from bfc.targets import harmonics
 from bfc.targets.block_norms import Blocks, Poly
+from bfc.targets.capabilities import HarmonicTarget, InputLawTarget
 from bfc.targets.harmonics import Component, Law
-from bfc.types import Draw, Target, Theory
+from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
 
 MAX_DEGREE = 6
 
 
 @dataclass(frozen=True)
-class QuadraticFeature(Target):
+class QuadraticFeature(HarmonicTarget, InputLawTarget):
     """f*(x) = Σ_j Σ_k a_k p_k(q_j) + c Σ_{i<j} p_1(q_i) p_1(q_j), q_j = xᵀA_jx, standardised.
 
     p_k are the orthonormal polynomials of q_j's law; the mean of the sum is subtracted, and it is
@@ -246,7 +247,7 @@ class QuadraticFeatureDraw(Draw):
     seeds: tuple[int, ...]
     frame: Tensor
     """Orthonormal rows (R, r·rank, d): for every form its positive range, then its negative one."""
-    revealed: dict[str, Tensor] = field(default_factory=dict)
+    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:

@@ -11,7 +11,7 @@ errors that shrink as 1/poly(d) (docs/depth_separation.md).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -21,15 +21,16 @@ from torch import Tensor
 
 from bfc import random
 from bfc.errors import require
+from bfc.targets.capabilities import RadialTarget, RevealedMean
 from bfc.targets.radius_laws import RadiusLaw, check, radius_law
-from bfc.types import Draw, Target
+from bfc.types import Draw
 
 MAX_PERIODS = 1e4
 """Periods of the cosine up to the outer radius, at most."""
 
 
 @dataclass(frozen=True)
-class Radial(Target):
+class Radial(RadialTarget):
     """f*(x) = profile(‖x‖) − its mean, x = ‖x‖ times a uniform direction.
 
     Raises :class:`bfc.errors.UserError` on bad values.
@@ -140,7 +141,7 @@ class Radial(Target):
         device: torch.device | str = "cpu",
     ) -> RadialDraw:
         mean = torch.full((len(seeds), 1), self.moments[0], dtype=dtype, device=device)
-        return RadialDraw(self, tuple(seeds), {"mean": mean})
+        return RadialDraw(self, tuple(seeds), RevealedMean(mean))
 
 
 @dataclass(frozen=True)
@@ -149,15 +150,14 @@ class RadialDraw(Draw):
 
     target: Radial
     seeds: tuple[int, ...]
-    revealed: dict[str, Tensor] = field(default_factory=dict)
-    """``mean`` (R, 1): the mean of the profile, which the labels do not have."""
+    revealed: RevealedMean
 
     @property
     def variance(self) -> Tensor:
         return torch.full((len(self.seeds),), self.target.moments[1], dtype=torch.float64)
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        mean = self.revealed["mean"]
+        mean = self.revealed.mean
         d = self.target.d
         rows = rows.to(mean.device)
         keys = random.keys(self.seeds, f"inputs/{d}/{role}", mean.device)
@@ -167,7 +167,7 @@ class RadialDraw(Draw):
         return directions(keys, rows, d, mean.dtype) * radius.to(mean.dtype).unsqueeze(2)
 
     def labels(self, x: Tensor) -> Tensor:
-        return self.target.value(x.norm(dim=2)) - self.revealed["mean"]
+        return self.target.value(x.norm(dim=2)) - self.revealed.mean
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         r = x.norm(dim=2, keepdim=True)
@@ -177,7 +177,7 @@ class RadialDraw(Draw):
         return replace(
             self,
             seeds=tuple(self.seeds[i] for i in index),
-            revealed={"mean": self.revealed["mean"][list(index)]},
+            revealed=self.revealed.select(index),
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from bfc import random
 from bfc.errors import require
+from bfc.targets.capabilities import RevealedMean
 from bfc.targets.radial import directions
 from bfc.types import Draw, Target
 
@@ -95,7 +96,7 @@ class SphereProduct(Target):
         device: torch.device | str = "cpu",
     ) -> SphereProductDraw:
         zero = torch.zeros(len(seeds), 1, dtype=dtype, device=device)
-        return SphereProductDraw(self, tuple(seeds), {"mean": zero})
+        return SphereProductDraw(self, tuple(seeds), RevealedMean(zero))
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,14 @@ class SphereProductDraw(Draw):
 
     target: SphereProduct
     seeds: tuple[int, ...]
-    revealed: dict[str, Tensor] = field(default_factory=dict)
+    revealed: RevealedMean
 
     @property
     def variance(self) -> Tensor:
         return torch.full((len(self.seeds),), self.target.variance, dtype=torch.float64)
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        mean = self.revealed["mean"]
+        mean = self.revealed.mean
         d = self.target.d
         rows = rows.to(mean.device)
         halves = []
@@ -132,5 +133,5 @@ class SphereProductDraw(Draw):
         return replace(
             self,
             seeds=tuple(self.seeds[i] for i in index),
-            revealed={"mean": self.revealed["mean"][list(index)]},
+            revealed=self.revealed.select(index),
         )

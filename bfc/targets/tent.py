@@ -8,7 +8,7 @@ hierarchy: every level is the same map of the one below, and k alone sets how ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bfc import random
 from bfc.errors import require
+from bfc.targets.capabilities import RevealedMean
 from bfc.types import Draw, Target
 
 
@@ -61,7 +62,7 @@ class Tent(Target):
         device: torch.device | str = "cpu",
     ) -> TentDraw:
         mean = torch.full((len(seeds), 1), 0.5, dtype=dtype, device=device)
-        return TentDraw(self, tuple(seeds), {"mean": mean})
+        return TentDraw(self, tuple(seeds), RevealedMean(mean))
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ class TentDraw(Draw):
 
     target: Tent
     seeds: tuple[int, ...]
-    revealed: dict[str, Tensor] = field(default_factory=dict)
+    revealed: RevealedMean
 
     @property
     def variance(self) -> Tensor:
         return torch.full((len(self.seeds),), 1 / 12, dtype=torch.float64)
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        mean, d = self.revealed["mean"], self.target.d
+        mean, d = self.revealed.mean, self.target.d
         keys = random.keys(self.seeds, f"inputs/{d}/{role}", mean.device).view(-1, 1, 1)
         index = rows.to(mean.device).unsqueeze(2) * d + torch.arange(d, device=mean.device)
         return random.uniform(keys, index, mean.dtype)
@@ -91,11 +92,11 @@ class TentDraw(Draw):
         return levels
 
     def labels(self, x: Tensor) -> Tensor:
-        return self.features(x)[self.target.levels[-1]].squeeze(2) - self.revealed["mean"]
+        return self.features(x)[self.target.levels[-1]].squeeze(2) - self.revealed.mean
 
     def select(self, index: Sequence[int]) -> TentDraw:
         return replace(
             self,
             seeds=tuple(self.seeds[i] for i in index),
-            revealed={"mean": self.revealed["mean"][list(index)]},
+            revealed=self.revealed.select(index),
         )

@@ -36,6 +36,11 @@ class Wrapped(Generic[W]):
         """This object for a type checker, which does not see delegated attributes."""
         return cast(Target, self)
 
+    @property
+    def unwrapped(self) -> Target:
+        """As :attr:`bfc.types.Target.unwrapped`."""
+        return self.target.unwrapped
+
     def draw(
         self,
         seeds: Sequence[int],
@@ -82,6 +87,11 @@ class WrappedDraw(Generic[W]):
     def as_draw(self) -> Draw:
         """This object for a type checker, which does not see delegated attributes."""
         return cast(Draw, self)
+
+    @property
+    def unwrapped(self) -> Draw:
+        """As :attr:`bfc.types.Draw.unwrapped`."""
+        return self.inner.unwrapped
 
     def select(self, index: Sequence[int]) -> Self:
         """The draw of a subset (or repetition) of the replicas."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from bfc.experiment.cell_runner import SilentObserver
 from bfc.experiment.cell_spec import CellSpec, cell_specs
 from bfc.experiment.job import Job
+from bfc.streams import print_line
 from bfc.trackers.protocol import Answer, ShowRequest, Status, build_request
 from bfc.trackers.service import Service, ServiceError
 from bfc.types import Observer, Tracker
@@ -151,8 +152,7 @@ def _failures_reported(results: str | Path) -> Iterator[None]:
         yield
     except (ServiceError, OSError) as error:
         stop_service()
-        print(
+        print_line(
             f"tracker {error}; results are stored as always, "
-            f"and `bfc sync {Path(results).name}` shows them later",
-            flush=True,
+            f"and `bfc sync {Path(results).name}` shows them later"
         )

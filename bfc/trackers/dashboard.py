@@ -16,7 +16,7 @@ from bfc.errors import UserError
 from bfc.snapshot import project_name
 from bfc.store.cells import Cell
 from bfc.trackers.dashboard_panels import DashboardContents, build_sections
-from bfc.trackers.sync import find_cells
+from bfc.trackers.sync import find_cells, read_studies
 
 SAVED_PARTS = {
     "workspace": ("sections", "settings", "runset_settings"),
@@ -32,8 +32,8 @@ def read_contents(study: str, results: Path) -> DashboardContents:
 
     Raises :class:`UserError` where there are none.
     """
-    cells = [Cell(folder) for folder in find_cells(results)]
-    study_cells = [cell for cell in cells if study in cell.studies()]
+    studies, _ = read_studies(find_cells(results))
+    study_cells = [Cell(folder) for folder, names in studies.items() if study in names]
     if not study_cells:
         raise UserError(
             f"study {study}: has no cell in {results}; "

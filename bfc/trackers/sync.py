@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from os.path import isfile
 from pathlib import Path
 
 from bfc.errors import UserError, nearest
@@ -42,6 +43,17 @@ class TrackerRun:
         return f"{self.study or 'no study'}, {part}"
 
 
+@dataclass(frozen=True)
+class RunList:
+    """What a store has to show."""
+
+    runs: list[TrackerRun]
+    unfinished: int
+    """Cells that are not finished."""
+    problems: list[str]
+    """Sentences about cells that cannot be read; they are left out."""
+
+
 @dataclass
 class SyncSummary:
     """How many runs were shown, and which could not be."""
@@ -53,7 +65,7 @@ class SyncSummary:
 
 
 @dataclass(frozen=True)
-class Pace:
+class UploadRate:
     """How hard a server is asked."""
 
     per_minute: float
@@ -66,33 +78,48 @@ def find_cells(results: Path) -> list[Path]:
     """The folders of the cells of a store, by name."""
     if not results.is_dir():
         return []
-    return [folder for folder in sorted(results.iterdir()) if (folder / "config.yaml").is_file()]
+    return [folder for folder in sorted(results.iterdir()) if isfile(folder / "config.yaml")]
 
 
-def list_runs(results: Path, study: str | None = None) -> tuple[list[TrackerRun], int]:
-    """The runs that a store has to show, the studies last, and how many cells are not finished.
+def list_runs(results: Path, study: str | None = None) -> RunList:
+    """The runs that a store has to show, the studies last.
 
     Raises :class:`UserError` where there is nothing, or no such study.
     """
-    folders = find_cells(results)
-    if not folders:
-        raise UserError(f"{results}: holds no measured cell")
-    studies = {folder: Cell(folder).studies() for folder in folders}
+    if not results.is_dir():
+        raise UserError(f"{results}: there is no such folder")
+    studies, problems = read_studies(find_cells(results))
+    if not studies:
+        skipped = f" ({len(problems)} skipped, the first: {problems[0]})" if problems else ""
+        raise UserError(f"{results}: holds no measured cell{skipped}")
     if study is not None:
         _check_study(study, studies.values(), results)
-    unfinished = {folder for folder in folders if Cell(folder).state() in UNFINISHED_STATES}
+    unfinished = {folder for folder in studies if Cell(folder).state() in UNFINISHED_STATES}
     finished: dict[str | None, list[str]] = {}
-    for folder in folders:
+    for folder, names in studies.items():
         if folder in unfinished:
             continue
-        for name in studies[folder]:
+        for name in names:
             if study is None or name == study:
                 finished.setdefault(name, []).append(folder.name)
     runs = []
     for name, cells in finished.items():
         runs += [TrackerRun(name, (cell,)) for cell in cells]
     runs += [TrackerRun(name, tuple(cells), whole_study=True) for name, cells in finished.items()]
-    return runs, len(unfinished)
+    return RunList(runs, len(unfinished), problems)
+
+
+def read_studies(folders: Iterable[Path]) -> tuple[dict[Path, list[str | None]], list[str]]:
+    """Cell → the studies that asked for it, and a sentence about every cell that cannot be read."""
+    studies: dict[Path, list[str | None]] = {}
+    problems: list[str] = []
+    for folder in folders:
+        try:
+            Cell(folder).state()
+            studies[folder] = Cell(folder).studies()
+        except UserError as error:
+            problems.append(str(error))
+    return studies, problems
 
 
 def _check_study(study: str, studies: Iterable[list[str | None]], results: Path) -> None:
@@ -110,7 +137,7 @@ def show_runs(
     results: Path,
     runs: Sequence[TrackerRun],
     summary: SyncSummary,
-    pace: Pace,
+    rate: UploadRate,
     report: Callable[[str], None],
 ) -> Iterator[TrackerRun]:
     """Show every run, counting in ``summary``; yields each when it is done with.
@@ -118,10 +145,10 @@ def show_runs(
     Ends early, with the rest as failed, where the tracker refuses the credentials. Every further
     attempt at a run is announced with ``report``.
     """
-    service = _PacedService(tracker, results, 60 / pace.per_minute)
+    service = _RateLimitedService(tracker, results, 60 / rate.per_minute)
     try:
         for place, run in enumerate(runs):
-            answer = _show_patiently(service, run, pace.tries, report)
+            answer = _show_patiently(service, run, rate.tries, report)
             if answer.status is Status.SHOWN:
                 summary.shown += 1
             elif answer.status is Status.UNCHANGED:
@@ -137,7 +164,7 @@ def show_runs(
 
 
 def _show_patiently(
-    service: _PacedService, run: TrackerRun, tries: int, report: Callable[[str], None]
+    service: _RateLimitedService, run: TrackerRun, tries: int, report: Callable[[str], None]
 ) -> Answer:
     """The answer to the first attempt that succeeds or is refused, else to the last."""
     wait = FIRST_WAIT
@@ -152,7 +179,7 @@ def _show_patiently(
     return answer
 
 
-class _PacedService:
+class _RateLimitedService:
     """A service that is asked for one run at a time, with ``seconds_apart`` between two uploads."""
 
     def __init__(self, tracker: Tracker, results: Path, seconds_apart: float) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bfc.errors import UserError, require
-from bfc.paths import CONF, PACKAGE, SWEEPS, analysis_folder
+from bfc.paths import CONF, PACKAGE, SWEEPS, analysis_folder, local_path
 from bfc.snapshot import STUDY, Snapshot, project_name, to_json_rows
 from bfc.trackers import wandb_login
 from bfc.types import Tracker
@@ -42,8 +42,8 @@ class Wandb(Tracker):
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     """``auto``: what WANDB_MODE says; else online where W&B has a key (WANDB_API_KEY or
     ``wandb login``) and its server answers, else offline."""
-    directory: str = "."
-    """Where W&B keeps its ``wandb`` folder."""
+    directory: str | None = None
+    """Where W&B keeps its ``wandb`` folder; null for WANDB_DIR, else the working directory."""
     live: bool = False
     """Whether a cell is also shown while it runs, after every stored stack."""
     figures: bool = True
@@ -69,6 +69,25 @@ class Wandb(Tracker):
         if importlib.util.find_spec("wandb") is None:
             raise UserError(
                 "tracker=wandb: the package wandb is not installed; install it or set tracker=none"
+            )
+        if self.mode != "disabled":
+            self._check_folder()
+
+    def folder(self) -> Path:
+        """Where W&B keeps its ``wandb`` folder, absolute."""
+        if self.directory is not None:
+            return local_path(self.directory, "tracker.directory").absolute()
+        return local_path(os.environ.get("WANDB_DIR") or ".", "WANDB_DIR").absolute()
+
+    def _check_folder(self) -> None:
+        """Refuse a folder that cannot be written, for which W&B would take a temporary one."""
+        folder = self.folder()
+        place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            raise UserError(
+                f"tracker.directory={folder}: cannot be written, {place} is "
+                f"{'read-only' if place.is_dir() else 'no folder'}; name another with "
+                "tracker.directory or WANDB_DIR"
             )
 
     def resolve_mode(self) -> Mode:
@@ -135,7 +154,8 @@ class Wandb(Tracker):
 
         mode = self.resolve_mode()
         # W&B's own process stays in the folder in which it was started.
-        directory = Path(self.directory).absolute()
+        self._check_folder()
+        directory = self.folder()
         directory.mkdir(parents=True, exist_ok=True)
         wandb.setup(wandb.Settings(x_service_wait=self.patience))
         run = wandb.init(

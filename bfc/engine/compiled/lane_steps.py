@@ -7,7 +7,7 @@ by itself: a replica gets the same numbers in whatever group and lane it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bfc.engine.data import StackData
 from bfc.engine.recipe import Recipe
+from bfc.engine.steps import Replicas
 from bfc.shapes import Float, Float64, Int
 from bfc.types import Params, Stage
 
@@ -33,29 +34,28 @@ class LaneSteps:
         step: CompiledStep,
         recipe: Recipe,
         data: StackData,
-        index: Sequence[int],
         stage: Stage,
-        params: Params,
-        buffers: Mapping[str, Params],
-        lr: Float[Tensor, "R 1"],
-        multipliers: Mapping[str, Tensor],
+        replicas: Replicas,
     ) -> None:
-        """As for :class:`bfc.engine.steps.Steps`."""
+        """Copies what trains and what does not out of the replicas' tensors."""
         self.step, self.recipe, self.data, self.stage = step, recipe, data, stage
-        self.index, self.lr = list(index), lr
+        self.index, self.lr = list(replicas.index), replicas.lr
         self.trained = list(step.shapes.trained)
-        self.loss = torch.zeros(len(index), dtype=torch.float64)
-        lanes, groups = step.lanes, -(-len(index) // step.lanes)
-        last = len(index) - 1
+        self.loss = torch.zeros(len(self.index), dtype=torch.float64)
+        lanes, groups = step.lanes, -(-len(self.index) // step.lanes)
+        last = len(self.index) - 1
         self.lane_replicas = [min(i, last) for i in range(groups * lanes)]
         """Replica of every lane of every group."""
-        state = [_flatten(values, self.trained) for values in (params, *buffers.values())]
-        fixed = _flatten(params, list(step.shapes.fixed), like=self.loss)
+        trained = [replicas.params, *replicas.buffers.values()]
+        state = [_flatten(values, self.trained) for values in trained]
+        fixed = _flatten(replicas.params, list(step.shapes.fixed), like=self.loss)
         self.state = self._lay_out(torch.cat(state, 1))
         self.fixed = self._lay_out(fixed.to(recipe.dtype))
         self.shared = torch.zeros(1, dtype=recipe.dtype)
-        if multipliers:
-            self.shared = torch.cat([multipliers[name] for name in self.trained], 1).contiguous()
+        if replicas.multipliers:
+            self.shared = torch.cat(
+                [replicas.multipliers[name] for name in self.trained], 1
+            ).contiguous()
         self.streams = self._make_streams()
         self.batch = torch.empty(step.layout.batch, lanes, dtype=recipe.dtype)
         self.scratch = torch.zeros(step.layout.scratch, lanes, dtype=recipe.dtype)

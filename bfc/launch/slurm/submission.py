@@ -11,7 +11,6 @@ import io
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,8 +25,9 @@ from bfc.launch.slurm import client
 from bfc.launch.slurm.division import divide_into_tasks
 from bfc.launch.slurm.resources import choose_fuse_jobs, sbatch_parameters
 from bfc.launch.slurm.task import SlurmTask
-from bfc.paths import named
+from bfc.paths import expand_folder
 from bfc.store.cells import Store
+from bfc.streams import print_line
 
 IGNORE_SIGNALS = """bash -c 'trap "" USR1 USR2; exec "$@"' bfc"""
 """Ignores the signals that announce the time limit until Python has installed its handlers."""
@@ -40,8 +40,9 @@ def submit(launch: Launch, numbers: Sequence[int], code: Mapping[str, Any] | Non
     was submitted before is cancelled, and a launch that never ran is deleted. Raises
     :class:`UserError` with SLURM's reason.
     """
-    code = code or launch.manifest["code"]
+    code = code or launch.code
     check_code_copy(launch.name, code)
+    assert code is not None, "a launch on SLURM has a copy of the code"
     submission = _Submission(launch, code)
     try:
         submission.submit_jobs(numbers)
@@ -123,11 +124,10 @@ class _Submission:
         try:
             (finaliser,) = _sbatch(self.launch, options, self.code, [payload], self.task_ids)
         except UserError as error:
-            print(
+            print_line(
                 f"{error}: this was the job that draws the report; "
                 f"`bfc collect {self.launch.name}` draws it by hand",
-                file=sys.stderr,
-                flush=True,
+                to_stderr=True,
             )
             return
         self.launch.add_submission(
@@ -202,7 +202,7 @@ def use_site_store(planned: PlannedJob, results: str | None) -> PlannedJob:
     """The job with the site's store, unless its command names one."""
     if results is None or any(text.startswith("results=") for text in planned.overrides):
         return planned
-    folder = named(results)
+    folder = expand_folder(results)
     Store(folder).check()
     container = {**planned.container, "results": folder}
     return replace(planned, container=container, job=replace(planned.job, results=folder))

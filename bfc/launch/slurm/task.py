@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bfc import stop_signals
 from bfc.launch.manifest import Launch, slurm_task_id
+from bfc.streams import print_line, secure_streams
 
 EXIT_FAILED = 1
 """A job failed."""
@@ -36,11 +37,12 @@ class SlurmTask:
 
     def __call__(self) -> None:
         stop_signals.install_handlers()
+        secure_streams()
         launch = Launch(self.launch, self.attempt)
         done = launch.done()
         todo = [number for number in self.jobs if number not in done]
         if not todo:
-            print("everything in this task is done", flush=True)
+            print_line("everything in this task is done")
             return
         failed = self._run(launch, todo)
         signal_number = stop_signals.stop_requested()
@@ -78,7 +80,7 @@ class SlurmTask:
             requeue = ["scontrol", "requeue", task_id]
             result = subprocess.run(requeue, capture_output=True, text=True)
             if result.returncode == 0:
-                print(f"requeued as {task_id}, restart {restarts + 1}", flush=True)
+                print_line(f"requeued as {task_id}, restart {restarts + 1}")
                 sys.exit(0)
             _print_error(
                 f"this task cannot be requeued ({result.stderr.strip()}); `bfc retry` goes on "
@@ -88,4 +90,4 @@ class SlurmTask:
 
 
 def _print_error(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print_line(text, to_stderr=True)

@@ -21,10 +21,11 @@ FILE = PACKAGE / "named_schedules.json"
 """Name → the keys of its YAML file, without ``_target_``."""
 
 
-def named(name: str, /, **changes: Any) -> Schedule:
+def load_schedule(name: str, /, **changes: Any) -> Schedule:
     """The schedule of ``conf/schedule/<name>.yaml`` with some of its fields changed.
 
-    For instance ``named("bfc", k=2, steps=500)``. Raises :class:`bfc.errors.UserError` for a name
+    For instance ``load_schedule("bfc", k=2, steps=500)``. Raises
+    :class:`bfc.errors.UserError` for a name
     or field that does not exist, with the nearest one that does, and for values out of range.
     """
     available = _read()

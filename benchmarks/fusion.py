@@ -3,7 +3,7 @@
 Whole cells are timed, with their checks and test risks, and their ratio is taken in one run. The
 cells are those of a sweep over the coefficients of the chain.
 
-    python -m benchmarks.beside [--device cuda] [--cells 16] [--trainings 8 32] [--json FOLDER]
+    python -m benchmarks.fusion [--device cuda] [--cells 16] [--trainings 8 32] [--json FOLDER]
 """
 
 from __future__ import annotations

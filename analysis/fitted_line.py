@@ -1,0 +1,52 @@
+"""The exponent of n* in d of one method, and what of its error no number of seeds lowers.
+
+Values of n* scatter from cell to cell beyond what their seeds explain (τ). A slope through them
+keeps the error of that scatter however many seeds the cells have; only more d lower it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+
+from bfc.stats.estimates import LEVEL, Rescaled
+
+
+@dataclass(frozen=True)
+class FittedLine:
+    """The exponent of n* in d of one method, and the trainings that it was fitted to."""
+
+    estimate: Rescaled
+    trainings: pd.DataFrame
+    tau: float
+    """Scatter of log n* from cell to cell."""
+
+    @property
+    def squared_error(self) -> float:
+        """The squared standard error of the exponent."""
+        lo, hi = self.estimate.interval(LEVEL)
+        return ((hi - lo) / (2.0 * NormalDist().inv_cdf(0.5 + LEVEL / 2.0))) ** 2
+
+    @property
+    def fixed_squared_error(self) -> float:
+        """What of it no number of seeds lowers: that of a slope through values that scatter by
+        ``tau``; at most the whole."""
+        if not math.isfinite(self.tau) or self.trainings.empty:
+            return 0.0
+        logs = np.log(self.trainings["d"].astype(float).unique())
+        spread = float(((logs - logs.mean()) ** 2).sum())
+        if spread == 0:
+            return 0.0
+        return min(self.tau**2 / spread, self.squared_error)
+
+
+def compute_fixed_share(*lines: FittedLine) -> float:
+    """Share of the squared error of an exponent, or of a difference of two, that no number of
+    seeds lowers; 0 where there is no interval."""
+    total = sum(line.squared_error for line in lines)
+    fixed = sum(line.fixed_squared_error for line in lines)
+    return fixed / total if total > 0 and math.isfinite(total) else 0.0

@@ -1,0 +1,181 @@
+"""One pool of workers that is fed with the jobs of many studies, so that no core waits for another.
+
+Every move is a launch of its own, so that ``bfc status`` and ``bfc logs`` find it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bfc.application.moves import Move
+from bfc.experiment.cost import Cost
+from bfc.launch.job import PlannedJob, describe_jobs
+from bfc.launch.local import identify_process
+from bfc.launch.manifest import Launch
+from bfc.launch.options import LocalOptions
+from bfc.launch.plan import Plan, create_launch
+from bfc.launch.worker_pool import WorkerPool
+
+LEAST_SHARE_LEFT = 0.1
+"""Share of its predicted time that a job which runs is taken to need still, at least."""
+
+
+@dataclass(frozen=True)
+class FinishedMove:
+    """A move whose jobs have all ended."""
+
+    move: Move
+    failures: tuple[str, ...]
+    """Why jobs failed."""
+
+
+class Feed(Protocol):
+    """What runs moves."""
+
+    cores: int
+
+    def submit(self, move: Move) -> None:
+        """Begin a move, as soon as the cores get to it."""
+        ...
+
+    def take_finished(self) -> list[FinishedMove]:
+        """The moves that have ended since the last call."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Return when a job has ended, at the latest after so many seconds."""
+        ...
+
+    def count_waiting(self) -> int:
+        """Jobs that no core works at yet."""
+        ...
+
+    def list_moves(self) -> list[Move]:
+        """The moves that have not ended."""
+        ...
+
+    def predict_seconds_left(self) -> float:
+        """Wall time until the cores have nothing left to do."""
+        ...
+
+    def stop(self) -> None:
+        """End all jobs at once; what they have stored stays."""
+        ...
+
+
+@dataclass
+class _Batch:
+    """The jobs of a move on their way."""
+
+    move: Move
+    launch: Launch
+    waves: deque[list[int]]
+    """Numbers of the jobs that have not been submitted, wave by wave."""
+    futures: dict[int, Future[Any]] = field(default_factory=dict)
+    started: dict[int, float] = field(default_factory=dict)
+    """Number of a job → when it was first seen to run."""
+
+    def pending(self) -> list[Future[Any]]:
+        return [future for future in self.futures.values() if not future.done()]
+
+    def seconds_left(self, now: float) -> float:
+        """Predicted seconds of one core."""
+        left = 0.0
+        for number, request in enumerate(self.move.requests):
+            future = self.futures.get(number)
+            if future is not None and future.done():
+                continue
+            if future is not None and future.running():
+                elapsed = now - self.started.setdefault(number, now)
+                left += max(LEAST_SHARE_LEFT * request.seconds, request.seconds - elapsed)
+            else:
+                left += request.seconds
+        return left
+
+
+class JobFeed:
+    """A :class:`Feed` of worker processes on this machine."""
+
+    def __init__(self, cores: int) -> None:
+        self.cores = cores
+        self._pool = WorkerPool(cores, logs=True)
+        self._batches: list[_Batch] = []
+
+    def submit(self, move: Move) -> None:
+        jobs = [request.build() for request in move.requests]
+        launch = _create_launch(jobs, [request.seconds for request in move.requests], self.cores)
+        batch = _Batch(move, launch, _list_waves(launch))
+        self._batches.append(batch)
+        self._submit_wave(batch)
+
+    def _submit_wave(self, batch: _Batch) -> None:
+        batch.futures |= self._pool.submit(batch.launch, batch.waves.popleft())
+
+    def take_finished(self) -> list[FinishedMove]:
+        finished = []
+        for batch in list(self._batches):
+            if batch.pending():
+                continue
+            if batch.waves:
+                self._submit_wave(batch)
+                continue
+            self._batches.remove(batch)
+            errors = [future.exception() for future in batch.futures.values()]
+            failures = tuple(str(error) for error in errors if error is not None)
+            finished.append(FinishedMove(batch.move, failures))
+        return finished
+
+    def wait(self, seconds: float) -> None:
+        pending = [future for batch in self._batches for future in batch.pending()]
+        if pending:
+            wait(pending, timeout=seconds, return_when=FIRST_COMPLETED)
+
+    def count_waiting(self) -> int:
+        count = 0
+        for batch in self._batches:
+            count += sum(map(len, batch.waves))
+            count += sum(not future.running() for future in batch.pending())
+        return count
+
+    def list_moves(self) -> list[Move]:
+        return [batch.move for batch in self._batches]
+
+    def predict_seconds_left(self) -> float:
+        now = time.monotonic()
+        return math.fsum(batch.seconds_left(now) for batch in self._batches) / self.cores
+
+    def stop(self) -> None:
+        self._pool.stop()
+
+
+def _create_launch(jobs: Sequence[PlannedJob], seconds: Sequence[float], cores: int) -> Launch:
+    stored = [False] * len(jobs)
+    plan = Plan(jobs, stored, describe_jobs(jobs, stored, seconds), Cost())
+    options = LocalOptions(processes=cores, confirmed=True)
+    launch = create_launch(plan, "local", options, frozen=False)
+    launch.add_submission(
+        kind="local",
+        packs=[list(range(len(jobs)))],
+        ids=["pool"],
+        attempt=0,
+        processes=cores,
+        **identify_process(os.getpid()),
+    )
+    return launch
+
+
+def _list_waves(launch: Launch) -> deque[list[int]]:
+    """The numbers of the jobs of a launch, wave by wave, in each the longest first."""
+    waves: dict[int, list[int]] = {}
+    for number, entry in enumerate(launch.jobs):
+        waves.setdefault(entry["wave"], []).append(number)
+    for numbers in waves.values():
+        numbers.sort(key=lambda number: launch.jobs[number]["seconds"], reverse=True)
+    return deque(waves[wave] for wave in sorted(waves))

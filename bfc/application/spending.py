@@ -1,0 +1,199 @@
+"""Spends a budget: keeps all cores busy with the moves that decide most claims per second.
+
+The first look of every study comes first, the cheapest before the others. Then, whenever a core has
+nothing waiting for it, the best move for the claims that are open is begun. When the jobs of a move
+have ended, the claims that it was to decide are looked at. What has been done is read from the
+store, so that a second call goes on where the first one stopped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+
+from bfc.application.budget_display import Display, Status
+from bfc.application.claim_states import ClaimState, StudyState
+from bfc.application.job_feed import Feed, FinishedMove
+from bfc.application.moves import Move, choose_move, list_moves, make_first_look
+from bfc.errors import UserError
+from bfc.experiment.cost import Cost
+
+MARGIN = 0.85
+"""Share of the remaining time that predictions may fill.
+
+The rest is for confirming runs and for the scatter of costs."""
+PAGE_TO_LOOKS = 3.0
+"""Time for the page over that of one look at every study."""
+WAIT_SECONDS = 1.0
+"""Between two looks at the clock, at most."""
+
+Assess = Callable[[StudyState, Collection[ClaimState]], None]
+"""Looks at claims of a study in the store."""
+
+
+class Spender:
+    """One budget being spent.
+
+    ``fit_model``: the cost model by what is stored now. ``clock``: seconds that only grow, in which
+    ``deadline`` is given. The page at the end takes about as long as looking at every study once
+    and drawing it, so it is given ``page_seconds``, or three times as long as the looks took where
+    that is more. ``is_stopped``: whether somebody has asked for an end.
+    """
+
+    def __init__(
+        self,
+        studies: Sequence[StudyState],
+        feed: Feed,
+        assess: Assess,
+        fit_model: Callable[[], Cost],
+        display: Display,
+        clock: Callable[[], float],
+        deadline: float,
+        page_seconds: float = 0.0,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.studies, self.feed, self.display = studies, feed, display
+        self.clock, self.deadline, self.is_stopped = clock, deadline, is_stopped
+        self._page_seconds = page_seconds
+        self._look_seconds: dict[str, float] = {}
+        """Study → how long the last look at it took."""
+        self._assess, self._fit_model = assess, fit_model
+        self._model = fit_model()
+        self._num_finished = 0
+        self._next_fit = 1
+        self._first_looks: list[Move] = []
+        self._pursued: dict[Move, list[ClaimState]] = {}
+        """A move that runs → the claims that are looked at when it has ended."""
+        self._unassessed: deque[tuple[StudyState, Sequence[ClaimState]]] = deque()
+        self._moves: dict[str, list[Move]] = {}
+        """Study → what could be run for its open claims."""
+
+    def spend(self) -> None:
+        """Run moves until the time is over, nothing is left to run, or an end is asked for."""
+        self._begin()
+        while not self.is_stopped() and self.seconds_left > 0:
+            self._settle_finished()
+            self._start_moves()
+            if self._unassessed:
+                self._look(*self._unassessed.popleft())
+            elif not self.feed.list_moves():
+                break
+            else:
+                self.feed.wait(min(WAIT_SECONDS, self.seconds_left))
+            self.display.show(self.make_status())
+        self.feed.stop()
+
+    @property
+    def seconds_left(self) -> float:
+        """What is left for training."""
+        page_seconds = max(self._page_seconds, PAGE_TO_LOOKS * sum(self._look_seconds.values()))
+        return self.deadline - page_seconds - self.clock()
+
+    def list_left_out(self) -> list[StudyState]:
+        """The studies whose first look did not fit."""
+        return [move.study for move in self._first_looks]
+
+    def make_status(self) -> Status:
+        """Where the claims stand, and what runs."""
+        claims = [claim for study in self.studies for claim in study.claims]
+        decided = sum(claim.is_decided for claim in claims)
+        unseen = sum(claim.verdict is None for claim in claims)
+        pursued = {
+            id(claim) for moves in self._moves.values() for move in moves for claim in move.claims
+        }
+        stuck = sum(
+            claim.verdict is not None
+            and not claim.is_decided
+            and not claim.is_in_flight
+            and id(claim) not in pursued
+            for claim in claims
+        )
+        return Status(
+            decided=decided,
+            undecided=len(claims) - decided - unseen - stuck,
+            stuck=stuck,
+            unseen=unseen,
+            running=tuple(describe_move(move) for move in self.feed.list_moves()),
+            seconds_left=self.seconds_left,
+        )
+
+    def _begin(self) -> None:
+        """Find out which studies have had their first look."""
+        for study in self.studies:
+            move = make_first_look(study, self._model)
+            if move.requests:
+                self._first_looks.append(move)
+            else:
+                self._unassessed.append((study, study.claims))
+        self._first_looks.sort(key=lambda move: move.seconds)
+
+    def _start_moves(self) -> None:
+        """Begin moves until every core has a job waiting for it, or nothing fits."""
+        while self.feed.count_waiting() < self.feed.cores:
+            move = self._choose()
+            if move is None:
+                return
+            self.display.announce(f"{describe_move(move)}: {self._describe_size(move)}")
+            self.feed.submit(move)
+            move.study.cells_in_flight |= move.cells
+            self._pursued[move] = move.claims
+            for claim in self._pursued[move]:
+                claim.is_in_flight = True
+
+    def _choose(self) -> Move | None:
+        cores = self.feed.cores
+        seconds = MARGIN * self.seconds_left - self.feed.predict_seconds_left()
+        for move in self._first_looks:
+            if move.fits(cores, seconds):
+                self._first_looks.remove(move)
+                return move
+        moves = [move for study_moves in self._moves.values() for move in study_moves]
+        return choose_move(moves, cores, seconds)
+
+    def _settle_finished(self) -> None:
+        for finished in self.feed.take_finished():
+            self._settle(finished)
+
+    def _settle(self, finished: FinishedMove) -> None:
+        move, study = finished.move, finished.move.study
+        study.cells_in_flight -= move.cells
+        claims = self._pursued.pop(move)
+        for reason in finished.failures:
+            self.display.announce(f"{describe_move(move)}: failed: {reason}")
+            study.has_failed = True
+        self._num_finished += 1
+        self._unassessed.append((study, claims))
+
+    def _look(self, study: StudyState, claims: Sequence[ClaimState]) -> None:
+        """Look at claims, and find out what could be run for those that are open."""
+        if self._num_finished >= self._next_fit:
+            self._model = self._fit_model()
+            self._next_fit = 2 * self._num_finished
+        start = self.clock()
+        open_before = [claim for claim in claims if not claim.is_decided]
+        try:
+            self._assess(study, claims)
+        except UserError as error:  # a study none of whose cells has a result yet
+            self.display.announce(f"{study.name}: {error}")
+            study.has_failed = True
+        self._look_seconds[study.name] = self.clock() - start
+        for claim in claims:
+            claim.is_in_flight = False
+        self._moves[study.name] = list_moves(study, self._model)
+        for claim in open_before:
+            if claim.is_decided:
+                self.display.announce(
+                    f"{study.name}: {claim.verdict}: {claim.claim['statement'].strip()}"
+                )
+
+    def _describe_size(self, move: Move) -> str:
+        count = len(move.requests)
+        jobs = f"{count} job" + "s" * (count != 1)
+        claims = f"{len(move.claims)} claim" + "s" * (len(move.claims) != 1)
+        wall_seconds = move.predict_wall_seconds(self.feed.cores)
+        return f"{jobs}, about {wall_seconds:.0f} s, for {claims}"
+
+
+def describe_move(move: Move) -> str:
+    """A move as a line of the display shows it."""
+    return f"{move.study.name}, {move.kind.value}"

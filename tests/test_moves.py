@@ -1,0 +1,184 @@
+"""What could be run for open claims, and which of it is chosen."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from claim_scenes import SEEDS, SceneCost, leave_open, make_claim, make_study, store_cells
+
+from analysis.prospects import FIRST_INTERVAL_SEEDS, UNKNOWN_CHANCE
+from analysis.verdicts import Verdict
+from bfc.application.claim_states import ClaimState, StudyState
+from bfc.application.moves import Move, MoveKind, choose_move, list_moves, make_first_look
+from bfc.stats.looks import GROWTHS, MAX_LOOKS, estimate_decision_chance
+
+MODEL: Any = SceneCost(10.0)
+SIZES = {"demo": {"a": [8], "b": [8]}, "30m": {"a": [8, 16], "b": [8], "c": [8]}}
+STORED = {"a-8", "b-8"}
+
+
+@pytest.fixture(autouse=True)
+def stored(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    cells = set(STORED)
+    store_cells(monkeypatch, cells)
+    return cells
+
+
+def choose(study: StudyState, seconds: float = 1e6) -> Move | None:
+    return choose_move(list_moves(study, MODEL), cores=2, seconds_left=seconds)
+
+
+def test_the_first_look_runs_what_is_missing_of_the_smallest_size(stored) -> None:
+    study = make_study(SIZES, make_claim("a"))
+    assert make_first_look(study, MODEL).requests == ()
+    stored.remove("b-8")
+    move = make_first_look(study, MODEL)
+    assert move.cells == {"b-8"} and move.claims == list(study.claims)
+
+
+def test_an_undecided_claim_is_given_more_seeds_of_its_open_cells() -> None:
+    claim = make_claim("a", "b")
+    leave_open(claim, 2.0, "a-8")
+    move = choose(make_study(SIZES, claim))
+    assert move is not None and move.kind is MoveKind.MORE_SEEDS and move.cells == {"a-8"}
+    (request,) = move.requests
+    assert request.num_seeds is not None
+    growth = request.num_seeds / SEEDS
+    assert growth in GROWTHS and request.seconds == request.num_seeds - SEEDS
+    chance = float(estimate_decision_chance(2.0, growth))
+    assert move.value == pytest.approx(chance / request.seconds)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.REPRODUCED, Verdict.CONTRADICTED, None])
+def test_nothing_is_spent_on_claims_that_are_decided_or_unseen(verdict: Verdict | None) -> None:
+    claim = make_claim("a")
+    leave_open(claim, 2.0, "a-8")
+    claim.verdict = verdict
+    assert list_moves(make_study(SIZES, claim), MODEL) == []
+
+
+def test_nothing_is_spent_after_the_last_look() -> None:
+    claim = make_claim("a")
+    leave_open(claim, 2.0, "a-8")
+    claim.looks = MAX_LOOKS - 1
+    assert choose(make_study(SIZES, claim)) is not None
+    claim.looks = MAX_LOOKS
+    assert choose(make_study(SIZES, claim)) is None
+
+
+def test_nothing_is_spent_where_a_decision_is_too_unlikely() -> None:
+    """On the threshold four times the data decide with a chance of 2 Φ(−2.7/√3) = .12, and with a
+    second place that is as open of .014."""
+    claim = make_claim("a", "b")
+    leave_open(claim, 0.0, "a-8")
+    study = make_study(SIZES, claim)
+    assert choose(study) is not None
+    claim.prospect = type(claim.prospect)(claim.prospect.parts * 2, SEEDS)
+    assert choose(study) is None
+
+
+def test_a_claim_without_an_interval_is_given_the_seeds_of_one() -> None:
+    claim = make_claim("a")
+    leave_open(claim, math.nan, "a-8", seeds=4)
+    study = make_study(SIZES, claim)
+    study.stock["a-8"] = type(study.stock["a-8"])(4, 1.0)
+    move = choose(study)
+    assert move is not None and move.requests[0].num_seeds == FIRST_INTERVAL_SEEDS
+
+
+def test_cells_that_several_claims_share_count_for_all_of_them() -> None:
+    """Alone the cheap cell is worth more; the dear one decides three claims."""
+    claims = [make_claim("a", i=i) for i in range(3)]
+    for claim in claims:
+        leave_open(claim, 2.0, "a-8")
+    lone = make_claim("b")
+    leave_open(lone, 2.0, "b-8")
+    study = make_study(SIZES, claims[0], lone)
+    study.stock["a-8"] = type(study.stock["a-8"])(SEEDS, 2.0)
+    move = choose(study)
+    assert move is not None and move.cells == {"b-8"}
+    study.claims = [*claims, lone]
+    move = choose(study)
+    assert move is not None and move.cells == {"a-8"} and set(move.claims) == set(claims)
+
+
+def test_the_nearer_claim_and_the_cheaper_cell_come_first() -> None:
+    near, far = make_claim("a"), make_claim("b")
+    leave_open(near, 2.5, "a-8")
+    leave_open(far, 0.8, "b-8")
+    study = make_study(SIZES, near, far)
+    move = choose(study)
+    assert move is not None and move.claims == [near]
+    study.stock["a-8"] = type(study.stock["a-8"])(SEEDS, 1000.0)
+    move = choose(study)
+    assert move is not None and move.claims == [far]
+
+
+def test_a_claim_that_was_not_run_is_given_the_smallest_size_that_has_its_cells() -> None:
+    claim, other = make_claim("a", "c"), make_claim("c")
+    claim.verdict = other.verdict = Verdict.NOT_RUN
+    move = choose(make_study(SIZES, claim, other))
+    assert move is not None and move.kind is MoveKind.NOT_RUN
+    assert move.cells == {"c-8"} and set(move.claims) == {claim, other}
+    assert move.value == pytest.approx(2 * UNKNOWN_CHANCE / 10.0)
+
+
+def test_what_a_claim_requires_is_run() -> None:
+    claim = make_claim("a", requires={"d": 16})
+    claim.verdict = Verdict.NOT_RUN
+    move = choose(make_study(SIZES, claim))
+    assert move is not None and move.cells == {"a-16"}
+    impossible = make_claim("a", requires={"d": 32})
+    impossible.verdict = Verdict.NOT_RUN
+    assert choose(make_study(SIZES, impossible)) is None
+
+
+def test_a_slope_is_given_further_d_where_seeds_do_not_help() -> None:
+    claim = make_claim("a", predicate="exponent")
+    leave_open(claim, 2.0, "a-8", "a-4")
+    claim.dimensions = frozenset({4, 8})
+    sizes = {"demo": {"a": [4, 8]}, "30m": {"a": [4, 8, 16]}}
+    study = make_study(sizes, claim)
+    kinds = {move.kind for move in list_moves(study, MODEL)}
+    assert kinds == {MoveKind.MORE_SEEDS, MoveKind.FURTHER_D}
+    part = claim.prospect.parts[0]
+    fixed = type(part)(part.cells, part.distance, 0.99)
+    claim.prospect = type(claim.prospect)((fixed,), SEEDS)
+    move = choose(study)
+    assert move is not None and move.kind is MoveKind.FURTHER_D and move.cells == {"a-16"}
+    claim.claim = {**claim.claim, "predicate": "median_value"}
+    assert all(move.kind is not MoveKind.FURTHER_D for move in list_moves(study, MODEL))
+
+
+def test_what_does_not_fit_is_replaced_by_a_smaller_growth() -> None:
+    claim = make_claim("a")
+    leave_open(claim, 0.5, "a-8")
+    study = make_study(SIZES, claim)
+    numbers = []
+    for seconds in (1e6, SEEDS * 2.5, SEEDS * 0.4):
+        move = choose(study, seconds)
+        numbers.append(None if move is None else move.requests[0].num_seeds)
+    assert numbers[0] == SEEDS * max(GROWTHS)
+    assert numbers[1] is not None and numbers[1] < numbers[0] and numbers[2] is None
+
+
+def test_cells_and_claims_in_flight_are_left_alone() -> None:
+    claim, other = make_claim("a"), make_claim("b")
+    for state, cell in ((claim, "a-8"), (other, "b-8")):
+        leave_open(state, 2.0, cell)
+    study = make_study(SIZES, claim, other)
+    claim.is_in_flight = True
+    move = choose(study)
+    assert move is not None and move.claims == [other]
+    study.cells_in_flight = {"b-8"}
+    assert choose(study) is None
+
+
+def test_a_study_that_failed_is_left_alone() -> None:
+    claim: ClaimState = make_claim("a")
+    leave_open(claim, 2.0, "a-8")
+    study = make_study(SIZES, claim)
+    study.has_failed = True
+    assert list_moves(study, MODEL) == []

@@ -1,0 +1,253 @@
+"""A budget being spent, with a clock and a pool that are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import pytest
+from claim_scenes import (
+    SEEDS,
+    SceneCost,
+    SceneFeed,
+    leave_open,
+    make_claim,
+    make_study,
+    store_cells,
+)
+
+from analysis.prospects import Stock
+from analysis.verdicts import Verdict
+from bfc.application.budget_display import LINE_SECONDS, LineDisplay, Status
+from bfc.application.claim_states import ClaimState, StudyState
+from bfc.application.moves import Move, MoveKind
+from bfc.application.spending import MARGIN, Spender
+from bfc.errors import UserError
+from bfc.stats.looks import MAX_LOOKS
+
+SIZES = {"demo": {"a": [8], "b": [8]}, "30m": {"a": [8], "b": [8], "c": [8]}}
+Outcome = Callable[[ClaimState, StudyState], None]
+"""What a look finds."""
+
+
+class Scene:
+    """One budget in a made-up world: what looks find, how long cells take, what is stored."""
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        studies: Sequence[StudyState],
+        outcome: Outcome,
+        stored: Collection[str] = (),
+        budget: float = 1000.0,
+        cost: float = 10.0,
+        **options: Any,
+    ) -> None:
+        self.stored = set(stored)
+        store_cells(monkeypatch, self.stored)
+        self.feed = SceneFeed()
+        self.feed.on_finish = self._store
+        self.outcome = outcome
+        self.looked: list[ClaimState] = []
+        self.lines: list[str] = []
+        display = LineDisplay(self.lines.append, lambda: self.feed.now)
+        model: Any = SceneCost(cost)
+        self.spender = Spender(
+            studies,
+            self.feed,
+            self._look,
+            lambda: model,
+            display,
+            clock=lambda: self.feed.now,
+            deadline=budget,
+            **options,
+        )
+
+    def spend(self) -> list[MoveKind]:
+        """The kinds of the moves that were begun."""
+        self.spender.spend()
+        return [move.kind for move in self.feed.submitted]
+
+    def _store(self, move: Move) -> None:
+        self.stored |= move.cells
+        for request in move.requests:
+            (spec,) = request.job.cells
+            seeds = request.num_seeds or SEEDS
+            move.study.stock[spec.cell_id] = Stock(seeds, 1.0)
+
+    def _look(self, study: StudyState, claims: Collection[ClaimState]) -> None:
+        for claim in claims:
+            if not claim.is_decided:
+                self.looked.append(claim)
+                self.outcome(claim, study)
+
+
+def decide(claim: ClaimState, study: StudyState) -> None:
+    claim.verdict = Verdict.REPRODUCED
+    claim.looks += 1
+
+
+def decide_at(seeds: int) -> Outcome:
+    """Undecided until the cell of ``a`` has so many seeds."""
+
+    def look(claim: ClaimState, study: StudyState) -> None:
+        stored = study.stock["a-8"].seeds
+        if stored >= seeds:
+            decide(claim, study)
+        else:
+            leave_open(claim, 1.0, "a-8", seeds=stored)
+
+    return look
+
+
+def test_first_looks_come_first_and_the_end_comes_when_all_is_decided(monkeypatch) -> None:
+    claim = make_claim("a")
+    scene = Scene(monkeypatch, [make_study(SIZES, claim)], decide_at(30))
+    kinds = scene.spend()
+    assert kinds[0] is MoveKind.FIRST_LOOK and set(kinds[1:]) == {MoveKind.MORE_SEEDS}
+    assert claim.is_decided and scene.feed.was_stopped
+    assert scene.feed.now < 1000, "nothing is run for claims that are decided"
+    assert scene.spender.make_status().decided == 1
+
+
+def test_no_claim_is_looked_at_more_often_than_allowed(monkeypatch) -> None:
+    claim = make_claim("a")
+    scene = Scene(monkeypatch, [make_study(SIZES, claim)], decide_at(10**9), budget=1e9)
+    scene.spend()
+    assert claim.looks == len(scene.looked) == MAX_LOOKS
+    status = scene.spender.make_status()
+    assert (status.decided, status.undecided, status.stuck) == (0, 0, 1)
+
+
+def test_claims_that_nothing_was_run_for_are_not_looked_at(monkeypatch) -> None:
+    """A look is scarce: only the claims that a move may decide are looked at after it."""
+    first, second = make_claim("a"), make_claim("b")
+
+    def look(claim: ClaimState, study: StudyState) -> None:
+        if claim is first:
+            decide_at(20)(claim, study)
+        else:
+            leave_open(claim, 0.0, "b-8")
+            study.stock["b-8"] = Stock(SEEDS, 1e6)
+
+    scene = Scene(monkeypatch, [make_study(SIZES, first, second)], look)
+    scene.spend()
+    assert first.is_decided and scene.looked.count(second) == 1
+
+
+@pytest.mark.parametrize("budget", [15.0, 40.0, 100.0, 400.0])
+def test_the_budget_is_kept(monkeypatch, budget: float) -> None:
+    claims = [make_claim("a"), make_claim("b")]
+    scene = Scene(monkeypatch, [make_study(SIZES, *claims)], decide_at(10**9), budget=budget)
+    scene.spend()
+    assert scene.feed.now <= budget
+    busy = sum(move.predict_wall_seconds(2) for move in scene.feed.submitted)
+    assert busy <= MARGIN * budget
+
+
+def test_the_time_for_the_page_is_kept(monkeypatch) -> None:
+    study = make_study(SIZES, make_claim("a"))
+    scene = Scene(monkeypatch, [study], decide_at(10**9), budget=400.0, page_seconds=300.0)
+    scene.spend()
+    assert scene.feed.now <= 100.0 and scene.feed.submitted
+
+
+def test_what_does_not_fit_is_named(monkeypatch) -> None:
+    study = make_study(SIZES, make_claim("a"))
+    scene = Scene(monkeypatch, [study], decide, cost=1e6)
+    assert scene.spend() == []
+    assert scene.spender.list_left_out() == [study] and scene.spender.make_status().unseen == 1
+
+
+def test_a_second_call_goes_on_where_the_first_one_stopped(monkeypatch) -> None:
+    """The first budget ends after the first look; the second repeats nothing of it."""
+    claim = make_claim("a")
+    study = make_study(SIZES, claim)
+    first = Scene(monkeypatch, [study], decide_at(30), budget=15.0)
+    assert first.spend() == [MoveKind.FIRST_LOOK]
+    again = make_claim("a")
+    second_study = make_study(SIZES, again)
+    second = Scene(monkeypatch, [second_study], decide_at(30), stored=first.stored)
+    assert set(second.spend()) == {MoveKind.MORE_SEEDS} and again.is_decided
+
+
+def test_what_was_not_run_is_run(monkeypatch) -> None:
+    claim = make_claim("c")
+
+    def look(claim: ClaimState, study: StudyState) -> None:
+        if "c-8" in scene.stored:
+            decide(claim, study)
+        else:
+            claim.verdict = Verdict.NOT_RUN
+
+    scene = Scene(monkeypatch, [make_study(SIZES, claim)], look, stored={"a-8", "b-8"})
+    assert scene.spend() == [MoveKind.NOT_RUN] and claim.is_decided
+
+
+def test_cores_have_work_waiting_for_them(monkeypatch) -> None:
+    """Independent studies are begun side by side, not one after the other."""
+    studies = [make_study({"demo": {"a": [8]}}, make_claim("a")) for _ in range(5)]
+    scene = Scene(monkeypatch, studies, decide)
+    lengths = []
+    submit = scene.feed.submit
+
+    def submit_and_count(move: Move) -> None:
+        submit(move)
+        lengths.append(len(scene.feed.list_moves()))
+
+    monkeypatch.setattr(scene.feed, "submit", submit_and_count)
+    scene.spend()
+    assert len(scene.feed.submitted) == 5 and max(lengths) == 1 + scene.feed.cores
+
+
+def test_an_interrupt_ends_it_at_once(monkeypatch) -> None:
+    study = make_study(SIZES, make_claim("a"))
+    scene = Scene(
+        monkeypatch,
+        [study],
+        decide_at(10**9),
+        budget=1e9,
+        is_stopped=lambda: len(scene.feed.submitted) >= 2,
+    )
+    scene.spend()
+    assert len(scene.feed.submitted) == 2 and scene.feed.was_stopped
+
+
+def test_a_study_that_fails_is_not_tried_again(monkeypatch) -> None:
+    study = make_study(SIZES, make_claim("a"))
+    scene = Scene(monkeypatch, [study], decide_at(10**9))
+    scene.feed.failing = {MoveKind.FIRST_LOOK.value}
+    assert scene.spend() == [MoveKind.FIRST_LOOK]
+    assert study.has_failed and any("failed: broken" in line for line in scene.lines)
+
+
+def test_a_study_without_a_result_is_said_to_have_none(monkeypatch) -> None:
+    def look(claim: ClaimState, study: StudyState) -> None:
+        raise UserError("holds no measured cell")
+
+    study = make_study(SIZES, make_claim("a"))
+    scene = Scene(monkeypatch, [study], look)
+    scene.spend()
+    assert study.has_failed and any("no measured cell" in line for line in scene.lines)
+
+
+def test_lines_say_what_happens_and_how_things_stand(monkeypatch) -> None:
+    scene = Scene(monkeypatch, [make_study(SIZES, make_claim("a"))], decide_at(30))
+    scene.spend()
+    text = "\n".join(scene.lines)
+    assert "scene, first look: 2 jobs, about 10 s, for 1 claim" in text
+    assert "scene, more seeds" in text and "scene: reproduced: " in text
+    assert "0 decided, 0 undecided, 0 cannot be decided now, 1 not looked at yet; runs: " in text
+
+
+def test_the_status_is_written_now_and_then_and_only_where_it_changes() -> None:
+    lines: list[str] = []
+    now = [0.0]
+    display = LineDisplay(lines.append, lambda: now[0])
+    for time, decided in ((0.0, 0), (1.0, 1), (LINE_SECONDS, 1), (3 * LINE_SECONDS, 1)):
+        now[0] = time
+        display.show(Status(decided, 2, 1, 0, ("x, more seeds",), 90.0))
+    assert lines == [
+        "0 decided, 2 undecided, 1 cannot be decided now; runs: x, more seeds; 2 min left",
+        "1 decided, 2 undecided, 1 cannot be decided now; runs: x, more seeds; 2 min left",
+    ]
