@@ -23,6 +23,7 @@ from bfc.types import Training
 
 pytest.importorskip("llvmlite")
 from bfc.engine.compiled import cache, compilation
+from bfc.engine.compiled.__main__ import main as show_compiled_step
 
 NOT_COMPILED = (("conv_resnet", "images"), ("resnet", "images"))
 """Learners on targets that take their steps operation by operation."""
@@ -251,6 +252,15 @@ def test_a_step_is_found_on_disk_and_made_anew_where_that_is_damaged(monkeypatch
     content[-1] ^= 1
     file.write_bytes(content)
     assert run() == first and len(made) == 2
+
+
+@pytest.mark.parametrize(
+    "options, text", [([], 'define void @"take_steps"'), (["--assembly"], "take_steps:")]
+)
+def test_the_smallest_example_is_shown(options, text, capsys):
+    show_compiled_step(options)
+    shown = capsys.readouterr().out
+    assert "torch.ops.aten.baddbmm" in shown and "map of a product" in shown and text in shown
 
 
 def test_adam_in_single_precision_agrees_to_rounding():
