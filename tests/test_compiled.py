@@ -21,9 +21,14 @@ from bfc.targets.parity import Parity
 from bfc.tasks.classification import Classification
 from bfc.types import Training
 
-pytest.importorskip("llvmlite")
+llvm = pytest.importorskip("llvmlite.binding")
 from bfc.engine.compiled import cache, compilation
 from bfc.engine.compiled.__main__ import main as show_compiled_step
+from bfc.engine.compiled.code import generate
+from bfc.engine.compiled.lowering import lower
+from bfc.engine.compiled.machine import Processor, to_assembly
+from bfc.engine.compiled.shapes import StepShapes
+from bfc.engine.compiled.tracing import trace_step
 
 NOT_COMPILED = (("conv_resnet", "images"), ("resnet", "images"))
 """Learners on targets that take their steps operation by operation."""
@@ -233,6 +238,33 @@ def test_on_an_unknown_processor_the_plain_path_is_taken(monkeypatch, capsys):
     monkeypatch.setattr(compilation, "_steps", {})
     assert _execution(SMALL) == "plain"
     assert "this processor (example)" in capsys.readouterr().out
+
+
+AVX2 = Processor("", "haswell", "+avx2,+fma", 256, 16)
+
+
+@pytest.mark.parametrize("dtype, lanes", [(torch.float32, 8), (torch.float64, 4)])
+def test_code_for_narrower_registers_equals_the_plain_path(monkeypatch, dtype, lanes):
+    own = compilation.processor()
+    if not own.triple.startswith("x86_64"):
+        pytest.skip("needs a processor with AVX2")
+    narrow = replace(AVX2, triple=own.triple)
+    assert narrow.lanes(dtype).count == lanes
+    monkeypatch.setattr(compilation, "processor", lambda: narrow)
+    monkeypatch.setattr(compilation, "_steps", {})
+    compare(replace(SMALL, dtype=dtype), tolerance=1e-9 if dtype == torch.float64 else 1e-4)
+
+
+def test_there_is_code_for_neon():
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    neon = Processor("aarch64-linux-gnu", "generic", "+neon", 128, 32)
+    stack = Trainer(SMALL, TRAININGS[:1])
+    trained = [name for group in stack.stages[0].train for name in stack.groups[group]]
+    shapes = StepShapes.of(SMALL, stack.state.params, trained, False)
+    program = lower(trace_step(SMALL, stack.stages[0], shapes), shapes, SMALL.dtype)
+    code = generate(program, shapes, neon.lanes(SMALL.dtype), neon.registers, False)
+    assert "fmla\tv" in to_assembly(code.text, neon)
 
 
 def test_a_step_is_found_on_disk_and_made_anew_where_that_is_damaged(monkeypatch, tmp_path):

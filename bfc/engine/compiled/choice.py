@@ -19,8 +19,8 @@ from bfc.types import Params, Stage
 
 MIN_REPLICAS = 4
 """Replicas of a stack from which its steps are compiled: a group takes as long with idle lanes."""
-MIN_REPLICA_STEPS = 50_000
-"""Replica-steps of a stack from which its steps are compiled: fewer take less time than that."""
+MIN_REPLICA_STEPS = 30_000
+"""Replica-steps per stage from which a stack is compiled: fewer take less time than compiling."""
 MAX_PARAMETERS = 25_000
 """Parameters of a network up to which its steps are compiled: larger ones leave the cache."""
 MAX_BATCH = 60_000
@@ -61,7 +61,7 @@ def _is_wanted(recipe: Recipe, params: Params, replicas: int, is_resumed: bool |
     return (
         recipe.device.type == "cpu"
         and replicas >= MIN_REPLICAS
-        and replicas * recipe.total_steps() >= MIN_REPLICA_STEPS
+        and replicas * recipe.total_steps() >= MIN_REPLICA_STEPS * len(recipe.stages())
         and sum(prod(p.shape[1:]) for p in params.values()) <= MAX_PARAMETERS
         and batch <= MAX_BATCH
     )
