@@ -7,11 +7,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from llvmlite import binding as llvm
 from plain_loop import LAYERWISE, RECIPE, STAGED, TRAININGS, fused, same_params, same_record
 from test_engine import PENALISED, SCENARIOS, UNTIL, Optional
 
-from bfc.engine.compiled import choice
+from bfc.engine.compiled import cache, choice, compilation
+from bfc.engine.compiled.__main__ import main as show_compiled_step
+from bfc.engine.compiled.code import generate
+from bfc.engine.compiled.lowering import lower
+from bfc.engine.compiled.machine import Processor, to_assembly
 from bfc.engine.compiled.refusal import CannotCompile
+from bfc.engine.compiled.shapes import StepShapes
+from bfc.engine.compiled.tracing import trace_step
 from bfc.engine.state import State
 from bfc.engine.trainer import Trainer, train
 from bfc.learners.mlp import MLP
@@ -20,15 +27,6 @@ from bfc.optimizers.sgd import SGD
 from bfc.targets.parity import Parity
 from bfc.tasks.classification import Classification
 from bfc.types import Training
-
-llvm = pytest.importorskip("llvmlite.binding")
-from bfc.engine.compiled import cache, compilation
-from bfc.engine.compiled.__main__ import main as show_compiled_step
-from bfc.engine.compiled.code import generate
-from bfc.engine.compiled.lowering import lower
-from bfc.engine.compiled.machine import Processor, to_assembly
-from bfc.engine.compiled.shapes import StepShapes
-from bfc.engine.compiled.tracing import trace_step
 
 NOT_COMPILED = (("conv_resnet", "images"), ("resnet", "images"))
 """Learners on targets that take their steps operation by operation."""

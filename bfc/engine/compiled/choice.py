@@ -8,6 +8,7 @@ why.
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.recipe import Recipe
 from bfc.types import Params, Stage
 
-MIN_REPLICAS = 4
+MIN_REPLICAS = 8
 """Replicas of a stack from which its steps are compiled: a group takes as long with idle lanes."""
 MIN_REPLICA_STEPS = 30_000
 """Replica-steps per stage from which a stack is compiled: fewer take less time than compiling."""
@@ -43,7 +44,7 @@ def compiled_steps(
     ``is_resumed``: whether a stack that goes on was compiled so far; None: it begins.
     """
     replicas = len(next(iter(params.values())))
-    if not _is_wanted(recipe, params, replicas, is_resumed):
+    if not _is_wanted(recipe, len(stages), params, replicas, is_resumed):
         return None
     try:
         return [_compile(recipe, stage, groups, params, has_multiplier) for stage in stages]
@@ -52,19 +53,31 @@ def compiled_steps(
         return None
 
 
-def _is_wanted(recipe: Recipe, params: Params, replicas: int, is_resumed: bool | None) -> bool:
+def may_compile(recipe: Recipe, num_parameters: int) -> bool:
+    """Whether large enough stacks of a recipe are compiled, as far as can be told without trying.
+
+    Generated code is fastest where all lanes are in use, whatever the network.
+    """
+    if recipe.compile == "never" or recipe.device.type != "cpu" or recipe.target.outputs > 1:
+        return False
+    if importlib.util.find_spec("llvmlite") is None:
+        return False
+    if recipe.compile == "always":
+        return True
+    batch = recipe.optimizer.batch * recipe.target.input_width
+    return num_parameters <= MAX_PARAMETERS and batch <= MAX_BATCH
+
+
+def _is_wanted(
+    recipe: Recipe, stages: int, params: Params, replicas: int, is_resumed: bool | None
+) -> bool:
     if is_resumed is not None:
         return is_resumed
     if recipe.compile != "auto":
         return recipe.compile == "always"
-    batch = recipe.optimizer.batch * recipe.target.input_width
-    return (
-        recipe.device.type == "cpu"
-        and replicas >= MIN_REPLICAS
-        and replicas * recipe.total_steps() >= MIN_REPLICA_STEPS * len(recipe.stages())
-        and sum(prod(p.shape[1:]) for p in params.values()) <= MAX_PARAMETERS
-        and batch <= MAX_BATCH
-    )
+    if replicas < MIN_REPLICAS or replicas * recipe.total_steps() < MIN_REPLICA_STEPS * stages:
+        return False
+    return may_compile(recipe, sum(prod(p.shape[1:]) for p in params.values()))
 
 
 def _compile(
