@@ -20,7 +20,7 @@ from bfc.types import Params, Stage
 
 MIN_REPLICAS = 8
 """Replicas of a stack from which its steps are compiled: a group takes as long with idle lanes."""
-MIN_REPLICA_STEPS = 30_000
+MIN_REPLICA_STEPS = 15_000
 """Replica-steps per stage from which a stack is compiled: fewer take less time than compiling."""
 MAX_PARAMETERS = 25_000
 """Parameters of a network up to which its steps are compiled: larger ones leave the cache."""
