@@ -24,7 +24,7 @@ help:
 
 demo: $(VENV)/installed
 	$(BIN)/python -m bfc.train -m +sweeps=bfc_sample_complexity study.size=demo results=$(DEMO)/results
-	$(BIN)/python -m analysis.report $(DEMO)/results -o $(DEMO)/report
+	$(BIN)/python -m analysis.report $(DEMO)/results -o $(DEMO)/report --formats png
 
 slurm-demo: $(VENV)/installed
 	$(BIN)/python -m benchmarks.slurm_demo

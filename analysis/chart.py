@@ -1,18 +1,17 @@
 """A figure as data.
 
 A :class:`Chart` describes what is shown (panels, series, axes) and nothing of how it is drawn:
-:mod:`analysis.paper` draws it with matplotlib for a paper, ``chart.js`` draws it in the browser
-with zoom and hover, and :meth:`Chart.to_table` is the CSV that comes with it. So every figure is
-written once, and what a reader downloads is what was drawn. A :class:`TableFigure` is a table that
-is shown as such. A kind of figure is one file of :mod:`analysis.plots`.
+:mod:`analysis.paper` draws it with matplotlib for a paper, :mod:`analysis.web.plotly_figure` turns
+it into Plotly figures for the page, and :meth:`Chart.to_table` is the CSV that comes with it. So
+every figure is written once, and what a reader downloads is what was drawn. A :class:`TableFigure`
+is a table that is shown as such. A kind of figure is one file of :mod:`analysis.plots`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -107,18 +106,6 @@ class Chart:
         optional = [name for name in table if name not in TABLE_COLUMNS]
         return table[[*TABLE_COLUMNS, *optional]]
 
-    def to_json(self) -> dict[str, Any]:
-        """The chart as JSON values for the page; infinite and unknown numbers are null."""
-        return {
-            "name": self.name,
-            "legend": self.legend,
-            "legendTitle": self.legend_title,
-            "notes": list(self.notes),
-            "sameY": self.same_y,
-            "heights": list(self.heights),
-            "columns": [_panels_to_json(stack) for stack in self.columns],
-        }
-
 
 @dataclass(frozen=True)
 class TableFigure:
@@ -131,48 +118,3 @@ class TableFigure:
 
 
 FigureDescription = Chart | TableFigure
-
-
-def _panels_to_json(stack: Sequence[Panel]) -> list[dict[str, Any]]:
-    return [
-        {
-            "title": panel.title,
-            "series": [_series_to_json(series) for series in panel.series if len(series.data)],
-            "x": _axis_to_json(panel.x),
-            "y": _axis_to_json(panel.y),
-            "levels": [[value, text] for value, text in panel.levels.items()],
-        }
-        for panel in stack
-    ]
-
-
-def _series_to_json(series: Series) -> dict[str, Any]:
-    return {
-        "name": series.name,
-        "colour": series.style.colour,
-        "marker": series.style.marker,
-        "dash": series.style.dash,
-        "form": series.form,
-        "legend": series.legend,
-        "faint": series.faint,
-        "data": {name: list(map(_value_to_json, series.data[name])) for name in series.data},
-    }
-
-
-def _axis_to_json(axis: Axis) -> dict[str, Any]:
-    ticks = None
-    if axis.ticks is not None:
-        ticks = [[float(position), text] for position, text in axis.ticks.items()]
-    return {
-        "label": axis.label,
-        "log": axis.log,
-        "ticks": ticks,
-        "range": axis.range and list(map(float, axis.range)),
-    }
-
-
-def _value_to_json(value: Any) -> str | float | None:
-    if isinstance(value, str) or value is None:
-        return value
-    number = float(value)
-    return float(f"{number:.6g}") if math.isfinite(number) else None

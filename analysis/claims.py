@@ -29,7 +29,7 @@ from analysis.filters import restrict_evidence
 from analysis.look_log import Look, LookLog
 from analysis.power import describe_power
 from analysis.prospects import take_stock
-from analysis.registry import call_part, load_part
+from analysis.registry import call_part, load_constant, load_part
 from analysis.requirements import REQUIREMENTS, check_requirements
 from analysis.verdicts import Finding, Measurement, Verdict, judge, not_run
 from bfc.errors import UserError, nearest
@@ -57,11 +57,19 @@ COLUMNS = (
     "threshold_set",
     "command",
     "next",
+    "at_least",
+    "at_most",
+    "methods",
+    "figure",
     "cells",
 )
 
 AT = ("d", "L", "n")
 """What a claim may name as the place that it speaks of."""
+
+
+METHOD_KEYS = ("method", "methods", "over", "under", "slow", "fast")
+"""Thresholds that name a method."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,10 @@ def judge_claims(
                 "threshold_set": claim.get("threshold_set", ""),
                 "command": format_command(study, size),
                 "next": format_command(study, larger) if larger else "",
+                "at_least": measurement.at_least,
+                "at_most": measurement.at_most,
+                "methods": "; ".join(list_methods(thresholds)),
+                "figure": load_constant("predicates", claim["predicate"], "FIGURE", ""),
                 "cells": " ".join(sorted(measurement.source.cells)),
             }
         )
@@ -204,6 +216,17 @@ def _check_keys(study: str, verb: str, given: Iterable[str], allowed: Sequence[s
             raise UserError(
                 f"{study}: a claim {verb} {name}: no such key; {nearest(name, allowed)}"
             )
+
+
+def list_methods(thresholds: Mapping[str, Any]) -> list[str]:
+    """The methods that a claim speaks of, each once; also those of a predicate inside another."""
+    names: list[str] = []
+    for key, value in thresholds.items():
+        if isinstance(value, Mapping):
+            names.extend(list_methods(value) if key == "thresholds" else [])
+        elif key in METHOD_KEYS:
+            names.extend(value if isinstance(value, list) else [value])
+    return list(dict.fromkeys(map(str, names)))
 
 
 def format_command(study: str, size: str) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis.chart import Chart, FigureDescription
 from analysis.evidence import Evidence
-from analysis.progress_message import track
 from analysis.registry import call_part, list_options, list_parts, load_constant, load_part
 from bfc.errors import UserError
 
@@ -23,14 +24,17 @@ DEFAULT_ORDER = 50
 
 
 @dataclass(frozen=True)
-class SavedFigure:
-    """One figure on disk."""
+class NamedFigure:
+    """A figure with the name of its files, without ending."""
 
     name: str
-    """Of its files, without ending."""
     description: FigureDescription
-    files: list[Path] = field(default_factory=list)
-    """The CSV of its data is the last."""
+
+    def to_table(self) -> pd.DataFrame:
+        """What it shows."""
+        if isinstance(self.description, Chart):
+            return self.description.to_table()
+        return self.description.data
 
 
 def make_figures(
@@ -69,21 +73,22 @@ def _page_order(request: Mapping[str, Any]) -> tuple[int, str]:
     return order, name
 
 
-def save_figures(
-    evidence: Evidence, requests: Sequence[Mapping[str, Any]], folder: Path
-) -> list[SavedFigure]:
-    """Write every figure of one study into ``folder``: PNG, SVG, PDF and CSV; a table as CSV."""
-    from analysis.paper import save
-
-    saved: list[SavedFigure] = []
-    for figure in track(list(make_figures(evidence, requests)), f"drawing {evidence.name}"):
-        name = re.sub(r"[^A-Za-z0-9]+", "-", f"{evidence.name}-{figure.name}").strip("-")
-        while (folder / f"{name}.csv").exists():
+def name_figures(
+    evidence: Evidence, requests: Sequence[Mapping[str, Any]] = ()
+) -> list[NamedFigure]:
+    """Every figure of :func:`make_figures` with the name of its files, unique within the study."""
+    named: list[NamedFigure] = []
+    taken: set[str] = set()
+    for description in make_figures(evidence, requests):
+        name = re.sub(r"[^A-Za-z0-9]+", "-", f"{evidence.name}-{description.name}").strip("-")
+        while name in taken:
             name += "-2"
-        if isinstance(figure, Chart):
-            files = save(figure, folder / name)
-        else:
-            files = [folder / f"{name}.csv"]
-            figure.data.to_csv(files[0], index=False)
-        saved.append(SavedFigure(name, figure, files))
-    return saved
+        taken.add(name)
+        named.append(NamedFigure(name, description))
+    return named
+
+
+def write_tables(figures: Sequence[NamedFigure], folder: Path) -> None:
+    """Write what every figure shows into ``folder``, as ``<name>.csv``."""
+    for figure in figures:
+        figure.to_table().to_csv(folder / f"{figure.name}.csv", index=False)

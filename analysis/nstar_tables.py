@@ -20,6 +20,7 @@ from analysis.training_kinds import select_measured
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
 from bfc.stats.nstar import count_failures, estimate
 from bfc.stats.training_table import build_training_table
+from bfc.stats.verdict import GrowthVerdict, describe_log_factors
 from bfc.store.reading import Collected
 
 Line = tuple[str, str, int, float, str]
@@ -70,6 +71,10 @@ EXPONENTS = (
     "warnings",
     "prefactor",
     "line",
+    "growth_verdict",
+    "exponential_gap",
+    "single_power",
+    "log_factors",
 )
 LOCAL = (*LINE, "d_lo", "d_hi", "exponent", "lo", "hi")
 LINE_KEY = ("study", "target", "L", "eps", "line")
@@ -180,6 +185,7 @@ def _tabulate_line(
         "excluded": fit.counts["excluded"],
         "warnings": "; ".join(fit.warnings),
         "prefactor": fit.prefactor,
+        **_summarise_growth(fit.verdict),
     }
     for key in keys:
         row[key] = _find_common_value(nstar[key])
@@ -188,6 +194,33 @@ def _tabulate_line(
         row[f"{prefix}lo"] = estimator.lo
         row[f"{prefix}hi"] = estimator.hi
     return row
+
+
+def _summarise_growth(verdict: GrowthVerdict | None) -> dict[str, Any]:
+    """The verdict on growth in columns.
+
+    ``exponential_gap``: held-out log score of the power law less that of the exponential.
+    ``single_power``: whether one exponent fits all d. ``log_factors``: those compatible.
+    """
+    if verdict is None:
+        return {
+            "growth_verdict": "",
+            "exponential_gap": np.nan,
+            "single_power": "",
+            "log_factors": "",
+        }
+    power = ""
+    if verdict.curvature is not None:
+        power = "compatible" if verdict.is_straight else "excluded"
+    factors = ""
+    if verdict.log_factors is not None:
+        factors = describe_log_factors(verdict.log_factors)
+    return {
+        "growth_verdict": verdict.growth.name.lower(),
+        "exponential_gap": verdict.gap,
+        "single_power": power,
+        "log_factors": factors,
+    }
 
 
 def tabulate_local_exponents(nstar: pd.DataFrame, fits: dict[Line, ExponentFit]) -> pd.DataFrame:

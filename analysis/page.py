@@ -1,23 +1,14 @@
-"""The HTML page: one file that opens anywhere, loads nothing from a network and prints.
-
-This module turns records into tables and fills the template ``page.html``; everything that came
-from a results folder is escaped there.
-"""
+"""Tables as the page and the terminal show them: records with a text and a key to sort by."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import markupsafe
 import numpy as np
-
-from analysis.style import COLOURS, DARK
 
 PROSE = 30
 """Characters from which a cell's text is prose."""
@@ -58,25 +49,6 @@ class PageTable:
     """Shown in place of a table without rows."""
     constant: str = ""
     """What all rows share."""
-
-
-def render_page(**values: Any) -> str:
-    """The page from the template's values: title, summary, downloads, problems, studies."""
-    page, tables, charts = map(_read_resource, ("page.html", "page.js", "chart.js"))
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    colours = [(name.lstrip("#"), name, dark) for name, dark in zip(COLOURS, DARK, strict=True)]
-    anchors = {
-        study["name"]: f"study-{number}" for number, study in enumerate(values["studies"], 1)
-    }
-    return environment.from_string(page).render(
-        **values, anchors=anchors, script=markupsafe.Markup(charts + tables), colours=colours
-    )
-
-
-def _read_resource(name: str) -> str:
-    return resources.files("analysis").joinpath(name).read_text(encoding="utf-8")
 
 
 def encode_data_uri(path: Path, kind: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ import pandas as pd
 
 from analysis.chart import TableFigure
 from analysis.correction import tabulate_corrections
+from analysis.emphasis import count_drawn_points
 from analysis.evidence import Evidence
-from analysis.figures import SavedFigure
+from analysis.figures import NamedFigure
 from analysis.page import make_page_table
 from analysis.page_tables import (
-    describe_growth,
     make_exponent_table,
     make_local_exponent_table,
     make_nstar_table,
@@ -29,13 +29,18 @@ from analysis.training_tables import (
     make_outcome_table,
     make_tuning_table,
 )
+from analysis.web.study_views import answer_question, make_growth_table
 from bfc.store.reading import Collected
 
 
 def make_section(
-    stored: Collected, evidence: Evidence, risks: pd.DataFrame, keys: Sequence[str]
+    stored: Collected,
+    evidence: Evidence,
+    risks: pd.DataFrame,
+    keys: Sequence[str],
+    verdicts: Mapping[str, int],
 ) -> dict[str, Any]:
-    """What the page shows of one study, without the figures."""
+    """What the page shows of one study, without the figures; ``verdicts``: how many of which."""
     nstar, trainings = evidence.nstar, evidence.trainings
     keys = select_keys(nstar, keys)
     lines = dict(zip(nstar["cell_id"], nstar["line"], strict=True))
@@ -44,7 +49,8 @@ def make_section(
         "name": evidence.name,
         "free": sorted(nstar.loc[is_free, "line"].unique()),
         "notes": list_variance_notes(trainings),
-        "growth": describe_growth(evidence.exponents, keys),
+        "answer": answer_question(evidence.exponents, risks, verdicts),
+        "growth": make_growth_table(evidence.exponents),
         "exponents": make_exponent_table(evidence.exponents, nstar),
         "local": make_local_exponent_table(evidence.local),
         "risks": make_risk_table(risks),
@@ -57,18 +63,23 @@ def make_section(
     }
 
 
-def embed_figure(figure: SavedFigure, folder: Path) -> dict[str, Any]:
-    """A figure as the template shows it: a chart as data, a table as a table, and its files.
+def embed_figure(figure: NamedFigure, folder: Path) -> dict[str, Any]:
+    """A figure as the template shows it: its caption, its files, and a table as a table.
 
-    The addresses of the files are relative to ``folder``.
+    ``empty`` says why nothing is drawn. The addresses of the files are relative to ``folder``.
     """
     description = figure.description
+    paths = sorted((folder / "figures").glob(f"{figure.name}.*"))
     embedded: dict[str, Any] = {
         "name": figure.name,
         "caption": description.caption,
-        "files": [path.relative_to(folder).as_posix() for path in figure.files],
+        "files": [path.relative_to(folder).as_posix() for path in paths],
+        "table": None,
+        "empty": "",
     }
     if isinstance(description, TableFigure):
         table = make_page_table(description.data.to_dict("records"))
-        return {**embedded, "title": description.title, "chart": None, "table": table}
-    return {**embedded, "chart": description.to_json()}
+        return {**embedded, "title": description.title, "table": table}
+    if not count_drawn_points(description):
+        embedded["empty"] = "Nothing to draw: none of these trainings has a value to show here."
+    return embedded

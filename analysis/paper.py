@@ -1,6 +1,6 @@
 """Charts on paper: a :class:`analysis.chart.Chart` as a matplotlib figure, in three formats.
 
-A figure has a paper's text width, and its drawn values are saved with it as CSV. The style is
+A figure has a paper's text width. The style is
 ``paper.mplstyle``; widths are those of the common two-column templates. Neither importing this
 module nor drawing touches pyplot or its backend.
 """
@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.chart import Chart
+from analysis.emphasis import emphasise_lines
 from analysis.paper_legend import make_handles
 from analysis.paper_panel import draw_panel, set_limits_and_ticks
 
@@ -38,6 +39,7 @@ def draw(chart: Chart, width: float | None = None) -> Figure:
 
     By default :data:`TEXT` inches, and :data:`SINGLE_PANEL` of it for a single panel.
     """
+    chart = emphasise_lines(chart)
     columns = _count_columns(chart, width)
     if width is None:
         width = TEXT if columns > 1 else SINGLE_PANEL * TEXT
@@ -112,17 +114,17 @@ def _add_legends(
         )
 
 
-def save(chart: Chart, stem: Path) -> list[Path]:
-    """Write ``stem`` as PNG (200 dots per inch), SVG and PDF, and its drawn values as CSV.
-
-    Returns the paths, the CSV last.
-    """
-    figure = draw(chart)
+def save(
+    chart: Chart,
+    stem: Path,
+    formats: Sequence[str] = tuple(FORMATS),
+    width: float | None = None,
+) -> list[Path]:
+    """Write ``stem`` in the formats, PNG at 200 dots per inch; returns the paths."""
+    figure = draw(chart, width)
     paths = []
     with matplotlib.style.context(STYLE):
-        for ending, metadata in FORMATS.items():
+        for ending in formats:
             paths.append(stem.with_name(f"{stem.name}.{ending}"))
-            figure.savefig(paths[-1], metadata=metadata)
-    table = stem.with_name(f"{stem.name}.csv")
-    chart.to_table().to_csv(table, index=False)
-    return [*paths, table]
+            figure.savefig(paths[-1], metadata=FORMATS[ending])
+    return paths

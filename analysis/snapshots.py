@@ -27,7 +27,7 @@ from analysis.nstar_tables import (
     tabulate_exponents,
     tabulate_local_exponents,
 )
-from analysis.report import write_report
+from analysis.report_writer import write_report
 from analysis.snapshot_tables import (
     learning_curves,
     list_records,
@@ -196,7 +196,9 @@ def _render_png(chart: Chart) -> bytes:
 def snapshot_study(results: Path, study: str | None) -> Snapshot:
     """A study as a whole: n*, exponents and claims as tables, and every figure of its report."""
     with tempfile.TemporaryDirectory() as work:
-        report = write_report(results, Path(work) / "report", study=study or UNNAMED)
+        report = write_report(
+            results, Path(work) / "report", study=study or UNNAMED, formats=("png",)
+        )
         figures = sorted((report.out / "figures").glob("*.png"))
         images = {path.stem: path.read_bytes() for path in figures}
     tables = {name: getattr(report, name) for name in STUDY_TABLES}

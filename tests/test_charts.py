@@ -20,6 +20,7 @@ from analysis.load import load_results
 from analysis.paper import COLUMN, STYLE, draw, save
 from analysis.style import COLOURS, DARK, LineStyle, assign_line_styles
 from analysis.theory import load_predictions, make_guides
+from analysis.web.plotly_figure import make_plotly_figures
 from bfc.errors import UserError
 from bfc.targets.quadratic_densenet import kernel_bound
 
@@ -100,10 +101,12 @@ def test_a_table_figure_is_written_as_csv_and_equal_names_do_not_collide(
 ):
     table = TableFigure("norms", "Norms", "caption", pd.DataFrame({"a": [1, 2]}))
     monkeypatch.setattr(figures, "make_figures", lambda *_: iter([table, table]))
-    first, second = figures.save_figures(evidence, [], tmp_path)
-    assert (first.name, second.name) == ("synthetic-norms", "synthetic-norms-2")
-    assert [path.name for path in first.files] == ["synthetic-norms.csv"]
-    pd.testing.assert_frame_equal(pd.read_csv(second.files[0]), table.data)
+    named = figures.name_figures(evidence)
+    assert [figure.name for figure in named] == ["synthetic-norms", "synthetic-norms-2"]
+    figures.write_tables(named, tmp_path)
+    paths = sorted(path.name for path in tmp_path.iterdir())
+    assert paths == ["synthetic-norms-2.csv", "synthetic-norms.csv"]
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / paths[0]), table.data)
 
 
 @pytest.mark.parametrize("form", ["points", "line", "curve", "band", "ring"])
@@ -125,7 +128,7 @@ def test_every_form_is_drawn_with_and_without_intervals(form):
             assert axis.get_xscale() == axis.get_yscale() == ("log" if log else "linear")
 
 
-def test_the_table_and_the_json_hold_every_series_once_and_infinite_ends_are_null():
+def test_the_table_and_the_plotly_figure_hold_every_series_once_and_open_ends_have_no_bar():
     data = pd.DataFrame(
         {
             "x": [1.0, 2],
@@ -146,13 +149,12 @@ def test_the_table_and_the_json_hold_every_series_once_and_infinite_ends_are_nul
         table["series"]
     ) == ["s", "s", "t", "t"]
     assert set(table["panel"]) == {"T, y"}
-    series = made.to_json()["columns"][0][0]["series"]
-    assert [plotted["name"] for plotted in series] == ["s", "t"]
-    assert (
-        series[0]["data"]["hi"] == [None, 5]
-        and series[0]["data"]["lo"] == [2, None]
-        and series[0]["data"]["note"] == ["a", None]
-    )
+    (figure,) = make_plotly_figures(made)
+    points, line = figure["data"]
+    assert (points["name"], line["name"]) == ("s", "t")
+    assert points["y"] == [3, 4] and line["mode"] == "lines"
+    assert points["error_y"]["array"] == [0, 1] and points["error_y"]["arrayminus"] == [1, 0]
+    assert points["text"][0] == "s<br>x: 1<br>y: 3<br>a" and points["text"][1].endswith("y: 4")
     assert chart().to_table().empty
 
 
@@ -167,7 +169,7 @@ def test_equal_charts_give_equal_files_and_text_stays_out_of_math_mode(tmp_path)
         )
     )
     one, two = (save(made, tmp_path / name) for name in ("a", "b"))
-    assert [path.suffix for path in one] == [".png", ".svg", ".pdf", ".csv"]
+    assert [path.suffix for path in one] == [".png", ".svg", ".pdf"]
     for first, second in zip(one, two, strict=True):
         assert first.read_bytes() == second.read_bytes()
     assert "text.usetex: False" in Path(STYLE).read_text()

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 from synthetic import write_cell
 
@@ -23,6 +24,7 @@ from analysis.paper import draw
 from analysis.path_norm import compute_norm_bounds
 from analysis.registry import call_part, list_options, list_parts, load_part
 from analysis.style import LineStyle
+from analysis.web.plotly_figure import make_plotly_figures
 
 SEEDS = range(8)
 ALPHA = "config.target.alpha"
@@ -447,10 +449,12 @@ def test_every_panel_has_series_and_labelled_axes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_drawn_on_paper_and_as_json_for_the_page(name: str) -> None:
+def test_it_is_drawn_on_paper_and_is_valid_for_plotly(name: str) -> None:
     figures, _ = make(name)
     for chart in (figure for figure in figures if isinstance(figure, Chart)):
-        json.dumps(chart.to_json(), allow_nan=False)
+        for plotted in make_plotly_figures(chart):
+            json.dumps(plotted, allow_nan=False)
+            go.Figure(plotted)
         assert np.isfinite(chart.to_table()["x"].astype(float)).all()
         axes = draw(chart).axes
         assert len(axes) == sum(len(stack) for stack in chart.columns)

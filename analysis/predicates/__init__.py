@@ -8,5 +8,6 @@ measured, an estimate (:mod:`bfc.stats.estimates`) for every place that the clai
 leaves the verdict to :func:`analysis.verdicts.judge`. Missing data are no error: it returns
 :func:`analysis.verdicts.not_run` with the reason, or the function that selects the trainings raises
 :class:`analysis.evidence.NotMeasured`, which makes the claim *not run*, too. ``QUANTITY`` names
-what it measures, as the table of claims shows it. Nothing has to be registered.
+what it measures, as the table of claims shows it, and ``FIGURE``, where there is one, the kind of
+figure that shows it (how its name begins). Nothing has to be registered.
 """

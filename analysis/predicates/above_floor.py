@@ -13,6 +13,7 @@ from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import Certified
 
 QUANTITY = "smallest risk over the certified floor of its norm"
+FIGURE = "two-layer-floor"
 
 
 def above_floor(

@@ -14,6 +14,7 @@ from analysis.verdicts import Measurement, measure_one
 from bfc.stats.estimates import Certified
 
 QUANTITY = "path norm needed"
+FIGURE = "norm"
 
 
 def certified_norm(

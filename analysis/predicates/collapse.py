@@ -17,6 +17,7 @@ from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "n* over a law of d"
+FIGURE = "over-law"
 
 
 def collapse(

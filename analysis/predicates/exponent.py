@@ -13,6 +13,7 @@ from analysis.source import Source
 from analysis.verdicts import Measurement, Part
 
 QUANTITY = "exponent of n* in d"
+FIGURE = "nstar"
 IS_SLOPE_IN_D = True
 """Further d sharpen the estimate."""
 

@@ -13,6 +13,7 @@ from analysis.verdicts import Measurement, Part
 from bfc.stats.estimates import Difference
 
 QUANTITY = "difference of exponents in d"
+FIGURE = "nstar"
 IS_SLOPE_IN_D = True
 """Further d sharpen the estimate."""
 

@@ -12,6 +12,7 @@ from bfc.stats.estimates import Ends, Share
 from bfc.stats.outcomes import Outcome
 
 QUANTITY = "chance of success at the largest n"
+FIGURE = "risk"
 HIGHEST_CHANCE = 0.2
 """A chance of success above this is not called never."""
 

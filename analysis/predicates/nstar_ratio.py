@@ -14,6 +14,7 @@ from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import Ratio, Rescaled
 
 QUANTITY = "smallest ratio of n*"
+FIGURE = "nstar"
 
 
 def nstar_ratio(

@@ -15,6 +15,7 @@ from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import WithStandardError
 
 QUANTITY = "slope of log n*"
+FIGURE = "nstar"
 
 
 def nstar_slope(

@@ -14,6 +14,7 @@ from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "exponent of a column in alpha_upper / alpha_lower"
+FIGURE = "law"
 
 
 def power_law(

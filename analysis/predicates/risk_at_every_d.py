@@ -12,6 +12,7 @@ from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
 
 QUANTITY = "median at the worst d"
+FIGURE = "deep"
 
 
 def risk_at_every_d(

@@ -13,6 +13,7 @@ from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import Share
 
 QUANTITY = "share of seeds in which all fall"
+FIGURE = "correction"
 
 
 def share_falling(

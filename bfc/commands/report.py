@@ -19,6 +19,10 @@ def main(
     study: Annotated[
         str | None, typer.Option("--study", help="Only this study.", autocompletion=complete_study)
     ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="Draw every figure in this format too: png, svg or pdf."),
+    ] = None,
 ) -> None:
     """Write the page, tables and figures of a results folder, and print the tables.
 
@@ -26,4 +30,4 @@ def main(
     """
     from analysis.report import make_console, print_report, write_report
 
-    print_report(write_report(results, out, study), make_console())
+    print_report(write_report(results, out, study, formats=formats or ()), make_console())

@@ -50,7 +50,7 @@ from bfc.stats.regressions import RegressionFit, fit_glm, fit_smooth
 from bfc.stats.smooth_cells import CellCurve, Likelihood, choose_curves
 from bfc.stats.table_checks import check_sweep
 from bfc.stats.training_table import TrainingTable, build_training_table
-from bfc.stats.verdict import describe_verdict, judge_growth
+from bfc.stats.verdict import GrowthVerdict, describe_verdict, judge_growth
 
 NSTAR = (
     "d",
@@ -100,6 +100,8 @@ class ExponentFit:
     counts: Mapping[str, int]
     warnings: tuple[str, ...] = field(default=())
     posterior: Posterior = field(default_factory=Posterior)
+    verdict: GrowthVerdict | None = None
+    """The verdict on growth; None where there is no exponent."""
 
     @property
     def prefactor(self) -> float:
@@ -145,7 +147,8 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
     curves = {d: choice.curve for d, choice in chosen.items()}
     posterior = fit_posterior(curves, random_effect)
     nothing = _find_nothing_to_fit(cells)
-    models, growth = _compare_growth(curves, posterior, nothing)
+    models, verdict = _compare_growth(curves, posterior)
+    growth = describe_verdict(verdict) if verdict else None
     nstar = _tabulate_nstar(cells, eps, chosen)
     informative = table.select(np.isin(table.d, list(curves)))
     glm = fit_glm(informative)
@@ -163,7 +166,7 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
         lo=posterior.lo,
         hi=posterior.hi,
         reason=describe_reason(nothing or posterior.cause),
-        growth=growth,
+        growth=growth or describe_no_verdict(nothing, posterior.cause),
         nstar=nstar,
         models=models,
         local=_estimate_local(cells, curves, posterior),
@@ -174,6 +177,7 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
         counts=_count_trainings(table),
         warnings=tuple(describe_warning(warning) for warning in warnings),
         posterior=posterior,
+        verdict=verdict,
     )
 
 
@@ -207,14 +211,13 @@ def _find_nothing_to_fit(cells: Mapping[float, CellCounts]) -> NothingToFit | No
 
 
 def _compare_growth(
-    curves: Mapping[float, LikelihoodCurve], posterior: Posterior, nothing: NothingToFit | None
-) -> tuple[pd.DataFrame, str]:
+    curves: Mapping[float, LikelihoodCurve], posterior: Posterior
+) -> tuple[pd.DataFrame, GrowthVerdict | None]:
     """The table of candidates and the verdict on growth."""
     if not np.isfinite(posterior.exponent):
-        no_models = pd.DataFrame(columns=list(MODELS))
-        return no_models, describe_no_verdict(nothing, posterior.cause)
+        return pd.DataFrame(columns=list(MODELS)), None
     models, log_factors = compare_models(curves, posterior)
-    return models, describe_verdict(judge_growth(posterior, models, log_factors))
+    return models, judge_growth(posterior, models, log_factors)
 
 
 def _estimate_local(

@@ -92,7 +92,7 @@ def describe_verdict(verdict: GrowthVerdict) -> str:
     if verdict.curvature is not None:
         parts.append(_describe_curvature(verdict.curvature))
     if verdict.log_factors is not None:
-        parts.append(_describe_log_factors(verdict.log_factors))
+        parts.append(describe_log_factors(verdict.log_factors))
     return "; ".join(parts)
 
 
@@ -144,7 +144,8 @@ def _describe_curvature(curvature: Interval) -> str:
     return f"the local exponent {direction} with d: (log d)² term {format_interval(*curvature)}"
 
 
-def _describe_log_factors(log_factors: Mapping[int, float]) -> str:
+def describe_log_factors(log_factors: Mapping[int, float]) -> str:
+    """Which factors of log d beside a power of d are compatible with the data, as a clause."""
     if not log_factors:
         return "one or two log factors beside a power are excluded"
     names = []

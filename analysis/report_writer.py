@@ -1,0 +1,270 @@
+"""Writes the report of a results folder: tables, exponents and the page, and figures on request.
+
+Everything is made in a temporary folder next to the report's and moved there at the end, the page
+last, so that a failed run leaves no incomplete page.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import page
+from analysis.board import describe_board, find_standing
+from analysis.claims import judge_claims
+from analysis.evidence import Evidence
+from analysis.figures import NamedFigure, name_figures, write_tables
+from analysis.load import Results, load_results
+from analysis.look_log import LookLog
+from analysis.page_sections import embed_figure, make_section
+from analysis.paper_files import check_formats, draw_files
+from analysis.provenance import find_command
+from analysis.risks import tabulate_risks
+from analysis.web.claim_views import group_claims, make_claim_views
+from analysis.web.data import encode_data
+from analysis.web.document import make_cards, render_page
+from bfc.errors import UserError, describe_error
+from bfc.paths import local_path
+from bfc.studies import study_node
+
+TITLE = "Sample complexity of hierarchical targets"
+LEAD = (
+    "How many samples does a learner need to learn a hierarchical target as the input dimension d "
+    "and the depth L grow? And does learning the hierarchy, by depth and joint training, beat what "
+    "is not hierarchical?"
+)
+Claims = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Study → its claims, as in the files under ``sweeps/``."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run made: the folder, the page, the first figure (None without any), the tables."""
+
+    out: Path
+    page: Path
+    figure: Path | None
+    nstar: pd.DataFrame
+    exponents: pd.DataFrame
+    local: pd.DataFrame
+    depth: pd.DataFrame
+    risk: pd.DataFrame
+    claims: pd.DataFrame
+    keys: list[str]
+    """The configuration keys that vary."""
+    problems: list[str]
+
+
+@dataclass
+class _Draft:
+    """What has been made so far, study by study."""
+
+    results: Path
+    sections: list[dict[str, Any]] = field(default_factory=list)
+    figures: dict[str, list[NamedFigure]] = field(default_factory=dict)
+    verdicts: list[pd.DataFrame] = field(default_factory=list)
+    risks: list[pd.DataFrame] = field(default_factory=list)
+    headlines: dict[str, list[str]] = field(default_factory=dict)
+    """Study → the sentences of the claims that may stand for their paper."""
+
+    def list_figures(self) -> list[NamedFigure]:
+        """The figures of all studies."""
+        figures: list[NamedFigure] = []
+        for named in self.figures.values():
+            figures.extend(named)
+        return figures
+
+
+def write_report(
+    results: str | Path,
+    out: str | Path,
+    study: str | None = None,
+    claims: Claims | None = None,
+    formats: Sequence[str] = (),
+) -> Report:
+    """Write tables and the page of a results folder into ``out``.
+
+    These are ``trainings.parquet``, ``trainings.csv``, ``nstar.csv``, ``exponents.csv``,
+    ``local.csv``, ``depth.csv``, ``risk.csv``, ``claims.csv``, ``figures/`` (each figure as CSV,
+    and in the ``formats`` of :data:`analysis.paper_files.FORMATS`) and ``index.html``; files of an
+    earlier report there are replaced, others are left.
+
+    ``study`` restricts the report to one study. ``claims``: None reads them under ``sweeps/``.
+    Raises :class:`UserError` where there is nothing to report, and for an unknown format.
+    """
+    formats = check_formats(formats)
+    results, target = local_path(results, "results"), local_path(out, "out")
+    loaded = load_results(results, study)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        draft = _judge_and_describe(loaded, claims, results)
+        tables = _write_tables(loaded, draft, work)
+        drawn = _draw_figures(draft.list_figures(), formats, work, target)
+        text = _render(loaded, draft, tables, work)
+        (work / "index.html").write_text(text, encoding="utf-8")
+        _publish(work, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return Report(
+        target,
+        target / "index.html",
+        next((target / "figures" / path.name for path in drawn if path.suffix == ".png"), None),
+        **tables,
+        keys=loaded.keys,
+        problems=loaded.stored.problems,
+    )
+
+
+def _judge_and_describe(loaded: Results, claims: Claims | None, results: Path) -> _Draft:
+    draft = _Draft(results)
+    for evidence in loaded.studies.values():
+        _add_study(draft, loaded, evidence, claims)
+    return draft
+
+
+def _add_study(draft: _Draft, loaded: Results, evidence: Evidence, claims: Claims | None) -> None:
+    """Judge and describe one study."""
+    name, stored = evidence.name, loaded.stored
+    # A store may name a study in any way; only such names can have a file.
+    has_plain_name = bool(re.fullmatch(r"[\w-]+", name))
+    try:
+        node = study_node(name) if has_plain_name else {}
+    except UserError as error:
+        stored.problems.append(f"{error}; its claims and figures are left out")
+        node = {"claims": []}
+    stated = node.get("claims", []) if claims is None else claims.get(name, [])
+    sizes = stored.sizes.get(name, ())
+    log = _open_look_log(draft.results if has_plain_name else None, name, stored.problems)
+    verdicts = judge_claims(name, evidence, stated, sizes, log)
+    verdicts = _name_commands(verdicts, name, draft.results)
+    try:
+        log.save()
+    except OSError as error:
+        stored.problems.append(f"{log.path}: looks are not counted ({error.strerror})")
+    risks = tabulate_risks(evidence.trainings, evidence.nstar)
+    draft.verdicts.append(verdicts)
+    draft.risks.append(risks)
+    draft.figures[name] = name_figures(evidence, node.get("figures", []))
+    draft.headlines[name] = [claim["statement"] for claim in stated if claim.get("headline")]
+    counts = verdicts["verdict"].value_counts().to_dict()
+    section = make_section(stored.study(name), evidence, risks, loaded.keys, counts)
+    draft.sections.append({**section, "question": node.get("question", "")})
+
+
+def _name_commands(verdicts: pd.DataFrame, study: str, results: Path) -> pd.DataFrame:
+    """The table of claims with the commands that made what they were judged from."""
+    commands = []
+    for row in verdicts.to_dict("records"):
+        command = find_command(study, str(row["cells"]).split(), results)
+        commands.append(command or row["command"])
+    return verdicts.assign(command=commands)
+
+
+def _open_look_log(results: Path | None, study: str, problems: list[str]) -> LookLog:
+    """The looks at a study so far; where they cannot be read, none are counted."""
+    try:
+        return LookLog(results, study)
+    except (UserError, OSError) as error:
+        problems.append(f"{study}: looks are not counted ({describe_error(error)})")
+        return LookLog(None, study)
+
+
+def _write_tables(loaded: Results, draft: _Draft, work: Path) -> dict[str, pd.DataFrame]:
+    """Write every table as a file; returns those of the report by name."""
+    trainings = loaded.stored.trainings
+    tables = {
+        "nstar": loaded.nstar,
+        "exponents": loaded.exponents,
+        "local": loaded.local,
+        "depth": loaded.depth,
+        "risk": _concatenate(draft.risks),
+        "claims": _mark_standing(_concatenate(draft.verdicts)),
+    }
+    for name, table in {**tables, "trainings": trainings}.items():
+        table.to_csv(work / f"{name}.csv", index=False)
+    with open(work / "trainings.parquet", "wb") as file:  # a name could be taken for an address
+        trainings.to_parquet(file, index=False)
+    return tables
+
+
+def _draw_figures(
+    figures: Sequence[NamedFigure], formats: Sequence[str], work: Path, target: Path
+) -> list[Path]:
+    """Write what the figures show, and draw them in the formats of papers that were asked for."""
+    (work / "figures").mkdir()
+    write_tables(figures, work / "figures")
+    if not formats:
+        return []
+    return draw_files(figures, work / "figures", formats, target / "figures")
+
+
+def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], work: Path) -> str:
+    """The page."""
+    stored, verdicts = loaded.stored, tables["claims"]
+    for section in draft.sections:
+        figures = draft.figures[section["name"]]
+        section["figures"] = [embed_figure(figure, work) for figure in figures]
+    views = make_claim_views(verdicts, draft.figures)
+    papers = group_claims(views)
+    with_claims = list(dict.fromkeys(view.study for view in views))
+    cells = stored.cells["cell_id"].nunique()
+    return render_page(
+        title=TITLE,
+        lead=LEAD,
+        summary=f"{cells} cells, {len(stored.trainings):,} trainings, from {draft.results}",
+        downloads=_list_downloads(tables, work),
+        claims_csv=page.encode_data_uri(work / "claims.csv", "text/csv"),
+        problems=stored.problems,
+        studies=draft.sections,
+        cards=make_cards(papers, draft.headlines),
+        papers=papers,
+        filters={
+            "paper": list(dict.fromkeys(view.paper for view in views)),
+            "study": with_claims,
+            "method": sorted({method for view in views for method in view.methods}),
+        },
+        verdicts=verdicts["verdict"].value_counts().to_dict(),
+        board=describe_board(verdicts),
+        data=encode_data(draft.list_figures(), loaded.studies, with_claims),
+    )
+
+
+def _mark_standing(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The table of claims with the column ``stands``: after Benjamini and Hochberg, over all."""
+    if verdicts.empty:
+        return verdicts
+    return verdicts.assign(stands=find_standing(verdicts["p_value"].tolist()))
+
+
+def _list_downloads(tables: Mapping[str, pd.DataFrame], work: Path) -> list[dict[str, Any]]:
+    """Name and address of every table: the small ones are embedded in the page."""
+    downloads: list[dict[str, Any]] = []
+    for name in tables:
+        address = page.encode_data_uri(work / f"{name}.csv", "text/csv")
+        downloads.append({"name": f"{name}.csv", "href": address, "download": True})
+    for file in ("trainings.csv", "trainings.parquet"):
+        downloads.append({"name": file, "href": file, "download": False})
+    return downloads
+
+
+def _concatenate(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all tables; the first table where all are empty."""
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def _publish(work: Path, target: Path) -> None:
+    """Move everything from ``work`` into ``target``, the page last."""
+    target.mkdir(exist_ok=True)
+    for path in sorted(work.iterdir(), key=lambda path: path.name == "index.html"):
+        if path.is_dir() and (target / path.name).is_dir():
+            os.replace(target / path.name, work / f"old-{path.name}")
+        os.replace(path, target / path.name)

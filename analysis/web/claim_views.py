@@ -1,0 +1,170 @@
+"""Claims as the page shows them: a line of the board, and what unfolds below it.
+
+A view holds the sentence, what was demanded and measured, both intervals, looks and seeds, what
+would decide the claim, the commands, and which figure and which trainings stand behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.chart import Chart
+from analysis.claim_table import format_finding, format_interval
+from analysis.figures import NamedFigure
+from analysis.page_tables import NO_VALUE
+from analysis.web.forest import ForestLine, make_forest_line
+
+VERDICTS = ("reproduced", "contradicted", "undecided", "not run")
+MARKS = {"reproduced": "✓", "contradicted": "✗", "undecided": "?", "not run": "–"}
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """One claim; texts are empty where there is nothing to say."""
+
+    number: int
+    """Over all claims of the page, from 1; its anchor is ``claim-<number>``."""
+    study: str
+    paper: str
+    place: str
+    sentence: str
+    verdict: str
+    predicted: str
+    measured: str
+    plain: str
+    judged: str
+    look: int
+    source: str
+    remark: str
+    power: str
+    p_value: str
+    stands: bool
+    threshold_set: str
+    command: str
+    next: str
+    methods: tuple[str, ...]
+    cells: str
+    """The ids of the cells that it was judged from, separated by spaces."""
+    figure: str
+    """The name of the figure that shows it; empty without one."""
+    line: ForestLine | None = None
+
+    @property
+    def mark(self) -> str:
+        return MARKS[self.verdict]
+
+    @property
+    def css(self) -> str:
+        """The verdict as the name of a class."""
+        return self.verdict.replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The claims of one study, or of one paper study by study."""
+
+    name: str
+    claims: list[ClaimView] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Verdict → number of claims with it, of those that have any."""
+        verdicts = [claim.verdict for claim in self.list_claims()]
+        counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+        return {verdict: count for verdict, count in counts.items() if count}
+
+    def list_claims(self) -> Iterator[ClaimView]:
+        yield from self.claims
+        for group in self.groups:
+            yield from group.list_claims()
+
+
+def make_claim_views(
+    verdicts: pd.DataFrame, figures: Mapping[str, Sequence[NamedFigure]]
+) -> list[ClaimView]:
+    """A view per row of the table of claims; ``figures``: study → its figures in their order."""
+    views = []
+    for number, row in enumerate(verdicts.to_dict("records"), 1):
+        methods = tuple(name for name in str(row["methods"]).split("; ") if name)
+        figure = _choose_figure(row, methods, figures.get(row["study"], ()))
+        views.append(_make_view(number, row, methods, figure))
+    return views
+
+
+def _make_view(
+    number: int, row: Mapping[str, Any], methods: tuple[str, ...], figure: str
+) -> ClaimView:
+    measured, plain = format_finding(row)
+    p_value = row["p_value"]
+    is_judged = row["verdict"] != "not run" and row["source"] not in ("", "certified")
+    return ClaimView(
+        number=number,
+        study=row["study"],
+        paper=row["paper"],
+        place=row["place"],
+        sentence=row["claim"],
+        verdict=row["verdict"],
+        predicted=row["predicted"],
+        measured="" if measured == NO_VALUE else measured,
+        plain="" if plain == NO_VALUE else plain,
+        judged=_format_judged(row) if is_judged else "",
+        look=int(row["look"]),
+        source=row["source"],
+        remark=row["remark"],
+        power=row["power"],
+        p_value=f"{p_value:.2g}" if np.isfinite(p_value) and p_value > 0 else "",
+        stands=bool(row["stands"]),
+        threshold_set=row["threshold_set"],
+        command=row["command"],
+        next=row["next"],
+        methods=methods,
+        cells=row["cells"],
+        figure=figure,
+        line=make_forest_line(row),
+    )
+
+
+def _format_judged(row: Mapping[str, Any]) -> str:
+    interval = format_interval(row, "judged_lo", "judged_hi")
+    return "" if interval == NO_VALUE else interval
+
+
+def _choose_figure(
+    row: Mapping[str, Any], methods: Sequence[str], figures: Sequence[NamedFigure]
+) -> str:
+    """The first figure of the kind that the predicate names which shows all its methods.
+
+    Else the first of that kind or with these methods, and nothing where no figure fits.
+    """
+    charts = [figure for figure in figures if isinstance(figure.description, Chart)]
+
+    def score(figure: NamedFigure) -> tuple[bool, int]:
+        is_kind = bool(row["figure"]) and figure.description.name.startswith(str(row["figure"]))
+        return is_kind, sum(_shows(figure.description, method) for method in methods)
+
+    best = max(charts, key=score, default=None)
+    return best.name if best is not None and score(best) != (False, 0) else ""
+
+
+def _shows(description: Any, method: str) -> bool:
+    """Whether a chart draws a line of a method."""
+    for stack in description.columns:
+        for panel in stack:
+            if any(series.name.startswith(method) for series in panel.series):
+                return True
+    return False
+
+
+def group_claims(views: Sequence[ClaimView]) -> list[Group]:
+    """The claims by paper, and within a paper by study, both in the order of the table."""
+    papers: dict[str, dict[str, Group]] = {}
+    for view in views:
+        studies = papers.setdefault(view.paper, {})
+        studies.setdefault(view.study, Group(view.study)).claims.append(view)
+    return [Group(paper, groups=list(studies.values())) for paper, studies in papers.items()]

@@ -1,0 +1,91 @@
+"""What the page's scripts read: figures, their CSV, and trainings, compressed into the page.
+
+The data are one JSON object, gzip-compressed and written in base64; the browser unpacks it
+(``DecompressionStream``). So a page with eighty figures stays a few megabytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.chart import Chart
+from analysis.emphasis import emphasise_lines
+from analysis.evidence import Evidence
+from analysis.figures import NamedFigure
+from analysis.style import COLOURS, DARK
+from analysis.web.plotly_figure import make_legend, make_plotly_figures
+
+TRAINING_COLUMNS = (
+    "cell_id",
+    "line",
+    "target",
+    "d",
+    "L",
+    "n",
+    "seed",
+    "kind",
+    "risk",
+    "outcome",
+    "steps",
+    "seconds",
+)
+"""Columns of the trainings behind a claim, as far as a store has them."""
+MAX_TRAININGS = 100_000
+"""Beyond this many trainings of a study the page names the file that holds them."""
+
+
+def encode_data(
+    figures: Sequence[NamedFigure], studies: Mapping[str, Evidence], shown: Sequence[str]
+) -> str:
+    """The data in base64; ``shown``: the studies whose trainings stand behind some claim."""
+    data = {
+        "charts": {figure.name: _encode_figure(figure) for figure in figures},
+        "trainings": {name: _encode_trainings(studies[name].trainings) for name in shown},
+        "dark": dict(zip(COLOURS, DARK, strict=True)),
+    }
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _encode_figure(figure: NamedFigure) -> dict[str, Any]:
+    csv = figure.to_table().to_csv(index=False)
+    if not isinstance(figure.description, Chart):
+        return {"csv": csv}
+    chart = emphasise_lines(figure.description)
+    stacks = list(chart.columns)
+    if chart.legend == "column":
+        legends = [make_legend(stack) for stack in stacks]
+    else:
+        legends = [make_legend([panel for stack in stacks for panel in stack])]
+    return {
+        "csv": csv,
+        "figures": make_plotly_figures(chart),
+        "legends": legends,
+        "legendTitle": chart.legend_title,
+        "notes": list(chart.notes),
+    }
+
+
+def _encode_trainings(trainings: pd.DataFrame) -> dict[str, list[Any]] | None:
+    """Column → values; None where there are too many."""
+    if len(trainings) > MAX_TRAININGS:
+        return None
+    columns = [name for name in TRAINING_COLUMNS if name in trainings]
+    return {name: [_to_value(value) for value in trainings[name]] for name in columns}
+
+
+def _to_value(value: Any) -> str | float | int | None:
+    """A JSON value in six digits; what is not finite is null."""
+    if isinstance(value, str) or value is None:
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else float(f"{number:.6g}")

@@ -1,0 +1,94 @@
+"""The page: the template filled with cards, board, claims and studies.
+
+One file that opens anywhere, loads nothing from a network and prints. Everything that came from a
+results folder is escaped by the template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from analysis.style import COLOURS, DARK
+from analysis.web.claim_views import VERDICTS, ClaimView, Group
+
+SCRIPTS = ("tables.js", "figures.js", "claims.js")
+CARDS_WITH_FIGURE = 3
+"""Cards that show the figure of their headline; more would fill the first screen."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A paper at the top of the page.
+
+    ``headline``: the claim whose number and figure stand for the paper, None where none was
+    measured.
+    """
+
+    paper: Group
+    headline: ClaimView | None
+    has_figure: bool = True
+
+    @property
+    def decided(self) -> int:
+        counts = self.paper.counts
+        return counts.get("reproduced", 0) + counts.get("contradicted", 0)
+
+    @property
+    def total(self) -> int:
+        return sum(self.paper.counts.values())
+
+
+def make_cards(papers: Sequence[Group], headlines: Mapping[str, Sequence[str]]) -> list[Card]:
+    """One card per paper, those with the most claims first; the first ones show a figure.
+
+    ``headlines``: study → the sentences of the claims that may stand for their paper. Where none of
+    these was measured, the first claim that was decided does, else the first that was measured.
+    """
+    cards: list[Card] = []
+    for paper in sorted(papers, key=lambda paper: -sum(paper.counts.values())):
+        claims = list(paper.list_claims())
+        measured = [claim for claim in claims if claim.measured]
+        chosen = [claim for claim in measured if claim.sentence in headlines.get(claim.study, ())]
+        decided = [claim for claim in measured if claim.verdict in VERDICTS[:2]]
+        candidates = [*chosen, *decided, *measured]
+        headline = candidates[0] if candidates else None
+        cards.append(Card(paper, headline, has_figure=len(cards) < CARDS_WITH_FIGURE))
+    return cards
+
+
+def render_page(**values: Any) -> str:
+    """The page from the template's values, see ``assets/page.html``."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    scripts = "\n".join(map(_read_asset, SCRIPTS))
+    colours = [(name.lstrip("#"), name, dark) for name, dark in zip(COLOURS, DARK, strict=True)]
+    anchors = {
+        study["name"]: f"study-{number}" for number, study in enumerate(values["studies"], 1)
+    }
+    return environment.from_string(_read_asset("page.html")).render(
+        **values,
+        anchors=anchors,
+        colours=colours,
+        verdict_names=VERDICTS,
+        style=markupsafe.Markup(_read_asset("style.css")),
+        plotly=markupsafe.Markup(_read_plotly()),
+        script=markupsafe.Markup(scripts),
+    )
+
+
+def _read_asset(name: str) -> str:
+    return resources.files("analysis.web").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _read_plotly() -> str:
+    """Plotly's library for browsers, as the Python package carries it."""
+    path = resources.files("plotly").joinpath("package_data", "plotly.min.js")
+    # A closing tag inside of a text constant would end the script of the page.
+    return path.read_text(encoding="utf-8").replace("</script", "<\\/script")

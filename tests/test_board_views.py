@@ -1,0 +1,142 @@
+"""The board, cards and studies as data: positions of the forest plot, emphasis, answers."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.chart import Axis, Chart, Panel, Series
+from analysis.emphasis import BACKGROUND, emphasise_lines
+from analysis.style import LineStyle
+from analysis.web.claim_views import ClaimView, Group, group_claims
+from analysis.web.document import make_cards
+from analysis.web.forest import make_forest_line
+from analysis.web.study_views import answer_question
+
+INF = math.inf
+ROWS = {
+    "inside": ({"measured": 3.0, "lo": 2.5, "hi": 3.6, "at_least": 2.0}, (0, 1)),
+    "outside": ({"measured": 1.0, "lo": 0.8, "hi": 1.3, "at_least": 2.0}, (-1, 0)),
+    "upper": ({"measured": 1.0, "lo": 0.8, "hi": 1.3, "at_most": 2.0}, (0, 1)),
+    "crossing": ({"measured": 2.1, "lo": 1.8, "hi": 2.4, "at_least": 2.0}, (-1, 1)),
+    "negative": ({"measured": -0.5, "lo": -0.7, "hi": -0.2, "at_most": 0.0}, (0, 1)),
+    "between": ({"measured": 1.0, "lo": 0.9, "hi": 1.1, "at_least": 0.5, "at_most": 2.0}, (-1, 1)),
+    "open": ({"measured": 3.0, "lo": 2.5, "hi": INF, "at_least": 2.0}, (0, 1)),
+}
+
+
+def make_row(values):
+    row = {"at_least": -INF, "at_most": INF, **values}
+    return {"judged_lo": row["lo"], "judged_hi": row["hi"], **row}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_satisfies_a_claim_lies_to_the_right_of_the_threshold(name):
+    values, (lowest, highest) = ROWS[name]
+    line = make_forest_line(make_row(values))
+    lo, hi = line.judged
+    assert lowest <= lo <= line.estimate <= hi <= highest
+    assert -1 <= line.region[0] < line.region[1] <= 1
+    if name == "crossing":
+        assert lo < 0 < hi
+    if name == "between":
+        assert line.region[0] < lo and hi < line.region[1]
+    assert line.judged_open == (False, name == "open")
+
+
+def test_a_claim_without_numbers_has_no_line():
+    nothing = {"measured": np.nan, "lo": np.nan, "hi": np.nan, "at_least": 2.0}
+    assert make_forest_line(make_row(nothing)) is None
+    assert make_forest_line(make_row({"measured": 1.0, "lo": 1.0, "hi": 1.0})) is None
+
+
+def make_chart(count):
+    series = []
+    for number in range(count):
+        data = pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 10.0 + number]})
+        style = LineStyle("#0072B2", "o", "-")
+        series.append(Series(f"line {number}", style, data, "points", f"line {number}"))
+        series.append(Series(f"line {number}: fit", style, data, "line"))
+    return Chart("c", "caption", [[Panel(series, Axis("x"), Axis("y"))]])
+
+
+@pytest.mark.parametrize("count", [1, 10, 11, 60])
+def test_a_legend_has_at_most_ten_lines_and_the_rest_is_grey(count):
+    chart = emphasise_lines(make_chart(count))
+    (panel,) = chart.columns[0]
+    assert len(panel.series) == 2 * count, "no line is lost"
+    named = [series.name for series in panel.series if series.legend]
+    grey = [series.name for series in panel.series if series.style.colour == BACKGROUND]
+    assert len(named) == min(count, 10) and len(grey) == 2 * (count - len(named))
+    if count > 10:
+        assert {"line 0", f"line {count - 1}"} <= set(named), "the lowest and the highest stay"
+        assert chart.notes == [f"{count - 10} further lines in grey"]
+        assert panel.series[0].style.colour == BACKGROUND, "grey lines are drawn first"
+
+
+EMPTY_TEXTS = (
+    "place",
+    "predicted",
+    "plain",
+    "judged",
+    "source",
+    "remark",
+    "power",
+    "p_value",
+    "threshold_set",
+    "command",
+    "next",
+)
+
+
+def make_view(number, verdict, measured="1", paper="p", study="s"):
+    texts = dict.fromkeys(EMPTY_TEXTS, "")
+    return ClaimView(
+        number=number,
+        study=study,
+        paper=paper,
+        sentence=f"claim {number}",
+        verdict=verdict,
+        measured=measured,
+        look=1,
+        stands=True,
+        methods=(),
+        cells="",
+        figure="",
+        **texts,
+    )
+
+
+def test_a_card_shows_the_chosen_claim_else_a_decided_one():
+    views = [make_view(1, "undecided"), make_view(2, "reproduced"), make_view(3, "not run", "")]
+    papers = group_claims(views)
+    assert [group.name for group in papers] == ["p"] and isinstance(papers[0].groups[0], Group)
+    (card,) = make_cards(papers, {"s": ["claim 1"]})
+    assert card.headline.number == 1 and (card.decided, card.total) == (1, 3)
+    assert make_cards(papers, {})[0].headline.number == 2
+    (card,) = make_cards(papers, {"s": ["claim 3"]})
+    assert card.headline.number == 2, "a claim that was not run stands for nothing"
+
+
+def test_an_answer_names_exponents_else_risks_and_the_verdicts():
+    exponents = pd.DataFrame(
+        {
+            "line": ["a", "b"],
+            "target": "t",
+            "L": 3,
+            "eps": 0.1,
+            "exponent": [0.7, 3.2],
+            "lo": [0.5, 2.9],
+            "hi": [0.9, 3.5],
+        }
+    )
+    risks = pd.DataFrame(
+        {"line": ["a"], "target": "t", "L": 3, "d": 8, "median": 0.02, "lo": 0.01, "hi": 0.03}
+    )
+    none = exponents.iloc[:0]
+    text = answer_question(exponents, risks, {"reproduced": 2})
+    assert text.startswith("At ε = 0.1, n* grows as d^0.70 [0.50, 0.90] for a and d^3.20")
+    assert text.endswith("Of its 2 claims: 2 reproduced.")
+    assert "At d = 8" in answer_question(none, risks, {})
+    assert answer_question(none, risks.iloc[:0], {}) == ""
