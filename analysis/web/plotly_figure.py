@@ -18,6 +18,7 @@ import pandas as pd
 from analysis.chart import GREY, Axis, Chart, Panel, Series
 
 PIXELS_PER_INCH = 96
+MAX_TICKS = 8
 GAP = 0.06
 """Share of the height between the panels of a stack."""
 SYMBOLS = {
@@ -77,7 +78,7 @@ def _make_figure(
     used = list(heights[: len(stack)])
     layout: dict[str, Any] = {
         "height": round(sum(used) * PIXELS_PER_INCH) + 40,
-        "margin": {"l": 62, "r": 48 if any(panel.levels for panel in stack) else 14, "b": 44},
+        "margin": {"l": 62, "r": 58 if any(panel.levels for panel in stack) else 14, "b": 44},
         "hovermode": "closest",
         "showlegend": False,
         "shapes": [],
@@ -128,6 +129,7 @@ def _make_axis(axis: Axis, limits: tuple[float, float] | None) -> dict[str, Any]
         "automargin": True,
         "zeroline": False,
         "tickformat": ",~g",
+        "nticks": MAX_TICKS,
     }
     if axis.ticks is not None:
         settings["tickvals"] = [float(value) for value in axis.ticks]

@@ -36,7 +36,8 @@ function applyTheme(layout, theme, small) {
     font: {family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size: small ? 11 : 12, color: theme.text},
     hoverlabel: {bgcolor: theme.page, bordercolor: theme.line, font: {color: theme.text}, align: "left"}};
   for (const name of Object.keys(layout)) if (/^[xy]axis/.test(name))
-    themed[name] = {...layout[name], gridcolor: theme.line, linecolor: theme.soft, showline: true};
+    themed[name] = {...layout[name], gridcolor: theme.line, linecolor: theme.soft, showline: true,
+      ...(small && {nticks: 5}), ...(small && /^yaxis\d/.test(name) && {title: {text: ""}})};
   if (small) themed.height = 230;
   return themed;
 }
