@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
@@ -29,6 +30,7 @@ N = 512
 CHUNK = 50
 """Optimizer steps between two readings of the clock."""
 CPU = torch.device("cpu")
+Compile = Literal["auto", "never", "always"]
 SCHEDULE = Schedule((Phase(("level*", "bias")),), steps=10**6, check_every=CHUNK)
 
 
@@ -47,10 +49,12 @@ class Case:
     Beyond it the larger networks only leave the cache, and take minutes.
     """
 
-    def trainer(self, replicas: int, device: torch.device = CPU) -> Trainer:
+    def trainer(
+        self, replicas: int, device: torch.device = CPU, compile: Compile = "auto"
+    ) -> Trainer:
         """A stack of this case that has not been trained yet."""
         recipe = Recipe(self.target, self.learner, SCHEDULE, self.optimizer, test=16, device=device)
-        return new_trainer(recipe, replicas)
+        return new_trainer(replace(recipe, compile=compile), replicas)
 
 
 def new_trainer(recipe: Recipe, replicas: int) -> Trainer:

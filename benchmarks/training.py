@@ -2,6 +2,7 @@
 
 All sides run in one process on one thread:
 
+plain  the stack with its steps taken operation by operation (compute.compile=never)
 loop   one replica at a time: autograd on plain tensors and torch.optim, the fastest of its
        implementations
 vmap   torch.func.vmap(grad) of the single-replica loss over R replicas, the optimizer on the
@@ -56,7 +57,7 @@ LOOPS = {
     "plain": {"foreach": False},
 }
 """Implementations of torch.optim."""
-SIDES = ("stack", "loop", "vmap", "jax", "eager", "products")
+SIDES = ("stack", "plain", "loop", "vmap", "jax", "eager", "products")
 Figures = Mapping[str, Any]
 
 
@@ -100,7 +101,12 @@ def make_sides(case: Case, replicas: int, device: torch.device) -> dict[str, Ite
     def draw_all(t: int) -> Tensor:
         return torch.randint(0, N, (replicas, batch), device=device)
 
-    sides = {"stack": train_chunks(trainer), "vmap": Vmap(case, trainer).steps(draw_all)}
+    plain = case.trainer(replicas, device, compile="never")
+    sides = {
+        "stack": train_chunks(trainer),
+        "plain": train_chunks(plain),
+        "vmap": Vmap(case, trainer).steps(draw_all),
+    }
     if device.type == "cuda":
         sides["eager"] = train_chunks(case.trainer(replicas, device), record_steps=False)
     for name, options in LOOPS.items():
@@ -126,9 +132,10 @@ def measure(
 ) -> dict[str, float]:
     """Rates of all sides and of the products alone, and the work of a replica-step."""
     speeds = measure_sides(make_sides(case, replicas, device), seconds, rounds, device)
-    step = count_step(case.trainer(replicas, device))
+    step = count_step(case.trainer(replicas, device, compile="never"))
     rates = {
         "stack": speeds["stack"],
+        "plain": speeds["plain"],
         "loop": max(speeds[f"loop {name}"] for name in LOOPS),
         "vmap": speeds["vmap"],
         "jax": speeds.get("jax", float("nan")),
@@ -173,8 +180,8 @@ def print_table(figures: Figures, cases: Sequence[str], device: torch.device) ->
     unit = "CPU-second, one thread" if device.type == "cpu" else "second"
     peak, copies = figures["product_rate"] / 1e9, figures["copy_rate"] / 1e9
     table = Table(
-        *("case", "R", "ours", "loop", "vmap", "jax", "eager", "products"),
-        *("/ loop", "/ vmap", "/ jax", "of products", "of wall"),
+        *("case", "R", "ours", "plain", "loop", "vmap", "jax", "eager", "products"),
+        *("/ plain", "/ loop", "/ vmap", "/ jax", "of products", "of wall"),
         title=(
             f"Replica-steps per {unit}; matrix product {peak:.0f} GFLOP/s, copy {copies:.0f} GB/s"
         ),
@@ -182,7 +189,7 @@ def print_table(figures: Figures, cases: Sequence[str], device: torch.device) ->
     for name in cases:
         for row in figures[name]["rows"]:
             rates = [f"{row[side]:,.0f}" for side in SIDES]
-            peers = ("loop", "vmap", "jax", "products")
+            peers = ("plain", "loop", "vmap", "jax", "products")
             ratios = [f"{row[f'stack_over_{peer}']:.2f}" for peer in peers]
             table.add_row(name, str(row["replicas"]), *rates, *ratios, f"{row['of_wall']:.2f}")
     Console(width=150).print(table)

@@ -64,6 +64,11 @@ CONF = _find("conf")
 """The folder of ``config.yaml`` and the config groups."""
 SWEEPS = _find("sweeps")
 """The folder of the studies."""
+CACHE = Path(
+    os.environ.get("BFC_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bfc"
+).absolute()
+"""The folder of what can be made again at any time, such as compiled steps."""
 SITE = Path(os.environ.get("BFC_SITE") or Path.home() / ".config" / "bfc").absolute()
 """The folder with what this cluster adds to ``conf/``, such as site/slurm.yaml (docs/slurm.md)."""
 

@@ -15,8 +15,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-_GOLDEN = 0x9E3779B97F4A7C15
-_MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+GOLDEN = 0x9E3779B97F4A7C15
+MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _WORD = (1 << 64) - 1
 _ROOT = 0x243F6A8885A308D3
 """Initial value of the hash of a role (the digits of pi), different from that of a seed."""
@@ -29,8 +29,8 @@ def _signed(word: int) -> int:
 
 def _mix_int(z: int) -> int:
     """The SplitMix64 finaliser of an unsigned 64-bit word."""
-    z = ((z ^ (z >> 30)) * _MIX[0]) & _WORD
-    z = ((z ^ (z >> 27)) * _MIX[1]) & _WORD
+    z = ((z ^ (z >> 30)) * MIX[0]) & _WORD
+    z = ((z ^ (z >> 27)) * MIX[1]) & _WORD
     return z ^ (z >> 31)
 
 
@@ -48,8 +48,8 @@ def keys(seeds: Sequence[int], role: str, device: torch.device | str = "cpu") ->
 def _keys(seeds: tuple[int, ...], role: str, device: str) -> Tensor:
     word = _ROOT
     for byte in role.encode():
-        word = _mix_int((word + byte + 1) * _GOLDEN & _WORD)
-    seed_words = [_mix_int((seed + 1) * _GOLDEN & _WORD) for seed in seeds]
+        word = _mix_int((word + byte + 1) * GOLDEN & _WORD)
+    seed_words = [_mix_int((seed + 1) * GOLDEN & _WORD) for seed in seeds]
     values = [_signed(_mix_int((word ^ seed_word) & _WORD)) for seed_word in seed_words]
     return torch.tensor(values, dtype=torch.int64, device=device)
 
@@ -61,9 +61,9 @@ def _shift(z: Tensor, bits: int) -> Tensor:
 
 def bits(key: Tensor, index: Tensor) -> Tensor:
     """64 random bits for every index under a key that broadcasts against it; int64."""
-    z = index.mul(_signed(_GOLDEN)) + key
-    z = (z.bitwise_xor_(_shift(z, 30))).mul_(_signed(_MIX[0]))
-    z = (z.bitwise_xor_(_shift(z, 27))).mul_(_signed(_MIX[1]))
+    z = index.mul(_signed(GOLDEN)) + key
+    z = (z.bitwise_xor_(_shift(z, 30))).mul_(_signed(MIX[0]))
+    z = (z.bitwise_xor_(_shift(z, 27))).mul_(_signed(MIX[1]))
     return z.bitwise_xor_(_shift(z, 31))
 
 

@@ -18,6 +18,7 @@ from commands import run
 
 from analysis.report import main as report_main
 from bfc import cli
+from bfc.engine.compiled.__main__ import main as show_compiled_step
 
 SMALL = (
     "schedule.steps=12",
@@ -90,6 +91,8 @@ def perform(command: str, cwd: Path) -> None:
     elif words[:3] == ["python", "-m", "pytest"]:
         with contextlib.chdir(cwd):
             assert pytest.main([*words[3:], *IN_THIS_PROCESS]) == 0, command
+    elif words[:3] == ["python", "-m", "bfc.engine.compiled"]:
+        show_compiled_step(words[3:])
     elif words == ["python", "-m", "bfc.schedules"]:
         runpy.run_module("bfc.schedules", run_name="__main__")
     else:

@@ -208,6 +208,7 @@ VALUES = {
     "compute.device=cuda:x": "compute.device=cuda:x: must be auto, cpu, cuda or cuda:<number>",
     "compute.device=null": "compute.device=null: must be a text",
     "compute.dtype=float16": "compute.dtype=float16: must be float32 or float64",
+    "compute.compile=maybe": "compute.compile=maybe: must be auto, never or always",
     "compute.stack=0": "compute.stack=0: must be auto or an integer >= 1",
     "compute.stack=many": "compute.stack=many: must be an integer or auto",
     "compute.threads=0": "compute.threads=0: must be an integer from 1 to 1024",

@@ -29,6 +29,7 @@ NOT_IDENTITY = (
     "measure.n",
     "compute.device",
     "compute.stack",
+    "compute.compile",
     "compute.threads",
     "compute.checkpoint_seconds",
 )
@@ -177,6 +178,7 @@ def test_what_is_asked_for_and_where_it_runs_is_no_part_of_the_identity() -> Non
         {"measure__confirm": 0},
         {"compute__device": "cuda"},
         {"compute__stack": 4},
+        {"compute__compile": "never"},
         {"compute__threads": 2},
         {"compute__checkpoint_seconds": 0},
     ):

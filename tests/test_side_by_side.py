@@ -50,7 +50,7 @@ def without_stacks(results: Path) -> dict[str, list[dict]]:
     """A store without the sizes of its stacks."""
     cells = {}
     for cell, rows in store(results).items():
-        cells[cell] = [{**row, "stack": 0} for row in rows]
+        cells[cell] = [{**row, "stack": 0, "execution": ""} for row in rows]
     return cells
 
 

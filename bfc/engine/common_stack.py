@@ -18,7 +18,7 @@ from bfc.engine.concat_target import ConcatTarget
 from bfc.engine.data import POOL_BYTES, pool_bytes
 from bfc.engine.recipe import Recipe
 from bfc.engine.stack_request import StackRequest, TrainResult
-from bfc.engine.state import State, join
+from bfc.engine.state import PLAIN, State, join
 from bfc.engine.trainer import train
 from bfc.streams import print_line
 from bfc.types import Training
@@ -81,7 +81,10 @@ def train_common_stack(requests: Sequence[StackRequest]) -> list[Answer]:
     answers: list[Answer] = []
     for k, seconds in enumerate(share_seconds()):
         seconds_spent = requests[k].seconds_spent + seconds
-        answers.append(failed.get(k) or TrainResult(records[rows[k]], seconds_spent, total))
+        answers.append(
+            failed.get(k)
+            or TrainResult(records[rows[k]], seconds_spent, total, callbacks.execution)
+        )
     return answers
 
 
@@ -97,9 +100,12 @@ class _Callbacks:
         self.requests, self.rows, self.share_seconds = requests, rows, share_seconds
         self.stages = requests[0].recipe.stages()
         self.failed: dict[int, Exception] = {}
+        resume = requests[0].resume
+        self.execution = PLAIN if resume is None else resume.execution
 
     def __call__(self, state: State, done: int, total: int) -> None:
         stop: BaseException | None = None
+        self.execution = state.execution
         for k, seconds in enumerate(self.share_seconds()):
             if k in self.failed:
                 continue

@@ -67,7 +67,8 @@ class StackData:
         if not 0 < pool_bytes(target, len(self.seeds), n, dtype) <= POOL_BYTES:
             return None
         rows = torch.arange(n, device=self.device).expand(len(self.seeds), -1)
-        return sample(self.draws, "train", rows)
+        x, y = sample(self.draws, "train", rows)
+        return x.contiguous(), y.contiguous()
 
     def draw(self, index: Sequence[int]) -> Draw:
         """The draws of these replicas; the last selection is remembered."""
@@ -119,18 +120,31 @@ class StackData:
         steps_per_block: int,
     ) -> Iterator[Batch]:
         """Row numbers are drawn for many steps at once; no step copies anything from the host."""
-        within = torch.arange(size, device=self.device)
-        keys = self.batch_keys[index].unsqueeze(1)
-        n_fit = self.n_fit[index].unsqueeze(1)
         read = self._pool_reader(index)
         rows_per_block = len(index) * size * steps_per_block
         steps_ahead = steps_per_block * max(1, ROWS_AHEAD // rows_per_block)
         for first in range(0, length, steps_ahead):
-            ahead = torch.arange(first, min(first + steps_ahead, length), device=self.device)
-            numbers = (step + ahead.unsqueeze(1)).unsqueeze(2) * size + within
-            rows = numbers % n_fit if in_turn else random.integers(keys, numbers, n_fit)
+            count = min(steps_ahead, length - first)
+            rows = self.row_numbers(index, size, step + first, count, in_turn)
             for block in torch.split(rows, steps_per_block):
                 yield read(block.transpose(0, 1).flatten(1))
+
+    def row_numbers(
+        self,
+        index: Sequence[int],
+        size: int,
+        step: Int[Tensor, " R"],
+        length: int,
+        in_turn: bool,
+    ) -> Int[Tensor, "length R size"]:
+        """Which of its pooled rows each replica reads in ``length`` steps from ``step`` on."""
+        ahead = torch.arange(length, device=self.device)
+        within = torch.arange(size, device=self.device)
+        numbers = (step + ahead.unsqueeze(1)).unsqueeze(2) * size + within
+        n_fit = self.n_fit[index].unsqueeze(1)
+        if in_turn:
+            return numbers % n_fit
+        return random.integers(self.batch_keys[index].unsqueeze(1), numbers, n_fit)
 
     def _pool_reader(self, index: Sequence[int]) -> Callable[[Tensor], Batch]:
         """A function of row numbers (R, B) that reads them from the pool of each replica's seed."""

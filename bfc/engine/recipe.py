@@ -6,6 +6,7 @@ It stands in a module of its own below the rest of the engine, all of which read
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 
@@ -34,6 +35,8 @@ class Recipe:
 
     Those of the probe are :meth:`probe_steps`.
     """
+    compile: Literal["auto", "never", "always"] = "never"
+    """Whether steps are taken by generated code (:mod:`bfc.engine.compiled.choice`)."""
     dtype: torch.dtype = torch.float32
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 

@@ -198,10 +198,11 @@ def _fullest_group(waiting: dict[int, StackRequest]) -> list[int]:
     """The cells whose requests go into the next stack."""
     if len(waiting) == 1:
         return list(waiting)
-    groups: dict[tuple[str, bool, bool], list[int]] = {}
+    groups: dict[tuple[str, bool, str | None], list[int]] = {}
     for k, request in waiting.items():
-        is_pooled, is_fresh_start = request.trainings[0].n > 0, request.resume is None
-        key = (fusion_key(request.recipe), is_pooled, is_fresh_start)
+        is_pooled = request.trainings[0].n > 0
+        execution = None if request.resume is None else request.resume.execution
+        key = (fusion_key(request.recipe), is_pooled, execution)
         groups.setdefault(key, []).append(k)
     fullest = max(groups.values(), key=lambda group: sum(len(waiting[k].trainings) for k in group))
     chosen = fullest[:1]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bfc.engine.recipe import Recipe
-from bfc.engine.state import State
+from bfc.engine.state import PLAIN, State
 from bfc.engine.trainer import train
 from bfc.types import Training
 
@@ -54,6 +54,8 @@ class TrainResult:
     """The request's share of the time that its stack took."""
     stack: int
     """Trainings in the stack."""
+    execution: str
+    """By which kind of code the stack took its steps (:class:`bfc.engine.state.State`)."""
 
 
 TrainStack = Callable[[StackRequest], TrainResult]
@@ -62,8 +64,11 @@ TrainStack = Callable[[StackRequest], TrainResult]
 def train_stack(request: StackRequest) -> TrainResult:
     """Train one request in a stack of its own. Raises whatever its training raises."""
     start = time.perf_counter()
+    execution = PLAIN if request.resume is None else request.resume.execution
 
     def on_chunk(state: State, done: int, total: int) -> None:
+        nonlocal execution
+        execution = state.execution
         request.on_chunk(state, done, request.seconds_spent + time.perf_counter() - start)
 
     records = train(
@@ -74,4 +79,4 @@ def train_stack(request: StackRequest) -> TrainResult:
         on_chunk=on_chunk,
     )
     seconds = request.seconds_spent + time.perf_counter() - start
-    return TrainResult(records, seconds, len(request.trainings))
+    return TrainResult(records, seconds, len(request.trainings), execution)

@@ -12,9 +12,10 @@ from dataclasses import replace
 
 import torch
 
+from bfc.engine.compiled.choice import may_compile
 from bfc.engine.op_counter import OpCounter
 from bfc.engine.recipe import Recipe
-from bfc.engine.signature import fusion_key
+from bfc.engine.signature import fusion_key, signature
 from bfc.engine.trainer import Trainer
 from bfc.types import Training
 
@@ -22,7 +23,8 @@ CACHE_BYTES = 5_500_000
 """Bytes that a step of a whole stack may write before it no longer fits the cache of a CPU core
 (benchmarks/stacks.py)."""
 CPU_MAX_STACK = 32
-"""Trainings to a stack on a CPU, beyond which more of the smallest steps gain nothing."""
+"""Trainings to a stack on a CPU, beyond which more of the smallest steps gain nothing; with
+generated code, of any step."""
 GPU_MAX_STACK = 1024
 """Trainings to a stack on a GPU, which are enough to fill one."""
 GPU_MEMORY_SHARE = 0.5
@@ -40,7 +42,8 @@ def step_bytes(recipe: Recipe, pooled: bool) -> int:
     """
     key = (fusion_key(recipe), pooled)
     if key not in _step_bytes_by_key:
-        _step_bytes_by_key[key] = measure_step(replace(recipe, device=torch.device("cpu")), pooled)
+        plain = replace(recipe, device=torch.device("cpu"), compile="never")
+        _step_bytes_by_key[key] = measure_step(plain, pooled)
     return _step_bytes_by_key[key]
 
 
@@ -59,6 +62,8 @@ def measure_step(recipe: Recipe, pooled: bool) -> int:
 
 def stack_size(recipe: Recipe, pooled: bool) -> int:
     """Trainings to a stack of this recipe on its device."""
+    if may_compile(recipe, signature(recipe.learner, recipe.target).num_parameters):
+        return CPU_MAX_STACK
     needed = step_bytes(recipe, pooled)
     if recipe.device.type == "cpu":
         return max(1, min(CPU_MAX_STACK, CACHE_BYTES // needed))

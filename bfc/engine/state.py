@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bfc.types import Params, Stage
 
+PLAIN, COMPILED = "plain", "compiled"
 COUNTERS = ("phase", "clock", "step", "stale")
 RISKS = ("validation", "train", "train_last", "loss")
 
@@ -39,6 +40,8 @@ class State:
     a phase ends on it)."""
     records: list[dict[str, Any]] = field(default_factory=list)
     """Per replica what was measured so far, then its finished row."""
+    execution: str = PLAIN
+    """``compiled`` or ``plain``: by which kind of code the stack takes its steps."""
 
     @classmethod
     def initial(cls, params: Params, buffers: Sequence[str]) -> State:
@@ -74,21 +77,29 @@ class State:
             "counters": self.counters,
             "risks": self.risks,
             "records": self.records,
+            "execution": self.execution,
         }
 
     def part(self, rows: slice) -> State:
         """The state of some replicas; shares memory with this one."""
-        return State(**_map_leaves(lambda value: value[rows], self.tensors()))
+        return self._mapped(lambda value: value[rows])
 
     def copy(self) -> State:
         """The same state in memory of its own."""
-        return State(**_map_leaves(_copy, self.tensors()))
+        return self._mapped(_copy)
 
     def to(self, device: torch.device) -> State:
         """Parameters on the device; counters, risks and records stay on the CPU."""
         moved = {"params": self.params, "best": self.best, "optimizer": self.optimizer}
         on_device = _map_leaves(lambda value: value.to(device), moved)
         return State(**{**self.tensors(), **on_device})
+
+    def _mapped(self, function: Callable[..., Any]) -> State:
+        """The state with a function applied to what has one entry per replica."""
+        return State(**_map_leaves(function, self._per_replica()), execution=self.execution)
+
+    def _per_replica(self) -> dict[str, Any]:
+        return {name: value for name, value in self.tensors().items() if name != "execution"}
 
     def steps_done(self, stages: Sequence[Stage]) -> int:
         """Replica-steps behind this state; those of a phase that ended early count."""
@@ -98,8 +109,10 @@ class State:
 
 
 def join(states: Sequence[State]) -> State:
-    """One state of all replicas, in order."""
-    return State(**_map_leaves(_concatenate, *(state.tensors() for state in states)))
+    """One state of all replicas, in order; they take their steps by the same kind of code."""
+    (execution,) = {state.execution for state in states}
+    parts = [state._per_replica() for state in states]
+    return State(**_map_leaves(_concatenate, *parts), execution=execution)
 
 
 def _copy(value: Tensor | list[Any]) -> Tensor | list[Any]:

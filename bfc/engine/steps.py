@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bfc.engine.data import StackData
-from bfc.engine.gradients import gradient_of
+from bfc.engine.gradients import Gradient, gradient_of
 from bfc.engine.recipe import Recipe
 from bfc.shapes import Float, Float64, Int, Num
 from bfc.types import Params, Stage
@@ -124,19 +124,49 @@ class Steps:
         clock: Int[Tensor, "R 1"],
     ) -> None:
         """One step after the other, each on its own batch; ``clock`` is that of the first."""
-        optimizer, size = self.recipe.optimizer, self.recipe.optimizer.batch
+        size = self.recipe.optimizer.batch
         for t in range(rates.shape[1]):
             rows = slice(t * size, (t + 1) * size)
-            loss, grads = self.gradient(x[:, rows], y[:, rows])
-            with torch.no_grad():
-                rate = rates[:, t : t + 1]
-                if self.multiplier is not None:
-                    rate = rate * self.multiplier
-                grad = torch.cat([g.flatten(1) for g in grads], 1)
-                optimizer.step(self.flat, grad, self.buffers, rate, clock + t)
-                self.recipe.learner.project(self.params)
-                if self.stage.until is not None:
-                    self.loss += loss
+            loss = take_step(
+                self.recipe,
+                self.gradient,
+                self.params,
+                self.flat,
+                self.buffers,
+                x[:, rows],
+                y[:, rows],
+                rates[:, t : t + 1],
+                clock + t,
+                self.multiplier,
+            )
+            if self.stage.until is not None:
+                self.loss += loss
+
+
+def take_step(
+    recipe: Recipe,
+    gradient: Gradient,
+    params: Params,
+    flat: Float[Tensor, "R P"],
+    buffers: dict[str, Tensor],
+    x: Float[Tensor, "R B d"],
+    y: Num[Tensor, "R B"],
+    rate: Float[Tensor, "R 1"],
+    clock: Int[Tensor, "R 1"],
+    multiplier: Float[Tensor, "1 P"] | None,
+) -> Float[Tensor, " R"]:
+    """One optimizer step on one batch, in place in ``flat`` and ``buffers``.
+
+    ``params`` are all parameters, those that train as views of ``flat``. Returns the training loss.
+    """
+    loss, grads = gradient(x, y)
+    with torch.no_grad():
+        if multiplier is not None:
+            rate = rate * multiplier
+        grad = torch.cat([g.flatten(1) for g in grads], 1)
+        recipe.optimizer.step(flat, grad, buffers, rate, clock)
+        recipe.learner.project(params)
+    return loss
 
 
 class CudaGraphStep:

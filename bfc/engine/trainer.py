@@ -8,17 +8,19 @@ than one training, while every replica gets exactly the numbers it would have go
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from bfc.engine import stop_rules
+from bfc.engine.compiled.choice import compiled_steps
+from bfc.engine.compiled.lane_steps import LaneSteps
 from bfc.engine.concat_target import split_by_target
 from bfc.engine.data import StackData, WeightedRows
 from bfc.engine.evaluation import Evaluation, centring_constants, evaluate, weighted_risk
 from bfc.engine.recipe import Recipe
-from bfc.engine.state import State
+from bfc.engine.state import COMPILED, PLAIN, State
 from bfc.engine.steps import Replicas, Steps, views
 from bfc.shapes import Float, Float64
 from bfc.types import Params, Probe, Stage, Training
@@ -27,6 +29,9 @@ TRAIN_ROWS = 1024
 """Training rows per replica on which the train risk is taken."""
 VALIDATION_REFERENCE = 4096
 """Unlabelled rows per seed, at most, that centre validation and train risks."""
+
+if TYPE_CHECKING:
+    from bfc.engine.compiled.compilation import CompiledStep
 
 Record = dict[str, Any]
 """What was measured of a training."""
@@ -83,9 +88,10 @@ class Trainer:
         self.chance = self.data.draw(all_replicas).chance.to(recipe.device)
         self.reference = self._draw_reference() if recipe.learner.needs_reference else None
         self.probe_steps = recipe.probe_steps()
-        self.steps: Steps | None = None
+        self.steps: Steps | LaneSteps | None = None
         self.state = State(**resume) if resume else self._initial_state(all_replicas)
         self.multipliers = self._rate_multipliers()
+        self.compiled = self._compile(is_resumed=resume is not None)
         if not resume:
             self._start_phase(all_replicas, 0)
 
@@ -114,6 +120,19 @@ class Trainer:
                 shape, rate, dtype=self.recipe.dtype, device=self.recipe.device
             )
         return multipliers
+
+    def _compile(self, is_resumed: bool) -> list[CompiledStep] | None:
+        """The code of every stage, where the stack takes its steps by generated code."""
+        compiled = compiled_steps(
+            self.recipe,
+            self.stages,
+            self.groups,
+            self.state.params,
+            bool(self.multipliers),
+            self.state.execution == COMPILED if is_resumed else None,
+        )
+        self.state.execution = PLAIN if compiled is None else COMPILED
+        return compiled
 
     def _start_phase(self, index: list[int], phase: int) -> None:
         """Let the learner set parameters anew where these replicas enter a phase."""
@@ -182,7 +201,7 @@ class Trainer:
         if stage.until is not None:
             state.risks["loss"][index] += (loss / self.chance[index]).cpu()
 
-    def working_copy(self, index: list[int], stage: Stage) -> Steps:
+    def working_copy(self, index: list[int], stage: Stage) -> Steps | LaneSteps:
         """The working copy of these replicas.
 
         It is the last one as long as the same replicas go on, for nothing else changes what trains
@@ -192,7 +211,7 @@ class Trainer:
             self.steps = self._make_steps(index, stage)
         return self.steps
 
-    def _make_steps(self, index: list[int], stage: Stage) -> Steps:
+    def _make_steps(self, index: list[int], stage: Stage) -> Steps | LaneSteps:
         is_whole = len(index) == len(self.trainings)
 
         def select(values: Params) -> Params:
@@ -205,6 +224,9 @@ class Trainer:
             self.lr if is_whole else self.lr[index],
             self.multipliers,
         )
+        if self.compiled is not None:
+            code = self.compiled[self.stages.index(stage)]
+            return LaneSteps(code, self.recipe, self.data, stage, replicas)
         trained: list[str] = []
         for group in stage.train:
             trained += self.groups[group]

@@ -48,6 +48,8 @@ class TrainedStack:
     """Seconds of one training."""
     stack: int
     """Trainings that shared the stack, those of other cells included."""
+    execution: str
+    """By which kind of code it took its steps (:class:`bfc.engine.state.State`)."""
 
 
 StoreStack = Callable[[TrainedStack], None]
@@ -129,7 +131,7 @@ class CheckpointedTraining:
             )
         )
         seconds = (seconds_before + result.seconds) / len(requests)
-        store(TrainedStack(requests, result.records, seconds, result.stack))
+        store(TrainedStack(requests, result.records, seconds, result.stack, result.execution))
         self.cell.drop_checkpoint()
         return offset + sum(stage.steps for stage in recipe.stages()) * len(requests)
 
@@ -205,4 +207,5 @@ def _is_whole(checkpoint: Checkpoint) -> bool:
     state = checkpoint.state
     lengths = {len(values) for part in STATE_PARTS for values in state[part].values()}
     lengths.add(len(state["records"]))
-    return set(state) == {f.name for f in fields(State)} and lengths == {len(checkpoint.requests)}
+    names = set(state) | {"execution"}  # which earlier versions did not store
+    return names == {f.name for f in fields(State)} and lengths == {len(checkpoint.requests)}

@@ -43,6 +43,8 @@ class Compute(Component, config_key="compute"):
     dtype: Literal["float32", "float64"] = "float32"
     stack: int | Literal["auto"] = "auto"
     """Trainings fused in one stack; auto: what suits the device (:mod:`bfc.engine.stack_size`)."""
+    compile: Literal["auto", "never", "always"] = "auto"
+    """Whether optimizer steps run as generated code: ``auto`` where a stack gains by it."""
     threads: int = 1
     """Threads of one process for tensor work; sweeps run one process per core instead."""
     checkpoint_seconds: float = 30.0

@@ -50,6 +50,7 @@ def recipe_of(job: Job, device: torch.device) -> Recipe:
         job.measure.validation_size,
         job.measure.test,
         job.probe,
+        compile=job.compute.compile,
         dtype=getattr(torch, job.compute.dtype),
         device=device,
     )
@@ -119,7 +120,7 @@ class LearnerRun:
         self._store_traces(trainings, stack.records, recipe.optimizer.batch)
         rows = self.cell.rows()
         for training, record in zip(trainings, stack.records, strict=True):
-            rows += training_rows(training, record, recipe, stack.seconds, stack.stack)
+            rows += training_rows(training, record, recipe, stack)
         self.cell.write_rows(rows)
         self.observer.stored()
 

@@ -7,22 +7,24 @@ from typing import Any
 
 from bfc.engine.recipe import Recipe
 from bfc.environment import hardware
+from bfc.experiment.checkpointed_training import TrainedStack
 from bfc.types import Training
 
 NAN = float("nan")
 
 
 def training_rows(
-    training: Training, record: dict[str, Any], recipe: Recipe, seconds: float, stack: int
+    training: Training, record: dict[str, Any], recipe: Recipe, stack: TrainedStack
 ) -> list[dict[str, Any]]:
-    """One row; for the online measure one per observation on the way."""
+    """One row of a training of ``stack``; for the online measure one per observation on the way."""
     fresh = training.n == 0
     common = {
         "seed": training.seed,
         "fresh": fresh,
         "validation": "none" if fresh else recipe.validation,
-        "seconds": seconds,
-        "stack": stack,
+        "seconds": stack.seconds,
+        "stack": stack.stack,
+        "execution": stack.execution,
         "lr": recipe.optimizer.lr,
         "hardware": hardware(recipe.device),
         "dtype": str(recipe.dtype).removeprefix("torch."),

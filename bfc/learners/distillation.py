@@ -45,7 +45,7 @@ def regulariser(kind: str, narrow: Sequence[Tensor], wide: Sequence[Tensor]) -> 
         terms.append(difference.square().sum((1, 2)))
     if not terms:
         return torch.zeros_like(narrow[0][:, 0, 0])
-    return torch.stack(terms).sum(0)
+    return _add_all(terms)
 
 
 def _block_pairs(kind: str, blocks: int) -> list[tuple[int, int]]:

@@ -96,6 +96,7 @@ class Learner(Component, Protocol, config_key="learner"):
 
     def project(self, params: Params) -> None:
         """Put the parameters that train back into the feasible set in place, after every step."""
+        return None
 
     def init_params(self, target: Target, draw: Draw) -> Params:
         """Initial parameters; a function of each replica's seed alone."""

@@ -1,0 +1,63 @@
+"""Shows how a step becomes code, for the smallest example: a network of two units, SGD, two rows.
+
+    python -m bfc.engine.compiled [--assembly]
+
+Prints the traced graph, the loops and the generated code in LLVM's language, or with
+``--assembly`` what the processor runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+
+from bfc.engine.compiled.code import generate
+from bfc.engine.compiled.lowering import lower
+from bfc.engine.compiled.machine import processor, to_assembly
+from bfc.engine.compiled.plan import Plan, make_plan
+from bfc.engine.compiled.shapes import StepShapes
+from bfc.engine.compiled.step_code import Layout
+from bfc.engine.compiled.tracing import trace_step
+from bfc.engine.recipe import Recipe
+from bfc.learners.mlp import MLP
+from bfc.optimizers.sgd import SGD
+from bfc.schedules import Phase, Schedule
+from bfc.targets.parity import Parity
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--assembly", action="store_true", help="print machine instructions")
+    options = parser.parse_args(arguments)
+    target, learner = Parity(d=2, law="gaussian"), MLP(widths=(2,))
+    recipe = Recipe(target, learner, Schedule((Phase(("level*", "bias")),)), SGD(batch=2))
+    (stage,), groups = recipe.stages(), learner.groups(target)
+    params = learner.init_params(target, target.draw([0]))
+    trained = [name for group in stage.train for name in groups[group]]
+    shapes = StepShapes.of(recipe, params, trained, has_multiplier=False)
+    graph = trace_step(recipe, stage, shapes)
+    program = lower(graph, shapes, torch.float32)
+    machine = processor()
+    code = generate(program, shapes, machine.lanes(torch.float32), machine.registers, False)
+    print(f"; the step as torch takes it\n{graph}\n")
+    places = Layout.of(shapes, program.scalars).places
+    print(f"; its loops\n{describe(make_plan(program, places, needs_loss=False))}\n")
+    print(to_assembly(code.text, machine) if options.assembly else code.text)
+
+
+def describe(plan: Plan) -> str:
+    """A line per loop: what it computes, of which shape, and where that is stored."""
+    lines = []
+    for loop in plan.loops:
+        core = "" if loop.core is None else f" of a {type(loop.core).__name__.lower()}"
+        kind = type(loop.target).__name__.lower()
+        place = f"{loop.place.region}[{loop.place.offset}]"
+        lines.append(f"{place:>16} = {kind}{core}, shape {loop.target.shape}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

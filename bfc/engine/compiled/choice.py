@@ -1,0 +1,105 @@
+"""Whether a stack takes its steps by generated code.
+
+A stack does so in all its stages or in none. What is decided follows from shapes, numbers of steps
+and the machine, never from a clock; where a stack could gain but cannot be compiled, one line says
+why.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+from bfc.engine.compiled.refusal import CannotCompile
+from bfc.engine.compiled.shapes import StepShapes
+from bfc.engine.recipe import Recipe
+from bfc.types import Params, Stage
+
+MIN_REPLICAS = 8
+"""Replicas of a stack from which its steps are compiled: a group takes as long with idle lanes."""
+MIN_REPLICA_STEPS = 15_000
+"""Replica-steps per stage from which a stack is compiled: fewer take less time than compiling."""
+MAX_PARAMETERS = 25_000
+"""Parameters of a network up to which its steps are compiled: larger ones leave the cache."""
+MAX_BATCH = 60_000
+"""Numbers of a batch up to which steps are compiled, for the same reason."""
+
+if TYPE_CHECKING:
+    from bfc.engine.compiled.compilation import CompiledStep
+
+
+def compiled_steps(
+    recipe: Recipe,
+    stages: Sequence[Stage],
+    groups: Mapping[str, Sequence[str]],
+    params: Params,
+    has_multiplier: bool,
+    is_resumed: bool | None,
+) -> list[CompiledStep] | None:
+    """The code of every stage, or None where the stack takes its steps operation by operation.
+
+    ``is_resumed``: whether a stack that goes on was compiled so far; None: it begins.
+    """
+    replicas = len(next(iter(params.values())))
+    if not _is_wanted(recipe, len(stages), params, replicas, is_resumed):
+        return None
+    try:
+        return [_compile(recipe, stage, groups, params, has_multiplier) for stage in stages]
+    except CannotCompile as reason:
+        _say_once(f"{type(recipe.learner).__name__}: runs operation by operation, since {reason}")
+        return None
+
+
+def may_compile(recipe: Recipe, num_parameters: int) -> bool:
+    """Whether large enough stacks of a recipe are compiled, as far as can be told without trying.
+
+    Generated code is fastest where all lanes are in use, whatever the network.
+    """
+    if recipe.compile == "never" or recipe.device.type != "cpu" or recipe.target.outputs > 1:
+        return False
+    if importlib.util.find_spec("llvmlite") is None:
+        return False
+    if recipe.compile == "always":
+        return True
+    batch = recipe.optimizer.batch * recipe.target.input_width
+    return num_parameters <= MAX_PARAMETERS and batch <= MAX_BATCH
+
+
+def _is_wanted(
+    recipe: Recipe, stages: int, params: Params, replicas: int, is_resumed: bool | None
+) -> bool:
+    if is_resumed is not None:
+        return is_resumed
+    if recipe.compile != "auto":
+        return recipe.compile == "always"
+    if replicas < MIN_REPLICAS or replicas * recipe.total_steps() < MIN_REPLICA_STEPS * stages:
+        return False
+    return may_compile(recipe, sum(prod(p.shape[1:]) for p in params.values()))
+
+
+def _compile(
+    recipe: Recipe,
+    stage: Stage,
+    groups: Mapping[str, Sequence[str]],
+    params: Params,
+    has_multiplier: bool,
+) -> CompiledStep:
+    if recipe.device.type != "cpu":
+        raise CannotCompile(f"there is no compiled form for {recipe.device.type} yet")
+    if recipe.target.outputs > 1:
+        raise CannotCompile("its labels are class numbers, which have no compiled form")
+    try:
+        from bfc.engine.compiled.compilation import compiled_step
+    except ImportError as error:
+        raise CannotCompile(f"a package is missing ({error})") from error
+    trained = [name for group in stage.train for name in groups[group]]
+    shapes = StepShapes.of(recipe, params, trained, has_multiplier)
+    return compiled_step(recipe, stage, shapes)
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,88 @@
+"""From a recipe and a stage to code that can be called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bfc.engine.compiled.cache import cached
+from bfc.engine.compiled.machine import LoadedCode, Processor, load, processor
+from bfc.engine.compiled.scalars import ScalarProgram
+from bfc.engine.compiled.shapes import StepShapes
+from bfc.engine.compiled.step_code import Layout, StepCode
+from bfc.engine.recipe import Recipe
+from bfc.types import Stage
+
+
+@dataclass(frozen=True)
+class CompiledStep:
+    """The step of one stage as code that can be called."""
+
+    shapes: StepShapes
+    layout: Layout
+    scalars: ScalarProgram
+    lanes: int
+    loaded: LoadedCode
+
+    @property
+    def take_steps(self) -> Callable[..., None]:
+        """See :class:`bfc.engine.compiled.machine.LoadedCode`."""
+        return self.loaded.take_steps
+
+
+_steps: dict[str, CompiledStep] = {}
+
+
+def compiled_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> CompiledStep:
+    """The compiled step of a stage, made once per process.
+
+    Raises :class:`CannotCompile` where there is none.
+    """
+    key = step_key(recipe, stage, shapes)
+    if key not in _steps:
+        target = processor()
+        code = cached(key, recipe, target, lambda: make_code(recipe, stage, shapes, target))
+        _steps[key] = CompiledStep(
+            shapes,
+            code.layout,
+            code.scalars,
+            target.lanes(recipe.dtype).count,
+            load(code.machine_code, target),
+        )
+    return _steps[key]
+
+
+def step_key(recipe: Recipe, stage: Stage, shapes: StepShapes) -> str:
+    """Equal for steps that have the same code: all that enters it but the learning rate."""
+    target = recipe.target
+    return repr(
+        (
+            recipe.learner,
+            recipe.optimizer.with_lr(1.0),
+            "squared loss" if target.has_squared_loss else target,
+            recipe.dtype,
+            stage.train,
+            sorted(stage.present),
+            sorted(stage.penalties.items()),
+            stage.until is not None,
+            shapes,
+        )
+    )
+
+
+def make_code(recipe: Recipe, stage: Stage, shapes: StepShapes, target: Processor) -> StepCode:
+    """Trace, lower and assemble a step.
+
+    What this takes is imported here: a step that is found on disk needs none of it.
+    """
+    from bfc.engine.compiled.code import generate
+    from bfc.engine.compiled.lowering import lower
+    from bfc.engine.compiled.machine import assemble
+    from bfc.engine.compiled.tracing import trace_step
+
+    graph = trace_step(recipe, stage, shapes)
+    program = lower(graph, shapes, recipe.dtype)
+    lanes = target.lanes(recipe.dtype)
+    code = generate(program, shapes, lanes, target.registers, stage.until is not None)
+    layout = replace(Layout.of(shapes, program.scalars), scratch=code.scratch)
+    return StepCode(layout, ScalarProgram.of(graph), assemble(code.text, target))

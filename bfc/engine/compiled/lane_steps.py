@@ -1,0 +1,190 @@
+"""The optimizer steps of replicas in the same stage, taken by generated code.
+
+It stands in for :class:`bfc.engine.steps.Steps`. The replicas are laid out in groups of as many as
+a vector register has lanes; a group that is not full repeats its last replica. Every lane computes
+by itself: a replica gets the same numbers in whatever group and lane it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from bfc.engine.data import StackData
+from bfc.engine.recipe import Recipe
+from bfc.engine.steps import Replicas
+from bfc.shapes import Float, Float64, Int
+from bfc.types import Params, Stage
+
+if TYPE_CHECKING:
+    from bfc.engine.compiled.compilation import CompiledStep
+
+BLOCK_BYTES = 1 << 22
+"""Bytes of the rows of some steps that are drawn at a time where there is no pool of them."""
+
+
+class LaneSteps:
+    """Replicas ``index`` of a stack in ``stage``, and the steps that they take."""
+
+    def __init__(
+        self,
+        step: CompiledStep,
+        recipe: Recipe,
+        data: StackData,
+        stage: Stage,
+        replicas: Replicas,
+    ) -> None:
+        """Copies what trains and what does not out of the replicas' tensors."""
+        self.step, self.recipe, self.data, self.stage = step, recipe, data, stage
+        self.index, self.lr = list(replicas.index), replicas.lr
+        self.trained = list(step.shapes.trained)
+        self.loss = torch.zeros(len(self.index), dtype=torch.float64)
+        lanes, groups = step.lanes, -(-len(self.index) // step.lanes)
+        last = len(self.index) - 1
+        self.lane_replicas = [min(i, last) for i in range(groups * lanes)]
+        """Replica of every lane of every group."""
+        trained = [replicas.params, *replicas.buffers.values()]
+        state = [_flatten(values, self.trained) for values in trained]
+        fixed = _flatten(replicas.params, list(step.shapes.fixed), like=self.loss)
+        self.state = self._lay_out(torch.cat(state, 1))
+        self.fixed = self._lay_out(fixed.to(recipe.dtype))
+        self.shared = torch.zeros(1, dtype=recipe.dtype)
+        if replicas.multipliers:
+            self.shared = torch.cat(
+                [replicas.multipliers[name] for name in self.trained], 1
+            ).contiguous()
+        self.streams = self._make_streams()
+        self.batch = torch.empty(step.layout.batch, lanes, dtype=recipe.dtype)
+        self.scratch = torch.zeros(step.layout.scratch, lanes, dtype=recipe.dtype)
+
+    def _lay_out(self, values: Float[Tensor, "R K"]) -> Float[Tensor, "G K lanes"]:
+        """Replicas as lanes."""
+        grouped = values[self.lane_replicas].view(-1, self.step.lanes, values.shape[1])
+        return grouped.transpose(1, 2).contiguous()
+
+    def _make_streams(self) -> Int[Tensor, "G 4 lanes"]:
+        """What rows are drawn from: keys, numbers of rows, first rows, and room for the step."""
+        index = [self.index[replica] for replica in self.lane_replicas]
+        pooled = 0 if self.data.pool is None else self.data.pool[0].shape[1]
+        start = torch.tensor([self.data.seed_index[i] for i in index]) * pooled
+        parts = [
+            self.data.batch_keys[index],
+            self.data.n_fit[index],
+            start,
+            torch.zeros_like(start),
+        ]
+        return torch.stack(parts).view(4, -1, self.step.lanes).transpose(0, 1).contiguous()
+
+    @property
+    def flat(self) -> Float[Tensor, "R P"]:
+        """What trains."""
+        return self._replicas(0)
+
+    @property
+    def buffers(self) -> dict[str, Float[Tensor, "R P"]]:
+        """The optimizer's buffers."""
+        names = self.step.shapes.buffers
+        return {name: self._replicas(place) for place, name in enumerate(names, 1)}
+
+    def _replicas(self, place: int) -> Float[Tensor, "R P"]:
+        size = self.step.shapes.num_trained
+        part = self.state[:, place * size : (place + 1) * size]
+        return part.transpose(1, 2).flatten(0, 1)[: len(self.index)]
+
+    def run(
+        self, clock: Int[Tensor, " R"], step: Int[Tensor, " R"], length: int
+    ) -> Float64[Tensor, " R"]:
+        """As :meth:`bfc.engine.steps.Steps.run`."""
+        scalars = self._scalars(clock, length)
+        self.loss.zero_()
+        done = 0
+        self.streams[:, 3] = step[self.lane_replicas].view(-1, self.step.lanes)
+        for pool_x, pool_y, rows in self._row_blocks(step, length):
+            count = length if rows is None else rows.shape[1]
+            losses = torch.zeros(len(scalars), count, self.step.lanes, dtype=self.recipe.dtype)
+            for group in range(len(scalars)):
+                numbers = None if rows is None else rows[group]
+                self._take_steps(
+                    group, scalars[group, done:], pool_x, pool_y, numbers, losses[group]
+                )
+            if self.stage.until is not None:
+                total = losses.double().sum(1).flatten()
+                self.loss += total[: len(self.index)]
+            done += count
+        return self.loss
+
+    def _take_steps(
+        self,
+        group: int,
+        scalars: Float[Tensor, "k scalars lanes"],
+        pool_x: Tensor,
+        pool_y: Tensor,
+        rows: Int[Tensor, "k B lanes"] | None,
+        losses: Float[Tensor, "k lanes"],
+    ) -> None:
+        tensors = (
+            *(self.state[group], self.fixed[group], self.shared, scalars),
+            *(pool_x, pool_y, rows, self.streams[group], self.batch, self.scratch, losses),
+        )
+        pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+        self.step.take_steps(len(losses), *pointers)
+
+    def _scalars(
+        self, clock: Int[Tensor, " R"], length: int
+    ) -> Float[Tensor, "G length scalars lanes"]:
+        """What the steps read that depends on the learning rate and the clock alone."""
+        clocks = clock.unsqueeze(1) + torch.arange(length)
+        decay = self.recipe.optimizer.rate(clocks, self.stage.steps)
+        rates = self.lr * decay.to(self.recipe.dtype)
+        flat = self.step.scalars.compute(rates.view(-1, 1), clocks.view(-1, 1))
+        values = torch.stack([value.view(rates.shape) for value in flat], 2)
+        laid_out = self._lay_out(values.flatten(1).to(self.recipe.dtype))
+        return laid_out.view(len(laid_out), length, len(flat), self.step.lanes)
+
+    def _row_blocks(
+        self, step: Int[Tensor, " R"], length: int
+    ) -> Iterator[tuple[Tensor, Tensor, Int[Tensor, "G k B lanes"] | None]]:
+        """Pools of inputs and labels, and the numbers of the rows to read from them.
+
+        None: the code draws them, for all steps at once.
+        """
+        optimizer, data = self.recipe.optimizer, self.data
+        if data.pool is not None:
+            x, y = data.pool
+            if optimizer.sampling == "replacement":
+                yield x, y, None
+                return
+            index = [self.index[replica] for replica in self.lane_replicas]
+            steps = step[self.lane_replicas]
+            rows = data.row_numbers(index, optimizer.batch, steps, length, in_turn=True)
+            seeds = torch.tensor([data.seed_index[i] for i in index])
+            yield x, y, self._lane_rows(rows + (seeds * x.shape[1]).unsqueeze(1))
+            return
+        row_bytes = len(self.index) * optimizer.batch * (self.recipe.target.input_width + 1) * 8
+        per_block = max(1, BLOCK_BYTES // row_bytes)
+        blocks = data.batches(
+            self.index, optimizer.batch, step, length, optimizer.sampling, per_block
+        )
+        for x, y in blocks:
+            count = x.shape[1] // optimizer.batch
+            within = torch.arange(count * optimizer.batch).view(count, 1, -1)
+            first = torch.tensor(self.lane_replicas).unsqueeze(1) * x.shape[1]
+            yield x.contiguous(), y.contiguous(), self._lane_rows(first + within)
+
+    def _lane_rows(self, rows: Int[Tensor, "k L B"]) -> Int[Tensor, "G k B lanes"]:
+        count, _, size = rows.shape
+        grouped = rows.view(count, -1, self.step.lanes, size)
+        return grouped.permute(1, 0, 3, 2).contiguous()
+
+
+def _flatten(
+    values: Params, names: Sequence[str], like: Tensor | None = None
+) -> Float[Tensor, "R K"]:
+    """The values of each replica in one row; a column of zeros where there are none."""
+    if not names:
+        assert like is not None
+        return like.new_zeros(len(like), 1)
+    return torch.cat([values[name].flatten(1) for name in names], 1)

@@ -1,0 +1,55 @@
+"""The step of one stage as machine code that can be stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from bfc.engine.compiled.scalars import ScalarProgram
+from bfc.engine.compiled.shapes import StepShapes
+from bfc.engine.compiled.storage import Place
+
+FUNCTION = "take_steps"
+ARGUMENTS = (
+    *("state", "fixed", "shared", "scalars", "pool_x", "pool_y", "rows", "stream"),
+    *("batch", "scratch", "loss"),
+)
+"""Pointers that the function takes after the number of steps. Per element of ``state``, ``fixed``,
+``scalars`` (per step), ``batch``, ``scratch`` and ``loss`` (one per step) there is a number per
+lane; ``shared`` holds a number for all lanes; the pools are tables of rows, of which ``rows``
+(steps, batch, lanes) names those to read. Where that is null they are drawn: ``stream`` (4, lanes)
+holds each lane's key, number of rows, first row in the pool, and number of the first step."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the inputs of a step are, and how much memory it takes, in elements."""
+
+    places: dict[str, Place]
+    state: int
+    fixed: int
+    batch: int
+    scratch: int = 0
+
+    @classmethod
+    def of(cls, shapes: StepShapes, scalars: tuple[str, ...]) -> Layout:
+        places = {"x": Place("batch", 0), "y": Place("batch", shapes.rows * shapes.input_width)}
+        size, state = shapes.num_trained, ["flat", *(f"buffer_{b}" for b in shapes.buffers)]
+        places |= {name: Place("state", i * size) for i, name in enumerate(state)}
+        fixed = 0
+        for name, shape in shapes.fixed.items():
+            places[f"fixed_{name}"] = Place("fixed", fixed)
+            fixed += prod(shape)
+        places |= {name: Place("scalars", i) for i, name in enumerate(scalars)}
+        places["multiplier"] = Place("shared", 0)
+        batch = shapes.rows * (shapes.input_width + 1)
+        return cls(places, len(state) * size, fixed, batch)
+
+
+@dataclass(frozen=True)
+class StepCode:
+    """Machine code, and what it takes to call it."""
+
+    layout: Layout
+    scalars: ScalarProgram
+    machine_code: bytes

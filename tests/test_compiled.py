@@ -1,0 +1,303 @@
+"""Generated code takes the steps that the plain path takes, replica by replica."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from llvmlite import binding as llvm
+from plain_loop import LAYERWISE, RECIPE, STAGED, TRAININGS, fused, same_params, same_record
+from test_engine import PENALISED, SCENARIOS, UNTIL, Optional
+
+from bfc.engine.compiled import cache, choice, compilation
+from bfc.engine.compiled.__main__ import main as show_compiled_step
+from bfc.engine.compiled.code import generate
+from bfc.engine.compiled.lowering import lower
+from bfc.engine.compiled.machine import Processor, to_assembly
+from bfc.engine.compiled.refusal import CannotCompile
+from bfc.engine.compiled.shapes import StepShapes
+from bfc.engine.compiled.tracing import trace_step
+from bfc.engine.state import State
+from bfc.engine.trainer import Trainer, train
+from bfc.learners.mlp import MLP
+from bfc.optimizers.adam import Adam
+from bfc.optimizers.sgd import SGD
+from bfc.targets.parity import Parity
+from bfc.tasks.classification import Classification
+from bfc.types import Training
+
+NOT_COMPILED = (("conv_resnet", "images"), ("resnet", "images"))
+"""Learners on targets that take their steps operation by operation."""
+SMALL = replace(
+    RECIPE,
+    target=Parity(d=4, law="gaussian"),
+    learner=MLP(widths=(3,)),
+    schedule=replace(LAYERWISE, steps=12, check_every=4),
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Nothing of another run is used."""
+    folder = tmp_path_factory.getbasetemp() / "compiled"
+    monkeypatch.setattr(cache, "CACHE", folder)
+
+
+def compare(recipe, trainings=TRAININGS, tolerance=1e-9, **options):
+    """Train by generated code and by the plain path; records and parameters agree."""
+    records, state = fused(replace(recipe, compile="always"), trainings, **options)
+    assert state.execution == "compiled"
+    expected, plain = fused(replace(recipe, compile="never"), trainings, **options)
+    assert plain.execution == "plain"
+    for actual, want in zip(records, expected, strict=True):
+        same_record(actual, want, tolerance)
+    same_params(state.params, plain.params, tolerance)
+    return records
+
+
+def _recipe(build, node, learner, target, schedule, optimizer):
+    small = {"d": 6} if "d" in node("target", target) else {}
+    steps = {"steps": 8, "check_every": 5}
+    recipe = replace(
+        RECIPE,
+        learner=build("learner", learner),
+        target=build("target", target, **small),
+        schedule=build("schedule", schedule, **steps),
+        optimizer=build("optimizer", optimizer, batch=16, warmup=3),
+    )
+    total = recipe.total_steps()
+    if total > 50:
+        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=max(2, 8 * 48 // total)))
+    return recipe
+
+
+@pytest.mark.exhaustive
+def test_every_learner_schedule_and_optimizer_equals_the_plain_path(
+    build, node, learner_target_schedule, optimizer_name
+):
+    learner, target, schedule = learner_target_schedule
+    recipe = _recipe(build, node, learner, target, schedule, optimizer_name)
+    if (learner, target) in NOT_COMPILED:
+        assert _execution(recipe) == "plain"
+    else:
+        compare(recipe)
+
+
+ONE_EACH = (
+    ("coupled_network", "low_rank", "all", "adam"),
+    ("mean_field", "radial", "frozen_first", "sgd"),
+    ("mlp", "parity", "layerwise", "lion"),
+    ("ntk_model", "low_rank", "all", "sgd"),
+    ("quadratic_densenet", "quadratic_densenet", "refit", "adam"),
+    ("quadratic_taylor", "quadratic_feature", "all", "lion"),
+    ("resnet", "tent", "joint", "sgd"),
+    ("two_layer_quadratic", "random_polynomial", "all", "adam"),
+    ("untied_quadratic", "quadratic_densenet", "joint", "adam"),
+)
+
+
+@pytest.mark.parametrize("names", ONE_EACH, ids="-".join)
+def test_a_case_of_every_learner_equals_the_plain_path(build, node, names):
+    compare(_recipe(build, node, *names), TRAININGS[:3])
+
+
+def test_every_learner_is_compiled_or_known_not_to_be(learner_name):
+    known = {names[0] for names in (*ONE_EACH, *NOT_COMPILED)}
+    assert learner_name in known, f"add a case of {learner_name} to ONE_EACH or to NOT_COMPILED"
+
+
+def _execution(recipe):
+    return Trainer(replace(recipe, compile="always"), TRAININGS[:1]).state.execution
+
+
+@pytest.mark.parametrize("learner, target", NOT_COMPILED)
+def test_a_learner_without_a_compiled_form_runs_plain_and_says_why(
+    build, node, learner, target, capsys
+):
+    choice._say_once.cache_clear()
+    changes = {"widths": [2, 2, 3]} if learner == "conv_resnet" else {"width": 8, "inner": 8}
+    recipe = _recipe(build, node, learner, target, "all", "sgd")
+    recipe = replace(recipe, learner=build("learner", learner, **changes))
+    assert _execution(recipe) == "plain"
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{type(recipe.learner).__name__}: runs operation by operation, since ")
+
+
+@pytest.mark.parametrize("loss", ["logistic", "hinge"])
+def test_other_losses_equal_the_plain_path(loss):
+    target = Classification(loss=loss, margin=0.0).wrap(Parity(d=6, law="gaussian"))
+    compare(replace(SMALL, target=target))
+
+
+@pytest.mark.parametrize("schedule", [PENALISED, UNTIL], ids=["penalised", "until"])
+def test_the_optional_parts_of_a_learner_equal_the_plain_path(schedule):
+    recipe = replace(RECIPE, learner=Optional(), schedule=schedule)
+    assert _execution(recipe) == "plain", "its squares are looked up in a table"
+
+
+def test_a_phase_ends_on_the_training_loss_as_on_the_plain_path():
+    until = replace(SMALL.schedule, phases=(replace(LAYERWISE.phases[0], until=0.9),))
+    records = compare(replace(SMALL, schedule=replace(until, steps=48)))
+    assert len({record["steps"] for record in records}) > 1
+
+
+SAMPLED = ("fresh data", "epochs, a batch above n", "tight clip, momentum")
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenarios_equal_the_plain_path(name, request):
+    if name not in SAMPLED and not request.config.getoption("--exhaustive"):
+        pytest.skip("only with --exhaustive")
+    changes, trainings = SCENARIOS[name]
+    compare(replace(RECIPE, **changes), trainings)
+
+
+def test_a_replica_gets_the_same_bits_in_any_group_and_lane():
+    trainings = [Training(n, seed) for seed in range(7) for n in (20, 40, 60)]
+    recipe = replace(SMALL, compile="always")
+    records, state = fused(recipe, trainings)
+    for i in (0, 9, 20):
+        alone, own = fused(recipe, trainings[i : i + 1])
+        same_record(alone[0], records[i])
+        assert all(torch.equal(own.params[name][0], p[i]) for name, p in state.params.items())
+
+
+def test_rates_per_replica_and_lanes_that_end_early_equal_the_plain_path():
+    schedule = replace(LAYERWISE, steps=24, check_every=2, patience=1)
+    recipe = replace(SMALL, schedule=schedule, optimizer=SGD(lr=0.4, batch=8, warmup=1))
+    rates = torch.tensor([0.01, 0.1, 0.4, 0.8] * 5, dtype=torch.float64)
+    trainings = [Training(n, seed) for seed in range(10) for n in (8, 200)]
+    records = compare(recipe, trainings, rates=rates)
+    assert len({record["steps"] for record in records}) > 3
+
+
+def test_a_lane_that_diverges_touches_no_other():
+    optimizer = SGD(lr=0.1, batch=8, warmup=1, clip=None)
+    learner = MLP(widths=(3,), activation="quadratic")
+    recipe = replace(SMALL, optimizer=optimizer, learner=learner, compile="always")
+    rates = torch.tensor([0.01, 1e30, 0.01], dtype=torch.float64)
+    records, state = fused(recipe, TRAININGS[:3], rates=rates)
+    calm, expected = fused(recipe, TRAININGS[:3], rates=torch.full_like(rates, 0.01))
+    assert records[1]["diverged"] and math.isnan(records[1]["risk"])
+    for i in (0, 2):
+        same_record(records[i], calm[i])
+        assert all(torch.equal(expected.params[n][i], p[i]) for n, p in state.params.items())
+
+
+@pytest.mark.parametrize("execution", ["compiled", "plain"])
+def test_a_checkpoint_names_its_code_and_resumes_on_it_bit_for_bit(execution):
+    """Whatever the configuration says when it goes on."""
+    mode, other = ("always", "never") if execution == "compiled" else ("never", "always")
+    states = []
+    whole, last = fused(
+        replace(SMALL, compile=mode),
+        TRAININGS,
+        on_chunk=lambda state, done, total: states.append(state.copy().tensors()),
+    )
+    assert states[0]["execution"] == execution
+    resumed, again = fused(replace(SMALL, compile=other), TRAININGS, resume=states[0])
+    assert again.execution == execution
+    assert str(resumed) == str(whole)
+    assert all(torch.equal(again.params[name], p) for name, p in last.params.items())
+
+
+def test_a_state_of_an_earlier_version_is_plain():
+    tensors = Trainer(SMALL, TRAININGS).state.tensors()
+    del tensors["execution"]
+    assert State(**tensors).execution == "plain"
+
+
+def test_a_stack_compiles_by_itself_where_it_gains():
+    many = [Training(40, seed) for seed in range(8)]
+    long = replace(SMALL, compile="auto", schedule=replace(SMALL.schedule, steps=10_000))
+    assert Trainer(long, many).state.execution == "compiled"
+    assert Trainer(long, many[:1]).state.execution == "plain"
+    assert Trainer(replace(SMALL, compile="auto"), many).state.execution == "plain"
+    wide = replace(long, learner=MLP(widths=(512, 512)))
+    assert Trainer(wide, many).state.execution == "plain"
+
+
+def test_without_llvmlite_the_plain_path_is_taken(monkeypatch, capsys):
+    choice._say_once.cache_clear()
+    monkeypatch.setitem(__import__("sys").modules, "bfc.engine.compiled.compilation", None)
+    assert _execution(SMALL) == "plain"
+    assert "since a package is missing" in capsys.readouterr().out
+
+
+def test_on_an_unknown_processor_the_plain_path_is_taken(monkeypatch, capsys):
+    choice._say_once.cache_clear()
+
+    def unknown():
+        raise CannotCompile("this processor (example) has neither AVX2 nor NEON")
+
+    monkeypatch.setattr(compilation, "processor", unknown)
+    monkeypatch.setattr(compilation, "_steps", {})
+    assert _execution(SMALL) == "plain"
+    assert "this processor (example)" in capsys.readouterr().out
+
+
+AVX2 = Processor("", "haswell", "+avx2,+fma", 256, 16)
+
+
+@pytest.mark.parametrize("dtype, lanes", [(torch.float32, 8), (torch.float64, 4)])
+def test_code_for_narrower_registers_equals_the_plain_path(monkeypatch, dtype, lanes):
+    own = compilation.processor()
+    if not own.triple.startswith("x86_64"):
+        pytest.skip("needs a processor with AVX2")
+    narrow = replace(AVX2, triple=own.triple)
+    assert narrow.lanes(dtype).count == lanes
+    monkeypatch.setattr(compilation, "processor", lambda: narrow)
+    monkeypatch.setattr(compilation, "_steps", {})
+    compare(replace(SMALL, dtype=dtype), tolerance=1e-9 if dtype == torch.float64 else 1e-4)
+
+
+def test_there_is_code_for_neon():
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    neon = Processor("aarch64-linux-gnu", "generic", "+neon", 128, 32)
+    stack = Trainer(SMALL, TRAININGS[:1])
+    trained = [name for group in stack.stages[0].train for name in stack.groups[group]]
+    shapes = StepShapes.of(SMALL, stack.state.params, trained, False)
+    program = lower(trace_step(SMALL, stack.stages[0], shapes), shapes, SMALL.dtype)
+    code = generate(program, shapes, neon.lanes(SMALL.dtype), neon.registers, False)
+    assert "fmla\tv" in to_assembly(code.text, neon)
+
+
+def test_a_step_is_found_on_disk_and_made_anew_where_that_is_damaged(monkeypatch, tmp_path):
+    made = []
+    make = compilation.make_code
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+    monkeypatch.setattr(compilation, "make_code", lambda *a: made.append(a) or make(*a))
+
+    def run():
+        monkeypatch.setattr(compilation, "_steps", {})
+        return str(train(replace(SMALL, compile="always"), TRAININGS[:2]))
+
+    first = run()
+    assert len(made) == 1 and run() == first and len(made) == 1
+    (file,) = (tmp_path / "steps").iterdir()
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert run() == first and len(made) == 2
+
+
+@pytest.mark.parametrize(
+    "options, text", [([], 'define void @"take_steps"'), (["--assembly"], "take_steps:")]
+)
+def test_the_smallest_example_is_shown(options, text, capsys):
+    show_compiled_step(options)
+    shown = capsys.readouterr().out
+    assert "torch.ops.aten.baddbmm" in shown and "map of a product" in shown and text in shown
+
+
+def test_adam_in_single_precision_agrees_to_rounding():
+    recipe = replace(SMALL, dtype=torch.float32, optimizer=Adam(lr=0.01, batch=16, warmup=3))
+    compare(recipe, tolerance=1e-4)
+
+
+def test_the_scenarios_that_run_by_default_exist():
+    assert set(SAMPLED) <= set(SCENARIOS)
+    assert STAGED.steps * 2 <= 50
