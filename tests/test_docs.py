@@ -272,7 +272,7 @@ def test_the_notebook_of_the_library_runs(tmp_path):
 
 
 def test_the_notebook_runs_on_a_store(tmp_path):
-    for d in (8, 16):
+    for d in (8, 16, 32):
         write_cell(tmp_path / "results", f"a{d}", d=d, study="bfc_sample_complexity")
     text = run_notebook("explore.ipynb", tmp_path)
-    assert '"image/png"' in text and "staged quadratic_densenet" in text and "undecided" in text
+    assert '"image/png"' in text and "staged quadratic_densenet" in text and "reproduced" in text
