@@ -110,6 +110,24 @@ def test_first_looks_come_first_and_the_end_comes_when_all_is_decided(monkeypatc
     assert scene.spender.make_status().decided == 1
 
 
+@pytest.mark.parametrize("budget", [20.0, 1000.0])
+def test_a_study_with_a_headline_has_its_first_look_before_cheaper_ones(
+    monkeypatch, budget: float
+) -> None:
+    """Also where the budget does not suffice for all; among the others the cheapest is first."""
+    costly = make_study({"demo": {"a": [8], "b": [8]}}, make_claim("a"))
+    cheap = make_study({"demo": {"a": [8]}}, make_claim("a"))
+    headline = make_study(
+        {"demo": {"a": [8], "b": [8], "c": [8]}}, make_claim("a"), make_claim("b", headline=True)
+    )
+    scene = Scene(monkeypatch, [cheap, costly, headline], decide, budget=budget)
+    scene.spend()
+    began = [move.study for move in scene.feed.submitted]
+    assert began == [headline, cheap, costly][: len(began)]
+    assert len(began) == (1 if budget < 1000.0 else 3)
+    assert scene.spender.list_left_out() == [cheap, costly][len(began) - 1 :]
+
+
 def test_no_claim_is_looked_at_more_often_than_allowed(monkeypatch) -> None:
     claim = make_claim("a")
     scene = Scene(monkeypatch, [make_study(SIZES, claim)], decide_at(10**9), budget=1e9)

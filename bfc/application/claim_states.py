@@ -39,6 +39,11 @@ class ClaimState:
     """Whether something runs that is to decide it."""
 
     @property
+    def is_headline(self) -> bool:
+        """Whether it stands on the card of its paper."""
+        return bool(self.claim.get("headline", False))
+
+    @property
     def is_decided(self) -> bool:
         return self.verdict is not None and self.verdict.value in DECIDED
 
@@ -71,6 +76,11 @@ class StudyState:
     @property
     def name(self) -> str:
         return self.jobs.study
+
+    @property
+    def has_headline(self) -> bool:
+        """Whether one of its claims stands on the card of its paper."""
+        return any(claim.is_headline for claim in self.claims)
 
 
 def assess_study(study: StudyState, results: Path, claims: Collection[ClaimState]) -> None:

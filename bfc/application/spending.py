@@ -1,6 +1,8 @@
 """Spends a budget: keeps all cores busy with the moves that decide most claims per second.
 
-The first look of every study comes first, the cheapest before the others. Then, whenever a core has
+The first look of every study comes first: those of the studies with a headline before the others,
+so that a budget which does not suffice for all leaves none of them out that fits, and among either
+the cheapest first. Then, whenever a core has
 nothing waiting for it, the best move for the claims that are open is begun. When the jobs of a move
 have ended, the claims that it was to decide are looked at. What has been done is read from the
 store, so that a second call goes on where the first one stopped.
@@ -125,7 +127,7 @@ class Spender:
                 self._first_looks.append(move)
             else:
                 self._unassessed.append((study, study.claims))
-        self._first_looks.sort(key=lambda move: move.seconds)
+        self._first_looks.sort(key=lambda move: (not move.study.has_headline, move.seconds))
 
     def _start_moves(self) -> None:
         """Begin moves until every core has a job waiting for it, or nothing fits."""
