@@ -20,6 +20,7 @@ from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.job_feed import FinishedMove
 from bfc.application.moves import Move
 from bfc.application.study_jobs import StudyJobs
+from bfc.experiment.cost import Cost
 
 SEEDS = 8
 
@@ -101,6 +102,9 @@ class SceneFeed:
         """Kinds of moves whose jobs fail."""
         self.on_finish: Callable[[Move], None] = lambda move: None
         self._queue: list[tuple[float, Move]] = []
+        self._num_ended = 0
+        self.models: list[Cost] = []
+        """By which what had not ended was predicted again."""
 
     def submit(self, move: Move) -> None:
         self.submitted.append(move)
@@ -111,6 +115,7 @@ class SceneFeed:
         ended = [move for end, move in self._queue if end <= self.now]
         self._queue = [(end, move) for end, move in self._queue if end > self.now]
         for move in ended:
+            self._num_ended += len(move.requests)
             self.on_finish(move)
         return [
             FinishedMove(move, ("broken",) if move.kind.value in self.failing else ())
@@ -122,6 +127,12 @@ class SceneFeed:
 
     def count_waiting(self) -> int:
         return sum(len(move.requests) for _, move in self._queue[1:])
+
+    def count_ended(self) -> int:
+        return self._num_ended
+
+    def predict_again(self, model: Cost) -> None:
+        self.models.append(model)
 
     def list_moves(self) -> list[Move]:
         return [move for _, move in self._queue]

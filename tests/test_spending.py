@@ -20,7 +20,7 @@ from analysis.prospects import Stock
 from analysis.verdicts import Verdict
 from bfc.application.budget_display import LINE_SECONDS, LineDisplay, Status
 from bfc.application.claim_states import ClaimState, StudyState
-from bfc.application.moves import Move, MoveKind
+from bfc.application.moves import Move, MoveKind, list_moves
 from bfc.application.spending import MARGIN, Spender
 from bfc.errors import UserError
 from bfc.stats.looks import MAX_LOOKS
@@ -51,12 +51,13 @@ class Scene:
         self.looked: list[ClaimState] = []
         self.lines: list[str] = []
         display = LineDisplay(self.lines.append, lambda: self.feed.now)
-        model: Any = SceneCost(cost)
+        self.model: Any = SceneCost(cost)
+        """By which the jobs that have not ended are predicted from the next fit on."""
         self.spender = Spender(
             studies,
             self.feed,
             self._look,
-            lambda: model,
+            lambda: self.model,
             display,
             clock=lambda: self.feed.now,
             deadline=budget,
@@ -126,6 +127,29 @@ def test_a_study_with_a_headline_has_its_first_look_before_cheaper_ones(
     assert began == [headline, cheap, costly][: len(began)]
     assert len(began) == (1 if budget < 1000.0 else 3)
     assert scene.spender.list_left_out() == [cheap, costly][len(began) - 1 :]
+
+
+def test_first_looks_are_predicted_again_by_what_jobs_took(monkeypatch) -> None:
+    """The first ended jobs show that all takes ten times as long, so that not all studies fit."""
+    studies = [make_study({"demo": {"a": [8]}}, make_claim("a")) for _ in range(8)]
+    scene = Scene(monkeypatch, studies, decide, budget=200.0)
+    first = scene.spender.make_status().seconds_left
+    scene.model = SceneCost(100.0)
+    scene.spend()
+    seconds = [move.seconds for move in scene.feed.submitted]
+    assert first == 200.0 and seconds == [10.0] * 3 + [100.0]
+    assert len(scene.spender.list_left_out()) == 4
+    assert scene.feed.models == [scene.model] * 3, "after 1, 2 and 4 jobs"
+
+
+def test_seconds_of_more_seeds_are_those_that_were_measured(monkeypatch) -> None:
+    study = make_study(SIZES, make_claim("a"))
+    leave_open(study.claims[0], 2.0, "a-8")
+    model: Any = SceneCost(77.0)
+    store_cells(monkeypatch, {"a-8", "b-8"})
+    moves = list_moves(study, model)
+    model = SceneCost(1e6)
+    assert moves and all(move.predict_again(model).seconds == move.seconds for move in moves)
 
 
 def test_no_claim_is_looked_at_more_often_than_allowed(monkeypatch) -> None:

@@ -57,6 +57,14 @@ class Feed(Protocol):
         """Jobs that no core works at yet."""
         ...
 
+    def count_ended(self) -> int:
+        """Jobs that have ended so far."""
+        ...
+
+    def predict_again(self, model: Cost) -> None:
+        """Predict by another model what has not ended."""
+        ...
+
     def list_moves(self) -> list[Move]:
         """The moves that have not ended."""
         ...
@@ -78,6 +86,8 @@ class _Batch:
     launch: Launch
     waves: deque[list[int]]
     """Numbers of the jobs that have not been submitted, wave by wave."""
+    seconds: list[float]
+    """Of every job, as predicted last."""
     futures: dict[int, Future[Any]] = field(default_factory=dict)
     started: dict[int, float] = field(default_factory=dict)
     """Number of a job → when it was first seen to run."""
@@ -85,18 +95,24 @@ class _Batch:
     def pending(self) -> list[Future[Any]]:
         return [future for future in self.futures.values() if not future.done()]
 
+    def count_ended(self) -> int:
+        return len(self.futures) - len(self.pending())
+
+    def predict_again(self, model: Cost) -> None:
+        self.seconds = _list_seconds(self.move.predict_again(model))
+
     def seconds_left(self, now: float) -> float:
         """Predicted seconds of one core."""
         left = 0.0
-        for number, request in enumerate(self.move.requests):
+        for number, seconds in enumerate(self.seconds):
             future = self.futures.get(number)
             if future is not None and future.done():
                 continue
             if future is not None and future.running():
                 elapsed = now - self.started.setdefault(number, now)
-                left += max(LEAST_SHARE_LEFT * request.seconds, request.seconds - elapsed)
+                left += max(LEAST_SHARE_LEFT * seconds, seconds - elapsed)
             else:
-                left += request.seconds
+                left += seconds
         return left
 
 
@@ -107,11 +123,14 @@ class JobFeed:
         self.cores = cores
         self._pool = WorkerPool(cores, logs=True)
         self._batches: list[_Batch] = []
+        self._num_ended = 0
+        """Jobs of moves that have ended."""
 
     def submit(self, move: Move) -> None:
         jobs = [request.build() for request in move.requests]
-        launch = _create_launch(jobs, [request.seconds for request in move.requests], self.cores)
-        batch = _Batch(move, launch, _list_waves(launch))
+        seconds = _list_seconds(move)
+        launch = _create_launch(jobs, seconds, self.cores)
+        batch = _Batch(move, launch, _list_waves(launch), seconds)
         self._batches.append(batch)
         self._submit_wave(batch)
 
@@ -127,6 +146,7 @@ class JobFeed:
                 self._submit_wave(batch)
                 continue
             self._batches.remove(batch)
+            self._num_ended += batch.count_ended()
             errors = [future.exception() for future in batch.futures.values()]
             failures = tuple(str(error) for error in errors if error is not None)
             finished.append(FinishedMove(batch.move, failures))
@@ -144,6 +164,13 @@ class JobFeed:
             count += sum(not future.running() for future in batch.pending())
         return count
 
+    def count_ended(self) -> int:
+        return self._num_ended + sum(batch.count_ended() for batch in self._batches)
+
+    def predict_again(self, model: Cost) -> None:
+        for batch in self._batches:
+            batch.predict_again(model)
+
     def list_moves(self) -> list[Move]:
         return [batch.move for batch in self._batches]
 
@@ -153,6 +180,10 @@ class JobFeed:
 
     def stop(self) -> None:
         self._pool.stop()
+
+
+def _list_seconds(move: Move) -> list[float]:
+    return [request.seconds for request in move.requests]
 
 
 def _create_launch(jobs: Sequence[PlannedJob], seconds: Sequence[float], cores: int) -> Launch:

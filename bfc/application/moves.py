@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -48,6 +48,12 @@ class JobRequest:
     num_seeds: int | None = None
     """The seeds that it is extended to."""
 
+    def predict_again(self, model: Cost) -> JobRequest:
+        """The request with the seconds of another model; seconds of more seeds were measured."""
+        if self.num_seeds is not None:
+            return self
+        return replace(self, seconds=model.seconds(self.job.job, self.job.cells))
+
     def build(self) -> PlannedJob:
         """The job to be run."""
         return self.job if self.num_seeds is None else extend_job(self.job, self.num_seeds)
@@ -83,6 +89,11 @@ class Move:
     @property
     def cells(self) -> frozenset[str]:
         return frozenset(spec.cell_id for request in self.requests for spec in request.job.cells)
+
+    def predict_again(self, model: Cost) -> Move:
+        """The move with the seconds of another model."""
+        requests = tuple(request.predict_again(model) for request in self.requests)
+        return replace(self, requests=requests)
 
     def predict_wall_seconds(self, cores: int) -> float:
         """On so many cores, which have nothing else to do."""

@@ -11,7 +11,7 @@ store, so that a second call goes on where the first one stopped.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from bfc.application.budget_display import Display, Status
 from bfc.application.claim_states import ClaimState, StudyState
@@ -36,7 +36,8 @@ Assess = Callable[[StudyState, Collection[ClaimState]], None]
 class Spender:
     """One budget being spent.
 
-    ``fit_model``: the cost model by what is stored now. ``clock``: seconds that only grow, in which
+    ``fit_model``: the cost model by what is stored now, by which all that has not ended is
+    predicted again as jobs end. ``clock``: seconds that only grow, in which
     ``deadline`` is given. The page at the end takes about as long as looking at every study once
     and drawing it, so it is given ``page_seconds``, or three times as long as the looks took where
     that is more. ``is_stopped``: whether somebody has asked for an end.
@@ -61,8 +62,8 @@ class Spender:
         """Study → how long the last look at it took."""
         self._assess, self._fit_model = assess, fit_model
         self._model = fit_model()
-        self._num_finished = 0
         self._next_fit = 1
+        """Jobs that have ended when the model is fitted next."""
         self._first_looks: list[Move] = []
         self._pursued: dict[Move, list[ClaimState]] = {}
         """A move that runs → the claims that are looked at when it has ended."""
@@ -75,6 +76,7 @@ class Spender:
         self._begin()
         while not self.is_stopped() and self.seconds_left > 0:
             self._settle_finished()
+            self._predict_again()
             self._start_moves()
             if self._unassessed:
                 self._look(*self._unassessed.popleft())
@@ -127,7 +129,21 @@ class Spender:
                 self._first_looks.append(move)
             else:
                 self._unassessed.append((study, study.claims))
-        self._first_looks.sort(key=lambda move: (not move.study.has_headline, move.seconds))
+        self._first_looks = _order_first_looks(self._first_looks)
+
+    def _predict_again(self) -> None:
+        """Correct the predictions by what jobs took, whenever twice as many have ended."""
+        num_ended = self.feed.count_ended()
+        if num_ended < self._next_fit:
+            return
+        self._next_fit = 2 * num_ended
+        self._model = self._fit_model()
+        self.feed.predict_again(self._model)
+        self._first_looks = _order_first_looks(
+            move.predict_again(self._model) for move in self._first_looks
+        )
+        for study, moves in self._moves.items():
+            self._moves[study] = [move.predict_again(self._model) for move in moves]
 
     def _start_moves(self) -> None:
         """Begin moves until every core has a job waiting for it, or nothing fits."""
@@ -163,14 +179,10 @@ class Spender:
         for reason in finished.failures:
             self.display.announce(f"{describe_move(move)}: failed: {reason}")
             study.has_failed = True
-        self._num_finished += 1
         self._unassessed.append((study, claims))
 
     def _look(self, study: StudyState, claims: Sequence[ClaimState]) -> None:
         """Look at claims, and find out what could be run for those that are open."""
-        if self._num_finished >= self._next_fit:
-            self._model = self._fit_model()
-            self._next_fit = 2 * self._num_finished
         start = self.clock()
         open_before = [claim for claim in claims if not claim.is_decided]
         try:
@@ -194,6 +206,11 @@ class Spender:
         claims = f"{len(move.claims)} claim" + "s" * (len(move.claims) != 1)
         wall_seconds = move.predict_wall_seconds(self.feed.cores)
         return f"{jobs}, about {wall_seconds:.0f} s, for {claims}"
+
+
+def _order_first_looks(moves: Iterable[Move]) -> list[Move]:
+    """Those of studies with a headline first, and among either the cheapest."""
+    return sorted(moves, key=lambda move: (not move.study.has_headline, move.seconds))
 
 
 def describe_move(move: Move) -> str:
