@@ -1,8 +1,9 @@
 """Many verdicts at once: how many of them chance alone would make, and which stand all the same.
 
-Every verdict is made such that it is false with a probability of at most 5 %. Among a hundred of
-them a few will be; the procedure of Benjamini and Hochberg (1995) keeps the expected share of false
-ones among those that stand at 5 %.
+A claim that is judged, over all its looks, gets a false verdict with a probability of at most 5 %.
+Among a hundred claims a few will, those that stay undecided counted with the others; the procedure
+of Benjamini and Hochberg (1995) keeps the expected share of false ones among the verdicts that
+stand at 5 %.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.verdicts import Finding, Measurement, Verdict, decide
+from bfc.stats.looks import bound_error_over_looks
 
 ERROR = 0.05
 """The chance of a false verdict, and the share of false ones among those that stand."""
@@ -49,19 +51,46 @@ def find_standing(p_values: Sequence[float]) -> list[bool]:
     return [bool(value <= largest) for value in values]
 
 
+def mark_standing(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The table of claims with the column ``stands``: after Benjamini and Hochberg, over all.
+
+    ``verdicts``: columns ``verdict, source, p_value``. A p-value counts with its error over all
+    looks, and a claim that stays undecided as one that was tested without success. What is
+    certified stands, and is no test.
+    """
+    if verdicts.empty:
+        return verdicts
+    is_random = _is_judged_from_draws(verdicts)
+    errors = verdicts["p_value"].map(bound_error_over_looks).fillna(1.0).where(is_random)
+    is_certified = _is_decided(verdicts) & ~is_random
+    return verdicts.assign(stands=np.array(find_standing(errors.tolist())) | is_certified)
+
+
+def _is_decided(verdicts: pd.DataFrame) -> pd.Series:
+    return verdicts["verdict"].isin([Verdict.REPRODUCED, Verdict.CONTRADICTED])
+
+
+def _is_judged_from_draws(verdicts: pd.DataFrame) -> pd.Series:
+    """The claims whose verdict, or the lack of one, rests on random draws."""
+    return (verdicts["verdict"] != Verdict.NOT_RUN) & (verdicts["source"] != "certified")
+
+
 def describe_board(verdicts: pd.DataFrame) -> str:
     """How many verdicts chance alone would make, and which do not stand; empty without any.
 
-    ``verdicts``: columns ``verdict, p_value, stands``; what is certified (p = 0) is left out.
+    ``verdicts``: columns ``verdict, source, stands``; what is certified is left out.
     """
     if verdicts.empty:
         return ""
-    decided = verdicts[verdicts["p_value"] > 0]
+    judged = verdicts[_is_judged_from_draws(verdicts)]
+    decided = judged[_is_decided(judged)]
     if decided.empty:
         return ""
     fallen = int((~decided["stands"].astype(bool)).sum())
     rest = "all stand" if not fallen else f"{len(decided) - fallen} stand"
+    claims = f"{len(judged)} claim" + "s" * (len(judged) != 1)
+    are_decided = f"{len(decided)} {'is' if len(decided) == 1 else 'are'} decided"
     return (
-        f"Of {len(decided)} verdicts from random draws chance alone would make at most "
-        f"{ERROR * len(decided):.1f}; {rest} after Benjamini and Hochberg at 5 %."
+        f"Of {claims} judged from random draws {are_decided}; chance alone would give at most "
+        f"{ERROR * len(judged):.1f} false verdicts; {rest} after Benjamini and Hochberg at 5 %."
     )

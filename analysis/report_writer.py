@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import page
-from analysis.board import describe_board, find_standing
+from analysis.board import describe_board, mark_standing
 from analysis.claims import judge_claims
 from analysis.evidence import Evidence
 from analysis.figures import NamedFigure, name_figures, write_tables
@@ -192,7 +192,7 @@ def _write_tables(loaded: Results, draft: _Draft, work: Path) -> dict[str, pd.Da
         "nstar_feature": loaded.nstar_feature,
         "exponents_feature": loaded.exponents_feature,
         "risk": _concatenate(draft.risks),
-        "claims": _mark_standing(_concatenate(draft.verdicts)),
+        "claims": mark_standing(_concatenate(draft.verdicts)),
     }
     for name, table in {**tables, "trainings": trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
@@ -241,13 +241,6 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
         board=describe_board(verdicts),
         data=encode_data(draft.list_figures(), loaded.studies, with_claims),
     )
-
-
-def _mark_standing(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The table of claims with the column ``stands``: after Benjamini and Hochberg, over all."""
-    if verdicts.empty:
-        return verdicts
-    return verdicts.assign(stands=find_standing(verdicts["p_value"].tolist()))
 
 
 def _list_downloads(tables: Mapping[str, pd.DataFrame], work: Path) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from bfc.stats.looks import (
     POLICIES,
     REPEATED_LEVEL,
     add_equally,
+    bound_error_over_looks,
     choose_growth,
     estimate_decision_chance,
     simulate_error,
@@ -94,3 +95,24 @@ def test_two_sides_err_as_often_as_both_one_sides() -> None:
         for sides in ("both", "upper")
     )
     assert upper == pytest.approx(both / 2, abs=NOISE)
+
+
+@pytest.mark.parametrize("critical_value", [2.7, 3.5])
+def test_the_error_over_looks_is_bounded_from_that_of_one(critical_value: float) -> None:
+    """By at most a third more than the worst policy errs."""
+    one_look = 2.0 * float(stats.norm.sf(critical_value))
+    bound = bound_error_over_looks(one_look)
+    errors = [
+        simulate_error(critical_value, MAX_LOOKS, policy, PATHS) for policy in POLICIES.values()
+    ]
+    noise = 3.0 * math.sqrt(bound / PATHS)
+    assert bound / 1.33 - noise <= max(errors) <= bound + noise
+    one_sided = bound_error_over_looks(one_look / 2.0)
+    for policy in ONE_SIDED_POLICIES.values():
+        error = simulate_error(critical_value, MAX_LOOKS, policy, PATHS, sides="upper")
+        assert error <= one_sided + noise
+
+
+def test_the_error_over_looks_of_extreme_p_values() -> None:
+    assert bound_error_over_looks(0.0) == 0.0 and bound_error_over_looks(1.0) == 1.0
+    assert bound_error_over_looks(0.6) >= 0.6 and math.isnan(bound_error_over_looks(math.nan))
