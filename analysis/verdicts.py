@@ -94,8 +94,9 @@ class Finding:
     """The part that decides, or leaves open, a claim; its intervals; and the verdict.
 
     ``lo, hi``: its 95 % interval; ``judged_lo, judged_hi``: the one that judges, whose ends are
-    one-sided bounds where ``is_one_sided``. ``remark`` names the part, and explains a missing
-    number. ``source``: what it was judged from.
+    one-sided bounds where ``is_one_sided``, at a stricter level where one of several places could
+    make the verdict by chance. ``remark`` names the part, and explains a missing number.
+    ``source``: what it was judged from.
     """
 
     measured: float
@@ -136,7 +137,7 @@ def judge(measurement: Measurement, level: float = LEVEL) -> Finding:
     verdict = _combine(positions, measurement.quantifier)
     part = _choose_part(measurement, positions, verdict, level)
     lo, hi = part.estimate.interval(LEVEL)
-    judged_lo, judged_hi = part.estimate.interval(measurement.judging_level(level))
+    judged_lo, judged_hi = part.estimate.interval(_choose_shown_level(measurement, verdict, level))
     return Finding(
         measured=float(part.estimate.value),
         lo=float(lo),
@@ -169,13 +170,23 @@ def find_open_parts(measurement: Measurement, level: float) -> list[Part]:
 Position = Literal["inside", "outside", "open"]
 
 
+def _choose_levels(measurement: Measurement, level: float) -> tuple[float, float]:
+    """The levels of the intervals that show a part to lie inside the region, and outside of it."""
+    strict = measurement.judging_level(1.0 - (1.0 - level) / max(1, len(measurement.parts)))
+    plain = measurement.judging_level(level)
+    return (strict, plain) if measurement.quantifier == "some" else (plain, strict)
+
+
+def _choose_shown_level(measurement: Measurement, verdict: Verdict, level: float) -> float:
+    """The level of the interval that made the verdict; of the wider one where neither made any."""
+    inside_level, outside_level = _choose_levels(measurement, level)
+    levels = {Verdict.REPRODUCED: inside_level, Verdict.CONTRADICTED: outside_level}
+    return levels.get(verdict, max(inside_level, outside_level))
+
+
 def _locate_parts(measurement: Measurement, level: float) -> list[Position]:
     """Where the interval of every part lies; one side is judged at a stricter level."""
-    strict = 1.0 - (1.0 - level) / max(1, len(measurement.parts))
-    is_union = measurement.quantifier == "some"
-    inside_level, outside_level = map(
-        measurement.judging_level, (strict, level) if is_union else (level, strict)
-    )
+    inside_level, outside_level = _choose_levels(measurement, level)
     return [
         _locate(part.estimate, measurement, inside_level, outside_level)
         for part in measurement.parts
