@@ -59,6 +59,8 @@ class OpenPart:
     """Standard errors from the estimate to its threshold; NaN where there is no interval."""
     fixed_share: float
     """Share of the squared standard error that no number of seeds lowers."""
+    has_value: bool = True
+    """False where there is no estimate at all, such as that of an n* beyond all n."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Prospect:
 
     def _estimate_part_chance(self, part: OpenPart, growth: float) -> float:
         if math.isnan(part.distance):
+            if not part.has_value and self.seeds >= FIRST_INTERVAL_SEEDS:
+                return 0.0  # so many seeds left it without a value, and more of them will
             has_interval = growth * self.seeds >= FIRST_INTERVAL_SEEDS
             return UNKNOWN_CHANCE if growth > 1.0 and has_interval else 0.0
         information = 1.0 / (part.fixed_share + (1.0 - part.fixed_share) / growth)
@@ -103,5 +107,6 @@ def make_prospect(measurement: Measurement) -> Prospect:
         factor = estimate_factor(part, measurement)
         distance = (critical_value + MARGIN) / math.sqrt(factor) if factor > 0 else math.nan
         cells = part.cells or measurement.source.cells
-        parts.append(OpenPart(cells, distance, part.fixed_share))
+        has_value = not math.isnan(part.estimate.value)
+        parts.append(OpenPart(cells, distance, part.fixed_share, has_value))
     return Prospect(tuple(parts), measurement.source.seeds, critical_value)

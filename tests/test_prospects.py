@@ -17,7 +17,7 @@ from analysis.prospects import (
 )
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, Verdict, judge
-from bfc.stats.estimates import SampleMedian, WithStandardError
+from bfc.stats.estimates import Rescaled, SampleMedian, WithStandardError
 from bfc.stats.looks import (
     ONE_SIDED_CRITICAL_VALUE,
     REPEATED_LEVEL,
@@ -86,6 +86,19 @@ def test_without_an_interval_it_takes_the_seeds_of_the_first_one() -> None:
     assert make_prospect(measurement).estimate_chance({"a": 3.0}) == UNKNOWN_CHANCE
     nine = SampleMedian(np.ones(FIRST_INTERVAL_SEEDS)).interval(REPEATED_LEVEL)
     assert nine == (1.0, 1.0), "so many seeds have an interval"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "value", "chance"),
+    [(6, math.nan, UNKNOWN_CHANCE), (9, math.nan, 0.0), (9, math.inf, UNKNOWN_CHANCE)],
+)
+def test_what_many_seeds_left_without_a_value_is_given_no_more(
+    seeds: int, value: float, chance: float
+) -> None:
+    """An n* beyond the largest n stays there; a median that is infinite may be shown to be."""
+    part = Part(Rescaled(value, 2.0, math.inf))
+    measurement = Measurement([part], 3.0, source=Source(seeds=seeds, cells=frozenset("a")))
+    assert make_prospect(measurement).estimate_chance({"a": 2.0}) == chance
 
 
 def test_the_stock_counts_seeds_and_their_seconds() -> None:
