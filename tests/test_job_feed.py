@@ -34,7 +34,7 @@ class ScenePool:
 
 
 class Scene:
-    """Three jobs of a move, the last in a second wave."""
+    """Three jobs of a move, the last in a second wave: no core can begin it before."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pool = ScenePool()
@@ -58,9 +58,9 @@ class Scene:
 def test_a_move_has_finished_when_its_last_wave_has_ended(monkeypatch) -> None:
     scene = Scene(monkeypatch)
     feed, pool = scene.feed, scene.pool
-    assert set(pool.futures) == {0, 1} and (feed.count_waiting(), feed.count_ended()) == (3, 0)
+    assert set(pool.futures) == {0, 1} and (feed.count_waiting(), feed.count_ended()) == (2, 0)
     pool.run(0)
-    assert feed.count_waiting() == 2 and feed.list_moves() == [scene.move]
+    assert feed.count_waiting() == 1 and feed.list_moves() == [scene.move]
     pool.futures[0].set_result([])
     assert feed.take_finished() == [] and 2 not in pool.futures
     pool.futures[1].set_exception(RuntimeError("broken"))

@@ -54,7 +54,11 @@ class Feed(Protocol):
         ...
 
     def count_waiting(self) -> int:
-        """Jobs that no core works at yet."""
+        """Jobs that no core works at yet, though one could.
+
+        Those that wait for others of their move are not among them: a core that ends early has
+        nothing to do with them.
+        """
         ...
 
     def count_ended(self) -> int:
@@ -158,11 +162,8 @@ class JobFeed:
             wait(pending, timeout=seconds, return_when=FIRST_COMPLETED)
 
     def count_waiting(self) -> int:
-        count = 0
-        for batch in self._batches:
-            count += sum(map(len, batch.waves))
-            count += sum(not future.running() for future in batch.pending())
-        return count
+        pending = [future for batch in self._batches for future in batch.pending()]
+        return sum(not future.running() for future in pending)
 
     def count_ended(self) -> int:
         return self._num_ended + sum(batch.count_ended() for batch in self._batches)
