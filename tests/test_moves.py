@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from analysis.prospects import FIRST_INTERVAL_SEEDS, UNKNOWN_CHANCE
 from analysis.verdicts import Verdict
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.moves import Move, MoveKind, choose_move, list_moves, make_first_look
-from bfc.stats.looks import GROWTHS, MAX_LOOKS, estimate_decision_chance
+from bfc.stats.looks import GROWTHS, MAX_LOOKS, ONE_SIDED_CRITICAL_VALUE, estimate_decision_chance
 
 MODEL: Any = SceneCost(10.0)
 SIZES = {"demo": {"a": [8], "b": [8]}, "30m": {"a": [8, 16], "b": [8], "c": [8]}}
@@ -150,6 +151,19 @@ def test_a_slope_is_given_further_d_where_seeds_do_not_help() -> None:
     assert move is not None and move.kind is MoveKind.FURTHER_D and move.cells == {"a-16"}
     claim.claim = {**claim.claim, "predicate": "median_value"}
     assert all(move.kind is not MoveKind.FURTHER_D for move in list_moves(study, MODEL))
+
+
+def test_the_chance_of_further_d_is_that_of_the_bound_that_judges() -> None:
+    claim = make_claim("a", predicate="exponent")
+    leave_open(claim, 2.0, "a-8", "a-4")
+    claim.prospect = replace(claim.prospect, critical_value=ONE_SIDED_CRITICAL_VALUE)
+    claim.dimensions = frozenset({4, 16})
+    study = make_study({"demo": {"a": [4, 8]}, "30m": {"a": [4, 8, 64]}}, claim)
+    (move,) = [move for move in list_moves(study, MODEL) if move.kind is MoveKind.FURTHER_D]
+    assert move.cells == {"a-64"}
+    growth = 4.0  # log d of 4, 16, 64 are equally far apart: sums of squares 2 x² / (x² / 2)
+    expected = estimate_decision_chance(2.0, growth, ONE_SIDED_CRITICAL_VALUE)
+    assert move.chances == ((claim, pytest.approx(float(expected))),)
 
 
 def test_what_does_not_fit_is_replaced_by_a_smaller_growth() -> None:

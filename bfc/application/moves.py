@@ -242,7 +242,8 @@ def _estimate_slope_chance(claim: ClaimState, dimensions: Iterable[int]) -> floa
     distances = [part.distance for part in claim.prospect.parts]
     if spread == 0 or any(map(math.isnan, distances)):
         return UNKNOWN_CHANCE
-    return float(np.prod(estimate_decision_chance(np.array(distances), larger / spread)))
+    growth, critical_value = larger / spread, claim.prospect.critical_value
+    return float(np.prod(estimate_decision_chance(np.array(distances), growth, critical_value)))
 
 
 def _sum_squares(dimensions: Iterable[int]) -> float:
