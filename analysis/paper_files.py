@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +20,7 @@ from analysis.figures import NamedFigure
 from analysis.progress_message import track
 from analysis.web.plotly_figure import make_plotly_figures
 from bfc.errors import UserError, nearest
+from bfc.launch.devices import usable_cores
 
 FORMATS = ("png", "svg", "pdf")
 RECORD = "drawn.json"
@@ -122,8 +122,7 @@ def _take_earlier(
 
 def _draw_all(drawings: Sequence[_Drawing]) -> None:
     """Draw in this process, or in several where there is enough to draw."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    processes = min(cores or 1, len(drawings) // FEWEST_PER_PROCESS)
+    processes = min(usable_cores(), len(drawings) // FEWEST_PER_PROCESS)
     if processes < 2:
         for drawing in track(drawings, "drawing figures"):
             _draw(drawing)
