@@ -1,4 +1,4 @@
-"""The table of claims as a reader of the page sees it."""
+"""What was measured for claims, as text, and the table of claims that a terminal shows."""
 
 from __future__ import annotations
 
@@ -10,58 +10,37 @@ import pandas as pd
 
 from analysis.page import PageTable, format_value, make_page_table
 from analysis.page_tables import NO_VALUE
-
-THRESHOLD_SET = {
-    "before": "threshold set before a look at results",
-    "after": "threshold set after a look at results",
-    "unknown": "unknown whether the threshold was set before a look at results",
-}
-"""``threshold_set`` of a claim → what its row says."""
+from bfc.stats.looks import MAX_LOOKS
 
 
 def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
-    """The verdicts of :func:`analysis.claims.judge_claims`.
+    """The verdicts of :func:`analysis.claims.judge_claims`, as a terminal shows them.
 
-    The remark says from which d, L, n and seeds a claim was judged and, where it is undecided or
-    not run, what would decide it and what to run next.
+    The page has a view of its own for every claim (:mod:`analysis.web.claim_views`).
     """
     records = []
     for row in verdicts.to_dict("records"):
         measured, interval = format_finding(row)
-        is_judged = row["verdict"] != "not run" and row["source"] not in ("", "certified")
-        remarks = [
-            row["remark"],
-            _describe_judgement(row) if is_judged else "",
-            row["power"],
-            f"next: {row['next']}" if row["next"] else "",
-        ]
         records.append(
             {
-                "verdict": row["verdict"],
                 "claim": row["claim"],
-                "predicted": row["predicted"],
                 "measured": (measured, row["measured"]),
                 "95 % interval": (interval, row["lo"]),
-                "remark": "; ".join(filter(None, remarks)),
-                "paper": (_name_place(row), row["paper"], row["study"]),
-                "command": row["command"],
+                "verdict": row["verdict"],
             }
         )
-    return make_page_table(records, "no study here states a claim")
+    return make_page_table(records)
 
 
-def _describe_judgement(row: Mapping[str, Any]) -> str:
-    """From what a claim was judged, by which interval, and at which look."""
+def describe_judgement(row: Mapping[str, Any]) -> str:
+    """The interval that judged a claim, and at which look; empty where no draws judged it."""
+    if row["verdict"] == "not run" or row["source"] in ("", "certified"):
+        return ""
     interval = format_interval(row, "judged_lo", "judged_hi")
-    kind = "one-sided bounds" if row["judged_sides"] == 1 else "interval"
-    judged_by = "" if interval == NO_VALUE else f" by the {kind} {interval}"
-    return f"judged{judged_by} at look {row['look']}, from {row['source']}"
-
-
-def _name_place(row: Mapping[str, Any]) -> str:
-    """The paper, where the claim stands in it, and when its threshold was set."""
-    when = THRESHOLD_SET.get(row["threshold_set"], "")
-    return "; ".join(filter(None, (row["paper"], row["place"], when)))
+    if interval == NO_VALUE:
+        return ""
+    kind = "one-sided bounds" if row["judged_sides"] == 1 else "the interval"
+    return f"{kind} {interval}, look {row['look']} of at most {MAX_LOOKS}"
 
 
 def format_finding(row: Mapping[str, Any]) -> tuple[str, str]:

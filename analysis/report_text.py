@@ -46,8 +46,7 @@ def print_report(report: Report, console: Console) -> None:
             exponents = report.exponents[report.exponents["study"] == name]
             _print_study(console, name, nstar, exponents, report.keys)
     if len(report.claims):
-        columns = ("claim", "measured", "95 % interval", "verdict")
-        _print_table(console, "claims", make_claim_table(report.claims), columns)
+        _print_table(console, "claims", make_claim_table(report.claims))
     for problem in report.problems:
         _print_line(console, f"problem: {problem}")
     if report.figure is not None:

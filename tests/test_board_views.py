@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.chart import Axis, Chart, Panel, Series
+from analysis.claim_table import describe_judgement
 from analysis.emphasis import BACKGROUND, emphasise_lines
 from analysis.style import LineStyle
 from analysis.web.claim_views import ClaimView, Group, group_claims
@@ -99,7 +100,6 @@ def make_view(number, verdict, measured="1", paper="p", study="s"):
         sentence=f"claim {number}",
         verdict=verdict,
         measured=measured,
-        look=1,
         stands=True,
         methods=(),
         cells="",
@@ -140,3 +140,19 @@ def test_an_answer_names_exponents_else_risks_and_the_verdicts():
     assert text.endswith("Of its 2 claims: 2 reproduced.")
     assert "At d = 8" in answer_question(none, risks, {})
     assert answer_question(none, risks.iloc[:0], {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "one-sided bounds 0.7 – 1.4, look 2 of at most 5"),
+        ({"judged_sides": 2}, "the interval 0.7 – 1.4, look 2 of at most 5"),
+        ({"judged_hi": INF}, "one-sided bounds ≥ 0.7, look 2 of at most 5"),
+        ({"judged_lo": np.nan, "judged_hi": np.nan}, ""),
+        ({"verdict": "not run"}, ""),
+        ({"source": "certified"}, ""),
+    ],
+)
+def test_a_claim_says_by_which_interval_it_was_judged(changes, text):
+    row = {"verdict": "undecided", "source": "d = 8", "look": 2, "judged_sides": 1}
+    assert describe_judgement({**row, "judged_lo": 0.7, "judged_hi": 1.4, **changes}) == text

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.chart import Chart
-from analysis.claim_table import format_finding, format_interval
+from analysis.claim_table import describe_judgement, format_finding
 from analysis.figures import NamedFigure
 from analysis.page_tables import NO_VALUE
 from analysis.web.forest import ForestLine, make_forest_line
@@ -38,7 +38,7 @@ class ClaimView:
     measured: str
     plain: str
     judged: str
-    look: int
+    """The interval that judges, and at which look."""
     source: str
     remark: str
     power: str
@@ -102,7 +102,6 @@ def _make_view(
 ) -> ClaimView:
     measured, plain = format_finding(row)
     p_value = row["p_value"]
-    is_judged = row["verdict"] != "not run" and row["source"] not in ("", "certified")
     return ClaimView(
         number=number,
         study=row["study"],
@@ -113,8 +112,7 @@ def _make_view(
         predicted=row["predicted"],
         measured="" if measured == NO_VALUE else measured,
         plain="" if plain == NO_VALUE else plain,
-        judged=_format_judged(row) if is_judged else "",
-        look=int(row["look"]),
+        judged=describe_judgement(row),
         source=row["source"],
         remark=row["remark"],
         power=row["power"],
@@ -128,11 +126,6 @@ def _make_view(
         figure=figure,
         line=make_forest_line(row),
     )
-
-
-def _format_judged(row: Mapping[str, Any]) -> str:
-    interval = format_interval(row, "judged_lo", "judged_hi")
-    return "" if interval == NO_VALUE else interval
 
 
 def _choose_figure(
