@@ -22,6 +22,7 @@ from analysis.look_log import LookLog
 from analysis.paper import COLUMN, TEXT
 from analysis.paper_files import check_formats, draw_files
 from analysis.series import format_exponent
+from analysis.training_kinds import count_curves_once
 from bfc.errors import UserError, nearest
 from bfc.paths import local_path
 from bfc.store.reading import UNNAMED, Collected
@@ -170,9 +171,7 @@ def _describe_cost(trainings: pd.DataFrame) -> str:
     """The time that all trainings took; a learning curve's seconds count once."""
     if "seconds" not in trainings:
         return ""
-    is_curve = trainings["kind"] == "curve"
-    curves = trainings[is_curve].drop_duplicates(["cell_id", "seed"])
-    seconds = pd.concat([trainings[~is_curve], curves])["seconds"].astype(float).sum()
+    seconds = count_curves_once(trainings)["seconds"].astype(float).sum()
     hardware = sorted(set(trainings.get("hardware", pd.Series(dtype=str)).dropna().astype(str)))
     where = f" on {' and '.join(hardware)}" if hardware else ""
     return f"All trainings together took {seconds / 3600:.2g} hours{where}."

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.power import MARGIN, choose_critical_value, estimate_factor
-from analysis.training_kinds import drop_confirming
+from analysis.training_kinds import count_curves_once, drop_confirming
 from analysis.verdicts import Measurement, find_open_parts
 from bfc.stats.looks import CRITICAL_VALUE, REPEATED_LEVEL, estimate_decision_chance
 
@@ -33,18 +33,13 @@ class Stock:
 
 
 def take_stock(trainings: pd.DataFrame) -> dict[str, Stock]:
-    """Cell id → what is stored of it, confirming runs left out.
-
-    A row of a learning curve holds the seconds of its whole curve.
-    """
+    """Cell id → what is stored of it, confirming runs left out."""
     if trainings.empty or "seconds" not in trainings:
         return {}
-    rows = drop_confirming(trainings)
+    rows = count_curves_once(drop_confirming(trainings))
     stock = {}
     for cell_id, cell in rows.groupby("cell_id"):
-        is_curve = (cell["kind"] == "curve").all()
-        by_seed = cell.groupby("seed")["seconds"]
-        seconds = (by_seed.first() if is_curve else by_seed.sum()).astype(float)
+        seconds = cell.groupby("seed")["seconds"].sum().astype(float)
         stock[str(cell_id)] = Stock(len(seconds), float(seconds.mean()))
     return stock
 

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.lines import format_setting
 from analysis.page import PageTable, format_value, make_page_table
 from analysis.page_tables import SHARED
-from analysis.training_kinds import mark_confirming
+from analysis.training_kinds import count_curves_once, mark_confirming
 from bfc.stats.outcomes import Outcome
 from bfc.store.reading import Collected
 
@@ -133,9 +133,7 @@ def make_cost_table(stored: Collected, trainings: pd.DataFrame) -> PageTable:
 
     The seconds of a learning curve are stored with each of its points and count once.
     """
-    is_curve = trainings["kind"] == "curve"
-    curves = trainings[is_curve].drop_duplicates(["cell_id", "seed"])
-    runs = pd.concat([trainings[~is_curve], curves])
+    runs = count_curves_once(trainings)
     if "seconds" not in runs:
         return make_page_table([])
     records = []
