@@ -224,6 +224,19 @@ def test_shares_of_seeds_count_strict_and_factored_falls():
     assert share_falling(["a", "b"], method="x")["verdict"] == "not run"
 
 
+def test_seeds_that_diverged_count_among_those_that_do_not_fall():
+    """Else a method that diverges in half of the seeds would pass by the other half."""
+    values = [(0.0, 0.4, 0.04, 0.02)] * 20 + [(NAN, 0.4, NAN, NAN)] * 20
+    table = pd.DataFrame(trainings(values), columns=TRAININGS)
+    options = {"method": "m", "columns": ["a", "b", "c"], "at_least": 0.8}
+    judged = {}
+    for diverged in (table["risk"].isna(), table["risk"] < 0):
+        data = Evidence(pd.DataFrame(), pd.DataFrame(), table.assign(diverged=diverged))
+        judged[bool(diverged.any())] = judge("share_falling", data, **options)
+    assert judged[True]["measured"] == 0.5 and judged[True]["verdict"] == "contradicted"
+    assert judged[False]["measured"] == 1.0, "a column that was not measured says nothing"
+
+
 def test_a_share_is_judged_by_its_interval():
     """46 of 48 seeds are more than 95 %, and no evidence that more than 95 % of all seeds are."""
     values = [(0.0, 0.4, 0.04, 0.02)] * 46 + [(0.0, 0.4, 0.04, 0.05)] * 2

@@ -25,10 +25,12 @@ def share_falling(
 ) -> Measurement:
     """The share of seeds in which each of ``columns`` is below the one before it, by its factor.
 
-    A factor of 1 means strictly below.
+    A factor of 1 means strictly below. A training that diverged counts as one in which they do not
+    fall, also where it has no value of a column; other seeds without a value are left out.
     """
     series = [select_values_by_seed(evidence, method, column) for column in columns]
-    table = pd.concat(series, axis=1).dropna()
+    table = pd.concat(series, axis=1)
+    table = table[table.notna().all(axis=1) | table.index.isin(_list_diverged(evidence, method))]
     if table.empty:
         return not_run(f"no {columns[0]} of {method}")
     values = table.to_numpy()
@@ -37,3 +39,11 @@ def share_falling(
     source = Source.of(select_largest(evidence, method))
     remark = f"{successes} of {count} seeds"
     return measure_one(Share(successes, count), at_least, source=source, remark=remark)
+
+
+def _list_diverged(evidence: Evidence, method: str) -> list[int]:
+    """The seeds whose training diverged."""
+    rows = select_largest(evidence, method)
+    if "diverged" not in rows:
+        return []
+    return list(rows.loc[rows["diverged"].fillna(False).astype(bool), "seed"])
