@@ -115,43 +115,52 @@ def judge_claims(
     }
     rows = []
     for claim in claims_of(study) if claims is None else claims:
-        thresholds = dict(claim.get("thresholds", {}))
         assessment = assess_claim(study, claim, evidence, log)
-        measurement, finding = assessment.measurement, assessment.finding
-        size = claim.get("size", SIZES[1])
-        larger = None
-        if finding.verdict in (Verdict.UNDECIDED, Verdict.NOT_RUN):
-            larger = choose_next_size(size, sizes)
-        rows.append(
-            {
-                "claim": claim["statement"],
-                "paper": claim["paper"],
-                "study": study,
-                "predicted": describe_demand(thresholds, claim["predicate"]),
-                "measured": finding.measured,
-                "lo": finding.lo,
-                "hi": finding.hi,
-                "judged_lo": finding.judged_lo,
-                "judged_hi": finding.judged_hi,
-                "judged_sides": 1 if finding.is_one_sided else 2,
-                "look": assessment.look,
-                "verdict": finding.verdict.value,
-                "p_value": assessment.p_value,
-                "source": "certified" if finding.is_certified else str(finding.source),
-                "remark": finding.remark,
-                "power": describe_power(measurement, finding, seconds_per_seed),
-                "place": claim.get("place", ""),
-                "threshold_set": claim.get("threshold_set", ""),
-                "command": format_command(study, size),
-                "next": format_command(study, larger) if larger else "",
-                "at_least": measurement.at_least,
-                "at_most": measurement.at_most,
-                "methods": "; ".join(list_methods(thresholds)),
-                "figure": load_constant("predicates", claim["predicate"], "FIGURE", ""),
-                "cells": " ".join(sorted(measurement.source.cells)),
-            }
-        )
+        rows.append(_make_row(study, claim, assessment, sizes, seconds_per_seed))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _make_row(
+    study: str,
+    claim: Mapping[str, Any],
+    assessment: Assessment,
+    sizes: Collection[str],
+    seconds_per_seed: Mapping[str, float],
+) -> dict[str, Any]:
+    """The row of one claim; ``seconds_per_seed``: of every cell."""
+    measurement, finding = assessment.measurement, assessment.finding
+    thresholds = dict(claim.get("thresholds", {}))
+    size = claim.get("size", SIZES[1])
+    larger = None
+    if finding.verdict in (Verdict.UNDECIDED, Verdict.NOT_RUN):
+        larger = choose_next_size(size, sizes)
+    return {
+        "claim": claim["statement"],
+        "paper": claim["paper"],
+        "study": study,
+        "predicted": describe_demand(thresholds, claim["predicate"]),
+        "measured": finding.measured,
+        "lo": finding.lo,
+        "hi": finding.hi,
+        "judged_lo": finding.judged_lo,
+        "judged_hi": finding.judged_hi,
+        "judged_sides": 1 if finding.is_one_sided else 2,
+        "look": assessment.look,
+        "verdict": finding.verdict.value,
+        "p_value": assessment.p_value,
+        "source": "certified" if finding.is_certified else str(finding.source),
+        "remark": finding.remark,
+        "power": describe_power(measurement, finding, seconds_per_seed),
+        "place": claim.get("place", ""),
+        "threshold_set": claim.get("threshold_set", ""),
+        "command": format_command(study, size),
+        "next": format_command(study, larger) if larger else "",
+        "at_least": measurement.at_least,
+        "at_most": measurement.at_most,
+        "methods": "; ".join(list_methods(thresholds)),
+        "figure": load_constant("predicates", claim["predicate"], "FIGURE", ""),
+        "cells": " ".join(sorted(measurement.source.cells)),
+    }
 
 
 def _look(

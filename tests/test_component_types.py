@@ -131,7 +131,9 @@ def test_a_number_that_is_not_finite_is_refused() -> None:
 
 
 def test_a_text_that_reads_as_a_number_is_quoted() -> None:
-    with pytest.raises(UserError, match=r"^target\.d='4': must be an integer; must be written without quotes$"):
+    with pytest.raises(
+        UserError, match=r"^target\.d='4': must be an integer; must be written without quotes$"
+    ):
         bfc.targets.Parity(d="4")
 
 

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bfc.stats.estimate_pairs import Difference, Ratio
 from bfc.stats.estimates import (
     LEVEL,
     Certified,
-    Difference,
-    Ratio,
     Rescaled,
     SampleMean,
     SampleMedian,

@@ -10,7 +10,7 @@ from analysis.filters import find_fit
 from analysis.fitted_line import compute_fixed_share
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part
-from bfc.stats.estimates import Difference
+from bfc.stats.estimate_pairs import Difference
 
 QUANTITY = "difference of exponents in d"
 FIGURE = "nstar"

@@ -6,7 +6,8 @@ from analysis.evidence import Evidence, select_cells
 from analysis.filters import select_nstar
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
-from bfc.stats.estimates import Ratio, Rescaled
+from bfc.stats.estimate_pairs import Ratio
+from bfc.stats.estimates import Rescaled
 
 QUANTITY = "smallest ratio of n* of the risk to n* of the feature"
 FIGURE = "nstar"

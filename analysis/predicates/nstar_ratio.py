@@ -11,7 +11,8 @@ from analysis.evidence import Evidence
 from analysis.filters import PLACE, select_nstar
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
-from bfc.stats.estimates import Ratio, Rescaled
+from bfc.stats.estimate_pairs import Ratio
+from bfc.stats.estimates import Rescaled
 
 QUANTITY = "smallest ratio of n*"
 FIGURE = "nstar"
