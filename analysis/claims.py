@@ -33,7 +33,7 @@ from analysis.registry import call_part, load_constant, load_part
 from analysis.requirements import REQUIREMENTS, check_requirements
 from analysis.verdicts import Finding, Measurement, Verdict, judge, not_run
 from bfc.errors import UserError, nearest
-from bfc.stats.looks import REPEATED_LEVEL
+from bfc.stats.looks import MAX_LOOKS, REPEATED_LEVEL
 from bfc.studies import SIZES, claims_of
 
 COLUMNS = (
@@ -80,6 +80,11 @@ class Assessment:
     finding: Finding
     p_value: float
     look: int
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the claim is undecided after its last look."""
+        return self.finding.verdict is Verdict.UNDECIDED and self.look >= MAX_LOOKS
 
 
 def assess_claim(
@@ -131,9 +136,12 @@ def _make_row(
     measurement, finding = assessment.measurement, assessment.finding
     thresholds = dict(claim.get("thresholds", {}))
     size = claim.get("size", SIZES[1])
-    larger = None
-    if finding.verdict in (Verdict.UNDECIDED, Verdict.NOT_RUN):
+    larger, power = None, ""
+    if assessment.is_exhausted:
+        power = f"nothing decides this any more: its {MAX_LOOKS} looks are used up"
+    elif finding.verdict in (Verdict.UNDECIDED, Verdict.NOT_RUN):
         larger = choose_next_size(size, sizes)
+        power = describe_power(measurement, finding, seconds_per_seed)
     return {
         "claim": claim["statement"],
         "paper": claim["paper"],
@@ -150,7 +158,7 @@ def _make_row(
         "p_value": assessment.p_value,
         "source": "certified" if finding.is_certified else str(finding.source),
         "remark": finding.remark,
-        "power": describe_power(measurement, finding, seconds_per_seed),
+        "power": power,
         "place": claim.get("place", ""),
         "threshold_set": claim.get("threshold_set", ""),
         "command": format_command(study, size),

@@ -73,6 +73,8 @@ def test_after_the_last_look_nothing_is_decided_any_more(tmp_path) -> None:
         assert judge([*OPEN, *[0.05] * count], tmp_path)["look"] == count + 1
     row = judge(LOW, tmp_path)
     assert tuple(row[["look", "verdict"]]) == (MAX_LOOKS, "undecided")
+    assert row["power"] == "nothing decides this any more: its 5 looks are used up"
+    assert row["next"] == ""
     assert judge(LOW, None)["verdict"] == "reproduced"
 
 
