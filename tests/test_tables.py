@@ -18,6 +18,7 @@ import bfc
 from bfc.errors import UserError
 from bfc.stats.fit_warnings import find_table_warnings
 from bfc.stats.messages import describe_warning
+from bfc.stats.table_checks import check_sweep
 from bfc.stats.training_table import build_training_table
 
 EPS = 0.1
@@ -439,6 +440,32 @@ def test_several_methods_are_refused(column):
     ):
         with pytest.raises(UserError, match=rf"several values of {column} \(layerwise, staged\)"):
             call()
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda t: t.set_index("method"),
+        lambda t: t.set_index(["method", "d", "seed"]),
+        lambda t: t.rename(columns={"method": " Method"}),
+        lambda t: t.rename(columns={"method": "METHOD"}).set_index("METHOD"),
+    ],
+)
+def test_several_methods_are_refused_wherever_they_stand(move):
+    table = PLAIN.assign(method=np.where(PLAIN["seed"] < 3, "staged", "layerwise"))
+    with pytest.raises(UserError, match=r"several values of method \(layerwise, staged\)"):
+        bfc.fit_exponent(move(table), EPS)
+
+
+def test_settings_in_the_index_are_said():
+    """A named level, or the keys of ``pd.concat``, which have no name."""
+    few, many = PLAIN[PLAIN["seed"] < 3], PLAIN[PLAIN["seed"] >= 3]
+    named = pd.concat({0.1: few, 0.01: many}, names=["lr", "row"])
+    keys = pd.concat({"slow": few, "fast": many})
+    for table, column in ((named, "lr"), (keys, "index 0")):
+        warnings = [describe_warning(notice) for notice in check_sweep(table)[1]]
+        assert len(warnings) == 1
+        assert f"column {column} takes several values at d=8" in warnings[0]
 
 
 @pytest.mark.parametrize(

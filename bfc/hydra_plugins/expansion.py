@@ -132,7 +132,7 @@ def _list_studies(override: Override) -> list[str]:
 def _is_interpolated(config: DictConfig) -> bool:
     """Whether the study's node refers to other keys."""
     node = config.get("study")
-    return "${" in str(OmegaConf.to_container(node, resolve=False)) if node is not None else False
+    return OmegaConf.is_config(node) and "${" in str(OmegaConf.to_container(node, resolve=False))
 
 
 def _drop_repeated(planned: Sequence[PlannedJob]) -> list[PlannedJob]:

@@ -46,6 +46,8 @@ _FLAG_SENTENCES = {
 }
 """Beginning of what Hydra says of options that do not go together → the sentence."""
 _FLAGS = re.compile("|".join(_FLAG_SENTENCES))
+STUDIES = "sweeps"
+"""The config group of studies, of which a list is a sweep as well."""
 HYDRA_KEYS = ("launcher", "sweeper", "job", "run", "sweep", "mode", "verbose")
 EXIT_REFUSED = 2
 
@@ -97,9 +99,11 @@ def _explain_value(text: str) -> str | None:
     if match := _SEVERAL.search(text):
         key, _, value = match.group(1).partition("=")
         hint = "; decimals have a point" if _DECIMAL_COMMA.fullmatch(value) else ""
+        takes_options = key.lstrip("+") in (*GROUPS, STUDIES)
+        as_list = "" if takes_options else f", a list as {key}=[{value}]"
         return (
-            f"{match.group(1)}: is more than one value; must be one, a list as {key}=[{value}], or "
-            f"a sweep with -m{hint}"
+            f"{match.group(1)}: is more than one value; must be one{as_list}, or a sweep with "
+            f"-m{hint}"
         )
     if match := _SWEEP.search(text):
         return f"{match.group(1)}: is a sweep; must be one value, or a sweep with -m"

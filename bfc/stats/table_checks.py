@@ -14,11 +14,9 @@ import pandas as pd
 
 from bfc.errors import UserError
 from bfc.stats.columns import read_numbers
-from bfc.stats.table_frame import OPTIONAL, REQUIRED, tidy_frame
+from bfc.stats.table_frame import ONE_VALUE, OPTIONAL, REQUIRED, tidy_frame
 from bfc.stats.table_notices import DriftingSettings, MixedSettings, TableNotice
 
-ONE_VALUE = ("target", "method")
-"""Columns of :func:`bfc.run` and of a store whose values have no common n*."""
 MEASURED = frozenset(
     {
         *REQUIRED,

@@ -17,6 +17,8 @@ from bfc.stats.table_notices import RenamedColumn, TableNotice, UnreadColumn
 
 REQUIRED = ("n", "seed", "risk")
 OPTIONAL = ("d", "outcome", "kind", "diverged", "train_risk", "fresh")
+ONE_VALUE = ("target", "method")
+"""Columns of :func:`bfc.run` and of a store whose values have no common n*."""
 CLOSE = 0.8
 """Likeness (of difflib) from which a column's name is taken for a slip of one that is read."""
 
@@ -35,7 +37,7 @@ def tidy_frame(
     table = _reset_index(_flatten_columns(trainings))
     names, notices = _match_names(list(table.columns))
     table.columns = pd.Index(names, dtype=object)
-    known = {*REQUIRED, *OPTIONAL}
+    known = {*REQUIRED, *OPTIONAL, *ONE_VALUE}
     repeated = sorted({name for name in names if name in known and names.count(name) > 1})
     if repeated:
         raise UserError(f"trainings: has more than one column {repeated[0]}; must have one")
@@ -72,14 +74,19 @@ def _varies(columns: pd.MultiIndex, level: int) -> bool:
 
 
 def _reset_index(table: pd.DataFrame) -> pd.DataFrame:
-    """A copy with the index 0 … N − 1; its levels that are read become columns."""
-    known = {*REQUIRED, *OPTIONAL}
+    """A copy with the index 0 … N − 1; levels that have a name, or hold texts, become columns.
+
+    A method or a learning rate in the index, or the keys of ``pd.concat``, tells settings apart as
+    well as a column does. Levels of unnamed numbers are row numbers.
+    """
     present = {_plain_name(name) for name in table.columns}
     columns: dict[Any, Any] = {}
     for level, name in enumerate(table.index.names):
-        plain = _plain_name(name)
-        if plain in known and plain not in present:
-            columns[name] = table.index.get_level_values(level).array
+        values = table.index.get_level_values(level)
+        if name is None and not pd.api.types.is_numeric_dtype(values.dtype):
+            name = f"index {level}"
+        if name is not None and _plain_name(name) not in present:
+            columns[name] = values.array
     table = table.reset_index(drop=True)
     for name, values in columns.items():
         table[name] = values
@@ -94,7 +101,7 @@ def _match_names(names: Sequence[Any]) -> tuple[list[Any], list[TableNotice]]:
     """The names as they are read, and those that were written in another way."""
     matched = list(names)
     notices: list[TableNotice] = []
-    for known in (*REQUIRED, *OPTIONAL):
+    for known in (*REQUIRED, *OPTIONAL, *ONE_VALUE):
         if known in matched:
             continue
         for i, name in enumerate(names):
