@@ -22,7 +22,12 @@ from bfc.errors import UserError
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.experiment.run_job import run_job
-from bfc.hydra_plugins.expansion import defer_study_keys, refuse_lists_of_options
+from bfc.hydra_plugins.expansion import (
+    NEEDS_STUDY_SWEEPER,
+    defer_study_keys,
+    refuse_lists_of_options,
+    refuse_study,
+)
 from bfc.hydra_plugins.hydra_errors import explain, refuse
 from bfc.hydra_plugins.registration import register
 from bfc.launch.progress_bar import show_progress
@@ -35,6 +40,8 @@ INTERRUPTED = (
 )
 EXIT_INTERRUPTED = 130
 SWEEP_FLAGS = ("-m", "--multirun")
+STUDY_SWEEPER = "hydra_plugins.bfc.StudySweeper"
+"""The sweeper of conf/hydra/sweeper/study.yaml, as Hydra names it."""
 
 
 def run_composed_job(config: Any) -> list[str]:
@@ -49,7 +56,7 @@ def run_composed_job(config: Any) -> list[str]:
         assert isinstance(container, dict)
         if not is_sweep:
             refuse_lists_of_options(HydraConfig.get().overrides.task)
-            _refuse_study(container)
+        _refuse_study(container, is_sweep)
         job = load_job({str(key): value for key, value in container.items()})
         folders = [Path(job.results) / spec.cell_id for spec in cell_specs(job)]
         with nullcontext() if is_sweep else show_progress(folders):
@@ -63,14 +70,12 @@ def run_composed_job(config: Any) -> list[str]:
         sys.exit(refuse(sentence))
 
 
-def _refuse_study(container: Mapping[Any, Any]) -> None:
-    """Refuse a study in a run that is no sweep."""
-    study = container.get("study")
-    if isinstance(study, Mapping) and study.get("sizes"):
-        raise UserError(
-            f"+sweeps={study.get('name')}: is a study of many cells; must be run as a sweep, "
-            "with -m"
-        )
+def _refuse_study(container: Mapping[Any, Any], is_sweep: bool) -> None:
+    """Refuse a study in a run that is no sweep, and in a sweep of another sweeper."""
+    if not is_sweep:
+        refuse_study(container, "must be run as a sweep, with -m")
+    elif HydraConfig.get().sweeper._target_ != STUDY_SWEEPER:
+        refuse_study(container, NEEDS_STUDY_SWEEPER)
 
 
 def main() -> None:

@@ -89,6 +89,12 @@ REFUSED = {
     "-m +sweeps=two,three study.size=nope": "study.size=nope: no such size; allowed: 9, inter",
     "-m +sweeps=two,three study.siz=small": "study.siz",
     "-m +sweeps=two study.size=[small]": "study.size=[small]: must be the name of one size",
+    "-m +sweeps=two study=text": "study: must hold a name, a size and the sizes of a file",
+    "-m +sweeps=two study=null": "+sweeps=two study=null: leaves no study",
+    "-m +sweeps=two ~study": "+sweeps=two ~study: leaves no study",
+    "-m +sweeps=[]": "+sweeps=[]: leaves no study",
+    "+sweeps=two,three": "is more than one value; must be one, or a sweep with -m",
+    "target=parity,radial": "is more than one value; must be one, or a sweep with -m",
     "-m 'results=out/${hydra:job.nam}'": "is not known in a sweep; allowed: job.num",
     "-m +hydra.job.env_set.X=1": "has no effect with the launchers local and slurm; export the",
     "-m hydra.job.chdir=true": "hydra.job.chdir=true: has no effect with the launchers",
@@ -107,6 +113,17 @@ def test_what_has_no_effect_is_refused_in_a_sentence(line: str, studies, tmp_pat
     done = run(*shlex.split(studies), *shlex.split(line), cwd=tmp_path)
     assert REFUSED[line] in done.sentence
     assert [path.name for path in tmp_path.iterdir()] == ["config"]
+
+
+@pytest.mark.parametrize("launcher", ["local", "basic"])
+@pytest.mark.parametrize("chosen", ["two", "two,three"])
+def test_a_sweeper_that_knows_no_studies_is_refused_one(chosen, launcher, studies, tmp_path):
+    """It would run one default job under the study's name."""
+    options = [f"+sweeps={chosen}", "hydra/sweeper=basic", f"hydra/launcher={launcher}"]
+    done = run("-m", *shlex.split(studies), *options, *TINY, cwd=tmp_path)
+    assert done.status == 2
+    assert "+sweeps=two: is a study of many cells; must be run with hydra/sweeper=study" in done.err
+    assert not list(tmp_path.rglob("*.parquet"))
 
 
 def test_jobs_are_numbered_for_hydra_as_they_are_planned(tmp_path) -> None:

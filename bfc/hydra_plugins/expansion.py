@@ -25,6 +25,7 @@ from bfc.launch.job import PlannedJob, plan_job
 
 RANGE_DIGITS = 12
 """Significant digits that the ends and the step of a range are read with."""
+NEEDS_STUDY_SWEEPER = "must be run with hydra/sweeper=study, the only one that expands it"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def _choose_studies(
     choices = [()] if is_composed else _expand_grid(builders)
     for choice in choices:
         study = config if is_composed else composer.compose(choice)
+        _check_chosen(builders, study)
         if _is_interpolated(study) and any(map(_is_several, above)):
             for values in _expand_grid([*below, *above]):
                 yield _ChosenStudy(study_blocks(composer.compose(values)), (), values)
@@ -110,6 +112,14 @@ def _choose_studies(
             rest = [override.input_line or "" for override in above if override not in builders]
             others = [override.input_line or "" for override in below if override not in builders]
             yield _ChosenStudy(study_blocks(study), others, [*choice, *rest])
+
+
+def _check_chosen(builders: Sequence[Override], config: Any) -> None:
+    """Refuse arguments that name a study and leave none, whose one job would be the default."""
+    chosen = [override for override in builders if override.key_or_group == StudySource.GROUP]
+    if chosen and config.get("study") is None:
+        lines = " ".join(str(override.input_line) for override in builders)
+        raise UserError(f"{lines}: leaves no study; must name at least one, and not remove it")
 
 
 def _builds_study(override: Override) -> bool:
@@ -153,6 +163,16 @@ def _compose(composer: Composer, overrides: Sequence[str], number: int) -> dict[
         return composer.job(overrides, number)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain_hydra(error, overrides)) from error
+
+
+def refuse_study(config: Mapping[Any, Any], advice: str) -> None:
+    """Refuse a job that asks for a study but was composed without its blocks.
+
+    Raises :class:`bfc.errors.UserError`, which ends in ``advice``.
+    """
+    study = config.get("study")
+    if isinstance(study, Mapping) and study.get("sizes"):
+        raise UserError(f"+sweeps={study.get('name')}: is a study of many cells; {advice}")
 
 
 def refuse_lists_of_options(overrides: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from bfc.errors import UserError, format_value
 from bfc.experiment.components import construct
 from bfc.hydra_plugins.composer import Composer
+from bfc.hydra_plugins.expansion import NEEDS_STUDY_SWEEPER, refuse_study
 from bfc.launch.job import PlannedJob, plan_job
 from bfc.launch.manifest import Launch
 from bfc.launch.options import KEY
@@ -59,7 +60,9 @@ class PlanLauncher(Launcher):
         composer = Composer(self.loader, self.config)
         jobs = []
         for number, overrides in enumerate(job_overrides, initial_job_idx):
-            jobs.append(plan_job(overrides, composer.job(overrides, number)))
+            job = composer.job(overrides, number)
+            refuse_study(job, NEEDS_STUDY_SWEEPER)
+            jobs.append(plan_job(overrides, job))
         return self.launch_plan(jobs)
 
     @abstractmethod
