@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
@@ -83,6 +84,20 @@ def test_sizes_beyond_the_budget_are_not_considered(budget: str, largest: str) -
     assert considered_sizes(SIZES, budget)[-1] == largest
     assert considered_sizes(SIZES, budget)[0] == "demo"
     assert considered_sizes(["full", "notes"], budget) == ["full"], "the smallest in any case"
+
+
+def test_a_budget_that_the_page_takes_is_refused_before_anything_is_composed(tmp_path) -> None:
+    with mock.patch.object(StudyJobs, "of_size") as compose:
+        with pytest.raises(UserError, match=r"--budget 1m: must be more than \d+ s.* --study"):
+            module.reproduce("1m", str(tmp_path / "new"), None, 1, False)
+    assert not compose.called and not (tmp_path / "new").exists()
+
+
+def test_a_budget_in_which_nothing_can_run_says_so(tmp_path) -> None:
+    with mock.patch.object(module.time, "monotonic", side_effect=[0.0, *[59.0] * 99]):
+        with pytest.raises(UserError, match=r"--budget 1m: does not suffice for a first look at"):
+            module.reproduce("1m", str(tmp_path / "new"), ["bfc_chain"], 1, False)
+    assert not (tmp_path / "new").exists()
 
 
 # --- what claims read ---------------------------------------------------------------------------

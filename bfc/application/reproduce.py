@@ -56,15 +56,33 @@ def reproduce(
     if plan:
         print_claim_plan(studies, cores)
         return 0
+    is_new = not (root / "results").is_dir()
+    page_seconds = _page_seconds(len(studies), seconds)
+    if is_new and seconds <= page_seconds:
+        raise UserError(
+            f"--budget {budget}: must be more than {page_seconds:.0f} s, which are kept for the "
+            f"page of {len(studies)} studies; give more, or choose studies with --study"
+        )
     for study in track(studies, "composing the studies"):
         study.jobs.of_size(study.jobs.sizes[0])
     with StopRequest.listening() as stop:
-        _spend(studies, JobFeed(cores), root / "results", start, seconds, stop)
+        left_out = _spend(studies, JobFeed(cores), root / "results", start, seconds, stop)
+        if is_new and len(left_out) == len(studies) and not stop.is_set:
+            raise UserError(
+                f"--budget {budget}: does not suffice for a first look at any of {len(studies)} "
+                "studies, so nothing was run; give more, or choose studies with --study"
+            )
         write_page(root)
     if stop.is_set:
         print("interrupted: the same command goes on where this one stopped", flush=True)
         return EXIT_INTERRUPTED
     return 1 if any(study.has_failed for study in studies) else 0
+
+
+def _page_seconds(num_studies: int, seconds: float) -> float:
+    """What is kept of a budget of ``seconds`` for the page."""
+    page_share = 0.0 if math.isinf(seconds) else PAGE_SHARE * seconds
+    return page_share + PAGE_SECONDS * num_studies
 
 
 def _spend(
@@ -74,9 +92,11 @@ def _spend(
     start: float,
     seconds: float,
     stop: StopRequest,
-) -> None:
-    """Spend ``seconds`` from ``start`` on, but for what the page needs."""
-    page_share = 0.0 if math.isinf(seconds) else PAGE_SHARE * seconds
+) -> list[str]:
+    """Spend ``seconds`` from ``start`` on, but for what the page needs.
+
+    Returns the studies whose first look did not fit.
+    """
     with make_display(make_console()) as display:
         spender = Spender(
             studies,
@@ -86,7 +106,7 @@ def _spend(
             display=display,
             clock=time.monotonic,
             deadline=start + seconds,
-            page_seconds=page_share + PAGE_SECONDS * len(studies),
+            page_seconds=_page_seconds(len(studies), seconds),
             is_stopped=lambda: stop.is_set,
         )
         spender.spend()
@@ -94,6 +114,7 @@ def _spend(
         if left_out:
             display.announce(f"not run, the budget does not suffice: {', '.join(left_out)}")
         display.announce(str(spender.make_status()))
+    return left_out
 
 
 class StopRequest:
