@@ -94,7 +94,7 @@ class LookLog:
             return
         content = {key: [asdict(look) for look in looks] for key, looks in self.looks.items()}
         text = json.dumps(content, indent=1)
-        replace_file(self.path, lambda path: path.write_text(text))
+        replace_file(self.path, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def _find_decision(looks: Sequence[Look]) -> Look | None:
@@ -104,7 +104,7 @@ def _find_decision(looks: Sequence[Look]) -> Look | None:
 
 def _read_looks(path: Path) -> dict[str, list[Look]]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         return {key: [Look(**look) for look in looks] for key, looks in content.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(

@@ -87,7 +87,7 @@ def _hash_chart(chart: Chart, width: float | None) -> str:
     layout = (chart.heights, chart.legend, chart.legend_title, chart.max_columns, chart.notes)
     parts = [
         matplotlib.__version__,
-        Path(STYLE).read_text(),
+        Path(STYLE).read_text(encoding="utf-8"),
         repr((width, chart.same_y, *layout)),
         json.dumps(make_plotly_figures(chart), sort_keys=True),
         chart.to_table().to_csv(index=False),
@@ -100,7 +100,7 @@ def _read_record(folder: Path | None) -> Mapping[str, Any]:
     if folder is None:
         return {}
     try:
-        record = json.loads((folder / RECORD).read_text())
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

@@ -95,7 +95,7 @@ def snapshot_cell(folder: Path, study: str | None, closed: bool = True) -> Snaps
 def _read_config(folder: Path) -> dict[str, Any]:
     """The stored configuration of a cell, with its defaults."""
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{folder}: is not a result folder (no readable config.yaml)") from error
     known_keys = config if isinstance(config, dict) else {}
@@ -127,7 +127,7 @@ def _texts(cell: Cell, environment: Mapping[str, Any]) -> dict[str, str]:
     without_diff = {name: value for name, value in environment.items() if name != "diff"}
     texts = {
         "environment.json": json.dumps(without_diff, indent=1),
-        "config.yaml": (cell.path / "config.yaml").read_text(),
+        "config.yaml": (cell.path / "config.yaml").read_text(encoding="utf-8"),
     }
     diff = environment.get("diff")
     if diff:

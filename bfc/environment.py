@@ -70,7 +70,7 @@ def code_origin() -> dict[str, str | None]:
     """
     copied = Path(__file__).parents[1] / ORIGIN
     if copied.is_file():
-        origin: dict[str, str | None] = json.loads(copied.read_text())
+        origin: dict[str, str | None] = json.loads(copied.read_text(encoding="utf-8"))
         return origin
     commit, diff = _git()
     return {"commit": commit, "diff": diff}
@@ -111,7 +111,7 @@ def hardware(device: torch.device) -> str:
 
         return torch.cuda.get_device_name(device)
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(
             line.partition(":")[2].strip() for line in lines if line.startswith("model name")
         )

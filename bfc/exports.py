@@ -26,7 +26,7 @@ def offer_classes(
     def find_modules() -> dict[str, str]:
         modules = {}
         for file in sorted(Path(folder).glob("[!_]*.py")):
-            for name, body in _CLASS.findall(file.read_text()):
+            for name, body in _CLASS.findall(file.read_text(encoding="utf-8")):
                 if name[0] != "_" and _IDENTITY_NAME.search(body):
                     modules[name] = f"{package}.{file.stem}"
         return modules

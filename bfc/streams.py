@@ -39,7 +39,7 @@ def secure_streams() -> None:
     """
     _open_closed_descriptors()
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)
     sys.stdout = _secure(sys.stdout, sys.__stdout__, 1)
     sys.stderr = _secure(sys.stderr, sys.__stderr__, 2)
 

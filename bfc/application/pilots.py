@@ -63,7 +63,9 @@ def load_pilots(folder: Path = SWEEPS) -> dict[str, Pilot]:
     path = folder / FILE
     if not path.is_file():
         return {}
-    return {key: Pilot(**value) for key, value in json.loads(path.read_text()).items()}
+    return {
+        key: Pilot(**value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()
+    }
 
 
 def measure_pilots(results: Path) -> dict[str, Pilot]:
@@ -95,7 +97,7 @@ def main() -> None:
     pilots = {**load_pilots(), **measure_pilots(parser.parse_args().results)}
     content = {key: asdict(pilots[key]) for key in sorted(pilots)}
     text = json.dumps(content, indent=1) + "\n"
-    replace_file(SWEEPS / FILE, lambda path: path.write_text(text))
+    replace_file(SWEEPS / FILE, lambda path: path.write_text(text, encoding="utf-8"))
     print(f"{len(pilots)} claims have pilot values")
 
 

@@ -51,12 +51,14 @@ def _control_group_limits() -> list[int]:
     """Limits in bytes of the control groups that this process is in, version 1 or 2."""
     limits: list[int] = []
     with suppress(OSError):
-        for line in CONTROL_GROUPS.read_text().splitlines():
+        for line in CONTROL_GROUPS.read_text(encoding="utf-8").splitlines():
             _, controller, group = line.split(":", 2)
             if controller in ("", "memory"):
                 file = "memory.limit_in_bytes" if controller else "memory.max"
                 for folder in (Path(group), *Path(group).parents):
                     with suppress(OSError, ValueError):
-                        text = Path(f"/sys/fs/cgroup/{controller}/{folder}/{file}").read_text()
+                        text = Path(f"/sys/fs/cgroup/{controller}/{folder}/{file}").read_text(
+                            encoding="utf-8"
+                        )
                         limits.append(int(text))
     return limits

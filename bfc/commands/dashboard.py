@@ -70,7 +70,7 @@ def _write_json(contents: DashboardContents, entity: str, out: Path) -> None:
 
     views = build_dashboard(contents, entity)
     values = {name: serialise(view) for name, view in views.items()}
-    out.write_text(json.dumps(values, indent=1) + "\n")
+    out.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     print(out)
 
 

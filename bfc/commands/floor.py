@@ -108,7 +108,7 @@ def _print_floors(problems: list[Problem], levels: list[float]) -> list[Floor]:
 def _write_csv(path: Path, floors: list[Floor]) -> None:
     import csv
 
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for floor in floors:

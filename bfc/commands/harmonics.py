@@ -61,7 +61,9 @@ def _read_node(target: str, keys: Sequence[str]) -> dict[str, Any]:
     options = sorted(path.stem for path in (CONF / "target").glob("*.yaml"))
     if target not in options:
         raise UserError(f"target={target}: no such target; {nearest(target, options)}")
-    node: dict[str, Any] = yaml.safe_load((CONF / "target" / f"{target}.yaml").read_text())
+    node: dict[str, Any] = yaml.safe_load(
+        (CONF / "target" / f"{target}.yaml").read_text(encoding="utf-8")
+    )
     for text in keys:
         key, sign, value = text.partition("=")
         if not sign:

@@ -80,7 +80,7 @@ def _build_tracker(name: str, entity: str | None, project: str, patience: float)
     del files["none"]
     if name not in files:
         raise UserError(f"--tracker {name}: no such tracker; {nearest(name, files)}")
-    node: dict[str, Any] = yaml.safe_load(files[name].read_text())
+    node: dict[str, Any] = yaml.safe_load(files[name].read_text(encoding="utf-8"))
     node |= {"project": project, "patience": patience}
     if "mode" in node:
         node["mode"] = "online"

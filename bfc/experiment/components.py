@@ -107,7 +107,7 @@ def class_paths(group: str) -> Mapping[str, str]:
 
     paths = {}
     for file in sorted((CONF / group).glob("*.yaml")):
-        node = yaml.safe_load(file.read_text())
+        node = yaml.safe_load(file.read_text(encoding="utf-8"))
         if isinstance(node, Mapping) and node.get("_target_"):
             paths[file.stem] = node["_target_"]
     return paths

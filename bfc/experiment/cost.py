@@ -144,7 +144,7 @@ def _measured_over_predicted(cell: Cell) -> tuple[str, float] | None:
     """The kind of a stored cell, and its measured over predicted seconds; None if unknown."""
     try:
         rows = cell.rows()
-        config = yaml.safe_load((cell.path / "config.yaml").read_text())
+        config = yaml.safe_load((cell.path / "config.yaml").read_text(encoding="utf-8"))
         if config["kind"] == "baseline":
             seconds = {row["seed"]: row["seconds"] for row in rows}
             baseline = _stored_component("baseline", config)

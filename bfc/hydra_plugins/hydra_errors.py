@@ -267,7 +267,7 @@ def _allowed_keys(parent: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _root() -> dict[str, Any]:
-    root: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text())
+    root: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
     return root
 
 
@@ -291,4 +291,4 @@ def _keys_of_option(group: str, option: str) -> list[str]:
     path = CONF / group / f"{option}.yaml"
     if not path.exists():
         return []
-    return [name for name in yaml.safe_load(path.read_text()) if name != "_target_"]
+    return [name for name in yaml.safe_load(path.read_text(encoding="utf-8")) if name != "_target_"]

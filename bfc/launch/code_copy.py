@@ -61,7 +61,7 @@ def _write_copy(path: Path, files: Mapping[str, Path], origin: str) -> None:
     for name, source in files.items():
         (temporary / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, temporary / name)
-    (temporary / ORIGIN).write_text(origin)
+    (temporary / ORIGIN).write_text(origin, encoding="utf-8")
     try:
         os.replace(temporary, path)
     except OSError:  # another launch of the same code was faster

@@ -58,5 +58,5 @@ def _is_valid(entry: Any) -> bool:
 def replace_text(path: Path, text: str) -> None:
     """Write a file so that readers see either the old or the new text."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)

@@ -142,7 +142,7 @@ def _read_progress(futures: Sequence[Future[Any]], cells: CellFutures, start: fl
 def _read_cell(folder: Path, jobs: Sequence[Future[Any]], start: float) -> tuple[float, int]:
     """Share of a cell's work that is done, and the trainings it holds, from its status file."""
     try:
-        status = json.loads((folder / "status.json").read_text())
+        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
         trainings = int(status.get("trainings", 0))
         is_recent = status.get("time", 0) >= start
         share = status.get("done", 0) / max(1, status.get("total", 1)) if is_recent else 0.0

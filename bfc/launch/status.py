@@ -238,7 +238,7 @@ def _active_state(task: TaskInfo, begin: Mapping[str, Any] | None) -> tuple[Cell
 def _read_cell_status(folder: Path) -> dict[str, Any]:
     """A cell's status.json; empty where there is none that can be read."""
     try:
-        status = json.loads((folder / "status.json").read_text())
+        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(status, dict):

@@ -14,7 +14,7 @@ def render() -> str:
     """The content of the file for the YAML files as they are."""
     schedules = {}
     for path in sorted((CONF / "schedule").glob("*.yaml")):
-        keys = yaml.safe_load(path.read_text())
+        keys = yaml.safe_load(path.read_text(encoding="utf-8"))
         del keys["_target_"]
         schedules[path.stem] = keys
     return json.dumps(schedules, indent=1) + "\n"

@@ -52,5 +52,5 @@ def _phase(node: Phase | Mapping[str, Any]) -> Phase:
 
 @functools.cache
 def _read() -> dict[str, dict[str, Any]]:
-    content: dict[str, dict[str, Any]] = json.loads(FILE.read_text())
+    content: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
     return content

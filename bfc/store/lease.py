@@ -155,7 +155,7 @@ def _create(path: Path, text: str) -> bool:
     """
     temporary = path.with_name(f".claim.{uuid.uuid4().hex}")
     try:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -211,7 +211,7 @@ def process_space() -> str:
     Two containers may share a host name.
     """
     with contextlib.suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     return ""
 

@@ -234,7 +234,7 @@ class Wandb(Tracker):
         folder = Path(run.dir) / "cell"
         folder.mkdir(exist_ok=True)
         for name, text in snapshot.texts.items():
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, encoding="utf-8")
             run.save(str(folder / name), base_path=run.dir, policy="now")
         if snapshot.job_type == STUDY and self.figures:
             with tempfile.TemporaryDirectory() as code:
