@@ -55,6 +55,14 @@ def local_path(path: str | Path, key: str) -> Path:
     return expanded
 
 
+def find_obstacle(folder: Path) -> str | None:
+    """Why an absolute folder cannot be written, or made; None where nothing is in the way."""
+    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not place.is_dir():
+        return f"{place} is no folder"
+    return None if os.access(place, os.W_OK | os.X_OK) else f"{place} is read-only"
+
+
 def expand_folder(text: str) -> str:
     """A folder as a site overlay names it, ``$USER`` and ``~`` filled in."""
     return str(Path(os.path.expandvars(text)).expanduser().absolute())

@@ -14,6 +14,7 @@ from bfc.errors import UserError
 from bfc.experiment.job import load_job
 from bfc.experiment.run_job import run_job
 from bfc.trackers.protocol import Status, build_request
+from bfc.trackers.trackio import Trackio
 from bfc.trackers.wandb import Wandb
 
 
@@ -52,6 +53,20 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(
         tracker.check()
     assert str(place) in str(refused.value) and "WANDB_DIR" in str(refused.value)
     Wandb(directory=directory, mode="disabled").check()
+
+
+def test_a_place_that_trackio_cannot_write_is_refused_before_anything_runs(
+    tmp_path, monkeypatch
+) -> None:
+    pytest.importorskip("trackio")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "new"))
+    Trackio().check()
+    for place, reason in ((tmp_path / "file" / "x", "is no folder"), ("s3://x", "not an address")):
+        monkeypatch.setenv("TRACKIO_DIR", str(place))
+        with pytest.raises(UserError, match=reason) as refused:
+            Trackio().check()
+        assert f"TRACKIO_DIR={place}" in str(refused.value)
 
 
 def test_a_folder_that_is_a_file_is_refused_with_the_job(tmp_path) -> None:

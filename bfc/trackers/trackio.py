@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bfc.errors import UserError, require
+from bfc.paths import find_obstacle, local_path
 from bfc.snapshot import Snapshot, project_name, to_json_rows
 from bfc.types import Tracker
 
@@ -51,12 +52,17 @@ class Trackio(Tracker):
         )
 
     def check(self) -> None:
-        """Refuse where the package is not installed."""
+        """Refuse where the package is not installed, or its folder cannot be written."""
         if importlib.util.find_spec("trackio") is None:
             raise UserError(
                 "tracker=trackio: the package trackio is not installed; "
                 "pip install 'bfc[trackio]' or set tracker=none"
             )
+        if folder := os.environ.get("TRACKIO_DIR"):
+            local_path(folder, "TRACKIO_DIR")
+            obstacle = find_obstacle(Path(folder).absolute())  # Trackio fills in no ~
+            if obstacle is not None:
+                raise UserError(f"TRACKIO_DIR={folder}: cannot be written, {obstacle}")
 
     def destination(self, study: str | None) -> str | None:
         """Where the runs of a study go, as a name: always a database of this machine."""

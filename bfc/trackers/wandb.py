@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bfc.errors import UserError, require
-from bfc.paths import CONF, PACKAGE, SWEEPS, analysis_folder, local_path
+from bfc.paths import CONF, PACKAGE, SWEEPS, analysis_folder, find_obstacle, local_path
 from bfc.snapshot import STUDY, Snapshot, project_name, to_json_rows
 from bfc.trackers import wandb_login
 from bfc.types import Tracker
@@ -82,11 +82,9 @@ class Wandb(Tracker):
     def _check_folder(self) -> None:
         """Refuse a folder that cannot be written, for which W&B would take a temporary one."""
         folder = self.folder()
-        place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        if obstacle := find_obstacle(folder):
             raise UserError(
-                f"tracker.directory={folder}: cannot be written, {place} is "
-                f"{'read-only' if place.is_dir() else 'no folder'}; name another with "
+                f"tracker.directory={folder}: cannot be written, {obstacle}; name another with "
                 "tracker.directory or WANDB_DIR"
             )
 
