@@ -142,6 +142,8 @@ def mismatch(key: str, hint: Any, value: Any) -> str:
     hint_text = f"; did you mean {close}?" if close else ""
     if isinstance(value, str) and _reads_as_another_type(value) and _is_plain(value):
         hint_text = "; must be written without quotes"
+    if isinstance(value, (int, float)) and _allows_text(hint):
+        hint_text = "; a text that looks like another type must be written in quotes"
     return f"{key}={_quoted(value)}: must be {describe(hint)}{hint_text}"
 
 
@@ -169,6 +171,11 @@ def _reads_as_another_type(text: str) -> bool:
 def _is_plain(text: str) -> bool:
     """Whether a text would be of another type without its quotes: no ``024``, a text to YAML."""
     return not re.match(r"[+-]?0[0-9]", text)
+
+
+def _allows_text(hint: Any) -> bool:
+    """Whether any text is allowed."""
+    return hint is str or (is_union(hint) and any(map(_allows_text, get_args(hint))))
 
 
 def _names(hint: Any) -> list[str]:

@@ -217,7 +217,11 @@ VALUES = {
     "compute.checkpoint_seconds=nan": "compute.checkpoint_seconds=nan: must be a number >= 0",
     "results=''": "results=: must be a folder name",
     "results=null": "results=null: must be a folder name",
-    "results=3": "results=3: must be a folder name",
+    "results=3": "results=3: must be a folder name; a number is one in quotes, or after ./",
+    "tracker=wandb tracker.directory=3": (
+        "tracker.directory=3: must be a text or null; a text that looks like another type must be "
+        "written in quotes"
+    ),
     "study=3": "study=3: must be null or the study node of a file under sweeps/",
     "study={size:demo}": "must be null or the study node of a file under sweeps/, with a name",
     "learner=none": "learner=none and baseline=none: nothing to measure",

@@ -103,7 +103,8 @@ def load_job(config: Mapping[str, Any]) -> Job:
     parts = {group: component(group, config.get(group)) for group in GROUPS}
     results = config.get("results", "results")
     is_path = isinstance(results, str) and bool(results.strip())
-    require(is_path, "results", results, "a folder name")
+    hint = "; a number is one in quotes, or after ./" if isinstance(results, (int, float)) else ""
+    require(is_path, "results", results, f"a folder name{hint}")
     results = str(local_path(results, "results"))
     study = config.get("study")
     valid_study = study is None or _is_study(study)
