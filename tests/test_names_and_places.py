@@ -107,6 +107,15 @@ def test_a_place_that_nothing_can_open_is_refused_before_anything_trains(path: s
     assert not list(Path.cwd().iterdir())
 
 
+def test_a_folder_that_has_no_effect_or_cannot_be_opened_is_refused(tmp_path) -> None:
+    status, out = bfc("plan", "--results", "here", *TINY, cwd=tmp_path)
+    assert status == 2 and "--results here: goes with --claims only" in out
+    for line in (("plan", "--claims", "--results"), ("reproduce", "--plan", "--folder")):
+        status, out = bfc(*line, "s3://x", cwd=tmp_path)
+        assert status == 2 and "s3://x: must be a folder or file of this machine" in out
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("command", ["report", "sync"])
 def test_a_folder_that_is_not_there_is_called_so(command: str, tmp_path) -> None:
     assert bfc(command, "nowhere", cwd=tmp_path) == (2, "nowhere: there is no such folder")

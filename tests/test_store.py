@@ -9,7 +9,6 @@ import subprocess
 import threading
 from pathlib import Path
 
-import pyarrow
 import pyarrow.parquet
 import pytest
 import torch

@@ -27,6 +27,7 @@ from bfc.application.study_list import list_studies
 from bfc.errors import UserError, require
 from bfc.experiment import cost
 from bfc.launch.devices import usable_cores
+from bfc.paths import local_path
 
 PAGE_SECONDS, PAGE_SHARE = 3.0, 0.05
 """What is kept of the budget for the page: seconds per study, and a share of the whole."""
@@ -51,7 +52,7 @@ def reproduce(
     seconds = budget_seconds(budget)
     require(cores is None or cores >= 1, "--cores", cores, "an integer >= 1")
     cores = cores or usable_cores()
-    root = Path(folder).resolve()
+    root = local_path(folder, "--folder").resolve()
     studies = list_studies(only, budget, root / "results", overrides)
     if plan:
         print_claim_plan(studies, cores)
@@ -61,7 +62,7 @@ def reproduce(
     if is_new and seconds <= page_seconds:
         raise UserError(
             f"--budget {budget}: must be more than {page_seconds:.0f} s, which are kept for the "
-            f"page of {len(studies)} studies; give more, or choose studies with --study"
+            "page; give more, or choose fewer studies with --study"
         )
     for study in track(studies, "composing the studies"):
         study.jobs.of_size(study.jobs.sizes[0])

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from bfc.application.launch_arguments import ConfigDir, Multirun, ResultsOption, run_sweep
+from bfc.application.launch_arguments import (
+    ConfigDir,
+    Multirun,
+    ResultsOption,
+    default_results,
+    run_sweep,
+)
+from bfc.errors import UserError
+from bfc.paths import local_path
 
 PANEL = "Run"
 
@@ -39,6 +47,11 @@ def main(
     if claims:
         from bfc.application.claim_plan import plan_claims
 
-        plan_claims(overrides, results)
+        plan_claims(overrides, str(local_path(results, "--results")))
         return
+    if results != default_results():
+        raise UserError(
+            f"--results {results}: goes with --claims only; the folder of a sweep is an override, "
+            "results=<folder>"
+        )
     run_sweep([*overrides, "hydra.launcher.dry_run=true"], config_dir)
