@@ -98,11 +98,11 @@ def _choose_studies(
     """The study of ``config``, or one for each combination of what studies are built from."""
     below, above = parser.parse_overrides(list(params)), parser.parse_overrides(list(arguments))
     builders = [override for override in [*below, *above] if _builds_study(override)]
+    _refuse_empty_list(builders)
     is_composed = not any(map(_is_several, builders)) and not any(map(_builds_study, below))
     choices = [()] if is_composed else _expand_grid(builders)
     for choice in choices:
         study = config if is_composed else composer.compose(choice)
-        _check_chosen(builders, study)
         if _is_interpolated(study) and any(map(_is_several, above)):
             for values in _expand_grid([*below, *above]):
                 yield _ChosenStudy(study_blocks(composer.compose(values)), (), values)
@@ -114,12 +114,11 @@ def _choose_studies(
             yield _ChosenStudy(study_blocks(study), others, [*choice, *rest])
 
 
-def _check_chosen(builders: Sequence[Override], config: Any) -> None:
-    """Refuse arguments that name a study and leave none, whose one job would be the default."""
-    chosen = [override for override in builders if override.key_or_group == StudySource.GROUP]
-    if chosen and config.get("study") is None:
-        lines = " ".join(str(override.input_line) for override in builders)
-        raise UserError(f"{lines}: leaves no study; must name at least one, and not remove it")
+def _refuse_empty_list(builders: Sequence[Override]) -> None:
+    """Refuse a list of no studies, whose one job would be the default."""
+    for override in builders:
+        if override.key_or_group == StudySource.GROUP and override.value() == []:
+            raise UserError(f"{override.input_line}: names no study; must name at least one")
 
 
 def _builds_study(override: Override) -> bool:
