@@ -19,6 +19,7 @@ CONTEXTS = (
     ("learner=resnet", "schedule=joint", "probe=none"),
     ("learner=resnet", "learner.remember=true", "schedule=joint", "probe=none"),
     ("learner=untied_quadratic", "probe=none"),
+    ("target=leap", "learner=mlp", "schedule=joint", "probe=none"),
     ("learner=none", "baseline=polynomial"),
     ("baseline=polynomial",),
 )

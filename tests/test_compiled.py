@@ -93,6 +93,7 @@ ONE_EACH = (
     ("quadratic_densenet", "quadratic_densenet", "refit", "adam"),
     ("quadratic_taylor", "quadratic_feature", "all", "lion"),
     ("resnet", "tent", "joint", "sgd"),
+    ("three_layer_network", "leap", "sight", "sgd"),
     ("two_layer_quadratic", "random_polynomial", "all", "adam"),
     ("untied_quadratic", "quadratic_densenet", "joint", "adam"),
 )

@@ -52,7 +52,7 @@ def variants(hint: typing.Any, value: typing.Any) -> list[typing.Any]:
         ]
         return [name for name in (*names, 0.5, 3, "cpu", value + "x") if name != value]
     if isinstance(value, list):
-        inner = variants(None, value[0]) if value and not isinstance(value[0], dict) else []
+        inner = variants(hint, value[0]) if value and not isinstance(value[0], dict) else []
         return [
             [inner[0], *value[1:]] if inner else [*value, {"name": "more", "train": ["bias"]}],
             value[:-1],

@@ -281,7 +281,7 @@ def test_single_cells_fall_back_while_the_others_stay_smooth():
     """A censored one, one that jumps, and one whose slope is ten times that of the others."""
     rows = sweep(1)
     largest = rows["d"] == 64
-    n_small = rows["n"].where(~largest, rows["n"] / 8)
+    n_small = rows["n"].where(~largest, rows["n"] // 8)
     risk = rows["risk"] * 8.0**3
     cut = kinds_of(rows.assign(n=n_small, risk=rows["risk"].where(~largest, risk.clip(upper=2))))
     jump = kinds_of(

@@ -179,7 +179,7 @@ def test_every_entry_point_secures_its_streams_first(monkeypatch) -> None:
         "bfc.cli": lambda module: module.main(),
         "bfc.train": lambda module: module.main(),
         "analysis.report": lambda module: module.main([]),
-        "bfc.launch.worker_pool": lambda module: module.serve_jobs(None, "", 0, None, None),
+        "bfc.launch.worker_pool": lambda module: module.serve_jobs(None, 0, None, None),
         "bfc.launch.local": lambda module: module.run_detached("", 0),
         "bfc.launch.slurm.task": lambda module: module.SlurmTask("", (), 0)(),
         "bfc.launch.finalise": lambda module: module.Finalise("")(),

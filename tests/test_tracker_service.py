@@ -124,15 +124,15 @@ def test_a_tracker_that_is_not_installed_is_refused_before_anything_runs(
         ("init", "failed (ConnectionError: no init today)"),
         pytest.param(
             "define_metric",
-            "failed (ConnectionError: no define_metric today)",
+            "failed (ConnectionError: no define_metric today and more lines)",
             marks=pytest.mark.exhaustive,
         ),
         pytest.param(
             "log",
-            "failed (ConnectionError: no log today)",
+            "failed (ConnectionError: no log today and more lines)",
             marks=pytest.mark.exhaustive,
         ),
-        ("finish", "failed (ConnectionError: no finish today)"),
+        ("finish", "failed (ConnectionError: no finish today and more lines)"),
         ("killed", "ended with status -9 (chatter on standard output)"),
     ],
 )

@@ -154,6 +154,7 @@ def test_where_nothing_can_be_read_the_first_reason_is_given(store) -> None:
         load_results(results)
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # what loaded threads before is left alone
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 @pytest.mark.parametrize("closed", ["cell", "file", "launch", "events", "launches"])
 def test_what_another_user_may_not_read(closed: str, store) -> None:
@@ -240,7 +241,7 @@ def test_a_malformed_study_file_is_refused_by_name(text: str, tmp_path) -> None:
 
 
 def test_a_report_names_a_malformed_study_file_and_draws_the_rest(store, monkeypatch) -> None:
-    from analysis import report
+    from analysis import report_writer
 
     results, _, other = store
     job = {**tiny(results, 5), "study": {"name": "mine"}}
@@ -249,8 +250,8 @@ def test_a_report_names_a_malformed_study_file_and_draws_the_rest(store, monkeyp
     def refuse(name: str) -> dict:
         raise UserError(f"{name}.yaml: cannot be read as YAML")
 
-    monkeypatch.setattr(report, "study_node", refuse)
-    written = report.write_report(results, results.parent / "out", claims={})
+    monkeypatch.setattr(report_writer, "study_node", refuse)
+    written = report_writer.write_report(results, results.parent / "out", claims={})
     assert "mine.yaml: cannot be read as YAML; its claims and figures are left out" in (
         "\n".join(written.problems)
     )

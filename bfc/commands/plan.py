@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bfc.application.completion import complete_override
 from bfc.application.launch_arguments import (
     ConfigDir,
     Multirun,
@@ -25,7 +26,8 @@ def main(
         list[str] | None,
         typer.Argument(
             help="What `python -m bfc.train -m` would be given, for instance +sweeps=bfc_chain "
-            "study.size=30m hydra/launcher=slurm."
+            "study.size=30m hydra/launcher=slurm.",
+            autocompletion=complete_override,
         ),
     ] = None,
     claims: Annotated[
