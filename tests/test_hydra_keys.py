@@ -91,6 +91,7 @@ REFUSED = {
     "-m +sweeps=two study.size=[small]": "study.size=[small]: must be the name of one size",
     "-m +sweeps=two study=text": "study: must hold a name, a size and the sizes of a file",
     "-m +sweeps=[]": "+sweeps=[]: names no study",
+    "-m ~sweeps +sweeps=two": "~sweeps: takes the study away",
     "+sweeps=two,three": "is more than one value; must be one, or a sweep with -m",
     "target=parity,radial": "is more than one value; must be one, or a sweep with -m",
     "-m 'results=out/${hydra:job.nam}'": "is not known in a sweep; allowed: job.num",

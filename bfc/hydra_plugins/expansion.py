@@ -98,7 +98,7 @@ def _choose_studies(
     """The study of ``config``, or one for each combination of what studies are built from."""
     below, above = parser.parse_overrides(list(params)), parser.parse_overrides(list(arguments))
     builders = [override for override in [*below, *above] if _builds_study(override)]
-    _refuse_empty_list(builders)
+    _refuse_no_study(builders)
     is_composed = not any(map(_is_several, builders)) and not any(map(_builds_study, below))
     choices = [()] if is_composed else _expand_grid(builders)
     for choice in choices:
@@ -114,10 +114,16 @@ def _choose_studies(
             yield _ChosenStudy(study_blocks(study), others, [*choice, *rest])
 
 
-def _refuse_empty_list(builders: Sequence[Override]) -> None:
-    """Refuse a list of no studies, whose one job would be the default."""
+def _refuse_no_study(builders: Sequence[Override]) -> None:
+    """Refuse a list of no studies, or a study that is taken away; one default job would be left."""
     for override in builders:
-        if override.key_or_group == StudySource.GROUP and override.value() == []:
+        if override.key_or_group != StudySource.GROUP:
+            continue
+        if override.is_delete():
+            raise UserError(
+                f"{override.input_line}: takes the study away; must be left out, like +sweeps"
+            )
+        if override.value() == []:
             raise UserError(f"{override.input_line}: names no study; must name at least one")
 
 
