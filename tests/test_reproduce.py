@@ -105,10 +105,21 @@ def test_a_budget_in_which_nothing_can_run_says_so(tmp_path) -> None:
 
 def test_every_study_with_claims_takes_part(tmp_path) -> None:
     files = (ROOT / "sweeps").glob("*.yaml")
-    studies = list_studies(None, "30m", tmp_path)
+    studies = list_studies(None, "30m", tmp_path, board="all")
     assert {study.name for study in studies} == {
         path.stem for path in files if "claims:" in path.read_text()
     }
+
+
+def test_the_board_of_the_papers_holds_their_claims_and_later_studies_have_boards(tmp_path) -> None:
+    papers = list_studies(None, "30m", tmp_path)
+    assert sum(len(study.claims) for study in papers) == 153
+    frontier = list_studies(None, "30m", tmp_path, board="frontier")
+    assert frontier and not {study.name for study in frontier} & {study.name for study in papers}
+    chosen = list_studies([frontier[0].name], "30m", tmp_path)
+    assert [study.name for study in chosen] == [frontier[0].name], "--study takes from any board"
+    with pytest.raises(UserError, match="--board paper: no such board; did you mean papers"):
+        list_studies(None, "30m", tmp_path, board="paper")
 
 
 def test_the_cells_of_a_claim_follow_from_its_thresholds(tmp_path) -> None:

@@ -23,7 +23,7 @@ from bfc.application.claim_plan import print_claim_plan
 from bfc.application.claim_states import StudyState, assess_study
 from bfc.application.job_feed import Feed, JobFeed
 from bfc.application.spending import Spender
-from bfc.application.study_list import list_studies
+from bfc.application.study_list import PAPERS, list_studies
 from bfc.errors import UserError, require
 from bfc.experiment import cost
 from bfc.launch.devices import usable_cores
@@ -41,6 +41,7 @@ def reproduce(
     cores: int | None,
     plan: bool,
     overrides: Sequence[str] = (),
+    board: str = PAPERS,
 ) -> int:
     """Spend a budget on the studies with claims (``only`` these, if given), and write the page.
 
@@ -53,7 +54,7 @@ def reproduce(
     require(cores is None or cores >= 1, "--cores", cores, "an integer >= 1")
     cores = cores or usable_cores()
     root = local_path(folder, "--folder").resolve()
-    studies = list_studies(only, budget, root / "results", overrides)
+    studies = list_studies(only, budget, root / "results", overrides, board)
     if plan:
         print_claim_plan(studies, cores)
         return 0

@@ -43,6 +43,13 @@ def main(
             autocompletion=complete_study,
         ),
     ] = None,
+    board: Annotated[
+        str,
+        typer.Option(
+            "--board",
+            help="The claims to decide: papers, frontier, or all; --study chooses from any.",
+        ),
+    ] = "papers",
     cores: Annotated[
         int | None,
         typer.Option("--cores", help="Processes that run at once; by default all usable cores."),
@@ -62,4 +69,4 @@ def main(
     """
     from bfc.application.reproduce import reproduce
 
-    raise typer.Exit(reproduce(budget, folder, study, cores, plan, overrides or ()))
+    raise typer.Exit(reproduce(budget, folder, study, cores, plan, overrides or (), board))
