@@ -19,11 +19,10 @@ SORT_KEYS = {"nan": "", "inf": "Infinity", "-inf": "-Infinity"}
 
 @dataclass(frozen=True)
 class TableCell:
-    """A table cell: what is read, what it is sorted by, and the study to whose section it links."""
+    """A table cell: what is read, and what it is sorted by."""
 
     text: str
     sort: Any
-    study: str = ""
 
     @property
     def key(self) -> str:

@@ -25,7 +25,8 @@ from bfc.targets.exponents import (
     information_exponent,
 )
 from bfc.targets.kernel_rate import kernel_rate
-from bfc.types import NOTHING_REVEALED, Draw, Revealed, Target, Theory
+from bfc.targets.planted_frame import PlantedFrameDraw
+from bfc.types import NOTHING_REVEALED, Revealed, Target, Theory
 
 MAX_DEGREE = 8
 LinkName = Literal[
@@ -185,7 +186,7 @@ def _exponents(target: Index) -> tuple[int | None, int | None]:
 
 
 @dataclass(frozen=True)
-class IndexDraw(Draw):
+class IndexDraw(PlantedFrameDraw):
     """R realisations of an :class:`Index`; see :class:`bfc.types.Draw`."""
 
     target: Index
@@ -197,15 +198,6 @@ class IndexDraw(Draw):
     @property
     def variance(self) -> Tensor:
         return torch.ones(len(self.seeds), dtype=torch.float64)
-
-    @property
-    def planted_subspace(self) -> Tensor:
-        return self.frame.mT
-
-    def inputs(self, role: str, rows: Tensor) -> Tensor:
-        d = self.target.d
-        keys = random.keys(self.seeds, f"inputs/{d}/{role}", self.frame.device)
-        return random.normal_rows(keys, rows.to(keys.device), d, self.frame.dtype)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """2: Wx, (R, B, k)."""

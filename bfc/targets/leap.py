@@ -23,7 +23,8 @@ from bfc.errors import require
 from bfc.targets.capabilities import HarmonicTarget, InputLawTarget
 from bfc.targets.harmonics import Component, dimension
 from bfc.targets.kernel_rate import kernel_rate
-from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
+from bfc.targets.planted_frame import PlantedFrameDraw
+from bfc.types import NOTHING_REVEALED, Revealed, Theory
 
 Sets = tuple[tuple[int, ...], ...]
 FAMILIES: Mapping[str, Sets] = {
@@ -197,7 +198,7 @@ def count_new_coordinates(sets: Sets) -> list[int]:
 
 
 @dataclass(frozen=True)
-class LeapDraw(Draw):
+class LeapDraw(PlantedFrameDraw):
     """R realisations of a :class:`Leap`; see :class:`bfc.types.Draw`."""
 
     target: Leap
@@ -210,14 +211,8 @@ class LeapDraw(Draw):
     def variance(self) -> Tensor:
         return torch.ones(len(self.seeds), dtype=torch.float64)
 
-    @property
-    def planted_subspace(self) -> Tensor:
-        return self.frame.mT
-
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        d = self.target.d
-        keys = random.keys(self.seeds, f"inputs/{d}/{role}", self.frame.device)
-        x = random.normal_rows(keys, rows.to(keys.device), d, self.frame.dtype)
+        x = super().inputs(role, rows)
         return x if self.target.law == "gaussian" else x.sign_()
 
     def features(self, x: Tensor) -> dict[int, Tensor]:

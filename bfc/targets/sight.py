@@ -22,7 +22,8 @@ from torch import Tensor
 from bfc import random
 from bfc.errors import require
 from bfc.targets.lattice_law import LatticeLaw
-from bfc.types import NOTHING_REVEALED, Draw, Revealed, Target, Theory
+from bfc.targets.planted_frame import PlantedFrameDraw
+from bfc.types import NOTHING_REVEALED, Revealed, Target, Theory
 
 PAPER = "Dandi, Pesce, Zdeborova & Krzakala, arXiv:2502.13961"
 INNER_DEGREE = 3
@@ -206,7 +207,7 @@ def linear_share() -> float:
 
 
 @dataclass(frozen=True)
-class SightDraw(Draw):
+class SightDraw(PlantedFrameDraw):
     """R realisations of a :class:`Sight`; see :class:`bfc.types.Draw`."""
 
     target: Sight
@@ -218,15 +219,6 @@ class SightDraw(Draw):
     @property
     def variance(self) -> Tensor:
         return torch.full((len(self.seeds),), self.target.moments[1], dtype=torch.float64)
-
-    @property
-    def planted_subspace(self) -> Tensor:
-        return self.frame.mT
-
-    def inputs(self, role: str, rows: Tensor) -> Tensor:
-        d = self.target.d
-        keys = random.keys(self.seeds, f"inputs/{d}/{role}", self.frame.device)
-        return random.normal_rows(keys, rows.to(keys.device), d, self.frame.dtype)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """2: Wx (R, B, r D_1); then every level up to h (R, B, r)."""
