@@ -148,7 +148,7 @@ def test_weights_are_the_mean_squares_of_the_partial_derivatives_of_a_known_func
     y = 3 * x[:, 0] + x[:, 1]
     machine = IRKM(floor=0.01)
     weights = torch.ones(5, dtype=torch.float64)
-    updated = machine.next_weights(x, machine.solve(x, y, weights, 1e-4), weights)
+    updated = machine.next_metric(x, machine.solve(x, y, weights, 1e-4), weights)
     expected = torch.tensor([1.01, 1 / 9 + 0.01, 0.01, 0.01, 0.01], dtype=torch.float64)
     torch.testing.assert_close(updated, 5 * expected / expected.sum(), rtol=0.02, atol=0.01)
 

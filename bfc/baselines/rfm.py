@@ -13,20 +13,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bfc.baselines.checks import (
-    POSITIVE,
-    check_parameter,
-    check_value,
-    format_parameter,
-    integers_from,
-    require_chosen,
-)
-from bfc.baselines.feature_learner import FeatureLearner, Fit, solve_ridge
-from bfc.baselines.learning_curve import BLOCK
+from bfc.baselines.checks import POSITIVE, check_parameter, format_parameter, require_chosen
+from bfc.baselines.recursive_kernel import RecursiveKernel
 
 
 @dataclass(frozen=True)
-class RFM(FeatureLearner):
+class RFM(RecursiveKernel):
     """Kernel ridge regression with |x − z|_M² = (x − z)'M(x − z), and ``rounds`` updates of M.
 
     K = exp(−|x − z|_M² / 2L²) (``gauss``) or exp(−|x − z|_M / L) (``laplace``), L = ``bandwidth``
@@ -37,8 +29,7 @@ class RFM(FeatureLearner):
     - ``fact``: (FF')^(1/2), F = (λ/n) Σ_i α_i ∇f(x_i) x_i' (arXiv:2507.05644: what weight decay and
       stationarity say of a first layer; y_i − f(x_i) = λα_i for ridge regression),
 
-    each scaled to trace d, so that λ and L keep their meaning. The last fit predicts. The metric is
-    not centred and not judged on validation data; with 0 rounds this is the fixed kernel. Raises
+    each scaled to trace d, so that λ and L keep their meaning; gradients are not centred. Raises
     :class:`bfc.errors.UserError` on invalid values.
     """
 
@@ -46,13 +37,11 @@ class RFM(FeatureLearner):
 
     kernel: Literal["gauss", "laplace"] = "gauss"
     metric: Literal["full", "diagonal", "fact"] = "full"
-    rounds: int = 6
     bandwidth: float | Literal["auto"] = 1.0
     bandwidth_grid: tuple[float, ...] = (0.5, 1.0, 2.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_value("rounds", self.rounds, integers_from(0, 100))
         grid = check_parameter("bandwidth", self.bandwidth, self.bandwidth_grid, POSITIVE)
         object.__setattr__(self, "bandwidth_grid", grid)
 
@@ -64,25 +53,19 @@ class RFM(FeatureLearner):
             return f"fixed {names[self.kernel]} kernel{bandwidth}"
         return f"RFM ({names[self.kernel]}, {self.metric}, {self.rounds} rounds{bandwidth})"
 
-    def fit_seconds(self, n: int, width: int, test: int) -> float:
-        per_pair = 1.2e-8 + 1.5e-10 * width
-        return (self.rounds + 1) * (1.5e-11 * n**3 + per_pair * n * n) + per_pair * n * test
+    def pair_seconds(self, width: int) -> float:
+        return 1.2e-8 + 1.5e-10 * width
 
-    def fit(self, x: Tensor, y: Tensor, x_test: Tensor, ridge: float) -> Fit:
-        metric = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        for _ in range(self.rounds):
-            metric = self.next_metric(x, self.solve(x, y, metric, ridge), metric)
-        alpha = self.solve(x, y, metric, ridge)
-        parts = [self.gram(rows, x, metric) @ alpha for rows in torch.split(x_test, BLOCK)]
-        directions = torch.linalg.eigh(metric).eigenvectors.flip(1) if self.rounds else None
-        return Fit(torch.cat(parts), directions)
+    def first_metric(self, x: Tensor) -> Tensor:
+        """I, (d, d)."""
+        return torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
 
-    def solve(self, x: Tensor, y: Tensor, metric: Tensor, ridge: float) -> Tensor:
-        """α = (K + λI)⁻¹y, (n,)."""
-        return solve_ridge(self.gram(x, x, metric), y, ridge)
+    def leading_directions(self, metric: Tensor) -> Tensor:
+        """The eigenvectors of M."""
+        vectors: Tensor = torch.linalg.eigh(metric).eigenvectors
+        return vectors.flip(1)
 
     def gram(self, x: Tensor, z: Tensor, metric: Tensor) -> Tensor:
-        """Kernel values of ``x`` (N, d) and ``z`` (M, d) → (N, M)."""
         scale = self._scale(x.shape[1])
         if self.kernel == "gauss":
             return squared_distances(x, z, metric).mul_(-0.5 / scale**2).exp_()

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bfc import random
 from bfc.errors import require
 from bfc.targets.exponents import (
     NODES,
@@ -25,8 +24,8 @@ from bfc.targets.exponents import (
     information_exponent,
 )
 from bfc.targets.kernel_rate import kernel_rate
-from bfc.targets.planted_frame import PlantedFrameDraw
-from bfc.types import NOTHING_REVEALED, Revealed, Target, Theory
+from bfc.targets.planted_frame import PlantedFrameDraw, draw_frame
+from bfc.types import Target, Theory
 
 MAX_DEGREE = 8
 LinkName = Literal[
@@ -172,9 +171,7 @@ class Index(Target):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> IndexDraw:
-        size = (self.d, self.num_directions)
-        raw = random.normal(seeds, f"target/{self.d}/frame", size, torch.float64)
-        frame = torch.linalg.qr(raw)[0].mT
+        frame = draw_frame(seeds, self.d, self.num_directions)
         return IndexDraw(self, tuple(seeds), frame.to(device, dtype).contiguous())
 
 
@@ -187,13 +184,9 @@ def _exponents(target: Index) -> tuple[int | None, int | None]:
 
 @dataclass(frozen=True)
 class IndexDraw(PlantedFrameDraw):
-    """R realisations of an :class:`Index`; see :class:`bfc.types.Draw`."""
+    """R realisations of an :class:`Index`, rows of W those of one link after another."""
 
     target: Index
-    seeds: tuple[int, ...]
-    frame: Tensor
-    """W, orthonormal rows (R, k, d), those of one link after another."""
-    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:
@@ -205,8 +198,3 @@ class IndexDraw(PlantedFrameDraw):
 
     def labels(self, x: Tensor) -> Tensor:
         return self.target.apply_link(self.features(x)[2])
-
-    def select(self, index: Sequence[int]) -> IndexDraw:
-        return replace(
-            self, seeds=tuple(self.seeds[i] for i in index), frame=self.frame[list(index)]
-        )

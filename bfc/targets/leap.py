@@ -23,8 +23,8 @@ from bfc.errors import require
 from bfc.targets.capabilities import HarmonicTarget, InputLawTarget
 from bfc.targets.harmonics import Component, dimension
 from bfc.targets.kernel_rate import kernel_rate
-from bfc.targets.planted_frame import PlantedFrameDraw
-from bfc.types import NOTHING_REVEALED, Revealed, Theory
+from bfc.targets.planted_frame import PlantedFrameDraw, draw_frame
+from bfc.types import Theory
 
 Sets = tuple[tuple[int, ...], ...]
 FAMILIES: Mapping[str, Sets] = {
@@ -154,7 +154,10 @@ class Leap(InputLawTarget, HarmonicTarget):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> LeapDraw:
-        frame = self._draw_coordinates(seeds) if self.law == "cube" else self._draw_frame(seeds)
+        if self.law == "cube":
+            frame = self._draw_coordinates(seeds)
+        else:
+            frame = draw_frame(seeds, self.d, self.num_coordinates)
         return LeapDraw(self, tuple(seeds), frame.to(device, dtype))
 
     def _draw_coordinates(self, seeds: Sequence[int]) -> Tensor:
@@ -162,13 +165,6 @@ class Leap(InputLawTarget, HarmonicTarget):
         keys = random.keys(seeds, f"target/{self.d}/set").unsqueeze(1)
         order = random.uniform(keys, torch.arange(self.d)).argsort(1)[:, : self.num_coordinates]
         return torch.eye(self.d, dtype=torch.float64)[order]
-
-    def _draw_frame(self, seeds: Sequence[int]) -> Tensor:
-        """Orthonormal rows, (R, k, d), float64."""
-        size = (self.d, self.num_coordinates)
-        raw = random.normal(seeds, f"target/{self.d}/frame", size, torch.float64)
-        frame: Tensor = torch.linalg.qr(raw)[0].mT
-        return frame
 
 
 def order_by_leap(sets: Sets) -> Sets:
@@ -199,13 +195,9 @@ def count_new_coordinates(sets: Sets) -> list[int]:
 
 @dataclass(frozen=True)
 class LeapDraw(PlantedFrameDraw):
-    """R realisations of a :class:`Leap`; see :class:`bfc.types.Draw`."""
+    """R realisations of a :class:`Leap`, rows of W its directions u_1 ... u_k."""
 
     target: Leap
-    seeds: tuple[int, ...]
-    frame: Tensor
-    """The directions u_1 ... u_k, orthonormal rows (R, k, d)."""
-    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:
@@ -230,8 +222,3 @@ class LeapDraw(PlantedFrameDraw):
                 monomial = monomial * u[..., i - 1]
             total = total + monomial
         return total / math.sqrt(len(self.target.ordered_sets))
-
-    def select(self, index: Sequence[int]) -> LeapDraw:
-        return replace(
-            self, seeds=tuple(self.seeds[i] for i in index), frame=self.frame[list(index)]
-        )

@@ -26,6 +26,7 @@ from bfc.targets import harmonics
 from bfc.targets.block_norms import Blocks, Poly
 from bfc.targets.capabilities import HarmonicTarget, InputLawTarget
 from bfc.targets.harmonics import Component, Law
+from bfc.targets.planted_frame import draw_frame
 from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
 
 MAX_DEGREE = 6
@@ -196,9 +197,7 @@ class QuadraticFeature(HarmonicTarget, InputLawTarget):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> QuadraticFeatureDraw:
-        rows = self.features * self.form_rank
-        raw = random.normal(seeds, f"target/{self.d}/frame", (self.d, rows), torch.float64)
-        frame = torch.linalg.qr(raw)[0].mT
+        frame = draw_frame(seeds, self.d, self.features * self.form_rank)
         return QuadraticFeatureDraw(self, tuple(seeds), frame.to(device, dtype).contiguous())
 
 

@@ -22,6 +22,7 @@ from bfc import random
 from bfc.errors import require
 from bfc.targets.block_norms import Blocks
 from bfc.targets.kernel_rate import kernel_rate
+from bfc.targets.planted_frame import draw_frame
 from bfc.types import NOTHING_REVEALED, Draw, Revealed, Target, Theory
 
 PAPER = "Tabanelli et al., arXiv:2602.10867"
@@ -147,8 +148,7 @@ class QuadraticOfQuadratics(Target):
     def _draw_hadamard(self, seeds: Sequence[int]) -> Tensor:
         """A_1 ... A_p per seed, (R, p, d, d), float64."""
         rank, size = self.hadamard_rank, self.hadamard_size
-        raw = random.normal(seeds, f"target/{self.d}/frame", (self.d, rank), torch.float64)
-        rotation = torch.linalg.qr(raw)[0].unsqueeze(1)
+        rotation = draw_frame(seeds, self.d, rank).mT.unsqueeze(1)
         signs = torch.tensor(hadamard(size)[1 : self.p + 1], dtype=torch.float64)
         eigenvalues = signs.repeat_interleave(rank // size, 1) / math.sqrt(rank)
         matrices: Tensor = rotation * eigenvalues.unsqueeze(1) @ rotation.mT

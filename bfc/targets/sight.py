@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
@@ -19,11 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bfc import random
 from bfc.errors import require
 from bfc.targets.lattice_law import LatticeLaw
-from bfc.targets.planted_frame import PlantedFrameDraw
-from bfc.types import NOTHING_REVEALED, Revealed, Target, Theory
+from bfc.targets.planted_frame import PlantedFrameDraw, draw_frame
+from bfc.types import Target, Theory
 
 PAPER = "Dandi, Pesce, Zdeborova & Krzakala, arXiv:2502.13961"
 INNER_DEGREE = 3
@@ -175,9 +174,7 @@ class Sight(Target):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> SightDraw:
-        size = (self.d, self.branches * self.widths[0])
-        raw = random.normal(seeds, f"target/{self.d}/frame", size, torch.float64)
-        frame = torch.linalg.qr(raw)[0].mT
+        frame = draw_frame(seeds, self.d, self.branches * self.widths[0])
         return SightDraw(self, tuple(seeds), frame.to(device, dtype).contiguous())
 
 
@@ -208,13 +205,9 @@ def linear_share() -> float:
 
 @dataclass(frozen=True)
 class SightDraw(PlantedFrameDraw):
-    """R realisations of a :class:`Sight`; see :class:`bfc.types.Draw`."""
+    """R realisations of a :class:`Sight`, rows of W those of one branch after another."""
 
     target: Sight
-    seeds: tuple[int, ...]
-    frame: Tensor
-    """W, orthonormal rows (R, r D_1, d), one branch after another."""
-    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:
@@ -244,8 +237,3 @@ class SightDraw(PlantedFrameDraw):
         mean = self.target.moments[0]
         total: Tensor = (torch.tanh(STEEPNESS * h) - mean).sum(-1)
         return total / math.sqrt(self.target.branches)
-
-    def select(self, index: Sequence[int]) -> SightDraw:
-        return replace(
-            self, seeds=tuple(self.seeds[i] for i in index), frame=self.frame[list(index)]
-        )
