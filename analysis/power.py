@@ -15,11 +15,18 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from analysis.verdicts import Finding, Measurement, Part, Verdict, find_open_parts
+from analysis.verdicts import (
+    Finding,
+    Measurement,
+    Part,
+    Verdict,
+    choose_levels,
+    find_open_parts,
+)
 from bfc.launch.devices import usable_cores
 from bfc.launch.plan import format_duration
 from bfc.stats.estimates import CountEstimate
-from bfc.stats.looks import CRITICAL_VALUE, ONE_SIDED_CRITICAL_VALUE, POWER, REPEATED_LEVEL
+from bfc.stats.looks import POWER, REPEATED_LEVEL
 
 LARGEST_FACTOR = 100.0
 """Beyond this many times the seeds an estimate is said to sit on its threshold."""
@@ -101,49 +108,78 @@ def _describe_cost(
     return f" ({format_duration(seconds)} on {cores} core{'s' * (cores > 1)})"
 
 
-def choose_critical_value(region: Measurement) -> float:
-    """Standard errors from an estimate to the ends of the interval that judges."""
-    return ONE_SIDED_CRITICAL_VALUE if region.is_one_sided else CRITICAL_VALUE
+def list_critical_values(region: Measurement) -> tuple[float, float]:
+    """Standard errors from its threshold at which a part is shown to lie in the region, and those
+    at which it is shown to lie outside of it."""
+    shown_level, refuted_level = choose_levels(region, REPEATED_LEVEL)
+    return _count_standard_errors(shown_level), _count_standard_errors(refuted_level)
+
+
+def _count_standard_errors(level: float) -> float:
+    """Half the width of a normal interval of this level, in standard errors."""
+    return float(stats.norm.ppf(0.5 + level / 2.0))
 
 
 def estimate_factor(part: Part, region: Measurement) -> float:
     """How many times the seeds decide one part; NaN without an interval, infinite on the threshold.
 
-    Of counts the smallest factor at which the same share is decided. Otherwise by distances from
-    the threshold, those of logarithms where value, interval and threshold are positive.
+    Of counts the smallest factor at which the same share is decided.
     """
     if isinstance(part.estimate, CountEstimate):
         return _search_factor(part.estimate, region)
+    distance = estimate_distance(part, region)
+    if distance == 0.0:
+        return math.inf
+    return ((_choose_critical_value(distance, region) + MARGIN) / distance) ** 2
+
+
+def estimate_distance(part: Part, region: Measurement) -> float:
+    """Standard errors from the estimate of a part to the nearest threshold of the region.
+
+    Negative where the estimate lies outside of the region, NaN where it has no interval. Between
+    logarithms where value, interval and threshold are positive. Of counts it is the distance at
+    which a normal estimate would be decided by as many times the data.
+    """
     value = part.estimate.value
-    lo, hi = part.estimate.interval(region.judging_level(REPEATED_LEVEL))
-    critical_value = choose_critical_value(region)
-    factors = []
+    sign = 1.0 if region.at_least <= value <= region.at_most else -1.0
+    if isinstance(part.estimate, CountEstimate):
+        factor = _search_factor(part.estimate, region)
+        return sign * (_choose_critical_value(sign, region) + MARGIN) / math.sqrt(factor)
+    shown_level, _ = choose_levels(region, REPEATED_LEVEL)
+    lo, hi = part.estimate.interval(shown_level)
+    distances = []
     for threshold in (region.at_least, region.at_most):
-        if math.isfinite(threshold) and lo <= threshold <= hi:
+        if math.isfinite(threshold):
             end = lo if threshold < value else hi
-            factors.append(_compute_factor(value, end, threshold, critical_value))
-    return max(factors, default=math.nan)
+            errors = _count_standard_errors(shown_level)
+            distances.append(errors * _divide_lengths(value, threshold, end))
+    return sign * min(distances, default=math.nan)
+
+
+def _choose_critical_value(distance: float, region: Measurement) -> float:
+    """The one that counts on the side of the threshold where an estimate lies."""
+    shown_at, refuted_at = list_critical_values(region)
+    return shown_at if distance > 0.0 else refuted_at
 
 
 def _search_factor(estimate: CountEstimate, region: Measurement) -> float:
     for factor in np.geomspace(1.0, LARGEST_FACTOR, STEPS):
-        grown = replace(region, parts=[Part(estimate.grow(factor))])
-        if not find_open_parts(grown, REPEATED_LEVEL):
+        grown = Part(estimate.grow(factor))
+        if not find_open_parts(replace(region, parts=[grown] * len(region.parts)), REPEATED_LEVEL):
             return float(factor)
     return math.inf
 
 
-def _compute_factor(value: float, end: float, threshold: float, critical_value: float) -> float:
-    numbers = (value, end, threshold)
+def _divide_lengths(value: float, threshold: float, end: float) -> float:
+    """How many times as far the threshold is from the value as the end of its interval is."""
+    numbers = (value, threshold, end)
     if not all(map(math.isfinite, numbers)):
         return math.nan
     if min(numbers) > 0:
-        value, end, threshold = map(math.log, numbers)
-    error = abs(end - value) / critical_value
-    distance = abs(threshold - value)
-    if distance == 0:
-        return math.inf
-    return ((critical_value + MARGIN) * error / distance) ** 2
+        value, threshold, end = map(math.log, numbers)
+    if threshold == value:
+        return 0.0
+    return abs(threshold - value) / abs(end - value) if end != value else math.nan
 
 
 def _list_places(parts: Sequence[Part]) -> str:

@@ -1,22 +1,22 @@
 """How likely it is that more data decide a claim that is undecided, and what they cost.
 
 ``bfc reproduce`` compares by these what it could run next. Chances are those of a normal
-approximation (:func:`bfc.stats.looks.estimate_decision_chance`); costs are those of the stored
+approximation (:func:`bfc.stats.looks.estimate_chance_above`); costs are those of the stored
 trainings of the same cell.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from analysis.power import MARGIN, choose_critical_value, estimate_factor
+from analysis.power import estimate_distance, list_critical_values
 from analysis.training_kinds import count_curves_once, drop_confirming
-from analysis.verdicts import Measurement, find_open_parts
-from bfc.stats.looks import CRITICAL_VALUE, REPEATED_LEVEL, estimate_decision_chance
+from analysis.verdicts import Measurement, Quantifier, find_open_parts
+from bfc.stats.looks import CRITICAL_VALUE, REPEATED_LEVEL, estimate_chance_above
 
 FIRST_INTERVAL_SEEDS = 9
 """Seeds from which a median has an interval at the level that judges, whatever the values."""
@@ -51,11 +51,20 @@ class OpenPart:
     cells: frozenset[str]
     """What its estimate comes from."""
     distance: float
-    """Standard errors from the estimate to its threshold; NaN where there is no interval."""
+    """Standard errors from the estimate to its threshold, negative where it does not satisfy the
+    claim; NaN where there is no interval."""
     fixed_share: float
     """Share of the squared standard error that no number of seeds lowers."""
     has_value: bool = True
     """False where there is no estimate at all, such as that of an n* beyond all n."""
+
+
+@dataclass(frozen=True)
+class Chances:
+    """The chances that data show a place to satisfy its claim, and that they refute it."""
+
+    shown: float
+    refuted: float
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,11 @@ class Prospect:
     parts: tuple[OpenPart, ...]
     seeds: int
     """The smallest number of seeds of any of its cells."""
-    critical_value: float = CRITICAL_VALUE
-    """Standard errors from the threshold at which it is decided."""
+    shown_at: float = CRITICAL_VALUE
+    """Standard errors from its threshold at which a place is shown to satisfy the claim."""
+    refuted_at: float = CRITICAL_VALUE
+    """Those at which it is refuted."""
+    quantifier: Quantifier = "every"
 
     @property
     def cells(self) -> frozenset[str]:
@@ -76,32 +88,89 @@ class Prospect:
     def estimate_chance(self, growths: Mapping[str, float]) -> float:
         """The chance of a decision when cells grow (cell id → how many times its seeds).
 
-        Each open part is taken to be decided independently of the others, and the claim with all.
+        A claim about every place is reproduced by all that are open, and contradicted by one of
+        them; for a claim about some place the reverse holds. Places are taken to be decided
+        independently of each other, and those without an interval all together.
         """
-        chance = 1.0
-        for part in self.parts:
-            growth = min((growths.get(cell, 1.0) for cell in part.cells), default=1.0)
-            chance *= self._estimate_part_chance(part, growth)
-        return chance if self.parts else 0.0
+        shown, refuted = 1.0, 1.0
+        not_shown, not_refuted = 1.0, 1.0
+        for chances in self._list_chances(growths):
+            shown *= chances.shown
+            refuted *= chances.refuted
+            not_shown *= 1.0 - chances.shown
+            not_refuted *= 1.0 - chances.refuted
+        if not self.parts:
+            return 0.0
+        if self.quantifier == "some":
+            return (1.0 - not_shown) + refuted
+        return shown + (1.0 - not_refuted)
 
-    def _estimate_part_chance(self, part: OpenPart, growth: float) -> float:
-        if math.isnan(part.distance):
-            if not part.has_value and self.seeds >= FIRST_INTERVAL_SEEDS:
-                return 0.0  # so many seeds left it without a value, and more of them will
-            has_interval = growth * self.seeds >= FIRST_INTERVAL_SEEDS
-            return UNKNOWN_CHANCE if growth > 1.0 and has_interval else 0.0
+    def estimate_chance_of_range(self, factor: float) -> float:
+        """The chance of a decision when a wider range of d multiplies the information.
+
+        Other than more seeds it does so to all of the squared standard error.
+        """
+        parts = tuple(replace(part, fixed_share=0.0) for part in self.parts)
+        growths = dict.fromkeys(self.cells, factor)
+        return replace(self, parts=parts).estimate_chance(growths)
+
+    def find_decisive_cells(self) -> frozenset[str]:
+        """The cells of the place that is likeliest to decide the claim alone.
+
+        Of a claim about every place one that does not seem to satisfy it, of a claim about some
+        place one that does. Empty where there is none, or no other place is open.
+        """
+        sign = 1.0 if self.quantifier == "some" else -1.0
+        candidates = [part for part in self.parts if sign * part.distance > 0.0]
+        if len(self.parts) < 2 or not candidates:
+            return frozenset()
+        return max(candidates, key=lambda part: sign * part.distance).cells
+
+    def _list_chances(self, growths: Mapping[str, float]) -> list[Chances]:
+        """Of every open place; one for all of those without an interval."""
+        unknown = [part for part in self.parts if math.isnan(part.distance)]
+        known = [part for part in self.parts if not math.isnan(part.distance)]
+        chances = [self._estimate_chances(part, _find_growth(part, growths)) for part in known]
+        if unknown:
+            growth = min(_find_growth(part, growths) for part in unknown)
+            chances.append(self._guess_chances(unknown, growth))
+        return chances
+
+    def _estimate_chances(self, part: OpenPart, growth: float) -> Chances:
         information = 1.0 / (part.fixed_share + (1.0 - part.fixed_share) / growth)
-        return float(estimate_decision_chance(part.distance, information, self.critical_value))
+        return Chances(
+            estimate_chance_above(part.distance, information, self.shown_at),
+            estimate_chance_above(-part.distance, information, self.refuted_at),
+        )
+
+    def _guess_chances(self, parts: Sequence[OpenPart], growth: float) -> Chances:
+        """Of places without an interval: half of :data:`UNKNOWN_CHANCE` to either side once they
+        have one."""
+        has_enough = self.seeds >= FIRST_INTERVAL_SEEDS
+        stays_without = has_enough and not all(part.has_value for part in parts)
+        if stays_without or growth <= 1.0 or growth * self.seeds < FIRST_INTERVAL_SEEDS:
+            return Chances(0.0, 0.0)
+        return Chances(UNKNOWN_CHANCE / 2.0, UNKNOWN_CHANCE / 2.0)
+
+
+def _find_growth(part: OpenPart, growths: Mapping[str, float]) -> float:
+    """How many times its seeds a place has: as many as the cell of it that grows least."""
+    return min((growths.get(cell, 1.0) for cell in part.cells), default=1.0)
 
 
 def make_prospect(measurement: Measurement) -> Prospect:
     """What is open of a measurement at the level that judges; without parts where nothing is."""
-    critical_value = choose_critical_value(measurement)
+    shown_at, refuted_at = list_critical_values(measurement)
     parts = []
     for part in find_open_parts(measurement, REPEATED_LEVEL):
-        factor = estimate_factor(part, measurement)
-        distance = (critical_value + MARGIN) / math.sqrt(factor) if factor > 0 else math.nan
         cells = part.cells or measurement.source.cells
         has_value = not math.isnan(part.estimate.value)
+        distance = estimate_distance(part, measurement)
         parts.append(OpenPart(cells, distance, part.fixed_share, has_value))
-    return Prospect(tuple(parts), measurement.source.seeds, critical_value)
+    return Prospect(
+        tuple(parts),
+        measurement.source.seeds,
+        shown_at,
+        refuted_at,
+        measurement.quantifier,
+    )

@@ -170,7 +170,7 @@ def find_open_parts(measurement: Measurement, level: float) -> list[Part]:
 Position = Literal["inside", "outside", "open"]
 
 
-def _choose_levels(measurement: Measurement, level: float) -> tuple[float, float]:
+def choose_levels(measurement: Measurement, level: float) -> tuple[float, float]:
     """The levels of the intervals that show a part to lie inside the region, and outside of it."""
     strict = measurement.judging_level(1.0 - (1.0 - level) / max(1, len(measurement.parts)))
     plain = measurement.judging_level(level)
@@ -179,14 +179,14 @@ def _choose_levels(measurement: Measurement, level: float) -> tuple[float, float
 
 def _choose_shown_level(measurement: Measurement, verdict: Verdict, level: float) -> float:
     """The level of the interval that made the verdict; of the wider one where neither made any."""
-    inside_level, outside_level = _choose_levels(measurement, level)
+    inside_level, outside_level = choose_levels(measurement, level)
     levels = {Verdict.REPRODUCED: inside_level, Verdict.CONTRADICTED: outside_level}
     return levels.get(verdict, max(inside_level, outside_level))
 
 
 def _locate_parts(measurement: Measurement, level: float) -> list[Position]:
     """Where the interval of every part lies; one side is judged at a stricter level."""
-    inside_level, outside_level = _choose_levels(measurement, level)
+    inside_level, outside_level = choose_levels(measurement, level)
     return [
         _locate(part.estimate, measurement, inside_level, outside_level)
         for part in measurement.parts

@@ -15,7 +15,7 @@ import pytest
 
 from analysis.prospects import OpenPart, Prospect, Stock
 from analysis.verdicts import Verdict
-from bfc.application import moves as moves_module
+from bfc.application import possible_moves
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.job_feed import FinishedMove
 from bfc.application.moves import Move
@@ -86,7 +86,7 @@ def store_cells(monkeypatch: pytest.MonkeyPatch, cells: Collection[str]) -> None
     def is_finished(job: Any) -> bool:
         return all(spec.cell_id in cells for spec in job.cells)
 
-    monkeypatch.setattr(moves_module, "is_finished", is_finished)
+    monkeypatch.setattr(possible_moves, "is_finished", is_finished)
     monkeypatch.setattr(StudyJobs, "_find_size", lambda self, cell: None)
 
 
@@ -99,7 +99,7 @@ class SceneFeed:
         self.submitted: list[Move] = []
         self.was_stopped = False
         self.failing: Collection[str] = ()
-        """Kinds of moves whose jobs fail."""
+        """Cells whose jobs fail."""
         self.on_finish: Callable[[Move], None] = lambda move: None
         self._queue: list[tuple[float, Move]] = []
         self._num_ended = 0
@@ -117,10 +117,14 @@ class SceneFeed:
         for move in ended:
             self._num_ended += len(move.requests)
             self.on_finish(move)
-        return [
-            FinishedMove(move, ("broken",) if move.kind.value in self.failing else ())
-            for move in ended
-        ]
+        return [FinishedMove(move, self._list_failures(move)) for move in ended]
+
+    def _list_failures(self, move: Move) -> dict[int, str]:
+        return {
+            number: "broken"
+            for number, request in enumerate(move.requests)
+            if any(spec.cell_id in self.failing for spec in request.job.cells)
+        }
 
     def wait(self, seconds: float) -> None:
         self.now = min([self.now + seconds, *(end for end, _ in self._queue)])

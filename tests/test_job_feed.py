@@ -68,7 +68,7 @@ def test_a_move_has_finished_when_its_last_wave_has_ended(monkeypatch) -> None:
     assert (feed.count_waiting(), feed.count_ended()) == (1, 2)
     pool.futures[2].set_result([])
     (finished,) = feed.take_finished()
-    assert finished.move is scene.move and finished.failures == ("broken",)
+    assert finished.move is scene.move and finished.failures == {1: "broken"}
     assert feed.list_moves() == [] and (feed.count_waiting(), feed.count_ended()) == (0, 3)
 
 

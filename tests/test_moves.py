@@ -9,10 +9,17 @@ from typing import Any
 import pytest
 from claim_scenes import SEEDS, SceneCost, leave_open, make_claim, make_study, store_cells
 
-from analysis.prospects import FIRST_INTERVAL_SEEDS, UNKNOWN_CHANCE
+from analysis.prospects import (
+    FIRST_INTERVAL_SEEDS,
+    UNKNOWN_CHANCE,
+    OpenPart,
+    Prospect,
+    Stock,
+)
 from analysis.verdicts import Verdict
-from bfc.application.claim_states import ClaimState, StudyState
-from bfc.application.moves import Move, MoveKind, choose_move, list_moves, make_first_look
+from bfc.application.claim_states import StudyState
+from bfc.application.moves import HEADLINE_WEIGHT, Move, MoveKind, choose_move
+from bfc.application.possible_moves import list_moves, make_first_look
 from bfc.stats.looks import GROWTHS, MAX_LOOKS, ONE_SIDED_CRITICAL_VALUE, estimate_decision_chance
 
 MODEL: Any = SceneCost(10.0)
@@ -70,13 +77,15 @@ def test_nothing_is_spent_after_the_last_look() -> None:
 
 
 def test_nothing_is_spent_where_a_decision_is_too_unlikely() -> None:
-    """On the threshold four times the data decide with a chance of 2 Φ(−2.7/√3) = .12, and with a
-    second place that is as open of .014."""
+    """On the threshold four times the data decide with a chance of 2 Φ(−2.7/√3) = .12, and where
+    it takes 4 standard errors of .02."""
     claim = make_claim("a", "b")
     leave_open(claim, 0.0, "a-8")
     study = make_study(SIZES, claim)
     assert choose(study) is not None
-    claim.prospect = type(claim.prospect)(claim.prospect.parts * 2, SEEDS)
+    claim.prospect = type(claim.prospect)(claim.prospect.parts * 2, SEEDS, quantifier="every")
+    assert choose(study) is not None, "one of two places that is refuted decides"
+    claim.prospect = type(claim.prospect)(claim.prospect.parts, SEEDS, 4.0, 4.0)
     assert choose(study) is None
 
 
@@ -156,7 +165,8 @@ def test_a_slope_is_given_further_d_where_seeds_do_not_help() -> None:
 def test_the_chance_of_further_d_is_that_of_the_bound_that_judges() -> None:
     claim = make_claim("a", predicate="exponent")
     leave_open(claim, 2.0, "a-8", "a-4")
-    claim.prospect = replace(claim.prospect, critical_value=ONE_SIDED_CRITICAL_VALUE)
+    critical = ONE_SIDED_CRITICAL_VALUE
+    claim.prospect = replace(claim.prospect, shown_at=critical, refuted_at=critical)
     claim.dimensions = frozenset({4, 16})
     study = make_study({"demo": {"a": [4, 8]}, "30m": {"a": [4, 8, 64]}}, claim)
     (move,) = [move for move in list_moves(study, MODEL) if move.kind is MoveKind.FURTHER_D]
@@ -186,13 +196,50 @@ def test_cells_and_claims_in_flight_are_left_alone() -> None:
     claim.is_in_flight = True
     move = choose(study)
     assert move is not None and move.claims == [other]
-    study.cells_in_flight = {"b-8"}
-    assert choose(study) is None
+    moves = list_moves(study, MODEL)
+    assert choose_move(moves, 2, 1e6, cells_in_flight={"b-8"}) is None
 
 
-def test_a_study_that_failed_is_left_alone() -> None:
-    claim: ClaimState = make_claim("a")
-    leave_open(claim, 2.0, "a-8")
+def test_cells_whose_job_failed_are_left_alone_and_others_are_not() -> None:
+    claims = [make_claim("a"), make_claim("b")]
+    for claim, cell in zip(claims, ("a-8", "b-8"), strict=True):
+        leave_open(claim, 2.0, cell)
+    study = make_study(SIZES, *claims)
+    study.failed_cells, study.has_failed = {"a-8"}, True
+    assert {cell for move in list_moves(study, MODEL) for cell in move.cells} == {"b-8"}
+
+
+def test_a_headline_is_worth_more_than_another_claim() -> None:
+    """Its cell costs twice as much, and with four times as much the other one comes first."""
+    headline, other = make_claim("a", headline=True), make_claim("b")
+    leave_open(headline, 2.0, "a-8")
+    leave_open(other, 2.0, "b-8")
+    study = make_study(SIZES, headline, other)
+    for seconds, first in ((0.5 * HEADLINE_WEIGHT, headline), (2.0 * HEADLINE_WEIGHT, other)):
+        study.stock["a-8"] = Stock(SEEDS, seconds)
+        move = choose(study)
+        assert move is not None and move.claims == [first]
+
+
+def test_cells_that_two_studies_share_count_for_the_claims_of_both() -> None:
+    claim, elsewhere, unrelated = make_claim("a"), make_claim("a", i=1), make_claim("b")
+    for state, cell in ((claim, "a-8"), (elsewhere, "a-8"), (unrelated, "b-8")):
+        leave_open(state, 2.0, cell)
     study = make_study(SIZES, claim)
-    study.has_failed = True
-    assert list_moves(study, MODEL) == []
+    moves = list_moves(study, MODEL, [elsewhere, unrelated])
+    assert moves and all(move.claims == [claim, elsewhere] for move in moves)
+
+
+def test_one_place_that_seems_to_refute_a_claim_is_worth_a_move_of_its_own() -> None:
+    """The place that refutes it costs a hundredth of the others, which satisfy the claim."""
+    claim = make_claim("a", "b")
+    claim.verdict, claim.looks = Verdict.UNDECIDED, 1
+    parts = (OpenPart(frozenset({"a-8"}), -2.2, 0.0), OpenPart(frozenset({"b-8"}), 1.0, 0.0))
+    claim.prospect = Prospect(parts, SEEDS)
+    study = make_study(SIZES, claim)
+    study.stock["b-8"] = Stock(SEEDS, 100.0)
+    move = choose(study)
+    assert move is not None and move.cells == {"a-8"}
+    claim.prospect = replace(claim.prospect, quantifier="some")
+    move = choose(study)
+    assert move is not None and "b-8" in move.cells

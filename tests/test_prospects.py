@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.power import estimate_growth
 from analysis.prospects import (
     FIRST_INTERVAL_SEEDS,
     UNKNOWN_CHANCE,
@@ -21,6 +23,7 @@ from bfc.stats.estimates import Rescaled, SampleMedian, WithStandardError
 from bfc.stats.looks import (
     ONE_SIDED_CRITICAL_VALUE,
     REPEATED_LEVEL,
+    estimate_chance_above,
     estimate_decision_chance,
 )
 
@@ -40,34 +43,68 @@ def test_the_distance_is_in_standard_errors() -> None:
     assert make_prospect(measurement).parts[0].distance == pytest.approx(0.75)
 
 
-def test_the_chance_is_that_of_simulated_claims() -> None:
-    """Truths around the estimate, then judged from three times the data."""
-    measurement, growth = measure(1.5), 3.0
+def simulate_decisions(measurement: Measurement, growth: float, repeats: int = 4000) -> float:
+    """The share of claims that are decided from ``growth`` times the data.
+
+    The truths are drawn around the estimates, the places independently.
+    """
     generator = np.random.default_rng(0)
-    truths = 1.5 + generator.standard_normal(4000)
-    added = truths + generator.standard_normal(4000) / math.sqrt(growth - 1.0)
-    pooled = (1.5 + (growth - 1.0) * added) / growth
-    verdicts = [
-        judge(measure(value, error=1.0 / math.sqrt(growth)), REPEATED_LEVEL).verdict
-        for value in pooled
-    ]
-    share = 1.0 - verdicts.count(Verdict.UNDECIDED) / len(verdicts)
-    assert make_prospect(measurement).estimate_chance({"c0": growth}) == pytest.approx(
-        share, abs=0.03
-    )
+    values = np.array([part.estimate.value for part in measurement.parts])
+    decided = 0
+    for _ in range(repeats):
+        truths = values + generator.standard_normal(len(values))
+        added = truths + generator.standard_normal(len(values)) / math.sqrt(growth - 1.0)
+        pooled = (values + (growth - 1.0) * added) / growth
+        later = measure(*pooled, error=1.0 / math.sqrt(growth))
+        later = replace(later, quantifier=measurement.quantifier)
+        decided += judge(later, REPEATED_LEVEL).verdict is not Verdict.UNDECIDED
+    return decided / repeats
 
 
-def test_only_open_parts_need_data_and_all_of_them_do() -> None:
+@pytest.mark.parametrize("quantifier", ["every", "some"])
+@pytest.mark.parametrize(
+    "values", [(1.5,), (1.5, 2.0), (-2.0, 1.0), (-1.0, -1.5, -2.2), (0.0, 2.0)]
+)
+def test_the_chance_is_that_of_simulated_claims(values, quantifier) -> None:
+    """A single place that is refuted decides a claim about every place."""
+    growth = 3.0
+    measurement = replace(measure(*values), quantifier=quantifier)
+    prospect = make_prospect(measurement)
+    chance = prospect.estimate_chance(dict.fromkeys(prospect.cells, growth))
+    assert chance == pytest.approx(simulate_decisions(measurement, growth), abs=0.03)
+
+
+def test_only_open_parts_need_data_and_all_of_them_do_to_be_reproduced() -> None:
     measurement = measure(1.5, 100.0, 2.0)
-    assert make_prospect(measurement).cells == {"c0", "c2"}
-    assert make_prospect(measurement).estimate_chance({"c0": 4.0}) == 0.0
-    chances = [
-        float(estimate_decision_chance(distance, 4.0, ONE_SIDED_CRITICAL_VALUE))
-        for distance in (1.5, 2.0)
-    ]
-    assert make_prospect(measurement).estimate_chance({"c0": 4.0, "c2": 4.0}) == pytest.approx(
-        math.prod(chances)
-    )
+    prospect = make_prospect(measurement)
+    assert prospect.cells == {"c0", "c2"}
+    one, both = ({"c0": 4.0}, {"c0": 4.0, "c2": 4.0})
+    assert prospect.estimate_chance(one) < 0.01 < prospect.estimate_chance(both)
+
+
+def test_the_decisive_place_is_the_one_that_would_decide_alone() -> None:
+    measurement = measure(1.5, -1.0, -2.0)
+    assert make_prospect(measurement).find_decisive_cells() == {"c2"}
+    union = replace(measurement, quantifier="some")
+    assert make_prospect(union).find_decisive_cells() == {"c0"}
+    assert make_prospect(measure(1.5, 1.0)).find_decisive_cells() == frozenset()
+    assert make_prospect(measure(-1.5)).find_decisive_cells() == frozenset()
+
+
+def test_a_place_outside_that_one_of_several_could_be_by_chance_has_a_distance() -> None:
+    """It is refuted at the plain level and not at that of five places."""
+    measurement = measure(-2.6, 50.0, 50.0, 50.0, 50.0)
+    (part,) = make_prospect(measurement).parts
+    assert part.distance == pytest.approx(-2.6)
+    assert estimate_growth(measurement) > 1.0
+
+
+def test_places_without_an_interval_get_their_first_one_together() -> None:
+    parts = [Part(SampleMedian(np.array([x])), cells=frozenset({f"c{x}"})) for x in range(1, 7)]
+    cells = frozenset().union(*(part.cells for part in parts))
+    measurement = Measurement(parts, 0.5, source=Source(seeds=1, cells=cells))
+    chance = make_prospect(measurement).estimate_chance(dict.fromkeys(cells, 9.0))
+    assert chance == pytest.approx(UNKNOWN_CHANCE)
 
 
 def test_scatter_between_cells_lowers_the_chance() -> None:
@@ -115,3 +152,9 @@ def test_the_stock_counts_seeds_and_their_seconds() -> None:
     )
     assert take_stock(trainings) == {"a": Stock(2, 4.0), "b": Stock(1, 7.0)}
     assert take_stock(pd.DataFrame()) == {}
+
+
+def test_the_chances_of_both_sides_add_up_to_that_of_a_decision() -> None:
+    for distance, growth in ((0.0, 2.0), (1.7, 3.0), (-1.7, 1.5), (2.0, 1.0)):
+        sides = [estimate_chance_above(sign * distance, growth, 2.5) for sign in (1.0, -1.0)]
+        assert sum(sides) == pytest.approx(float(estimate_decision_chance(distance, growth, 2.5)))

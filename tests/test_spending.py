@@ -20,7 +20,8 @@ from analysis.prospects import Stock
 from analysis.verdicts import Verdict
 from bfc.application.budget_display import LINE_SECONDS, LineDisplay, Status
 from bfc.application.claim_states import ClaimState, StudyState
-from bfc.application.moves import Move, MoveKind, list_moves
+from bfc.application.moves import Move, MoveKind
+from bfc.application.possible_moves import list_moves
 from bfc.application.spending import MARGIN, Spender
 from bfc.errors import UserError
 from bfc.stats.looks import MAX_LOOKS
@@ -131,7 +132,7 @@ def test_a_study_with_a_headline_has_its_first_look_before_cheaper_ones(
 
 def test_first_looks_are_predicted_again_by_what_jobs_took(monkeypatch) -> None:
     """The first ended jobs show that all takes ten times as long, so that not all studies fit."""
-    studies = [make_study({"demo": {"a": [8]}}, make_claim("a")) for _ in range(8)]
+    studies = [make_study({"demo": {f"a{i}": [8]}}, make_claim(f"a{i}")) for i in range(8)]
     scene = Scene(monkeypatch, studies, decide, budget=200.0)
     first = scene.spender.make_status().seconds_left
     scene.model = SceneCost(100.0)
@@ -228,7 +229,7 @@ def test_what_was_not_run_is_run(monkeypatch) -> None:
 
 def test_cores_have_work_waiting_for_them(monkeypatch) -> None:
     """Independent studies are begun side by side, not one after the other."""
-    studies = [make_study({"demo": {"a": [8]}}, make_claim("a")) for _ in range(5)]
+    studies = [make_study({"demo": {f"a{i}": [8]}}, make_claim(f"a{i}")) for i in range(5)]
     scene = Scene(monkeypatch, studies, decide)
     lengths = []
     submit = scene.feed.submit
@@ -255,12 +256,41 @@ def test_an_interrupt_ends_it_at_once(monkeypatch) -> None:
     assert len(scene.feed.submitted) == 2 and scene.feed.was_stopped
 
 
-def test_a_study_that_fails_is_not_tried_again(monkeypatch) -> None:
-    study = make_study(SIZES, make_claim("a"))
-    scene = Scene(monkeypatch, [study], decide_at(10**9))
-    scene.feed.failing = {MoveKind.FIRST_LOOK.value}
-    assert scene.spend() == [MoveKind.FIRST_LOOK]
+def test_a_cell_that_fails_is_not_tried_again_and_does_not_stop_other_claims(monkeypatch) -> None:
+    broken, healthy = make_claim("a"), make_claim("b")
+
+    def look(claim: ClaimState, study: StudyState) -> None:
+        cell = "a-8" if claim is broken else "b-8"
+        if cell == "b-8" and study.stock[cell].seeds > SEEDS:
+            decide(claim, study)
+        else:
+            leave_open(claim, 2.0, cell)
+
+    study = make_study(SIZES, broken, healthy)
+    scene = Scene(monkeypatch, [study], look)
+    scene.feed.failing = {"a-8"}
+    scene.spend()
+    first, *later = scene.feed.submitted
+    assert first.kind is MoveKind.FIRST_LOOK and "a-8" in first.cells
+    assert later and all(move.cells == {"b-8"} for move in later)
+    assert healthy.is_decided and not broken.is_decided
     assert study.has_failed and any("failed: broken" in line for line in scene.lines)
+
+
+def test_no_cell_is_measured_by_two_studies_at_once(monkeypatch) -> None:
+    """Two studies share a cell; their first looks run one after the other."""
+    studies = [make_study({"demo": {"a": [8]}}, make_claim("a")) for _ in range(2)]
+    scene = Scene(monkeypatch, studies, decide)
+    overlaps = []
+    submit = scene.feed.submit
+
+    def submit_and_note(move: Move) -> None:
+        overlaps.append(any(move.cells & other.cells for other in scene.feed.list_moves()))
+        submit(move)
+
+    monkeypatch.setattr(scene.feed, "submit", submit_and_note)
+    scene.spend()
+    assert overlaps == [False, False] and all(study.claims[0].is_decided for study in studies)
 
 
 def test_a_study_without_a_result_is_said_to_have_none(monkeypatch) -> None:

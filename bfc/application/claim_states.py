@@ -69,9 +69,10 @@ class StudyState:
     claims: Sequence[ClaimState]
     stock: dict[str, Stock] = field(default_factory=dict)
     """Cell id → what is stored of it."""
-    cells_in_flight: set[str] = field(default_factory=set)
-    """Cells that are being measured."""
+    failed_cells: set[str] = field(default_factory=set)
+    """Cells whose job failed; nothing is run that needs them."""
     has_failed: bool = False
+    """Whether a job failed, or none has stored a result."""
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -32,8 +32,8 @@ class FinishedMove:
     """A move whose jobs have all ended."""
 
     move: Move
-    failures: tuple[str, ...]
-    """Why jobs failed."""
+    failures: Mapping[int, str]
+    """Number of a job that failed → why."""
 
 
 class Feed(Protocol):
@@ -151,8 +151,8 @@ class JobFeed:
                 continue
             self._batches.remove(batch)
             self._num_ended += batch.count_ended()
-            errors = [future.exception() for future in batch.futures.values()]
-            failures = tuple(str(error) for error in errors if error is not None)
+            errors = {number: future.exception() for number, future in batch.futures.items()}
+            failures = {number: str(error) for number, error in errors.items() if error is not None}
             finished.append(FinishedMove(batch.move, failures))
         return finished
 

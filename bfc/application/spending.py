@@ -16,7 +16,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from bfc.application.budget_display import Display, Status
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.job_feed import Feed, FinishedMove
-from bfc.application.moves import Move, choose_move, list_moves, make_first_look
+from bfc.application.moves import Move, choose_move
+from bfc.application.possible_moves import list_moves, make_first_look
 from bfc.errors import UserError
 from bfc.experiment.cost import Cost
 
@@ -70,6 +71,8 @@ class Spender:
         self._unassessed: deque[tuple[StudyState, Sequence[ClaimState]]] = deque()
         self._moves: dict[str, list[Move]] = {}
         """Study → what could be run for its open claims."""
+        self._cells_in_flight: set[str] = set()
+        """Cells of any study that are being measured; studies may share cells."""
 
     def spend(self) -> None:
         """Run moves until the time is over, nothing is left to run, or an end is asked for."""
@@ -153,7 +156,7 @@ class Spender:
                 return
             self.display.announce(f"{describe_move(move)}: {self._describe_size(move)}")
             self.feed.submit(move)
-            move.study.cells_in_flight |= move.cells
+            self._cells_in_flight |= move.cells
             self._pursued[move] = move.claims
             for claim in self._pursued[move]:
                 claim.is_in_flight = True
@@ -162,11 +165,11 @@ class Spender:
         cores = self.feed.cores
         seconds = MARGIN * self.seconds_left - self.feed.predict_seconds_left()
         for move in self._first_looks:
-            if move.fits(cores, seconds):
+            if move.fits(cores, seconds, self._cells_in_flight):
                 self._first_looks.remove(move)
                 return move
         moves = [move for study_moves in self._moves.values() for move in study_moves]
-        return choose_move(moves, cores, seconds)
+        return choose_move(moves, cores, seconds, self._cells_in_flight)
 
     def _settle_finished(self) -> None:
         for finished in self.feed.take_finished():
@@ -174,12 +177,16 @@ class Spender:
 
     def _settle(self, finished: FinishedMove) -> None:
         move, study = finished.move, finished.move.study
-        study.cells_in_flight -= move.cells
+        self._cells_in_flight -= move.cells
         claims = self._pursued.pop(move)
-        for reason in finished.failures:
+        for number, reason in finished.failures.items():
             self.display.announce(f"{describe_move(move)}: failed: {reason}")
+            study.failed_cells |= {spec.cell_id for spec in move.requests[number].job.cells}
             study.has_failed = True
-        self._unassessed.append((study, claims))
+        for reader in self.studies:
+            concerned = [claim for claim in claims if claim in reader.claims]
+            if concerned:
+                self._unassessed.append((reader, concerned))
 
     def _look(self, study: StudyState, claims: Sequence[ClaimState]) -> None:
         """Look at claims, and find out what could be run for those that are open."""
@@ -193,7 +200,10 @@ class Spender:
         self._look_seconds[study.name] = self.clock() - start
         for claim in claims:
             claim.is_in_flight = False
-        self._moves[study.name] = list_moves(study, self._model)
+        elsewhere = [
+            claim for other in self.studies if other is not study for claim in other.claims
+        ]
+        self._moves[study.name] = list_moves(study, self._model, elsewhere)
         for claim in open_before:
             if claim.is_decided:
                 self.display.announce(

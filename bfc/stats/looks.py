@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -44,6 +45,8 @@ LARGEST_GROWTH, SMALLEST_GROWTH = 4.0, 1.1
 """By what factor one look may have more data than the one before."""
 POWER = 0.9
 """The probability of a decision that a planned increment aims at."""
+
+STANDARD_NORMAL = NormalDist()
 
 GROWTHS = (1.5, 2.0, 3.0, 4.0)
 """By what factors the data of a claim may grow where a budget is spent (:func:`choose_growth`)."""
@@ -94,6 +97,18 @@ def estimate_decision_chance(
     chance = stats.norm.cdf((distance - half_width) / spread)
     chance = chance + stats.norm.cdf((-distance - half_width) / spread)
     return np.where(growth > 1.0, chance, 0.0)
+
+
+def estimate_chance_above(distance: float, growth: float, critical_value: float) -> float:
+    """As :func:`estimate_decision_chance`, that of one claim to be decided above its threshold.
+
+    ``distance`` is negative where the estimate lies below it.
+    """
+    if growth <= 1.0:
+        return 0.0
+    half_width = critical_value / math.sqrt(growth)
+    spread = math.sqrt(1.0 - 1.0 / growth)
+    return STANDARD_NORMAL.cdf((distance - half_width) / spread)
 
 
 def choose_growth(distance: FloatArray, critical_value: float = CRITICAL_VALUE) -> FloatArray:

@@ -1,0 +1,195 @@
+"""Lists what could be run for the claims of a study: its moves, with their chances to decide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from analysis.prospects import FIRST_INTERVAL_SEEDS, UNKNOWN_CHANCE
+from analysis.registry import load_constant
+from analysis.verdicts import Verdict
+from bfc.application.claim_reads import select_jobs, select_required
+from bfc.application.claim_states import ClaimState, StudyState
+from bfc.application.moves import JobRequest, Move, MoveKind
+from bfc.application.study_jobs import extend_job, is_finished
+from bfc.experiment.cost import Cost
+from bfc.launch.job import PlannedJob
+from bfc.stats.looks import GROWTHS
+
+SMALLEST_CHANCE = 0.05
+"""Below this chance of a decision nothing is run for a claim."""
+LEAST_SECONDS = 1e-6
+"""Taken for the seconds of a seed where none were noted, so that costs can be compared."""
+
+
+def make_first_look(study: StudyState, model: Cost) -> Move:
+    """What is missing of the smallest size of a study; without jobs where nothing is."""
+    jobs = [job for job in study.jobs.of_size(study.jobs.sizes[0]) if not is_finished(job)]
+    return _make_move(study, MoveKind.FIRST_LOOK, jobs, model, study.claims)
+
+
+def list_moves(study: StudyState, model: Cost, elsewhere: Iterable[ClaimState] = ()) -> list[Move]:
+    """The moves of a study that are likely enough to decide the claim they are made for.
+
+    Those of one claim and kind are in the order in which a look at it is best spent. Nothing is run
+    for claims that are decided or have had their last look, and no cell a second time whose job
+    failed. ``elsewhere``: claims of other studies, which more seeds of a shared cell may decide.
+    """
+    sharing = [*study.claims, *elsewhere]
+    moves: list[Move] = []
+    for claim in study.claims:
+        if claim.is_open:
+            for move in _list_moves_of_claim(study, claim, model, sharing):
+                is_likely = move.chances[0][1] >= SMALLEST_CHANCE
+                if is_likely and move.cells.isdisjoint(study.failed_cells):
+                    moves.append(move)
+    return moves
+
+
+def _list_moves_of_claim(
+    study: StudyState, claim: ClaimState, model: Cost, sharing: Sequence[ClaimState]
+) -> Iterator[Move]:
+    if claim.verdict is Verdict.NOT_RUN:
+        yield from _list_first_runs(study, claim, model)
+    else:
+        yield from _list_extensions(study, claim, sharing)
+        yield from _list_further_d(study, claim, model)
+
+
+def _list_extensions(
+    study: StudyState, claim: ClaimState, sharing: Sequence[ClaimState]
+) -> Iterator[Move]:
+    """More seeds in the open cells of a claim, what is most worth its look first.
+
+    In all of them, or in those of the place that would decide the claim alone.
+    """
+    jobs: dict[str, PlannedJob] = {}
+    for cell in sorted(claim.prospect.cells):
+        job = study.jobs.find_job(cell) if cell in study.stock else None
+        if job is None:
+            return
+        jobs[cell] = job
+    if jobs:
+        extensions = _rank_extensions(study, claim)
+        yield from (_extend(study, claim, jobs, growths, sharing) for growths in extensions)
+
+
+def _rank_extensions(study: StudyState, claim: ClaimState) -> list[dict[str, float]]:
+    """Factors by which the seeds of cells may grow, by the chance of a decision for the cost.
+
+    As in :func:`bfc.stats.looks.choose_growth` a look costs as much as all that its cells have
+    cost so far.
+    """
+    factors = set(GROWTHS)
+    prospect = claim.prospect
+    lacks_interval = any(math.isnan(part.distance) for part in prospect.parts)
+    if lacks_interval and prospect.seeds:
+        factors.add(max(min(GROWTHS), FIRST_INTERVAL_SEEDS / prospect.seeds))
+    extensions = []
+    for cells in (prospect.cells, prospect.find_decisive_cells()):
+        if cells:
+            extensions += [dict.fromkeys(sorted(cells), factor) for factor in sorted(factors)]
+    spent = {}
+    for cell in prospect.cells:
+        stock = study.stock[cell]
+        spent[cell] = stock.seeds * max(LEAST_SECONDS, stock.seconds_per_seed)
+
+    def chance_for_cost(growths: Mapping[str, float]) -> float:
+        added = sum((factor - 1.0) * spent[cell] for cell, factor in growths.items())
+        return prospect.estimate_chance(growths) / (1.0 + added / sum(spent.values()))
+
+    return sorted(extensions, key=chance_for_cost, reverse=True)
+
+
+def _extend(
+    study: StudyState,
+    claim: ClaimState,
+    jobs: Mapping[str, PlannedJob],
+    factors: Mapping[str, float],
+    sharing: Sequence[ClaimState],
+) -> Move:
+    """The move that multiplies the seeds of cells, with its chance for all claims they concern."""
+    requests: list[JobRequest] = []
+    growths: dict[str, float] = {}
+    for cell, factor in factors.items():
+        stock = study.stock[cell]
+        num_seeds = math.ceil(factor * stock.seeds - 1e-9)
+        seconds = (num_seeds - stock.seeds) * stock.seconds_per_seed
+        growths[cell] = num_seeds / stock.seeds
+        requests.append(JobRequest(jobs[cell], seconds, num_seeds))
+    chances = [(claim, claim.prospect.estimate_chance(growths))]
+    for other in sharing:
+        if other is not claim and other.is_open and not other.prospect.cells.isdisjoint(growths):
+            chance = other.prospect.estimate_chance(growths)
+            if chance >= SMALLEST_CHANCE:
+                chances.append((other, chance))
+    return Move(study, MoveKind.MORE_SEEDS, tuple(requests), tuple(chances))
+
+
+def _list_first_runs(study: StudyState, claim: ClaimState, model: Cost) -> Iterator[Move]:
+    """What was not run of the smallest size that has all that a claim requires."""
+    for size in study.jobs.sizes:
+        jobs = study.jobs.of_size(size)
+        required = [_ensure_seeds(job, claim) for job in select_required(claim.claim, jobs) or ()]
+        missing = [job for job in required if not is_finished(job)]
+        if missing:
+            others = [
+                other
+                for other in study.claims
+                if other is not claim
+                and other.verdict is Verdict.NOT_RUN
+                and select_required(other.claim, required) is not None
+            ]
+            yield _make_move(study, MoveKind.NOT_RUN, missing, model, [claim, *others])
+            return
+
+
+def _ensure_seeds(job: PlannedJob, claim: ClaimState) -> PlannedJob:
+    """The job with at least the seeds that a claim requires."""
+    required = claim.claim.get("requires", {}).get("seeds", 0)
+    return extend_job(job, required) if len(job.job.measure.seeds) < required else job
+
+
+def _list_further_d(study: StudyState, claim: ClaimState, model: Cost) -> Iterator[Move]:
+    """Cells at the next further d, where the claim is about a slope against d."""
+    if not load_constant("predicates", claim.claim["predicate"], "IS_SLOPE_IN_D", False):
+        return
+    for size in study.jobs.sizes:
+        selected = select_jobs(claim.claim, study.jobs.of_size(size))
+        further = [job for job in selected if job.job.target.d not in claim.dimensions]
+        missing = [job for job in further if not is_finished(job)]
+        if missing:
+            dimensions = {int(job.job.target.d) for job in missing}
+            chance = _estimate_slope_chance(claim, dimensions)
+            yield _make_move(study, MoveKind.FURTHER_D, missing, model, [claim], chance)
+            return
+
+
+def _estimate_slope_chance(claim: ClaimState, dimensions: Iterable[int]) -> float:
+    """The chance that further d decide a slope, whose variance is one over the spread of log d."""
+    spread = _sum_squares(claim.dimensions)
+    larger = _sum_squares(claim.dimensions.union(dimensions))
+    prospect = claim.prospect
+    if spread == 0 or any(math.isnan(part.distance) for part in prospect.parts):
+        return UNKNOWN_CHANCE
+    return prospect.estimate_chance_of_range(larger / spread)
+
+
+def _sum_squares(dimensions: Iterable[int]) -> float:
+    logs = np.log(sorted(dimensions))
+    return float(((logs - logs.mean()) ** 2).sum()) if len(logs) else 0.0
+
+
+def _make_move(
+    study: StudyState,
+    kind: MoveKind,
+    jobs: Sequence[PlannedJob],
+    model: Cost,
+    claims: Sequence[ClaimState],
+    chance: float = UNKNOWN_CHANCE,
+) -> Move:
+    """A move whose jobs take what the model says, with the same chance for each of its claims."""
+    requests = [JobRequest(job, model.seconds(job.job, job.cells)) for job in jobs]
+    return Move(study, kind, tuple(requests), tuple((claim, chance) for claim in claims))
