@@ -1,8 +1,8 @@
-"""Machine code of steps on disk, so that a process finds what an earlier one compiled.
+"""Code of steps on disk, so that a process finds what an earlier one compiled.
 
-An entry is found by everything that its code depends on: the step, the processor, the versions of
-torch and llvmlite, and the source code of this package and of the components. Entries that cannot
-be read are made anew; a folder that cannot be written is done without.
+An entry is found by everything that its code depends on: the step, the hardware, the versions of
+torch and the compiler, and the source code of this package and of the components. Entries that
+cannot be read are made anew; a folder that cannot be written is done without.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import llvmlite
 import torch
 
-from bfc.engine.compiled.machine import Processor
+from bfc.engine.compiled.hardware import Hardware
 from bfc.engine.compiled.step_code import StepCode
 from bfc.engine.recipe import Recipe
 from bfc.paths import CACHE, PACKAGE
@@ -29,12 +28,10 @@ from bfc.paths import CACHE, PACKAGE
 DIGEST_BYTES = 32
 
 
-def cached(
-    step: str, recipe: Recipe, processor: Processor, make: Callable[[], StepCode]
-) -> StepCode:
+def cached(step: str, recipe: Recipe, hardware: Hardware, make: Callable[[], StepCode]) -> StepCode:
     """The code of a step, from disk or made now and stored; ``step`` names all that is in it."""
     sources = tuple(sorted(_source_files(recipe)))
-    name = _digest(repr((step, processor, torch.__version__, llvmlite.__version__)), sources)
+    name = _digest(repr((step, hardware.version, torch.__version__)), sources)
     file = CACHE / "steps" / f"{name}.pickle"
     code = _read(file)
     if code is None:

@@ -87,8 +87,6 @@ def _compile(
     params: Params,
     has_multiplier: bool,
 ) -> CompiledStep:
-    if recipe.device.type != "cpu":
-        raise CannotCompile(f"there is no compiled form for {recipe.device.type} yet")
     if recipe.target.outputs > 1:
         raise CannotCompile("its labels are class numbers, which have no compiled form")
     try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
+
 from bfc.engine.compiled.cache import cached
-from bfc.engine.compiled.machine import LoadedCode, Processor, load, processor
+from bfc.engine.compiled.hardware import Hardware, LoadedCode
+from bfc.engine.compiled.machine import processor
+from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.scalars import ScalarProgram
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.step_code import Layout, StepCode
@@ -21,13 +24,9 @@ class CompiledStep:
     shapes: StepShapes
     layout: Layout
     scalars: ScalarProgram
-    lanes: int
+    group_size: int
+    runs_groups_at_once: bool
     loaded: LoadedCode
-
-    @property
-    def take_steps(self) -> Callable[..., None]:
-        """See :class:`bfc.engine.compiled.machine.LoadedCode`."""
-        return self.loaded.take_steps
 
 
 _steps: dict[str, CompiledStep] = {}
@@ -40,16 +39,24 @@ def compiled_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> CompiledS
     """
     key = step_key(recipe, stage, shapes)
     if key not in _steps:
-        target = processor()
+        target = hardware(recipe.device)
         code = cached(key, recipe, target, lambda: make_code(recipe, stage, shapes, target))
         _steps[key] = CompiledStep(
             shapes,
             code.layout,
             code.scalars,
-            target.lanes(recipe.dtype).count,
-            load(code.machine_code, target),
+            target.group_size(recipe.dtype),
+            target.runs_groups_at_once,
+            target.load(code.content),
         )
     return _steps[key]
+
+
+def hardware(device: torch.device) -> Hardware:
+    """What code for a device is generated for."""
+    if device.type != "cpu":
+        raise CannotCompile(f"there is no compiled form for {device.type} yet")
+    return processor()
 
 
 def step_key(recipe: Recipe, stage: Stage, shapes: StepShapes) -> str:
@@ -61,6 +68,7 @@ def step_key(recipe: Recipe, stage: Stage, shapes: StepShapes) -> str:
             recipe.optimizer.with_lr(1.0),
             "squared loss" if target.has_squared_loss else target,
             recipe.dtype,
+            str(recipe.device),
             stage.train,
             sorted(stage.present),
             sorted(stage.penalties.items()),
@@ -70,19 +78,16 @@ def step_key(recipe: Recipe, stage: Stage, shapes: StepShapes) -> str:
     )
 
 
-def make_code(recipe: Recipe, stage: Stage, shapes: StepShapes, target: Processor) -> StepCode:
-    """Trace, lower and assemble a step.
+def make_code(recipe: Recipe, stage: Stage, shapes: StepShapes, target: Hardware) -> StepCode:
+    """Trace, lower and generate a step.
 
     What this takes is imported here: a step that is found on disk needs none of it.
     """
-    from bfc.engine.compiled.code import generate
     from bfc.engine.compiled.lowering import lower
-    from bfc.engine.compiled.machine import assemble
     from bfc.engine.compiled.tracing import trace_step
 
     graph = trace_step(recipe, stage, shapes)
     program = lower(graph, shapes, recipe.dtype)
-    lanes = target.lanes(recipe.dtype)
-    code = generate(program, shapes, lanes, target.registers, stage.until is not None)
+    code = target.generate(program, shapes, recipe.dtype, stage.until is not None)
     layout = replace(Layout.of(shapes, program.scalars), scratch=code.scratch)
-    return StepCode(layout, ScalarProgram.of(graph), assemble(code.text, target))
+    return StepCode(layout, ScalarProgram.of(graph), code.content)

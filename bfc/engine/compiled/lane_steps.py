@@ -1,8 +1,9 @@
 """The optimizer steps of replicas in the same stage, taken by generated code.
 
-It stands in for :class:`bfc.engine.steps.Steps`. The replicas are laid out in groups of as many as
-a vector register has lanes; a group that is not full repeats its last replica. Every lane computes
-by itself: a replica gets the same numbers in whatever group and lane it is.
+It stands in for :class:`bfc.engine.steps.Steps`. The replicas are laid out in groups, of as
+many as a vector register has lanes, or on a GPU of one; a group that is not full repeats its last
+replica. Every lane computes by itself: a replica gets the same numbers in whatever group and lane
+it is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from bfc.engine.compiled.hardware import StepTensors
 from bfc.engine.data import StackData
 from bfc.engine.recipe import Recipe
 from bfc.engine.steps import Replicas
@@ -41,8 +43,8 @@ class LaneSteps:
         self.step, self.recipe, self.data, self.stage = step, recipe, data, stage
         self.index, self.lr = list(replicas.index), replicas.lr
         self.trained = list(step.shapes.trained)
-        self.loss = torch.zeros(len(self.index), dtype=torch.float64)
-        lanes, groups = step.lanes, -(-len(self.index) // step.lanes)
+        self.loss = torch.zeros(len(self.index), dtype=torch.float64, device=recipe.device)
+        lanes, groups = step.group_size, -(-len(self.index) // step.group_size)
         last = len(self.index) - 1
         self.lane_replicas = [min(i, last) for i in range(groups * lanes)]
         """Replica of every lane of every group."""
@@ -51,32 +53,40 @@ class LaneSteps:
         fixed = _flatten(replicas.params, list(step.shapes.fixed), like=self.loss)
         self.state = self._lay_out(torch.cat(state, 1))
         self.fixed = self._lay_out(fixed.to(recipe.dtype))
-        self.shared = torch.zeros(1, dtype=recipe.dtype)
+        self.shared = self._zeros(1)
         if replicas.multipliers:
             self.shared = torch.cat(
                 [replicas.multipliers[name] for name in self.trained], 1
             ).contiguous()
         self.streams = self._make_streams()
-        self.batch = torch.empty(step.layout.batch, lanes, dtype=recipe.dtype)
-        self.scratch = torch.zeros(step.layout.scratch, lanes, dtype=recipe.dtype)
+        at_once = groups if step.runs_groups_at_once else 1
+        self.batch = self._zeros(at_once, step.layout.batch, lanes)
+        self.scratch = self._zeros(at_once, step.layout.scratch, lanes)
+
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=self.recipe.dtype, device=self.recipe.device)
 
     def _lay_out(self, values: Float[Tensor, "R K"]) -> Float[Tensor, "G K lanes"]:
         """Replicas as lanes."""
-        grouped = values[self.lane_replicas].view(-1, self.step.lanes, values.shape[1])
+        grouped = values[self.lane_replicas].view(-1, self.step.group_size, values.shape[1])
         return grouped.transpose(1, 2).contiguous()
 
     def _make_streams(self) -> Int[Tensor, "G 4 lanes"]:
         """What rows are drawn from: keys, numbers of rows, first rows, and room for the step."""
         index = [self.index[replica] for replica in self.lane_replicas]
         pooled = 0 if self.data.pool is None else self.data.pool[0].shape[1]
-        start = torch.tensor([self.data.seed_index[i] for i in index]) * pooled
+        seeds = self._integers([self.data.seed_index[i] for i in index])
+        start = seeds * pooled
         parts = [
             self.data.batch_keys[index],
             self.data.n_fit[index],
             start,
             torch.zeros_like(start),
         ]
-        return torch.stack(parts).view(4, -1, self.step.lanes).transpose(0, 1).contiguous()
+        return torch.stack(parts).view(4, -1, self.step.group_size).transpose(0, 1).contiguous()
+
+    def _integers(self, values: Sequence[int]) -> Int[Tensor, " N"]:
+        return torch.tensor(values, device=self.recipe.device)
 
     @property
     def flat(self) -> Float[Tensor, "R P"]:
@@ -101,48 +111,41 @@ class LaneSteps:
         scalars = self._scalars(clock, length)
         self.loss.zero_()
         done = 0
-        self.streams[:, 3] = step[self.lane_replicas].view(-1, self.step.lanes)
+        self.streams[:, 3] = step[self.lane_replicas].view(-1, self.step.group_size)
         for pool_x, pool_y, rows in self._row_blocks(step, length):
             count = length if rows is None else rows.shape[1]
-            losses = torch.zeros(len(scalars), count, self.step.lanes, dtype=self.recipe.dtype)
-            for group in range(len(scalars)):
-                numbers = None if rows is None else rows[group]
-                self._take_steps(
-                    group, scalars[group, done:], pool_x, pool_y, numbers, losses[group]
-                )
+            losses = self._zeros(len(scalars), count, self.step.group_size)
+            tensors = StepTensors(
+                self.state,
+                self.fixed,
+                self.shared,
+                scalars[:, done : done + count].contiguous(),
+                pool_x,
+                pool_y,
+                rows,
+                self.streams,
+                self.batch,
+                self.scratch,
+                losses,
+            )
+            self.step.loaded.take_steps(tensors)
             if self.stage.until is not None:
                 total = losses.double().sum(1).flatten()
                 self.loss += total[: len(self.index)]
             done += count
         return self.loss
 
-    def _take_steps(
-        self,
-        group: int,
-        scalars: Float[Tensor, "k scalars lanes"],
-        pool_x: Tensor,
-        pool_y: Tensor,
-        rows: Int[Tensor, "k B lanes"] | None,
-        losses: Float[Tensor, "k lanes"],
-    ) -> None:
-        tensors = (
-            *(self.state[group], self.fixed[group], self.shared, scalars),
-            *(pool_x, pool_y, rows, self.streams[group], self.batch, self.scratch, losses),
-        )
-        pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
-        self.step.take_steps(len(losses), *pointers)
-
     def _scalars(
         self, clock: Int[Tensor, " R"], length: int
     ) -> Float[Tensor, "G length scalars lanes"]:
         """What the steps read that depends on the learning rate and the clock alone."""
-        clocks = clock.unsqueeze(1) + torch.arange(length)
+        clocks = clock.unsqueeze(1) + torch.arange(length, device=clock.device)
         decay = self.recipe.optimizer.rate(clocks, self.stage.steps)
         rates = self.lr * decay.to(self.recipe.dtype)
         flat = self.step.scalars.compute(rates.view(-1, 1), clocks.view(-1, 1))
         values = torch.stack([value.view(rates.shape) for value in flat], 2)
         laid_out = self._lay_out(values.flatten(1).to(self.recipe.dtype))
-        return laid_out.view(len(laid_out), length, len(flat), self.step.lanes)
+        return laid_out.view(len(laid_out), length, len(flat), self.step.group_size)
 
     def _row_blocks(
         self, step: Int[Tensor, " R"], length: int
@@ -170,13 +173,13 @@ class LaneSteps:
         )
         for x, y in blocks:
             count = x.shape[1] // optimizer.batch
-            within = torch.arange(count * optimizer.batch).view(count, 1, -1)
-            first = torch.tensor(self.lane_replicas).unsqueeze(1) * x.shape[1]
+            within = torch.arange(count * optimizer.batch, device=x.device).view(count, 1, -1)
+            first = self._integers(self.lane_replicas).unsqueeze(1) * x.shape[1]
             yield x.contiguous(), y.contiguous(), self._lane_rows(first + within)
 
     def _lane_rows(self, rows: Int[Tensor, "k L B"]) -> Int[Tensor, "G k B lanes"]:
         count, _, size = rows.shape
-        grouped = rows.view(count, -1, self.step.lanes, size)
+        grouped = rows.view(count, -1, self.step.group_size, size)
         return grouped.permute(1, 0, 3, 2).contiguous()
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bfc.engine.compiled.evaluate import Evaluation, NotStatic, positions
+from bfc.engine.compiled.elements import loop_indices
+from bfc.engine.compiled.evaluate import Evaluation, NotStatic
 from bfc.engine.compiled.program import (
     Index,
     Indices,
     Input,
     Product,
-    Shape,
     Value,
     offset_of,
     strides_of,
 )
 from bfc.engine.compiled.storage import Loop
-from bfc.engine.compiled.stored import base_of, written_out
+from bfc.engine.compiled.stored import base_of
 
 Loads = list[tuple[Value, Index]]
 """Stored values, and the places of the elements in them by the loop's variables."""
@@ -34,25 +34,6 @@ class LoadRecorder:
     def constant(self, number: float) -> None: ...
 
     def operate(self, op: str, args: list[None]) -> None: ...
-
-
-def loop_indices(shape: Shape, name: str = "i") -> list[Indices]:
-    """The elements that one pass of a loop over ``shape`` computes.
-
-    Axes that are not written out have a loop variable each, ``name`` and the number of the axis.
-    """
-    fixed = written_out(shape)
-    indices = []
-    for place in positions([shape[axis] for axis in fixed]):
-        variables = [Index.variable(f"{name}{axis}") for axis in range(len(shape))]
-        placed = dict(zip(fixed, place, strict=True))
-        indices.append(
-            tuple(
-                Index() if size == 1 else placed.get(axis, variables[axis])
-                for axis, size in enumerate(shape)
-            )
-        )
-    return indices
 
 
 def loads_of(loop: Loop, stored: set[Value]) -> list[tuple[Value, Index]]:

@@ -6,23 +6,16 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
+from bfc.engine.compiled.elements import loop_indices, target_element, varying_axes, without
 from bfc.engine.compiled.emitter import Emitter
 from bfc.engine.compiled.evaluate import Evaluation
-from bfc.engine.compiled.loads import loop_indices
-from bfc.engine.compiled.program import Index, Indices, Reduce, Shape, Value, offset_of
+from bfc.engine.compiled.program import Indices, Reduce, Shape, Value, offset_of
 from bfc.engine.compiled.storage import Loop
-from bfc.engine.compiled.stored import written_out
 
 IN_FLIGHT = 8
 """Independent elements that a pass computes, so that the processor need not wait for any."""
 MAX_SUMS = 16
 """Sums that are kept in registers at a time."""
-
-
-def varying_axes(shape: Shape) -> list[int]:
-    """The axes that a loop over ``shape`` runs along."""
-    fixed = written_out(shape)
-    return [axis for axis, size in enumerate(shape) if size > 1 and axis not in fixed]
 
 
 def unroll(size: int, limit: int) -> int:
@@ -87,7 +80,7 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
     kept = [axis for axis in axes if axis not in core.axes]
     summed = [axis for axis in axes if axis in core.axes]
     elements = loop_indices(shape)
-    groups = list(dict.fromkeys(_without(indices, core.axes) for indices in elements))
+    groups = list(dict.fromkeys(without(indices, core.axes) for indices in elements))
     width = unroll(shape[kept[-1]], MAX_SUMS // len(groups)) if kept else 1
     sums = [(group, t) for group in groups for t in range(width)]
     chains = unroll(shape[summed[-1]], IN_FLIGHT // len(sums)) if summed else 1
@@ -101,7 +94,7 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
             for indices in elements:
                 for t in range(width):
                     place = shifted(shifted(indices, along_kept, t), along_summed, chain)
-                    key = (_without(indices, core.axes), t, chain)
+                    key = (without(indices, core.axes), t, chain)
                     element = evaluation.element(core.source, place)
                     results[key] = emitter.operate("add", [results[key], element])
         return list(results.values())
@@ -123,14 +116,5 @@ def store_core(
     emitter: Emitter, loop: Loop, element: ir.Value, indices: Indices, stored: set[Value]
 ) -> None:
     """Store the element of the target that follows from an element of the loop's core."""
-    core = loop.core
-    assert core is not None
-    if loop.target is not core:
-        indices = loop.target_indices(indices)
-        evaluation = Evaluation(emitter, stored, {core: element})
-        element = evaluation.element(loop.target, indices, is_target=True)
+    element, indices = target_element(emitter, loop, element, indices, stored)
     emitter.store(element, loop.place, offset_of(indices, loop.strides))
-
-
-def _without(indices: Indices, axes: tuple[int, ...]) -> tuple[Index, ...]:
-    return tuple(index for axis, index in enumerate(indices) if axis not in axes)

@@ -7,14 +7,16 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import llvmlite
 import torch
 from llvmlite import binding as llvm
 
+from bfc.engine.compiled.hardware import GeneratedCode, StepTensors
 from bfc.engine.compiled.lanes import Lanes
+from bfc.engine.compiled.program import Program
 from bfc.engine.compiled.refusal import CannotCompile
+from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.step_code import ARGUMENTS, FUNCTION
-
-TakeSteps = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,31 @@ class Processor:
     registers: int
     """Vector registers."""
 
+    @property
+    def version(self) -> str:
+        return repr((self, llvmlite.__version__))
+
+    @property
+    def runs_groups_at_once(self) -> bool:
+        return False
+
+    def group_size(self, dtype: torch.dtype) -> int:
+        return self.lanes(dtype).count
+
     def lanes(self, dtype: torch.dtype) -> Lanes:
         return Lanes(self.vector_bits // torch.finfo(dtype).bits, dtype)
+
+    def generate(
+        self, program: Program, shapes: StepShapes, dtype: torch.dtype, needs_loss: bool
+    ) -> GeneratedCode:
+        """Machine code; what generates it is imported here, for stored code needs none of it."""
+        from bfc.engine.compiled.code import generate
+
+        code = generate(program, shapes, self.lanes(dtype), self.registers, needs_loss)
+        return GeneratedCode(assemble(code.text, self), code.scratch)
+
+    def load(self, code: bytes) -> LaneCode:
+        return load(code, self)
 
 
 @functools.cache
@@ -79,19 +104,31 @@ def _target_machine(target: Processor) -> llvm.TargetMachine:
 
 
 @dataclass(frozen=True)
-class LoadedCode:
+class LaneCode:
     """Machine code that can be called."""
 
     engine: llvm.ExecutionEngine
     """Owns the memory of the code."""
-    take_steps: TakeSteps
-    """(number of steps, a pointer per entry of :data:`~bfc.engine.compiled.code.ARGUMENTS`)."""
+    function: Callable[..., None]
+    """(number of steps, a pointer per entry of :data:`~bfc.engine.compiled.step_code.ARGUMENTS`)"""
+
+    def take_steps(self, tensors: StepTensors) -> None:
+        """See :class:`bfc.engine.compiled.hardware.LoadedCode`."""
+        for group, loss in enumerate(tensors.loss):
+            rows = None if tensors.rows is None else tensors.rows[group]
+            parts = (
+                *(tensors.state[group], tensors.fixed[group], tensors.shared),
+                *(tensors.scalars[group], tensors.pool_x, tensors.pool_y, rows),
+                *(tensors.stream[group], tensors.batch, tensors.scratch, loss),
+            )
+            pointers = [None if part is None else part.data_ptr() for part in parts]
+            self.function(len(loss), *pointers)
 
 
-def load(code: bytes, target: Processor) -> LoadedCode:
+def load(code: bytes, target: Processor) -> LaneCode:
     """Make an object file callable."""
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine(target))
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * len(ARGUMENTS))
-    return LoadedCode(engine, kind(engine.get_function_address(FUNCTION)))
+    return LaneCode(engine, kind(engine.get_function_address(FUNCTION)))

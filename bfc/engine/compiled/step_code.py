@@ -1,4 +1,4 @@
-"""The step of one stage as machine code that can be stored."""
+"""The step of one stage as code that can be stored."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ ARGUMENTS = (
     *("state", "fixed", "shared", "scalars", "pool_x", "pool_y", "rows", "stream"),
     *("batch", "scratch", "loss"),
 )
-"""Pointers that the function takes after the number of steps. Per element of ``state``, ``fixed``,
-``scalars`` (per step), ``batch``, ``scratch`` and ``loss`` (one per step) there is a number per
-lane; ``shared`` holds a number for all lanes; the pools are tables of rows, of which ``rows``
-(steps, batch, lanes) names those to read. Where that is null they are drawn: ``stream`` (4, lanes)
-holds each lane's key, number of rows, first row in the pool, and number of the first step."""
+"""Pointers that the function takes after the number of steps: those of a group's part of the
+:class:`~bfc.engine.compiled.hardware.StepTensors` of the same names; ``rows`` may be null."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,8 @@ class Layout:
 
 @dataclass(frozen=True)
 class StepCode:
-    """Machine code, and what it takes to call it."""
+    """Code, and what it takes to call it."""
 
     layout: Layout
     scalars: ScalarProgram
-    machine_code: bytes
+    content: bytes
