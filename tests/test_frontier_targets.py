@@ -15,7 +15,11 @@ from bfc.errors import UserError
 from bfc.representations.random_features import RandomFeatures
 from bfc.targets.index import Index
 from bfc.targets.leap import FAMILIES, Leap, count_new_coordinates, order_by_leap
+from bfc.targets.low_rank import LowRank
+from bfc.targets.quadratic_densenet import QuadraticDenseNet
+from bfc.targets.quadratic_feature import QuadraticFeature
 from bfc.targets.quadratic_of_quadratics import QuadraticOfQuadratics
+from bfc.targets.random_polynomial import RandomPolynomial
 from bfc.targets.sight import Sight, inner
 from bfc.tasks.regression import Regression
 
@@ -27,6 +31,10 @@ PLANTED = [
     Sight(d=16, depth=3, eps=(0.75, 0.25)),
     Index(d=7, link="reuse_staircase"),
     Index(d=7, link=(0.0, 1.0, -2.0), indices=2),
+    LowRank(d=7, degrees=(4, 2)),
+    LowRank(d=7, degrees=(2, 3, 4), law="gaussian", cosine=0.3),
+    QuadraticDenseNet(d=9, widths=(4, 2)),
+    RandomPolynomial(d=9, widths=(4, 2), span="twin"),
 ]
 
 
@@ -202,6 +210,27 @@ def test_planted_forms_are_orthonormal_and_give_the_features():
     torch.testing.assert_close(draw.features(x)[2][0], h)
     expected = ((h**2 - 1) * torch.tensor(target.weights, dtype=torch.float64)).sum(1)
     torch.testing.assert_close(draw.labels(x)[0], expected / math.sqrt(2))
+
+
+def test_planted_forms_of_a_quadratic_feature_are_its_matrices():
+    target = QuadraticFeature(d=9, features=2, rank=4)
+    draw = target.draw([0, 3], torch.float64)
+    forms = draw.planted_forms
+    gram = torch.einsum("rjab,rkab->rjk", forms, forms)
+    torch.testing.assert_close(gram, torch.eye(2, dtype=torch.float64).expand(2, -1, -1))
+    x = draw.inputs("train", rows(20, 2))
+    values = torch.einsum("rba,rjac,rbc->rbj", x, forms, x)
+    torch.testing.assert_close(values * math.sqrt(4), draw.forms(x))
+
+
+def test_a_target_that_reads_every_direction_plants_no_subspace():
+    for target in (
+        QuadraticDenseNet(d=6, widths=(4, 2)),
+        QuadraticDenseNet(d=9, widths=(4, 2), base="x_squared"),
+        RandomPolynomial(d=9, widths=(4, 2)),
+        QuadraticFeature(d=4),
+    ):
+        assert target.draw([0]).planted_subspace is None
 
 
 def test_he2_of_the_label_has_mean_zero_and_variance_one_by_quadrature():

@@ -172,10 +172,9 @@ def measure_overlaps(fit: Fit, samples: Samples) -> dict[str, float]:
     As many directions, or forms, count as are planted.
     """
     overlaps = {}
-    subspace, forms = samples.draw.planted_subspace, samples.draw.planted_forms
-    if subspace is not None and fit.directions is not None:
+    if fit.directions is not None and (subspace := samples.draw.planted_subspace) is not None:
         leading = fit.directions[:, : subspace.shape[2]]
         overlaps["subspace"] = subspace_overlap(leading, subspace[0])
-    if forms is not None and fit.forms is not None:
+    if fit.forms is not None and (forms := samples.draw.planted_forms) is not None:
         overlaps["forms"] = form_overlap(fit.forms[: forms.shape[1]], forms[0])
     return overlaps

@@ -37,8 +37,7 @@ class PlantedOverlap(Probe):
         if target.draw([0]).planted_subspace is None:
             raise UserError(
                 "probe=planted_overlap: needs a target with a planted subspace, seen as it is, not "
-                f"{type(target.unwrapped).__name__}; allowed: target=leap, sight or index, or "
-                "probe=none"
+                f"{type(target.unwrapped).__name__}; for example target=leap, or probe=none"
             )
 
     def measure(

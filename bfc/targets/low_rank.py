@@ -208,6 +208,11 @@ class LowRankDraw(Draw):
     def variance(self) -> Tensor:
         return torch.ones(len(self.seeds), dtype=torch.float64)
 
+    @property
+    def planted_subspace(self) -> Tensor:
+        basis: Tensor = torch.linalg.qr(self.beta.mT)[0]
+        return basis
+
     def inputs(self, role: str, rows: Tensor) -> Tensor:
         d = self.target.d
         keys = random.keys(self.seeds, f"inputs/{d}/{role}", self.beta.device)

@@ -9,18 +9,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bfc.targets.capabilities import LevelDraw, RevealedScales
+from bfc.targets.capabilities import LevelComposition, LevelDraw, RevealedScales
 from bfc.targets.inputs import Inputs
-from bfc.targets.level_expansion import StackedRows, index_rows
+from bfc.targets.level_expansion import StackedRows, index_rows, read_basis
 from bfc.targets.level_moments import LevelMoments
-from bfc.types import Target
 
 
 @dataclass(frozen=True)
 class QuadraticDraw(LevelDraw):
     """R realisations of a composition of quadratics; see :class:`bfc.types.Draw`."""
 
-    target: Target
+    target: LevelComposition
     seeds: tuple[int, ...]
     law: Inputs
     moments: LevelMoments
@@ -42,6 +41,13 @@ class QuadraticDraw(LevelDraw):
     @property
     def variance_error(self) -> Tensor:
         return self.moments.variance_error
+
+    @property
+    def planted_subspace(self) -> Tensor | None:
+        """The span of the linear forms that the levels read; None where they read x² − 1."""
+        rows = [index_rows(self.moments.rows, i) for i in range(len(self.seeds))]
+        bases = torch.stack([read_basis(self.target, rows_of_draw) for rows_of_draw in rows])
+        return bases.mT.to(self.scale) if bases.shape[1] < self.target.d else None
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
         return self.law.rows(role, rows)

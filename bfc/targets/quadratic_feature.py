@@ -257,6 +257,14 @@ class QuadraticFeatureDraw(Draw):
         keys = random.keys(self.seeds, f"inputs/{d}/{role}", self.frame.device)
         return harmonics.sample_inputs(self.target.law, keys, rows, d, self.frame.dtype)
 
+    @property
+    def planted_forms(self) -> Tensor:
+        """A_j of norm one, (R, r, d, d)."""
+        count, rank = self.target.features, self.target.form_rank
+        ranges = self.frame.view(len(self.seeds), count, 2, rank // 2, -1)
+        positive, negative = (ranges.mT @ ranges).unbind(2)
+        return (positive - negative) / math.sqrt(rank)
+
     def forms(self, x: Tensor) -> Tensor:
         """xᵀA_jx, (R, B, d) → (R, B, r)."""
         squares = torch.bmm(x, self.frame.mT).square()

@@ -116,6 +116,7 @@ class RandomPolynomial(QuadraticDenseNet):
 class RandomPolynomialDraw(QuadraticDraw):
     """R realisations of a :class:`RandomPolynomial`; features are those of its twin."""
 
+    target: RandomPolynomial
     directions: Tensor
     """v_m, (R, terms, d)."""
     coefficients: Tensor
@@ -124,6 +125,11 @@ class RandomPolynomialDraw(QuadraticDraw):
     @property
     def variance_error(self) -> Tensor:
         return torch.zeros_like(self.moments.variance)
+
+    @property
+    def planted_subspace(self) -> Tensor | None:
+        """The directions of the twin; None where f* varies in all."""
+        return super().planted_subspace if self.target.span == "twin" else None
 
     def labels(self, x: Tensor) -> Tensor:
         return torch.cat([self._label_rows(rows) for rows in torch.split(x, ROWS, 1)], 1)
