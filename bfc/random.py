@@ -67,7 +67,7 @@ def bits(key: Tensor, index: Tensor) -> Tensor:
     return z.bitwise_xor_(_shift(z, 31))
 
 
-def integers(key: Tensor, index: Tensor, high: Tensor) -> Tensor:
+def integers(key: Tensor, index: Tensor, high: Tensor | int) -> Tensor:
     """Uniform integers in [0, high), int64; ``high`` broadcasts, int64, below 2^31.
 
     The bias is below high / 2^32.

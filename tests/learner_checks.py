@@ -12,8 +12,8 @@ SEEDS = (0, 3, 7, 2**35, 11, 12, 13, 14)
 
 
 def inputs(draw: Draw, count: int, role: str = "train") -> Tensor:
-    """The first inputs of a stream, (R, count, d)."""
-    return draw.inputs(role, torch.arange(count).expand(len(draw.seeds), -1))
+    """The first inputs of a stream as a learner is given them, (R, count, input_width)."""
+    return draw.encode(draw.inputs(role, torch.arange(count).expand(len(draw.seeds), -1)))
 
 
 def start_params(learner: Learner, target: Target, draw: Draw, present: frozenset[str]) -> Params:
@@ -34,8 +34,8 @@ def check_reverse_pass(learner: Learner, target: Target, schedule: Schedule) -> 
         pytest.skip("this learner leaves its gradient to automatic differentiation")
     draw = target.draw(SEEDS, torch.float64)
     params = {name: p.requires_grad_() for name, p in learner.init_params(target, draw).items()}
-    x = draw.encode(inputs(draw, 9))
-    slope = torch.randn(x.shape[:2], dtype=torch.float64)
+    x = inputs(draw, 9)
+    slope = torch.randn(learner.forward(params, x, whole_network(learner, target)).shape).double()
     groups = learner.groups(target)
     for stage in schedule.stages(groups, learner.levels(target)):
         trained = {name: params[name] for group in stage.train for name in groups[group]}

@@ -18,6 +18,8 @@ from bfc.targets.capabilities import (
     RevealedScales,
     input_law,
 )
+from bfc.targets.class_target import ClassTarget
+from bfc.targets.hierarchy import Hierarchy
 from bfc.targets.images import Images
 from bfc.targets.index import Index
 from bfc.targets.leap import Leap
@@ -33,12 +35,20 @@ from bfc.targets.sphere_product import SphereProduct
 from bfc.targets.tent import Tent
 from bfc.tasks.regression import Regression
 
-CLASSES = (InputLawTarget, LevelComposition, RadialTarget, ImageTarget, HarmonicTarget)
+CLASSES = (
+    InputLawTarget,
+    LevelComposition,
+    RadialTarget,
+    ImageTarget,
+    HarmonicTarget,
+    ClassTarget,
+)
 CAPABILITIES = {
     QuadraticDenseNet(d=6, L=3, widths=(2, 2)): {InputLawTarget, LevelComposition},
     RandomPolynomial(d=6, L=3, widths=(2, 2)): {InputLawTarget, LevelComposition},
     Radial(d=8): {RadialTarget},
-    Images(): {ImageTarget},
+    Images(): {ImageTarget, ClassTarget},
+    Hierarchy(): {ClassTarget},
     LowRank(d=5): {InputLawTarget, HarmonicTarget},
     QuadraticFeature(d=6): {InputLawTarget, HarmonicTarget},
     Parity(d=6): {InputLawTarget},

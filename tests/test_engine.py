@@ -47,7 +47,7 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(
         schedule=build("schedule", schedule, steps=12, **checks),
         optimizer=build("optimizer", optimizer_name, batch=16, warmup=3),
     )
-    if target == "images":
+    if recipe.target.outputs > 1:
         pytest.skip(
             "its risk counts errors, which a rounding can move; test_resnet and test_conv_resnet "
             "compare steps with torch.nn"

@@ -16,7 +16,7 @@ from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import Trainer
 from bfc.errors import UserError
 from bfc.schedules import Phase, Schedule
-from bfc.types import Training
+from bfc.types import Training, sample
 
 
 def test_initial_parameters_depend_on_the_seed_of_their_replica_only(pair):
@@ -161,8 +161,8 @@ def moves_in_every_replica(grad: Tensor | None) -> bool:
 def test_memorises_a_few_points(pair):
     learner, target = pair
     draw, present = target.draw(SEEDS[:2], torch.float64), whole_network(learner, target)
-    params, x = start_params(learner, target, draw, present), inputs(draw, 6)
-    y = draw.labels(x)
+    params = start_params(learner, target, draw, present)
+    x, y = sample(draw, "train", torch.arange(6).expand(2, -1))
     groups = learner.groups(target)
     trained = sorted(set(itertools.chain.from_iterable(groups[group] for group in present)))
     for name in trained:

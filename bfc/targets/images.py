@@ -19,12 +19,13 @@ from torch import Tensor
 from bfc import random
 from bfc.errors import require
 from bfc.targets.capabilities import ImageTarget
+from bfc.targets.class_target import ClassTarget
 from bfc.targets.image_data import CIFAR, hash_pixels, load_images
 from bfc.types import NOTHING_REVEALED, Draw, Revealed
 
 
 @dataclass(frozen=True)
-class Images(ImageTarget):
+class Images(ImageTarget, ClassTarget):
     """The class of an image, 0 ... ``outputs`` - 1; a method answers with one score per class.
 
     Scores have the shape (R, B, outputs). ``loss_by`` trains (cross-entropy, or squares against
@@ -86,19 +87,6 @@ class Images(ImageTarget):
     def degree(self) -> int:
         return 0
 
-    def _one_hot(self, out: Tensor, y: Tensor) -> Tensor:
-        return torch.nn.functional.one_hot(y.long(), self.outputs).to(out.dtype)
-
-    def loss(self, out: Tensor, y: Tensor) -> Tensor:
-        if self.loss_by == "squared":
-            return (out - self._one_hot(out, y)).square().sum(-1)
-        return -out.log_softmax(-1).gather(-1, y.long().unsqueeze(-1)).squeeze(-1)
-
-    def error(self, out: Tensor, y: Tensor) -> Tensor:
-        if self.judged == "squared":
-            return (out - self._one_hot(out, y)).square().sum(-1)
-        return (out.argmax(-1) != y.long()).to(out.dtype)
-
     def draw(
         self,
         seeds: Sequence[int],
@@ -107,10 +95,7 @@ class Images(ImageTarget):
     ) -> ImagesDraw:
         data = load_images(self.data, self.folder)
         share = np.bincount(data.test.classes, minlength=self.outputs) / len(data.test.classes)
-        if self.judged == "zero_one":
-            error = float(1 - share.max())
-        else:
-            error = float((share * (1 - share)).sum())
+        error = self.constant_error(share.tolist())
         constant_error = torch.full((len(seeds),), error, dtype=torch.float64)
         return ImagesDraw(self, tuple(seeds), constant_error, dtype, torch.device(device))
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bfc.errors import UserError, require
+from bfc.targets.rejection import redraw_rejected
 from bfc.targets.wrapped import Wrapped, WrappedDraw
 from bfc.types import Draw, Target, TargetWrapper
 
@@ -119,29 +120,13 @@ class _ClassifiedDraw(WrappedDraw[Classification]):
         return float((labels > 0).double().mean())
 
     def inputs(self, role: str, rows: Tensor) -> Tensor:
-        x = self.inner.inputs(role, rows)
         if not self.wrapper.margin:
-            return x
-        rows = rows.to(x.device)
-        threshold = self.threshold(x.device, x.dtype)
-        rejected = self.inner.labels(x).abs() < threshold
-        for attempt in range(1, MAX_ATTEMPTS):
-            largest_count = int(rejected.sum(1).max())
-            if not largest_count:
-                return x
-            # The rejected rows of every replica first, padded with accepted ones.
-            order = torch.sort(rejected.byte(), dim=1, descending=True, stable=True).indices
-            index = order[:, :largest_count]
-            pending = rejected.gather(1, index)
-            redrawn = self.inner.inputs(f"{role}/again{attempt}", rows.gather(1, index))
-            accepted = pending & (self.inner.labels(redrawn).abs() >= threshold)
-            wide = index.unsqueeze(2).expand_as(redrawn)
-            replaced = torch.where(accepted.unsqueeze(2), redrawn, x.gather(1, wide))
-            x = x.scatter(1, wide, replaced)
-            rejected = rejected.scatter(1, index, pending & ~accepted)
-        raise RuntimeError(
-            f"{int(rejected.sum())} rows still within the margin after {MAX_ATTEMPTS} attempts"
-        )
+            return self.inner.inputs(role, rows)
+
+        def is_rejected(x: Tensor) -> Tensor:
+            return self.inner.labels(x).abs() < self.threshold(x.device, x.dtype)
+
+        return redraw_rejected(self.inner.inputs, is_rejected, role, rows, MAX_ATTEMPTS)
 
     def observe(self, role: str, rows: Tensor, x: Tensor) -> Tensor:
         return torch.where(self.inner.labels(x) < 0, -1.0, 1.0).to(x.dtype)

@@ -1,0 +1,156 @@
+"""The production rules of a random hierarchy: which tuples of symbols a symbol may become.
+
+A string is made from its class downwards and read from its symbols upwards. No two symbols share a
+tuple, so a table that takes a tuple back to its symbol reads a string without ambiguity. One table
+per level, the same at every place of the string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from bfc import random
+
+EMPTY = -1
+"""What stands in a cell without a symbol, and the parent of a tuple that is in no rule."""
+
+
+@dataclass(frozen=True)
+class RuleTables:
+    """The rules of R grammars with L levels; level 0 holds the symbols that a method sees.
+
+    A tuple (c_1 … c_s) of symbols 0 … v−1 is the number Σ c_i v^(s−i).
+    """
+
+    v: int
+    """Symbols of every level below the class."""
+    s: int
+    """Symbols in a tuple."""
+    sparse: int
+    """s_0, the empty cells beside every symbol of a tuple."""
+    tuples: tuple[Tensor, ...]
+    """Per level 1 … L the tuples of every parent, (R, parents, m) int64; the last one's parents are
+    the classes."""
+    parents: tuple[Tensor, ...]
+    """Per level 1 … L the parent of every tuple, (R, v^s) int64, or :data:`EMPTY`."""
+
+    @property
+    def L(self) -> int:
+        """Number of levels."""
+        return len(self.tuples)
+
+    @property
+    def m(self) -> int:
+        """Tuples of every parent."""
+        return self.tuples[0].shape[2]
+
+    @property
+    def cells_per_tuple(self) -> int:
+        """s (s_0 + 1), the cells that one symbol becomes."""
+        return self.s * (self.sparse + 1)
+
+    def expand(self, level: int, symbols: Tensor, choices: Tensor, places: Tensor | None) -> Tensor:
+        """One level down: symbols (R, B, P) of ``level`` → (R, B, P s (s_0 + 1)) of the one below.
+
+        ``choices`` (R, B, P) says which of its m tuples a symbol becomes, ``places``
+        (R, B, P, s) in which of its s_0 + 1 cells each child stands (None where s_0 = 0). Children
+        of an empty cell are empty.
+        """
+        table = self.tuples[level - 1]
+        index = symbols.clamp(min=0) * self.m + choices
+        code = _look_up(table.flatten(1), index)
+        powers = self.v ** torch.arange(self.s - 1, -1, -1, device=code.device)
+        children = code.unsqueeze(-1) // powers % self.v
+        children = children.masked_fill(symbols.unsqueeze(-1) < 0, EMPTY)
+        if places is None:
+            return children.flatten(2)
+        cells = torch.arange(self.sparse + 1, device=code.device)
+        is_here = places.unsqueeze(-1) == cells
+        return children.unsqueeze(-1).masked_fill(~is_here, EMPTY).flatten(2)
+
+    def parse_level(self, level: int, symbols: Tensor) -> Tensor:
+        """One level up: symbols (R, B, P) of ``level − 1`` → (R, B, P / (s (s_0 + 1)))."""
+        patches = torch.unflatten(symbols, 2, (-1, self.s, self.sparse + 1)).amax(-1)
+        powers = self.v ** torch.arange(self.s - 1, -1, -1, device=symbols.device)
+        code = (patches.clamp(min=0) * powers).sum(-1)
+        parent = _look_up(self.parents[level - 1], code)
+        return parent.masked_fill((patches < 0).any(-1), EMPTY)
+
+    def parse(self, symbols: Tensor) -> dict[int, Tensor]:
+        """Symbols (R, B, d) → level 0 … L → its symbols (R, B, d / (s (s_0 + 1))^level) int64.
+
+        Level L is the class; :data:`EMPTY` where a cell is empty or a tuple is in no rule.
+        """
+        levels = {0: symbols.long()}
+        for level in range(1, self.L + 1):
+            levels[level] = self.parse_level(level, levels[level - 1])
+        return levels
+
+    def select(self, index: Sequence[int]) -> Self:
+        """The rules of a subset (or repetition) of the grammars."""
+        rows = list(index)
+        return replace(
+            self,
+            tuples=tuple(table[rows] for table in self.tuples),
+            parents=tuple(table[rows] for table in self.parents),
+        )
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same rules on a device."""
+        return replace(
+            self,
+            tuples=tuple(table.to(device) for table in self.tuples),
+            parents=tuple(table.to(device) for table in self.parents),
+        )
+
+
+def random_tables(
+    seeds: Sequence[int], v: int, s: int, m: int, classes: int, L: int, sparse: int
+) -> RuleTables:
+    """m tuples for every parent, all distinct, uniform among the v^s without replacement.
+
+    The random hierarchy model of Cagnetta et al. (PRX 14, 031001, section II).
+    """
+    tuples, parents = [], []
+    for level in range(1, L + 1):
+        number = classes if level == L else v
+        key = random.keys(seeds, f"hierarchy/rules/{level}").unsqueeze(1)
+        order = random.bits(key, torch.arange(v**s)).argsort(1)
+        tuples.append(torch.unflatten(order[:, : number * m], 1, (number, m)))
+        parents.append(_invert(tuples[-1], v**s))
+    return RuleTables(v, s, sparse, tuple(tuples), tuple(parents))
+
+
+def latin_tables(seeds: Sequence[int], v: int, L: int, sparse: int) -> RuleTables:
+    """parent = π(sum of both children mod v), π a random permutation for every level.
+
+    Any d − 1 symbols of a string say nothing about its class: a control without correlations.
+    """
+    pairs = torch.arange(v * v)
+    sums = (pairs // v + pairs % v) % v
+    tuples, parents = [], []
+    for level in range(1, L + 1):
+        key = random.keys(seeds, f"hierarchy/rules/{level}").unsqueeze(1)
+        permutation = random.bits(key, torch.arange(v)).argsort(1)
+        parents.append(permutation[:, sums])
+        order = parents[-1].argsort(dim=1, stable=True)
+        tuples.append(torch.unflatten(order, 1, (v, v)))
+    return RuleTables(v, 2, sparse, tuple(tuples), tuple(parents))
+
+
+def _invert(tuples: Tensor, size: int) -> Tensor:
+    """The parent of every tuple, (R, size), from the tuples of every parent (R, parents, m)."""
+    number, m = tuples.shape[1:]
+    parent = torch.arange(number).repeat_interleave(m).expand(len(tuples), -1)
+    table = torch.full((len(tuples), size), EMPTY)
+    return table.scatter(1, tuples.flatten(1), parent)
+
+
+def _look_up(table: Tensor, index: Tensor) -> Tensor:
+    """``table[r, index[r, ...]]`` for a table (R, N) and an index (R, ...)."""
+    return table.gather(1, index.flatten(1)).view(index.shape)
