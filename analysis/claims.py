@@ -17,7 +17,7 @@ claim may get (:mod:`bfc.stats.looks`); the looks are counted by :mod:`analysis.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -26,7 +26,8 @@ from analysis.board import compute_p_value
 from analysis.demands import describe_demand
 from analysis.evidence import Evidence, NotMeasured
 from analysis.filters import restrict_evidence
-from analysis.look_log import Look, LookLog
+from analysis.look_log import LookLog
+from analysis.looking import look_at
 from analysis.power import describe_power
 from analysis.prospects import take_stock
 from analysis.registry import call_part, load_constant, load_part
@@ -97,7 +98,7 @@ def assess_claim(
     measurement = measure_claim(study, claim, evidence)
     finding = judge(measurement, REPEATED_LEVEL)
     p_value = compute_p_value(measurement, finding)
-    look, finding, p_value = _look(claim, finding, p_value, log)
+    look, finding, p_value = look_at(claim, finding, p_value, log)
     return Assessment(measurement, finding, p_value, look)
 
 
@@ -156,7 +157,7 @@ def _make_row(
         "look": assessment.look,
         "verdict": finding.verdict.value,
         "p_value": assessment.p_value,
-        "source": "certified" if finding.is_certified else str(finding.source),
+        "source": finding.describe_source(),
         "remark": finding.remark,
         "power": power,
         "place": claim.get("place", ""),
@@ -169,27 +170,6 @@ def _make_row(
         "figure": load_constant("predicates", claim["predicate"], "FIGURE", ""),
         "cells": " ".join(sorted(measurement.source.cells)),
     }
-
-
-def _look(
-    claim: Mapping[str, Any], finding: Finding, p_value: float, log: LookLog
-) -> tuple[int, Finding, float]:
-    """The number of this look, and the finding and p-value of the verdict that stands after it.
-
-    What was not run, or is certified, is not looked at in this sense: its number is 0. The p-value
-    of an earlier look is NaN where its log did not hold one.
-    """
-    if finding.verdict is Verdict.NOT_RUN or finding.is_certified:
-        return 0, finding, p_value
-    source = str(finding.source)
-    number, standing = log.record(
-        claim, Look(finding.source.fingerprint, source, finding.verdict.value, p_value)
-    )
-    if standing is None or standing.fingerprint == finding.source.fingerprint:
-        return number, finding, p_value
-    remark = f"{finding.remark}; verdict of an earlier look, at {standing.source}".lstrip("; ")
-    standing_finding = replace(finding, verdict=Verdict(standing.verdict), remark=remark)
-    return number, standing_finding, standing.p_value
 
 
 def measure_claim(study: str, claim: Mapping[str, Any], evidence: Evidence) -> Measurement:

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class _Draft:
     """What has been made so far, study by study."""
 
     results: Path
+    unfinished: Collection[str] = ()
+    """Cells that nothing looks at, since a budget has cut them short."""
     sections: list[dict[str, Any]] = field(default_factory=list)
     figures: dict[str, list[NamedFigure]] = field(default_factory=dict)
     verdicts: list[pd.DataFrame] = field(default_factory=list)
@@ -91,6 +93,7 @@ def write_report(
     study: str | None = None,
     claims: Claims | None = None,
     formats: Sequence[str] = (),
+    unfinished: Collection[str] = (),
 ) -> Report:
     """Write tables and the page of a results folder into ``out``.
 
@@ -101,7 +104,8 @@ def write_report(
     replaced, others are left.
 
     ``study`` restricts the report to one study. ``claims``: None reads them under ``sweeps/``.
-    Raises :class:`UserError` where there is nothing to report, and for an unknown format.
+    ``unfinished``: cells whose measurement was cut short, at which no claim looks. Raises
+    :class:`UserError` where there is nothing to report, and for an unknown format.
     """
     formats = check_formats(formats)
     results, target = local_path(results, "results"), local_path(out, "out")
@@ -109,7 +113,7 @@ def write_report(
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        draft = _judge_and_describe(loaded, claims, results)
+        draft = _judge_and_describe(loaded, claims, _Draft(results, unfinished))
         tables = _write_tables(loaded, draft, work)
         drawn = _draw_figures(draft.list_figures(), formats, work, target)
         text = _render(loaded, draft, tables, work)
@@ -127,8 +131,7 @@ def write_report(
     )
 
 
-def _judge_and_describe(loaded: Results, claims: Claims | None, results: Path) -> _Draft:
-    draft = _Draft(results)
+def _judge_and_describe(loaded: Results, claims: Claims | None, draft: _Draft) -> _Draft:
     for evidence in loaded.studies.values():
         _add_study(draft, loaded, evidence, claims)
     return draft
@@ -146,7 +149,7 @@ def _add_study(draft: _Draft, loaded: Results, evidence: Evidence, claims: Claim
         node = {"claims": []}
     stated = node.get("claims", []) if claims is None else claims.get(name, [])
     sizes = stored.sizes.get(name, ())
-    log = _open_look_log(draft.results if has_plain_name else None, name, stored.problems)
+    log = _open_look_log(draft, name if has_plain_name else None, stored.problems)
     verdicts = judge_claims(name, evidence, stated, sizes, log)
     verdicts = _name_commands(verdicts, name, draft.results)
     try:
@@ -172,10 +175,12 @@ def _name_commands(verdicts: pd.DataFrame, study: str, results: Path) -> pd.Data
     return verdicts.assign(command=commands)
 
 
-def _open_look_log(results: Path | None, study: str, problems: list[str]) -> LookLog:
+def _open_look_log(draft: _Draft, study: str | None, problems: list[str]) -> LookLog:
     """The looks at a study so far; where they cannot be read, none are counted."""
+    if study is None:
+        return LookLog(None, "")
     try:
-        return LookLog(results, study)
+        return LookLog(draft.results, study, draft.unfinished)
     except (UserError, OSError) as error:
         problems.append(f"{study}: looks are not counted ({describe_error(error)})")
         return LookLog(None, study)

@@ -96,7 +96,8 @@ class Finding:
     ``lo, hi``: its 95 % interval; ``judged_lo, judged_hi``: the one that judges, whose ends are
     one-sided bounds where ``is_one_sided``, at a stricter level where one of several places could
     make the verdict by chance. ``remark`` names the part, and explains a missing number.
-    ``source``: what it was judged from.
+    ``source``: what was read; ``earlier_source``: where an earlier look stands, what that was
+    judged from, in words.
     """
 
     measured: float
@@ -109,6 +110,11 @@ class Finding:
     judged_lo: float = math.nan
     judged_hi: float = math.nan
     is_one_sided: bool = False
+    earlier_source: str = ""
+
+    def describe_source(self) -> str:
+        """What it was judged from, in words."""
+        return "certified" if self.is_certified else self.earlier_source or str(self.source)
 
 
 def not_run(reason: str) -> Measurement:

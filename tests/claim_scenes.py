@@ -15,6 +15,7 @@ import pytest
 
 from analysis.prospects import OpenPart, Prospect, Stock
 from analysis.verdicts import Verdict
+from bfc.application import moves as moves_module
 from bfc.application import possible_moves
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.job_feed import FinishedMove
@@ -86,7 +87,9 @@ def store_cells(monkeypatch: pytest.MonkeyPatch, cells: Collection[str]) -> None
     def is_finished(job: Any) -> bool:
         return all(spec.cell_id in cells for spec in job.cells)
 
-    monkeypatch.setattr(possible_moves, "is_finished", is_finished)
+    for module in (moves_module, possible_moves):
+        monkeypatch.setattr(module, "is_finished", is_finished)
+    monkeypatch.setattr(moves_module, "extend_job", lambda job, num_seeds: job)
     monkeypatch.setattr(StudyJobs, "_find_size", lambda self, cell: None)
 
 

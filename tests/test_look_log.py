@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -40,9 +41,9 @@ def evidence_with(risks: list[float]) -> Evidence:
     return Evidence(pd.DataFrame(), pd.DataFrame(), trainings)
 
 
-def judge(risks: list[float], folder: Path | None) -> pd.Series:
-    """One look at the claim, as a report makes it."""
-    log = LookLog(folder, "study")
+def judge(risks: list[float], folder: Path | None, unfinished: Collection[str] = ()) -> pd.Series:
+    """One look at the claim, as a report makes it; ``unfinished``: cells that were cut short."""
+    log = LookLog(folder, "study", unfinished)
     row = judge_claims("study", evidence_with(risks), [CLAIM], log=log).iloc[0]
     log.save()
     return row
@@ -55,9 +56,46 @@ LOW = [0.01, 0.011, 0.012, 0.013, 0.014, 0.015, 0.016, 0.017, 0.018, 0.019]
 def test_a_verdict_stands_at_the_look_that_made_it(tmp_path) -> None:
     assert tuple(judge(OPEN, tmp_path)[["look", "verdict"]]) == (1, "undecided")
     assert tuple(judge(LOW, tmp_path)[["look", "verdict"]]) == (2, "reproduced")
+
+
+def test_a_standing_verdict_is_shown_with_the_interval_that_made_it(tmp_path) -> None:
+    """What was measured since is named, and judges nothing."""
+    decided = judge(LOW, tmp_path)
     later = judge([*LOW, *[1.0] * 30], tmp_path)
-    assert later["verdict"] == "reproduced" and later["measured"] == 1.0
+    numbers = ["measured", "lo", "hi", "judged_lo", "judged_hi", "source", "look", "verdict"]
+    assert list(later[numbers]) == list(decided[numbers])
+    assert later["judged_hi"] <= CLAIM["thresholds"]["at_most"]
     assert "verdict of an earlier look, at d = 8, L = 2, n = 64, 10 seeds" in later["remark"]
+    assert "the newest trainings (d = 8, L = 2, n = 64, 40 seeds) give 1, 1 to 1" in later["remark"]
+
+
+def test_what_a_budget_cuts_short_is_no_look_until_it_has_ended(tmp_path) -> None:
+    """Neither at the end of the budget nor when the same trainings are reported again."""
+    before = judge(OPEN, tmp_path)
+    for unfinished in (["c"], []):
+        row = judge(LOW, tmp_path, unfinished)
+        assert tuple(row[["look", "verdict"]]) == (1, "undecided")
+        assert row["measured"] == before["measured"] and row["source"] == before["source"]
+        assert "not looked at yet" in row["remark"]
+    assert tuple(judge([*LOW, 0.02], tmp_path)[["look", "verdict"]]) == (2, "reproduced")
+
+
+def test_a_first_look_that_is_cut_short_is_not_run(tmp_path) -> None:
+    for unfinished in (["c"], []):
+        row = judge(LOW, tmp_path, unfinished)
+        assert tuple(row[["look", "verdict"]]) == (0, "not run") and math.isnan(row["measured"])
+        assert "not looked at yet" in row["remark"]
+    assert tuple(judge([*LOW, 0.02], tmp_path)[["look", "verdict"]]) == (1, "reproduced")
+
+
+def test_cells_of_other_claims_that_are_cut_short_change_nothing(tmp_path) -> None:
+    assert judge(LOW, tmp_path, ["another"])["verdict"] == "reproduced"
+
+
+def test_a_verdict_stands_while_more_is_measured(tmp_path) -> None:
+    judge(LOW, tmp_path)
+    later = judge([*LOW, *[1.0] * 30], tmp_path, ["c"])
+    assert tuple(later[["look", "verdict"]]) == (1, "reproduced")
 
 
 def test_the_same_trainings_are_one_look(tmp_path) -> None:
@@ -83,7 +121,8 @@ def test_another_threshold_is_another_claim() -> None:
     assert identify_claim(CLAIM) != identify_claim(other)
     log = LookLog(None, "study")
     log.record(CLAIM, Look("a", "", "reproduced"))
-    assert log.record(other, Look("b", "", "undecided")) == (1, None)
+    record = log.record(other, Look("b", "", "undecided"))
+    assert record.number == 1 and record.standing == Look("b", "", "undecided")
 
 
 def test_what_was_not_run_is_no_look(tmp_path) -> None:
@@ -113,16 +152,19 @@ def test_the_p_value_is_that_of_the_look_that_made_the_verdict(tmp_path) -> None
     assert later["p_value"] == decided["p_value"]
 
 
-def test_looks_that_were_stored_without_a_p_value_are_read(tmp_path) -> None:
+def test_looks_that_were_stored_without_numbers_are_read(tmp_path) -> None:
+    """The interval of such a look is unknown, so the newest one is shown and said to be that."""
     judge(LOW, tmp_path)
     path = tmp_path / FOLDER / "study.json"
     looks = json.loads(path.read_text())
     for entries in looks.values():
         for entry in entries:
-            del entry["p_value"]
+            for name in set(entry) - {"fingerprint", "source", "verdict"}:
+                del entry[name]
     path.write_text(json.dumps(looks))
     later = judge([*LOW, *[1.0] * 30], tmp_path)
     assert later["verdict"] == "reproduced" and math.isnan(later["p_value"])
+    assert later["measured"] == 1.0 and "interval was not stored" in later["remark"]
 
 
 def test_a_missing_interval_says_how_many_seeds_judge() -> None:

@@ -218,7 +218,7 @@ def test_from_an_empty_store_to_a_page_and_again_without_training(
     assert seeds.max() > 3, "no claim was given more seeds"
     assert claims["look"].max() == 2
     assert claims["command"].str.contains("study.size=demo measure.seeds=").any()
-    monkeypatch.setattr(module, "write_page", lambda root: None)
+    monkeypatch.setattr(module, "write_page", lambda root, unfinished: None)
     assert reproduce_chain(folder) == 0
     again = capfd.readouterr().out
     assert "decided" in again and " job" not in again, again

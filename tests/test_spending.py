@@ -188,6 +188,18 @@ def test_the_budget_is_kept(monkeypatch, budget: float) -> None:
     assert busy <= MARGIN * budget
 
 
+def test_cells_that_the_end_cuts_short_are_named(monkeypatch) -> None:
+    """The first look needs all of the time, and only a cell of the other study is stored."""
+    studies = [make_study({"demo": {name: [8]}}, make_claim(name)) for name in "ab"]
+    scene = Scene(monkeypatch, studies, decide, budget=40.0, stored={"b-8"}, cost=30.0)
+    monkeypatch.setattr(scene.feed, "wait", lambda seconds: setattr(scene.feed, "now", 40.0))
+    scene.spend()
+    assert scene.spender.unfinished_cells == {"a-8"}
+    done = Scene(monkeypatch, studies, decide)
+    done.spend()
+    assert done.spender.unfinished_cells == frozenset()
+
+
 def test_the_time_for_the_page_is_kept(monkeypatch) -> None:
     study = make_study(SIZES, make_claim("a"))
     scene = Scene(monkeypatch, [study], decide_at(10**9), budget=400.0, page_seconds=300.0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from bfc.application.claim_states import ClaimState, StudyState
-from bfc.application.study_jobs import extend_job
+from bfc.application.study_jobs import extend_job, is_finished
 from bfc.experiment.cost import Cost
 from bfc.launch.job import PlannedJob
 
@@ -85,6 +85,11 @@ class Move:
     @property
     def cells(self) -> frozenset[str]:
         return frozenset(spec.cell_id for request in self.requests for spec in request.job.cells)
+
+    def list_unfinished_cells(self) -> set[str]:
+        """The cells of which not all that was to be measured is stored."""
+        jobs = [request.build() for request in self.requests]
+        return {spec.cell_id for job in jobs if not is_finished(job) for spec in job.cells}
 
     def predict_again(self, model: Cost) -> Move:
         """The move with the seconds of another model."""

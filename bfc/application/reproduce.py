@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -68,13 +68,14 @@ def reproduce(
     for study in track(studies, "composing the studies"):
         study.jobs.of_size(study.jobs.sizes[0])
     with StopRequest.listening() as stop:
-        left_out = _spend(studies, JobFeed(cores), root / "results", start, seconds, stop)
+        spender = _spend(studies, JobFeed(cores), root / "results", start, seconds, stop)
+        left_out = spender.list_left_out()
         if is_new and len(left_out) == len(studies) and not stop.is_set:
             raise UserError(
                 f"--budget {budget}: does not suffice for a first look at any of {len(studies)} "
                 "studies, so nothing was run; give more, or choose studies with --study"
             )
-        write_page(root)
+        write_page(root, spender.unfinished_cells)
     if stop.is_set:
         print("interrupted: the same command goes on where this one stopped", flush=True)
         return EXIT_INTERRUPTED
@@ -94,11 +95,8 @@ def _spend(
     start: float,
     seconds: float,
     stop: StopRequest,
-) -> list[str]:
-    """Spend ``seconds`` from ``start`` on, but for what the page needs.
-
-    Returns the studies whose first look did not fit.
-    """
+) -> Spender:
+    """Spend ``seconds`` from ``start`` on, but for what the page needs."""
     with make_display(make_console()) as display:
         spender = Spender(
             studies,
@@ -116,7 +114,7 @@ def _spend(
         if left_out:
             display.announce(f"not run, the budget does not suffice: {', '.join(left_out)}")
         display.announce(str(spender.make_status()))
-    return left_out
+    return spender
 
 
 class StopRequest:
@@ -145,14 +143,15 @@ class StopRequest:
             signal.signal(other, signal.SIG_DFL)
 
 
-def write_page(root: Path) -> None:
+def write_page(root: Path, unfinished: Collection[str] = ()) -> None:
     """Write the page, its tables and figures, and claims.csv, and print a summary.
 
-    Where nothing is stored yet there is no page, and this is said.
+    ``unfinished``: cells whose measurement was cut short, at which no claim looks. Where nothing is
+    stored yet there is no page, and this is said.
     """
     console = make_console()
     try:
-        made = write_report(root / "results", root / "report")
+        made = write_report(root / "results", root / "report", unfinished=unfinished)
     except UserError as error:
         print(error, flush=True)
         return

@@ -73,6 +73,8 @@ class Spender:
         """Study → what could be run for its open claims."""
         self._cells_in_flight: set[str] = set()
         """Cells of any study that are being measured; studies may share cells."""
+        self.unfinished_cells: frozenset[str] = frozenset()
+        """Cells whose measurement the end has cut short, at which nobody has looked."""
 
     def spend(self) -> None:
         """Run moves until the time is over, nothing is left to run, or an end is asked for."""
@@ -88,7 +90,11 @@ class Spender:
             else:
                 self.feed.wait(min(WAIT_SECONDS, self.seconds_left))
             self.display.show(self.make_status())
+        running = self.feed.list_moves()
         self.feed.stop()
+        self.unfinished_cells = frozenset().union(
+            *(move.list_unfinished_cells() for move in running)
+        )
 
     @property
     def seconds_left(self) -> float:
