@@ -139,12 +139,31 @@ def choose_scale(column: str) -> Scale:
 
 
 def select_values_by_seed(evidence: Evidence, method: str, column: str) -> pd.Series:
-    """A column of :func:`select_largest`, by seed; empty where there is none.
+    """A column of :func:`select_largest`, by seed (:func:`read_by_seed`); empty without any."""
+    return read_by_seed(select_largest(evidence, method), column)
 
-    A missing risk is that of a training that diverged, and infinite.
+
+def read_by_seed(rows: pd.DataFrame, column: str) -> pd.Series:
+    """A column of trainings, by seed.
+
+    Where a training diverged, a missing risk is infinite, and any other value that is missing is
+    NaN, of which nothing is known: leaving it out would judge by the seeds that went well. What was
+    not measured of other trainings is left out.
     """
-    rows = select_largest(evidence, method)
     if rows.empty or column not in rows:
         return pd.Series(dtype=float)
-    values = rows.set_index("seed")[column].astype(float)
-    return values.fillna(np.inf) if column == "risk" else values
+    if column == "risk":
+        return rows.set_index("seed")[column].astype(float).fillna(np.inf)
+    return drop_unmeasured(rows, [column]).set_index("seed")[column].astype(float)
+
+
+def drop_unmeasured(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The trainings with a value in each of some columns, and those that diverged."""
+    return rows[rows[list(columns)].notna().all(axis=1) | mark_diverged(rows)]
+
+
+def mark_diverged(rows: pd.DataFrame) -> pd.Series:
+    """Which trainings diverged."""
+    if "diverged" not in rows:
+        return pd.Series(False, index=rows.index)
+    return rows["diverged"].fillna(False).astype(bool)

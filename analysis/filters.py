@@ -20,6 +20,7 @@ from analysis.evidence import (
     Evidence,
     NotMeasured,
     choose_scale,
+    read_by_seed,
     select_cells,
     select_one_configuration,
 )
@@ -199,7 +200,7 @@ def select_line(evidence: Evidence, fit: pd.Series) -> pd.DataFrame:
 
 
 def estimate_medians(rows: pd.DataFrame, column: str) -> dict[int, Estimate]:
-    """d → the median of a column over seeds, at every d; NaN counts as infinite."""
+    """d → the median of a column over seeds, at every d."""
     return {
         d: SampleMedian(values.to_numpy(), scale=choose_scale(column))
         for d, values in split_by_d(rows, column).items()
@@ -221,7 +222,7 @@ def estimate_ratios(
             first.index.is_unique
             and second.index.is_unique
             and set(first.index) == set(second.index)
-            and np.isfinite(second).all()
+            and not np.isinf(second).any()
         )
         if is_paired:
             pairs = (first / second.reindex(first.index)).to_numpy()
@@ -241,10 +242,8 @@ def list_cells(d: int, *tables: pd.DataFrame) -> frozenset[str]:
 
 
 def split_by_d(rows: pd.DataFrame, column: str) -> dict[int, pd.Series]:
-    """d → a column by seed, in the order of d; NaN counts as infinite."""
+    """d → a column by seed (:func:`analysis.evidence.read_by_seed`), in the order of d."""
     if column not in rows:
         return {}
-    return {
-        int(d): group.set_index("seed")[column].astype(float).fillna(np.inf)
-        for d, group in rows.groupby("d")
-    }
+    by_d = {int(d): read_by_seed(group, column) for d, group in rows.groupby("d")}
+    return {d: values for d, values in by_d.items() if len(values)}

@@ -29,7 +29,7 @@ def agnostic_bound(evidence: Evidence, method: str, gamma: float, eps: float) ->
         )
     task = Agnostic(size=float(sizes[0]))
     part = replace(evidence, trainings=rows)
-    values = select_values_by_seed(part, method, "risk").dropna() / task.bound(gamma, eps)
+    values = select_values_by_seed(part, method, "risk") / task.bound(gamma, eps)
     return measure_one(
         SampleMedian(values.to_numpy()),
         at_most=1.0,

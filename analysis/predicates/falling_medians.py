@@ -22,13 +22,14 @@ def falling_medians(
 ) -> Measurement:
     """From each of ``methods`` to the next, a column falls by its factor (1: strictly).
 
-    In the median over seeds of the ratio; measured is the ratio of a step over its factor.
+    In the median over seeds of the ratio; measured is the ratio of a step over its factor. Nothing
+    is known of the ratio of a seed of which both, or a probe of one, diverged.
     """
     values = [select_values_by_seed(evidence, method, column) for method in methods]
     steps = list(zip(values, values[1:], methods[1:], strict=False))
     parts = []
     for (before, after, method), factor in zip(steps, factors or [1.0] * len(steps), strict=False):
-        pair = pd.concat([before, after], axis=1).dropna()
+        pair = pd.concat([before, after], axis=1, join="inner")
         if pair.empty:
             return not_run(f"no seed with {column} of {method} and the method before it")
         ratios = pair.iloc[:, 0] / pair.iloc[:, 1] / factor

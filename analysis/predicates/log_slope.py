@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.evidence import Evidence, select_one_configuration
+from analysis.seed_slopes import fit_slopes, tabulate_settings
 from analysis.source import Source
 from analysis.verdicts import Measurement, measure_one, not_run
-from bfc.stats.estimates import SampleMean
+from bfc.stats.estimates import Estimate, SampleMean, SampleMedian
 
 QUANTITY = "slope of logarithms"
 
@@ -18,19 +19,22 @@ def log_slope(
     """The slope of log ``column`` against log of the configuration key ``against``.
 
     Least squares for every seed, since the values of the key share the seeds' draws; then the mean
-    over seeds with Student's interval.
+    over seeds with Student's interval. Nothing is known of the slope of a seed with a training that
+    diverged; where there is one, it is the median of the slopes, which does not need all of them.
     """
     rows, key = evidence.trainings, f"config.{against}"
     if column not in rows or key not in rows:
         return not_run(f"no column {column} or key {against}")
     rows = evidence.trainings_of(method)
     rows = select_one_configuration(rows, method, by=[key])
-    table = rows.pivot_table(index="seed", columns=key, values=column).dropna()
+    table = tabulate_settings(rows, column, key)
     seeds, settings = table.shape
     if seeds < 2 or settings < 2:
         return not_run(f"{column} of {method} at {settings} values of {against} and {seeds} seeds")
-    x = np.log(table.columns.to_numpy(float))
-    x = x - x.mean()
-    slopes = np.log(table.to_numpy(float)) @ x / (x @ x)
+    slopes = fit_slopes(table).to_numpy()
     remark = f"{against} from {table.columns.min():g} to {table.columns.max():g}"
-    return measure_one(SampleMean(slopes), at_least, at_most, Source.of(rows), remark)
+    estimate: Estimate = SampleMean(slopes)
+    if np.isnan(slopes).any():
+        estimate = SampleMedian(slopes, scale="linear")
+        remark += f"; median, since {np.isnan(slopes).sum()} of {seeds} seeds diverged"
+    return measure_one(estimate, at_least, at_most, Source.of(rows), remark)

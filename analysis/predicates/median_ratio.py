@@ -30,13 +30,14 @@ def median_ratio(
 ) -> Measurement:
     """The median over seeds of a column of one method over one of another lies in a band.
 
+    Nothing is known of the ratio of a seed of which both, or a probe of one, diverged.
     ``..._where``: values of the configuration, or of n, that select trainings of a method.
     """
     numerators = restrict_evidence(evidence, over_where) if over_where else evidence
     denominators = restrict_evidence(evidence, under_where) if under_where else evidence
     first = select_values_by_seed(numerators, over, column)
     second = select_values_by_seed(denominators, under, under_column or column)
-    pair = pd.concat([first, second], axis=1).dropna()
+    pair = pd.concat([first, second], axis=1, join="inner")
     if pair.empty:
         return not_run(f"no seed with {column} of both {over} and {under}")
     ratios = (pair.iloc[:, 0] / pair.iloc[:, 1]).to_numpy(float)

@@ -19,8 +19,11 @@ def median_value(
     at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Measurement:
-    """The median over seeds of a stored column, at the largest d and n, lies in a band."""
-    values = select_values_by_seed(evidence, method, column).dropna()
+    """The median over seeds of a stored column, at the largest d and n, lies in a band.
+
+    Of a training that diverged a risk is infinite, and nothing is known of another missing value.
+    """
+    values = select_values_by_seed(evidence, method, column)
     if values.empty:
         return not_run(f"no {column} of {method}")
     source = Source.of(select_largest(evidence, method))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.evidence import Evidence, select_largest, select_values_by_seed
+from analysis.evidence import Evidence, mark_diverged, select_largest, select_values_by_seed
 from analysis.source import Source
 from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import Share
@@ -30,20 +30,14 @@ def share_falling(
     """
     series = [select_values_by_seed(evidence, method, column) for column in columns]
     table = pd.concat(series, axis=1)
-    table = table[table.notna().all(axis=1) | table.index.isin(_list_diverged(evidence, method))]
+    largest = select_largest(evidence, method)
+    diverged = largest.loc[mark_diverged(largest), "seed"]
+    table = table[table.notna().all(axis=1) | table.index.isin(diverged)]
     if table.empty:
         return not_run(f"no {columns[0]} of {method}")
     values = table.to_numpy()
     is_fall = values[:, :-1] > values[:, 1:] * np.array(factors or [1.0] * (len(columns) - 1))
     successes, count = int(is_fall.all(axis=1).sum()), len(values)
-    source = Source.of(select_largest(evidence, method))
+    source = Source.of(largest)
     remark = f"{successes} of {count} seeds"
     return measure_one(Share(successes, count), at_least, source=source, remark=remark)
-
-
-def _list_diverged(evidence: Evidence, method: str) -> list[int]:
-    """The seeds whose training diverged."""
-    rows = select_largest(evidence, method)
-    if "diverged" not in rows:
-        return []
-    return list(rows.loc[rows["diverged"].fillna(False).astype(bool), "seed"])

@@ -29,7 +29,8 @@ class MedianRatio:
     (Hodges and Lehmann 1963): it lies between two of the ratios of a value of one and a value of
     the other, ranked exactly. With fewer it is Welch's of the logarithms, which are assumed to be
     normal; at a level that the ranks do not reach, Welch's extended to the range of the ratios. An
-    infinite value is larger than any other; Welch's needs values that are positive and finite.
+    infinite value is larger than any other, and of NaN nothing is known; Welch's needs values that
+    are positive and finite.
     """
 
     over: FloatArray
@@ -37,9 +38,10 @@ class MedianRatio:
 
     @property
     def value(self) -> float:
-        if not len(self.over) or not len(self.under):
+        known = [sample[~np.isnan(sample)] for sample in (self.over, self.under)]
+        if not len(known[0]) or not len(known[1]):
             return math.nan
-        over, under = float(np.median(self.over)), float(np.median(self.under))
+        over, under = (float(np.median(sample)) for sample in known)
         if under == 0:
             return math.inf if over > 0 else math.nan
         return over / under
@@ -58,7 +60,7 @@ class MedianRatio:
     def _ratios(self) -> tuple[FloatArray, FloatArray]:
         """Every value of one over every value of the other, ascending.
 
-        Zero over zero and infinity over infinity may be anything.
+        Zero over zero, infinity over infinity and what is unknown may be anything.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             ratios = np.divide.outer(self.over, self.under).ravel()
