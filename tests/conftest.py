@@ -192,6 +192,8 @@ def pair(
         size = {"blocks": 2, "width": 8, "inner": 8}
     elif learner == "conv_resnet":
         size = {"widths": [2, 2, 3]}
+    elif learner == "tree":
+        size = {"widths": [4]}
     else:
         size = {"width": 32} if "width" in keys else {}
     dimension = {"d": 6} if "d" in node("target", target) else {}

@@ -28,7 +28,7 @@ from bfc.targets.parity import Parity
 from bfc.tasks.classification import Classification
 from bfc.types import Training
 
-NOT_COMPILED = (("conv_resnet", "images"), ("resnet", "images"))
+NOT_COMPILED = (("conv_resnet", "images"), ("resnet", "images"), ("tree", "images"))
 """Learners on targets that take their steps operation by operation."""
 SMALL = replace(
     RECIPE,
@@ -94,6 +94,7 @@ ONE_EACH = (
     ("quadratic_taylor", "quadratic_feature", "all", "lion"),
     ("resnet", "tent", "joint", "sgd"),
     ("three_layer_network", "leap", "sight", "sgd"),
+    ("tree", "parity", "refit", "adam"),
     ("two_layer_quadratic", "random_polynomial", "all", "adam"),
     ("untied_quadratic", "quadratic_densenet", "joint", "adam"),
 )
@@ -118,9 +119,9 @@ def test_a_learner_without_a_compiled_form_runs_plain_and_says_why(
     build, node, learner, target, capsys
 ):
     choice._say_once.cache_clear()
-    changes = {"widths": [2, 2, 3]} if learner == "conv_resnet" else {"width": 8, "inner": 8}
+    sizes = {"conv_resnet": {"widths": [2, 2, 3]}, "resnet": {"width": 8, "inner": 8}}
     recipe = _recipe(build, node, learner, target, "all", "sgd")
-    recipe = replace(recipe, learner=build("learner", learner, **changes))
+    recipe = replace(recipe, learner=build("learner", learner, **sizes.get(learner, {})))
     assert _execution(recipe) == "plain"
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"{type(recipe.learner).__name__}: runs operation by operation, since ")

@@ -17,7 +17,7 @@ from torch import Tensor
 from bfc.errors import UserError, require
 from bfc.learners.groups import top_level
 from bfc.learners.initialiser import Initialiser
-from bfc.learners.residual_network import ResidualNetwork
+from bfc.learners.level_network import LevelNetwork
 from bfc.targets.capabilities import ImageTarget
 from bfc.types import Draw, Params, Target
 
@@ -26,7 +26,7 @@ EPS = 1e-5
 
 
 @dataclass(frozen=True)
-class ConvResNet(ResidualNetwork):
+class ConvResNet(LevelNetwork):
     """A convolutional residual network that is read at the highest level present.
 
     Stem h_1 = σ(BN(conv x)); block l: h_l = σ(short(h_{l-1}) + BN(conv φ(BN(conv h_{l-1})))), 3 x 3

@@ -15,13 +15,13 @@ from torch import Tensor
 from bfc.errors import require
 from bfc.learners.groups import top_level
 from bfc.learners.initialiser import Initialiser
-from bfc.learners.residual_network import ResidualNetwork
+from bfc.learners.level_network import LevelNetwork
 from bfc.matmul import affine, matmul
 from bfc.types import Draw, Params, Target
 
 
 @dataclass(frozen=True)
-class ResNet(ResidualNetwork):
+class ResNet(LevelNetwork):
     """A residual network that is read at the highest level present.
 
     f(x) = c + a_l · h_l with h_1 = E x, h_l = h_{l-1} + V_l (σ(W_l h_{l-1} + b_l) - mean) for

@@ -108,6 +108,21 @@ class ImageTarget(Target):
         """Channels, height and width of an image."""
 
 
+class PatchTarget(Target):
+    """A target whose inputs are s^L places, grouped level by level into patches of neighbours.
+
+    As a method sees them, the inputs are the channels of the first place, then those of the next.
+    """
+
+    L: int
+    """Number of levels of patches."""
+
+    @property
+    @abstractmethod
+    def patch(self) -> int:
+        """Neighbouring places that make a patch, at every level."""
+
+
 class HarmonicTarget(Target):
     """A target whose variance is known exactly in every degree."""
 

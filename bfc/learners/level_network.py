@@ -1,4 +1,8 @@
-"""What residual networks of any kind of block share: how their stream is read."""
+"""What networks share that have a read-out at every level: how they are read.
+
+A joint, staged or layer-wise schedule trains the read-out of the highest level present and drops
+those below it, so that one network serves all of them.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,8 @@ from bfc.learners.groups import check_chain, top_level
 from bfc.types import Draw, Params, Stage, Target
 
 
-class ResidualNetwork(HiddenStates):
-    """Reads its stream at the highest level present: c + a_l · (what is read of h_l).
+class LevelNetwork(HiddenStates):
+    """A network that is read at the highest level present: c + a_l · (what is read of h_l).
 
     c is the parameter ``bias`` (R, outputs), a_l is ``a<l>`` (R, units, outputs).
     """
@@ -31,11 +35,16 @@ class ResidualNetwork(HiddenStates):
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None,
     ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
-        """The stream after every level, from 1 on, and the statistics that were measured."""
+        """h_l after every level, from 1 on, and the statistics that were measured."""
 
     def _units(self, h: Tensor, replicas: int) -> Tensor:
-        """What a read-out reads of the stream at one level, (R, B, units)."""
+        """What a read-out reads of h_l, (R, B, units)."""
         return h
+
+    def _readouts(self, present: frozenset[str]) -> list[tuple[int, str]]:
+        """The levels that are read, each with the name of its read-out."""
+        top = top_level(present)
+        return [(top, f"a{top}")]
 
     def _with_phase_start(self, params: Params) -> Params:
         """Initial parameters, with copies as of the start of the phase if they are kept."""
@@ -54,7 +63,7 @@ class ResidualNetwork(HiddenStates):
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Tensor]:
-        """The representation after every block, level → (R, B, units)."""
+        """The representation after every level, level → (R, B, units)."""
         stream, _ = self._stream(params, x, present, statistics)
         return {level: self._units(h, len(x)) for level, h in stream.items() if level > 1}
 
@@ -68,10 +77,9 @@ class ResidualNetwork(HiddenStates):
         present: frozenset[str],
         statistics: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        out, top = params["bias"].unsqueeze(1), top_level(present)
-        if top == 1:
-            out = out.expand(-1, x.shape[1], -1)
-        else:
+        out = params["bias"].unsqueeze(1).expand(-1, x.shape[1], -1)
+        if top_level(present) > 1:
             stream, _ = self._stream(params, x, present, statistics)
-            out = torch.baddbmm(out, self._units(stream[top], len(x)), params[f"a{top}"])
+            for level, name in self._readouts(present):
+                out = torch.baddbmm(out, self._units(stream[level], len(x)), params[name])
         return out.squeeze(2) if out.shape[2] == 1 else out
