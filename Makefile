@@ -1,4 +1,5 @@
-# Two commands: `make demo` (a study from config to figure) and `make test` (everything CI runs). Each sets up .venv by itself.
+# Two commands: `make demo` (a study from config to figure) and `make test` (everything CI runs).
+# Each sets up .venv by itself.
 # TORCH_INDEX=<url> takes torch from that package index first (README, "GPU").
 PYTHON ?= python3
 VENV := .venv
@@ -9,18 +10,27 @@ BUDGET := 30m
 # with what tests/workers.py puts first.
 WORKERS := -n 4 --dist loadgroup --no-loadscope-reorder
 TORCH := torch>=2.11,<2.14
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+INSTALL_TORCH = $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) '$(TORCH)')
+PEERS := 'neural-tangents==0.6.5' 'jax[cpu]==0.4.30' 'numpy<2' 'scipy<1.14'
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo slurm-demo reproduce test test-all test-busy lint bench clean help
 
 help:
-	@echo "make demo   run sweeps/bfc_sample_complexity.yaml in its small form and draw the figure (about 3 minutes on 2 cores)"
-	@echo "make reproduce  judge every claim under sweeps/ within 30 minutes (BUDGET=4h, BUDGET=full: longer) and write the page"
-	@echo "make slurm-demo   a launch on a real SLURM of four virtual nodes on this machine, from plan to report (root, Debian; 2 minutes)"
-	@echo "make test   lint (ruff, imports, types) and the test suite, large product batteries sampled"
-	@echo "make test-all   the same with everything; make test-busy: the suite beside four busy loops"
-	@echo "make bench  all benchmarks next to their peers (JAX, scikit-learn, neural-tangents), figures into benchmarks/results (about 12 minutes)"
-	@echo "make clean  remove .venv and $(DEMO)"
+	@echo "make demo        run sweeps/bfc_sample_complexity.yaml in its small form and draw the"
+	@echo "                 figure (about 3 minutes on 2 cores)"
+	@echo "make reproduce   judge the claims of the papers within 30 minutes (BUDGET=4h,"
+	@echo "                 BUDGET=full: longer) and write the page"
+	@echo "make slurm-demo  a launch on a real SLURM of four virtual nodes on this machine, from"
+	@echo "                 plan to report (root, Debian; 2 minutes)"
+	@echo "make test        lint (ruff, imports, types) and the test suite, large product batteries"
+	@echo "                 sampled"
+	@echo "make test-all    the same with everything"
+	@echo "make test-busy   the suite beside four busy loops"
+	@echo "make bench       all benchmarks next to their peers (JAX, scikit-learn, neural-tangents),"
+	@echo "                 figures into benchmarks/results (about 12 minutes)"
+	@echo "make clean       remove .venv and $(DEMO)"
 
 demo: $(VENV)/installed
 	$(BIN)/python -m bfc.train -m +sweeps=bfc_sample_complexity study.size=demo results=$(DEMO)/results
@@ -48,7 +58,8 @@ lint: $(VENV)/installed-test
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m mypy
 
-# Ratios beside peers, each in one run; neural-tangents needs an older jax and numpy, hence an environment of its own.
+# Ratios beside peers, each in one run; neural-tangents needs an older jax and numpy, hence an
+# environment of its own.
 bench: $(VENV)/installed-bench .venv-peers/installed
 	$(BIN)/python -m benchmarks.training --seconds 1.5
 	$(BIN)/python -m benchmarks.kernels
@@ -61,31 +72,38 @@ bench: $(VENV)/installed-bench .venv-peers/installed
 	$(BIN)/python -m benchmarks.procedures --repeats 20 --json benchmarks/results
 
 $(VENV)/bin/python:
-	@command -v git >/dev/null || { echo "bfc: git is missing; install it (Debian: apt-get install git)"; exit 1; }
-	@command -v $(PYTHON) >/dev/null || { echo "bfc: $(PYTHON) is missing; install Python 3.11 or newer, or set PYTHON=<path>"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bfc: $(PYTHON) is too old; Python 3.11 or newer is needed, set PYTHON=<path>"; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' || { echo "bfc: Python's venv is missing; install it (Debian: apt-get install python3-venv)"; exit 1; }
+	@command -v git >/dev/null \
+	  || { echo "bfc: git is missing; install it (Debian: apt-get install git)"; exit 1; }
+	@command -v $(PYTHON) >/dev/null \
+	  || { echo "bfc: $(PYTHON) is missing; install Python 3.11 or newer, or set PYTHON=<path>"; \
+	       exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "bfc: $(PYTHON) is too old; Python 3.11 or newer is needed, set PYTHON=<path>"; \
+	       exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' \
+	  || { echo "bfc: Python's venv is missing; install it (Debian: apt-get install python3-venv)"; \
+	       exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check --index-url $(TORCH_INDEX) '$(TORCH)')
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	$(INSTALL_TORCH)
+	$(PIP) -e .
 	@touch $@
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check --index-url $(TORCH_INDEX) '$(TORCH)')
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]'
+	$(INSTALL_TORCH)
+	$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check --index-url $(TORCH_INDEX) '$(TORCH)')
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,bench]'
+	$(INSTALL_TORCH)
+	$(PIP) -e '.[test,bench]'
 	@touch $@ $(VENV)/installed $(VENV)/installed-test
 
 .venv-peers/installed:
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install -q --disable-pip-version-check 'neural-tangents==0.6.5' 'jax[cpu]==0.4.30' 'numpy<2' 'scipy<1.14'
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check $(PEERS)
 	@touch $@
 
 clean:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.page import PageTable, format_value, make_page_table
+from analysis.display_table import PageTable, format_value, make_page_table
 from analysis.page_tables import NO_VALUE
 from bfc.stats.looks import MAX_LOOKS
 

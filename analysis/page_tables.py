@@ -16,7 +16,7 @@ from analysis.evidence import Evidence
 from analysis.line_crossing import Crossing, classify_crossing
 from analysis.lines import format_setting
 from analysis.nstar_tables import LINE_KEY
-from analysis.page import PageTable, make_page_table
+from analysis.display_table import PageTable, make_page_table
 from analysis.series import format_exponent
 
 SHARED = ("target", "L", "degree", "d", "seeds", "validation", "further settings")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from analysis import page
+from analysis.display_table import PageTable
 from analysis.claim_table import make_claim_table
 from analysis.page_tables import (
     describe_growth,
@@ -80,9 +80,7 @@ def _print_line(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def _print_table(
-    console: Console, title: str, table: page.PageTable, names: Sequence[str] = ()
-) -> None:
+def _print_table(console: Console, title: str, table: PageTable, names: Sequence[str] = ()) -> None:
     """Print some columns of a table of the page; all where none of ``names`` is there."""
     numbers = [table.columns.index(name) for name in names if name in table.columns]
     numbers = numbers or list(range(len(table.columns)))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import page
+from analysis.display_table import encode_data_uri
 from analysis.board import describe_board, mark_standing
 from analysis.claims import judge_claims
 from analysis.evidence import Evidence
@@ -232,7 +232,7 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
         lead=LEAD,
         summary=f"{cells} cells, {len(stored.trainings):,} trainings, from {draft.results}",
         downloads=_list_downloads(tables, work),
-        claims_csv=page.encode_data_uri(work / "claims.csv", "text/csv"),
+        claims_csv=encode_data_uri(work / "claims.csv", "text/csv"),
         problems=stored.problems,
         studies=draft.sections,
         cards=make_cards(papers, draft.headlines),
@@ -252,7 +252,7 @@ def _list_downloads(tables: Mapping[str, pd.DataFrame], work: Path) -> list[dict
     """Name and address of every table: the small ones are embedded in the page."""
     downloads: list[dict[str, Any]] = []
     for name in tables:
-        address = page.encode_data_uri(work / f"{name}.csv", "text/csv")
+        address = encode_data_uri(work / f"{name}.csv", "text/csv")
         downloads.append({"name": f"{name}.csv", "href": address, "download": True})
     for file in ("trainings.csv", "trainings.parquet"):
         downloads.append({"name": file, "href": file, "download": False})

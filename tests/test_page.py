@@ -19,7 +19,7 @@ from browser import chromium
 from commands import MAX_SECONDS
 from synthetic import write_cell, write_sweep
 
-from analysis.page import TableCell, make_page_table
+from analysis.display_table import TableCell, make_page_table
 from analysis.report import write_report
 
 playwright = pytest.importorskip(

@@ -29,8 +29,8 @@ def feature_first(
     if part is None:
         return not_run(f"no method measured the overlap of {feature}")
     risks = select_nstar(evidence, method, eps, None)
-    found = select_cells(part, method, 1 - overlap)
-    both = risks.merge(found, on="cell_id", suffixes=("", "_feature"))
+    feature_cells = select_cells(part, method, 1 - overlap)
+    both = risks.merge(feature_cells, on="cell_id", suffixes=("", "_feature"))
     if both.empty:
         return not_run(f"no cell of {method} with n* of its risk and of {feature}")
     parts = []

@@ -71,8 +71,8 @@ def _draw_band(series: Series, panel: Panel) -> dict[str, Any]:
         positive = hi[hi > 0]
         floor = positive.min() / 1e3 if len(positive) else 1e-12
         lo = np.where(lo > 0, lo, floor)
-    kept = np.isfinite(x) & np.isfinite(hi) & np.isfinite(lo)
-    x, hi, lo = x[kept], hi[kept], lo[kept]
+    bounded = np.isfinite(x) & np.isfinite(hi) & np.isfinite(lo)
+    x, hi, lo = x[bounded], hi[bounded], lo[bounded]
     return {
         "x": _to_values([*x, *x[::-1]]),
         "y": _to_values([*hi, *lo[::-1]]),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.page import PageTable, make_page_table
+from analysis.display_table import PageTable, make_page_table
 from analysis.page_tables import SHARED
 from analysis.series import format_exponent
 from bfc.stats.verdict import STRONG

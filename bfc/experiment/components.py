@@ -188,7 +188,9 @@ def _type_error(path: str, hint: Any, value: Any, location: tuple[int | str, ...
     """The sentence about the innermost key of ``location`` that a reader can change."""
     for step in location:
         if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-            path, hint, value = f"{path}.{step}", written_types(hint)[str(step)], value.get(step)  # type: ignore[arg-type]
+            path = f"{path}.{step}"
+            hint = written_types(hint)[str(step)]  # type: ignore[arg-type]
+            value = value.get(step)
         elif _is_tuple_of_dataclasses(hint) and isinstance(value, list):
             path, hint, value = f"{path}[{step}]", get_args(hint)[0], value[int(step)]
         else:

@@ -152,10 +152,10 @@ def _is_interpolated(config: DictConfig) -> bool:
 
 def _drop_repeated(planned: Sequence[PlannedJob]) -> list[PlannedJob]:
     """The jobs without those that ask for exactly what an earlier one asks for."""
-    kept: dict[tuple[str, ...], list[PlannedJob]] = {}
+    distinct_jobs: dict[tuple[str, ...], list[PlannedJob]] = {}
     jobs = []
     for job in planned:
-        same_cells = kept.setdefault(tuple(spec.cell_id for spec in job.cells), [])
+        same_cells = distinct_jobs.setdefault(tuple(spec.cell_id for spec in job.cells), [])
         if all(job.job != other.job for other in same_cells):
             same_cells.append(job)
             jobs.append(job)

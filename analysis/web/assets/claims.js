@@ -10,12 +10,22 @@ const selects = [...document.querySelectorAll(".filters select")];
 function matches(claim) {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   const text = claim.textContent.toLowerCase();
-  const isChosen = chips.some(chip => chip.dataset.verdict === claim.dataset.verdict && chip.getAttribute("aria-pressed") === "true");
-  return isChosen && words.every(word => text.includes(word)) && selects.every(select => {
-    const name = select.id.replace("filter-", "");
-    if (!select.value) return true;
-    return name === "method" ? claim.dataset.methods.split("; ").includes(select.value) : claim.dataset[name] === select.value;
-  });
+  const isChosen = chips.some(
+    (chip) =>
+      chip.dataset.verdict === claim.dataset.verdict &&
+      chip.getAttribute("aria-pressed") === "true",
+  );
+  return (
+    isChosen &&
+    words.every((word) => text.includes(word)) &&
+    selects.every((select) => {
+      const name = select.id.replace("filter-", "");
+      if (!select.value) return true;
+      return name === "method"
+        ? claim.dataset.methods.split("; ").includes(select.value)
+        : claim.dataset[name] === select.value;
+    })
+  );
 }
 
 function filterClaims() {
@@ -25,8 +35,9 @@ function filterClaims() {
     count += !claim.hidden;
   }
   for (const group of document.querySelectorAll(".group, section.paper"))
-    group.hidden = ![...group.querySelectorAll(".claim")].some(claim => !claim.hidden);
-  document.getElementById("matches").textContent = count === claims.length ? "" : `${count} of ${claims.length} claims`;
+    group.hidden = ![...group.querySelectorAll(".claim")].some((claim) => !claim.hidden);
+  document.getElementById("matches").textContent =
+    count === claims.length ? "" : `${count} of ${claims.length} claims`;
 }
 
 function clearFilters() {
@@ -42,20 +53,23 @@ function openFromAddress() {
   if (claim.hidden) clearFilters();
   claim.closest(".group").open = true;
   claim.open = true;
-  claim.scrollIntoView({block: "start"});
+  claim.scrollIntoView({ block: "start" });
 }
 
 function selectTrainings(box) {
   const table = page.trainings[box.dataset.study];
   if (!table) return null;
-  const names = Object.keys(table).filter(name => name !== "cell_id");
+  const names = Object.keys(table).filter((name) => name !== "cell_id");
   const cells = new Set(box.dataset.cells.split(" ").filter(Boolean));
   const methods = box.dataset.methods.split("; ").filter(Boolean);
-  const isBehind = i => cells.size ? cells.has(table.cell_id[i])
-    : !methods.length || methods.some(method => String(table.line[i]).startsWith(method));
+  const isBehind = (i) =>
+    cells.size
+      ? cells.has(table.cell_id[i])
+      : !methods.length || methods.some((method) => String(table.line[i]).startsWith(method));
   const rows = [];
-  for (let i = 0; i < table.line.length; i++) if (isBehind(i)) rows.push(names.map(name => table[name][i]));
-  return {names, rows};
+  for (let i = 0; i < table.line.length; i++)
+    if (isBehind(i)) rows.push(names.map((name) => table[name][i]));
+  return { names, rows };
 }
 
 function showTrainings(box) {
@@ -68,9 +82,13 @@ function showTrainings(box) {
     box.append(note);
     return;
   }
-  const {names, rows} = selected;
-  const more = rows.length > SHOWN_ROWS ? `; the first ${SHOWN_ROWS} are shown, the CSV has all` : "";
-  note.textContent = `${rows.length.toLocaleString("en")} trainings ${box.dataset.cells ? "of the cells that this claim was judged from" : "of these methods in the study"}${more}`;
+  const { names, rows } = selected;
+  const more =
+    rows.length > SHOWN_ROWS ? `; the first ${SHOWN_ROWS} are shown, the CSV has all` : "";
+  const source = box.dataset.cells
+    ? "of the cells that this claim was judged from"
+    : "of these methods in the study";
+  note.textContent = `${rows.length.toLocaleString("en")} trainings ${source}${more}`;
   const holder = document.createElement("div");
   holder.className = "table";
   const scroll = document.createElement("div");
@@ -103,7 +121,8 @@ function makeTable(names, rows) {
     const line = body.insertRow();
     for (const value of row) {
       const cell = line.insertCell();
-      cell.textContent = value === null ? "" : typeof value === "number" ? +value.toPrecision(4) : value;
+      cell.textContent =
+        value === null ? "" : typeof value === "number" ? +value.toPrecision(4) : value;
       cell.dataset.sort = value === null ? "" : value;
       if (typeof value === "number") cell.className = "number";
     }
@@ -117,19 +136,23 @@ function openClaim(claim) {
 }
 
 function startClaims() {
-  for (const claim of claims) claim.addEventListener("toggle", () => { if (claim.open) openClaim(claim); });
+  for (const claim of claims)
+    claim.addEventListener("toggle", () => {
+      if (claim.open) openClaim(claim);
+    });
   if (search) {
     search.addEventListener("input", filterClaims);
     for (const select of selects) select.addEventListener("change", filterClaims);
-    for (const chip of chips) chip.addEventListener("click", () => {
-      chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") !== "true");
-      filterClaims();
-    });
+    for (const chip of chips)
+      chip.addEventListener("click", () => {
+        chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") !== "true");
+        filterClaims();
+      });
     document.getElementById("clear").addEventListener("click", clearFilters);
     const fold = document.getElementById("fold");
     fold.addEventListener("click", () => {
       const groups = [...document.querySelectorAll(".group")];
-      const isOpen = groups.some(group => group.open);
+      const isOpen = groups.some((group) => group.open);
       for (const group of groups) group.open = !isOpen;
       fold.textContent = isOpen ? "Unfold studies" : "Fold studies";
     });
@@ -138,13 +161,18 @@ function startClaims() {
   openFromAddress();
 }
 
-document.addEventListener("click", event => {
+document.addEventListener("click", (event) => {
   const button = event.target.closest("button.copy");
   if (!button) return;
-  navigator.clipboard?.writeText(button.dataset.text).then(() => { button.textContent = "Copied"; }, () => {});
+  navigator.clipboard?.writeText(button.dataset.text).then(
+    () => {
+      button.textContent = "Copied";
+    },
+    () => {},
+  );
 });
 
-unpack().then(data => {
+unpack().then((data) => {
   page = data;
   startClaims();
   watchFigures();

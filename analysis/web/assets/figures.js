@@ -1,43 +1,86 @@
 "use strict";
-// Figures: drawn by Plotly when they come into view, with a legend of their own that hides lines, in the colours of the page.
+// Figures: drawn by Plotly when they come into view, in the colours of the page, with a legend
+// beside each that hides lines.
 
 const isDark = matchMedia("(prefers-color-scheme: dark)");
 const isPrint = matchMedia("print");
-const SHAPES = {circle: "●", square: "■", diamond: "◆", "triangle-up": "▲", "triangle-down": "▼", cross: "✚", x: "✖",
-  hexagon: "⬢", "triangle-left": "◀", "triangle-right": "▶", star: "★", "": ""};
-const DASH_STYLES = {"-": "solid", "--": "dashed", "-.": "dashed", ":": "dotted"};
-const CONFIG = {responsive: true, displaylogo: false, displayModeBar: false};
+const SHAPES = {
+  circle: "●",
+  square: "■",
+  diamond: "◆",
+  "triangle-up": "▲",
+  "triangle-down": "▼",
+  cross: "✚",
+  x: "✖",
+  hexagon: "⬢",
+  "triangle-left": "◀",
+  "triangle-right": "▶",
+  star: "★",
+  "": "",
+};
+const DASH_STYLES = { "-": "solid", "--": "dashed", "-.": "dashed", ":": "dotted" };
+const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
 const FADED = 0.18;
 let page = null;
 
 async function unpack() {
-  const bytes = Uint8Array.from(atob(document.getElementById("data").textContent.trim()), c => c.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(document.getElementById("data").textContent.trim()), (c) =>
+    c.charCodeAt(0),
+  );
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return JSON.parse(await new Response(stream).text());
 }
 
 function readTheme() {
   const style = getComputedStyle(document.documentElement);
-  const read = name => style.getPropertyValue(name).trim();
-  return {text: read("--text"), line: read("--line"), soft: read("--soft"), page: read("--page"),
-    dark: isDark.matches && !isPrint.matches};
+  const read = (name) => style.getPropertyValue(name).trim();
+  return {
+    text: read("--text"),
+    line: read("--line"),
+    soft: read("--soft"),
+    page: read("--page"),
+    dark: isDark.matches && !isPrint.matches,
+  };
 }
 
 // The colours of a figure for the page's theme: those of the palette have a counterpart on dark.
 function recolour(value, theme) {
-  if (Array.isArray(value)) return value.map(item => recolour(item, theme));
+  if (Array.isArray(value)) return value.map((item) => recolour(item, theme));
   if (value && typeof value === "object")
-    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, recolour(item, theme)]));
+    return Object.fromEntries(
+      Object.entries(value).map(([name, item]) => [name, recolour(item, theme)]),
+    );
   return theme.dark && page.dark[value] ? page.dark[value] : value;
 }
 
 function applyTheme(layout, theme, small) {
-  const themed = {...layout, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: small ? false : "zoom",
-    font: {family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size: small ? 11 : 12, color: theme.text},
-    hoverlabel: {bgcolor: theme.page, bordercolor: theme.line, font: {color: theme.text}, align: "left"}};
-  for (const name of Object.keys(layout)) if (/^[xy]axis/.test(name))
-    themed[name] = {...layout[name], gridcolor: theme.line, linecolor: theme.soft, showline: true,
-      ...(small && {nticks: 5}), ...(small && /^yaxis\d/.test(name) && {title: {text: ""}})};
+  const themed = {
+    ...layout,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    dragmode: small ? false : "zoom",
+    font: {
+      family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
+      size: small ? 11 : 12,
+      color: theme.text,
+    },
+    hoverlabel: {
+      bgcolor: theme.page,
+      bordercolor: theme.line,
+      font: { color: theme.text },
+      align: "left",
+    },
+  };
+  for (const name of Object.keys(layout))
+    if (/^[xy]axis/.test(name))
+      themed[name] = {
+        ...layout[name],
+        gridcolor: theme.line,
+        linecolor: theme.soft,
+        showline: true,
+        ...(small && { nticks: 5 }),
+        ...(small && /^yaxis\d/.test(name) && { title: { text: "" } }),
+      };
   if (small) themed.height = 230;
   return themed;
 }
@@ -55,7 +98,8 @@ class FigureView {
     this.grid.className = "plots";
     box.replaceChildren(this.grid);
     this.plots = this.figures.map((_, index) => this.addColumn(index));
-    if (this.spec.legends.length === 1 && this.spec.figures.length > 1 && !this.small) this.addLegend(box, this.spec.legends[0]);
+    if (this.spec.legends.length === 1 && this.spec.figures.length > 1 && !this.small)
+      this.addLegend(box, this.spec.legends[0]);
     this.draw();
   }
 
@@ -74,7 +118,7 @@ class FigureView {
   addLegend(parent, entries) {
     const list = document.createElement("ul");
     list.className = "legend";
-    const addText = text => {
+    const addText = (text) => {
       const item = document.createElement("li");
       item.className = "soft";
       item.textContent = text;
@@ -109,21 +153,31 @@ class FigureView {
     this.draw();
   }
 
-  isHidden(name) { return [...this.hidden].some(line => name === line || name.startsWith(line + ": ")); }
+  isHidden(name) {
+    return [...this.hidden].some((line) => name === line || name.startsWith(line + ": "));
+  }
 
   // Whether a trace belongs to a line that the claim is about; without such a line all do.
   isHighlighted(name) {
-    const names = this.figures.flatMap(figure => figure.data.map(trace => trace.meta));
-    const lines = this.lines.filter(line => names.some(other => other.startsWith(line)));
-    return !lines.length || lines.some(line => name.startsWith(line));
+    const names = this.figures.flatMap((figure) => figure.data.map((trace) => trace.meta));
+    const lines = this.lines.filter((line) => names.some((other) => other.startsWith(line)));
+    return !lines.length || lines.some((line) => name.startsWith(line));
   }
 
   draw() {
     const theme = readTheme();
     for (const [index, figure] of this.figures.entries()) {
-      const data = recolour(figure.data, theme).map(trace => ({...trace, visible: !this.isHidden(trace.meta),
-        opacity: this.isHighlighted(trace.meta) ? trace.opacity ?? 1 : FADED}));
-      Plotly.react(this.plots[index], data, applyTheme(recolour(figure.layout, theme), theme, this.small), CONFIG);
+      const data = recolour(figure.data, theme).map((trace) => ({
+        ...trace,
+        visible: !this.isHidden(trace.meta),
+        opacity: this.isHighlighted(trace.meta) ? (trace.opacity ?? 1) : FADED,
+      }));
+      Plotly.react(
+        this.plots[index],
+        data,
+        applyTheme(recolour(figure.layout, theme), theme, this.small),
+        CONFIG,
+      );
     }
   }
 }
@@ -133,12 +187,17 @@ function show(box) {
   if (!views.has(box) && page.charts[box.dataset.chart]) views.set(box, new FigureView(box));
 }
 
-function redrawAll() { for (const view of views.values()) view.draw(); }
+function redrawAll() {
+  for (const view of views.values()) view.draw();
+}
 
 function watchFigures() {
-  const observer = new IntersectionObserver(entries => {
-    for (const entry of entries) if (entry.isIntersecting) show(entry.target);
-  }, {rootMargin: "400px"});
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) if (entry.isIntersecting) show(entry.target);
+    },
+    { rootMargin: "400px" },
+  );
   for (const box of document.querySelectorAll(".chart")) observer.observe(box);
   isDark.addEventListener("change", redrawAll);
   isPrint.addEventListener("change", redrawAll);
@@ -147,7 +206,7 @@ function watchFigures() {
   });
 }
 
-document.addEventListener("click", event => {
+document.addEventListener("click", (event) => {
   const button = event.target.closest("button.csv");
   if (button) download(`${button.dataset.chart}.csv`, page.charts[button.dataset.chart].csv);
 });

@@ -2,16 +2,20 @@
 // Tables: a click on a head sorts, a button saves as CSV.
 
 function compare(a, b) {
-  const isNumber = text => text !== "" && !isNaN(text);
+  const isNumber = (text) => text !== "" && !isNaN(text);
   if (isNumber(a) && isNumber(b)) return +a === +b ? 0 : +a - +b;
-  return isNumber(b) - isNumber(a) || (a === "") - (b === "") || a.localeCompare(b, undefined, {numeric: true});
+  return (
+    isNumber(b) - isNumber(a) ||
+    (a === "") - (b === "") ||
+    a.localeCompare(b, undefined, { numeric: true })
+  );
 }
 
 function sortBy(head) {
   const index = head.cellIndex;
   const isAscending = head.getAttribute("aria-sort") !== "ascending";
   const body = head.closest("table").tBodies[0];
-  const key = row => row.cells[index].dataset.sort;
+  const key = (row) => row.cells[index].dataset.sort;
   const rows = [...body.rows].sort((a, b) => compare(key(a), key(b)) * (isAscending ? 1 : -1));
   for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", isAscending ? "ascending" : "descending");
@@ -20,27 +24,29 @@ function sortBy(head) {
 
 function download(name, text, type = "text/csv") {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], {type}));
+  link.href = URL.createObjectURL(new Blob([text], { type }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
 function formatCsv(rows) {
-  const quote = value => {
+  const quote = (value) => {
     const text = value === null || value === undefined ? "" : String(value);
     return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  return rows.map(row => row.map(quote).join(",")).join("\n") + "\n";
+  return rows.map((row) => row.map(quote).join(",")).join("\n") + "\n";
 }
 
-document.addEventListener("click", event => {
+document.addEventListener("click", (event) => {
   const head = event.target.closest("th");
   if (head && event.target.closest("button")) sortBy(head);
   const button = event.target.closest("button.save");
   if (button && !button.dataset.trainings) {
     const table = button.closest(".table").querySelector("table");
-    const rows = [...table.rows].map(row => [...row.cells].map(cell => cell.textContent.trim()));
+    const rows = [...table.rows].map((row) =>
+      [...row.cells].map((cell) => cell.textContent.trim()),
+    );
     download(`${button.dataset.name}.csv`, formatCsv(rows));
   }
 });

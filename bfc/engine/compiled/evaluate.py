@@ -155,18 +155,18 @@ def _source_indices(value: Reshape, indices: Indices, shape: Shape) -> Indices:
 
     Axes that are taken apart must be read at places that are known.
     """
-    found: list[Index] = []
+    source_indices: list[Index] = []
     for ours, theirs in matching_axes(value.shape, shape):
         sizes = tuple(value.shape[axis] for axis in ours)
         offset = offset_of(tuple(indices[axis] for axis in ours), strides_of(sizes))
         source_sizes = tuple(shape[axis] for axis in theirs)
         if sum(size > 1 for size in source_sizes) <= 1:
-            found += [offset if size > 1 else Index() for size in source_sizes]
+            source_indices += [offset if size > 1 else Index() for size in source_sizes]
             continue
         if not offset.is_static:
             raise NotStatic(value)
         rest = offset.const
         for stride in strides_of(source_sizes):
-            found.append(Index(rest // stride))
+            source_indices.append(Index(rest // stride))
             rest %= stride
-    return tuple(found)
+    return tuple(source_indices)

@@ -198,13 +198,13 @@ class _Planner:
     def _is_in_place(self, name: str, value: Value, loops: list[Loop], reads: list[Loads]) -> bool:
         if value not in self.stored or value in self.homes or value in self.places:
             return False
-        own = [i for i, loop in enumerate(loops) if loop.owner is value]
-        if len(own) != 1 or loops[own[0]].core is not None:
+        owning = [i for i, loop in enumerate(loops) if loop.owner is value]
+        if len(owning) != 1 or loops[owning[0]].core is not None:
             return False
-        for later in reads[own[0] + 1 :]:
+        for later in reads[owning[0] + 1 :]:
             if any(isinstance(read, Input) and read.name == name for read, _ in later):
                 return False
-        return reads_only_own_element(loops[own[0]], name, self.stored)
+        return reads_only_own_element(loops[owning[0]], name, self.stored)
 
     def _place_of(self, value: Value) -> Place:
         if value in self.homes:

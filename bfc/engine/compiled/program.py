@@ -225,7 +225,7 @@ def broadcast(value: Value, shape: Shape) -> Value:
     source_shape, missing = value.shape, len(shape) - len(value.shape)
 
     def to_source(indices: Indices) -> Indices:
-        kept = zip(indices[missing:], source_shape, strict=True)
-        return tuple(Index() if size == 1 else index for index, size in kept)
+        paired = zip(indices[missing:], source_shape, strict=True)
+        return tuple(Index() if size == 1 else index for index, size in paired)
 
     return View(shape, value, to_source)

@@ -128,8 +128,8 @@ def _new(value: Value, shape: Sequence[int], **options: Any) -> Value:
 def _sum(value: Value, axes: Sequence[int], keep: bool = False, **options: Any) -> Value:
     rank = len(value.shape)
     gone = tuple(sorted(replica_axis(axis, rank) for axis in axes))
-    kept = [axis for axis in range(rank) if axis not in gone]
-    total: Value = Reduce(tuple(value.shape[axis] for axis in kept), value, gone)
+    remaining = [axis for axis in range(rank) if axis not in gone]
+    total: Value = Reduce(tuple(value.shape[axis] for axis in remaining), value, gone)
     if keep:
         for axis in gone:
             total = unsqueeze(total, axis + 1)

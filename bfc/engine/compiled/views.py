@@ -34,8 +34,8 @@ def replica_axis(axis: int, rank: int) -> int:
 
 
 def expand(value: Value, shape: Sequence[int], **options: Any) -> Value:
-    own = (1,) * (len(shape) - 1 - len(value.shape)) + value.shape
-    full = tuple(size if new == -1 else new for new, size in zip(shape[1:], own, strict=True))
+    padded = (1,) * (len(shape) - 1 - len(value.shape)) + value.shape
+    full = tuple(size if new == -1 else new for new, size in zip(shape[1:], padded, strict=True))
     return broadcast(value, full)
 
 
@@ -89,13 +89,13 @@ def squeeze(value: Value, axis: int | Sequence[int]) -> Value:
     axes = [axis] if isinstance(axis, int) else axis
     gone = [replica_axis(a, len(value.shape)) for a in axes]
     gone = [a for a in gone if value.shape[a] == 1]
-    kept = [a for a in range(len(value.shape)) if a not in gone]
+    remaining = [a for a in range(len(value.shape)) if a not in gone]
 
     def to_source(indices: Indices) -> Indices:
-        placed = dict(zip(kept, indices, strict=True))
-        return tuple(placed.get(a, Index()) for a in range(len(kept) + len(gone)))
+        placed = dict(zip(remaining, indices, strict=True))
+        return tuple(placed.get(a, Index()) for a in range(len(remaining) + len(gone)))
 
-    return View(tuple(value.shape[a] for a in kept), value, to_source)
+    return View(tuple(value.shape[a] for a in remaining), value, to_source)
 
 
 def bounds(size: int, start: int | None, end: int | None) -> tuple[int, int]:
