@@ -30,11 +30,11 @@ def emphasise_lines(chart: Chart, limit: int = MAX_LINES) -> Chart:
     named = _find_named_lines(chart)
     if len(named) <= limit:
         return chart
-    emphasised = _choose_lines(chart, named, limit)
+    highlighted = _choose_lines(chart, named, limit)
     columns = [
-        [_fade_panel(panel, named, emphasised) for panel in stack] for stack in chart.columns
+        [_fade_panel(panel, named, highlighted) for panel in stack] for stack in chart.columns
     ]
-    note = f"{len(named) - len(emphasised)} further lines in grey"
+    note = f"{len(named) - len(highlighted)} further lines in grey"
     return replace(chart, columns=columns, notes=[*chart.notes, note])
 
 
@@ -68,13 +68,13 @@ def _choose_lines(chart: Chart, named: Sequence[str], limit: int) -> set[str]:
     return {*chosen, *rest[: limit - len(chosen)]}
 
 
-def _fade_panel(panel: Panel, named: Sequence[str], emphasised: Collection[str]) -> Panel:
+def _fade_panel(panel: Panel, named: Sequence[str], highlighted: Collection[str]) -> Panel:
     """The panel with the series of other lines in grey, and drawn first."""
     faded = []
     full = []
     for series in panel.series:
         line = _find_line(series.name, named)
-        if line is None or line in emphasised:
+        if line is None or line in highlighted:
             full.append(series)
         else:
             style = LineStyle(BACKGROUND, series.style.marker, series.style.dash)

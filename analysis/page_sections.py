@@ -10,10 +10,10 @@ import pandas as pd
 
 from analysis.chart import TableFigure
 from analysis.correction import tabulate_corrections
+from analysis.display_table import make_page_table
 from analysis.emphasis import count_drawn_points
 from analysis.evidence import Evidence
 from analysis.figures import NamedFigure
-from analysis.display_table import make_page_table
 from analysis.page_tables import (
     make_exponent_table,
     make_feature_table,

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.display_table import PageTable, make_page_table
 from analysis.evidence import Evidence
 from analysis.line_crossing import Crossing, classify_crossing
 from analysis.lines import format_setting
 from analysis.nstar_tables import LINE_KEY
-from analysis.display_table import PageTable, make_page_table
 from analysis.series import format_exponent
 
 SHARED = ("target", "L", "degree", "d", "seeds", "validation", "further settings")

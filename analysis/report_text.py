@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from analysis.display_table import PageTable
 from analysis.claim_table import make_claim_table
+from analysis.display_table import PageTable
 from analysis.page_tables import (
     describe_growth,
     make_exponent_table,

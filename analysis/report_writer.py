@@ -17,9 +17,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.display_table import encode_data_uri
 from analysis.board import describe_board, mark_standing
 from analysis.claims import judge_claims
+from analysis.display_table import encode_data_uri
 from analysis.evidence import Evidence
 from analysis.figures import NamedFigure, name_figures, write_tables
 from analysis.load import Results, load_results

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.lines import format_setting
 from analysis.display_table import PageTable, format_value, make_page_table
+from analysis.lines import format_setting
 from analysis.page_tables import SHARED
 from analysis.training_kinds import count_curves_once, mark_confirming
 from bfc.stats.outcomes import Outcome
