@@ -189,3 +189,12 @@ def test_read_outs_of_lower_levels_continue_from_those_of_their_levels():
     torch.testing.assert_close(learner.forward(params, x, present), before + upper)
     with pytest.raises(UserError, match="readout3 is trained before level3, which it reads"):
         learner.check_present(ONE_OUTPUT, frozenset({"bias", "level2", "readout3"}))
+
+
+def test_its_patches_are_the_tuples_of_a_hierarchy(build):
+    target = build("target", "hierarchy", s=3, sparse=1, m=2, L=2)
+    learner = Tree(widths=(5,))
+    learner.check(target)
+    params = learner.init_params(target, target.draw([0]))
+    assert learner.levels(target) == target.levels == (2, 3)
+    assert target.shown_depth == 2 and params["W2"].shape == (1, 1, 6 * 4, 5)

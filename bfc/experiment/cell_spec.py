@@ -96,7 +96,7 @@ def _spec(
         "method": method,
         "target_name": short_name(job.family),
         "d": job.target.d,
-        "L": max(job.target.levels, default=1),
+        "L": job.target.shown_depth,
         "degree": job.target.degree,
         "facts": dict(job.target.facts()),
     }

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bfc.errors import require
+from bfc.targets.capabilities import PatchTarget
 from bfc.targets.class_target import ClassTarget
 from bfc.targets.hierarchy_strings import Strings
 from bfc.targets.rule_tables import RuleTables, latin_tables, random_tables
@@ -30,7 +31,7 @@ MIN_STRINGS = 128
 
 
 @dataclass(frozen=True)
-class Hierarchy(ClassTarget):
+class Hierarchy(ClassTarget, PatchTarget):
     """The class of a string of d = (s (s_0 + 1))^L cells, from rules that are redrawn per seed.
 
     A class becomes a tuple of s symbols of level L − 1, each of these a tuple of level L − 2 and so
@@ -114,6 +115,16 @@ class Hierarchy(ClassTarget):
     @property
     def levels(self) -> tuple[int, ...]:
         return tuple(range(2, self.L + 2))
+
+    @property
+    def shown_depth(self) -> int:
+        """L; the classes are one level above the highest symbols."""
+        return self.L
+
+    @property
+    def patch(self) -> int:
+        """Cells of a tuple, the empty ones included."""
+        return self.s * (self.sparse + 1)
 
     @property
     def degree(self) -> int:

@@ -165,6 +165,11 @@ class Target(Component, Protocol, config_key="target"):
         ...
 
     @property
+    def shown_depth(self) -> int:
+        """L, the depth of f* as tables and figures show it."""
+        return max(self.levels, default=1)
+
+    @property
     def degree(self) -> int:
         """Polynomial degree of f* (0: no polynomial)."""
         ...
