@@ -10,7 +10,9 @@ the machine alone.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -20,6 +22,18 @@ from bfc.environment import hardware
 
 MIN_ONEDNN_MULTIPLICATIONS = 1 << 21
 """Multiplications per replica from which oneDNN is used (benchmarks/products.py)."""
+
+_may_use_onednn = ContextVar("may_use_onednn", default=True)
+
+
+@contextmanager
+def stacked_products() -> Iterator[None]:
+    """Let all products be of whole stacks, as what is traced for a stack of any size has to be."""
+    token = _may_use_onednn.set(False)
+    try:
+        yield
+    finally:
+        _may_use_onednn.reset(token)
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
@@ -76,6 +90,7 @@ def _uses_onednn(a: Tensor, b: Tensor) -> bool:
         and a.dtype == torch.float32
         and a.shape[1] * a.shape[2] * b.shape[2] >= MIN_ONEDNN_MULTIPLICATIONS
         and prefers_onednn()
+        and _may_use_onednn.get()
     )
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +15,7 @@ from llvmlite import binding as llvm
 from plain_loop import LAYERWISE, RECIPE, STAGED, TRAININGS, fused, same_params, same_record
 from test_engine import PENALISED, SCENARIOS, UNTIL, Optional
 
-from bfc.engine.compiled import cache, choice, compilation
+from bfc.engine.compiled import cache, choice, compilation, recorder
 from bfc.engine.compiled.__main__ import main as show_compiled_step
 from bfc.engine.compiled.code import generate
 from bfc.engine.compiled.lowering import lower
@@ -135,8 +139,7 @@ def test_other_losses_equal_the_plain_path(loss):
 
 @pytest.mark.parametrize("schedule", [PENALISED, UNTIL], ids=["penalised", "until"])
 def test_the_optional_parts_of_a_learner_equal_the_plain_path(schedule):
-    recipe = replace(RECIPE, learner=Optional(), schedule=schedule)
-    assert _execution(recipe) == "plain", "its squares are looked up in a table"
+    compare(replace(RECIPE, learner=Optional(), schedule=schedule))
 
 
 def test_a_phase_ends_on_the_training_loss_as_on_the_plain_path():
@@ -284,6 +287,28 @@ def test_a_step_is_found_on_disk_and_made_anew_where_that_is_damaged(monkeypatch
     content[-1] ^= 1
     file.write_bytes(content)
     assert run() == first and len(made) == 2
+
+
+FIRST_STEP = """
+import sys
+from test_compiled import SMALL, TRAININGS, replace
+from bfc.engine.trainer import Trainer
+assert Trainer(replace(SMALL, compile="always"), TRAININGS[:1]).state.execution == "compiled"
+print(*(name for name in ("sympy", "torch._dynamo", "torch._inductor") if name in sys.modules))
+"""
+
+
+def test_compiling_a_step_does_not_import_the_compiler_of_torch(tmp_path):
+    environment = {**os.environ, "BFC_CACHE": str(tmp_path)}
+    folder = Path(__file__).parent
+    command = [sys.executable, "-c", FIRST_STEP]
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "\n"), ended.stderr
+
+
+def test_a_function_that_looks_at_a_number_is_refused():
+    with pytest.raises(CannotCompile, match="looks at the numbers"):
+        recorder.record(lambda x: x * float(x.sum()), {"x": torch.ones(2, 3)})
 
 
 @pytest.mark.parametrize(

@@ -11,38 +11,51 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.fx import Graph, Node
 
-from bfc.engine.compiled.program import Input, Map, Program, Value
+from bfc.engine.compiled.program import Constant, Input, Map, Program, Value
 from bfc.engine.compiled.refusal import CannotCompile
-from bfc.engine.compiled.rules import RULES, Across
+from bfc.engine.compiled.rules import RULES, TAKING_TABLES, Across, Table
 from bfc.engine.compiled.scalars import scalar_nodes
-from bfc.engine.compiled.shapes import REPLICAS, StepShapes, input_names
+from bfc.engine.compiled.shapes import StepShapes
 
-Lowered = Value | Across | list[Value]
+Lowered = Value | Across | Table | list[Value]
 
 
 def lower(graph: Graph, shapes: StepShapes, dtype: torch.dtype) -> Program:
     """The program of a traced step; raises :class:`CannotCompile` where a rule is missing."""
-    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
-    names = dict(zip(placeholders, input_names(shapes), strict=True))
     scalars = scalar_nodes(graph)
+    loss, *state = lower_outputs(graph, scalars.outputs, scalars.inner, dtype)
+    replaced = ["flat", *(f"buffer_{name}" for name in shapes.buffers)]
+    return Program(loss, dict(zip(replaced, state, strict=True)), tuple(scalars.outputs.values()))
+
+
+def lower_outputs(
+    graph: Graph, scalars: dict[Node, str], skipped: frozenset[Node], dtype: torch.dtype
+) -> list[Value]:
+    """The outputs of a graph as values of one replica.
+
+    ``scalars`` become inputs of these names; other ``skipped`` nodes are left out. The first
+    placeholder has all replicas.
+    """
     lowered: dict[Node, Lowered] = {}
+    for node, name in scalars.items():
+        lowered[node] = Input(_shape(node), name)
+    replicas = next(iter(graph.nodes)).meta["val"].shape[0]
     outputs: Sequence[Node] = []
     for node in graph.nodes:
+        if node in skipped:
+            continue
         if node.op == "placeholder":
-            if names[node] not in ("rate", "clock"):
-                lowered[node] = Input(_shape(node), names[node])
+            lowered[node] = Input(_shape(node), str(node.target))
         elif node.op == "output":
             (outputs,) = node.args
-        elif node in scalars.inner:
-            continue
+        elif all(isinstance(lowered[source], Table) for source in node.all_input_nodes):
+            lowered[node] = Table(node.meta["val"])
         else:
-            lowered[node] = _lower_node(node, lowered, scalars.outputs, dtype)
-    loss, *state = [_value(lowered[node]) for node in outputs]
-    replaced = ["flat", *(f"buffer_{name}" for name in shapes.buffers)]
-    used = tuple(name for name in scalars.outputs.values())
-    return Program(loss, dict(zip(replaced, state, strict=True)), used)
+            lowered[node] = _lower_node(node, lowered, replicas, dtype)
+    return [_value(lowered[node], replicas) for node in outputs]
 
 
 def _shape(node: Node) -> tuple[int, ...]:
@@ -51,18 +64,19 @@ def _shape(node: Node) -> tuple[int, ...]:
 
 
 def _lower_node(
-    node: Node, lowered: dict[Node, Lowered], scalars: dict[Node, str], dtype: torch.dtype
+    node: Node, lowered: dict[Node, Lowered], replicas: int, dtype: torch.dtype
 ) -> Lowered:
     name = str(node.target).removeprefix("aten.")
     rule = RULES.get(name)
     if rule is None:
         raise CannotCompile(f"its step needs the operation {name}, which has no compiled form")
+    takes_tables = name in TAKING_TABLES
 
     def resolve(argument: Any) -> Any:
         if isinstance(argument, Node):
-            if argument in scalars:
-                return Input(_shape(argument), scalars[argument])
-            return lowered[argument]
+            known = lowered[argument]
+            is_table = isinstance(known, Table) and not takes_tables
+            return _value(known, replicas) if is_table else known
         if isinstance(argument, list | tuple):
             return [resolve(part) for part in argument]
         return argument
@@ -70,25 +84,40 @@ def _lower_node(
     args = [resolve(argument) for argument in node.args]
     kwargs = {key: resolve(argument) for key, argument in node.kwargs.items()}
     result: Lowered = rule(*args, **kwargs)
-    _check_result(node, name, result, dtype)
+    _check_result(node, name, result, replicas, dtype)
     return result
 
 
-def _check_result(node: Node, name: str, result: Lowered, dtype: torch.dtype) -> None:
+def _check_result(
+    node: Node, name: str, result: Lowered, replicas: int, dtype: torch.dtype
+) -> None:
     """The rule has given the shape that torch computes, and numbers of the compiled type."""
-    if isinstance(result, Across | list):
+    if not isinstance(result, Value):
         return
-    traced = node.meta["val"]
-    has_replicas = traced.dim() > 0 and traced.shape[0] in (REPLICAS, 1)
-    expected = tuple(traced.shape[1:]) if has_replicas else tuple(traced.shape)
-    if result.shape != expected:
+    computed = node.meta["val"]
+    if result.shape != _shape_of_one(computed, replicas):
         raise CannotCompile(f"its step has the operation {name} across replicas")
     is_bool = isinstance(result, Map) and result.is_bool
-    if traced.dtype != (torch.bool if is_bool else dtype):
-        raise CannotCompile(f"its step computes {traced.dtype} in the operation {name}")
+    if computed.dtype != (torch.bool if is_bool else dtype):
+        raise CannotCompile(f"its step computes {computed.dtype} in the operation {name}")
 
 
-def _value(lowered: Lowered) -> Value:
+def _shape_of_one(tensor: Tensor, replicas: int) -> tuple[int, ...]:
+    has_replicas = tensor.dim() > 0 and tensor.shape[0] in (replicas, 1)
+    return tuple(tensor.shape[1:]) if has_replicas else tuple(tensor.shape)
+
+
+def _value(lowered: Lowered, replicas: int) -> Value:
+    if isinstance(lowered, Table):
+        return _constant(lowered.tensor, replicas)
     if not isinstance(lowered, Value):
         raise CannotCompile("a result of its step is no tensor of one replica")
     return lowered
+
+
+def _constant(tensor: Tensor, replicas: int) -> Constant:
+    """A table that holds one number only as a value of one replica."""
+    first = tensor.flatten()[0]
+    if not bool((tensor == first).all()) or tensor.dtype == torch.bool:
+        raise CannotCompile("its step reads a table of numbers that is no parameter")
+    return Constant(_shape_of_one(tensor, replicas), float(first))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from bfc.engine.compiled import views
 from bfc.engine.compiled.program import (
     Constant,
@@ -28,6 +30,13 @@ from bfc.engine.compiled.views import replica_axis, unsqueeze
 @dataclass(frozen=True)
 class Across:
     """The sum of the losses of all replicas, of which only the gradient is read: one in each."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers that are the same in every step and have no replica axis."""
+
+    tensor: Tensor
 
 
 # Element by element
@@ -122,6 +131,33 @@ def _new(value: Value, shape: Sequence[int], **options: Any) -> Value:
     return Constant(tuple(shape[1:]), 0.0)
 
 
+def _index(value: Value, positions: Sequence[Table | None]) -> Value:
+    """Elements at fixed positions along one axis."""
+    axis, places = _fixed_positions(positions)
+    return views.stack([views.select(value, axis, place) for place in places], axis)
+
+
+def _index_put(
+    base: Value, positions: Sequence[Table | None], values: Value, accumulate: bool = False
+) -> Value:
+    """``base`` with values put, or added, at fixed positions along one axis."""
+    axis, places = _fixed_positions(positions)
+    parts = [views.select(base, axis, place) for place in range(base.shape[axis - 1])]
+    for number, place in enumerate(places):
+        part = views.select(values, axis, number)
+        parts[place] = _add(parts[place], part) if accumulate else part
+    return views.stack(parts, axis)
+
+
+def _fixed_positions(positions: Sequence[Table | None]) -> tuple[int, list[int]]:
+    """The axis of the stack that is read at positions from a table, and the positions."""
+    axes = [axis for axis, table in enumerate(positions) if table is not None]
+    table = positions[axes[0]]
+    if len(axes) != 1 or not isinstance(table, Table) or table.tensor.dim() != 1:
+        raise CannotCompile("its step reads at positions that are computed")
+    return axes[0], table.tensor.tolist()
+
+
 # Sums and products
 
 
@@ -209,6 +245,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "select_scatter.default": views.select_scatter,
     "cat.default": views.cat,
     "stack.default": views.stack,
+    "index.Tensor": _index,
+    "index_put.default": _index_put,
     "sum.dim_IntList": _sum,
     "sum.default": lambda value: Across(),
     "mean.dim": _mean,
@@ -217,6 +255,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "baddbmm.default": _baddbmm,
     "<built-in function getitem>": lambda values, position: values[position],
 }
+TAKING_TABLES = ("index.Tensor", "index_put.default")
+"""Rules of which an argument may be a :class:`Table`."""
 for _name in ("gt", "ge", "lt", "le", "eq", "ne"):
     RULES[f"{_name}.Scalar"] = RULES[f"{_name}.Tensor"] = _comparison(_name)
 

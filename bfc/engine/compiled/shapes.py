@@ -9,8 +9,6 @@ from math import prod
 from bfc.engine.recipe import Recipe
 from bfc.types import Params
 
-REPLICAS = 7919
-"""Replicas of the traced stack: a prime that no other size of a network equals by chance."""
 Shape = tuple[int, ...]
 
 

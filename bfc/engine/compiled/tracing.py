@@ -2,12 +2,12 @@
 
 What is traced is the very function by which the plain path takes its steps
 (:func:`bfc.engine.steps.take_step`), so every learner, loss, regulariser, clipping, optimizer and
-projection is covered without code of its own. It runs on torch's ``meta`` device, which knows
-shapes and no values: a step that looks at a value cannot be traced.
+projection is covered without code of its own.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,14 +15,20 @@ import torch
 from torch import Tensor
 from torch.func import functionalize
 from torch.fx import Graph, GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
+from bfc.engine.compiled.recorder import record
 from bfc.engine.compiled.refusal import CannotCompile
-from bfc.engine.compiled.shapes import REPLICAS, StepShapes, input_names
+from bfc.engine.compiled.shapes import StepShapes, input_names
 from bfc.engine.gradients import gradient_of
 from bfc.engine.recipe import Recipe
 from bfc.engine.steps import take_step, views
+from bfc.matmul import stacked_products
 from bfc.types import Stage
+
+STACK_SIZES = (61, 67, 71, 73)
+"""Replicas of the traced stack: the first of these that is no other size in it."""
+os.environ.setdefault("TORCH_DISABLE_FUNCTIONALIZATION_META_REFERENCE", "1")
+# Torch would check operations in place on tensors without values too, and imports its compiler.
 
 
 def trace_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> Graph:
@@ -31,24 +37,31 @@ def trace_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> Graph:
     Inputs are named by :func:`input_names`; the outputs are the training loss, what trains, and the
     buffers. Raises :class:`CannotCompile` where the step cannot be traced.
     """
-    recipe = replace(recipe, device=torch.device("meta"))
-    try:
-        gradient = _trace_gradient(recipe, stage, shapes)
-        traced = _trace_update(recipe, shapes, gradient)
-    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise CannotCompile(f"its step cannot be traced ({first_line})") from error
-    graph = traced.graph
-    for node in list(graph.nodes):
+    recipe = replace(recipe, device=torch.device("cpu"))
+    for replicas in STACK_SIZES:
+        try:
+            with stacked_products():
+                gradient = _trace_gradient(recipe, stage, shapes, replicas)
+                module = _trace_update(recipe, shapes, gradient, replicas)
+        except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+            first_line = str(error).partition("\n")[0]
+            raise CannotCompile(f"its step cannot be traced ({first_line})") from error
+        if not has_axis_of(module, replicas):
+            break
+    for node in list(module.graph.nodes):
         if node.op == "call_function" and node.target is torch.ops.aten.copy_.default:
-            graph.erase_node(node)  # of the inputs that are changed in place, which are outputs too
-    graph.eliminate_dead_code()
-    if any(node.op == "get_attr" for node in graph.nodes):
-        raise CannotCompile("its step reads a table of numbers that is no parameter")
-    return graph
+            module.graph.erase_node(node)  # of the inputs changed in place, which are outputs too
+    module.graph.eliminate_dead_code()
+    return module.graph
 
 
-def _trace_gradient(recipe: Recipe, stage: Stage, shapes: StepShapes) -> GraphModule:
+def has_axis_of(module: GraphModule, replicas: int) -> bool:
+    """Whether an axis that is not the first is as long as there are replicas."""
+    values = [node.meta.get("val") for node in module.graph.nodes]
+    return any(isinstance(value, Tensor) and replicas in value.shape[1:] for value in values)
+
+
+def _trace_gradient(recipe: Recipe, stage: Stage, shapes: StepShapes, replicas: int) -> GraphModule:
     """x, y and all parameters → the loss, and a gradient per parameter that trains.
 
     Automatic differentiation is traced through here; what changes tensors in place is replaced
@@ -60,18 +73,23 @@ def _trace_gradient(recipe: Recipe, stage: Stage, shapes: StepShapes) -> GraphMo
         params = dict(zip(names, values, strict=True))
         return gradient_of(recipe, params, list(shapes.trained), stage)(x, y)
 
-    values = [
-        _empty(recipe, *shape) for shape in (*shapes.fixed.values(), *shapes.trained.values())
-    ]
-    x, y = _empty(recipe, shapes.rows, shapes.input_width), _empty(recipe, shapes.rows)
-    return make_fx(gradient)(x, y, *values)
+    inputs = {
+        "x": _zeros(recipe, replicas, shapes.rows, shapes.input_width),
+        "y": _zeros(recipe, replicas, shapes.rows),
+    }
+    for name, shape in {**shapes.fixed, **shapes.trained}.items():
+        inputs[f"parameter_{name}"] = _zeros(recipe, replicas, *shape)
+    return record(gradient, inputs)
 
 
-def _trace_update(recipe: Recipe, shapes: StepShapes, gradient: GraphModule) -> GraphModule:
+def _trace_update(
+    recipe: Recipe, shapes: StepShapes, gradient: GraphModule, replicas: int
+) -> GraphModule:
     """The whole step, from the traced gradient on."""
+    names = input_names(shapes)
 
     def step(*inputs: Tensor) -> tuple[Tensor, ...]:
-        named = dict(zip(input_names(shapes), inputs, strict=True))
+        named = dict(zip(names, inputs, strict=True))
         flat = named["flat"]
         buffers = {name: named[f"buffer_{name}"] for name in shapes.buffers}
         fixed = {name: named[f"fixed_{name}"] for name in shapes.fixed}
@@ -91,17 +109,20 @@ def _trace_update(recipe: Recipe, shapes: StepShapes, gradient: GraphModule) -> 
         )
         return (loss, flat, *buffers.values())
 
-    return make_fx(functionalize(step, remove="mutations"))(*_inputs(recipe, shapes))
+    inputs = dict(zip(names, _inputs(recipe, shapes, replicas), strict=True))
+    return record(functionalize(step, remove="mutations"), inputs)
 
 
-def _inputs(recipe: Recipe, shapes: StepShapes) -> list[Tensor]:
-    flat = [_empty(recipe, shapes.num_trained) for _ in ("flat", *shapes.buffers)]
-    x, y = _empty(recipe, shapes.rows, shapes.input_width), _empty(recipe, shapes.rows)
-    multiplier = [_empty(recipe, shapes.num_trained)[:1]] if shapes.has_multiplier else []
-    fixed = [_empty(recipe, *shape) for shape in shapes.fixed.values()]
-    clock = torch.empty(REPLICAS, 1, dtype=torch.int64, device=recipe.device)
-    return [x, y, _empty(recipe, 1), clock, *flat, *multiplier, *fixed]
+def _inputs(recipe: Recipe, shapes: StepShapes, replicas: int) -> list[Tensor]:
+    """Zeros for the inputs of :func:`input_names`."""
+    flat = [_zeros(recipe, replicas, shapes.num_trained) for _ in ("flat", *shapes.buffers)]
+    x = _zeros(recipe, replicas, shapes.rows, shapes.input_width)
+    y = _zeros(recipe, replicas, shapes.rows)
+    multiplier = [_zeros(recipe, 1, shapes.num_trained)] if shapes.has_multiplier else []
+    fixed = [_zeros(recipe, replicas, *shape) for shape in shapes.fixed.values()]
+    clock = torch.zeros(replicas, 1, dtype=torch.int64)
+    return [x, y, _zeros(recipe, replicas, 1), clock, *flat, *multiplier, *fixed]
 
 
-def _empty(recipe: Recipe, *shape: int) -> Tensor:
-    return torch.empty(REPLICAS, *shape, dtype=recipe.dtype, device=recipe.device)
+def _zeros(recipe: Recipe, *shape: int) -> Tensor:
+    return torch.zeros(*shape, dtype=recipe.dtype)

@@ -1,0 +1,86 @@
+"""Records what a function does to tensors as a graph of torch's own operations.
+
+It does what ``make_fx`` of torch does for plain tensors, without importing torch's compiler, which
+takes a second. The function runs on tensors of few replicas, so the graph says what it did to
+those; a function that looks at a number in a tensor is refused, since it may do something else for
+others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import getitem
+from typing import Any
+
+from torch import Tensor
+from torch.fx import Graph, GraphModule, Node
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+
+from bfc.engine.compiled.refusal import CannotCompile
+
+
+def record(function: Callable[..., Any], inputs: Mapping[str, Tensor]) -> GraphModule:
+    """The operations that ``function`` runs on these inputs, which become placeholders in order.
+
+    Tensors that it reads beside them become attributes of the module. The value that a node had
+    while it was recorded is its ``meta["val"]``.
+    """
+    recorder = _Recorder(inputs)
+    with recorder:
+        outputs = function(*inputs.values())
+        recorder.graph.output(recorder.to_nodes(outputs))
+    return GraphModule(recorder.constants, recorder.graph)
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own hook is untyped
+    """Adds a node to ``graph`` for every operation inside its ``with`` block."""
+
+    def __init__(self, inputs: Mapping[str, Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.graph = Graph()
+        self.constants: dict[str, Tensor] = {}
+        self._nodes: dict[int, Node] = {}
+        """Identity of a tensor → its node, which keeps the tensor alive."""
+        for name, tensor in inputs.items():
+            self._set_node(tensor, self.graph.placeholder(name))
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler to leave this out."""
+        return False
+
+    def to_nodes(self, tree: Any) -> Any:
+        """Nodes in place of the tensors in nested lists and dictionaries."""
+        return tree_map_only(Tensor, self._node, tree)
+
+    def _node(self, tensor: Tensor) -> Node:
+        if id(tensor) not in self._nodes:
+            name = f"constant_{len(self.constants)}"
+            self.constants[name] = tensor
+            self._set_node(tensor, self.graph.create_node("get_attr", name))
+        return self._nodes[id(tensor)]
+
+    def _set_node(self, tensor: Tensor, node: Node) -> None:
+        node.meta["val"] = tensor
+        self._nodes[id(tensor)] = node
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = dict(kwargs or {})
+        node = self.graph.call_function(func, tuple(self.to_nodes(args)), self.to_nodes(given))
+        out = func(*args, **given)
+        if isinstance(out, Tensor):
+            self._set_node(out, node)
+        elif isinstance(out, list | tuple):
+            node.meta["val"] = out
+            for position, part in enumerate(out):
+                self._set_node(part, self.graph.call_function(getitem, (node, position)))
+        else:
+            raise CannotCompile("it looks at the numbers in a tensor")
+        return out
