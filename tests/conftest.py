@@ -209,6 +209,7 @@ def small_baseline(build: Callable[..., Any], node: Callable[..., Any], baseline
         "width": 32,
         "number": 64,
         "tuning_draws": 1,
+        "permutations": 0,
         "n_max": 48,
     }
     return build(

@@ -13,6 +13,7 @@ from torch import Tensor
 import bfc
 from bfc.baselines.irkm import IRKM
 from bfc.baselines.kernels import RBF
+from bfc.baselines.projected_ridge import ridge_with_left_out
 from bfc.baselines.rfm import RFM
 from bfc.baselines.spectral_chain import (
     SpectralChain,
@@ -20,7 +21,6 @@ from bfc.baselines.spectral_chain import (
     linear_features,
     quadratic_features,
     quadratic_operator,
-    ridge_with_left_out,
 )
 from bfc.errors import UserError
 from bfc.experiment.cell_spec import cell_specs

@@ -16,14 +16,18 @@ from bfc.representations.random_features import RandomFeatures
 from bfc.targets.index import Index
 from bfc.targets.leap import FAMILIES, Leap, count_new_coordinates, order_by_leap
 from bfc.targets.low_rank import LowRank
+from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
 from bfc.targets.quadratic_feature import QuadraticFeature
 from bfc.targets.quadratic_of_quadratics import QuadraticOfQuadratics
 from bfc.targets.random_polynomial import RandomPolynomial
+from bfc.targets.relu_network import ReluNetwork
 from bfc.targets.sight import Sight, inner
 from bfc.tasks.regression import Regression
 
 PLANTED = [
+    Parity(d=7, degree=3, law="gaussian"),
+    ReluNetwork(d=7),
     Leap(d=7),
     Leap(d=7, law="gaussian", family="leap3"),
     Sight(d=9),
@@ -336,3 +340,50 @@ def test_bad_values_are_refused_in_one_sentence(build, name, changes, words):
         build("target", name, **changes)
     message = str(caught.value)
     assert "\n" not in message and words in message, message
+
+
+# ---- deep ReLU networks --------------------------------------------------------------------------
+
+
+def test_the_moments_of_one_hidden_layer_are_those_of_the_arc_cosine_kernel():
+    """E relu(u·z) relu(v·z) = |u||v| (sin t + (π − t) cos t)/2π for z ~ N(0, I) and u, v at angle t
+    (Cho & Saul, NeurIPS 2009); E relu(u·z) = |u|/√2π."""
+    draw = ReluNetwork(d=5, widths=(6,)).draw([0, 3], torch.float64)
+    for r in range(2):
+        w, a = draw.weights[0][r].numpy(), draw.weights[1][r, 0].numpy()
+        size = np.linalg.norm(w, axis=1)
+        cosine = np.clip(w @ w.T / np.outer(size, size), -1, 1)
+        angle = np.arccos(cosine)
+        second = np.outer(size, size) * (np.sin(angle) + (np.pi - angle) * cosine) / (2 * np.pi)
+        mean = a @ size / np.sqrt(2 * np.pi)
+        variance = a @ second @ a - mean**2
+        _, stated, error = draw.moments[r].tolist()
+        assert stated == pytest.approx(variance, abs=4 * error) and error < 0.01 * variance
+        assert draw.moments[r, 0].item() == pytest.approx(mean, abs=4 * (variance / 2**17) ** 0.5)
+
+
+def test_a_relu_network_is_what_torch_computes():
+    draw = ReluNetwork(d=6, directions=2, widths=(5, 4, 4)).draw([1], torch.float64)
+    layers: list[torch.nn.Module] = []
+    for w in draw.weights:
+        layer = torch.nn.Linear(w.shape[2], w.shape[1], bias=False, dtype=torch.float64)
+        layer.weight.data = w[0]
+        layers += [layer, torch.nn.ReLU()]
+    network = torch.nn.Sequential(*layers[:-1])
+    x = draw.inputs("train", rows(40, 1))
+    values = network(x[0] @ draw.frame[0].T).squeeze(1).detach()
+    mean, variance, _ = draw.moments[0]
+    torch.testing.assert_close(draw.labels(x)[0], (values - mean) / variance.sqrt())
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"widths": (8, 3)}, "target.widths=.*integers from 4 to 256"),
+        ({"directions": 9, "widths": (8,)}, "target.directions=9: must be an integer from 1 to 8"),
+        ({"d": 2}, "target.directions=3: must be an integer from 1 to 2"),
+    ],
+)
+def test_bad_relu_networks_are_refused(values, words):
+    with pytest.raises(UserError, match=words):
+        ReluNetwork(**{"d": 16, **values})

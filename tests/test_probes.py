@@ -327,8 +327,10 @@ def test_the_overlap_needs_a_first_layer_and_a_planted_subspace(build):
     PlantedOverlap().check(Index(d=5), build("learner", "mlp"))
     with pytest.raises(UserError, match="needs a network whose first layer is a matrix"):
         PlantedOverlap().check(Index(d=5), LEARNER)
-    with pytest.raises(UserError, match=r"needs a target with a planted subspace.*not Parity"):
-        PlantedOverlap().check(Parity(d=5), build("learner", "mlp"))
+    with pytest.raises(
+        UserError, match=r"needs a target with a planted subspace.*not QuadraticDense"
+    ):
+        PlantedOverlap().check(Teacher(d=5), build("learner", "mlp"))
 
 
 def test_the_overlap_is_stored_after_every_phase(tmp_path):

@@ -17,6 +17,7 @@ from bfc import random
 from bfc.baselines.checks import POSITIVE, check_value, integers_from
 from bfc.baselines.feature_learner import FeatureLearner, Fit
 from bfc.baselines.monomials import products, require_few
+from bfc.baselines.projected_ridge import fit_polynomials
 from bfc.errors import require
 from bfc.types import Target
 
@@ -132,17 +133,8 @@ class SpectralChain(FeatureLearner):
 
     def read_out(self, z: Tensor, y: Tensor, z_test: Tensor, ridge: float) -> Tensor:
         """Stages 2 and 3 on features ``z`` (n, k): predictions at ``z_test`` (T, k), (T,)."""
-        left_out, fitted_test = self.fit_polynomials(z, y, z_test, ridge)
+        left_out, fitted_test = fit_polynomials(z, y, z_test, self.degree, ridge)
         return fit_scalar(left_out, y, fitted_test)
-
-    def fit_polynomials(
-        self, z: Tensor, y: Tensor, z_test: Tensor, ridge: float
-    ) -> tuple[Tensor, Tensor]:
-        """Stage 2: fitted values that leave their own point out (n,), and those at ``z_test``."""
-        mean, deviation = z.mean(0), z.std(0, correction=0).clamp(min=1e-12)
-        phi = products((z - mean) / deviation, self.degree, "hermite")[:, 1:]
-        phi_test = products((z_test - mean) / deviation, self.degree, "hermite")[:, 1:]
-        return ridge_with_left_out(phi, y, phi_test, ridge)
 
 
 def linear_features(x: Tensor, weights: Tensor, keep: int) -> Tensor:
@@ -195,25 +187,6 @@ def evaluate_forms(forms: Tensor, x: Tensor) -> Tensor:
     """(x'B_jx − tr B_j)/√2, (n, d) → (n, k)."""
     values = [(x @ form * x).sum(1) - form.trace() for form in forms]
     return torch.stack(values, 1) / math.sqrt(2)
-
-
-def ridge_with_left_out(
-    phi: Tensor, y: Tensor, phi_test: Tensor, ridge: float
-) -> tuple[Tensor, Tensor]:
-    """Ridge regression of y on ``phi`` (n, F), both centred, with penalty n λ |w|².
-
-    Returns the fitted value of every training point with that point left out of the regression
-    (n,), and the predictions at ``phi_test`` (T,).
-    """
-    centre, mean = phi.mean(0), y.mean()
-    u, values, vh = torch.linalg.svd(phi - centre, full_matrices=False)
-    shrinkage = values.square() / (values.square() + len(phi) * ridge)
-    projected = u.mT @ (y - mean)
-    fitted = u @ (shrinkage * projected)
-    leverage = (u.square() * shrinkage).sum(1) + 1 / len(phi)
-    left_out = y - (y - mean - fitted) / (1 - leverage).clamp(min=1e-6)
-    coefficients = vh.mT @ (shrinkage / values.clamp(min=1e-300) * projected)
-    return left_out, (phi_test - centre) @ coefficients + mean
 
 
 def fit_scalar(t: Tensor, y: Tensor, t_test: Tensor) -> Tensor:

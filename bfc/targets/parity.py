@@ -80,6 +80,11 @@ class ParityDraw(Draw):
     def variance(self) -> Tensor:
         return torch.ones(len(self.seeds), dtype=torch.float64)
 
+    @property
+    def planted_subspace(self) -> Tensor:
+        """The unit vectors of the coordinates in s."""
+        return torch.nn.functional.one_hot(self.coordinates, self.target.d).mT.to(self.dtype)
+
     def inputs(self, role: str, rows: Tensor) -> Tensor:
         keys = random.keys(self.seeds, f"inputs/{self.target.d}/{role}", self.coordinates.device)
         x = random.normal_rows(keys, rows.to(keys.device), self.target.d, self.dtype)
