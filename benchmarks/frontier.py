@@ -1,6 +1,6 @@
 """The tables of docs/frontier_features.md, at fixed settings and without tuning.
 
-python -m benchmarks.frontier E1 E2 E3 E4 E5 E7    (each a table, minutes on one core)
+python -m benchmarks.frontier E1 E2 E3 E4 E5 E7 F1    (each a table, minutes on one core)
 
 Medians over seeds; n* by log-log interpolation between neighbours of a grid of ratio 1.3.
 """
@@ -20,16 +20,21 @@ import torch
 from torch import Tensor
 
 from bfc.baselines.feature_learner import FeatureLearner, measure_overlaps
+from bfc.baselines.filtered_pca import FilteredPCA
 from bfc.baselines.irkm import IRKM
+from bfc.baselines.kernels import Polynomial
 from bfc.baselines.lasso import Lasso
+from bfc.baselines.projected_ridge import fit_polynomials
 from bfc.baselines.rfm import RFM
 from bfc.baselines.selection import crossing
 from bfc.baselines.spectral_chain import SpectralChain
 from bfc.targets.index import Index
 from bfc.targets.leap import FAMILIES, Leap
 from bfc.targets.overlap import subspace_overlap
+from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
 from bfc.targets.quadratic_of_quadratics import QuadraticOfQuadratics
+from bfc.targets.relu_network import ReluNetwork
 from bfc.targets.sight import Sight
 from bfc.types import LearningCurve, Target, sample
 
@@ -149,7 +154,7 @@ def known_directions(d: int, n: int) -> None:
         w = draw.planted_subspace[0]
         chain = SpectralChain(keep=(w.shape[1],), degree=3, n_max=n)
         stages = chain.read_out(x[0] @ w, y[0], x_test[0] @ w, RIDGE)
-        ridge = chain.fit_polynomials(x[0] @ w, y[0], x_test[0] @ w, RIDGE)[1]
+        ridge = fit_polynomials(x[0] @ w, y[0], x_test[0] @ w, chain.degree, RIDGE)[1]
         risks.append([relative_risk(p, f_test[0], draw.variance) for p in (ridge, stages)])
     print_row(f"d={d} n={n} true W: degree-3 ridge, four stages", list(np.median(risks, 0)), 3)
 
@@ -242,6 +247,45 @@ def table_e7() -> None:
         print_row(f"d={d} RFM risk at n = 256 512 1024 2048", row, 3)
 
 
+def table_f1() -> None:
+    """Filtered PCA: 1 − overlap at n = 1024, 4096, 16384 (d = 16); n at .1 against d; kernel."""
+    once = FilteredPCA(keep=3, permutations=0, ridge=RIDGE, n_max=16384, n_ratio=2.0)
+    methods = {
+        "labels": replace(once, weights="labels"),
+        "one round": once,
+        "rounds": replace(once, permutations=8),
+    }
+    targets = {
+        "x1x2x3": Parity(d=16, degree=3, law="gaussian"),
+        "ReLU network": ReluNetwork(d=16),
+    }
+    for (name, target), (words, method) in product(targets.items(), methods.items()):
+        results = curves(method, target, 16)
+        missing = [[1 - overlap for overlap in c.overlap["subspace"][-5::2]] for c in results]
+        print_row(f"{name}, {words}: 1 − overlap", list(np.median(missing, 0)), 3)
+    dimensions = {8: 512, 16: 2048, 32: 4096, 64: 8192}
+    values = []
+    for d, n in dimensions.items():
+        method = replace(once, n_max=n, n_ratio=RATIO)
+        results = curves(method, Parity(d=d, degree=3, law="gaussian"), 16)
+        values.append(feature_nstar(results, "subspace", 0.9))
+    print_growth("x1x2x3: n at an overlap of .9", list(dimensions), values)
+    values, dimensions = [], {8: 700, 12: 1600, 16: 3000, 24: 7000}
+    for d, n in dimensions.items():
+        kernel = Polynomial(degree=3, ridge=1e-6, n_max=n)
+        tuned = {"ridge": 1e-6}
+        target = Parity(d=d, degree=3, law="gaussian")
+        values.append(median_nstar([kernel.curve(target, s, TEST, tuned) for s in range(4)]))
+    print_growth("x1x2x3: n*(.1) of the degree-3 kernel", list(dimensions), values)
+
+
+def print_growth(name: str, dimensions: Sequence[int], values: Sequence[float]) -> None:
+    """The values against d, and the exponent of their growth."""
+    slope = float(np.polyfit(np.log(dimensions), np.log(values), 1)[0])
+    print_row(f"{name} (d = {', '.join(map(str, dimensions))})", values)
+    print_row(f"{name}: exponent", [slope], 2)
+
+
 TABLES = {
     "E1": table_e1,
     "E2": table_e2,
@@ -249,6 +293,7 @@ TABLES = {
     "E4": table_e4,
     "E5": table_e5,
     "E7": table_e7,
+    "F1": table_f1,
 }
 
 if __name__ == "__main__":
