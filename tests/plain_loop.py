@@ -324,7 +324,7 @@ class PlainLoop:
             "stage": stage.name,
             "validation_risk": phase.best_risk,
             "steps": self.step,
-            "variance_error": 0.0,
+            "variance_error": float(self.draw.variance_error / self.draw.variance),
             "diverged": train_risk > 10,
         }
 

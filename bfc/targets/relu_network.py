@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from bfc import random
 from bfc.errors import UserError, require
-from bfc.targets.planted_frame import PlantedFrameDraw
-from bfc.types import NOTHING_REVEALED, Revealed, Target, Theory
+from bfc.targets.planted_frame import PlantedFrameDraw, draw_frame
+from bfc.types import Target, Theory
 
 PAPER = "Chen, Klivans & Meka, arXiv:2009.13512"
 NODES = 1 << 17
@@ -78,9 +78,7 @@ class ReluNetwork(Target):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> ReluNetworkDraw:
-        raw = random.normal(
-            seeds, f"target/{self.d}/frame", (self.d, self.directions), torch.float64
-        )
+        frame = draw_frame(seeds, self.d, self.directions)
         weights = self._draw_weights(seeds)
         moments = torch.stack([_moments([w[i] for w in weights]) for i in range(len(seeds))])
         for seed, variance in zip(seeds, moments[:, 1].tolist(), strict=True):
@@ -90,11 +88,11 @@ class ReluNetwork(Target):
                     "must be wider, or leave this seed out"
                 )
         return ReluNetworkDraw(
-            self,
-            tuple(seeds),
-            torch.linalg.qr(raw)[0].mT.to(device, dtype).contiguous(),
-            tuple(w.to(device, dtype) for w in weights),
-            moments,
+            target=self,
+            seeds=tuple(seeds),
+            frame=frame.to(device, dtype).contiguous(),
+            weights=tuple(w.to(device, dtype) for w in weights),
+            moments=moments,
         )
 
     def _draw_weights(self, seeds: Sequence[int]) -> list[Tensor]:
@@ -125,19 +123,15 @@ def _moments(weights: Sequence[Tensor]) -> Tensor:
     return torch.stack([values.mean(), squares.mean(), squares.std() / math.sqrt(NODES)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReluNetworkDraw(PlantedFrameDraw):
     """R realisations of a :class:`ReluNetwork`; see :class:`bfc.types.Draw`."""
 
     target: ReluNetwork
-    seeds: tuple[int, ...]
-    frame: Tensor
-    """W, orthonormal rows (R, k, d)."""
     weights: tuple[Tensor, ...]
     """W_1 … W_H and a, (R, units, fan_in)."""
     moments: Tensor
     """Mean, variance and the standard error of the variance of g, (R, 3), float64."""
-    revealed: Revealed = NOTHING_REVEALED
 
     @property
     def variance(self) -> Tensor:
@@ -158,12 +152,10 @@ class ReluNetworkDraw(PlantedFrameDraw):
         mean, variance, _ = self.moments.to(x.device, x.dtype).unsqueeze(2).unbind(1)
         return (values - mean) / variance.sqrt()
 
-    def select(self, index: Sequence[int]) -> ReluNetworkDraw:
+    def select(self, index: Sequence[int]) -> Self:
         chosen = list(index)
         return replace(
-            self,
-            seeds=tuple(self.seeds[i] for i in index),
-            frame=self.frame[chosen],
+            super().select(index),
             weights=tuple(w[chosen] for w in self.weights),
             moments=self.moments[chosen],
         )
