@@ -103,7 +103,8 @@ class FilteredPCA(FeatureLearner):
         order = values.abs().argsort(descending=True)[: self.keep - basis.shape[1]]
         if self.permutations:
             order = order[values[order].abs() > self.noise(z, weights)]
-        return complement @ vectors[:, order]
+        directions: Tensor = complement @ vectors[:, order]
+        return directions
 
     def weigh(self, residual: Tensor) -> Tensor:
         """The weights of the moment, (n,), of mean 0."""
