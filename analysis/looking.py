@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from analysis.display_table import format_value
 from analysis.look_log import DECIDED, Look, LookLog
-from analysis.page import format_value
 from analysis.verdicts import Finding, Verdict
 from bfc.stats.looks import MAX_LOOKS
 
