@@ -17,6 +17,8 @@ from bfc.baselines.monomials import Monomials
 from bfc.baselines.ridge import KernelRidge
 from bfc.baselines.sequential import Sequential
 from bfc.errors import UserError
+from bfc.experiment.job import check_outputs
+from bfc.targets.hierarchy import Hierarchy
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
 from bfc.tasks.regression import Regression
 
@@ -52,6 +54,22 @@ def test_a_curve_is_a_function_of_the_seed_and_its_beginning_of_the_first_labels
     assert len(common) >= 2
     for risk, shorter_risk in common:
         assert shorter_risk == pytest.approx(risk, rel=1e-8)
+
+
+def test_classes_are_answered_or_refused_in_one_sentence(small_baseline):
+    """A score per class that is right more often than chance on unseen strings, or a sentence."""
+    target = Hierarchy(v=4, m=4, L=2)
+    if not small_baseline.supports_multi_output:
+        with pytest.raises(UserError, match="answers with one number, and the target has 4") as e:
+            check_outputs(small_baseline, target)
+        assert "\n" not in str(e.value) and "allowed: baseline=" in str(e.value)
+        return
+    check_outputs(small_baseline, target)
+    baseline = dataclasses.replace(small_baseline, n_max=300)
+    tuned = {"ridge": 1e-2, "regularisation": 1e-2}
+    risks = [baseline.curve(target, seed, 500, tuned).risk for seed in range(2)]
+    assert np.mean([risk[0] for risk in risks]) > 0.75
+    assert np.mean([risk[-1] for risk in risks]) < 0.8
 
 
 def last_risks(baseline, noise: float, strength: float = 1e-2) -> list[float]:

@@ -99,6 +99,27 @@ def test_the_fact_metric_is_the_root_of_the_moment_of_residuals_and_gradients():
     assert float(updated.trace()) == pytest.approx(4)
 
 
+@pytest.mark.parametrize("machine", [RFM(), RFM(metric="diagonal"), RFM(metric="fact"), IRKM()])
+def test_several_outputs_share_a_metric_that_sums_over_them(machine):
+    """The gradients of every output stand below each other; an output twice changes nothing."""
+    x, y = data()
+    columns = torch.stack([y, x[:, 3].square()], 1)
+    start = torch.ones(4, dtype=x.dtype) if isinstance(machine, IRKM) else torch.eye(4).double()
+    alpha = machine.solve(x, columns, start, 1e-2)
+    parts = []
+    for k in range(2):
+        one = machine.solve(x, columns[:, k], start, 1e-2)
+        torch.testing.assert_close(alpha[:, k], one)
+        parts.append(machine.gradients(x, one, start))
+    torch.testing.assert_close(machine.gradients(x, alpha, start), torch.cat(parts))
+    both = machine.fit(x, columns, x[:7], 1e-2).predicted
+    assert both.shape == (7, 2)
+    twice = machine.fit(x, torch.stack([y, y], 1), x[:7], 1e-2).predicted
+    once = machine.fit(x, y, x[:7], 1e-2).predicted
+    torch.testing.assert_close(twice, once.unsqueeze(1).expand(-1, 2))
+    assert not torch.allclose(both[:, 0], once)
+
+
 def test_without_rounds_it_is_the_fixed_kernel():
     target = Index(d=4)
     settings = {"n_max": 32, "n_ratio": 1.5, "ridge": 1e-2}

@@ -207,11 +207,15 @@ def test_files_that_are_no_data_set_are_refused_and_run_nothing(folder, tmp_path
             "measure.n=5000: must be at most 1213, the training rows of images",
         ),
         (
-            {"learner": "mlp"},
-            "mlp: answers with one number, and the target has 10 classes; "
-            "allowed: learner=resnet, conv_resnet",
+            {"learner": "quadratic_taylor"},
+            "quadratic_taylor: answers with one number, and the target has 10 classes; "
+            "allowed: learner=conv_resnet, mlp, resnet",
         ),
-        ({"learner": "none", "baseline": "rbf"}, "kernels: answers with one number"),
+        (
+            {"learner": "none", "baseline": "lasso"},
+            "lasso: answers with one number, and the target has 10 classes; "
+            "allowed: baseline=irkm, laplace, linearised",
+        ),
         ({"task": "classification"}, "task=classification: changes labels that are numbers"),
     ],
 )

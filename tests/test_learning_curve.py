@@ -44,6 +44,31 @@ def test_curve_equals_direct_solves_at_every_n(ridge):
     )
 
 
+@pytest.mark.parametrize("grid", [None, [1, 8, 50, 120]])
+def test_several_outputs_are_one_regression_each(grid):
+    """Squares of all outputs against direct solves, and the largest score against the class."""
+    kernel, cross, _, _ = problem()
+    generator = torch.Generator().manual_seed(1)
+    classes = torch.randint(0, 3, (190,), generator=generator)
+    y = torch.nn.functional.one_hot(classes, 3).double()
+    truth = classes[120:].double()
+    errors = {
+        "squares": lambda out, c: (out - y[120:].unsqueeze(1)).square().sum(2),
+        "wrong": lambda out, c: (out.argmax(2) != c).double(),
+    }
+    for name, error in errors.items():
+        labels = CurveLabels(y[:120], truth, 0.5, error)
+        curve = learning_curve(kernel, cross, labels, 1e-2, grid)
+        expected = []
+        for n in grid or range(1, 121):
+            shifted = kernel[:n, :n] + 1e-2 * torch.eye(n, dtype=kernel.dtype)
+            out = cross[:, :n] @ torch.linalg.solve(shifted, y[:n])
+            wrong = (out.argmax(1) != classes[120:]).double().mean() / 0.5
+            squares = (out - y[120:]).square().sum(1).mean() / 0.5
+            expected.append({"squares": squares, "wrong": wrong}[name])
+        torch.testing.assert_close(curve, torch.stack(expected), rtol=1e-9, atol=1e-12)
+
+
 def test_grid_picks_from_the_whole_curve():
     kernel, cross, y, f_test = problem()
     whole = learning_curve(kernel, cross, CurveLabels(y, f_test, 1.0), 1e-3)

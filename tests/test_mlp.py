@@ -11,7 +11,19 @@ from bfc.learners.mlp import MLP
 from bfc.schedules import Phase, Schedule
 from bfc.targets.parity import Parity
 
-TARGET, SEEDS = Parity(d=5, degree=2), [3, 1, 4]
+SEEDS = [3, 1, 4]
+TARGET = Parity(d=5, degree=2)
+
+
+class ThreeOutputs(Parity):
+    """A target with three scores, of which only shapes matter here."""
+
+    outputs = 3
+
+
+TARGETS = pytest.mark.parametrize(
+    "target", [TARGET, ThreeOutputs(d=5, degree=2)], ids=["one", "three"]
+)
 LEARNERS = [
     MLP(widths=(7,), bias_sd=1.0),
     MLP(widths=(6, 4, 3), bias_sd=0.5),
@@ -35,20 +47,22 @@ def module(learner: MLP, params: dict[str, torch.Tensor], r: int, top: int) -> n
         linear = nn.Linear(*w.shape, dtype=w.dtype)
         linear.weight.data, linear.bias.data = w.T.clone(), b.clone()
         layers += [linear, Square() if learner.activation == "quadratic" else nn.ReLU()]
-    readout = params[f"a{top}"][r].unsqueeze(0)
-    out = nn.Linear(readout.shape[1], 1, dtype=readout.dtype)
+    readout = params[f"a{top}"][r]
+    readout = readout.unsqueeze(0) if readout.dim() == 1 else readout.T
+    out = nn.Linear(readout.shape[1], readout.shape[0], dtype=readout.dtype)
     out.weight.data, out.bias.data = readout.clone(), params["bias"][r].clone()
     return nn.Sequential(*layers, out)
 
 
+@TARGETS
 @pytest.mark.parametrize("learner", LEARNERS, ids=lambda l: f"{l.activation}{len(l.widths)}")
-def test_outputs_and_gradients_equal_a_module_of_one_replica(learner: MLP) -> None:
-    draw = TARGET.draw(SEEDS, torch.float64)
+def test_outputs_and_gradients_equal_a_module_of_one_replica(learner: MLP, target: Parity) -> None:
+    draw = target.draw(SEEDS, torch.float64)
     x = draw.inputs("train", torch.arange(20).expand(3, -1))
     scale = 5**0.5 if learner.input_scale == "sqrt_d" else 1.0
-    for top in learner.levels(TARGET):
+    for top in learner.levels(target):
         present = frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))})
-        params = {name: p.requires_grad_() for name, p in learner.init_params(TARGET, draw).items()}
+        params = {name: p.requires_grad_() for name, p in learner.init_params(target, draw).items()}
         out = learner.forward(params, x, present)
         used = ["bias", f"a{top}"]
         for level in range(2, top + 1):
@@ -57,7 +71,8 @@ def test_outputs_and_gradients_equal_a_module_of_one_replica(learner: MLP) -> No
         grads = dict(zip(used, slopes, strict=True))
         for r in range(3):
             one = module(learner, {name: p.detach() for name, p in params.items()}, r, top)
-            want = one(scale * x[r]).squeeze(1)
+            want = one(scale * x[r])
+            want = want.squeeze(1) if target.outputs == 1 else want
             torch.testing.assert_close(out[r].detach(), want.detach(), rtol=1e-12, atol=1e-12)
             want.sin().sum().backward()
             for name, gradient in gradients_of(one).items():
@@ -67,7 +82,9 @@ def test_outputs_and_gradients_equal_a_module_of_one_replica(learner: MLP) -> No
 def gradients_of(network: nn.Module) -> dict[str, torch.Tensor]:
     """The gradients of a module of one replica by the names of the learner's parameters."""
     *hidden, last = (layer for layer in network if isinstance(layer, nn.Linear))
-    grads = {"bias": last.bias.grad, f"a{len(hidden) + 1}": last.weight.grad[0]}
+    readout = last.weight.grad
+    readout = readout[0] if len(readout) == 1 else readout.T
+    grads = {"bias": last.bias.grad, f"a{len(hidden) + 1}": readout}
     for level, layer in enumerate(hidden, 2):
         grads |= {f"W{level}": layer.weight.grad.T, f"b{level}": layer.bias.grad}
     return grads
@@ -85,15 +102,18 @@ def gradients_of(network: nn.Module) -> dict[str, torch.Tensor]:
 )
 @pytest.mark.parametrize("activation", ["relu", "quadratic"])
 @pytest.mark.parametrize("top", [1, 2, 3])
+@TARGETS
 def test_the_reverse_pass_equals_automatic_differentiation(
-    trained: tuple[str, ...], activation: str, top: int
+    trained: tuple[str, ...], activation: str, top: int, target: Parity
 ) -> None:
     learner = MLP(widths=(4, 3), activation=activation, bias_sd=1.0, input_scale=0.7)
-    draw = TARGET.draw(SEEDS, torch.float64)
+    draw = target.draw(SEEDS, torch.float64)
     present = frozenset({"bias", *(f"level{level}" for level in range(2, top + 1))})
-    params = {name: p.requires_grad_() for name, p in learner.init_params(TARGET, draw).items()}
-    x, slope = torch.randn(3, 6, 5, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
+    params = {name: p.requires_grad_() for name, p in learner.init_params(target, draw).items()}
+    x = torch.randn(3, 6, 5, dtype=torch.float64)
     out = learner.forward(params, x, present)
+    slope = torch.randn_like(out)
+    assert out.shape == ((3, 6) if target.outputs == 1 else (3, 6, target.outputs))
     want = torch.autograd.grad(out, [params[name] for name in trained], slope, allow_unused=True)
     with torch.no_grad():
         again, back = learner.vjp(params, x, present, frozenset(trained))

@@ -18,12 +18,16 @@ from bfc.baselines.checks import (
 )
 from bfc.baselines.selection import SMALLEST_N, geometric_grid
 from bfc.errors import require
+from bfc.targets.class_target import one_hot
 from bfc.types import Baseline, Draw, Target, sample
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Data of one seed: ``x`` (n_max, d), ``y`` (n_max,), ``x_test`` (T, d), ``f_test`` (T,)."""
+    """Data of one seed: ``x`` (n_max, d), ``y`` (n_max,), ``x_test`` (T, d), ``f_test`` (T,).
+
+    With several outputs ``y`` (n_max, outputs) is one-hot, and ``f_test`` holds class numbers.
+    """
 
     draw: Draw
     x: Tensor
@@ -91,4 +95,5 @@ class TunedBaseline(Baseline, ABC):
         draw = target.draw([seed], dtype=torch.float64, device=device)
         x, y = sample(draw, "train", torch.arange(self.n_max, device=device).unsqueeze(0))
         x_test, f_test = sample(draw, "test", torch.arange(test, device=device).unsqueeze(0))
-        return Samples(draw, x[0], y[0], x_test[0], f_test[0])
+        fitted = one_hot(y[0], target.outputs).to(y.dtype) if target.outputs > 1 else y[0]
+        return Samples(draw, x[0], fitted, x_test[0], f_test[0])

@@ -34,7 +34,7 @@ class Fit:
     """What a method answers after one fit, and what it has learned."""
 
     predicted: Tensor
-    """Predictions at the test rows, (T,)."""
+    """Predictions at the test rows, (T,), or (T, outputs) for labels (n, outputs)."""
     directions: Tensor | None = None
     """Directions of the inputs, the most important first: orthonormal columns (d, m)."""
     forms: Tensor | None = None
@@ -58,7 +58,10 @@ class FeatureLearner(TunedRidge):
 
     @abstractmethod
     def fit(self, x: Tensor, y: Tensor, x_test: Tensor, ridge: float) -> Fit:
-        """The method fitted to ``x`` (n, d), ``y`` (n,) and asked at ``x_test`` (T, d), float64."""
+        """The method fitted to ``x`` (n, d), ``y`` (n,) and asked at ``x_test`` (T, d), float64.
+
+        A method that supports several outputs is given one-hot labels (n, outputs) where there are.
+        """
 
     @abstractmethod
     def fit_seconds(self, n: int, width: int, test: int) -> float:
@@ -151,7 +154,7 @@ class FeatureLearner(TunedRidge):
 
 
 def solve_ridge(kernel: Tensor, y: Tensor, ridge: float) -> Tensor:
-    """α = (K + λI)⁻¹y, (n,); ``kernel`` K (n, n) is overwritten.
+    """α = (K + λI)⁻¹y, shaped as y, (n,) or (n, outputs); ``kernel`` K (n, n) is overwritten.
 
     Raises :class:`bfc.errors.UserError` where K + λI is numerically singular.
     """
@@ -163,7 +166,8 @@ def solve_ridge(kernel: Tensor, y: Tensor, ridge: float) -> Tensor:
         ridge,
         f"larger: K + ridge I is numerically singular at n={len(y)}",
     )
-    return torch.cholesky_solve(y.unsqueeze(1), factor).squeeze(1)
+    alpha = torch.cholesky_solve(y.view(len(y), -1), factor)
+    return alpha.view(y.shape)
 
 
 def measure_overlaps(fit: Fit, samples: Samples) -> dict[str, float]:

@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from bfc.baselines.checks import NOT_NEGATIVE, check_value
-from bfc.baselines.recursive_kernel import RecursiveKernel
+from bfc.baselines.recursive_kernel import RecursiveKernel, columns_of
 
 
 @dataclass(frozen=True)
 class IRKM(RecursiveKernel):
     """Kernel ridge regression with K = exp(Σ_j w_j x_j z_j / d − 1), and ``rounds`` updates of w.
 
-    From w = 1 on, every round fits f and sets w_j to the mean of (∂_j f)² over the training points,
-    divided by the largest of these, plus ``floor``, all scaled to sum d. All samples are used in
-    every round. Raises :class:`bfc.errors.UserError` on invalid values.
+    From w = 1 on, every round fits f and sets w_j to the mean of (∂_j f)² over the training points
+    (and outputs), divided by the largest of these, plus ``floor``, all scaled to sum d. All samples
+    are used in every round. Raises :class:`bfc.errors.UserError` on invalid values.
     """
 
     identity_name: ClassVar[str] = "bfc.baselines.irkm.IRKM"
@@ -55,7 +55,8 @@ class IRKM(RecursiveKernel):
         return ((x * metric) @ z.mT).div_(x.shape[1]).sub_(1).exp_()
 
     def gradients(self, x: Tensor, alpha: Tensor, metric: Tensor) -> Tensor:
-        return self.gram(x, x, metric).mul_(alpha) @ x * (metric / x.shape[1])
+        kernel, scale = self.gram(x, x, metric), metric / x.shape[1]
+        return torch.cat([(kernel * column) @ x * scale for column in columns_of(alpha)])
 
     def next_metric(self, x: Tensor, alpha: Tensor, metric: Tensor) -> Tensor:
         """w of the next round, of sum d."""

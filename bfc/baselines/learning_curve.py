@@ -30,13 +30,13 @@ class CurveLabels:
     """What a learning curve is fitted to and judged by."""
 
     y: Tensor
-    """Labels of the training rows, (N,)."""
+    """Labels of the training rows, (N,), or one column per output, (N, outputs)."""
     f_test: Tensor
     """The noiseless target at the test rows, (T,)."""
     chance: float
     """The error of the best constant (the variance of f*)."""
     error: Callable[[Tensor, Tensor], Tensor] = squared
-    """Of predictions (T, len(n)) against f* (T, 1)."""
+    """Of predictions (T, len(n)), or (T, len(n), outputs), against f* (T, 1)."""
 
 
 def learning_curve(
@@ -69,16 +69,28 @@ def learning_curve(
     if n is not None and not (len(n) and 1 <= min(n) and max(n) <= len(y)):
         raise ValueError(f"n must hold values in 1 ... {len(y)}")
     factor = cholesky(kernel, ridge, overwrite)
-    z = factor.solve(y.unsqueeze(1)).squeeze(1)
+    z = factor.solve(y.unsqueeze(1) if y.dim() == 1 else y)
     columns = None if n is None else torch.tensor(n, device=y.device) - 1
     total = y.new_zeros(len(y) if n is None else len(n))
     done = 0
     for block in torch.split(cross, BLOCK) if isinstance(cross, Tensor) else cross:
-        predicted = factor.solve(block.mT).mT.mul_(z).cumsum_(1)
-        if columns is not None:
-            predicted = predicted.index_select(1, columns)
+        predicted = _predict(factor.solve(block.mT).mT, z, columns)
+        predicted = predicted.squeeze(2) if y.dim() == 1 else predicted
         total += labels.error(predicted, f_test[done : done + len(block), None]).sum(0)
         done += len(block)
     if done != len(f_test):
         raise ValueError(f"cross has {done} rows but f_test {len(f_test)}")
     return total / (done * labels.chance)
+
+
+def _predict(w: Tensor, z: Tensor, columns: Tensor | None) -> Tensor:
+    """Predictions from every n, or from those of ``columns`` + 1: (T, len(n), outputs).
+
+    ``w`` W (T, N), overwritten; ``z`` (N, outputs).
+    """
+    outputs = []
+    for k, column in enumerate(z.mT):
+        is_last = k == z.shape[1] - 1
+        predicted = (w.mul_(column) if is_last else w * column).cumsum_(1)
+        outputs.append(predicted if columns is None else predicted.index_select(1, columns))
+    return torch.stack(outputs, 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,9 +24,12 @@ class RecursiveKernel(FeatureLearner):
 
     After all fits but the last one the metric of K is learned from the gradients of f at the
     training points; the last one predicts. The metric is not judged on validation data. With 0
-    rounds this is a fixed kernel, which learns no directions. Raises
+    rounds this is a fixed kernel, which learns no directions. Classes are fitted as one-hot
+    vectors with one metric, learned from the gradients of all outputs. Raises
     :class:`bfc.errors.UserError` on invalid values.
     """
+
+    supports_multi_output: ClassVar[bool] = True
 
     rounds: int = 6
 
@@ -43,11 +47,14 @@ class RecursiveKernel(FeatureLearner):
 
     @abstractmethod
     def gradients(self, x: Tensor, alpha: Tensor, metric: Tensor) -> Tensor:
-        """∇f at the rows of ``x`` (n, d) → (n, d)."""
+        """∇f at the rows of ``x`` (n, d) → (n, d).
+
+        For α (n, outputs) those of one output after the other, (outputs n, d).
+        """
 
     @abstractmethod
     def next_metric(self, x: Tensor, alpha: Tensor, metric: Tensor) -> Tensor:
-        """The metric of the next round from the fit ``alpha`` (n,) in the metric of this one."""
+        """The metric of the next round from the fit ``alpha`` in the metric of this one."""
 
     @abstractmethod
     def leading_directions(self, metric: Tensor) -> Tensor:
@@ -71,5 +78,10 @@ class RecursiveKernel(FeatureLearner):
         return Fit(torch.cat(parts), directions)
 
     def solve(self, x: Tensor, y: Tensor, metric: Tensor, ridge: float) -> Tensor:
-        """α = (K + λI)⁻¹y, (n,)."""
+        """α = (K + λI)⁻¹y, (n,), or (n, outputs) for y (n, outputs)."""
         return solve_ridge(self.gram(x, x, metric), y, ridge)
+
+
+def columns_of(alpha: Tensor) -> Tensor:
+    """The coefficients of every output, (outputs, n), from α (n,) or (n, outputs)."""
+    return alpha.view(len(alpha), -1).mT

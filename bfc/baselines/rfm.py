@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bfc.baselines.checks import POSITIVE, check_parameter, format_parameter, require_chosen
-from bfc.baselines.recursive_kernel import RecursiveKernel
+from bfc.baselines.recursive_kernel import RecursiveKernel, columns_of
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class RFM(RecursiveKernel):
         """∇f at the rows of ``x`` (n, d), f = Σ_j α_j K(·, x_j) → (n, d).
 
         −Σ_j α_j w_ij M(x_i − x_j) with w = K/L² (Gauss) or K/(L r), r = |x_i − x_j|_M (Laplace),
-        whose kinks at r = 0 are left out.
+        whose kinks at r = 0 are left out. For α (n, outputs) those of one output after the other.
         """
         scale = self._scale(x.shape[1])
         weights = self.gram(x, x, metric)
@@ -90,8 +90,12 @@ class RFM(RecursiveKernel):
             is_kink = distances <= 1e-12 * scale
             weights.div_(distances.masked_fill_(is_kink, 1.0).mul_(scale))
             weights.masked_fill_(is_kink, 0.0)
-        weights.mul_(alpha)
-        return (weights @ x - weights.sum(1, keepdim=True) * x) @ metric
+        gradients = []
+        for column in columns_of(alpha):
+            weighted = weights * column
+            slopes = weighted @ x - weighted.sum(1, keepdim=True) * x
+            gradients.append(slopes @ metric)
+        return torch.cat(gradients)
 
     def next_metric(self, x: Tensor, alpha: Tensor, metric: Tensor) -> Tensor:
         """M of the next round, of trace d."""
@@ -101,7 +105,8 @@ class RFM(RecursiveKernel):
         elif self.metric == "diagonal":
             updated = torch.diag(gradient.square().sum(0))
         else:
-            vectors, values, _ = torch.linalg.svd(gradient.mT @ (alpha.unsqueeze(1) * x))
+            weighted = (columns_of(alpha).unsqueeze(2) * x).flatten(0, 1)
+            vectors, values, _ = torch.linalg.svd(gradient.mT @ weighted)
             updated = (vectors * values) @ vectors.mT
         return updated * (x.shape[1] / updated.trace())
 

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -30,8 +30,11 @@ class KernelRidge(TunedRidge):
     same for every kernel) and :attr:`label`.
 
     λ and parameters of the kernel are tuned as :class:`bfc.baselines.choices.TunedRidge` says.
-    Raises :class:`UserError` on a value out of range.
+    Raises :class:`UserError` on a value out of range. Classes are fitted as one-hot vectors, one
+    regression per class with the same kernel and λ.
     """
+
+    supports_multi_output: ClassVar[bool] = True
 
     @abstractmethod
     def gram(self, x: Tensor, z: Tensor) -> Tensor:

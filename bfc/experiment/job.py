@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from bfc.component import Component
 from bfc.errors import UserError, nearest, require
-from bfc.experiment.components import GROUPS, class_paths, component
+from bfc.experiment.components import GROUPS, class_paths, component, find_class
 from bfc.experiment.identity import short_name
 from bfc.paths import local_path
 from bfc.types import (
@@ -145,11 +145,18 @@ def _wrap_target(
 
 def check_outputs(part: Learner | Baseline, target: Target) -> None:
     """Refuse a learner or baseline that answers with one number on a target of several classes."""
-    if target.outputs > 1 and not part.supports_multi_output:
-        raise UserError(
-            f"{short_name(part)}: answers with one number, and the target has {target.outputs} "
-            "classes; allowed: learner=resnet, conv_resnet"
-        )
+    if target.outputs == 1 or part.supports_multi_output:
+        return
+    group = part.config_key
+    options = []
+    for name, path in class_paths(group).items():
+        cls = cast(type[Learner | Baseline], find_class(group, path))
+        if cls.supports_multi_output:
+            options.append(name)
+    raise UserError(
+        f"{short_name(part)}: answers with one number, and the target has {target.outputs} "
+        f"classes; allowed: {group}={', '.join(options)}"
+    )
 
 
 def check_job(job: Job) -> None:

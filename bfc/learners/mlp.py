@@ -19,6 +19,14 @@ from bfc.errors import require
 from bfc.learners.capabilities import InputWeights
 from bfc.learners.groups import check_chain, top_level
 from bfc.learners.initialiser import Initialiser
+from bfc.learners.read_out import (
+    constant_gradient,
+    initial_weights,
+    read_constant,
+    read_out,
+    unit_gradient,
+    weight_gradient,
+)
 from bfc.matmul import affine, matmul
 from bfc.types import Draw, Params, Target
 
@@ -32,12 +40,14 @@ class MLP(InputWeights):
 
     Groups: ``level2`` ... ``level{H+1}`` (W_l, b_l and the read-out a_l) and ``bias`` (c). Initial
     values, all independent: W ~ N(0, weight_sd² / fan_in), b_2 ~ N(0, bias_sd²), other b and c
-    zero, a ~ N(0, readout_sd² / fan_in).
+    zero, a ~ N(0, readout_sd² / fan_in). With several outputs (classes) a and c have one entry per
+    output (:mod:`bfc.learners.read_out`).
     """
 
     identity_name: ClassVar[str] = "bfc.learners.mlp.MLP"
     version: ClassVar[int] = 1
     needs_reference: ClassVar[bool] = False
+    supports_multi_output: ClassVar[bool] = True
 
     widths: tuple[int, ...] = (128,)
     """Units of every hidden layer."""
@@ -80,7 +90,7 @@ class MLP(InputWeights):
 
     def init_params(self, target: Target, draw: Draw) -> Params:
         initial = Initialiser.like_inputs(draw)
-        params: Params = {"bias": initial.zeros(1)}
+        params: Params = {"bias": initial.zeros(target.outputs)}
         fan_in = target.input_width
         for level, width in zip(self.levels(target), self.widths, strict=True):
             weight_sd = self.weight_sd / fan_in**0.5
@@ -88,7 +98,8 @@ class MLP(InputWeights):
             readout_sd = self.readout_sd / width**0.5
             params[f"W{level}"] = weight_sd * initial.normal(f"W{level}", fan_in, width)
             params[f"b{level}"] = bias_sd * initial.normal(f"b{level}", width)
-            params[f"a{level}"] = readout_sd * initial.normal(f"a{level}", width)
+            readout = initial_weights(initial, f"a{level}", width, target.outputs)
+            params[f"a{level}"] = readout_sd * readout
             fan_in = width
         return params
 
@@ -125,7 +136,7 @@ class MLP(InputWeights):
         lowest = min(trained_levels, default=top + 1)
 
         def back(slope: Tensor) -> Params:
-            grads = {"bias": slope.sum(1, keepdim=True)}
+            grads = {"bias": constant_gradient(slope)}
             if top > 1:
                 grads |= self._layer_gradients(params, hidden, inner, slope, lowest)
             return grads
@@ -141,8 +152,8 @@ class MLP(InputWeights):
         given, with ReLU overwritten by what they gave, which has the same signs.
         """
         top = len(inner) + 1
-        grads = {f"a{top}": torch.bmm(slope.unsqueeze(1), hidden[-1]).squeeze(1)}
-        above = slope.unsqueeze(2) * params[f"a{top}"].unsqueeze(1)
+        grads = {f"a{top}": weight_gradient(slope, hidden[-1])}
+        above = unit_gradient(slope, params[f"a{top}"])
         for level in range(top, lowest - 1, -1):
             z = inner[level - 2]
             if self.activation == "relu":
@@ -156,10 +167,10 @@ class MLP(InputWeights):
         return grads
 
     def _read_out(self, params: Params, hidden: Tensor, top: int) -> Tensor:
-        """Outputs (R, B) from the units (R, B, width) of the highest level."""
+        """Outputs from the units (R, B, width) of the highest level."""
         if top == 1:
-            return params["bias"].expand(-1, hidden.shape[1])
-        return (hidden * params[f"a{top}"].unsqueeze(1)).sum(2) + params["bias"]
+            return read_constant(params["bias"], hidden.shape[1])
+        return read_out(params["bias"], params[f"a{top}"], hidden)
 
     def _scale_inputs(self, x: Tensor) -> Tensor:
         scale = x.shape[2] ** 0.5 if self.input_scale == "sqrt_d" else self.input_scale

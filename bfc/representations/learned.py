@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bfc import random
-from bfc.errors import require
+from bfc.errors import UserError, require
 from bfc.representations.base import Representation
 from bfc.types import Draw, Target, sample
 
@@ -70,6 +70,13 @@ class Learned(Representation):
             "an integer from 1 to 10000000",
         )
         require(0 < self.lr < 1e3, "representation.lr", self.lr, "a number > 0")
+
+    def check(self, target: Target) -> None:
+        if target.outputs > 1:
+            raise UserError(
+                "representation=learned: learns from labels that are numbers, and the target has "
+                f"{target.outputs} classes; allowed: representation=raw, degree2, random_features"
+            )
 
     def output_width(self, target: Target) -> int:
         return self.units

@@ -16,6 +16,11 @@ from torch import Tensor
 from bfc.types import Target
 
 
+def one_hot(classes: Tensor, outputs: int) -> Tensor:
+    """Class numbers (...) → (..., outputs) bool; it reads no value on the host."""
+    return classes.unsqueeze(-1) == torch.arange(outputs, device=classes.device)
+
+
 class ClassTarget(Target):
     """A target with ``outputs`` classes, or with the two labels ±1 where ``outputs`` is 1.
 
@@ -54,5 +59,4 @@ class ClassTarget(Target):
     def _squares(self, out: Tensor, y: Tensor) -> Tensor:
         if self.outputs == 1:
             return (out - y).square()
-        one_hot = torch.nn.functional.one_hot(y.long(), self.outputs).to(out.dtype)
-        return (out - one_hot).square().sum(-1)
+        return (out - one_hot(y, self.outputs).to(out.dtype)).square().sum(-1)

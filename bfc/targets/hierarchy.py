@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bfc.errors import require
 from bfc.targets.capabilities import PatchTarget
-from bfc.targets.class_target import ClassTarget
+from bfc.targets.class_target import ClassTarget, one_hot
 from bfc.targets.hierarchy_strings import Strings
 from bfc.targets.rule_tables import RuleTables, latin_tables, random_tables
 from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
@@ -206,7 +206,7 @@ class HierarchyDraw(Draw):
 
     def encode(self, x: Tensor) -> Tensor:
         """One-hot vectors, (R, B, d v), zero for an empty cell."""
-        return self._one_hot(x, self.target.v).to(x.dtype)
+        return one_hot(x, self.target.v).flatten(2).to(x.dtype)
 
     def parse(self, x: Tensor) -> dict[int, Tensor]:
         """Level 0 (the input) … L (the class) → its symbols, as
@@ -226,7 +226,7 @@ class HierarchyDraw(Draw):
         features = {}
         for level in self.target.levels:
             count = self.target.classes if level == self.target.L + 1 else self.target.v
-            features[level] = self._one_hot(symbols[level - 1], count).to(x.dtype)
+            features[level] = one_hot(symbols[level - 1], count).flatten(2).to(x.dtype)
         return features
 
     def redraw(self, x: Tensor, level: int, role: str, rows: Tensor) -> Tensor:
@@ -240,8 +240,3 @@ class HierarchyDraw(Draw):
 
     def select(self, index: Sequence[int]) -> HierarchyDraw:
         return replace(self, strings=self.strings.select(index))
-
-    @staticmethod
-    def _one_hot(symbols: Tensor, count: int) -> Tensor:
-        """(R, B, P) → (R, B, P · count) bool, zeros for an empty cell."""
-        return (symbols.unsqueeze(3) == torch.arange(count, device=symbols.device)).flatten(2)

@@ -55,7 +55,7 @@ class Learner(Component, Protocol, config_key="learner"):
     ) -> tuple[Tensor, Callable[[Tensor], Params]]:
         """The outputs of :meth:`forward` in training, and its reverse pass written by hand.
 
-        The reverse pass maps the gradient with respect to the outputs (R, B) to those of the
+        The reverse pass maps the gradient with respect to the outputs to those of the
         parameters in ``trained`` that the outputs depend on. It is only called where
         :attr:`has_vjp`.
         """
