@@ -13,6 +13,7 @@ from bfc.targets.capabilities import (
     ImageTarget,
     InputLawTarget,
     LevelComposition,
+    PatchTarget,
     RadialTarget,
     RevealedMean,
     RevealedScales,
@@ -42,13 +43,14 @@ CLASSES = (
     ImageTarget,
     HarmonicTarget,
     ClassTarget,
+    PatchTarget,
 )
 CAPABILITIES = {
     QuadraticDenseNet(d=6, L=3, widths=(2, 2)): {InputLawTarget, LevelComposition},
     RandomPolynomial(d=6, L=3, widths=(2, 2)): {InputLawTarget, LevelComposition},
     Radial(d=8): {RadialTarget},
     Images(): {ImageTarget, ClassTarget},
-    Hierarchy(): {ClassTarget},
+    Hierarchy(): {ClassTarget, PatchTarget},
     LowRank(d=5): {InputLawTarget, HarmonicTarget},
     QuadraticFeature(d=6): {InputLawTarget, HarmonicTarget},
     Parity(d=6): {InputLawTarget},

@@ -32,7 +32,7 @@ from bfc.targets.parity import Parity
 from bfc.tasks.classification import Classification
 from bfc.types import Training
 
-NOT_COMPILED = (("conv_resnet", "images"), ("resnet", "images"), ("tree", "images"))
+NOT_COMPILED = (("conv_resnet", "images"),)
 """Learners on targets that take their steps operation by operation."""
 SMALL = replace(
     RECIPE,
@@ -93,9 +93,11 @@ ONE_EACH = (
     ("coupled_network", "low_rank", "all", "adam"),
     ("mean_field", "radial", "frozen_first", "sgd"),
     ("mlp", "parity", "layerwise", "lion"),
+    ("mlp", "hierarchy", "layerwise", "adam"),
     ("ntk_model", "low_rank", "all", "sgd"),
     ("quadratic_densenet", "quadratic_densenet", "refit", "adam"),
     ("quadratic_taylor", "quadratic_feature", "all", "lion"),
+    ("resnet", "images", "joint", "adam"),
     ("resnet", "tent", "joint", "sgd"),
     ("three_layer_network", "leap", "sight", "sgd"),
     ("tree", "parity", "refit", "adam"),

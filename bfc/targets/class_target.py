@@ -38,7 +38,7 @@ class ClassTarget(Target):
             return self._squares(out, y)
         if self.outputs == 1:
             return torch.nn.functional.softplus(-y * out)
-        return -out.log_softmax(-1).gather(-1, y.long().unsqueeze(-1)).squeeze(-1)
+        return -(out.log_softmax(-1) * self._one_hot(out, y)).sum(-1)
 
     def error(self, out: Tensor, y: Tensor) -> Tensor:
         """Per row; scores that are NaN are wrong."""
@@ -59,4 +59,9 @@ class ClassTarget(Target):
     def _squares(self, out: Tensor, y: Tensor) -> Tensor:
         if self.outputs == 1:
             return (out - y).square()
-        return (out - one_hot(y, self.outputs).to(out.dtype)).square().sum(-1)
+        return (out - self._one_hot(out, y)).square().sum(-1)
+
+    def _one_hot(self, out: Tensor, y: Tensor) -> Tensor:
+        """Labels as one-hot vectors, by comparisons with numbers, which have a compiled form."""
+        columns = [(y == k).to(out.dtype) for k in range(self.outputs)]
+        return torch.stack(columns, -1)

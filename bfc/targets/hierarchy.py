@@ -102,7 +102,7 @@ class Hierarchy(ClassTarget, PatchTarget):
     @property
     def d(self) -> int:  # type: ignore[override]  # follows from s, sparse and L, so it is no field
         """Cells of a string."""
-        return int((self.s * (self.sparse + 1)) ** self.L)
+        return int(self.patch**self.L)
 
     @property
     def input_width(self) -> int:

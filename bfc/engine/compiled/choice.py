@@ -58,7 +58,7 @@ def may_compile(recipe: Recipe, num_parameters: int) -> bool:
 
     Generated code is fastest where all lanes are in use, whatever the network.
     """
-    if recipe.compile == "never" or recipe.device.type != "cpu" or recipe.target.outputs > 1:
+    if recipe.compile == "never" or recipe.device.type != "cpu":
         return False
     if importlib.util.find_spec("llvmlite") is None:
         return False
@@ -87,8 +87,6 @@ def _compile(
     params: Params,
     has_multiplier: bool,
 ) -> CompiledStep:
-    if recipe.target.outputs > 1:
-        raise CannotCompile("its labels are class numbers, which have no compiled form")
     try:
         from bfc.engine.compiled.compilation import compiled_step
     except ImportError as error:

@@ -6,6 +6,7 @@ touch that axis.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -177,6 +178,20 @@ def _mean(value: Value, axes: Sequence[int], keep: bool = False, **options: Any)
     return _times(_sum(value, axes, keep), 1 / count)
 
 
+def _log_softmax(value: Value, axis: int, half_to_float: bool) -> Value:
+    """Minus the logarithm of a sum that is at least 1, since its largest term is."""
+    size = value.shape[replica_axis(axis, len(value.shape))]
+    columns = [views.select(value, axis, position) for position in range(size)]
+    largest = functools.reduce(lambda a, b: _map("at_least", a, b), columns)
+    shifted = _sub(value, unsqueeze(largest, axis))
+    total = _sum(_map("exp", shifted), [axis], keep=True)
+    return _sub(shifted, _map("log1p", _sub(total, 1.0)))
+
+
+def _log_softmax_backward(grad: Value, output: Value, axis: int, dtype: Any) -> Value:
+    return _sub(grad, _map("mul", _map("exp", output), _sum(grad, [axis], keep=True)))
+
+
 def _norm(
     value: Value, order: float = 2, axes: Sequence[int] = (), keep: bool = False, **options: Any
 ) -> Value:
@@ -251,6 +266,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "sum.default": lambda value: Across(),
     "mean.dim": _mean,
     "linalg_vector_norm.default": _norm,
+    "_log_softmax.default": _log_softmax,
+    "_log_softmax_backward_data.default": _log_softmax_backward,
     "bmm.default": _bmm,
     "baddbmm.default": _baddbmm,
     "<built-in function getitem>": lambda values, position: values[position],
