@@ -19,6 +19,7 @@ from bfc.errors import UserError
 from bfc.stats.exponent_fit import NSTAR, fit_exponent
 from bfc.stats.model_comparison import LOCAL, MODELS
 from bfc.stats.simulation import World
+from bfc.stats.verdict import Growth
 from bfc.targets.parity import Parity
 
 EPS = 0.1
@@ -373,3 +374,39 @@ def test_the_library_call_is_where_the_documentation_says_and_costs_nothing_unti
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="has no attribute 'fit_exponents'"):
         bfc.measure.fit_exponents  # noqa: B018
+
+
+def test_depth_takes_the_place_of_d_in_every_column_and_sentence():
+    """The same trainings with their sizes called L: the same numbers, under another name."""
+    rows = sweep()
+    fit, deep = fit_exponent(rows, EPS), fit_exponent(rows.rename(columns={"d": "L"}), EPS, axis="L")
+    assert (deep.exponent, deep.lo, deep.hi, deep.rate) == (fit.exponent, fit.lo, fit.hi, fit.rate)
+    assert list(deep.nstar) == ["L", *NSTAR[1:]] and list(deep.local)[:2] == ["L_lo", "L_hi"]
+    assert list(deep.line([2, 4])) == ["L", "nstar", "lo", "hi"]
+    assert "log L" in deep.models["formula"][0] and "log d" not in deep.growth + str(deep)
+    one = fit_exponent(rows[rows["d"] == 8].rename(columns={"d": "L"}), EPS, axis="L")
+    assert one.reason == "no exponent: one L"
+    with pytest.raises(UserError, match="axis=m: must be d or L"):
+        fit_exponent(rows, EPS, axis="m")
+    with pytest.raises(UserError, match="no column L"):
+        fit_exponent(rows, EPS, axis="L")
+
+
+def test_an_exponential_law_in_depth_has_its_rate_and_is_told_from_a_power():
+    """n* = 20 · 3^L for L = 2 ... 7."""
+    rng = np.random.default_rng(1)
+    world = World(d=tuple(range(2, 8)), sd=0.2)
+    parts = []
+    for L in world.d:
+        mu = np.log(20) + L * np.log(3)
+        n = np.rint(np.exp(mu + np.linspace(-0.6, 0.6, 32)))
+        parts.append(world.train(rng, L, mu, n).rename(columns={"d": "L"}))
+    trainings = pd.concat(parts, ignore_index=True)
+    fit = fit_exponent(trainings, EPS, axis="L")
+    value, lo, hi = fit.rate
+    assert lo < np.log(3) < hi and value == pytest.approx(np.log(3), abs=0.1)
+    assert fit.verdict.growth is Growth.FASTER and "largest L better" in fit.growth
+    doubled = fit_exponent(trainings.assign(d=2 ** trainings["L"]), EPS)
+    assert doubled.exponent == pytest.approx(np.log2(3), abs=0.1)
+    drifting = fit_exponent(trainings.assign(d=2 ** trainings["L"]), EPS, axis="L")
+    assert "input dimension d change along L" in drifting.warnings[0]

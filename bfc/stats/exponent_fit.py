@@ -8,7 +8,7 @@ never an exception and never a number; only a table without the needed columns i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,7 @@ from bfc.stats.reasons import (
 )
 from bfc.stats.regressions import RegressionFit, fit_glm, fit_smooth
 from bfc.stats.smooth_cells import CellCurve, Likelihood, choose_curves
+from bfc.stats.swept_axis import AXES, DIMENSION
 from bfc.stats.table_checks import check_sweep
 from bfc.stats.training_table import TrainingTable, build_training_table
 from bfc.stats.verdict import GrowthVerdict, describe_verdict, judge_growth
@@ -70,7 +71,8 @@ NSTAR = (
 class ExponentFit:
     """What a table of trainings says about n* ∝ d^exponent at one eps.
 
-    Intervals are 95 %; NaN and infinite values are explained by ``reason``.
+    Along another ``axis``, such as the depth L, that takes the place of d in every column and
+    sentence. Intervals are 95 %; NaN and infinite values are explained by ``reason``.
     """
 
     eps: float
@@ -102,6 +104,20 @@ class ExponentFit:
     posterior: Posterior = field(default_factory=Posterior)
     verdict: GrowthVerdict | None = None
     """The verdict on growth; None where there is no exponent."""
+    axis: str = DIMENSION.name
+    """The column that n* was fitted against."""
+
+    @property
+    def rate(self) -> Interval:
+        """b of the candidate n* ∝ e^(b d) with its 95 % interval; NaN where the d are too few.
+
+        Along L, n* grows by the factor e^b from level to level.
+        """
+        candidates = self.models[self.models["model"] == "exponential"]
+        if candidates.empty:
+            return (np.nan, np.nan, np.nan)
+        value, lo, hi = (float(candidates[name].iloc[0]) for name in ("value", "lo", "hi"))
+        return value, lo, hi
 
     @property
     def prefactor(self) -> float:
@@ -117,15 +133,17 @@ class ExponentFit:
         """
         dimensions = _check_dimensions(d)
         lo, middle, hi = np.exp(self.posterior.predict_line(dimensions)).T
-        return pd.DataFrame({"d": dimensions, "nstar": middle, "lo": lo, "hi": hi})
+        return pd.DataFrame({self.axis: dimensions, "nstar": middle, "lo": lo, "hi": hi})
 
     def __str__(self) -> str:
-        head = f"n*(d, {self.eps:g}): {self.growth}"
+        head = f"n*({self.axis}, {self.eps:g}): {self.growth}"
         table = self.nstar.to_string(index=False, float_format="%.4g")
         return "\n".join([head, table, *(f"warning: {warning}" for warning in self.warnings)])
 
 
-def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True) -> ExponentFit:
+def fit_exponent(
+    trainings: pd.DataFrame, eps: float, random_effect: bool = True, axis: str = DIMENSION.name
+) -> ExponentFit:
     """Fit n*(d, eps), the n at which half of the trainings reach risk eps.
 
     ``trainings``: one row per training with ``d``, ``n``, ``seed`` and ``risk`` (relative: 1 is no
@@ -135,20 +153,22 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
     again for another eps: the trainings stay the same.
 
     ``random_effect``: False leaves τ out, which makes intervals too narrow wherever cells scatter
-    more than their seeds say. Raises :class:`bfc.errors.UserError` where a column is missing, there
+    more than their seeds say. ``axis``: the column that n* is fitted against, d or L; a table along
+    L needs no d. Raises :class:`bfc.errors.UserError` where a column is missing, there
     twice or holds a value that it cannot mean ("1,024", an unknown outcome), where there are
     several methods or targets, ``trainings`` is no table or ``eps`` is not positive.
     """
     require(isinstance(random_effect, bool), "random_effect", random_effect, "True or False")
-    frame, notices = check_sweep(trainings)
+    require(axis in AXES, "axis", axis, " or ".join(AXES))
+    frame, notices = check_sweep(trainings, axis)
     table = build_training_table(frame, eps)
     cells = split_cells(table)
     chosen = choose_curves(table, cells)
     curves = {d: choice.curve for d, choice in chosen.items()}
     posterior = fit_posterior(curves, random_effect)
     nothing = _find_nothing_to_fit(cells)
-    models, verdict = _compare_growth(curves, posterior)
-    growth = describe_verdict(verdict) if verdict else None
+    models, verdict = _compare_growth(curves, posterior, axis)
+    growth = describe_verdict(verdict, axis) if verdict else None
     nstar = _tabulate_nstar(cells, eps, chosen)
     informative = table.select(np.isin(table.d, list(curves)))
     glm = fit_glm(informative)
@@ -165,20 +185,27 @@ def fit_exponent(trainings: pd.DataFrame, eps: float, random_effect: bool = True
         exponent=posterior.exponent,
         lo=posterior.lo,
         hi=posterior.hi,
-        reason=describe_reason(nothing or posterior.cause),
-        growth=growth or describe_no_verdict(nothing, posterior.cause),
-        nstar=nstar,
+        reason=describe_reason(nothing or posterior.cause, axis),
+        growth=growth or describe_no_verdict(nothing, posterior.cause, axis),
+        nstar=_rename_sizes(nstar, axis),
         models=models,
-        local=_estimate_local(cells, curves, posterior),
+        local=_rename_sizes(_estimate_local(cells, curves, posterior), axis),
         glm=glm,
-        smooth=smooth,
+        smooth=replace(smooth, nstar=_rename_sizes(smooth.nstar, axis)),
         tau=posterior.tau,
         spread=posterior.spread,
-        counts=_count_trainings(table),
-        warnings=tuple(describe_warning(warning) for warning in warnings),
+        counts=_count_trainings(table, axis),
+        warnings=tuple(describe_warning(warning, axis) for warning in warnings),
         posterior=posterior,
         verdict=verdict,
+        axis=axis,
     )
+
+
+def _rename_sizes(table: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """A table whose sizes, ``d`` or ``d_lo`` and ``d_hi``, are named after the axis."""
+    names = {"d": axis, "d_lo": f"{axis}_lo", "d_hi": f"{axis}_hi"}
+    return table.rename(columns=names)
 
 
 def _check_dimensions(d: float | Sequence[float]) -> FloatArray:
@@ -211,12 +238,12 @@ def _find_nothing_to_fit(cells: Mapping[float, CellCounts]) -> NothingToFit | No
 
 
 def _compare_growth(
-    curves: Mapping[float, LikelihoodCurve], posterior: Posterior
+    curves: Mapping[float, LikelihoodCurve], posterior: Posterior, axis: str
 ) -> tuple[pd.DataFrame, GrowthVerdict | None]:
     """The table of candidates and the verdict on growth."""
     if not np.isfinite(posterior.exponent):
         return pd.DataFrame(columns=list(MODELS)), None
-    models, log_factors = compare_models(curves, posterior)
+    models, log_factors = compare_models(curves, posterior, axis)
     return models, judge_growth(posterior, models, log_factors)
 
 
@@ -251,7 +278,7 @@ def _closed_nstar(nstar: pd.DataFrame) -> dict[float, float]:
     return dict(zip(closed["d"], closed["nstar"], strict=True))
 
 
-def _count_trainings(table: TrainingTable) -> dict[str, int]:
+def _count_trainings(table: TrainingTable, axis: str) -> dict[str, int]:
     used = ~table.excluded
     counts = {
         "trainings": len(table.u),
@@ -262,4 +289,4 @@ def _count_trainings(table: TrainingTable) -> dict[str, int]:
     }
     for outcome in (Outcome.DIVERGED, Outcome.PLATEAU):
         counts[outcome.value] = int(((table.outcome == outcome.value) & used).sum())
-    return {**counts, **describe_drops(table.dropped)}
+    return {**counts, **describe_drops(table.dropped, axis)}

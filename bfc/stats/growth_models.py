@@ -1,4 +1,4 @@
-"""Candidates for log n*(d), each fitted to the likelihood curves of the cells.
+"""Candidates for log n* as a function of d, each fitted to the likelihood curves of the cells.
 
 Fitting. For every node (τ, s, λ) the posterior of the coefficients (flat prior) is taken as normal
 around its mode (Laplace); nodes are weighted by prior times evidence. A hinge is fitted with every
@@ -20,13 +20,14 @@ from bfc.stats.outcomes import FloatArray
 from bfc.stats.random_effect import locate_on_grid, smooth_over_tau, tau_prior
 
 FORMULAS = {
-    "power": "a + α log d",
-    "power_log": "a + α log d + δ log log d",
-    "power_log2": "a + α log d + γ (log d)²",
-    "exponential": "a + b d",
-    "mixed": "a + b d + α log d",
-    "hinge": "a + α log d + δ min(log d − log k, 0)",
+    "power": "a + α log {x}",
+    "power_log": "a + α log {x} + δ log log {x}",
+    "power_log2": "a + α log {x} + γ (log {x})²",
+    "exponential": "a + b {x}",
+    "mixed": "a + b {x} + α log {x}",
+    "hinge": "a + α log {x} + δ min(log {x} − log k, 0)",
 }
+"""Candidate → log n* as a function of the swept size {x}."""
 TERMS = {
     "power": "α",
     "power_log": "δ",

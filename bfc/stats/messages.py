@@ -1,7 +1,8 @@
 """English for everything that the estimators say besides numbers.
 
 The data are the enums and dataclasses of :mod:`bfc.stats.reasons` and :mod:`bfc.stats.verdict`; no
-code reads the sentences made here.
+code reads the sentences made here. ``axis`` is the symbol of the swept size, d where it is not
+given (:mod:`bfc.stats.swept_axis`).
 """
 
 from __future__ import annotations
@@ -51,29 +52,30 @@ from bfc.stats.table_notices import (
 )
 
 DROP_REASONS = {
-    DropReason.NO_D: "without d",
-    DropReason.D_NOT_POSITIVE: "with d <= 0",
+    DropReason.NO_D: "without {x}",
+    DropReason.D_NOT_POSITIVE: "with {x} <= 0",
     DropReason.NO_N: "without n",
     DropReason.N_NOT_POSITIVE: "with n <= 0",
     DropReason.NO_SEED: "without seed",
     DropReason.NEGATIVE_RISK: "with a risk slightly below 0, counted as 0",
     DropReason.NO_RISK: "without risk, counted as failures",
-    DropReason.REPEATED: "repeated (the last of equal d, n, seed counts)",
+    DropReason.REPEATED: "repeated (the last of equal {x}, n, seed counts)",
 }
+"""Words in which {x} stands for the symbol of the swept size."""
 FIXED_REASONS: Mapping[NoExponent | NoTrainings | NoRegression, str] = {
-    NoExponent.NO_D: "no d: no exponent",
-    NoExponent.ONE_D: "one d: no exponent",
-    NoExponent.NOT_BRACKETED: "n* is bracketed at no d: no exponent",
+    NoExponent.NO_D: "no {x}: no exponent",
+    NoExponent.ONE_D: "one {x}: no exponent",
+    NoExponent.NOT_BRACKETED: "n* is bracketed at no {x}: no exponent",
     NoTrainings.NONE: "no exponent: no trainings",
     NoTrainings.ALL_SUCCEED: (
-        "no exponent: every training reaches eps, n* lies below the smallest n at every d"
+        "no exponent: every training reaches eps, n* lies below the smallest n at every {x}"
     ),
-    NoTrainings.ONE_D: "no exponent: one d",
+    NoTrainings.ONE_D: "no exponent: one {x}",
     NoRegression.ALL_SUCCEED: "all trainings succeed",
     NoRegression.ALL_FAIL: "all trainings fail",
-    NoRegression.COLLINEAR: "log n and log d are collinear",
+    NoRegression.COLLINEAR: "log n and log {x} are collinear",
     NoRegression.SEPARATED: "successes and failures are separated without overlap",
-    NoRegression.FEWER_THAN_TWO_D: "fewer than two d",
+    NoRegression.FEWER_THAN_TWO_D: "fewer than two {x}",
     NoRegression.OPEN_INTERVAL: ("success does not depend on n clearly enough: open interval"),
 }
 ESTIMATORS = {
@@ -102,12 +104,12 @@ def format_outcomes(outcomes: Iterable[str]) -> str:
     return ", ".join(outcome.replace("_", " ") for outcome in outcomes)
 
 
-def describe_drops(dropped: Mapping[DropReason, int]) -> dict[str, int]:
+def describe_drops(dropped: Mapping[DropReason, int], axis: str = "d") -> dict[str, int]:
     """Words for why rows are not used as they stand → their number."""
-    return {DROP_REASONS[reason]: rows for reason, rows in dropped.items()}
+    return {DROP_REASONS[reason].format(x=axis): rows for reason, rows in dropped.items()}
 
 
-def describe_reason(reason: Reason) -> str:
+def describe_reason(reason: Reason, axis: str = "d") -> str:
     """Why there is no number; empty where there is one."""
     match reason:
         case None:
@@ -118,34 +120,34 @@ def describe_reason(reason: Reason) -> str:
             return f"no exponent: all {trainings} trainings are optimisation-limited"
         case NoSuccess(failures):
             how = f" ({format_outcomes(failures)})" if failures else ""
-            return f"no exponent: no training reaches eps at any d{how}"
+            return f"no exponent: no training reaches eps at any {axis}{how}"
         case RiskRises():
-            return f"no exponent: {_describe_rise(reason)}"
+            return f"no exponent: {_describe_rise(reason, axis)}"
         case FewClusters(seeds):
             return f"{seeds} seeds are too few for a clustered variance"
         case FewCrossings(dimensions):
-            return f"risk falls smoothly through eps at {dimensions} d"
+            return f"risk falls smoothly through eps at {dimensions} {axis}"
         case _:
-            return FIXED_REASONS[reason]
+            return FIXED_REASONS[reason].format(x=axis)
 
 
-def describe_no_verdict(nothing: NothingToFit | None, reason: Reason) -> str:
+def describe_no_verdict(nothing: NothingToFit | None, reason: Reason, axis: str = "d") -> str:
     """The sentence on growth where there is no exponent."""
     if nothing is not None:
-        return describe_reason(nothing)
-    return f"no verdict: {describe_reason(reason)}"
+        return describe_reason(nothing, axis)
+    return f"no verdict: {describe_reason(reason, axis)}"
 
 
-def describe_warning(warning: FitWarning) -> str:
+def describe_warning(warning: FitWarning, axis: str = "d") -> str:
     """What is odd about a table, as one sentence."""
     if isinstance(warning, TableNotice):
-        return describe_notice(warning)
+        return describe_notice(warning, axis)
     match warning:
         case RiskRises():
-            return _describe_rise(warning)
+            return _describe_rise(warning, axis)
         case DroppedRows(reason, rows):
             end = "" if reason.says_what_counts else ", left out"
-            return f"{rows} rows {DROP_REASONS[reason]}{end}"
+            return f"{rows} rows {DROP_REASONS[reason].format(x=axis)}{end}"
         case ExcludedTrainings(trainings):
             return (
                 f"{trainings} optimisation-limited trainings left out: "
@@ -160,19 +162,21 @@ def describe_warning(warning: FitWarning) -> str:
             return f"{trainings} diverged trainings count as failures"
         case UninformativeCells(dimensions, failures):
             how = _describe_failures(failures)
-            return f"d={_format_dimensions(dimensions)}: {how}, not in the exponent"
+            return f"{axis}={_format_dimensions(dimensions)}: {how}, not in the exponent"
         case LuckyPlateaus(dimensions, succeeded, trainings):
             return (
-                f"d={_format_dimensions(dimensions)}: plateau but for luck "
+                f"{axis}={_format_dimensions(dimensions)}: plateau but for luck "
                 f"({succeeded} of {trainings} trainings succeed), not in the exponent"
             )
         case CensoredCells(dimensions, side):
-            return f"d={_format_dimensions(dimensions)}: {CENSORED[side]}, which only bounds it"
+            return (
+                f"{axis}={_format_dimensions(dimensions)}: {CENSORED[side]}, which only bounds it"
+            )
         case DisagreeingExponents(likelihood, other, estimator):
             return _describe_disagreement(likelihood, other, estimator)
         case RoughRisk(d, nstar, crossing):
             return (
-                f"d={_format_dimensions([d])}: n* = {nstar:.4g} by the likelihood and "
+                f"{axis}={_format_dimensions([d])}: n* = {nstar:.4g} by the likelihood and "
                 f"{crossing:.4g} where the mean log risk crosses eps differ: "
                 "risk is not smooth in n there"
             )
@@ -190,7 +194,7 @@ def describe_warning(warning: FitWarning) -> str:
             )
 
 
-def describe_notice(notice: TableNotice) -> str:
+def describe_notice(notice: TableNotice, axis: str = "d") -> str:
     """How a table was read or what it holds besides, as one sentence."""
     match notice:
         case RenamedColumn(written, name):
@@ -208,18 +212,18 @@ def describe_notice(notice: TableNotice) -> str:
             )
         case MixedSettings(column, d, values):
             return (
-                f"column {column} takes several values at d={to_plain_number(d)} "
+                f"column {column} takes several values at {axis}={to_plain_number(d)} "
                 f"({', '.join(values)}): trainings of several settings are pooled; select one"
             )
         case DriftingSettings(columns):
             return (
-                f"{', '.join(columns)} change along d: the exponent is not that of d alone where "
-                "they matter"
+                f"{', '.join(columns)} change along {axis}: the exponent is not that of {axis} "
+                "alone where they matter"
             )
 
 
-def _describe_rise(rise: RiskRises) -> str:
-    where = f"d={_format_dimensions(rise.dimensions)}: " if rise.dimensions else ""
+def _describe_rise(rise: RiskRises, axis: str) -> str:
+    where = f"{axis}={_format_dimensions(rise.dimensions)}: " if rise.dimensions else ""
     return (
         f"{where}risk rises with n, as a score would "
         "(risk must be small where learning succeeds, for instance 1 - accuracy); no statement "

@@ -44,7 +44,7 @@ LOCAL_LEVELS = (np.arange(200) + 0.5) / 200
 
 
 def compare_models(
-    curves: Mapping[float, LikelihoodCurve], posterior: Posterior
+    curves: Mapping[float, LikelihoodCurve], posterior: Posterior, axis: str = "d"
 ) -> tuple[pd.DataFrame, dict[int, float]]:
     """Every candidate, best held-out score first, and the log factors compatible with the data.
 
@@ -52,7 +52,8 @@ def compare_models(
     log probability of the largest d's outcomes, predicted from the others. ``term``: the
     coefficient that tells the candidate from a power law (for a power law its exponent), with its
     95 % interval. The log factors are the q = 1, 2 that are compatible: q → exponent of d beside
-    (log d)^q. The posterior must have a grid, that is at least two d and one that brackets n*.
+    (log d)^q. ``axis``: the symbol of d in the formulas. The posterior must have a grid, that is at
+    least two d and one that brackets n*.
     """
     if posterior.grid is None:
         raise ValueError("posterior: must have a grid of points")
@@ -62,6 +63,7 @@ def compare_models(
     log_factors: dict[int, float] = {}
     for name in FORMULAS:
         row, factors = _describe_model(name, cells, bracketed)
+        row["formula"] = FORMULAS[name].format(x=axis)
         rows.append(row)
         log_factors |= factors
     table = pd.DataFrame(rows, columns=list(MODELS))
@@ -73,7 +75,7 @@ def _describe_model(
     name: str, cells: BlurredCells, bracketed: Sequence[bool]
 ) -> tuple[dict[str, float | str], dict[int, float]]:
     """The row of one candidate, NaN where the d are too few, and the log factors it allows."""
-    row: dict[str, float | str] = {"model": name, "formula": FORMULAS[name], "term": TERMS[name]}
+    row: dict[str, float | str] = {"model": name, "term": TERMS[name]}
     designs = list_designs(name, cells.d)
     if not designs:
         return row, {}

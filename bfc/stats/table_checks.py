@@ -6,7 +6,7 @@ columns that tell them apart are not read, so they must be looked at here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 
 from bfc.errors import UserError
 from bfc.stats.columns import read_numbers
+from bfc.stats.swept_axis import DIMENSION
 from bfc.stats.table_frame import ONE_VALUE, OPTIONAL, REQUIRED, tidy_frame
 from bfc.stats.table_notices import DriftingSettings, MixedSettings, TableNotice
 
@@ -40,17 +41,23 @@ MOST_VALUES = 10
 """A column with more values at one d is a measurement and no setting."""
 
 
-def check_sweep(trainings: pd.DataFrame) -> tuple[pd.DataFrame, list[TableNotice]]:
+def check_sweep(
+    trainings: pd.DataFrame, axis: str = DIMENSION.name
+) -> tuple[pd.DataFrame, list[TableNotice]]:
     """A table over several d with plain columns, and what it holds besides those that are read.
 
-    One without any column gets empty ones. Raises :class:`bfc.errors.UserError` where a column is
-    missing or there twice, and for several methods or targets.
+    ``axis``: the column with the sizes that are called d in what follows; a d beside it is then a
+    setting. A table without any column gets empty ones. Raises :class:`bfc.errors.UserError` where
+    a column is missing or there twice, and for several methods or targets.
     """
     if isinstance(trainings, pd.DataFrame) and not len(trainings.columns):
         return pd.DataFrame(columns=["d", *REQUIRED], dtype=float), []
-    table, notices = tidy_frame(trainings, ("d", *REQUIRED))
+    table, notices = tidy_frame(trainings, (axis, *REQUIRED))
+    if axis != DIMENSION.name:
+        table = table.rename(columns={DIMENSION.name: DIMENSION.label, axis: DIMENSION.name})
     _refuse_several(table, ONE_VALUE)
-    return table, [*notices, *_find_settings(table)]
+    swept = frozenset({f"config.{axis}", f"config.target.{axis}"})
+    return table, [*notices, *_find_settings(table, MEASURED | swept)]
 
 
 def check_cell(trainings: pd.DataFrame) -> tuple[pd.DataFrame, list[TableNotice]]:
@@ -59,7 +66,7 @@ def check_cell(trainings: pd.DataFrame) -> tuple[pd.DataFrame, list[TableNotice]
     if "d" not in table:
         table["d"] = 1.0
     _refuse_several(table.assign(d=read_numbers(table, "d", np.nan)), (*ONE_VALUE, "d"))
-    return table, [*notices, *_find_settings(table)]
+    return table, [*notices, *_find_settings(table, MEASURED)]
 
 
 def _refuse_several(table: pd.DataFrame, columns: tuple[str, ...]) -> None:
@@ -77,8 +84,8 @@ def _format_value(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _find_settings(trainings: pd.DataFrame) -> Iterator[TableNotice]:
-    """Columns that look like settings and vary at one d, or change along d.
+def _find_settings(trainings: pd.DataFrame, measured: Collection[str]) -> Iterator[TableNotice]:
+    """Columns besides ``measured`` that look like settings and vary at one d, or change along d.
 
     One varies at a d where it has a few values there, each for several n, that do not just name
     the seeds.
@@ -88,7 +95,7 @@ def _find_settings(trainings: pd.DataFrame) -> Iterator[TableNotice]:
     drifting = []
     has_several_rows = len(table) >= 2 * table["d"].nunique()
     for i, column in enumerate(table.columns):
-        if not isinstance(column, str) or column in MEASURED:
+        if not isinstance(column, str) or column in measured:
             continue
         values = _as_labels(table.iloc[:, i])
         if values.nunique() < 2:

@@ -83,16 +83,19 @@ def judge_growth(
     )
 
 
-def describe_verdict(verdict: GrowthVerdict) -> str:
-    """The verdict as a sentence, its parts separated by semicolons."""
+def describe_verdict(verdict: GrowthVerdict, axis: str = "d") -> str:
+    """The verdict as a sentence, its parts separated by semicolons.
+
+    ``axis``: the symbol of the swept size.
+    """
     exponent = f"exponent {format_interval(*verdict.exponent)}"
     if verdict.growth is Growth.UNTESTED:
-        return f"{exponent} if the growth is polynomial, which so few d cannot tell"
-    parts = [_describe_growth(verdict, exponent)]
+        return f"{exponent} if the growth is polynomial, which so few {axis} cannot tell"
+    parts = [_describe_growth(verdict, exponent, axis)]
     if verdict.curvature is not None:
-        parts.append(_describe_curvature(verdict.curvature))
+        parts.append(_describe_curvature(verdict.curvature, axis))
     if verdict.log_factors is not None:
-        parts.append(describe_log_factors(verdict.log_factors))
+        parts.append(describe_log_factors(verdict.log_factors, axis))
     return "; ".join(parts)
 
 
@@ -114,14 +117,14 @@ def _read_interval(table: pd.DataFrame, model: str) -> Interval:
     return value, lo, hi
 
 
-def _describe_growth(verdict: GrowthVerdict, exponent: str) -> str:
-    rate = f"exponential growth e^(b d), b = {format_interval(*verdict.rate)},"
+def _describe_growth(verdict: GrowthVerdict, exponent: str, axis: str) -> str:
+    rate = f"exponential growth e^(b {axis}), b = {format_interval(*verdict.rate)},"
     odds = _format_odds(abs(verdict.gap))
     match verdict.growth:
         case Growth.FASTER:
             return (
-                f"faster than polynomial: {rate} predicts the largest d better (odds {odds} : 1) "
-                f"than a power law with {exponent}"
+                f"faster than polynomial: {rate} predicts the largest {axis} better "
+                f"(odds {odds} : 1) than a power law with {exponent}"
             )
         case Growth.UNDECIDED:
             preference = "not told apart on this range"
@@ -130,28 +133,32 @@ def _describe_growth(verdict: GrowthVerdict, exponent: str) -> str:
                 preference = f"the {which} preferred by odds of only {odds} : 1"
             return f"polynomial with {exponent} or {rate} {preference}"
         case Growth.NO_SINGLE_POWER:
-            head = f"not a single power of d (taken as one: {exponent})"
+            head = f"not a single power of {axis} (taken as one: {exponent})"
         case _:
             head = f"polynomial with {exponent}"
-    return f"{head}; exponential growth predicts the largest d worse (odds 1 : {odds})"
+    return f"{head}; exponential growth predicts the largest {axis} worse (odds 1 : {odds})"
 
 
-def _describe_curvature(curvature: Interval) -> str:
+def _describe_curvature(curvature: Interval, axis: str) -> str:
     _, lo, hi = curvature
     if _is_straight(curvature):
-        return f"(log d)² term below {max(-lo, hi):.2g} cannot be excluded on this range"
+        return f"(log {axis})² term below {max(-lo, hi):.2g} cannot be excluded on this range"
     direction = "rises" if lo > 0 else "falls"
-    return f"the local exponent {direction} with d: (log d)² term {format_interval(*curvature)}"
+    term = f"(log {axis})² term {format_interval(*curvature)}"
+    return f"the local exponent {direction} with {axis}: {term}"
 
 
-def describe_log_factors(log_factors: Mapping[int, float]) -> str:
-    """Which factors of log d beside a power of d are compatible with the data, as a clause."""
+def describe_log_factors(log_factors: Mapping[int, float], axis: str = "d") -> str:
+    """Which factors of log d beside a power of d are compatible with the data, as a clause.
+
+    ``axis``: the symbol in the place of d.
+    """
     if not log_factors:
         return "one or two log factors beside a power are excluded"
     names = []
     for q, exponent in log_factors.items():
-        factor = "log d" if q == 1 else f"(log d)^{q}"
-        names.append(f"d^{exponent:.2f} {factor}")
+        factor = f"log {axis}" if q == 1 else f"(log {axis})^{q}"
+        names.append(f"{axis}^{exponent:.2f} {factor}")
     verb = "is" if len(names) == 1 else "are"
     return f"{' and '.join(names)} {verb} compatible too"
 
