@@ -379,7 +379,10 @@ def test_the_library_call_is_where_the_documentation_says_and_costs_nothing_unti
 def test_depth_takes_the_place_of_d_in_every_column_and_sentence():
     """The same trainings with their sizes called L: the same numbers, under another name."""
     rows = sweep()
-    fit, deep = fit_exponent(rows, EPS), fit_exponent(rows.rename(columns={"d": "L"}), EPS, axis="L")
+    fit, deep = (
+        fit_exponent(rows, EPS),
+        fit_exponent(rows.rename(columns={"d": "L"}), EPS, axis="L"),
+    )
     assert (deep.exponent, deep.lo, deep.hi, deep.rate) == (fit.exponent, fit.lo, fit.hi, fit.rate)
     assert list(deep.nstar) == ["L", *NSTAR[1:]] and list(deep.local)[:2] == ["L_lo", "L_hi"]
     assert list(deep.line([2, 4])) == ["L", "nstar", "lo", "hi"]
