@@ -14,7 +14,8 @@ Every side trains the same networks on pools of 512 rows per replica and gathers
 every step. Before anything is timed, all must agree on the parameters after some steps from the
 same rows. When timed, each draws its rows with a generator of its own. On a CPU the time of the
 process is counted, so that another program on the machine does not enter; on a GPU wall time, and
-the stack is also measured without recording its steps (``eager``). Beside the peers stand the
+the stack is also measured without recording its steps (``eager``) and with generated code
+(``blocks``, compute.compile=always). Beside the peers stand the
 limits: the products of a step and nothing else, by torch and by jax, and the machine's rates of
 products and copies.
 
@@ -57,7 +58,7 @@ LOOPS = {
     "plain": {"foreach": False},
 }
 """Implementations of torch.optim."""
-SIDES = ("stack", "plain", "loop", "vmap", "jax", "eager", "products")
+SIDES = ("stack", "plain", "loop", "vmap", "jax", "eager", "blocks", "products")
 Figures = Mapping[str, Any]
 
 
@@ -77,7 +78,11 @@ def check_agreement(
 
     loop, vmap = Loop(case, trainer), Vmap(case, trainer)
     jax = Jax(case, trainer) if has_jax() else None
-    trainer.train_chunk(list(range(replicas)), trainer.stages[0], steps)
+    stacks = [trainer]
+    if device.type == "cuda":
+        stacks.append(case.trainer(replicas, device, compile="always"))
+    for stack in stacks:
+        stack.train_chunk(list(range(replicas)), stack.stages[0], steps)
     list(itertools.islice(loop.steps(lambda t: rows(t)[0]), steps))
     list(itertools.islice(vmap.steps(rows), steps))
     if jax is not None:
@@ -85,6 +90,8 @@ def check_agreement(
     tolerance = {"rtol": 2e-3, "atol": 2e-5}
     for name in trained_names(trainer):
         expected = trainer.state.params[name]
+        for stack in stacks[1:]:
+            torch.testing.assert_close(stack.state.params[name], expected, **tolerance)
         torch.testing.assert_close(vmap.params[name], expected, **tolerance)
         torch.testing.assert_close(loop.params[name].detach(), expected[0], **tolerance)
         if jax is not None:
@@ -109,6 +116,7 @@ def make_sides(case: Case, replicas: int, device: torch.device) -> dict[str, Ite
     }
     if device.type == "cuda":
         sides["eager"] = train_chunks(case.trainer(replicas, device), record_steps=False)
+        sides["blocks"] = train_chunks(case.trainer(replicas, device, compile="always"))
     for name, options in LOOPS.items():
         sides[f"loop {name}"] = Loop(case, trainer, **options).steps(draw_one)
     if has_jax():
@@ -140,6 +148,7 @@ def measure(
         "vmap": speeds["vmap"],
         "jax": speeds.get("jax", float("nan")),
         "eager": speeds.get("eager", speeds["stack"]),
+        "blocks": speeds.get("blocks", float("nan")),
         "products": replicas * products_alone(step.products, device, seconds / rounds),
     }
     if has_jax() and device.type == "cpu":
@@ -180,7 +189,7 @@ def print_table(figures: Figures, cases: Sequence[str], device: torch.device) ->
     unit = "CPU-second, one thread" if device.type == "cpu" else "second"
     peak, copies = figures["product_rate"] / 1e9, figures["copy_rate"] / 1e9
     table = Table(
-        *("case", "R", "ours", "plain", "loop", "vmap", "jax", "eager", "products"),
+        *("case", "R", "ours", "plain", "loop", "vmap", "jax", "eager", "blocks", "products"),
         *("/ plain", "/ loop", "/ vmap", "/ jax", "of products", "of wall"),
         title=(
             f"Replica-steps per {unit}; matrix product {peak:.0f} GFLOP/s, copy {copies:.0f} GB/s"

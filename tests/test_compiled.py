@@ -19,7 +19,7 @@ from bfc.engine.compiled import cache, choice, compilation, recorder
 from bfc.engine.compiled.__main__ import main as show_compiled_step
 from bfc.engine.compiled.code import generate
 from bfc.engine.compiled.lowering import lower
-from bfc.engine.compiled.machine import Processor, to_assembly
+from bfc.engine.compiled.machine import Processor, processor, to_assembly
 from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.tracing import trace_step
@@ -61,7 +61,7 @@ def compare(recipe, trainings=TRAININGS, tolerance=1e-9, **options):
     return records
 
 
-def _recipe(build, node, learner, target, schedule, optimizer):
+def small_recipe(build, node, learner, target, schedule, optimizer):
     small = {"d": 6} if "d" in node("target", target) else {}
     steps = {"steps": 8, "check_every": 5}
     recipe = replace(
@@ -82,7 +82,7 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_path(
     build, node, learner_target_schedule, optimizer_name
 ):
     learner, target, schedule = learner_target_schedule
-    recipe = _recipe(build, node, learner, target, schedule, optimizer_name)
+    recipe = small_recipe(build, node, learner, target, schedule, optimizer_name)
     if (learner, target) in NOT_COMPILED:
         assert _execution(recipe) == "plain"
     else:
@@ -108,7 +108,7 @@ ONE_EACH = (
 
 @pytest.mark.parametrize("names", ONE_EACH, ids="-".join)
 def test_a_case_of_every_learner_equals_the_plain_path(build, node, names):
-    compare(_recipe(build, node, *names), TRAININGS[:3])
+    compare(small_recipe(build, node, *names), TRAININGS[:3])
 
 
 def test_every_learner_is_compiled_or_known_not_to_be(learner_name):
@@ -126,7 +126,7 @@ def test_a_learner_without_a_compiled_form_runs_plain_and_says_why(
 ):
     choice._say_once.cache_clear()
     sizes = {"conv_resnet": {"widths": [2, 2, 3]}, "resnet": {"width": 8, "inner": 8}}
-    recipe = _recipe(build, node, learner, target, "all", "sgd")
+    recipe = small_recipe(build, node, learner, target, "all", "sgd")
     recipe = replace(recipe, learner=build("learner", learner, **sizes.get(learner, {})))
     assert _execution(recipe) == "plain"
     (line,) = capsys.readouterr().out.splitlines()
@@ -236,10 +236,10 @@ def test_without_llvmlite_the_plain_path_is_taken(monkeypatch, capsys):
 def test_on_an_unknown_processor_the_plain_path_is_taken(monkeypatch, capsys):
     choice._say_once.cache_clear()
 
-    def unknown():
+    def unknown(device):
         raise CannotCompile("this processor (example) has neither AVX2 nor NEON")
 
-    monkeypatch.setattr(compilation, "processor", unknown)
+    monkeypatch.setattr(compilation, "hardware", unknown)
     monkeypatch.setattr(compilation, "_steps", {})
     assert _execution(SMALL) == "plain"
     assert "this processor (example)" in capsys.readouterr().out
@@ -250,12 +250,12 @@ AVX2 = Processor("", "haswell", "+avx2,+fma", 256, 16)
 
 @pytest.mark.parametrize("dtype, lanes", [(torch.float32, 8), (torch.float64, 4)])
 def test_code_for_narrower_registers_equals_the_plain_path(monkeypatch, dtype, lanes):
-    own = compilation.processor()
+    own = processor()
     if not own.triple.startswith("x86_64"):
         pytest.skip("needs a processor with AVX2")
     narrow = replace(AVX2, triple=own.triple)
     assert narrow.lanes(dtype).count == lanes
-    monkeypatch.setattr(compilation, "processor", lambda: narrow)
+    monkeypatch.setattr(compilation, "hardware", lambda device: narrow)
     monkeypatch.setattr(compilation, "_steps", {})
     compare(replace(SMALL, dtype=dtype), tolerance=1e-9 if dtype == torch.float64 else 1e-4)
 

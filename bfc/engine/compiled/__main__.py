@@ -1,9 +1,10 @@
 """Shows how a step becomes code, for the smallest example: a network of two units, SGD, two rows.
 
-    python -m bfc.engine.compiled [--assembly]
+    python -m bfc.engine.compiled [--blocks] [--assembly]
 
 Prints the traced graph, the loops and the generated code in LLVM's language, or with
-``--assembly`` what the processor runs.
+``--assembly`` what the processor runs. With ``--blocks`` it is the code for a GPU, in Triton's
+language or as instructions of an H100; no GPU is needed for that.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from bfc.engine.compiled.code import generate
 from bfc.engine.compiled.lowering import lower
 from bfc.engine.compiled.machine import processor, to_assembly
 from bfc.engine.compiled.plan import Plan, make_plan
+from bfc.engine.compiled.program import Program
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.step_code import Layout
 from bfc.engine.compiled.tracing import trace_step
@@ -30,6 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--blocks", action="store_true", help="print the code for a GPU")
     parser.add_argument("--assembly", action="store_true", help="print machine instructions")
     options = parser.parse_args(arguments)
     target, learner = Parity(d=2, law="gaussian"), MLP(widths=(2,))
@@ -40,12 +43,30 @@ def main(arguments: list[str] | None = None) -> None:
     shapes = StepShapes.of(recipe, params, trained, has_multiplier=False)
     graph = trace_step(recipe, stage, shapes)
     program = lower(graph, shapes, torch.float32)
-    machine = processor()
-    code = generate(program, shapes, machine.lanes(torch.float32), machine.registers, False)
     print(f"; the step as torch takes it\n{graph}\n")
     places = Layout.of(shapes, program.scalars).places
     print(f"; its loops\n{describe(make_plan(program, places, needs_loss=False))}\n")
-    print(to_assembly(code.text, machine) if options.assembly else code.text)
+    show = show_blocks if options.blocks else show_lanes
+    print(show(program, shapes, options.assembly))
+
+
+def show_lanes(program: Program, shapes: StepShapes, as_assembly: bool) -> str:
+    """The code for this processor."""
+    machine = processor()
+    code = generate(program, shapes, machine.lanes(torch.float32), machine.registers, False)
+    return to_assembly(code.text, machine) if as_assembly else code.text
+
+
+def show_blocks(program: Program, shapes: StepShapes, as_assembly: bool) -> str:
+    """The code for a GPU; it takes Triton, which is imported here."""
+    from bfc.engine.compiled.blocks import gpu
+
+    text = (
+        gpu.Gpu(torch.device("cuda"))
+        .generate(program, shapes, torch.float32, False)
+        .content.decode()
+    )
+    return gpu.to_assembly(text, torch.float32) if as_assembly else text
 
 
 def describe(plan: Plan) -> str:

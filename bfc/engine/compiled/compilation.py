@@ -8,7 +8,6 @@ import torch
 
 from bfc.engine.compiled.cache import cached
 from bfc.engine.compiled.hardware import Hardware, LoadedCode
-from bfc.engine.compiled.machine import processor
 from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.scalars import ScalarProgram
 from bfc.engine.compiled.shapes import StepShapes
@@ -47,16 +46,22 @@ def compiled_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> CompiledS
             code.scalars,
             target.group_size(recipe.dtype),
             target.runs_groups_at_once,
-            target.load(code.content),
+            target.load(code.content, recipe.dtype),
         )
     return _steps[key]
 
 
 def hardware(device: torch.device) -> Hardware:
-    """What code for a device is generated for."""
-    if device.type != "cpu":
-        raise CannotCompile(f"there is no compiled form for {device.type} yet")
-    return processor()
+    """What code for a device is generated for; what that takes is imported for this device only."""
+    if device.type == "cpu":
+        from bfc.engine.compiled.machine import processor
+
+        return processor()
+    if device.type == "cuda":
+        from bfc.engine.compiled.blocks.gpu import Gpu
+
+        return Gpu(device)
+    raise CannotCompile(f"there is no compiled form for {device.type}")
 
 
 def step_key(recipe: Recipe, stage: Stage, shapes: StepShapes) -> str:

@@ -48,6 +48,8 @@ class LaneSteps:
         last = len(self.index) - 1
         self.lane_replicas = [min(i, last) for i in range(groups * lanes)]
         """Replica of every lane of every group."""
+        self.selection = self._integers(self.lane_replicas)
+        """The same as a tensor, so that a GPU is not waited for where it selects."""
         trained = [replicas.params, *replicas.buffers.values()]
         state = [_flatten(values, self.trained) for values in trained]
         fixed = _flatten(replicas.params, list(step.shapes.fixed), like=self.loss)
@@ -68,7 +70,7 @@ class LaneSteps:
 
     def _lay_out(self, values: Float[Tensor, "R K"]) -> Float[Tensor, "G K lanes"]:
         """Replicas as lanes."""
-        grouped = values[self.lane_replicas].view(-1, self.step.group_size, values.shape[1])
+        grouped = values[self.selection].view(-1, self.step.group_size, values.shape[1])
         return grouped.transpose(1, 2).contiguous()
 
     def _make_streams(self) -> Int[Tensor, "G 4 lanes"]:
@@ -111,7 +113,7 @@ class LaneSteps:
         scalars = self._scalars(clock, length)
         self.loss.zero_()
         done = 0
-        self.streams[:, 3] = step[self.lane_replicas].view(-1, self.step.group_size)
+        self.streams[:, 3] = step[self.selection].view(-1, self.step.group_size)
         for pool_x, pool_y, rows in self._row_blocks(step, length):
             count = length if rows is None else rows.shape[1]
             losses = self._zeros(len(scalars), count, self.step.group_size)
@@ -161,7 +163,7 @@ class LaneSteps:
                 yield x, y, None
                 return
             index = [self.index[replica] for replica in self.lane_replicas]
-            steps = step[self.lane_replicas]
+            steps = step[self.selection]
             rows = data.row_numbers(index, optimizer.batch, steps, length, in_turn=True)
             seeds = torch.tensor([data.seed_index[i] for i in index])
             yield x, y, self._lane_rows(rows + (seeds * x.shape[1]).unsqueeze(1))
@@ -174,7 +176,7 @@ class LaneSteps:
         for x, y in blocks:
             count = x.shape[1] // optimizer.batch
             within = torch.arange(count * optimizer.batch, device=x.device).view(count, 1, -1)
-            first = self._integers(self.lane_replicas).unsqueeze(1) * x.shape[1]
+            first = self.selection.unsqueeze(1) * x.shape[1]
             yield x.contiguous(), y.contiguous(), self._lane_rows(first + within)
 
     def _lane_rows(self, rows: Int[Tensor, "k L B"]) -> Int[Tensor, "G k B lanes"]:

@@ -53,7 +53,7 @@ class Processor:
         code = generate(program, shapes, self.lanes(dtype), self.registers, needs_loss)
         return GeneratedCode(assemble(code.text, self), code.scratch)
 
-    def load(self, code: bytes) -> LaneCode:
+    def load(self, code: bytes, dtype: torch.dtype) -> LaneCode:
         return load(code, self)
 
 

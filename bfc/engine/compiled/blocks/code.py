@@ -1,0 +1,81 @@
+"""A plan as one Triton function that takes many steps of a replica."""
+
+from __future__ import annotations
+
+import torch
+
+from bfc.engine.compiled.blocks.emitter import Emitter
+from bfc.engine.compiled.blocks.loops import emit_map, emit_sum
+from bfc.engine.compiled.blocks.products import emit_product
+from bfc.engine.compiled.blocks.rows import emit_rows
+from bfc.engine.compiled.hardware import GeneratedCode
+from bfc.engine.compiled.plan import Plan, make_plan
+from bfc.engine.compiled.program import Product, Program, Reduce
+from bfc.engine.compiled.shapes import StepShapes
+from bfc.engine.compiled.step_code import ARGUMENTS, FUNCTION, Layout
+
+HEAD = f"""import triton
+import triton.language as tl
+
+
+@triton.jit(do_not_specialize=["steps"])
+def {FUNCTION}(steps, {", ".join(ARGUMENTS)}):
+"""
+ALIGNED = 32
+"""Elements of which the scratch memory of a replica is a multiple, a line of the cache."""
+START = """    replica = tl.program_id(0).to(tl.int64)
+    state += replica * {state}
+    fixed += replica * {fixed}
+    scalars += replica * steps * {scalars}
+    batch += replica * {batch}
+    scratch += replica * {scratch}
+    loss += replica * steps
+    if rows is not None:
+        rows += replica * steps * {rows}
+    stream += replica * 4
+    key = tl.load(stream).to(tl.uint64)
+    num_rows = tl.load(stream + 1).to(tl.uint64)
+    first_row = tl.load(stream + 2)
+    first_step = tl.load(stream + 3)
+"""
+
+
+def generate(
+    program: Program, shapes: StepShapes, dtype: torch.dtype, needs_loss: bool
+) -> GeneratedCode:
+    """The source code of a program in Triton's language."""
+    layout = Layout.of(shapes, program.scalars)
+    plan = make_plan(program, layout.places, needs_loss)
+    scratch = -(-plan.scratch // ALIGNED) * ALIGNED
+    pointers = {"scalars": "step_scalars", "loss": "step_loss"}
+    regions = ("state", "fixed", "shared", "batch", "scratch")
+    emitter = Emitter(dtype, {name: name for name in regions} | pointers, plan.places)
+    emitter.indent(1)
+    with emitter.block("for step in range(steps):"):
+        emitter.line(f"step_scalars = scalars + step * {len(program.scalars)}")
+        emitter.line("step_loss = loss + step")
+        emit_rows(emitter, shapes.rows, shapes.input_width)
+        emitter.barrier()
+        _emit_loops(emitter, plan)
+    start = START.format(
+        state=layout.state,
+        fixed=max(1, layout.fixed),
+        scalars=len(program.scalars),
+        batch=layout.batch,
+        scratch=scratch,
+        rows=shapes.rows,
+    )
+    text = HEAD + start + "\n".join([*emitter.constant_lines(), *emitter.lines]) + "\n"
+    return GeneratedCode(text.encode(), scratch)
+
+
+def _emit_loops(emitter: Emitter, plan: Plan) -> None:
+    """All loops; a barrier after each, for others read what it has stored."""
+    for loop in plan.loops:
+        if isinstance(loop.core, Product):
+            emit_product(emitter, loop, loop.core, plan.stored)
+        elif isinstance(loop.core, Reduce):
+            emit_sum(emitter, loop, loop.core, plan.stored)
+        else:
+            emit_map(emitter, loop, plan.stored)
+        emitter.barrier()
