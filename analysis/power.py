@@ -1,9 +1,10 @@
 """What would decide a claim that is undecided: how many times the seeds, if the estimates stay.
 
-The half width of an interval shrinks as one over the root of the number of seeds, so the factor at
-which an interval would clear its threshold with a stated probability follows from the estimate and
-its interval (normal approximation). Where the estimate sits on the threshold no number will do, and
-where values scatter from cell to cell (the exponent of n* in d) it takes more d.
+The half width of an interval shrinks as one over the root of the number of seeds, and faster where
+they are few (:mod:`bfc.stats.half_widths`), so the factor at which an interval would clear its
+threshold with a stated probability follows from the estimate and its interval. Where the estimate
+sits on the threshold no number will do, and where values scatter from cell to cell (the exponent of
+n* in d) it takes more d.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from analysis.verdicts import (
 from bfc.launch.devices import usable_cores
 from bfc.launch.plan import format_duration
 from bfc.stats.estimates import CountEstimate
+from bfc.stats.half_widths import describe_half_width
 from bfc.stats.looks import POWER, REPEATED_LEVEL
 
 LARGEST_FACTOR = 100.0
 """Beyond this many times the seeds an estimate is said to sit on its threshold."""
-STEPS = 100
-"""Factors that are tried for counts."""
+FACTORS = np.geomspace(1.0, LARGEST_FACTOR, 100)
+"""Those that are tried where none follows from a formula."""
 MARGIN = float(stats.norm.ppf(POWER))
 """Standard errors beyond the critical value at which a verdict has probability :data:`POWER`."""
 
@@ -108,29 +110,25 @@ def _describe_cost(
     return f" ({format_duration(seconds)} on {cores} core{'s' * (cores > 1)})"
 
 
-def list_critical_values(region: Measurement) -> tuple[float, float]:
-    """Standard errors from its threshold at which a part is shown to lie in the region, and those
-    at which it is shown to lie outside of it."""
-    shown_level, refuted_level = choose_levels(region, REPEATED_LEVEL)
-    return _count_standard_errors(shown_level), _count_standard_errors(refuted_level)
-
-
-def _count_standard_errors(level: float) -> float:
-    """Half the width of a normal interval of this level, in standard errors."""
-    return float(stats.norm.ppf(0.5 + level / 2.0))
-
-
 def estimate_factor(part: Part, region: Measurement) -> float:
     """How many times the seeds decide one part; NaN without an interval, infinite on the threshold.
 
-    Of counts the smallest factor at which the same share is decided.
+    The smallest factor at which its interval clears the threshold with probability :data:`POWER`,
+    and of counts that at which the same share is decided.
     """
     if isinstance(part.estimate, CountEstimate):
-        return _search_factor(part.estimate, region)
+        return _search_count_factor(part.estimate, region)
     distance = estimate_distance(part, region)
-    if distance == 0.0:
-        return math.inf
-    return ((_choose_critical_value(distance, region) + MARGIN) / distance) ** 2
+    if math.isnan(distance) or distance == 0.0:
+        return math.nan if math.isnan(distance) else math.inf
+    level = _choose_level(distance, region)
+    half_width = describe_half_width(part.estimate)
+    if not half_width.draws:
+        return ((half_width.at(level) + MARGIN) / distance) ** 2
+    for factor in FACTORS:
+        if math.sqrt(factor) * abs(distance) >= half_width.at(level, factor) + MARGIN:
+            return float(factor)
+    return math.inf
 
 
 def estimate_distance(part: Part, region: Measurement) -> float:
@@ -142,28 +140,29 @@ def estimate_distance(part: Part, region: Measurement) -> float:
     """
     value = part.estimate.value
     sign = 1.0 if region.at_least <= value <= region.at_most else -1.0
+    half_width = describe_half_width(part.estimate)
     if isinstance(part.estimate, CountEstimate):
-        factor = _search_factor(part.estimate, region)
-        return sign * (_choose_critical_value(sign, region) + MARGIN) / math.sqrt(factor)
+        factor = _search_count_factor(part.estimate, region)
+        errors = half_width.at(_choose_level(sign, region)) + MARGIN
+        return sign * errors / math.sqrt(factor)
     shown_level, _ = choose_levels(region, REPEATED_LEVEL)
     lo, hi = part.estimate.interval(shown_level)
     distances = []
     for threshold in (region.at_least, region.at_most):
         if math.isfinite(threshold):
             end = lo if threshold < value else hi
-            errors = _count_standard_errors(shown_level)
-            distances.append(errors * _divide_lengths(value, threshold, end))
+            distances.append(half_width.at(shown_level) * _divide_lengths(value, threshold, end))
     return sign * min(distances, default=math.nan)
 
 
-def _choose_critical_value(distance: float, region: Measurement) -> float:
-    """The one that counts on the side of the threshold where an estimate lies."""
-    shown_at, refuted_at = list_critical_values(region)
-    return shown_at if distance > 0.0 else refuted_at
+def _choose_level(distance: float, region: Measurement) -> float:
+    """That of the interval that judges on the side of the threshold where an estimate lies."""
+    shown_level, refuted_level = choose_levels(region, REPEATED_LEVEL)
+    return shown_level if distance > 0.0 else refuted_level
 
 
-def _search_factor(estimate: CountEstimate, region: Measurement) -> float:
-    for factor in np.geomspace(1.0, LARGEST_FACTOR, STEPS):
+def _search_count_factor(estimate: CountEstimate, region: Measurement) -> float:
+    for factor in FACTORS:
         grown = Part(estimate.grow(factor))
         if not find_open_parts(replace(region, parts=[grown] * len(region.parts)), REPEATED_LEVEL):
             return float(factor)

@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from analysis.power import estimate_distance, list_critical_values
+from analysis.power import estimate_distance
 from analysis.training_kinds import count_curves_once, drop_confirming
-from analysis.verdicts import Measurement, Quantifier, find_open_parts
-from bfc.stats.looks import CRITICAL_VALUE, REPEATED_LEVEL, estimate_chance_above
+from analysis.verdicts import Measurement, Quantifier, choose_levels, find_open_parts
+from bfc.stats.half_widths import HalfWidth, describe_half_width
+from bfc.stats.looks import REPEATED_LEVEL, estimate_chance_above
 
 FIRST_INTERVAL_SEEDS = 9
 """Seeds from which a median has an interval at the level that judges, whatever the values."""
+NORMAL = HalfWidth()
 UNKNOWN_CHANCE = 0.5
 """Taken for the chance that a first interval decides, of which nothing is known."""
 
@@ -57,6 +59,8 @@ class OpenPart:
     """Share of the squared standard error that no number of seeds lowers."""
     has_value: bool = True
     """False where there is no estimate at all, such as that of an n* beyond all n."""
+    half_width: HalfWidth = NORMAL
+    """Of its interval, in the standard errors in which the distance is."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,10 @@ class Prospect:
     parts: tuple[OpenPart, ...]
     seeds: int
     """The smallest number of seeds of any of its cells."""
-    shown_at: float = CRITICAL_VALUE
-    """Standard errors from its threshold at which a place is shown to satisfy the claim."""
-    refuted_at: float = CRITICAL_VALUE
-    """Those at which it is refuted."""
+    shown_level: float = REPEATED_LEVEL
+    """The level of the interval that shows a place to satisfy the claim."""
+    refuted_level: float = REPEATED_LEVEL
+    """That of the interval that refutes it."""
     quantifier: Quantifier = "every"
 
     @property
@@ -139,8 +143,12 @@ class Prospect:
     def _estimate_chances(self, part: OpenPart, growth: float) -> Chances:
         information = 1.0 / (part.fixed_share + (1.0 - part.fixed_share) / growth)
         return Chances(
-            estimate_chance_above(part.distance, information, self.shown_at),
-            estimate_chance_above(-part.distance, information, self.refuted_at),
+            estimate_chance_above(
+                part.distance, information, part.half_width.at(self.shown_level, growth)
+            ),
+            estimate_chance_above(
+                -part.distance, information, part.half_width.at(self.refuted_level, growth)
+            ),
         )
 
     def _guess_chances(self, parts: Sequence[OpenPart], growth: float) -> Chances:
@@ -160,17 +168,18 @@ def _find_growth(part: OpenPart, growths: Mapping[str, float]) -> float:
 
 def make_prospect(measurement: Measurement) -> Prospect:
     """What is open of a measurement at the level that judges; without parts where nothing is."""
-    shown_at, refuted_at = list_critical_values(measurement)
+    shown_level, refuted_level = choose_levels(measurement, REPEATED_LEVEL)
     parts = []
     for part in find_open_parts(measurement, REPEATED_LEVEL):
         cells = part.cells or measurement.source.cells
         has_value = not math.isnan(part.estimate.value)
         distance = estimate_distance(part, measurement)
-        parts.append(OpenPart(cells, distance, part.fixed_share, has_value))
+        half_width = describe_half_width(part.estimate)
+        parts.append(OpenPart(cells, distance, part.fixed_share, has_value, half_width))
     return Prospect(
         tuple(parts),
         measurement.source.seeds,
-        shown_at,
-        refuted_at,
+        shown_level,
+        refuted_level,
         measurement.quantifier,
     )

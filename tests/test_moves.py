@@ -20,11 +20,19 @@ from analysis.verdicts import Verdict
 from bfc.application.claim_states import StudyState
 from bfc.application.moves import HEADLINE_WEIGHT, Move, MoveKind, choose_move
 from bfc.application.possible_moves import list_moves, make_first_look
-from bfc.stats.looks import GROWTHS, MAX_LOOKS, ONE_SIDED_CRITICAL_VALUE, estimate_decision_chance
+from bfc.stats.looks import (
+    GROWTHS,
+    MAX_LOOKS,
+    ONE_SIDED_CRITICAL_VALUE,
+    REPEATED_LEVEL,
+    estimate_decision_chance,
+)
 
 MODEL: Any = SceneCost(10.0)
 SIZES = {"demo": {"a": [8], "b": [8]}, "30m": {"a": [8, 16], "b": [8], "c": [8]}}
 STORED = {"a-8", "b-8"}
+FOUR_ERRORS = 1.0 - 6.3e-5
+"""The level of an interval that reaches 4 standard errors to either side."""
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +93,7 @@ def test_nothing_is_spent_where_a_decision_is_too_unlikely() -> None:
     assert choose(study) is not None
     claim.prospect = type(claim.prospect)(claim.prospect.parts * 2, SEEDS, quantifier="every")
     assert choose(study) is not None, "one of two places that is refuted decides"
-    claim.prospect = type(claim.prospect)(claim.prospect.parts, SEEDS, 4.0, 4.0)
+    claim.prospect = type(claim.prospect)(claim.prospect.parts, SEEDS, FOUR_ERRORS, FOUR_ERRORS)
     assert choose(study) is None
 
 
@@ -165,8 +173,8 @@ def test_a_slope_is_given_further_d_where_seeds_do_not_help() -> None:
 def test_the_chance_of_further_d_is_that_of_the_bound_that_judges() -> None:
     claim = make_claim("a", predicate="exponent")
     leave_open(claim, 2.0, "a-8", "a-4")
-    critical = ONE_SIDED_CRITICAL_VALUE
-    claim.prospect = replace(claim.prospect, shown_at=critical, refuted_at=critical)
+    level = 2.0 * REPEATED_LEVEL - 1.0
+    claim.prospect = replace(claim.prospect, shown_level=level, refuted_level=level)
     claim.dimensions = frozenset({4, 16})
     study = make_study({"demo": {"a": [4, 8]}, "30m": {"a": [4, 8, 64]}}, claim)
     (move,) = [move for move in list_moves(study, MODEL) if move.kind is MoveKind.FURTHER_D]

@@ -158,3 +158,30 @@ def test_the_chances_of_both_sides_add_up_to_that_of_a_decision() -> None:
     for distance, growth in ((0.0, 2.0), (1.7, 3.0), (-1.7, 1.5), (2.0, 1.0)):
         sides = [estimate_chance_above(sign * distance, growth, 2.5) for sign in (1.0, -1.0)]
         assert sum(sides) == pytest.approx(float(estimate_decision_chance(distance, growth, 2.5)))
+
+
+@pytest.mark.parametrize(("draws", "growth"), [(2, 4.0), (4, 3.0), (4, 8.0), (9, 3.0), (24, 2.0)])
+@pytest.mark.parametrize("distance", [0.5, 1.5, 3.0])
+def test_the_chance_of_few_seeds_is_that_of_simulated_medians(draws, growth, distance) -> None:
+    """Their interval narrows faster than one over the root of their number.
+
+    By simulation, with truths around the mean of the draws and a spread that is theirs.
+    """
+    generator = np.random.default_rng(0)
+    first = generator.standard_normal(draws)
+    first = (first - first.mean()) / first.std(ddof=1)
+    first += distance / math.sqrt(draws)
+    decided = 0
+    for _ in range(600):
+        truth = first.mean() + generator.standard_normal() / math.sqrt(draws)
+        added = truth + generator.standard_normal(round((growth - 1.0) * draws))
+        later = SampleMedian(np.concatenate([first, added]), scale="linear")
+        verdict = judge(Measurement([Part(later)], 0.0), REPEATED_LEVEL).verdict
+        decided += verdict is not Verdict.UNDECIDED
+    now = Part(SampleMedian(first, scale="linear"))
+    source = Source(seeds=draws, cells=frozenset("a"))
+    prospect = make_prospect(Measurement([now], 0.0, source=source))
+    if prospect.parts:
+        assert prospect.estimate_chance({"a": growth}) == pytest.approx(decided / 600, abs=0.15)
+    else:
+        assert decided > 0

@@ -25,8 +25,8 @@ MARGIN = 0.85
 """Share of the remaining time that predictions may fill.
 
 The rest is for confirming runs and for the scatter of costs."""
-PAGE_TO_LOOKS = 3.0
-"""Time for the page over that of one look at every study."""
+PAGE_TO_LOOKS = 1.5
+"""Time for the page over that of one look at every study; it takes about as long as these."""
 WAIT_SECONDS = 1.0
 """Between two looks at the clock, at most."""
 
@@ -40,8 +40,8 @@ class Spender:
     ``fit_model``: the cost model by what is stored now, by which all that has not ended is
     predicted again as jobs end. ``clock``: seconds that only grow, in which
     ``deadline`` is given. The page at the end takes about as long as looking at every study once
-    and drawing it, so it is given ``page_seconds``, or three times as long as the looks took where
-    that is more. ``is_stopped``: whether somebody has asked for an end.
+    and drawing it, so it is given ``page_seconds``, or :data:`PAGE_TO_LOOKS` times as long as the
+    looks took where that is more. ``is_stopped``: whether somebody has asked for an end.
     """
 
     def __init__(

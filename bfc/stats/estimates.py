@@ -84,7 +84,7 @@ class SampleMedian:
     def interval(self, level: float) -> Ends:
         lowers, uppers = self._bounds()
         count = len(lowers)
-        rank = _tail_rank(count, level)
+        rank = tail_rank(count, level)
         has_spread = count > 1 and self._has_spread(lowers, uppers)
         if rank > 0 and (count >= FEWEST_FOR_ORDER or not has_spread):
             return float(lowers[rank - 1]), float(uppers[count - rank])
@@ -121,7 +121,7 @@ class SampleMedian:
 
 
 @lru_cache(maxsize=4096)
-def _tail_rank(count: int, level: float) -> int:
+def tail_rank(count: int, level: float) -> int:
     """The largest k such that the k-th smallest and k-th largest of ``count`` draws enclose the
     median with probability ``level``; 0 where even the whole range does not."""
     tails = stats.binom.cdf(np.arange(count // 2), count, 0.5)

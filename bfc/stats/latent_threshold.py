@@ -139,24 +139,38 @@ def log_likelihood(
 ) -> FloatArray:
     """log P(data | μ, s, λ, b) at μ = centre + OFFSETS for ``spreads`` (S,), weighted: (POINTS, S,
     L)."""
-    at = thresholds.u + thresholds.y / slope
     mu = centre + OFFSETS
     values = np.zeros((POINTS, len(spreads), len(LAPSES)))
     step = max(1, CHUNK // (POINTS * len(spreads)))
     for side in (BELOW, INSIDE, ABOVE):
-        chosen = np.flatnonzero(thresholds.side == side)
-        for start in range(0, len(chosen), step):
-            part = chosen[start : start + step]
+        at, guess, lapse_share, counts = _merge_equal(thresholds, weights, slope, side)
+        for start in range(0, len(at), step):
+            part = slice(start, start + step)
             z = (at[part, None, None] - mu[:, None]) / spreads
             mass = _student_mass(z, side, freedom)
             if side == INSIDE:
                 mass = mass / (slope * spreads)
-            guess, lapse_share = stray_mass(thresholds, part)
             for k, lapse in enumerate(LAPSES):
-                stray = (GUESS * guess + lapse * lapse_share)[:, None, None]
+                stray = (GUESS * guess[part] + lapse * lapse_share[part])[:, None, None]
                 p = np.maximum(stray + (1 - GUESS - lapse) * mass, SMALLEST_MASS)
-                values[:, :, k] += np.einsum("i,ims->ms", weights[part], np.log(p))
+                values[:, :, k] += np.einsum("i,ims->ms", counts[part], np.log(p))
     return values
+
+
+def _merge_equal(
+    thresholds: LatentThresholds, weights: FloatArray, slope: float, side: int
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """The trainings on one side of the window, those that say the same as one with their weights.
+
+    Thresholds, shares of a guess and of a lapse, and weights, each (M,). Beyond the window only n
+    counts, which many trainings share.
+    """
+    part = np.flatnonzero(thresholds.side == side)
+    at = thresholds.u[part] + thresholds.y[part] / slope
+    rows = np.stack([at, *stray_mass(thresholds, part)], axis=1)
+    unique, place = np.unique(rows, axis=0, return_inverse=True)
+    counts = np.bincount(place.ravel(), weights[part], minlength=len(unique))
+    return unique[:, 0], unique[:, 1], unique[:, 2], counts
 
 
 def stray_mass(
