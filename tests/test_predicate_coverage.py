@@ -444,9 +444,12 @@ def _(generator: Generator, seeds: int) -> Simulated:
     return Simulated(evidence(rows), options, [3.0] * 3, references)
 
 
-@simulates("nstar_slope", "least squares", in_logs=False, repeats=15)
+@simulates("nstar_slope", "least squares, without censoring", in_logs=False, repeats=25)
 def _(generator: Generator, seeds: int) -> Simulated:
-    """Three ranks at two d, n* ∝ rank^0.6; seeds of a d share their draws."""
+    """Four ranks at two d, n* ∝ rank^0.6; seeds of a d share their draws.
+
+    The grid of the largest rank ends at n*, so that its median is censored in half of the cells.
+    """
     d, ranks = (6, 8), np.array([1, 2, 3, 4])
     tables, logs = [], []
     for size in d:
@@ -454,7 +457,10 @@ def _(generator: Generator, seeds: int) -> Simulated:
         shared = spread(generator, seeds, 1)
         crossings = center * ranks**0.6 * shared * spread(generator, seeds, len(ranks))
         for rank, column in zip(ranks, crossings.T, strict=True):
-            curves = _dense_curves(column, size, center * rank**0.6)
+            middle = center * rank**0.6
+            curves = _dense_curves(column, size, middle)
+            if rank == ranks[-1]:
+                curves = pd.concat([curves[curves["n"] < middle], _end_at(column, size, middle)])
             tables.append(curves.assign(**{"config.target.degrees": str([4] * int(rank))}))
         logs.append(np.log(np.median(crossings, axis=0)))
     x = np.log(ranks) - np.log(ranks).mean()
@@ -467,6 +473,12 @@ def _(generator: Generator, seeds: int) -> Simulated:
     band = {"at_least": 0.0, "at_most": 9.0}
     ends = slope - half, slope + half
     return Simulated(evidence(*tables), options | band, [0.6], [ends])
+
+
+def _end_at(crossings: Array, d: int, n: float) -> pd.DataFrame:
+    """The last n of every seed's curve."""
+    table = trainings("m", {"risk": 0.1 * (n / crossings[:, None]) ** -2.0}, d=[d])
+    return table.assign(n=n, fresh=False)
 
 
 def _dense_curves(crossings: Array, d: int, center: float) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from analysis.evidence import Evidence, select_one_configuration
 from analysis.per_seed_nstar import find_crossings
 from analysis.source import Source
 from analysis.verdicts import Measurement, measure_one, not_run
-from bfc.stats.estimates import WithStandardError
+from bfc.stats.censored_line import CensoredSlope, fit_known
+from bfc.stats.estimates import Estimate
 
 QUANTITY = "slope of log n*"
 FIGURE = "nstar"
@@ -24,38 +25,56 @@ def nstar_slope(
     """Slope of log n* against log of the configuration key ``against``, one intercept per d.
 
     n* are medians over seeds (:func:`analysis.per_seed_nstar.find_crossings`); a list counts by its
-    length (``target.degrees``: the rank). Interval: Student's, from the scatter about the line.
+    length (``target.degrees``: the rank). A cell so many of whose seeds do not cross eps that its
+    median is not known counts for what it says: above its largest n, or below its smallest.
+    Interval: Student's, from the scatter about the line, or the one of
+    :class:`bfc.stats.censored_line.CensoredSlope`.
     """
     key = f"config.{against}"
     if key not in evidence.trainings:
         return not_run(f"no key {against}")
-    table = _tabulate_logs(evidence, method, eps, key)
-    table = table[table.groupby("d")["x"].transform("nunique") > 1]
-    degrees_of_freedom = len(table) - table["d"].nunique() - 1
-    if degrees_of_freedom < 1:
-        return not_run(f"{len(table)} values of n* of {method} at more than one {against}")
-    x = table["x"] - table.groupby("d")["x"].transform("mean")
-    y = table["y"] - table.groupby("d")["y"].transform("mean")
-    slope = float((x @ y) / (x @ x))
-    variance = ((y - slope * x) ** 2).sum() / degrees_of_freedom / (x @ x)
-    estimate = WithStandardError(slope, float(np.sqrt(variance)), degrees_of_freedom)
+    table = _select_usable(_tabulate_logs(evidence, method, eps, key))
+    is_known = table["lower"] == table["upper"]
+    if is_known.sum() - table["d"].nunique() < 2:
+        return not_run(f"{is_known.sum()} values of n* of {method} at more than one {against}")
+    remark = f"{len(table)} cells"
+    if not is_known.all():
+        remark += f", of which {(~is_known).sum()} bound n* only"
     source = Source.of(evidence.trainings_of(method))
-    return measure_one(estimate, at_least, at_most, source, f"{len(table)} cells")
+    return measure_one(_estimate_slope(table), at_least, at_most, source, remark)
+
+
+def _estimate_slope(table: pd.DataFrame) -> Estimate:
+    x, lower, upper = (table[name].to_numpy(float) for name in ("x", "lower", "upper"))
+    group = np.unique(table["d"], return_inverse=True)[1].astype(np.int64)
+    if (lower == upper).all():
+        return fit_known(x, lower, group)
+    return CensoredSlope(x, lower, upper, group)
+
+
+def _select_usable(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells at d with several values of the key and an n* that is known."""
+    is_known = (table["lower"] == table["upper"]).groupby(table["d"]).transform("any")
+    has_several = table.groupby("d")["x"].transform("nunique") > 1
+    return table[is_known & has_several]
 
 
 def _tabulate_logs(evidence: Evidence, method: str, eps: float, key: str) -> pd.DataFrame:
-    """Columns ``d``, ``x`` (log of the key) and ``y`` (log n*).
-
-    Only cells of which every seed crosses eps.
-    """
+    """Columns ``d``, ``x`` (log of the key) and ``lower``, ``upper``: the bounds of log n*."""
     points = []
     for value, group in evidence.trainings_of(method).groupby(key):
         group = select_one_configuration(group, method, by=["d"])
         cells = find_crossings(replace(evidence, trainings=group), method, eps)
-        cells = cells[cells["reached"] == cells["seeds"]]
-        for d, n in zip(cells["d"], cells["median"], strict=True):
-            points.append((d, np.log(_measure_size(value)), np.log(n)))
-    return pd.DataFrame(points, columns=["d", "x", "y"])
+        for cell in cells[cells["seeds"] > 0].to_dict("records"):
+            lower, upper = _bound_median(cell["lowers"]), _bound_median(cell["uppers"])
+            points.append((cell["d"], np.log(_measure_size(value)), lower, upper))
+    return pd.DataFrame(points, columns=["d", "x", "lower", "upper"])
+
+
+def _bound_median(sizes: tuple[float, ...]) -> float:
+    """The median of the logarithms of n that may be zero or infinite."""
+    with np.errstate(divide="ignore"):
+        return float(np.median(np.log(sizes)))
 
 
 def _measure_size(value: object) -> float:
