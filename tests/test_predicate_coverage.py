@@ -448,7 +448,8 @@ def _(generator: Generator, seeds: int) -> Simulated:
 def _(generator: Generator, seeds: int) -> Simulated:
     """Four ranks at two d, n* ∝ rank^0.6; seeds of a d share their draws.
 
-    The grid of the largest rank ends at n*, so that its median is censored in half of the cells.
+    The grid of the largest rank at the larger d ends at n*, so that its median is censored in half
+    of the studies.
     """
     d, ranks = (6, 8), np.array([1, 2, 3, 4])
     tables, logs = [], []
@@ -459,7 +460,7 @@ def _(generator: Generator, seeds: int) -> Simulated:
         for rank, column in zip(ranks, crossings.T, strict=True):
             middle = center * rank**0.6
             curves = _dense_curves(column, size, middle)
-            if rank == ranks[-1]:
+            if (size, rank) == (d[-1], ranks[-1]):
                 curves = pd.concat([curves[curves["n"] < middle], _end_at(column, size, middle)])
             tables.append(curves.assign(**{"config.target.degrees": str([4] * int(rank))}))
         logs.append(np.log(np.median(crossings, axis=0)))
