@@ -170,7 +170,7 @@ def _merge_equal(
     rows = np.stack([at, *stray_mass(thresholds, part)], axis=1)
     unique, place = np.unique(rows, axis=0, return_inverse=True)
     counts = np.bincount(place.ravel(), weights[part], minlength=len(unique))
-    return unique[:, 0], unique[:, 1], unique[:, 2], counts
+    return unique[:, 0], unique[:, 1], unique[:, 2], counts.astype(float)
 
 
 def stray_mass(
