@@ -126,12 +126,12 @@ def test_no_held_out_string_is_ever_trained_on(target: Hierarchy) -> None:
 
 def test_an_eighth_of_all_strings_is_held_out() -> None:
     target = Hierarchy(v=4, m=4, L=2)
-    draw = target.draw(range(64))
-    strings = torch.tensor(list(itertools.product(range(4), repeat=4))).expand(64, -1, -1)
+    draw = target.draw(range(32))
+    strings = torch.tensor(list(itertools.product(range(4), repeat=4))).expand(32, -1, -1)
     share = draw.strings.is_held_out(strings).double().mean(1)
-    assert float(share.mean()) == pytest.approx(1 / 8, abs=4 * (7 / 64 / 256 / 64) ** 0.5)
+    assert float(share.mean()) == pytest.approx(1 / 8, abs=4 * (7 / 64 / 256 / 32) ** 0.5)
     assert len(set(share.tolist())) > 10, "every seed holds out strings of its own"
-    test = {tuple(row) for row in draw.inputs("test", rows(4000, 64))[0].long().tolist()}
+    test = {tuple(row) for row in draw.inputs("test", rows(4000, 32))[0].long().tolist()}
     assert len(test) == int(draw.strings.is_held_out(strings)[0].sum())
 
 
@@ -214,7 +214,6 @@ def test_lengths_and_numbers_of_strings() -> None:
     assert target.facts()["log10_P_max"] == pytest.approx(math.log10(8 * 3**7))
     assert target.theory()["tree"].nstar == 8 * 27
     assert target.theory()["tree"].exponent == pytest.approx(math.log(3) / math.log(2))
-    assert not Hierarchy(kind="latin").theory()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ from bfc.types import Target
 class FeatureRidge(KernelRidge):
     """Ridge regression on :meth:`count` features, with |Φ(x)|² ≈ 1 for typical inputs."""
 
+    is_rotation_invariant: ClassVar[bool] = False
+
     @abstractmethod
     def features(self, x: Tensor, seed: int) -> Tensor:
         """Φ, (N, d) → (N, F), float64; a row depends on its input and on ``seed`` only."""

@@ -39,6 +39,7 @@ class Linearised(KernelRidge):
     """
 
     identity_name: ClassVar[str] = "bfc.baselines.linearised.Linearised"
+    is_rotation_invariant: ClassVar[bool] = False
 
     depth: int = 3
     width: int = 512

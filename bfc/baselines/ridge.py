@@ -35,6 +35,8 @@ class KernelRidge(TunedRidge):
     """
 
     supports_multi_output: ClassVar[bool] = True
+    is_rotation_invariant: ClassVar[bool] = True
+    """Whether K(x, z) depends on |x|, |z| and x·z alone."""
 
     @abstractmethod
     def gram(self, x: Tensor, z: Tensor) -> Tensor:

@@ -18,8 +18,14 @@ from torch import Tensor
 from bfc.errors import require
 from bfc.targets.capabilities import PatchTarget
 from bfc.targets.class_target import ClassTarget, one_hot
+from bfc.targets.hierarchy_facts import (
+    kernel_theory,
+    tree_theory,
+    typical_shares,
+    typical_signal,
+)
 from bfc.targets.hierarchy_strings import Strings
-from bfc.targets.rule_tables import RuleTables, latin_tables, random_tables
+from bfc.targets.rule_tables import Grammar, RuleTables
 from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
 
 MAX_TUPLES = 1 << 20
@@ -139,20 +145,34 @@ class Hierarchy(ClassTarget, PatchTarget):
         return math.log(self.classes) + symbols * math.log(self.m) + places
 
     @property
-    def sample_law(self) -> float:
-        """n_c m^L, the n* of a network with the structure of the grammar, up to a constant."""
-        return float(self.classes * self.m**self.L)
+    def grammar(self) -> Grammar:
+        """What the rules of every seed have in common."""
+        return Grammar(self.v, self.classes, self.m, self.s, self.L, self.kind, self.sparse)
+
+    @property
+    def has_uniform_strings(self) -> bool:
+        """Whether the symbols of a string are independent and uniform."""
+        return self.grammar.uses_all_tuples and not self.zipf and not self.sparse
 
     def facts(self) -> Mapping[str, Any]:
-        return {"log10_P_max": self.log_strings / math.log(10)}
+        """``log10_P_max`` of the number of strings; ``P_c``, the median over typical rules
+        (:mod:`bfc.targets.tuple_signal`), and ``order_shares``, the mean
+        (:mod:`bfc.targets.order_spectrum`), where they are defined."""
+        facts: dict[str, Any] = {"log10_P_max": self.log_strings / math.log(10)}
+        if self.zipf:
+            return facts
+        signal, shares = typical_signal(self.grammar), typical_shares(self.grammar)
+        if signal is not None:
+            facts["P_c"] = signal
+        if shares is not None:
+            facts["order_shares"] = shares.mean(0).tolist()
+        return facts
 
     def theory(self) -> Mapping[str, Theory]:
-        if self.kind == "latin" or self.sparse or self.m == 1:
+        if self.zipf:
             return {}
-        source = "n_c m^L = n_c d^(ln m/ln s) (Cagnetta et al., PRX 14, 031001)"
-        exponent = math.log(self.m) / math.log(self.s)
-        tree = Theory(exponent, "rate", source, self.sample_law, "heuristic")
-        return {"tree": tree}
+        known = {"tree": tree_theory(self.grammar), "kernel": kernel_theory(self.grammar)}
+        return {kind: theory for kind, theory in known.items() if theory is not None}
 
     def draw(
         self,
@@ -160,14 +180,8 @@ class Hierarchy(ClassTarget, PatchTarget):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> HierarchyDraw:
-        strings = Strings(self.draw_rules(seeds).to(device), tuple(seeds), self.zipf)
+        strings = Strings(self.grammar.draw(seeds).to(device), tuple(seeds), self.zipf)
         return HierarchyDraw(self, strings, dtype)
-
-    def draw_rules(self, seeds: Sequence[int]) -> RuleTables:
-        """The rules of every seed."""
-        if self.kind == "latin":
-            return latin_tables(seeds, self.v, self.L, self.sparse)
-        return random_tables(seeds, self.v, self.s, self.m, self.classes, self.L, self.sparse)
 
 
 @dataclass(frozen=True)

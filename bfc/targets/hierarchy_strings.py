@@ -22,6 +22,7 @@ from bfc.targets.rule_tables import RuleTables
 
 HELD_OUT_BITS = 3
 """A string is held out where this many bits of its hash are 0: an eighth of all."""
+HELD_OUT_SHARE = 2.0**-HELD_OUT_BITS
 TRAINING_ATTEMPTS = 20
 """Draws after which a training row gives up; all fall among held-out strings with probability
 8^−20."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -109,38 +109,51 @@ class RuleTables:
         )
 
 
-def random_tables(
-    seeds: Sequence[int], v: int, s: int, m: int, classes: int, L: int, sparse: int
-) -> RuleTables:
-    """m tuples for every parent, all distinct, uniform among the v^s without replacement.
+@dataclass(frozen=True)
+class Grammar:
+    """What the rules of every seed have in common; see :class:`bfc.targets.hierarchy.Hierarchy`."""
 
-    The random hierarchy model of Cagnetta et al. (PRX 14, 031001, section II).
-    """
-    tuples, parents = [], []
-    for level in range(1, L + 1):
-        number = classes if level == L else v
-        key = random.keys(seeds, f"hierarchy/rules/{level}").unsqueeze(1)
-        order = random.bits(key, torch.arange(v**s)).argsort(1)
-        tuples.append(torch.unflatten(order[:, : number * m], 1, (number, m)))
-        parents.append(_invert(tuples[-1], v**s))
-    return RuleTables(v, s, sparse, tuple(tuples), tuple(parents))
+    v: int
+    classes: int
+    m: int
+    s: int
+    L: int
+    kind: Literal["random", "latin"] = "random"
+    sparse: int = 0
 
+    @property
+    def uses_all_tuples(self) -> bool:
+        """Whether every tuple of every level is in a rule, so that any string is one."""
+        return self.m * self.v == self.v**self.s and self.classes == self.v
 
-def latin_tables(seeds: Sequence[int], v: int, L: int, sparse: int) -> RuleTables:
-    """parent = π(sum of both children mod v), π a random permutation for every level.
+    def draw(self, seeds: Sequence[int]) -> RuleTables:
+        """The rules of every seed.
 
-    Any d − 1 symbols of a string say nothing about its class: a control without correlations.
-    """
-    pairs = torch.arange(v * v)
-    sums = (pairs // v + pairs % v) % v
-    tuples, parents = [], []
-    for level in range(1, L + 1):
-        key = random.keys(seeds, f"hierarchy/rules/{level}").unsqueeze(1)
-        permutation = random.bits(key, torch.arange(v)).argsort(1)
-        parents.append(permutation[:, sums])
-        order = parents[-1].argsort(dim=1, stable=True)
-        tuples.append(torch.unflatten(order, 1, (v, v)))
-    return RuleTables(v, 2, sparse, tuple(tuples), tuple(parents))
+        ``random``: m tuples for every parent, all distinct, uniform among the v^s without
+        replacement (Cagnetta et al., PRX 14, 031001, section II). ``latin``: parent = π(sum of both
+        children mod v), π a random permutation for every level; any d − 1 symbols of a string say
+        nothing about its class, a control without correlations.
+        """
+        tuples, parents = [], []
+        for level in range(1, self.L + 1):
+            number = self.classes if level == self.L else self.v
+            key = random.keys(seeds, f"hierarchy/rules/{level}").unsqueeze(1)
+            if self.kind == "latin":
+                order = self._latin_order(key)
+            else:
+                order = random.bits(key, torch.arange(self.v**self.s)).argsort(1)
+            chosen = order[:, : number * self.m]
+            tuples.append(torch.unflatten(chosen, 1, (number, self.m)))
+            parents.append(_invert(tuples[-1], self.v**self.s))
+        return RuleTables(self.v, self.s, self.sparse, tuple(tuples), tuple(parents))
+
+    def _latin_order(self, key: Tensor) -> Tensor:
+        """All pairs, those of one parent after those of another, (R, v²)."""
+        permutation = random.bits(key, torch.arange(self.v)).argsort(1)
+        pairs = torch.arange(self.v**2)
+        parent = permutation[:, (pairs // self.v + pairs % self.v) % self.v]
+        order: Tensor = parent.argsort(dim=1, stable=True)
+        return order
 
 
 def _invert(tuples: Tensor, size: int) -> Tensor:
