@@ -26,6 +26,9 @@ from bfc.targets.order_spectrum import multiplicities, variance_shares
 MAX_LENGTH = 64
 """Longest strings whose eigenvalues are above the rounding errors of the kernel."""
 
+MAX_SAMPLES = 1e30
+"""Largest n* that is looked for; a ridge may hide the highest orders for ever."""
+
 
 def kernel_of_agreement(kernel: KernelRidge, v: int, d: int) -> Tensor:
     """κ(0) … κ(d): the kernel of two strings that agree in a places, (d + 1,) float64."""
@@ -155,10 +158,12 @@ class KernelLaw:
         return self.risk(distinct, shares) * (1 - seen_share * seen_risk) / (1 - seen_share)
 
     def samples(self, eps: float, shares: Tensor) -> float:
-        """n* at which :meth:`risk` is eps."""
-        low, high = math.log(1e-3), self.d * math.log(self.v) + math.log1p(self.ridge) + 1
+        """n* at which :meth:`risk` is eps; infinite beyond :data:`MAX_SAMPLES`."""
 
         def excess(log_n: float) -> float:
             return self.risk(math.exp(log_n), shares) - eps
 
+        low, high = math.log(1e-3), math.log(MAX_SAMPLES)
+        if excess(high) > 0:
+            return math.inf
         return math.exp(brentq(excess, low, high))
