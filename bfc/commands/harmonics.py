@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,11 +25,12 @@ def main(
     They say what learning to a given risk needs at least. On the sphere a fourth power is mostly of
     degree 2: bfc harmonics low_rank basis=power
     """
+    from bfc.application.option_node import read_option
     from bfc.errors import UserError, require
     from bfc.experiment.components import component
     from bfc.targets.capabilities import HarmonicTarget
 
-    node = _read_node(target, keys or ())
+    node = read_option("target", target, keys or ())
     dimensions = [part.strip() for part in d.split(",")]
     require(all(part.isdigit() for part in dimensions), "--d", d, "integers, separated by commas")
     lines = []
@@ -49,24 +49,3 @@ def main(
             )
     print(f"{'d':>6} {'degree':>6} {'dimension':>12} {'share':>10} {'risk left':>10}")
     print("\n".join(lines))
-
-
-def _read_node(target: str, keys: Sequence[str]) -> dict[str, Any]:
-    """The target's file with ``key=value`` texts on top."""
-    import yaml
-
-    from bfc.errors import UserError, nearest
-    from bfc.paths import CONF
-
-    options = sorted(path.stem for path in (CONF / "target").glob("*.yaml"))
-    if target not in options:
-        raise UserError(f"target={target}: no such target; {nearest(target, options)}")
-    node: dict[str, Any] = yaml.safe_load(
-        (CONF / "target" / f"{target}.yaml").read_text(encoding="utf-8")
-    )
-    for text in keys:
-        key, sign, value = text.partition("=")
-        if not sign:
-            raise UserError(f"{text}: must be key=value, for instance basis=power")
-        node[key] = yaml.safe_load(value)
-    return node
