@@ -37,18 +37,14 @@ class Samples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TunedBaseline(Baseline, ABC):
-    """A baseline with a regularisation that may be chosen on tuning draws.
+class CurveBaseline(Baseline, ABC):
+    """A baseline whose curve is read at n = 8 … ``n_max``, each about ``n_ratio`` times the last.
 
-    The curve is read at n = 8 … ``n_max``, each about ``n_ratio`` times the last. Hyper-parameters
-    are chosen on ``tuning_draws`` draws that are never measured on, so that n* at risk
-    ``tuning_eps`` is smallest. Raises :class:`bfc.errors.UserError` on a value out of range.
+    Raises :class:`bfc.errors.UserError` on a value out of range.
     """
 
     n_max: int = 4096
     n_ratio: float = 1.1
-    tuning_draws: int = 2
-    tuning_eps: float = 0.01
 
     version: ClassVar[int] = 1
     smallest_ratio: ClassVar[float] = 1.001
@@ -67,8 +63,6 @@ class TunedBaseline(Baseline, ABC):
             self.n_ratio,
             f"a number >= {self.smallest_ratio}",
         )
-        check_value("tuning_draws", self.tuning_draws, integers_from(1))
-        check_value("tuning_eps", self.tuning_eps, OPEN_UNIT_INTERVAL)
 
     @property
     @abstractmethod
@@ -79,11 +73,6 @@ class TunedBaseline(Baseline, ABC):
     def grid(self) -> list[int]:
         """The n at which the curve is read."""
         return geometric_grid(self.n_max, self.n_ratio)
-
-    @property
-    def tuning_seeds(self) -> list[int]:
-        """−1, −2, …: seeds that no measurement uses."""
-        return [-1 - i for i in range(self.tuning_draws)]
 
     def check(self, target: Target) -> None:
         """Refuse a target that the method cannot be used on; by default none."""
@@ -97,3 +86,25 @@ class TunedBaseline(Baseline, ABC):
         x_test, f_test = sample(draw, "test", torch.arange(test, device=device).unsqueeze(0))
         fitted = one_hot(y[0], target.outputs).to(y.dtype) if target.outputs > 1 else y[0]
         return Samples(draw, x[0], fitted, x_test[0], f_test[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedBaseline(CurveBaseline, ABC):
+    """A baseline with a regularisation that may be chosen on tuning draws.
+
+    Hyper-parameters are chosen on ``tuning_draws`` draws that are never measured on, so that n* at
+    risk ``tuning_eps`` is smallest. Raises :class:`bfc.errors.UserError` on a value out of range.
+    """
+
+    tuning_draws: int = 2
+    tuning_eps: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_value("tuning_draws", self.tuning_draws, integers_from(1))
+        check_value("tuning_eps", self.tuning_eps, OPEN_UNIT_INTERVAL)
+
+    @property
+    def tuning_seeds(self) -> list[int]:
+        """−1, −2, …: seeds that no measurement uses."""
+        return [-1 - i for i in range(self.tuning_draws)]
