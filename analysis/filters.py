@@ -25,15 +25,18 @@ from analysis.evidence import (
     select_one_configuration,
 )
 from analysis.fitted_line import FittedLine
+from analysis.swept_lines import select_axis
 from analysis.training_kinds import drop_confirming
 from bfc.stats.estimates import Estimate, Rescaled, SampleMedian
 from bfc.stats.exponent_fit import fit_exponent
 from bfc.stats.median_ratio import MedianRatio
+from bfc.stats.swept_axis import DIMENSION
 
 MAX_D = 1 << 20
 """An upper end that no dimension reaches."""
 PLACE = ("d", "L", "degree")
 """What tells the places apart at which the n* of two methods are compared."""
+RATE = ("rate", "rate_lo", "rate_hi")
 COLUMNS = ("target", "d", "L", "n")
 """Columns of trainings that ``where`` names like configuration keys."""
 
@@ -155,28 +158,41 @@ def select_nstar(
 
 
 def find_fit(
-    evidence: Evidence, method: str, eps: float, where: Mapping[str, Any] | None
+    evidence: Evidence,
+    method: str,
+    eps: float,
+    where: Mapping[str, Any] | None,
+    axis: str = DIMENSION.name,
 ) -> FittedLine:
     """The fitted line of one method at one eps, whose configuration has the values of ``where``.
 
+    ``axis``: the size that it is fitted against, d or L.
     Where the sizes of a study measured it in several ways, which makes several lines, it is fitted
     to the one configuration of every d. Raises :class:`analysis.evidence.NotMeasured` where there
     is no line, or a d has several configurations.
     """
-    table = restrict_rows(evidence.exponents, evidence, method, where)
+    table = restrict_rows(select_axis(evidence.exponents, axis), evidence, method, where)
     if len(table):
         table = table[(table["method"] == method) & np.isclose(table["eps"], eps)]
     if table.empty:
-        raise NotMeasured(f"no line of {method} against d at eps = {eps:g}")
+        raise NotMeasured(f"no line of {method} against {axis} at eps = {eps:g}")
     if len(table) == 1:
         fit = table.iloc[0]
         estimate = Rescaled(fit["exponent"], fit["lo"], fit["hi"], in_logs=False)
-        return FittedLine(estimate, select_line(evidence, fit), float(fit.get("tau", math.nan)))
+        factor = _exponentiate(*(fit.get(name, math.nan) for name in RATE))
+        tau = float(fit.get("tau", math.nan))
+        return FittedLine(estimate, select_line(evidence, fit), tau, axis, factor)
     rows = filter_by_config(evidence.trainings, where)
-    rows = select_one_configuration(rows[rows["method"] == method], method, by=["d"])
-    refit = fit_exponent(rows, eps)
+    rows = select_one_configuration(rows[rows["method"] == method], method, by=[axis])
+    refit = fit_exponent(rows, eps, axis=axis)
     estimate = Rescaled(refit.exponent, refit.lo, refit.hi, in_logs=False)
-    return FittedLine(estimate, drop_confirming(rows), refit.tau[1])
+    factor = _exponentiate(*refit.rate)
+    return FittedLine(estimate, drop_confirming(rows), refit.tau[1], axis, factor)
+
+
+def _exponentiate(value: float, lo: float, hi: float) -> Rescaled:
+    """e^b from b and its interval."""
+    return Rescaled(math.exp(value), math.exp(lo), math.exp(hi))
 
 
 def _is_equal(stored: Any, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The exponent of n* in d of one method, and what of its error no number of seeds lowers.
+"""The exponent of n* in d, or in L, of one method, and what of its error no number of seeds lowers.
 
 Values of n* scatter from cell to cell beyond what their seeds explain (τ). A slope through them
 keeps the error of that scatter however many seeds the cells have; only more d lower it.
@@ -14,16 +14,23 @@ import numpy as np
 import pandas as pd
 
 from bfc.stats.estimates import LEVEL, Rescaled
+from bfc.stats.swept_axis import DIMENSION
+
+NO_FACTOR = Rescaled(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
 class FittedLine:
-    """The exponent of n* in d of one method, and the trainings that it was fitted to."""
+    """The exponent of n* in d, or in L, of one method, and the trainings it was fitted to."""
 
     estimate: Rescaled
     trainings: pd.DataFrame
     tau: float
     """Scatter of log n* from cell to cell."""
+    axis: str = DIMENSION.name
+    """The column that it is an exponent in."""
+    factor: Rescaled = NO_FACTOR
+    """e^b of the candidate n* ∝ e^(b d), or e^(b L): the factor from level to level."""
 
     @property
     def squared_error(self) -> float:
@@ -37,7 +44,7 @@ class FittedLine:
         ``tau``; at most the whole."""
         if not math.isfinite(self.tau) or self.trainings.empty:
             return 0.0
-        logs = np.log(self.trainings["d"].astype(float).unique())
+        logs = np.log(self.trainings[self.axis].astype(float).unique())
         spread = float(((logs - logs.mean()) ** 2).sum())
         if spread == 0:
             return 0.0

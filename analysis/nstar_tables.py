@@ -7,7 +7,7 @@ with what they show.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,15 @@ import pandas as pd
 from analysis.line_crossing import classify_crossing
 from analysis.lines import find_varying_keys, label_lines
 from analysis.progress_message import track
+from analysis.swept_lines import VARIES, SweptLine, split_lines
 from analysis.training_kinds import select_measured
+from bfc.stats import swept_axis
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
 from bfc.stats.nstar import count_failures, estimate
 from bfc.stats.training_table import build_training_table
 from bfc.stats.verdict import GrowthVerdict, describe_log_factors
 from bfc.store.reading import Collected
 
-Line = tuple[str, str, int, float, str]
-"""A line at one eps: study, target, L, eps, line."""
 LINE = ("study", "method", "target", "L", "eps", "line")
 """What a row about a line begins with."""
 PLACE = ("target", "d", "L", "degree", "eps", "nstar", "lo", "hi", "censored", "outcome")
@@ -40,7 +40,7 @@ NSTAR = (
     "validation",
     "line",
 )
-DEPTH = ("study", "method", *PLACE, "largest_n", "validation", "line")
+DEPTH = ("study", "method", *PLACE, "largest_n", "validation", "line", "fixed_d")
 EXPONENTS = (
     *LINE[:5],
     "exponent",
@@ -75,12 +75,15 @@ EXPONENTS = (
     "exponential_gap",
     "single_power",
     "log_factors",
+    "axis",
+    "d",
+    "rate",
+    "rate_lo",
+    "rate_hi",
 )
 LOCAL = (*LINE, "d_lo", "d_hi", "exponent", "lo", "hi")
-LINE_KEY = ("study", "target", "L", "eps", "line")
-"""The columns that a :data:`Line` holds."""
-READ = ("d", "n", "seed", "risk", "outcome", "kind", "diverged", "train_risk", "fresh")
-"""Stored columns that the estimators read."""
+READ = ("n", "seed", "risk", "outcome", "kind", "diverged", "train_risk", "fresh")
+"""Stored columns that the estimators read, besides the swept size."""
 
 
 def estimate_nstar(stored: Collected) -> tuple[pd.DataFrame, list[str]]:
@@ -135,46 +138,52 @@ def _estimate_cell(
     return rows
 
 
-def fit_lines(stored: Collected, nstar: pd.DataFrame) -> dict[Line, ExponentFit]:
-    """The likelihood of every line at every eps, of studies that varied d.
+def fit_lines(stored: Collected, nstar: pd.DataFrame) -> dict[SweptLine, ExponentFit]:
+    """The likelihood of every line at every eps, of studies that varied d or L.
 
     Lines of the same cells in two studies are fitted once.
     """
-    fits: dict[Line, ExponentFit] = {}
-    fits_of_cells: dict[tuple[tuple[str, ...], float], ExponentFit] = {}
-    trainings = stored.trainings[[name for name in READ if name in stored.trainings]]
+    fits: dict[SweptLine, ExponentFit] = {}
+    fits_of_cells: dict[tuple[tuple[str, ...], float, str], ExponentFit] = {}
+    trainings = stored.trainings
+    read = [name for name in READ if name in trainings]
     places = stored.trainings.groupby("cell_id").indices if len(trainings) else {}
-    for line, group in track(list(_split_lines(nstar)), "fitting exponents"):
-        cells, eps = tuple(sorted(group["cell_id"])), line[3]
-        if (cells, eps) not in fits_of_cells:
+    for line, group in track(list(split_lines(nstar)), "fitting exponents"):
+        cells = tuple(sorted(group["cell_id"]))
+        key = cells, line.eps, line.axis
+        if key not in fits_of_cells:
             rows = trainings.iloc[np.concatenate([places[cell] for cell in cells])]
-            fits_of_cells[cells, eps] = fit_exponent(rows, eps)
-        fits[line] = fits_of_cells[cells, eps]
+            sizes = rows["cell_id"].map(dict(zip(group["cell_id"], group[line.axis], strict=True)))
+            sized = rows[read].assign(**{line.axis: sizes})
+            fits_of_cells[key] = fit_exponent(sized, line.eps, axis=line.axis)
+        fits[line] = fits_of_cells[key]
     return fits
 
 
 def tabulate_exponents(
-    nstar: pd.DataFrame, keys: list[str], fits: dict[Line, ExponentFit]
+    nstar: pd.DataFrame, keys: list[str], fits: dict[SweptLine, ExponentFit]
 ) -> pd.DataFrame:
-    """The exponent of n* against d for every line, L and eps.
+    """The exponent of n* against d, or against L, for every line and eps.
 
-    Columns :data:`EXPONENTS` and ``keys``; a key that changes along a line (it follows d) reads
-    ``varies``. ``n_d`` counts the cells that bracket n*, ``censored_d`` those that bound it on one
-    side; ``excluded`` the trainings that say nothing about data. ``rival``: the best alternative to
-    the power law by held-out score (by BIC where the d are too few for a score); ``best_model``:
-    the better of the two by held-out score, empty without scores. ``prefactor``: of the fitted
-    line. Lines of a single d are left out where the study never varied d.
+    Columns :data:`EXPONENTS` and ``keys``; what changes along a line, ``d``, ``L`` or a key, reads
+    ``varies``. ``axis``: the size that n* was fitted against, which is called d here. ``n_d``
+    counts the cells that bracket n*, ``censored_d`` those that bound it on one side; ``excluded``
+    the trainings that say nothing about data. ``rival``: the best alternative to the power law by
+    held-out score (by BIC where the d are too few for a score); ``best_model``: the better of the
+    two by held-out score, empty without scores. ``prefactor``: of the fitted line. ``rate``: b of
+    the exponential e^(b d), so that n* grows by e^rate per level along L. Lines of a single d are
+    left out where the study never varied d.
     """
-    rows = [_tabulate_line(line, group, keys, fits[line]) for line, group in _split_lines(nstar)]
+    rows = [_tabulate_line(line, group, keys, fits[line]) for line, group in split_lines(nstar)]
     return pd.DataFrame(rows, columns=[*EXPONENTS, *keys])
 
 
 def _tabulate_line(
-    line: Line, nstar: pd.DataFrame, keys: Sequence[str], fit: ExponentFit
+    line: SweptLine, nstar: pd.DataFrame, keys: Sequence[str], fit: ExponentFit
 ) -> dict[str, Any]:
     """The row of one line."""
     no_crossing = classify_crossing(nstar).describe()
-    row = dict(zip(LINE_KEY, line, strict=True)) | {
+    row = line._asdict() | {
         "method": nstar["method"].iloc[0],
         "n_d": int(((nstar["censored"] == "") & nstar["nstar"].notna()).sum()),
         "censored_d": int((nstar["censored"] != "").sum()),
@@ -185,7 +194,8 @@ def _tabulate_line(
         "excluded": fit.counts["excluded"],
         "warnings": "; ".join(fit.warnings),
         "prefactor": fit.prefactor,
-        **_summarise_growth(fit.verdict),
+        **_summarise_growth(fit.verdict, line.axis),
+        **dict(zip(("rate", "rate_lo", "rate_hi"), fit.rate, strict=True)),
     }
     for key in keys:
         row[key] = _find_common_value(nstar[key])
@@ -196,7 +206,7 @@ def _tabulate_line(
     return row
 
 
-def _summarise_growth(verdict: GrowthVerdict | None) -> dict[str, Any]:
+def _summarise_growth(verdict: GrowthVerdict | None, axis: str) -> dict[str, Any]:
     """The verdict on growth in columns.
 
     ``exponential_gap``: held-out log score of the power law less that of the exponential.
@@ -214,7 +224,7 @@ def _summarise_growth(verdict: GrowthVerdict | None) -> dict[str, Any]:
         power = "compatible" if verdict.is_straight else "excluded"
     factors = ""
     if verdict.log_factors is not None:
-        factors = describe_log_factors(verdict.log_factors)
+        factors = describe_log_factors(verdict.log_factors, axis)
     return {
         "growth_verdict": verdict.growth.name.lower(),
         "exponential_gap": verdict.gap,
@@ -223,47 +233,37 @@ def _summarise_growth(verdict: GrowthVerdict | None) -> dict[str, Any]:
     }
 
 
-def tabulate_local_exponents(nstar: pd.DataFrame, fits: dict[Line, ExponentFit]) -> pd.DataFrame:
+def tabulate_local_exponents(
+    nstar: pd.DataFrame, fits: dict[SweptLine, ExponentFit]
+) -> pd.DataFrame:
     """Δ log n* / Δ log d between neighbouring d with its 95 % interval, columns :data:`LOCAL`.
 
     An end is infinite where a cell is open there.
     """
     rows = []
-    for line, group in _split_lines(nstar):
-        head = {**dict(zip(LINE_KEY, line, strict=True)), "method": group["method"].iloc[0]}
-        rows += [{**head, **step} for step in fits[line].local.to_dict("records")]
+    for line, group in split_lines(nstar):
+        if line.axis == swept_axis.DIMENSION.name:
+            head = {**line._asdict(), "method": group["method"].iloc[0]}
+            rows += [{**head, **step} for step in fits[line].local.to_dict("records")]
     numbers = dict.fromkeys(("d_lo", "d_hi", "exponent", "lo", "hi"), float)
     return pd.DataFrame(rows, columns=list(LOCAL)).astype(numbers)
 
 
 def select_depth_rows(nstar: pd.DataFrame) -> pd.DataFrame:
-    """n* against L at fixed d, columns :data:`DEPTH`.
+    """n* against L, columns :data:`DEPTH`; ``fixed_d``: the d of the line, or ``varies``.
 
-    Only where a study measured more than one L at that d.
+    Only where a study measured more than one L at that d, or d follows L.
     """
-    parts = []
-    for _, group in _group_rows(nstar, ["study", "target", "d"]):
-        if group["L"].nunique() > 1:
-            parts.append(group.sort_values(["eps", "line", "L"], ascending=[False, True, True]))
+    parts = [
+        group.assign(fixed_d=line.d)
+        for line, group in split_lines(nstar)
+        if line.axis == swept_axis.DEPTH.name
+    ]
     if not parts:
         return pd.DataFrame(columns=list(DEPTH))
-    return pd.concat(parts, ignore_index=True)[list(DEPTH)]
-
-
-def _split_lines(nstar: pd.DataFrame) -> Iterator[tuple[Line, pd.DataFrame]]:
-    """Every line at every eps, of studies that measured its target and L at more than one d."""
-    for line, group in _group_rows(nstar, list(LINE_KEY)):
-        study, target, L, _, _ = line
-        same = (nstar["study"] == study) & (nstar["target"] == target) & (nstar["L"] == L)
-        if nstar.loc[same, "d"].nunique() > 1:
-            yield line, group
-
-
-def _group_rows(table: pd.DataFrame, by: list[str]) -> list[tuple[Any, pd.DataFrame]]:
-    """The groups of a table, each sorted by d; none of an empty table."""
-    if table.empty:
-        return []
-    return [(key, group.sort_values("d")) for key, group in table.groupby(by, sort=False)]
+    table = pd.concat(parts, ignore_index=True)[list(DEPTH)]
+    order = ["study", "target", "d", "eps", "line", "L"]
+    return table.sort_values(order, ascending=[True, True, True, False, True, True])
 
 
 def _compare_models(models: pd.DataFrame) -> dict[str, Any]:
@@ -285,5 +285,5 @@ def _compare_models(models: pd.DataFrame) -> dict[str, Any]:
 
 
 def _find_common_value(values: pd.Series) -> object:
-    """The value of all rows, or ``varies``."""
-    return values.iloc[0] if values.map(repr).nunique() == 1 else "varies"
+    """The value of all rows, or :data:`analysis.swept_lines.VARIES`."""
+    return values.iloc[0] if values.map(repr).nunique() == 1 else VARIES

@@ -22,6 +22,7 @@ from analysis.page_tables import (
     make_risk_table,
     select_keys,
 )
+from analysis.swept_lines import select_axis
 from analysis.training_tables import (
     list_variance_notes,
     make_correction_table,
@@ -30,7 +31,7 @@ from analysis.training_tables import (
     make_outcome_table,
     make_tuning_table,
 )
-from analysis.web.study_views import answer_question, make_growth_table
+from analysis.web.study_views import answer_question, make_depth_growth_table, make_growth_table
 from bfc.store.reading import Collected
 
 
@@ -52,7 +53,8 @@ def make_section(
         "notes": list_variance_notes(trainings),
         "answer": answer_question(evidence.exponents, risks, verdicts),
         "growth": make_growth_table(evidence.exponents),
-        "exponents": make_exponent_table(evidence.exponents, nstar),
+        "depth": make_depth_growth_table(evidence.exponents),
+        "exponents": make_exponent_table(select_axis(evidence.exponents, "d"), nstar),
         "local": make_local_exponent_table(evidence.local),
         "risks": make_risk_table(risks),
         "nstar": make_nstar_table(nstar, keys),

@@ -16,8 +16,8 @@ from analysis.display_table import PageTable, make_page_table
 from analysis.evidence import Evidence
 from analysis.line_crossing import Crossing, classify_crossing
 from analysis.lines import format_setting
-from analysis.nstar_tables import LINE_KEY
 from analysis.series import format_exponent
+from analysis.swept_lines import LINE_KEY, VARIES, SweptLine, split_lines
 
 SHARED = ("target", "L", "degree", "d", "seeds", "validation", "further settings")
 """Columns that are named once above a table where all rows agree."""
@@ -112,36 +112,43 @@ def _format_settings(row: Mapping[str, Any], keys: Sequence[str]) -> str:
 
 
 def describe_growth(exponents: pd.DataFrame, keys: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """How n* grows with d, per line and eps: ``head``, ``growth`` (a clause), ``warnings``.
+    """How n* grows along every line, per eps: ``head``, ``growth`` (a clause), ``warnings``.
 
     ``growth`` names those ``keys`` that change along the line, too.
     """
-    places = [name for name in ("target", "L") if exponents[name].nunique() > 1]
+    places = [name for name in ("target", "d", "L") if _differs(exponents, name)]
     descriptions = []
     for row in exponents.to_dict("records"):
-        head = [row["line"], *(f"{name} {row[name]}" for name in places), f"ε = {row['eps']:g}"]
+        fixed = [f"{name} {row[name]}" for name in places if row[name] != VARIES]
+        axis = [] if row["axis"] == "d" else [f"against {row['axis']}"]
+        head = [row["line"], *fixed, *axis, f"ε = {row['eps']:g}"]
         growth = row["growth"].replace("no exponent: ", "")
         moving = [key for key in keys if row[key] == "varies"]
         if moving:
-            growth += f" (with d also changes: {', '.join(moving)})"
+            growth += f" (with {row['axis']} also changes: {', '.join(moving)})"
         warnings = [text for text in row["warnings"].split("; ") if text]
         descriptions.append({"head": ", ".join(head), "growth": growth, "warnings": warnings})
     return descriptions
 
 
+def _differs(exponents: pd.DataFrame, name: str) -> bool:
+    """Whether lines differ in a value that is fixed along each of them."""
+    return bool(exponents.loc[exponents[name].ne(VARIES), name].nunique() > 1)
+
+
 def make_exponent_table(exponents: pd.DataFrame, nstar: pd.DataFrame) -> PageTable:
     """Exponents of the three estimators, τ, and what the power law gains on its best rival.
 
-    The gain in AICc is shown where enough d allow it. ``nstar``: the n* of the same lines.
+    Of lines along one size, called d. The gain in AICc is shown where enough d allow it. ``nstar``:
+    the n* of the same lines.
     """
     criteria = {"BIC": "bic"}
     if np.isfinite(exponents["power_aicc"].astype(float)).any():
         criteria = {"AICc": "aicc", **criteria}
-    groups = nstar.groupby(list(LINE_KEY), sort=False)
-    crossings = {line: classify_crossing(rows).crossing for line, rows in groups}
+    crossings = {line: classify_crossing(rows).crossing for line, rows in split_lines(nstar)}
     records = []
     for row in exponents.to_dict("records"):
-        crossing = crossings[tuple(row[name] for name in LINE_KEY)]
+        crossing = crossings[SweptLine(*(row[name] for name in LINE_KEY))]
         records.append(
             {
                 "method": row["line"],

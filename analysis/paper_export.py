@@ -23,6 +23,7 @@ from analysis.paper import COLUMN, TEXT
 from analysis.paper_files import check_formats, draw_files
 from analysis.series import format_exponent
 from analysis.training_kinds import count_curves_once
+from analysis.web.study_views import format_level_factor
 from bfc.errors import UserError, nearest
 from bfc.paths import local_path
 from bfc.store.reading import UNNAMED, Collected
@@ -121,20 +122,25 @@ def format_claims(verdicts: pd.DataFrame) -> str:
 
 
 def format_exponents(exponents: pd.DataFrame) -> str:
-    """A LaTeX table: the exponent of n* in d of every line at every eps, with its interval."""
+    """A LaTeX table: the exponent of n* in d, or in L, of every line at every eps.
+
+    With its interval, and along L the factor by which n* grows from level to level.
+    """
     rows = [
         {
             "Target": row["target"],
             "L": row["L"],
             "Method": row["line"],
             "ε": f"{row['eps']:g}",
-            "Exponent of d": format_exponent(pd.DataFrame([row])),
-            "Number of d": row["n_d"],
+            "Exponent": format_exponent(pd.DataFrame([row])),
+            "Against": row["axis"],
+            "Factor per level": format_level_factor(row) if row["axis"] == "L" else "",
+            "Cells": row["n_d"],
         }
         for row in exponents.to_dict("records")
     ]
-    columns = ["Target", "L", "Method", "ε", "Exponent of d", "Number of d"]
-    return _to_latex(pd.DataFrame(rows, columns=columns), "llllll")
+    columns = ["Target", "L", "Method", "ε", "Exponent", "Against", "Factor per level", "Cells"]
+    return _to_latex(pd.DataFrame(rows, columns=columns), "llllllll")
 
 
 def _to_latex(table: pd.DataFrame, columns: str) -> str:

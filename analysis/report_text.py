@@ -19,6 +19,8 @@ from analysis.page_tables import (
     select_keys,
 )
 from analysis.report_writer import Report
+from analysis.swept_lines import select_axis
+from analysis.web.study_views import make_depth_growth_table
 
 NSTAR_COLUMNS = (
     "method",
@@ -34,6 +36,7 @@ NSTAR_COLUMNS = (
 )
 """Columns of the printed table of n*; those that do not vary are named once above it."""
 EXPONENT_COLUMNS = ("method", "target", "L", "ε", "exponent")
+DEPTH_COLUMNS = ("method", "target", "d", "ε", "factor per level", "or power of L", "growth in L")
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -70,8 +73,13 @@ def _print_study(
     _print_table(console, f"{name}: n*", table, NSTAR_COLUMNS)
     if exponents.empty:
         return
-    table = make_exponent_table(exponents, nstar)
-    _print_table(console, f"{name}: n* ∝ d^exponent", table, EXPONENT_COLUMNS)
+    against_d, against_depth = (select_axis(exponents, axis) for axis in ("d", "L"))
+    if len(against_d):
+        table = make_exponent_table(against_d, nstar)
+        _print_table(console, f"{name}: n* ∝ d^exponent", table, EXPONENT_COLUMNS)
+    if len(against_depth):
+        table = make_depth_growth_table(against_depth)
+        _print_table(console, f"{name}: n* ∝ factor^L", table, DEPTH_COLUMNS)
     for line in describe_growth(exponents, keys):
         console.print(f"  {line['head']}: {line['growth']}", markup=False, highlight=False)
 

@@ -36,6 +36,7 @@ from analysis.snapshot_tables import (
     summarise,
 )
 from analysis.style import assign_line_styles
+from analysis.swept_lines import select_axis
 from bfc.environment import scrub
 from bfc.errors import UserError
 from bfc.experiment.stored_config import fill_defaults
@@ -224,7 +225,7 @@ def snapshot_study(results: Path, study: str | None) -> Snapshot:
 def _exponent_metrics(table: pd.DataFrame) -> dict[str, float]:
     """The exponents of the table as summary values."""
     metrics: dict[str, float] = {}
-    for row in table.to_dict("records"):
+    for row in select_axis(table, "d").to_dict("records"):
         label = f"{row['target']} L{row['L']} {row['line']}"
         line = re.sub(r"[^a-zA-Z0-9]+", "_", label).strip("_")
         key = f"{line}/{metric_level(row['eps'])}"

@@ -25,15 +25,15 @@ BELOW = 0.6
 """Slopes start at this share of the smallest n* shown, so that they lie below the data."""
 
 
-def load_predictions(trainings: pd.DataFrame, target: str, L: int) -> pd.DataFrame:
-    """What the stored targets predict at every d, columns :data:`COLUMNS`.
+def load_predictions(trainings: pd.DataFrame, target: str) -> pd.DataFrame:
+    """What the stored targets of one name predict at every d, columns :data:`COLUMNS`.
 
     Empty where they predict nothing, as a target does that this version cannot rebuild from its
     stored configuration.
     """
     if trainings.empty:
         return pd.DataFrame(columns=COLUMNS)
-    rows = trainings[(trainings["target"] == target) & (trainings["L"] == L)]
+    rows = trainings[trainings["target"] == target]
     records = []
     for d, group in rows.groupby("d"):
         for kind, theory in _load_theory(_read_target_config(group)).items():
@@ -49,6 +49,14 @@ def load_predictions(trainings: pd.DataFrame, target: str, L: int) -> pd.DataFra
                 }
             )
     return pd.DataFrame(records, columns=COLUMNS)
+
+
+def predict_nstar(trainings: pd.DataFrame, kind: str) -> float | None:
+    """What the target of one cell predicts as n* of a kind of method; None where it does not."""
+    if trainings.empty:
+        return None
+    theory = _load_theory(_read_target_config(trainings)).get(kind)
+    return theory.nstar if theory else None
 
 
 def make_guides(theory: pd.DataFrame, nstar: pd.DataFrame) -> list[Series]:

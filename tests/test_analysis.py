@@ -342,6 +342,8 @@ def test_the_page_reports_that_the_estimators_disagree():
     row = {
         "line": "m",
         "target": "t",
+        "axis": "d",
+        "d": "varies",
         "L": 3,
         "eps": 0.01,
         "growth": "polynomial with exponent 1.0 (0.9–1.1)",

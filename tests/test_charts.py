@@ -276,12 +276,13 @@ def test_a_bound_that_says_nothing_becomes_a_slope_within_what_is_shown(changes)
 
 
 def test_theory_is_that_of_the_stored_target_and_nothing_where_it_cannot_be_rebuilt(evidence):
-    predicted = load_predictions(evidence.trainings, "quadratic_densenet", 3)
+    of_depth_three = evidence.trainings[evidence.trainings["L"] == 3]
+    predicted = load_predictions(of_depth_three, "quadratic_densenet")
     kernel = predicted[predicted["kind"] == "kernel"]
     assert list(kernel["d"]) == [8, 16] and set(kernel["exponent"]) == {4.0}
     assert list(kernel["nstar"]) == [kernel_bound(8, 4), kernel_bound(16, 4)]
     broken = evidence.trainings.assign(**{"config.target._target_": "os.system"})
-    assert load_predictions(broken, "quadratic_densenet", 3).empty
+    assert load_predictions(broken, "quadratic_densenet").empty
 
 
 def test_studies_of_different_targets_and_probes_in_one_store_do_not_disturb_each_other(tmp_path):
@@ -306,7 +307,7 @@ def test_studies_of_different_targets_and_probes_in_one_store_do_not_disturb_eac
     names = [figure.name for figure in figures.make_figures(studies["synthetic"])]
     assert (
         names[0] == "nstar-quadratic_densenet-L3"
-        and not load_predictions(studies["synthetic"].trainings, "quadratic_densenet", 3).empty
+        and not load_predictions(studies["synthetic"].trainings, "quadratic_densenet").empty
     )
 
 

@@ -379,6 +379,33 @@ def _(generator: Generator, seeds: int) -> Simulated:
     return Simulated(tables, options, [4.0] * 4, references)
 
 
+@simulates("nstar_span", "normal, errors in quadrature")
+def _(generator: Generator, seeds: int) -> Simulated:
+    """Two depths of one method, the deeper of which needs 1.3 times as many samples."""
+    error = 0.6 / math.sqrt(seeds)
+    rows, logs = nstar_rows(generator, "m", np.array([100.0, 130.0]), error, 1e6)
+    options = {"method": "m", "eps": 0.01, "at_most": 2.0}
+    gap = float(logs[0] - logs[1])
+    references = [normal(sign * gap, error * math.sqrt(2)) for sign in (1, -1)]
+    truths = [100 / 130, 130 / 100]
+    return Simulated(evidence(nstar=rows.assign(L=[2, 3])), options, truths, references)
+
+
+@simulates("theory_ratio", "normal")
+def _(generator: Generator, seeds: int) -> Simulated:
+    """A method that needs three times n_c m^L at two depths, and is censored at times."""
+    depths, error = (2, 3), 0.6 / math.sqrt(seeds)
+    law = np.array([4.0 * 4**L for L in depths])
+    rows, logs = nstar_rows(generator, "m", 3 * law, error, 900.0)
+    config = {"_target_": "bfc.targets.hierarchy.Hierarchy", "v": 4, "classes": 4, "m": 4, "s": 2}
+    columns = {f"config.target.{name}": value for name, value in config.items()}
+    cells = rows.assign(**columns, **{"config.target.L": depths}, line="m", n=64, seed=0)
+    cells = cells.assign(target="hierarchy", kind="training", risk=1.0)
+    options = {"method": "m", "eps": 0.01, "kind": "tree"}
+    references = [normal(log - math.log(n), error) for log, n in zip(logs, law, strict=True)]
+    return Simulated(evidence(cells, nstar=rows), options, [3.0, 3.0], references)
+
+
 @simulates("feature_first", "normal, errors in quadrature")
 def _(generator: Generator, seeds: int) -> Simulated:
     """The same for n* of the risk over n* of the feature, of one method at four d."""
@@ -407,6 +434,17 @@ def _(generator: Generator, seeds: int) -> Simulated:
     reference = normal(fits["exponent"][0], error, in_logs=False)
     options = {"method": "m", "eps": 0.01}
     return Simulated(evidence(exponents=fits), options, [1.4], [reference])
+
+
+@simulates("level_factor", "normal", repeats=200)
+def _(generator: Generator, seeds: int) -> Simulated:
+    """At the level of the table, as for ``exponent``."""
+    error = 0.6 / math.sqrt(seeds)
+    fits = exponent_rows(generator, {"m": math.log(3)}, error)
+    fits = fits.assign(axis="L", rate=fits["exponent"], rate_lo=fits["lo"], rate_hi=fits["hi"])
+    reference = normal(fits["rate"][0], error)
+    options = {"method": "m", "eps": 0.01}
+    return Simulated(evidence(exponents=fits), options, [3.0], [reference])
 
 
 @simulates("exponent_gap", "normal, errors in quadrature", in_logs=False, repeats=200)

@@ -285,7 +285,7 @@ def test_cells_of_two_studies_are_fitted_once(monkeypatch):
     monkeypatch.setattr(
         scaling,
         "fit_exponent",
-        lambda rows, eps: calls.append((len(rows), eps)) or fit_exponent(rows, eps),
+        lambda rows, eps, **more: calls.append((len(rows), eps)) or fit_exponent(rows, eps, **more),
     )
     cells = [{**power(d), "cell_id": f"c{d}"} for d in (8, 16)]
     other = [{**cell, "study": "other"} for cell in cells]

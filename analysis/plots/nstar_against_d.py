@@ -20,18 +20,20 @@ from analysis.series import (
     mark_free_validation,
 )
 from analysis.style import LineStyle
+from analysis.swept_lines import VARIES, find_following_depth, select_axis
 from analysis.theory import load_predictions, make_guides
 
 ORDER = 10
 SHIFT = 1.012
 """Factor in d between the points of neighbouring lines."""
 CAPTION = (
-    "n* against input dimension d, {target}, L = {L}. Bars: 95 % posterior intervals of each cell "
+    "n* against input dimension d, {target}, {depth}. Bars: 95 % posterior intervals of each cell "
     "alone; open markers with arrows: not reached (up) or reached already at the smallest n "
     "(down); open without arrow: beyond the largest n; lines: power laws, from the posterior of "
     "all cells together, censored ones included; grey: theory, as a slope where its constants give "
     "no bound at these d."
 )
+FOLLOWING = "with the depth L that goes with every d"
 LOCAL_CAPTION = (
     " Below: local exponent Δ log n* / Δ log d between neighbouring d with its 95 % interval; a "
     "power law is level there."
@@ -52,7 +54,9 @@ def nstar_against_d(evidence: Evidence) -> Iterator[Chart]:
 
     With intervals, arrows where n* is censored, and fitted lines.
     """
-    for (target, L), rows in evidence.nstar.groupby(["target", "L"]):
+    nstar = evidence.nstar
+    depth = nstar["L"].astype(object).mask(find_following_depth(nstar), VARIES)
+    for (target, L), rows in nstar.groupby(["target", depth], sort=False):
         if rows["d"].nunique() < 2:
             continue
         tables = _select_tables(evidence, target, L)
@@ -60,7 +64,7 @@ def nstar_against_d(evidence: Evidence) -> Iterator[Chart]:
             _make_stack(group, eps, tables, evidence)
             for eps, group in sorted(rows.groupby("eps"), reverse=True)
         ]
-        caption = CAPTION.format(target=target, L=L)
+        caption = CAPTION.format(target=target, depth=f"L = {L}" if L != VARIES else FOLLOWING)
         yield Chart(
             f"nstar-{target}-L{L}",
             caption + LOCAL_CAPTION if len(tables.local) else caption,
@@ -73,12 +77,15 @@ def nstar_against_d(evidence: Evidence) -> Iterator[Chart]:
         )
 
 
-def _select_tables(evidence: Evidence, target: str, L: int) -> _Tables:
-    exponents, local = evidence.exponents, evidence.local
+def _select_tables(evidence: Evidence, target: str, L: int | str) -> _Tables:
+    exponents, local = select_axis(evidence.exponents, "d"), evidence.local
     exponents = exponents[(exponents["target"] == target) & (exponents["L"] == L)]
     local = local[(local["target"] == target) & (local["L"] == L)]
     local = local[np.isfinite(local["exponent"])]
-    return _Tables(exponents, local, load_predictions(evidence.trainings, target, L))
+    trainings = evidence.trainings
+    if L != VARIES and len(trainings):
+        trainings = trainings[trainings["L"] == L]
+    return _Tables(exponents, local, load_predictions(trainings, target))
 
 
 def _make_stack(rows: pd.DataFrame, eps: float, tables: _Tables, evidence: Evidence) -> list[Panel]:

@@ -15,6 +15,7 @@ from analysis.series import (
     make_nstar_series,
     mark_free_validation,
 )
+from analysis.swept_lines import VARIES
 
 ORDER = 20
 CAPTION = (
@@ -24,16 +25,18 @@ CAPTION = (
 
 
 def nstar_against_depth(evidence: Evidence) -> Iterator[Chart]:
-    """n* against L, a panel per (d, eps), where a study measured more than one L at that d."""
+    """n* against L, a panel per (d, eps), where a study measured more than one L at that d.
+
+    Where d follows L, one panel per eps holds all d.
+    """
     for target, rows in evidence.depth.groupby("target") if len(evidence.depth) else []:
-        places = rows[["d", "eps"]].drop_duplicates()
-        places = places.sort_values(["d", "eps"], ascending=[True, False])
+        places = rows[["fixed_d", "eps"]].drop_duplicates()
         columns = []
         for d, eps in places.itertuples(index=False):
-            cells = rows[(rows["d"] == d) & (rows["eps"] == eps)]
+            cells = rows[(rows["fixed_d"] == d) & (rows["eps"] == eps)]
             label = Axis(f"n* ({describe_n(cells)})")
             series = _make_series(cells, evidence)
-            title = f"d = {d}, ε = {eps:g}"
+            title = f"ε = {eps:g}" if d == VARIES else f"d = {d}, ε = {eps:g}"
             columns.append([Panel(series, make_depth_axis(cells), label, title)])
         yield Chart(
             f"depth-{target}",

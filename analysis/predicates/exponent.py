@@ -1,4 +1,4 @@
-"""``exponent``: how n* grows with d."""
+"""``exponent``: how n* grows with d, or with L."""
 
 from __future__ import annotations
 

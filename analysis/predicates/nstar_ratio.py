@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimate_pairs import Ratio
 from bfc.stats.estimates import Rescaled
 
-QUANTITY = "smallest ratio of n*"
+QUANTITY = "ratio of n*"
 FIGURE = "nstar"
 
 
@@ -23,7 +24,8 @@ def nstar_ratio(
     over: str,
     under: str,
     eps: float,
-    at_least: float,
+    at_least: float = 0.0,
+    at_most: float = math.inf,
     from_L: int = 1,
     d: int | None = None,
     over_where: Mapping[str, Any] | None = None,
@@ -54,7 +56,7 @@ def nstar_ratio(
     ]
     pairs = both[list(PLACE)]
     source = Source.of(numerators.merge(pairs), denominators.merge(pairs))
-    return Measurement(parts, at_least, source=source)
+    return Measurement(parts, at_least, at_most, source)
 
 
 def _read_nstar(row: pd.Series, suffix: str) -> Rescaled:

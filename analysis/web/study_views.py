@@ -14,12 +14,13 @@ import pandas as pd
 from analysis.display_table import PageTable, make_page_table
 from analysis.page_tables import SHARED
 from analysis.series import format_exponent
+from analysis.swept_lines import select_axis
 from bfc.stats.verdict import STRONG
 
 LISTED = 2
 """Methods that an answer names from either end."""
 GROWTH_WORDS = {
-    "untested": "too few d to tell",
+    "untested": "too few sizes to tell",
     "polynomial": "polynomial",
     "no_single_power": "not a single power",
     "faster": "faster than polynomial",
@@ -42,7 +43,8 @@ def answer_question(
 
 def _describe_exponents(exponents: pd.DataFrame) -> str:
     """The smallest and the largest exponents at the smallest eps at which any is known."""
-    known = exponents[np.isfinite(exponents["exponent"].astype(float))]
+    against_d = select_axis(exponents, "d")
+    known = against_d[np.isfinite(against_d["exponent"].astype(float))]
     if known.empty:
         return ""
     eps = known["eps"].min()
@@ -103,7 +105,7 @@ def make_growth_table(exponents: pd.DataFrame) -> PageTable:
     of log d are compatible.
     """
     records = []
-    for row in exponents.to_dict("records"):
+    for row in select_axis(exponents, "d").to_dict("records"):
         exponent = format_exponent(pd.DataFrame([row])) if np.isfinite(row["exponent"]) else ""
         records.append(
             {
@@ -120,6 +122,40 @@ def make_growth_table(exponents: pd.DataFrame) -> PageTable:
             }
         )
     return make_page_table(records, fold=SHARED)
+
+
+def make_depth_growth_table(exponents: pd.DataFrame) -> PageTable:
+    """How n* grows with L, one row per line along L and eps.
+
+    The factor by which n* grows from level to level, the power of L in its place, and which of the
+    two the held-out L prefers.
+    """
+    records = []
+    for row in select_axis(exponents, "L").to_dict("records"):
+        exponent = format_exponent(pd.DataFrame([row])) if np.isfinite(row["exponent"]) else ""
+        records.append(
+            {
+                "method": row["line"],
+                "target": row["target"],
+                "d": row["d"],
+                "ε": row["eps"],
+                "factor per level": (format_level_factor(row), row["rate"]),
+                "or power of L": (exponent or row["reason"], row["exponent"]),
+                "growth in L": GROWTH_WORDS.get(row["growth_verdict"], ""),
+                "exponential": (_describe_odds(row["exponential_gap"]), row["exponential_gap"]),
+                "number of L": row["n_d"],
+                "warnings": row["warnings"],
+            }
+        )
+    return make_page_table(records, fold=SHARED)
+
+
+def format_level_factor(row: Mapping[str, Any]) -> str:
+    """The factor e^rate by which n* grows from level to level, with its interval, as text."""
+    if not np.isfinite(row["rate"]):
+        return "–"
+    value, lo, hi = (np.exp(row[name]) for name in ("rate", "rate_lo", "rate_hi"))
+    return f"{value:.2f} [{lo:.2f}, {hi:.2f}]"
 
 
 def _describe_odds(gap: float) -> str:
