@@ -6,12 +6,13 @@ a second run of the same steps gives the same bits, which a missing barrier woul
 prints the seconds of the first step of a new shape and replica-steps per second of both paths.
 
     python -m benchmarks.blocks [--device cuda] [--cases tiny quadratic] [--replicas 132 1024]
-    [--seconds 1]
+    [--warps 4 8] [--seconds 1]
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from collections.abc import Iterator
@@ -75,6 +76,14 @@ def first_step_seconds(case: Case, device: torch.device, mode: str) -> float:
     return time.perf_counter() - start
 
 
+def use_warps(count: int, device: torch.device) -> None:
+    """Compile for so many warps of 32 threads to a replica from now on."""
+    if device.type == "cuda":
+        from bfc.engine.compiled.blocks import gpu
+
+        gpu.OPTIONS["num_warps"] = count
+
+
 def rates(case: Case, device: torch.device, replicas: int, seconds: float) -> Iterator[str]:
     for mode, name in (("never", "plain"), ("always", "compiled")):
         trainer = case.trainer(replicas, device, compile=mode)
@@ -89,6 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", type=torch.device, default=torch.device("cuda"))
     parser.add_argument("--cases", nargs="+", choices=CASES, default=["tiny", "quadratic"])
     parser.add_argument("--replicas", type=int, nargs="+", default=[132, 1024])
+    parser.add_argument("--warps", type=int, nargs="+", default=[8], help="to a replica, on a GPU")
     parser.add_argument("--seconds", type=float, default=1.0, help="per case, path and R")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -100,9 +110,10 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{name}: first step {first['never']:.1f} s plain, {first['always']:.1f} s compiled")
         for dtype in TOLERANCES:
             print(f"{name}, {check_agreement(case, options.device, dtype)}", flush=True)
-        for replicas in options.replicas:
+        for replicas, warps in itertools.product(options.replicas, options.warps):
+            use_warps(warps, options.device)
             line = ", ".join(rates(case, options.device, replicas, options.seconds))
-            print(f"{name}, R = {replicas}: replica-steps/s {line}", flush=True)
+            print(f"{name}, R = {replicas}, {warps} warps: replica-steps/s {line}", flush=True)
 
 
 if __name__ == "__main__":

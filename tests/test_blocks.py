@@ -13,6 +13,7 @@ import interpreted_triton  # noqa: F401
 import pytest
 import torch
 from plain_loop import LAYERWISE, RECIPE, TRAININGS, fused, same_record
+from race_detector import detected_races
 from test_compiled import NOT_COMPILED, ONE_EACH, SMALL, compare, small_recipe
 from test_engine import SCENARIOS
 
@@ -29,7 +30,7 @@ from bfc.tasks.classification import Classification
 from bfc.types import Training
 
 pytest.importorskip("triton", minversion="3.9")  # earlier interpreters need an earlier NumPy
-from bfc.engine.compiled.blocks import gpu, loops, products, rows
+from bfc.engine.compiled.blocks import code, gpu, loops, products, rows
 
 choose_hardware = compilation.hardware
 
@@ -59,8 +60,19 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_path(
 
 
 @pytest.mark.parametrize("names", ONE_EACH, ids="-".join)
-def test_a_case_of_every_learner_equals_the_plain_path(build, node, names):
-    compare(_with_steps(small_recipe(build, node, *names), 4), TRAININGS[1:2])
+def test_a_case_of_every_learner_equals_the_plain_path(build, node, names, monkeypatch):
+    """And no thread reads or stores what another stores before both meet at a barrier."""
+    recipe = _with_steps(small_recipe(build, node, *names), 4)
+    with detected_races(monkeypatch) as races:
+        compare(recipe, TRAININGS[1:2])
+    assert not races
+
+
+def test_a_missing_barrier_is_a_race(monkeypatch):
+    monkeypatch.setattr(code, "barriers", lambda plan, before: [False] * len(plan.loops))
+    with detected_races(monkeypatch) as races:
+        compare(_with_steps(SMALL, 2), TRAININGS[:1])
+    assert races
 
 
 @pytest.mark.parametrize("loss", ["logistic", "hinge"])
@@ -196,6 +208,7 @@ def test_the_device_decides_what_code_is_for():
 def test_triton_is_not_imported_where_steps_are_compiled_for_a_cpu():
     code = """
 import sys
+from race_detector import detected_races
 from test_compiled import SMALL, TRAININGS, replace, train
 train(replace(SMALL, compile="always"), TRAININGS[:1])
 assert "bfc.engine.compiled.machine" in sys.modules

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from bfc.engine.compiled.blocks.barriers import Span, barriers
 from bfc.engine.compiled.blocks.emitter import Emitter
 from bfc.engine.compiled.blocks.loops import emit_map, emit_sum
 from bfc.engine.compiled.blocks.products import emit_product
@@ -55,8 +56,8 @@ def generate(
         emitter.line(f"step_scalars = scalars + step * {len(program.scalars)}")
         emitter.line("step_loss = loss + step")
         emit_rows(emitter, shapes.rows, shapes.input_width)
+        _emit_loops(emitter, plan, Span("batch", 0, layout.batch))
         emitter.barrier()
-        _emit_loops(emitter, plan)
     start = START.format(
         state=layout.state,
         fixed=max(1, layout.fixed),
@@ -69,13 +70,14 @@ def generate(
     return GeneratedCode(text.encode(), scratch)
 
 
-def _emit_loops(emitter: Emitter, plan: Plan) -> None:
-    """All loops; a barrier after each, for others read what it has stored."""
-    for loop in plan.loops:
+def _emit_loops(emitter: Emitter, plan: Plan, batch: Span) -> None:
+    """All loops, with the barriers that they need between them."""
+    for loop, has_barrier in zip(plan.loops, barriers(plan, batch), strict=True):
+        if has_barrier:
+            emitter.barrier()
         if isinstance(loop.core, Product):
             emit_product(emitter, loop, loop.core, plan.stored)
         elif isinstance(loop.core, Reduce):
             emit_sum(emitter, loop, loop.core, plan.stored)
         else:
             emit_map(emitter, loop, plan.stored)
-        emitter.barrier()
