@@ -6,7 +6,6 @@ not.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,11 +14,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.chart import GUIDE, Series
+from analysis.stored_components import read_config, rebuild
 from bfc.errors import UserError
-from bfc.experiment.components import component
 from bfc.types import Theory
 
-KEY = "config.target."
 COLUMNS = ["d", "kind", "exponent", "bound", "source", "nstar", "status"]
 BELOW = 0.6
 """Slopes start at this share of the smallest n* shown, so that they lie below the data."""
@@ -36,7 +34,7 @@ def load_predictions(trainings: pd.DataFrame, target: str) -> pd.DataFrame:
     rows = trainings[trainings["target"] == target]
     records = []
     for d, group in rows.groupby("d"):
-        for kind, theory in _load_theory(_read_target_config(group)).items():
+        for kind, theory in _load_theory(read_config(group, "target")).items():
             records.append(
                 {
                     "d": d,
@@ -97,41 +95,8 @@ def _make_slope(exponent: float, nstar: pd.DataFrame) -> tuple[np.ndarray, np.nd
 
 def _load_theory(config: Mapping[str, Any]) -> Mapping[str, Theory]:
     """The theory of the target with this configuration; empty where it cannot be rebuilt."""
-    fields = {
-        name: value for name, value in config.items() if "." not in name and name != "numerics"
-    }
     try:
-        theory: Mapping[str, Theory] = component("target", fields).theory()
+        theory: Mapping[str, Theory] = rebuild("target", config).theory()
     except (UserError, TypeError, ValueError, ArithmeticError):
         return {}
     return theory
-
-
-def _read_target_config(rows: pd.DataFrame) -> dict[str, Any]:
-    """The configuration of the target of these rows.
-
-    Keys without a value are left out: they belong to other targets in the same store.
-    """
-    config = {}
-    for name in rows:
-        if name.startswith(KEY):
-            value = _restore_value(rows[name].iloc[0])
-            if value is not None:
-                config[name.removeprefix(KEY)] = value
-    return config
-
-
-def _restore_value(value: Any) -> Any:
-    """A flattened configuration value as it was.
-
-    Lists are stored as JSON, integers may have become floats, and no value is NaN.
-    """
-    if isinstance(value, str):
-        try:
-            return json.loads(value) if value.startswith("[") else value
-        except ValueError:
-            return value
-    if value is None or value != value:
-        return None
-    value = value.item() if isinstance(value, np.generic) else value
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -25,6 +25,7 @@ import pytest
 from scipy import stats
 
 from analysis.evidence import Evidence
+from analysis.kernel_prediction import predict_kernel_risks
 from analysis.path_norm import compute_certificates
 from analysis.reference_laws import LAWS
 from analysis.registry import call_part, list_parts, load_part
@@ -213,6 +214,25 @@ def _(generator: Generator, seeds: int) -> Simulated:
         median_reference(column) for column in measured[:, [1, 2, 0]].T
     ]  # "m 16" < "m 32"
     return Simulated(evidence(rows), options, [1.2] * 3, references)
+
+
+@simulates("kernel_law", STUDENT + ", of the geometric mean over n")
+def _(generator: Generator, seeds: int) -> Simulated:
+    """Curves that lie by a factor above the law, at an n that counts and at one that does not."""
+    ratio = 1.02 * spread(generator, seeds, 1)
+    small = trainings("m", {"risk": np.ones((seeds, 1))}).assign(n=100)
+    large = [trainings("m", {"risk": np.ones((seeds, 1))}).assign(n=n) for n in (700, 1000)]
+    rows = pd.concat([small, *large], ignore_index=True).assign(kind="curve", ridge=1e-8)
+    keys = {
+        "target._target_": "bfc.targets.hierarchy.Hierarchy",
+        "target.judged": "squared",
+        "baseline._target_": "bfc.baselines.kernels.NTK",
+        "baseline.ridge": 1e-8,
+    }
+    rows = rows.assign(**{f"config.{key}": value for key, value in keys.items()})
+    factor = rows["seed"].map(dict(enumerate(ratio[:, 0]))).where(rows["n"] >= 700, 5.0)
+    rows["risk"] = predict_kernel_risks(rows) * factor
+    return Simulated(evidence(rows), {"method": "m"}, [1.02], [median_reference(ratio[:, 0])])
 
 
 @simulates("falling_medians", STUDENT + ", of ratios seed by seed", repeats=25)

@@ -10,12 +10,14 @@ import pandas as pd
 
 from analysis.chart import Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
+from analysis.kernel_prediction import predict_kernel_risks
 from analysis.series import (
     compute_median_band,
     describe_n,
     list_validation_notes,
     mark_free_validation,
 )
+from analysis.style import LineStyle
 from analysis.training_kinds import drop_confirming, mark_confirming
 
 ORDER = 30
@@ -85,10 +87,22 @@ def _make_panel(
         legend = line + mark_free_validation(nstar[nstar["line"] == line])
         series.append(Series(line, style, data, "band"))
         series.append(Series(line, style, data, "curve", legend))
+        series += _make_law_series(line, runs, style)
     series += _make_confirming_series(confirming, 1.35 * measured["n"].max(), evidence)
     series += _make_nstar_rings(nstar, evidence)
     levels = {eps: f"ε={eps:g}" for eps in sorted(nstar["eps"].unique())}
     return Panel(series, Axis(f"n ({describe_n(nstar)})"), axis, title, levels)
+
+
+def _make_law_series(line: str, runs: pd.DataFrame, style: LineStyle) -> list[Series]:
+    """The median over seeds of the risk that theory predicts; none where it has no law."""
+    predicted = predict_kernel_risks(runs)
+    if predicted.isna().all():
+        return []
+    medians = predicted.groupby(runs["n"]).median().dropna()
+    data = pd.DataFrame({"x": medians.index.to_numpy(float), "y": medians.to_numpy(float)})
+    law = replace(style, marker="", dash=":")
+    return [Series(f"{line}: law", law, data, "line", f"{line}: predicted, no free constant")]
 
 
 def _make_confirming_series(rows: pd.DataFrame, x: float, evidence: Evidence) -> list[Series]:

@@ -13,15 +13,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.optimize import brentq
-from torch import Tensor
 
 from bfc.baselines.ridge import KernelRidge
 from bfc.errors import UserError, require
 from bfc.targets.hierarchy import Hierarchy
 from bfc.targets.hierarchy_strings import HELD_OUT_SHARE
-from bfc.targets.order_spectrum import multiplicities, variance_shares
+from bfc.targets.order_spectrum import Array, multiplicities, variance_shares
 
 MAX_LENGTH = 64
 """Longest strings whose eigenvalues are above the rounding errors of the kernel."""
@@ -30,16 +30,17 @@ MAX_SAMPLES = 1e30
 """Largest n* that is looked for; a ridge may hide the highest orders for ever."""
 
 
-def kernel_of_agreement(kernel: KernelRidge, v: int, d: int) -> Tensor:
-    """κ(0) … κ(d): the kernel of two strings that agree in a places, (d + 1,) float64."""
+def kernel_of_agreement(kernel: KernelRidge, v: int, d: int) -> Array:
+    """κ(0) … κ(d): the kernel of two strings that agree in a places, (d + 1,)."""
     strings = torch.zeros(d + 1, d, dtype=torch.int64)
     for agreeing in range(d + 1):
         strings[agreeing, agreeing:] = 1
     one_hot = torch.nn.functional.one_hot(strings, v).double().flatten(1)
-    return kernel.gram(one_hot[-1:], one_hot)[0]
+    values: Array = kernel.gram(one_hot[-1:], one_hot)[0].numpy()
+    return values
 
 
-def eigenvalues(kappa: Tensor, v: int) -> Tensor:
+def eigenvalues(kappa: Array, v: int) -> Array:
     """λ_0 … λ_d of a kernel of the number of agreeing places under uniform strings, (d + 1,).
 
     λ_k = v^−d Σ_a κ(a) Σ_i C(k, i)(−1)^(k−i) C(d−k, a−i)(v−1)^(d−k−a+i). The inner sum,
@@ -49,7 +50,8 @@ def eigenvalues(kappa: Tensor, v: int) -> Tensor:
     rows = []
     for k in range(d + 1):
         rows.append([_krawtchouk(k, a, v, d) / v**d for a in range(d + 1)])
-    return torch.tensor(rows, dtype=torch.float64) @ kappa.double()
+    values: Array = np.array(rows) @ kappa
+    return values
 
 
 def _krawtchouk(k: int, a: int, v: int, d: int) -> int:
@@ -95,8 +97,8 @@ class KernelLaw:
     """Kernel ridge regression on uniform strings of d symbols out of v."""
 
     v: int
-    eigenvalues: Tensor
-    """λ_0 … λ_d, (d + 1,) float64."""
+    eigenvalues: Array
+    """λ_0 … λ_d, (d + 1,)."""
     ridge: float
     """λ of K + λI."""
 
@@ -115,7 +117,7 @@ class KernelLaw:
         0 from n = v^d on without a ridge, where every string has been seen.
         """
         number = multiplicities(self.v, self.d)
-        values = self.eigenvalues.clamp(min=0)
+        values = self.eigenvalues.clip(min=0)
 
         def excess(log_k: float) -> float:
             k = math.exp(log_k)
@@ -126,7 +128,7 @@ class KernelLaw:
             return 0.0
         return math.exp(brentq(excess, low, high, xtol=1e-13))
 
-    def risk(self, n: float, shares: Tensor) -> float:
+    def risk(self, n: float, shares: Array) -> float:
         """MSE over variance on strings of the whole law; ``shares`` (d,) are S_1 … S_d.
 
         Σ_{k≥1} S_k (K/(λ_k + K))² / (1 − Σ_k M_k (λ_k/(λ_k + K))²/n). The constant, of order 0, is
@@ -135,13 +137,13 @@ class KernelLaw:
         k = self.resolution(n)
         if k == 0:
             return 0.0
-        values = self.eigenvalues.clamp(min=0)
-        missed = (k / (values + k)).square()
-        learned = (values / (values + k)).square()
+        values = self.eigenvalues.clip(min=0)
+        missed = (k / (values + k)) ** 2
+        learned = (values / (values + k)) ** 2
         variance = float((multiplicities(self.v, self.d) * learned).sum()) / n
         return float((shares * missed[1:]).sum()) / (1 - variance)
 
-    def unseen_risk(self, n: int, shares: Tensor) -> float:
+    def unseen_risk(self, n: int, shares: Array) -> float:
         """The risk on strings that are not among the n drawn ones, as it is measured here.
 
         Some of the N = v^d strings are held out, so that n rows hold D = P (1 − exp(−n/P)) distinct
@@ -157,7 +159,7 @@ class KernelLaw:
         seen_risk = (self.ridge / (distinct * self.resolution(distinct))) ** 2
         return self.risk(distinct, shares) * (1 - seen_share * seen_risk) / (1 - seen_share)
 
-    def samples(self, eps: float, shares: Tensor) -> float:
+    def samples(self, eps: float, shares: Array) -> float:
         """n* at which :meth:`risk` is eps; infinite beyond :data:`MAX_SAMPLES`."""
 
         def excess(log_n: float) -> float:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from bfc.baselines.ridge import KernelRidge
     from bfc.bounds.kernel_law import KernelLaw
     from bfc.targets.hierarchy import Hierarchy
+    from bfc.targets.order_spectrum import Array
 
 PANEL = "Theory"
 PREFIX = "baseline."
@@ -98,7 +97,7 @@ def _law(target: Hierarchy, kernel: KernelRidge, ridge: float) -> KernelLaw:
     return KernelLaw.of(kernel, target.v, target.d, ridge)
 
 
-def _print_spectrum(law: KernelLaw, shares: Tensor) -> None:
+def _print_spectrum(law: KernelLaw, shares: Array) -> None:
     """Per order the number of functions, the mean share of the variance, the eigenvalue."""
     from bfc.targets.order_spectrum import multiplicities
 
@@ -113,7 +112,7 @@ def _print_spectrum(law: KernelLaw, shares: Tensor) -> None:
         )
 
 
-def _print_risks(law: KernelLaw, shares: Tensor, sizes: Sequence[int]) -> None:
+def _print_risks(law: KernelLaw, shares: Array, sizes: Sequence[int]) -> None:
     """Per n the median and the extremes over seeds of the risk on unseen strings."""
     print(f"\n{'n':>10} {'risk':>10} {'lowest':>10} {'highest':>10}")
     for size in sizes:
@@ -122,7 +121,7 @@ def _print_risks(law: KernelLaw, shares: Tensor, sizes: Sequence[int]) -> None:
         print(f"{size:10d} {median:10.4f} {min(risks):10.4f} {max(risks):10.4f}")
 
 
-def _print_samples(law: KernelLaw, shares: Tensor, eps: float) -> None:
+def _print_samples(law: KernelLaw, shares: Array, eps: float) -> None:
     from bfc.targets.order_spectrum import samples_of_the_best_kernel
 
     samples = [law.samples(eps, row) for row in shares]

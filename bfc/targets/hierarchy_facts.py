@@ -11,10 +11,9 @@ import math
 import statistics
 from functools import lru_cache
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from bfc.targets.order_spectrum import samples_of_the_best_kernel, variance_shares
+from bfc.targets.order_spectrum import Array, samples_of_the_best_kernel, variance_shares
 from bfc.targets.rule_tables import Grammar
 from bfc.targets.tuple_signal import signal_samples
 from bfc.types import Theory
@@ -28,7 +27,7 @@ KERNEL_EPS = 0.1
 
 
 @lru_cache(maxsize=256)
-def typical_shares(grammar: Grammar) -> Tensor | None:
+def typical_shares(grammar: Grammar) -> Array | None:
     """The share of the variance in every order under typical rules, (8, d).
 
     None where strings are not uniform, or it would take too much memory.
@@ -37,7 +36,7 @@ def typical_shares(grammar: Grammar) -> Tensor | None:
     size = (degree + 1) * grammar.v ** (grammar.s + 1)
     if not grammar.uses_all_tuples or grammar.sparse or size > MAX_SIZE:
         return None
-    return torch.cat([variance_shares(grammar.draw([seed])) for seed in TYPICAL_SEEDS])
+    return np.concatenate([variance_shares(grammar.draw([seed])) for seed in TYPICAL_SEEDS])
 
 
 @lru_cache(maxsize=256)

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import brentq
-from torch import Tensor
 
 from bfc.targets.rule_tables import RuleTables
 
+Array = NDArray[np.float64]
 
-def variance_shares(rules: RuleTables) -> Tensor:
-    """S_1 … S_d, the share of the classes' variance in every order, (R, d) float64; sum 1.
+
+def variance_shares(rules: RuleTables) -> Array:
+    """S_1 … S_d, the share of the classes' variance in every order, (R, d); their sum is 1.
 
     With C_k the covariance (v, v) of the part of order k of the one-hot symbols of a level:
     C_0 = 11ᵀ/v², C_1 = I/v − 11ᵀ/v² below, and C'_k = T (Σ_{i+j+…=k} C_i ⊗ C_j ⊗ …) Tᵀ above, T the
@@ -43,17 +46,17 @@ def variance_shares(rules: RuleTables) -> Tensor:
     trace = covariance.diagonal(dim1=2, dim2=3).sum(2)
     variances = torch.fft.fft(trace, dim=1).real / (degree + 1)
     orders = variances[:, 1:].clamp(min=0)
-    shares: Tensor = orders / orders.sum(1, keepdim=True)
+    shares: Array = (orders / orders.sum(1, keepdim=True)).numpy()
     return shares
 
 
-def multiplicities(v: int, d: int) -> Tensor:
+def multiplicities(v: int, d: int) -> Array:
     """M_0 … M_d, the number of independent functions of every order, C(d, k)(v − 1)^k, (d + 1,)."""
     numbers = [math.comb(d, k) * (v - 1) ** k for k in range(d + 1)]
-    return torch.tensor(numbers, dtype=torch.float64)
+    return np.array(numbers, dtype=float)
 
 
-def samples_of_the_best_kernel(shares: Tensor, v: int, eps: float) -> float:
+def samples_of_the_best_kernel(shares: Array, v: int, eps: float) -> float:
     """n* at which the best of all kernels of the number of agreeing symbols has MSE/variance eps.
 
     Of the law of :mod:`bfc.bounds.kernel_law`: over all eigenvalues and ridges its risk at n is
