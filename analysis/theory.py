@@ -53,7 +53,7 @@ def predict_nstar(trainings: pd.DataFrame, kind: str) -> float | None:
     """What the target of one cell predicts as n* of a kind of method; None where it does not."""
     if trainings.empty:
         return None
-    theory = _load_theory(_read_target_config(trainings)).get(kind)
+    theory = _load_theory(read_config(trainings, "target")).get(kind)
     return theory.nstar if theory else None
 
 
