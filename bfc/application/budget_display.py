@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from analysis.progress_message import hide_bars
 from bfc.launch.plan import format_duration
 
 LINE_SECONDS = 15.0
@@ -105,8 +109,10 @@ class LiveDisplay:
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, transient=True, refresh_per_second=2)
+        self._without_bars = ExitStack()
 
     def __enter__(self) -> Self:
+        self._without_bars.enter_context(hide_bars())
         self._live.start()
         return self
 
@@ -117,16 +123,26 @@ class LiveDisplay:
         trace: TracebackType | None,
     ) -> None:
         self._live.stop()
+        self._without_bars.close()
 
     def announce(self, text: str) -> None:
         self._live.console.print(text, markup=False, highlight=False)
 
     def show(self, status: Status) -> None:
-        table = Table("decided", "undecided", "cannot be decided now", "not looked at", "time left")
-        counts = (status.decided, status.undecided, status.stuck, status.unseen)
-        table.add_row(*map(str, counts), format_seconds_left(status.seconds_left))
-        running = Text("\n".join(dict.fromkeys(status.running)) or "nothing runs")
-        self._live.update(Group(table, running))
+        self._live.update(draw_status(status))
+
+
+def draw_status(status: Status) -> Group:
+    """The counts of claims in a row, and below it what runs, as many lines as there are moves."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name in ("decided", "undecided", "cannot be decided", "not looked at", "time left"):
+        table.add_column(name, justify="right")
+    counts = (status.decided, status.undecided, status.stuck, status.unseen)
+    table.add_row(*map(str, counts), format_seconds_left(status.seconds_left))
+    moves = Counter(status.running)
+    lines = [name if count == 1 else f"{name} ({count} moves)" for name, count in moves.items()]
+    running = Text("\n".join(lines) or "nothing", overflow="ellipsis", no_wrap=True)
+    return Group(table, Text("running:"), running)
 
 
 def make_display(console: Console) -> LiveDisplay | LineDisplay:
