@@ -29,8 +29,8 @@ from bfc.experiment import cost
 from bfc.launch.devices import usable_cores
 from bfc.paths import local_path
 
-PAGE_SECONDS, PAGE_SHARE = 3.0, 0.05
-"""What is kept of the budget for the page: seconds per study, and a share of the whole."""
+PAGE_SECONDS, PAGE_SHARE = 2.0, 0.03
+"""What is kept of the budget for the page at least: seconds per study, and a share of the whole."""
 EXIT_INTERRUPTED = 130
 
 
