@@ -55,7 +55,6 @@ def _make_trainings(job: PlannedJob, spec: CellSpec, columns: Sequence[str]) -> 
     for name in made_up:
         if "overlap/" in name:
             made_up[name] = 1.0 - np.minimum(1.0, risk)
-    steps = job.job.schedule.steps if spec.kind == "learner" and job.job.schedule else 0
     return pd.DataFrame(
         {
             "kind": "training" if spec.kind == "learner" else "curve",
@@ -67,9 +66,18 @@ def _make_trainings(job: PlannedJob, spec: CellSpec, columns: Sequence[str]) -> 
             "seconds": 1.0,
             "diverged": False,
             "outcome": np.where(risk <= eps, "success", "data_limited"),
-            "steps": steps,
+            "steps": _count_steps(job) if spec.kind == "learner" else 0,
             **made_up,
         }
+    )
+
+
+def _count_steps(job: PlannedJob) -> int:
+    """Optimizer steps of a training, all phases together."""
+    learner, schedule, target = job.job.learner, job.job.schedule, job.job.target
+    assert learner is not None and schedule is not None
+    return sum(
+        stage.steps for stage in schedule.stages(learner.groups(target), learner.levels(target))
     )
 
 

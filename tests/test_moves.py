@@ -143,6 +143,19 @@ def test_a_claim_that_was_not_run_is_given_the_smallest_size_that_has_its_cells(
     assert move.value == pytest.approx(2 * UNKNOWN_CHANCE / 10.0)
 
 
+def test_where_what_a_claim_requires_does_not_suffice_all_that_it_reads_is_run(stored) -> None:
+    """A claim that compares several d and requires the largest."""
+    claim = make_claim("a", requires={"d": 16})
+    claim.verdict = Verdict.NOT_RUN
+    study = make_study({"demo": {"b": [8]}, "30m": {"a": [4, 8, 16]}}, claim)
+    stored.remove("a-8")
+    move = choose(study)
+    assert move is not None and move.cells == {"a-16"}
+    stored.add("a-16")
+    move = choose(study)
+    assert move is not None and move.cells == {"a-4", "a-8"}
+
+
 def test_what_a_claim_requires_is_run() -> None:
     claim = make_claim("a", requires={"d": 16})
     claim.verdict = Verdict.NOT_RUN

@@ -70,6 +70,18 @@ def select_required(
     return selected or None
 
 
+def list_selections(claim: Mapping[str, Any], jobs: Sequence[PlannedJob]) -> list[list[PlannedJob]]:
+    """The jobs to run for a claim that cannot be judged, smallest first; none where none suffice.
+
+    First the fewest that measure all that it requires. Where it cannot be judged from these (it
+    compares several d, of which it requires the largest), all that it reads.
+    """
+    fewest = select_required(claim, jobs)
+    if fewest is None:
+        return []
+    return [fewest, select_jobs(claim, jobs)]
+
+
 def _walk(thresholds: Mapping[str, Any], where: Mapping[str, Any]) -> Iterator[Reading]:
     if "predicate" in thresholds and "thresholds" in thresholds:
         yield from _walk(thresholds["thresholds"], {**where, **thresholds.get("where", {})})

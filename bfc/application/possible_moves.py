@@ -10,7 +10,7 @@ import numpy as np
 from analysis.prospects import FIRST_INTERVAL_SEEDS, UNKNOWN_CHANCE
 from analysis.registry import load_constant
 from analysis.verdicts import Verdict
-from bfc.application.claim_reads import select_jobs, select_required
+from bfc.application.claim_reads import list_selections, select_jobs, select_required
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.moves import JobRequest, Move, MoveKind
 from bfc.application.study_jobs import extend_job, is_finished
@@ -131,19 +131,26 @@ def _extend(
 def _list_first_runs(study: StudyState, claim: ClaimState, model: Cost) -> Iterator[Move]:
     """What was not run of the smallest size that has all that a claim requires."""
     for size in study.jobs.sizes:
-        jobs = study.jobs.of_size(size)
-        required = [_ensure_seeds(job, claim) for job in select_required(claim.claim, jobs) or ()]
-        missing = [job for job in required if not is_finished(job)]
-        if missing:
-            others = [
-                other
-                for other in study.claims
-                if other is not claim
-                and other.verdict is Verdict.NOT_RUN
-                and select_required(other.claim, required) is not None
-            ]
-            yield _make_move(study, MoveKind.NOT_RUN, missing, model, [claim, *others])
-            return
+        for jobs in list_selections(claim.claim, study.jobs.of_size(size)):
+            selected = [_ensure_seeds(job, claim) for job in jobs]
+            missing = [job for job in selected if not is_finished(job)]
+            if missing:
+                others = _list_others_not_run(study, claim, selected)
+                yield _make_move(study, MoveKind.NOT_RUN, missing, model, [claim, *others])
+                return
+
+
+def _list_others_not_run(
+    study: StudyState, claim: ClaimState, jobs: Sequence[PlannedJob]
+) -> list[ClaimState]:
+    """The other claims that were not run for which these jobs suffice."""
+    return [
+        other
+        for other in study.claims
+        if other is not claim
+        and other.verdict is Verdict.NOT_RUN
+        and select_required(other.claim, jobs) is not None
+    ]
 
 
 def _ensure_seeds(job: PlannedJob, claim: ClaimState) -> PlannedJob:
