@@ -84,6 +84,7 @@ DISPLAY_NAMES = {
     "quadratic_feature": "functions of one quadratic feature",
     "leap": "staircase|monomials? of",
     "sight": "SIGHT",
+    "index": "index model",
     "quadratic_of_quadratics": "quadratic of quadratics",
 }
 """Target → what a sentence calls it, as a regular expression."""

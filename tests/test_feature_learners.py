@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import bfc
+from bfc.baselines.feature_learner import Fit, measure_overlaps
 from bfc.baselines.irkm import IRKM
 from bfc.baselines.kernels import RBF
 from bfc.baselines.projected_ridge import ridge_with_left_out
@@ -285,6 +286,18 @@ def test_overlap_is_that_of_the_spans():
     assert subspace_overlap(frame[:, 3:], planted) == pytest.approx(0, abs=1e-12)
     random_overlaps = [subspace_overlap(gaussian(6, 3, seed=s), planted) for s in range(400)]
     assert np.mean(random_overlaps) == pytest.approx(0.5, abs=0.05)
+
+
+def test_overlaps_of_single_forms_are_their_shares_in_the_learned_span():
+    """Orthonormal planted forms, of which the second is half learned: their mean is the whole's."""
+    chain = SpectralChain(levels=("quadratic",), keep=(2,), degree=2, n_max=64)
+    samples = chain.draw_samples(QuadraticOfQuadratics(d=8), 0, 8, "cpu")
+    first, second = samples.draw.planted_forms[0]
+    other = torch.diag(gaussian(8))
+    other -= (other * first).sum() * first + (other * second).sum() * second
+    mixed = second + other / other.norm()
+    overlaps = measure_overlaps(Fit(samples.f_test, forms=torch.stack([first, mixed])), samples)
+    assert overlaps == pytest.approx({"forms": 0.75, "form_1": 1.0, "form_2": 0.5})
 
 
 def test_overlaps_are_stored_at_every_n(tmp_path):

@@ -12,6 +12,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from target_checks import assert_degree, assert_population, rows
 
 from bfc.errors import UserError
+from bfc.representations.planted import Planted
 from bfc.representations.random_features import RandomFeatures
 from bfc.targets.index import Index
 from bfc.targets.leap import FAMILIES, Leap, count_new_coordinates, order_by_leap
@@ -137,6 +138,29 @@ def test_a_leap_target_is_the_sum_of_its_monomials():
     torch.testing.assert_close(levels[4].squeeze(2), x[..., a] * x[..., b] * x[..., c])
     assert [part.dimension for part in target.harmonics()] == [5, 10]
     assert [part.share for part in target.harmonics()] == [0.5, 0.5]
+
+
+# ---- the oracle of planted directions ------------------------------------------------------------
+
+
+def test_what_is_planted_is_all_that_a_method_needs_to_see():
+    """Methods that do not depend on the basis predict alike on Wx and on x projected on W."""
+    target = Sight(d=9)
+    seen = Planted().wrap(target)
+    draw = seen.draw([2, 4], torch.float64)
+    assert seen.input_width == 3 and draw.planted_subspace is None
+    x = draw.inputs("train", rows(30, 2))
+    z = draw.encode(x)
+    assert z.shape == (2, 30, 3)
+    planted = target.draw([2, 4], torch.float64).planted_subspace
+    torch.testing.assert_close(draw.labels(z @ planted.mT), draw.labels(x))
+    second = draw.select([1])
+    torch.testing.assert_close(second.encode(x[1:]), z[1:])
+
+
+def test_a_target_without_planted_directions_has_no_oracle():
+    with pytest.raises(UserError, match=r"depends on few directions.*not QuadraticFeature"):
+        Planted().wrap(QuadraticFeature(d=4))
 
 
 # ---- SIGHT ---------------------------------------------------------------------------------------

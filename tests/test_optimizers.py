@@ -183,22 +183,28 @@ def test_lion_is_the_paper_s_algorithm_2(weight_decay):
         ({"weight_decay": -0.1}, "optimizer.weight_decay=-0.1: must be a number >= 0"),
     ],
 )
-def test_bad_values_of_lion_are_refused_in_one_sentence(build, changes, message):
+@pytest.mark.parametrize("name", ["adam", "lion"])
+def test_bad_betas_and_decays_are_refused_in_one_sentence(build, name, changes, message):
     with pytest.raises(UserError) as caught:
-        build("optimizer", "lion", **changes)
+        build("optimizer", name, **changes)
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "name, changes",
-    [("adam", {"betas": [0.8, 0.95], "eps": 1e-3}), ("sgd", {}), ("sgd", {"momentum": 0.9})],
-    ids=["adam", "sgd", "momentum"],
+    [
+        ("adam", {"betas": [0.8, 0.95], "eps": 1e-3, "weight_decay": 0.0}),
+        ("adam", {"weight_decay": 0.3}),
+        ("sgd", {}),
+        ("sgd", {"momentum": 0.9}),
+    ],
+    ids=["adam", "decay", "sgd", "momentum"],
 )
 def test_sgd_and_adam_are_those_of_torch(build, name, changes):
     optimizer = build("optimizer", name, clip=None, **changes)
     start, grads = normal(0, 1, P), normal(1, STEPS, 1, P)
     weight = nn.Parameter(start[0].clone())
-    cls = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[name]
+    cls = {"adam": torch.optim.AdamW, "sgd": torch.optim.SGD}[name]
     reference = cls([weight], lr=0.05, **changes)
     for grad in grads:
         weight.grad = grad[0].clone()

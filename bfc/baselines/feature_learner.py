@@ -25,6 +25,8 @@ from bfc.errors import require
 from bfc.targets.overlap import form_overlap, subspace_overlap
 from bfc.types import LearningCurve, Target
 
+MOST_FORMS = 8
+"""Planted forms whose overlaps are recorded one by one, at most."""
 MATRICES = 4
 """Matrices of n² numbers that the fit of a kernel machine holds at most."""
 
@@ -173,12 +175,17 @@ def solve_ridge(kernel: Tensor, y: Tensor, ridge: float) -> Tensor:
 def measure_overlaps(fit: Fit, samples: Samples) -> dict[str, float]:
     """Overlaps of what was learned with what is planted, by name; those that are defined.
 
-    As many directions, or forms, count as are planted.
+    As many directions, or forms, count as are planted. ``form_1``, ``form_2`` ... are the shares of
+    single planted forms in the span of the learned ones.
     """
     overlaps = {}
     if fit.directions is not None and (subspace := samples.draw.planted_subspace) is not None:
         leading = fit.directions[:, : subspace.shape[2]]
         overlaps["subspace"] = subspace_overlap(leading, subspace[0])
     if fit.forms is not None and (forms := samples.draw.planted_forms) is not None:
-        overlaps["forms"] = form_overlap(fit.forms[: forms.shape[1]], forms[0])
+        leading_forms, planted = fit.forms[: forms.shape[1]], forms[0]
+        overlaps["forms"] = form_overlap(leading_forms, planted)
+        if 1 < len(planted) <= MOST_FORMS:
+            for number, form in enumerate(planted, start=1):
+                overlaps[f"form_{number}"] = form_overlap(leading_forms, form.unsqueeze(0))
     return overlaps

@@ -35,6 +35,12 @@ class Initialiser:
         """Standard normal numbers of the stream ``init/<name>``, (R, \\*shape)."""
         return random.normal(self.seeds, f"init/{name}", shape, self.dtype, self.device)
 
+    def symmetric_uniform(self, name: str, count: int) -> Tensor:
+        """Numbers of U[−1, 1] in the stream ``init/<name>``, (R, count)."""
+        keys = random.keys(self.seeds, f"init/{name}", self.device).unsqueeze(1)
+        index = torch.arange(count, device=self.device)
+        return 2 * random.uniform(keys, index, self.dtype) - 1
+
     def zeros(self, *shape: int) -> Tensor:
         """Zeros, (R, \\*shape)."""
         return torch.zeros(len(self.seeds), *shape, dtype=self.dtype, device=self.device)

@@ -12,10 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from bfc import random
 from bfc.errors import UserError, require
 from bfc.learners.capabilities import InputWeights
 from bfc.learners.initialiser import Initialiser
@@ -82,9 +80,9 @@ class ThreeLayerNetwork(InputWeights):
         d, first, second = target.input_width, self.width, self.upper_width
         return {
             "W1": initial.normal("W1", d, first) / d**0.5,
-            "b1": _uniform(initial, "b1", first),
+            "b1": initial.symmetric_uniform("b1", first),
             "W2": initial.normal("W2", first, second) * (INITIAL / first**0.5),
-            "b2": _uniform(initial, "b2", second) * INITIAL,
+            "b2": initial.symmetric_uniform("b2", second) * INITIAL,
             "w3": initial.normal("w3", second) * (INITIAL / second**0.5),
             "c": initial.zeros(1),
         }
@@ -105,10 +103,3 @@ class ThreeLayerNetwork(InputWeights):
         first = affine(params["b1"].unsqueeze(1), x, params["W1"]).relu()
         second = affine(params["b2"].unsqueeze(1), first, params["W2"]).relu()
         return (second * params["w3"].unsqueeze(1)).sum(2) + params["c"]
-
-
-def _uniform(initial: Initialiser, name: str, width: int) -> Tensor:
-    """Numbers of U[−1, 1] in the stream ``init/<name>``, (R, width)."""
-    keys = random.keys(initial.seeds, f"init/{name}", initial.device).unsqueeze(1)
-    index = torch.arange(width, device=initial.device)
-    return 2 * random.uniform(keys, index, initial.dtype) - 1
