@@ -159,12 +159,15 @@ def composed_in_full(study: str, size: str, block: dict) -> dict:
     """
 
     def head(value: object) -> object:
-        """The first of several values; lists and dictionaries are told apart by their brackets."""
+        """The first of several values: what stands before the first comma outside brackets."""
         if not isinstance(value, str):
             return value
-        end = {"[": "]", "{": "}"}.get(value[0], "")
-        first, several, _ = value.partition(f"{end},{value[0]}" if end else ",")
-        return first + end if several else first
+        depth = 0
+        for position, letter in enumerate(value):
+            depth += (letter in "[{") - (letter in "]}")
+            if letter == "," and depth == 0:
+                return value[:position]
+        return value
 
     first = [f"{key}={head(value)}" for key, value in block.items()]
     return container(f"+sweeps={study}", f"study.size={size}", *first)
