@@ -1,6 +1,6 @@
 # Two commands: `make demo` (a study from config to figure) and `make test` (everything CI runs).
 # Each sets up .venv by itself.
-# TORCH_INDEX=<url> takes torch from that package index first (README, "GPU").
+# TORCH_INDEX=<url> takes torch from that package index first (docs/gpu.md).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +15,7 @@ INSTALL_TORCH = $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) '$(TORCH)'
 PEERS := 'neural-tangents==0.6.5' 'jax[cpu]==0.4.30' 'numpy<2' 'scipy<1.14'
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo slurm-demo reproduce test test-all test-busy lint bench clean help
+.PHONY: demo slurm-demo reproduce test test-all test-busy lint docs bench clean help
 
 help:
 	@echo "make demo        run sweeps/bfc_sample_complexity.yaml in its small form and draw the"
@@ -28,6 +28,7 @@ help:
 	@echo "                 sampled"
 	@echo "make test-all    the same with everything"
 	@echo "make test-busy   the suite beside four busy loops"
+	@echo "make docs        the documentation as a site, build/site/index.html (2 minutes)"
 	@echo "make bench       all benchmarks next to their peers (JAX, scikit-learn, neural-tangents),"
 	@echo "                 figures into benchmarks/results (about 12 minutes)"
 	@echo "make clean       remove .venv and $(DEMO)"
@@ -57,6 +58,10 @@ lint: $(VENV)/installed-test
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m mypy
+
+# Strict: every link and every reference in a docstring must lead somewhere.
+docs: $(VENV)/installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Ratios beside peers, each in one run; neural-tangents needs an older jax and numpy, hence an
 # environment of its own.
@@ -93,12 +98,12 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(INSTALL_TORCH)
-	$(PIP) -e '.[test]'
+	$(PIP) -e '.[test,docs]'
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
 	$(INSTALL_TORCH)
-	$(PIP) -e '.[test,bench]'
+	$(PIP) -e '.[test,docs,bench]'
 	@touch $@ $(VENV)/installed $(VENV)/installed-test
 
 .venv-peers/installed:

@@ -98,7 +98,7 @@ def resolve_device(name: str) -> torch.device:
         granted_text = f"SLURM granted GPU {granted} but " if granted else ""
         raise UserError(
             f"compute.device={name}: {granted_text}torch {torch.__version__} sees no GPU; install "
-            "a CUDA build of torch (README, GPU) or set compute.device=cpu"
+            "a CUDA build of torch (docs/gpu.md) or set compute.device=cpu"
         )
     return torch.device("cpu")
 

@@ -31,7 +31,10 @@ from analysis.registry import list_options, load_part
 from analysis.verdicts import Measurement, judge
 from bfc.experiment.components import GROUPS, class_paths
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 WORKED_EXAMPLES = [page for page in PAGES if page.name.startswith(("add_", "change_"))]
 NOT_RUN = yaml.safe_load((ROOT / "docs" / "not_run.yaml").read_text())
 
@@ -85,6 +88,7 @@ def test_the_page_on_measurement_shows_what_its_fit_prints(workplace, capsys):
 
 
 PROGRAM = ("bfc", "conf", "sweeps", "analysis", "tests")
+FILES = "|".join(PROGRAM)
 
 
 def blocks_of_example(page: Path) -> Iterator[tuple[str, str]]:
@@ -100,7 +104,7 @@ def blocks_of_example(page: Path) -> Iterator[tuple[str, str]]:
             yield "", block
             continue
         ending = "py" if kind == "python" else "yaml"
-        paths = re.findall(rf"`((?:bfc|conf|tests)/[\w/]+\.{ending})`", text[: match.start()])
+        paths = re.findall(rf"`((?:{FILES})/[\w/]+\.{ending})`", text[: match.start()])
         assert paths, f"{page.name}: no file is named before this block:\n{block}"
         yield paths[-1], block
 

@@ -1,7 +1,8 @@
 """What a shell completes in the ``bfc`` commands: studies, their sizes, groups and their options.
 
 The shell waits for it at every press of a key, so it reads the names of files and nothing more;
-keys of the configuration are completed by ``bfc-train``, which composes it (README, first section).
+keys of the configuration are completed by ``bfc-train``, which composes it
+(docs/tutorials/first_sweep.md).
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def _check_gpu() -> Check:
     cuda = torch.version.cuda
     build = f"built for CUDA {cuda}" if cuda else "a CPU build"
     text = f"nvidia-smi is here but torch {torch.__version__} ({build}) sees no GPU"
-    return Check("GPU", State.NOTE, f"{text}; see README, GPU")
+    return Check("GPU", State.NOTE, f"{text}; see docs/gpu.md")
 
 
 def _check_slurm() -> Check:

@@ -1,0 +1,31 @@
+"""The page of the studies: what each one asks, in which sizes it can be run, and what it claims."""
+
+from __future__ import annotations
+
+from bfc.paths import SWEEPS
+from bfc.studies import claims_of, study_node
+
+INTRODUCTION = """# Studies
+
+`python -m bfc.train -m +sweeps=<study> study.size=<size>` runs a study, `bfc plan` with the same
+arguments predicts its cost, and `bfc reproduce` runs what decides most claims within a budget.
+
+"""
+
+
+def write_page() -> str:
+    """The page of every study of ``sweeps/``."""
+    parts = [INTRODUCTION]
+    for path in sorted(SWEEPS.glob("*.yaml")):
+        node = study_node(path.stem)
+        sizes = ", ".join(f"`{size}`" for size in node.get("sizes", {}))
+        parts.append(f"## {path.stem}\n\n*{node.get('question', '').strip()}*\n\nSizes: {sizes}.\n")
+        parts += [write_claim(claim) for claim in claims_of(path.stem)]
+        parts.append("")
+    return "\n".join(parts) + "\n"
+
+
+def write_claim(claim: dict[str, str]) -> str:
+    """A claim as an item of a list."""
+    statement = " ".join(claim["statement"].split())
+    return f"- {statement} ({claim['paper'].partition(',')[0]}; {claim['place']})"
