@@ -117,9 +117,7 @@ def test_pages_fit_wide_and_narrow_windows_and_load_without_errors(site, width):
             for name in PAGES:
                 page.goto((site / name).as_uri())
                 page.wait_for_load_state("load")
-                overflow = page.evaluate(
-                    "document.documentElement.scrollWidth - window.innerWidth"
-                )
+                overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
                 assert overflow <= 0, (name, overflow)
                 assert not problems, (name, problems)
         finally:

@@ -37,7 +37,8 @@ def write_pages() -> dict[str, str]:
 
 def write_module(module: str) -> str:
     """The page of one module, with the way back, since the navigation lists no modules."""
-    return f"---\ntitle: {module}\nhide: [navigation]\n---\n\n[All modules](index.md)\n\n::: {module}\n"
+    head = f"---\ntitle: {module}\nhide: [navigation]\n---\n"
+    return f"{head}\n[All modules](index.md)\n\n::: {module}\n"
 
 
 def list_packages() -> Iterator[str]:

@@ -43,7 +43,9 @@ def read_start_page() -> str:
     """The README, with links as they are from the folder of the pages."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     in_docs = text.replace("](docs/", "](")
-    return "---\nhide: [navigation]\n---\n" + re.sub(rf"\]\((?=(?:{FOLDERS})[/)])", "](../", in_docs)
+    return "---\nhide: [navigation]\n---\n" + re.sub(
+        rf"\]\((?=(?:{FOLDERS})[/)])", "](../", in_docs
+    )
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

@@ -172,5 +172,3 @@ def find_allowed(group: str, node: Mapping[str, Any], name: str, cls: type) -> l
     kind = describe(written_types(cls)[name])
     ranges = list(dict.fromkeys(s for s in sentences if s != kind))
     return ranges or [kind]
-
-
