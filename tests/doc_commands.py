@@ -85,6 +85,8 @@ def perform(command: str, cwd: Path) -> None:
     elif words[0] == "bfc":
         if words[1] == "reproduce":
             words = [*words, "--study", "bfc_chain"]
+        if words[1] == "launch":
+            words = [*words, *SMALL]
         with contextlib.chdir(cwd):
             result = typer.testing.CliRunner().invoke(cli.application(), words[1:])
         assert result.exit_code == 0, (command, result.output, result.exception)

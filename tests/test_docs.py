@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -59,14 +60,15 @@ def workplace(tmp_path: Path) -> Path:
     ],
     ids=lambda page: page.name,
 )
-def test_every_command_and_python_block_runs(page, workplace):
+def test_every_command_and_python_block_runs(page, workplace, monkeypatch):
     for command in commands_of(page):
         if not is_listed(command):
             perform(command, workplace)
-    names: dict = {"__name__": "a_page"}
+    module = ModuleType("a_page")  # in which classes look up their annotations
+    monkeypatch.setitem(sys.modules, "a_page", module)
     with contextlib.chdir(workplace):
         for text in blocks(page, "python"):
-            exec(compile(text, page.name, "exec"), names)
+            exec(compile(text, page.name, "exec", dont_inherit=True), vars(module))
     for text in blocks(page, "yaml"):
         assert yaml.safe_load(text)
 

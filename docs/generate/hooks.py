@@ -22,12 +22,16 @@ LINK = re.compile(rf"\[([^\]]+)\]\((?:\.\./)+((?:{FOLDERS})(?:/[^)#\s]*)?)\)")
 """A link from a page to a file of the program: its text and the path from the root."""
 
 
+ROOT_FILES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+"""File in the root of the project → where the site has it, besides the README."""
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages and pictures."""
     pages = {
-        "index.md": read_start_page(),
-        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
-        "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
+        "index.md": f"---\nhide: [navigation]\n---\n{read_root_page('README.md')}",
+        **{place: read_root_page(name) for name, place in ROOT_FILES.items()},
+        "CITATION.cff": (ROOT / "CITATION.cff").read_text(encoding="utf-8"),
         "reference/keys.md": keys.write_page(),
         "reference/commands.md": commands.write_page(),
         "reference/studies.md": studies.write_page(),
@@ -39,13 +43,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def read_start_page() -> str:
-    """The README, with links as they are from the folder of the pages."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    in_docs = text.replace("](docs/", "](")
-    return "---\nhide: [navigation]\n---\n" + re.sub(
-        rf"\]\((?=(?:{FOLDERS})[/)])", "](../", in_docs
-    )
+def read_root_page(name: str) -> str:
+    """A page of the root of the project, with links as they are from the folder of the pages."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+    for file, place in ROOT_FILES.items():
+        text = text.replace(f"]({file})", f"]({place})")
+    return re.sub(rf"\]\((?=(?:{FOLDERS})[/)])", "](../", text)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
