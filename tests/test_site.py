@@ -113,7 +113,7 @@ def test_pages_fit_wide_and_narrow_windows_and_load_without_errors(site, width):
             problems: list[str] = []
             page.on("pageerror", lambda error: problems.append(str(error)))
             page.on("console", lambda message: note_error(message, problems))
-            page.on("requestfailed", lambda request: problems.append(request.url))
+            page.on("requestfailed", lambda request: note_failure(request, problems))
             for name in PAGES:
                 page.goto((site / name).as_uri())
                 page.wait_for_load_state("load")
@@ -127,6 +127,12 @@ def test_pages_fit_wide_and_narrow_windows_and_load_without_errors(site, width):
 def note_error(message: Any, problems: list[str]) -> None:
     if message.type == "error":
         problems.append(message.text)
+
+
+def note_failure(request: Any, problems: list[str]) -> None:
+    """A request that failed, unless the browser left the page before it ended."""
+    if request.failure != "net::ERR_ABORTED":
+        problems.append(f"{request.url}: {request.failure}")
 
 
 def test_the_search_works_in_files(site):

@@ -11,7 +11,7 @@ import hashlib
 import io
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,5 +157,15 @@ def write_section(figure: Figure) -> str:
     return (
         f"## {name} {{ #{name} }}\n\n{text}{words} {link}\n\n"
         f"![{name}](gallery/{name}.svg)\n\n"
-        f"```\n{shlex.join(figure.run.command)}\n```\n\n```python\n{figure.lines}```\n"
+        f"```\n{wrap(figure.run.command)}\n```\n\n```python\n{figure.lines}```\n"
     )
+
+
+def wrap(command: Sequence[str]) -> str:
+    """A command on lines of at most 90 columns, as a shell reads it."""
+    lines = [""]
+    for word in map(shlex.quote, command):
+        if len(lines[-1]) + len(word) > 86:
+            lines.append("   ")
+        lines[-1] += f" {word}"
+    return " \\\n".join(lines).strip()
