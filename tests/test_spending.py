@@ -207,6 +207,28 @@ def test_the_time_for_the_page_is_kept(monkeypatch) -> None:
     assert scene.feed.now <= 100.0 and scene.feed.submitted
 
 
+@pytest.mark.parametrize(("slowdown", "spent"), [(1.0, 350.0), (1.5, 350.0), (6.0, 200.0)])
+def test_more_time_is_kept_for_the_page_where_other_programs_run(
+    monkeypatch, slowdown: float, spent: float
+) -> None:
+    """Of 400 seconds 50 are kept, and four times as much where looks take six times their CPU time:
+    half as long again, on two cores, is due to the workers themselves."""
+    cpu = [0.0]
+
+    def look(claim: ClaimState, study: StudyState) -> None:
+        cpu[0] += 1.0 / slowdown
+        scene.feed.now += 1.0
+        decide(claim, study)
+
+    study = make_study({"demo": {"a": [8]}}, make_claim("a"))
+    scene = Scene(
+        monkeypatch, [study], look, budget=400.0, page_seconds=50.0, cpu_clock=lambda: cpu[0]
+    )
+    scene.spend()
+    left = scene.spender.seconds_left + scene.feed.now
+    assert left == pytest.approx(spent)
+
+
 def test_what_does_not_fit_is_named(monkeypatch) -> None:
     study = make_study(SIZES, make_claim("a"))
     scene = Scene(monkeypatch, [study], decide, cost=1e6)

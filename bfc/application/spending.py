@@ -10,6 +10,7 @@ store, so that a second call goes on where the first one stopped.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 
@@ -40,8 +41,10 @@ class Spender:
     ``fit_model``: the cost model by what is stored now, by which all that has not ended is
     predicted again as jobs end. ``clock``: seconds that only grow, in which
     ``deadline`` is given. The page at the end takes about as long as looking at every study once
-    and drawing it, so it is given ``page_seconds``, or :data:`PAGE_TO_LOOKS` times as long as the
-    looks took where that is more. ``is_stopped``: whether somebody has asked for an end.
+    and drawing it, so it is given ``page_seconds``, as much longer as the looks show other programs
+    to slow this one down (``cpu_clock``: the seconds for which it had a core), or
+    :data:`PAGE_TO_LOOKS` times as long as the looks took where that is more. ``is_stopped``:
+    whether somebody has asked for an end.
     """
 
     def __init__(
@@ -54,13 +57,17 @@ class Spender:
         clock: Callable[[], float],
         deadline: float,
         page_seconds: float = 0.0,
+        cpu_clock: Callable[[], float] = time.process_time,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self.studies, self.feed, self.display = studies, feed, display
         self.clock, self.deadline, self.is_stopped = clock, deadline, is_stopped
         self._page_seconds = page_seconds
+        self._cpu_clock = cpu_clock
         self._look_seconds: dict[str, float] = {}
         """Study → how long the last look at it took."""
+        self._look_cpu_seconds: dict[str, float] = {}
+        """Study → for how much of it this process had a core."""
         self._assess, self._fit_model = assess, fit_model
         self._model = fit_model()
         self._next_fit = 1
@@ -99,8 +106,20 @@ class Spender:
     @property
     def seconds_left(self) -> float:
         """What is left for training."""
-        page_seconds = max(self._page_seconds, PAGE_TO_LOOKS * sum(self._look_seconds.values()))
+        by_looks = PAGE_TO_LOOKS * sum(self._look_seconds.values())
+        page_seconds = max(self._page_seconds * self._estimate_slowdown(), by_looks)
         return self.deadline - page_seconds - self.clock()
+
+    def _estimate_slowdown(self) -> float:
+        """How many times as long as on a free core the page takes, from the looks so far.
+
+        The workers of this budget, which slow the looks down, have ended when it is written.
+        """
+        cpu_seconds = sum(self._look_cpu_seconds.values())
+        if cpu_seconds <= 0.0:
+            return 1.0
+        by_workers = (self.feed.cores + 1) / self.feed.cores
+        return max(1.0, sum(self._look_seconds.values()) / cpu_seconds / by_workers)
 
     def list_left_out(self) -> list[StudyState]:
         """The studies whose first look did not fit."""
@@ -196,7 +215,7 @@ class Spender:
 
     def _look(self, study: StudyState, claims: Sequence[ClaimState]) -> None:
         """Look at claims, and find out what could be run for those that are open."""
-        start = self.clock()
+        start, cpu_start = self.clock(), self._cpu_clock()
         open_before = [claim for claim in claims if not claim.is_decided]
         try:
             self._assess(study, claims)
@@ -204,6 +223,7 @@ class Spender:
             self.display.announce(f"{study.name}: {error}")
             study.has_failed = True
         self._look_seconds[study.name] = self.clock() - start
+        self._look_cpu_seconds[study.name] = self._cpu_clock() - cpu_start
         for claim in claims:
             claim.is_in_flight = False
         elsewhere = [
