@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 GOLDEN = 0x9E3779B97F4A7C15
 MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
@@ -91,8 +92,14 @@ def normal_rows(
 ) -> Tensor:
     """Standard normal rows; ``key`` (R,), ``rows`` (R, B) row numbers → (R, B, width).
 
-    Row ``i`` depends on (key, i, width) only. Box-Muller: one 64-bit word gives one pair.
+    Row ``i`` depends on (key, i, width) only. Box-Muller: one 64-bit word gives one pair. A
+    ``TorchFunctionMode`` can override this function like those of torch.
     """
+    if has_torch_function((key, rows)):
+        rows_drawn: Tensor = handle_torch_function(
+            normal_rows, (key, rows), key, rows, width, dtype=dtype
+        )
+        return rows_drawn
     pairs = (width + 1) // 2
     index = rows.unsqueeze(-1) * pairs + torch.arange(pairs, device=rows.device)
     word = bits(key.view(-1, 1, 1), index)

@@ -130,6 +130,7 @@ class Trainer:
             self.state.params,
             bool(self.multipliers),
             self.state.execution == COMPILED if is_resumed else None,
+            self.data.draws if all(self.data.fresh) else None,
         )
         self.state.execution = PLAIN if compiled is None else COMPILED
         return compiled

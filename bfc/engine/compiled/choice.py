@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 import importlib.util
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING
 
 from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.recipe import Recipe
-from bfc.types import Params, Stage
+from bfc.types import Draw, Params, Stage
 
 MIN_REPLICAS = 8
 """Replicas of a stack from which its steps are compiled: a group takes as long with idle lanes."""
@@ -38,16 +39,25 @@ def compiled_steps(
     params: Params,
     has_multiplier: bool,
     is_resumed: bool | None,
+    draw: Draw | None,
 ) -> list[CompiledStep] | None:
     """The code of every stage, or None where the stack takes its steps operation by operation.
 
-    ``is_resumed``: whether a stack that goes on was compiled so far; None: it begins.
+    ``is_resumed``: whether a stack that goes on was compiled so far; None: it begins. ``draw`` are
+    the draws whose rows are fresh; None: they are read from a pool.
     """
     replicas = len(next(iter(params.values())))
     if not _is_wanted(recipe, len(stages), params, replicas, is_resumed):
         return None
+
+    def compile_all(draw: Draw | None) -> list[CompiledStep]:
+        return [_compile(recipe, stage, groups, params, has_multiplier, draw) for stage in stages]
+
+    if draw is not None:
+        with suppress(CannotCompile):  # then torch draws the rows
+            return compile_all(draw)
     try:
-        return [_compile(recipe, stage, groups, params, has_multiplier) for stage in stages]
+        return compile_all(None)
     except CannotCompile as reason:
         _say_once(f"{type(recipe.learner).__name__}: runs operation by operation, since {reason}")
         return None
@@ -86,6 +96,7 @@ def _compile(
     groups: Mapping[str, Sequence[str]],
     params: Params,
     has_multiplier: bool,
+    draw: Draw | None,
 ) -> CompiledStep:
     try:
         from bfc.engine.compiled.compilation import compiled_step
@@ -93,7 +104,7 @@ def _compile(
         raise CannotCompile(f"a package is missing ({error})") from error
     trained = [name for group in stage.train for name in groups[group]]
     shapes = StepShapes.of(recipe, params, trained, has_multiplier)
-    return compiled_step(recipe, stage, shapes)
+    return compiled_step(recipe, stage, shapes, draw)
 
 
 @functools.cache

@@ -12,10 +12,11 @@ from bfc.engine.compiled.lanes import Lanes
 from bfc.engine.compiled.loops import emit_map, emit_sum
 from bfc.engine.compiled.plan import Plan, make_plan
 from bfc.engine.compiled.products import emit_product, panel_size
-from bfc.engine.compiled.program import Product, Program, Reduce
+from bfc.engine.compiled.program import NormalRows, Product, Program, Reduce
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.step_code import ARGUMENTS, FUNCTION, Layout
 from bfc.engine.compiled.storage import Place
+from bfc.engine.compiled.streams import STREAM_VECTORS, emit_normal_rows
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def generate(
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     pointers = dict(zip(ARGUMENTS, function.args[1:], strict=True))
     emitter = Emitter(builder, lanes, dict(pointers), plan.places)
-    panel = Place("scratch", plan.scratch)
+    rows = None if program.rows is None else make_plan(program.rows, layout.places)
 
     def step(_: list[ir.Value]) -> list[ir.Value]:
         t = emitter.variables["t"]
@@ -51,22 +52,37 @@ def generate(
             emitter.pointers[region] = builder.gep(
                 pointers[region], [distance], source_etype=lanes.vector
             )
-        emit_gather(emitter, shapes.rows, shapes.input_width)
-        _emit_loops(emitter, plan, registers, panel)
+        if rows is None:
+            emit_gather(emitter, shapes.rows, shapes.input_width)
+        else:
+            emitter.places = rows.places
+            _emit_loops(emitter, rows, shapes, registers)
+            emitter.places = plan.places
+        _emit_loops(emitter, plan, shapes, registers)
         return []
 
     emitter.counted_loop("t", function.args[0], step)
     builder.ret_void()
-    panels = max((panel_size(loop, registers) for loop in plan.loops), default=0)
-    return Code(_with_wide_registers(str(module), lanes), plan.scratch + panels)
+    scratch = max(_scratch(part, registers) for part in (plan, rows) if part is not None)
+    return Code(_with_wide_registers(str(module), lanes), scratch)
 
 
-def _emit_loops(emitter: Emitter, plan: Plan, registers: int, panel: Place) -> None:
+def _scratch(plan: Plan, registers: int) -> int:
+    """Elements of scratch memory, with a panel behind the values."""
+    return plan.scratch + max((panel_size(loop, registers) for loop in plan.loops), default=0)
+
+
+def _emit_loops(emitter: Emitter, plan: Plan, shapes: StepShapes, registers: int) -> None:
+    panel = Place("scratch", plan.scratch)
     for loop in plan.loops:
         if isinstance(loop.core, Product):
             emit_product(emitter, loop, loop.core, plan.stored, registers, panel)
         elif isinstance(loop.core, Reduce):
             emit_sum(emitter, loop, loop.core, plan.stored)
+        elif isinstance(loop.core, NormalRows):
+            assert shapes.drawn is not None
+            key = STREAM_VECTORS + shapes.drawn.keys.index(loop.core.key)
+            emit_normal_rows(emitter, loop, loop.core, key)
         else:
             emit_map(emitter, loop, plan.stored)
 

@@ -8,12 +8,13 @@ import torch
 
 from bfc.engine.compiled.cache import cached
 from bfc.engine.compiled.hardware import Hardware, LoadedCode
+from bfc.engine.compiled.program import Program
 from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.scalars import ScalarProgram
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.step_code import Layout, StepCode
 from bfc.engine.recipe import Recipe
-from bfc.types import Stage
+from bfc.types import Draw, Stage
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,24 @@ class CompiledStep:
 _steps: dict[str, CompiledStep] = {}
 
 
-def compiled_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> CompiledStep:
+def compiled_step(
+    recipe: Recipe, stage: Stage, shapes: StepShapes, draw: Draw | None = None
+) -> CompiledStep:
     """The compiled step of a stage, made once per process.
 
-    Raises :class:`CannotCompile` where there is none.
+    It draws fresh rows of ``draw`` itself; None: it reads rows from a pool. Raises
+    :class:`CannotCompile` where there is no such code.
     """
+    target = hardware(recipe.device)
+    rows = None
+    if draw is not None and recipe.device.type == "cpu":
+        from bfc.engine.compiled.drawing import trace_rows  # steps that read a pool need none of it
+
+        rows, drawn = trace_rows(draw, shapes.rows, recipe.dtype)
+        shapes = replace(shapes, drawn=drawn)
     key = step_key(recipe, stage, shapes)
     if key not in _steps:
-        target = hardware(recipe.device)
-        code = cached(key, recipe, target, lambda: make_code(recipe, stage, shapes, target))
+        code = cached(key, recipe, target, lambda: make_code(recipe, stage, shapes, target, rows))
         _steps[key] = CompiledStep(
             shapes,
             code.layout,
@@ -83,8 +93,10 @@ def step_key(recipe: Recipe, stage: Stage, shapes: StepShapes) -> str:
     )
 
 
-def make_code(recipe: Recipe, stage: Stage, shapes: StepShapes, target: Hardware) -> StepCode:
-    """Trace, lower and generate a step.
+def make_code(
+    recipe: Recipe, stage: Stage, shapes: StepShapes, target: Hardware, rows: Program | None = None
+) -> StepCode:
+    """Trace, lower and generate a step, whose batch ``rows`` draws.
 
     What this takes is imported here: a step that is found on disk needs none of it.
     """
@@ -92,7 +104,7 @@ def make_code(recipe: Recipe, stage: Stage, shapes: StepShapes, target: Hardware
     from bfc.engine.compiled.tracing import trace_step
 
     graph = trace_step(recipe, stage, shapes)
-    program = lower(graph, shapes, recipe.dtype)
+    program = replace(lower(graph, shapes, recipe.dtype), rows=rows)
     code = target.generate(program, shapes, recipe.dtype, stage.until is not None)
     layout = replace(Layout.of(shapes, program.scalars), scratch=code.scratch)
     return StepCode(layout, ScalarProgram.of(graph), code.content)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from bfc import random
 from bfc.engine.compiled.emitter import I32, I64, Emitter
 from bfc.engine.compiled.program import Index
 from bfc.engine.compiled.storage import Place
+from bfc.engine.compiled.streams import draw_position
 
 
 def emit_gather(emitter: Emitter, rows: int, width: int) -> None:
@@ -29,7 +29,7 @@ def emit_gather(emitter: Emitter, rows: int, width: int) -> None:
         row = builder.add(first, emitter.variables["b"])
         with builder.if_else(is_drawn) as (then, otherwise):
             with then:
-                drawn, drawn_block = _draw(emitter, rows), builder.block
+                drawn, drawn_block = draw_position(emitter, rows), builder.block
             with otherwise:
                 address = builder.gep(emitter.pointers["rows"], [row], source_etype=numbers)
                 read, read_block = builder.load(address, typ=numbers, align=8), builder.block
@@ -45,40 +45,6 @@ def emit_gather(emitter: Emitter, rows: int, width: int) -> None:
         return []
 
     emitter.loop("b", rows, body)
-
-
-def _draw(emitter: Emitter, rows: int) -> ir.Value:
-    """Row numbers in the pool, as :func:`bfc.random.integers` draws them."""
-    builder, vector = emitter.builder, ir.VectorType(I64, emitter.lanes.count)
-
-    def read(number: int) -> ir.Value:
-        place = emitter.integer(number)
-        address = builder.gep(emitter.pointers["stream"], [place], source_etype=vector)
-        return builder.load(address, typ=vector, align=8)
-
-    def same(number: int) -> ir.Value:
-        return ir.Constant(vector, [ir.Constant(I64, number)] * emitter.lanes.count)
-
-    def mixed(z: ir.Value, shift: int) -> ir.Value:
-        return builder.xor(z, builder.lshr(z, same(shift)))
-
-    key, count, start, first_step = (read(number) for number in range(4))
-    step = builder.add(first_step, _in_all_lanes(emitter, emitter.variables["t"]))
-    within = _in_all_lanes(emitter, emitter.variables["b"])
-    index = builder.add(builder.mul(step, same(rows)), within)
-    z = builder.add(builder.mul(index, same(random.GOLDEN)), key)
-    z = builder.mul(mixed(z, 30), same(random.MIX[0]))
-    z = builder.mul(mixed(z, 27), same(random.MIX[1]))
-    word = builder.lshr(mixed(z, 31), same(32))
-    return builder.add(builder.lshr(builder.mul(word, count), same(32)), start)
-
-
-def _in_all_lanes(emitter: Emitter, number: ir.Value) -> ir.Value:
-    vector = ir.VectorType(I64, emitter.lanes.count)
-    undefined = ir.Constant(vector, ir.Undefined)
-    first = emitter.builder.insert_element(undefined, number, ir.Constant(I32, 0))
-    mask = ir.Constant(ir.VectorType(I32, emitter.lanes.count), [0] * emitter.lanes.count)
-    return emitter.builder.shuffle_vector(first, undefined, mask)
 
 
 def _gather_inputs(emitter: Emitter, places: list[ir.Value], width: int) -> None:

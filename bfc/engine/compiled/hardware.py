@@ -24,7 +24,8 @@ class StepTensors:
     ``batch`` and ``scratch`` have a part per group where groups run at the same time (M = G), else
     one (M = 1). The pools are tables of rows, of which ``rows`` names those to read. Where that is
     None they are drawn: ``stream`` holds each replica's key, number of rows, first row in the pool,
-    and number of the first step.
+    and number of the first step. Code that draws fresh rows reads no pool: the keys of its streams
+    follow in ``stream``, and the tensors of the draws follow the parameters in ``fixed``.
     """
 
     state: Float[torch.Tensor, "G K L"]
@@ -35,7 +36,7 @@ class StepTensors:
     pool_x: Float[torch.Tensor, "..."]
     pool_y: Float[torch.Tensor, "..."]
     rows: Int[torch.Tensor, "G steps B L"] | None
-    stream: Int[torch.Tensor, "G 4 L"]
+    stream: Int[torch.Tensor, "G S L"]
     batch: Float[torch.Tensor, "M X L"]
     scratch: Float[torch.Tensor, "M Y L"]
     loss: Float[torch.Tensor, "G steps L"]

@@ -52,15 +52,18 @@ class LaneSteps:
         """The same as a tensor, so that a GPU is not waited for where it selects."""
         trained = [replicas.params, *replicas.buffers.values()]
         state = [_flatten(values, self.trained) for values in trained]
-        fixed = _flatten(replicas.params, list(step.shapes.fixed), like=self.loss)
         self.state = self._lay_out(torch.cat(state, 1))
-        self.fixed = self._lay_out(fixed.to(recipe.dtype))
+        keys, numbers = self._read_draws()
+        fixed = [numbers, self._zeros(len(self.index), 1)]  # an empty tensor has no address
+        if step.shapes.fixed:
+            fixed.insert(0, _flatten(replicas.params, list(step.shapes.fixed)))
+        self.fixed = self._lay_out(torch.cat(fixed, 1))
         self.shared = self._zeros(1)
         if replicas.multipliers:
             self.shared = torch.cat(
                 [replicas.multipliers[name] for name in self.trained], 1
             ).contiguous()
-        self.streams = self._make_streams()
+        self.streams = self._make_streams(keys)
         at_once = groups if step.runs_groups_at_once else 1
         self.batch = self._zeros(at_once, step.layout.batch, lanes)
         self.scratch = self._zeros(at_once, step.layout.scratch, lanes)
@@ -73,8 +76,21 @@ class LaneSteps:
         grouped = values[self.selection].view(-1, self.step.group_size, values.shape[1])
         return grouped.transpose(1, 2).contiguous()
 
-    def _make_streams(self) -> Int[Tensor, "G 4 lanes"]:
-        """What rows are drawn from: keys, numbers of rows, first rows, and room for the step."""
+    def _read_draws(self) -> tuple[Int[Tensor, "R keys"], Float[Tensor, "R numbers"]]:
+        """What the code reads of the draws to draw fresh rows."""
+        if self.step.shapes.drawn is None:
+            none = torch.zeros(len(self.index), 0, device=self.recipe.device)
+            return none.long(), none.to(self.recipe.dtype)
+        from bfc.engine.compiled.drawing import read_draws  # steps that read a pool need none of it
+
+        batch = self.recipe.optimizer.batch
+        return read_draws(self.data.draw(self.index), batch, self.step.shapes.drawn)
+
+    def _make_streams(self, keys: Int[Tensor, "R keys"]) -> Int[Tensor, "G S lanes"]:
+        """What rows are drawn from: keys, numbers of rows, first rows, and room for the step.
+
+        The keys of fresh rows follow.
+        """
         index = [self.index[replica] for replica in self.lane_replicas]
         pooled = 0 if self.data.pool is None else self.data.pool[0].shape[1]
         seeds = self._integers([self.data.seed_index[i] for i in index])
@@ -84,8 +100,10 @@ class LaneSteps:
             self.data.n_fit[index],
             start,
             torch.zeros_like(start),
+            *keys[self.lane_replicas].unbind(1),
         ]
-        return torch.stack(parts).view(4, -1, self.step.group_size).transpose(0, 1).contiguous()
+        stacked = torch.stack(parts).view(len(parts), -1, self.step.group_size)
+        return stacked.transpose(0, 1).contiguous()
 
     def _integers(self, values: Sequence[int]) -> Int[Tensor, " N"]:
         return torch.tensor(values, device=self.recipe.device)
@@ -157,6 +175,9 @@ class LaneSteps:
         None: the code draws them, for all steps at once.
         """
         optimizer, data = self.recipe.optimizer, self.data
+        if self.step.shapes.drawn is not None:
+            yield self.shared, self.shared, None
+            return
         if data.pool is not None:
             x, y = data.pool
             if optimizer.sampling == "replacement":
@@ -185,11 +206,6 @@ class LaneSteps:
         return grouped.permute(1, 0, 3, 2).contiguous()
 
 
-def _flatten(
-    values: Params, names: Sequence[str], like: Tensor | None = None
-) -> Float[Tensor, "R K"]:
-    """The values of each replica in one row; a column of zeros where there are none."""
-    if not names:
-        assert like is not None
-        return like.new_zeros(len(like), 1)
+def _flatten(values: Params, names: Sequence[str]) -> Float[Tensor, "R K"]:
+    """The values of each replica in one row."""
     return torch.cat([values[name].flatten(1) for name in names], 1)

@@ -10,6 +10,7 @@ from bfc.engine.compiled.program import (
     Index,
     Indices,
     Input,
+    NormalRows,
     Product,
     Value,
     offset_of,
@@ -47,6 +48,8 @@ def loads_of(loop: Loop, stored: set[Value]) -> list[tuple[Value, Index]]:
         evaluation = Evaluation(recorder, stored)
         for indices in loop_indices(loop.target.shape):
             evaluation.element(loop.target, indices, is_target=loop.computes_target)
+        return recorder.loads
+    if isinstance(core, NormalRows):
         return recorder.loads
     if isinstance(core, Product):
         m, n, k = (Index.variable(name) for name in "mnk")

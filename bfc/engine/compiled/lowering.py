@@ -7,12 +7,14 @@ lowers is one whose replicas are independent; any other is refused with the reas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.fx import Graph, Node
+from torch.fx.node import map_arg
 
 from bfc.engine.compiled.program import Constant, Input, Map, Program, Value
 from bfc.engine.compiled.refusal import CannotCompile
@@ -26,36 +28,50 @@ Lowered = Value | Across | Table | list[Value]
 def lower(graph: Graph, shapes: StepShapes, dtype: torch.dtype) -> Program:
     """The program of a traced step; raises :class:`CannotCompile` where a rule is missing."""
     scalars = scalar_nodes(graph)
-    loss, *state = lower_outputs(graph, scalars.outputs, scalars.inner, dtype)
-    replaced = ["flat", *(f"buffer_{name}" for name in shapes.buffers)]
-    return Program(loss, dict(zip(replaced, state, strict=True)), tuple(scalars.outputs.values()))
+    given = {node: Input(_shape(node), name) for node, name in scalars.outputs.items()}
+    results = lower_outputs(graph, given, scalars.inner, dtype)
+    names = ["loss", "flat", *(f"buffer_{name}" for name in shapes.buffers)]
+    return Program(dict(zip(names, results, strict=True)), tuple(scalars.outputs.values()))
 
 
 def lower_outputs(
-    graph: Graph, scalars: dict[Node, str], skipped: frozenset[Node], dtype: torch.dtype
+    graph: Graph, given: Mapping[Node, Input], skipped: frozenset[Node], dtype: torch.dtype
 ) -> list[Value]:
     """The outputs of a graph as values of one replica.
 
-    ``scalars`` become inputs of these names; other ``skipped`` nodes are left out. The first
+    Nodes that are ``given`` become these inputs; ``skipped`` ones are left out. The first
     placeholder has all replicas.
     """
-    lowered: dict[Node, Lowered] = {}
-    for node, name in scalars.items():
-        lowered[node] = Input(_shape(node), name)
+    lowered: dict[Node, Lowered] = dict(given)
     replicas = next(iter(graph.nodes)).meta["val"].shape[0]
     outputs: Sequence[Node] = []
     for node in graph.nodes:
-        if node in skipped:
+        if node in skipped or node in given:
             continue
         if node.op == "placeholder":
             lowered[node] = Input(_shape(node), str(node.target))
         elif node.op == "output":
             (outputs,) = node.args
+        elif node.op == "get_attr":
+            lowered[node] = Table(node.meta["val"].clone())
         elif all(isinstance(lowered[source], Table) for source in node.all_input_nodes):
-            lowered[node] = Table(node.meta["val"])
+            lowered[node] = _compute_table(node, lowered)
         else:
             lowered[node] = _lower_node(node, lowered, replicas, dtype)
     return [_value(lowered[node], replicas) for node in outputs]
+
+
+def _compute_table(node: Node, lowered: Mapping[Node, Lowered]) -> Table:
+    """What follows from tables alone, computed anew: it may have been changed in place since."""
+
+    def tensor_of(source: Node) -> Any:
+        table = lowered[source]
+        assert isinstance(table, Table)
+        return table.tensor
+
+    assert callable(node.target)
+    args, kwargs = map_arg((node.args, node.kwargs), tensor_of)
+    return Table(node.target(*args, **kwargs))
 
 
 def _shape(node: Node) -> tuple[int, ...]:
@@ -66,7 +82,7 @@ def _shape(node: Node) -> tuple[int, ...]:
 def _lower_node(
     node: Node, lowered: dict[Node, Lowered], replicas: int, dtype: torch.dtype
 ) -> Lowered:
-    name = str(node.target).removeprefix("aten.")
+    name = _operation(node)
     rule = RULES.get(name)
     if rule is None:
         raise CannotCompile(f"its step needs the operation {name}, which has no compiled form")
@@ -86,6 +102,14 @@ def _lower_node(
     result: Lowered = rule(*args, **kwargs)
     _check_result(node, name, result, replicas, dtype)
     return result
+
+
+def _operation(node: Node) -> str:
+    """The name of a node's operation among the rules, in place or not."""
+    if not isinstance(node.target, OpOverload):
+        return str(getattr(node.target, "__name__", node.target))
+    name, _, overload = str(node.target).removeprefix("aten.").partition(".")
+    return f"{name.removesuffix('_')}.{overload}"
 
 
 def _check_result(

@@ -11,6 +11,7 @@ from bfc.engine.compiled.program import (
     Input,
     Join,
     Map,
+    NormalRows,
     Patch,
     Product,
     Program,
@@ -20,7 +21,7 @@ from bfc.engine.compiled.program import (
     strides_of,
 )
 from bfc.engine.compiled.refusal import CannotCompile
-from bfc.engine.compiled.storage import Loop, Place, axes_read, first_fit, path_between
+from bfc.engine.compiled.storage import Core, Loop, Place, axes_read, first_fit, path_between
 from bfc.engine.compiled.stored import (
     base_of,
     choose_stored,
@@ -41,12 +42,15 @@ class Plan:
     """Elements of the scratch memory."""
 
 
-def make_plan(program: Program, inputs: dict[str, Place], needs_loss: bool) -> Plan:
-    """The plan of a program whose inputs are at ``inputs``."""
+def make_plan(program: Program, places: dict[str, Place], needs_loss: bool = True) -> Plan:
+    """The plan of a program; ``places`` are those of its inputs and results."""
+    results = dict(program.results)
+    if not needs_loss:
+        del results["loss"]
     forced: frozenset[Value] = frozenset()
     while True:
         try:
-            return _Planner(program, inputs, needs_loss, forced).plan()
+            return _Planner(results, places, forced).plan()
         except NotStatic as error:
             base, _, _ = base_of(error.value)
             if base in forced or isinstance(base, Input):
@@ -56,20 +60,16 @@ def make_plan(program: Program, inputs: dict[str, Place], needs_loss: bool) -> P
 
 class _Planner:
     def __init__(
-        self,
-        program: Program,
-        inputs: dict[str, Place],
-        needs_loss: bool,
-        forced: frozenset[Value],
+        self, results: dict[str, Value], named_places: dict[str, Place], forced: frozenset[Value]
     ) -> None:
-        self.program, self.inputs, self.needs_loss = program, inputs, needs_loss
-        self.values = topological(program, needs_loss)
-        self.reads = reads_of(program, self.values, needs_loss)
+        self.results, self.named_places = results, named_places
+        self.values = topological(results.values())
+        self.reads = reads_of(results.values(), self.values)
         self.stored = choose_stored(self.values, self.reads, forced)
         self.places: dict[Value, Place] = {}
         for value in self.values:
             if isinstance(value, Input):
-                self.places[value] = inputs[value.name]
+                self.places[value] = named_places[value.name]
         self.cores = self._choose_cores()
 
     def _choose_cores(self) -> dict[Value, Product | Reduce]:
@@ -149,7 +149,9 @@ class _Planner:
                 elif isinstance(value, Patch):
                     loops += self._patch_loops(value)
                 else:
-                    core = value if isinstance(value, Product | Reduce) else self.cores.get(value)
+                    core: Core | None = self.cores.get(value)
+                    if isinstance(value, Product | Reduce | NormalRows):
+                        core = value
                     strides = strides_of(value.shape)
                     loops.append(Loop(value, value, Place("", 0), strides, core))
         return loops
@@ -178,18 +180,14 @@ class _Planner:
         Returns loops that copy the others there in the end.
         """
         copies = []
-        results = {name: self.inputs[name] for name in self.program.state}
-        for name, value in self.program.state.items():
+        for name, value in self.results.items():
             if isinstance(value, Input) and value.name == name:
                 continue
+            place = self.named_places[name]
             if self._is_in_place(name, value, loops, reads):
-                self.places[value] = results[name]
+                self.places[value] = place
             else:
-                copies.append(Loop(value, value, results[name], strides_of(value.shape), None))
-        if self.needs_loss:
-            loss = self.program.loss
-            place = Place("loss", 0)
-            copies.append(Loop(loss, loss, place, strides_of(loss.shape), None))
+                copies.append(Loop(value, value, place, strides_of(value.shape), None))
         for copy in copies:
             copy.is_copy = True
             reads.append(loads_of(copy, self.stored))
@@ -199,12 +197,13 @@ class _Planner:
         if value not in self.stored or value in self.homes or value in self.places:
             return False
         owning = [i for i, loop in enumerate(loops) if loop.owner is value]
-        if len(owning) != 1 or loops[owning[0]].core is not None:
+        if len(owning) != 1 or isinstance(loops[owning[0]].core, Product | Reduce):
             return False
         for later in reads[owning[0] + 1 :]:
             if any(isinstance(read, Input) and read.name == name for read, _ in later):
                 return False
-        return reads_only_own_element(loops[owning[0]], name, self.stored)
+        loop = loops[owning[0]]
+        return isinstance(loop.core, NormalRows) or reads_only_own_element(loop, name, self.stored)
 
     def _place_of(self, value: Value) -> Place:
         if value in self.homes:

@@ -180,6 +180,14 @@ class Product(Value):
 
 
 @dataclass(eq=False)
+class NormalRows(Value):
+    """Standard normal rows (B, width) of a stream, those of the batch that a step reads."""
+
+    key: str
+    """Name of the input that holds the key of the stream."""
+
+
+@dataclass(eq=False)
 class Patch(Value):
     """``base`` with ``part`` in place of its elements from ``start`` on along ``axis``."""
 
@@ -207,13 +215,18 @@ class Join(Value):
 
 @dataclass(frozen=True)
 class Program:
-    """One step: the training loss, what trains and the buffers of the optimizer after it."""
+    """What is computed in every step.
 
-    loss: Value
-    state: dict[str, Value]
-    """Name of an input that a step replaces → its value after the step."""
-    scalars: tuple[str, ...]
+    Of a step these are what trains and the buffers of the optimizer after it, and the training
+    loss; of the rows of a batch, inputs and labels.
+    """
+
+    results: dict[str, Value]
+    """Name of a place in memory → what goes there; it may be the place of an input."""
+    scalars: tuple[str, ...] = ()
     """Names of the inputs that hold one number per step and replica (:mod:`scalars`)."""
+    rows: Program | None = None
+    """What draws the batch of a step; None: it is read from a pool."""
 
 
 def broadcast(value: Value, shape: Shape) -> Value:

@@ -12,22 +12,29 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import getitem
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from bfc.engine.compiled.refusal import CannotCompile
 
 
-def record(function: Callable[..., Any], inputs: Mapping[str, Tensor]) -> GraphModule:
+def record(
+    function: Callable[..., Any],
+    inputs: Mapping[str, Tensor],
+    whole: Sequence[Callable[..., Tensor]] = (),
+) -> GraphModule:
     """The operations that ``function`` runs on these inputs, which become placeholders in order.
 
     Tensors that it reads beside them become attributes of the module. The value that a node had
-    while it was recorded is its ``meta["val"]``.
+    while it was recorded is its ``meta["val"]``. The functions ``whole``, which torch can override,
+    are recorded as one operation each.
     """
     recorder = _Recorder(inputs)
-    with recorder:
+    with recorder, _WholeFunctions(recorder, whole):
         outputs = function(*inputs.values())
         recorder.graph.output(recorder.to_nodes(outputs))
     return GraphModule(recorder.constants, recorder.graph)
@@ -42,6 +49,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         self.constants: dict[str, Tensor] = {}
         self._nodes: dict[int, Node] = {}
         """Identity of a tensor → its node, which keeps the tensor alive."""
+        self._is_paused = False
         for name, tensor in inputs.items():
             self._set_node(tensor, self.graph.placeholder(name))
 
@@ -61,6 +69,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
             self._set_node(tensor, self.graph.create_node("get_attr", name))
         return self._nodes[id(tensor)]
 
+    def record_whole(self, function: Callable[..., Tensor], args: Any, kwargs: Any) -> Tensor:
+        """Record a function as one operation, whatever it consists of."""
+        nodes = self.to_nodes((args, kwargs))
+        self._is_paused = True
+        result = function(*args, **kwargs)
+        self._is_paused = False
+        self._set_node(result, self.graph.call_function(function, *nodes))
+        return result
+
     def _set_node(self, tensor: Tensor, node: Node) -> None:
         node.meta["val"] = tensor
         self._nodes[id(tensor)] = node
@@ -73,6 +90,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
+        if self._is_paused:
+            return func(*args, **given)
+        if func is torch.ops.aten.lift_fresh.default:  # a tensor of numbers that Python knows
+            return args[0]
         node = self.graph.call_function(func, tuple(self.to_nodes(args)), self.to_nodes(given))
         out = func(*args, **given)
         if isinstance(out, Tensor):
@@ -84,3 +105,22 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         else:
             raise CannotCompile("it looks at the numbers in a tensor")
         return out
+
+
+class _WholeFunctions(TorchFunctionMode):
+    """Records some functions as one operation each."""
+
+    def __init__(self, recorder: _Recorder, functions: Sequence[Callable[..., Tensor]]) -> None:
+        super().__init__()
+        self.recorder, self.functions = recorder, functions
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func in self.functions:
+            return self.recorder.record_whole(func, tuple(args), dict(kwargs or {}))
+        return func(*args, **(kwargs or {}))

@@ -17,7 +17,9 @@ from torch import Tensor
 from bfc.engine.compiled import views
 from bfc.engine.compiled.program import (
     Constant,
+    Input,
     Map,
+    NormalRows,
     Product,
     Reduce,
     Shape,
@@ -208,6 +210,14 @@ def _baddbmm(base: Value, left: Value, right: Value, beta: float = 1, alpha: flo
     return _add(_times(_bmm(left, right), alpha), _times(base, beta))
 
 
+def _normal_rows(key: Value, rows: Value, width: int, dtype: Any = None) -> Value:
+    is_batch = isinstance(key, Input) and isinstance(rows, Input) and rows.name == "rows"
+    if not is_batch:
+        raise CannotCompile("it draws numbers for other rows than those of a batch")
+    assert isinstance(key, Input)
+    return NormalRows((rows.shape[0], width), key.name)
+
+
 RULES: dict[str, Callable[..., Any]] = {
     "add.Tensor": _add,
     "sub.Tensor": _sub,
@@ -256,12 +266,15 @@ RULES: dict[str, Callable[..., Any]] = {
     "slice.Tensor": views.take_slice,
     "select.int": views.select,
     "unbind.int": views.unbind,
+    "split.Tensor": views.split,
+    "diagonal.default": views.diagonal,
     "slice_scatter.default": views.slice_scatter,
     "select_scatter.default": views.select_scatter,
     "cat.default": views.cat,
     "stack.default": views.stack,
     "index.Tensor": _index,
     "index_put.default": _index_put,
+    "normal_rows": _normal_rows,
     "sum.dim_IntList": _sum,
     "sum.default": lambda value: Across(),
     "mean.dim": _mean,
@@ -270,7 +283,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "_log_softmax_backward_data.default": _log_softmax_backward,
     "bmm.default": _bmm,
     "baddbmm.default": _baddbmm,
-    "<built-in function getitem>": lambda values, position: values[position],
+    "getitem": lambda values, position: values[position],
 }
 TAKING_TABLES = ("index.Tensor", "index_put.default")
 """Rules of which an argument may be a :class:`Table`."""

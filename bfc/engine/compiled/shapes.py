@@ -13,6 +13,21 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
+class DrawnInputs:
+    """What generated code reads of the draws of a stack to draw fresh rows.
+
+    By the names that these tensors have in the traced graph (:mod:`bfc.engine.compiled.drawing`).
+    """
+
+    keys: tuple[str, ...]
+    """Keys of random streams, a number per replica."""
+    tensors: Mapping[str, Shape]
+    """Other tensors, such as the weights of a target."""
+    digest: str
+    """Equal where rows are drawn by the same operations."""
+
+
+@dataclass(frozen=True)
 class StepShapes:
     """What a step reads, per replica."""
 
@@ -27,6 +42,8 @@ class StepShapes:
     input_width: int
     has_multiplier: bool
     """Whether parameters have multipliers of the learning rate."""
+    drawn: DrawnInputs | None = None
+    """What fresh rows are drawn with; None: rows are read from a pool."""
 
     @property
     def num_trained(self) -> int:

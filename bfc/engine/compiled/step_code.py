@@ -37,8 +37,11 @@ class Layout:
         for name, shape in shapes.fixed.items():
             places[f"fixed_{name}"] = Place("fixed", fixed)
             fixed += prod(shape)
+        for name, shape in (shapes.drawn.tensors if shapes.drawn is not None else {}).items():
+            places[name] = Place("fixed", fixed)
+            fixed += prod(shape)
         places |= {name: Place("scalars", i) for i, name in enumerate(scalars)}
-        places["multiplier"] = Place("shared", 0)
+        places |= {"multiplier": Place("shared", 0), "loss": Place("loss", 0)}
         batch = shapes.rows * (shapes.input_width + 1)
         return cls(places, len(state) * size, fixed, batch)
 

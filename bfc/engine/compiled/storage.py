@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bfc.engine.compiled.program import Index, Indices, Product, Reduce, Reshape, Shape, Value, View
+from bfc.engine.compiled.program import (
+    Index,
+    Indices,
+    NormalRows,
+    Product,
+    Reduce,
+    Reshape,
+    Shape,
+    Value,
+    View,
+)
 from bfc.engine.compiled.stored import inlined
+
+Core = Product | Reduce | NormalRows
 
 
 @dataclass(frozen=True)
@@ -13,7 +25,7 @@ class Place:
     """Where the elements of a value are."""
 
     region: str
-    """``state``, ``fixed``, ``scalars``, ``shared``, ``scratch`` or ``loss``."""
+    """``state``, ``fixed``, ``scalars``, ``shared``, ``batch``, ``scratch`` or ``loss``."""
     offset: int
     """Elements from the start of the region; an element is one number per lane."""
 
@@ -31,8 +43,9 @@ class Loop:
     place: Place
     strides: Shape
     """Distance in memory of neighbours along each axis of ``target``."""
-    core: Product | Reduce | None
-    """The product or sum whose elements the loop computes, of which ``target`` is a function."""
+    core: Core | None
+    """The product or sum whose elements the loop computes, of which ``target`` is a function, or
+    the rows that it draws."""
     is_copy: bool = False
     """Whether it copies what is stored already to another place."""
 

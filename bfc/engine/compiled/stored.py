@@ -8,7 +8,7 @@ computed inside its readers with every element of that axis written out.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -17,9 +17,9 @@ from bfc.engine.compiled.program import (
     Input,
     Join,
     Map,
+    NormalRows,
     Patch,
     Product,
-    Program,
     Reduce,
     Reshape,
     Shape,
@@ -44,11 +44,10 @@ class Read:
     """Whether its elements are read more than once each."""
 
 
-def topological(program: Program, needs_loss: bool) -> list[Value]:
-    """The values that the results of the step follow from, sources first."""
+def topological(results: Collection[Value]) -> list[Value]:
+    """The values that the results follow from, sources first."""
     order: dict[Value, None] = {}
-    results = [*program.state.values(), *([program.loss] if needs_loss else [])]
-    stack = [(value, False) for value in reversed(results)]
+    stack = [(value, False) for value in reversed(list(results))]
     while stack:
         value, is_expanded = stack.pop()
         if value in order:
@@ -71,7 +70,7 @@ def base_of(value: Value) -> tuple[Value, bool, bool]:
     return value, is_reshaped, is_enlarged
 
 
-def reads_of(program: Program, values: list[Value], needs_loss: bool) -> dict[Value, list[Read]]:
+def reads_of(results: Collection[Value], values: list[Value]) -> dict[Value, list[Read]]:
     """Value that is no view → how it is read."""
     reads: dict[Value, list[Read]] = defaultdict(list)
     for value in values:
@@ -80,7 +79,7 @@ def reads_of(program: Program, values: list[Value], needs_loss: bool) -> dict[Va
         for source in value.sources:
             base, *kinds = base_of(source)
             reads[base].append(Read(value, *kinds))
-    for result in [*program.state.values(), *([program.loss] if needs_loss else [])]:
+    for result in results:
         base, *kinds = base_of(result)
         reads[base].append(Read(None, *kinds))
     return reads
@@ -117,7 +116,7 @@ def choose_stored(
 def _is_stored(value: Value, reads: list[Read], stored: set[Value]) -> bool:
     if isinstance(value, Map) and value.is_bool:
         return False
-    if isinstance(value, Product):
+    if isinstance(value, Product | NormalRows):
         return True
     for read in reads:
         if read.reader is None or isinstance(read.reader, Product) or read.is_reshaped:

@@ -125,6 +125,26 @@ def select(value: Value, axis: int, position: int) -> Value:
     return View(shape, value, lambda indices: (*indices[:at], place, *indices[at:]))
 
 
+def split(value: Value, size: int, axis: int = 0) -> list[Value]:
+    at = replica_axis(axis, len(value.shape))
+    starts = range(0, value.shape[at], size)
+    return [take_slice(value, axis, start, start + size) for start in starts]
+
+
+def diagonal(value: Value, offset: int = 0, first: int = 0, second: int = 1) -> Value:
+    rank = len(value.shape)
+    a, b = replica_axis(first, rank), replica_axis(second, rank)
+    if offset != 0 or value.shape[a] != value.shape[b]:
+        raise CannotCompile("its step reads a diagonal beside the middle")
+    others = [axis for axis in range(rank) if axis not in (a, b)]
+
+    def to_source(indices: Indices) -> Indices:
+        placed = dict(zip(others, indices, strict=False))
+        return tuple(placed.get(axis, indices[-1]) for axis in range(rank))
+
+    return View((*(value.shape[axis] for axis in others), value.shape[a]), value, to_source)
+
+
 def unbind(value: Value, axis: int = 0) -> list[Value]:
     return [
         select(value, axis, i) for i in range(value.shape[replica_axis(axis, len(value.shape))])
