@@ -54,10 +54,12 @@ class LaneSteps:
         state = [_flatten(values, self.trained) for values in trained]
         self.state = self._lay_out(torch.cat(state, 1))
         keys, numbers = self._read_draws()
-        fixed = [numbers, self._zeros(len(self.index), 1)]  # an empty tensor has no address
         if step.shapes.fixed:
-            fixed.insert(0, _flatten(replicas.params, list(step.shapes.fixed)))
-        self.fixed = self._lay_out(torch.cat(fixed, 1))
+            fixed = _flatten(replicas.params, list(step.shapes.fixed))
+            numbers = torch.cat([fixed, numbers], 1)
+        elif numbers.shape[1] == 0:
+            numbers = self._zeros(len(self.index), 1)  # an empty tensor has no address
+        self.fixed = self._lay_out(numbers)
         self.shared = self._zeros(1)
         if replicas.multipliers:
             self.shared = torch.cat(
