@@ -13,6 +13,7 @@ from analysis.paper_files import FORMATS
 from analysis.report_text import make_console, print_report
 from analysis.report_writer import Report, write_report
 from bfc.errors import UserError
+from bfc.messages import show_messages
 from bfc.streams import print_line, secure_streams
 
 __all__ = ["Report", "main", "make_console", "print_report", "write_report"]
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns 0 on success, 2 with one sentence on standard error where there is nothing to report.
     """
     secure_streams()
+    show_messages()
     parser = argparse.ArgumentParser(
         prog="python -m analysis.report",
         description="Tables, exponents, figures and one page from a results folder.",

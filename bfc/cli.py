@@ -16,6 +16,7 @@ from types import ModuleType
 import typer
 
 import bfc.commands
+from bfc.messages import show_messages
 from bfc.streams import secure_streams
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -50,7 +51,8 @@ def _panel_position(module: ModuleType) -> int:
 
 
 def _root() -> None:
-    """Let typer treat every command as a subcommand, even a single one."""
+    """Begin every command; with it typer treats each as a subcommand, even a single one."""
+    show_messages()
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from bfc.hydra_plugins.expansion import (
 from bfc.hydra_plugins.hydra_errors import explain, refuse
 from bfc.hydra_plugins.registration import register
 from bfc.launch.progress_bar import show_progress
+from bfc.messages import show_messages
 from bfc.paths import CONF
 from bfc.streams import secure_streams
 from bfc.trackers.client import observe_cell
@@ -50,6 +51,7 @@ def run_composed_job(config: Any) -> list[str]:
     In a single run a refusal ends the process here, so that Hydra adds nothing to the sentence; in
     a sweep it becomes the job's failure.
     """
+    show_messages()  # a stock launcher's process begins here
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         container = OmegaConf.to_container(config, resolve=True)
@@ -84,6 +86,7 @@ def main() -> None:
     A user's mistake is reported in one sentence on standard error, with exit status 2.
     """
     secure_streams()
+    show_messages()
     # Errors then reach the handlers below instead of Hydra's.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register()

@@ -26,6 +26,7 @@ from workers import spread_over_workers
 from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, component
 from bfc.experiment.job import check_outputs
+from bfc.messages import show_messages
 from bfc.store.cells import Cell, Store
 from bfc.trackers import client
 from bfc.types import Learner, Stage, Target
@@ -159,6 +160,12 @@ def _service_ends_with_its_file() -> Iterator[None]:
     """End the tracker service with the file of tests that started it."""
     yield
     client.stop_service()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _messages_are_shown() -> None:
+    """What the library logs is printed, as under every entry point."""
+    show_messages()
 
 
 @pytest.fixture(scope="session")

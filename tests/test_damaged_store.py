@@ -81,6 +81,13 @@ def test_a_damaged_file_is_a_sentence_and_stays_as_it_is(
     assert not list(tmp_path.rglob("claim.json")) and not list(tmp_path.rglob(".*"))
 
 
+REFUSALS = (
+    "cannot be read as a results table",
+    "is not a results table",
+    "holds the results of another cell",  # the bit lay in the id that is stored with the rows
+)
+
+
 def test_a_flipped_bit_in_the_results_is_found_or_harmless(measured, tmp_path) -> None:
     cell = Cell(copy_of(measured, tmp_path)["baseline"])
     path = cell.path / "trainings.parquet"
@@ -91,9 +98,7 @@ def test_a_flipped_bit_in_the_results_is_found_or_harmless(measured, tmp_path) -
         try:
             read = cell.rows()
         except UserError as error:
-            assert "cannot be read as a results table" in str(
-                error
-            ) or "is not a results table" in str(error)
+            assert any(reason in str(error) for reason in REFUSALS), (place, error)
             refusals += 1
             continue
         assert (

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
+
 OLDEST_PYTHON = (3, 11)
 ENOUGH_BYTES = 2e9
 """Free disk or memory below which a check complains."""
@@ -99,15 +100,33 @@ def _check_packages() -> Check:
     """Compare every requirement of this distribution, extras apart, with what is installed."""
     from packaging.requirements import Requirement
 
+    from bfc.extras import OPTIONAL
+
     problems = []
+    absent = []
     for text in metadata.requires("bfc") or []:
         requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if requirement.name in OPTIONAL and not _is_installed(requirement.name):
+            absent.append(requirement.name)
+        else:
             problems += _requirement_problems(requirement)
     if problems:
         return Check("packages", State.FAILS, "; ".join([*problems, "python -m pip install -e ."]))
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in NAMED_PACKAGES)
+    named = [name for name in NAMED_PACKAGES if name not in absent]
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in named)
+    if absent:
+        return Check("packages", State.NOTE, f"{versions}; without {', '.join(absent)}")
     return Check("packages", State.OK, versions)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _requirement_problems(requirement: Requirement) -> list[str]:

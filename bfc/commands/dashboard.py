@@ -37,18 +37,13 @@ def main(
     They show n* against d, risks, feature correction, failures and cost. Saving again replaces what
     was saved from this results folder. Log in with `wandb login` first, or set WANDB_API_KEY.
     """
-    import importlib.util
-
     from bfc.errors import UserError
+    from bfc.extras import require_package
     from bfc.paths import local_path
     from bfc.trackers.dashboard import read_contents
     from bfc.trackers.wandb_login import has_key
 
-    if importlib.util.find_spec("wandb_workspaces") is None:
-        raise UserError(
-            "bfc dashboard: the package wandb-workspaces is not installed; "
-            "pip install 'bfc[dashboard]'"
-        )
+    require_package("wandb_workspaces", "bfc dashboard", "dashboard")
     folder = local_path(results, "results")
     contents = read_contents(study, folder)
     if out is not None:

@@ -8,6 +8,7 @@ training gets the numbers it would have got alone, up to the rounding of sums.
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +21,9 @@ from bfc.engine.recipe import Recipe
 from bfc.engine.stack_request import StackRequest, TrainResult
 from bfc.engine.state import PLAIN, State, join
 from bfc.engine.trainer import train
-from bfc.streams import print_line
 from bfc.types import Training
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def _merge(requests: Sequence[StackRequest]) -> tuple[Recipe, list[Training]]:
 
 def _report_failure(requests: Sequence[StackRequest], total: int, error: Exception) -> None:
     first_line = str(error).partition("\n")[0]
-    print_line(
+    _log.warning(
         f"a stack of {total} trainings of {len(requests)} cells failed "
         f"({type(error).__name__}: {first_line}); each goes on by itself"
     )

@@ -5,6 +5,7 @@ It is safe to stop at any moment: finished stacks are stored, the current one ha
 
 from __future__ import annotations
 
+import logging
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,8 +28,9 @@ from bfc.experiment.stored_cell import (
     resume_measure,
 )
 from bfc.store.cells import Cell, Store
-from bfc.streams import print_line
 from bfc.types import Observer
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,6 @@ def _result_of_stored(spec: CellSpec, job: Job, cell: Cell) -> CellResult:
     """The result where everything is stored; nothing but the request is written."""
     resumption = resume_measure(spec, job, cell)
     if resumption.note is not None:
-        print_line(resumption.note)
+        _log.info(resumption.note)
     cell.add_request(describe_request(replace(job, measure=resumption.request)))
     return CellResult(spec.cell_id, spec.method, len(cell.rows()), 0)

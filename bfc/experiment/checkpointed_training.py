@@ -7,6 +7,7 @@ the last checkpoint and goes on with the same numbers.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,8 +23,9 @@ from bfc.engine.stack_size import stack_size
 from bfc.engine.state import State
 from bfc.store.cells import Cell
 from bfc.store.files import current_kind
-from bfc.streams import print_line
 from bfc.types import Training
+
+_log = logging.getLogger(__name__)
 
 STATE_PARTS = ("counters", "risks", "params", "best")
 """Parts of a state that hold one entry per replica under each name."""
@@ -198,7 +200,7 @@ def _parse_checkpoint(stored: Any) -> Checkpoint | None:
         )
         if requests and checkpoint.seconds >= 0 and _is_whole(checkpoint):
             return checkpoint
-    print_line("checkpoint.pt: is not one of this version; its stack starts again")
+    _log.warning("checkpoint.pt: is not one of this version; its stack starts again")
     return None
 
 

@@ -6,6 +6,7 @@ until it asks for no more and plateaus are confirmed; then judge.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,8 +32,9 @@ from bfc.experiment.stored_cell import (
 from bfc.experiment.training_rows import trace_rows, training_rows
 from bfc.stats.outcomes import is_confirming
 from bfc.store.cells import Cell
-from bfc.streams import print_line
 from bfc.types import Observer, Training, Tuning
+
+_log = logging.getLogger(__name__)
 
 CONFIRM_LONGER = 4
 """Confirming runs train this many times as long."""
@@ -80,7 +82,7 @@ class LearnerRun:
         if resumption.plan != self.cell.read_json("plan.json", None):
             self.cell.write_json("plan.json", resumption.plan)
         if resumption.note is not None:
-            print_line(resumption.note)
+            _log.info(resumption.note)
         measure = resumption.measure
         while True:
             rows = self.cell.rows()
@@ -172,7 +174,7 @@ class LearnerRun:
             tuned = self._try_rates(recipe, tune, tuned)
             self.cell.write_json("tuned.json", tuned)
             if tuned["at_edge"]:
-                print_line(
+                _log.warning(
                     f"{self.cell.path}: the best learning rate, {tuned['lr']}, is at the edge of "
                     "measure.tune.lr; a wider range may hold a better one"
                 )

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from hydra.core.utils import JobReturn
 
 from bfc.errors import UserError
+from bfc.extras import require_package
 from bfc.hydra_plugins.plan_launcher import (
     PlanLauncher,
     completed_return,
@@ -60,6 +61,7 @@ class SlurmLauncher(PlanLauncher):
                 "hydra/launcher=slurm: there is no sbatch on this machine; launch from a login "
                 "node, or use hydra/launcher=local"
             )
+        require_package("submitit", "hydra/launcher=slurm", "slurm")
         units = options.gpus or options.cpus
         hours = sum(plan.seconds.values()) * units / 3600
         confirm(plan, options, hours, "GPU-hours" if options.gpus else "core-hours")

@@ -20,6 +20,7 @@ from typing import Any
 from bfc.experiment.job import load_job
 from bfc.launch.manifest import Launch
 from bfc.launch.waiting import wait_until_settled
+from bfc.messages import show_messages
 from bfc.streams import print_line, secure_streams
 from bfc.trackers.client import show_studies
 
@@ -38,6 +39,7 @@ class Finalise:
 
     def __call__(self) -> None:
         secure_streams()
+        show_messages()
         launch = Launch(self.launch)
         counts = write_summary(launch)
         print_line(json.dumps(counts))

@@ -6,6 +6,7 @@ as they are.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from pathlib import Path
 from bfc.errors import UserError, nearest
 from bfc.launch.manifest import FOLDER, Launch
 from bfc.paths import local_path
-from bfc.streams import print_line
+
+_log = logging.getLogger(__name__)
 
 RESERVED_NAMES = ("code",)
 """Folders beside the launches that are none."""
@@ -90,7 +92,7 @@ def _find_newest(folder: Path, names: Sequence[str]) -> Launch:
             problems.append(str(error))
             continue
         for problem in problems:
-            print_line(f"left out: {problem}", to_stderr=True)
+            _log.error(f"left out: {problem}")
         return launch
     raise UserError(f"{problems[0]}; no launch of this store can be read")
 

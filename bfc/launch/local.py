@@ -30,6 +30,7 @@ from bfc.launch.options import LocalOptions
 from bfc.launch.plan import Plan, summarise_plan
 from bfc.launch.progress_bar import show_until_done
 from bfc.launch.worker_pool import WorkerPool
+from bfc.messages import show_messages
 from bfc.store.lease import start_of
 from bfc.streams import secure_streams
 
@@ -115,6 +116,7 @@ def _futures_by_cell(
 def run_detached(path: str, attempt: int) -> None:
     """The process of a detached launch."""
     secure_streams()
+    show_messages()
     launch = Launch(path)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     while len(launch.submissions()) <= attempt:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import secrets
 import socket
@@ -23,7 +24,8 @@ from bfc.errors import UserError
 from bfc.launch.json_lines import append_line, read_lines, replace_text
 from bfc.launch.older_launches import rename_container_keys, rename_keys
 from bfc.store.files import first_line
-from bfc.streams import print_line
+
+_log = logging.getLogger(__name__)
 
 FOLDER = ".launch"
 FORMAT_VERSION = 1
@@ -188,7 +190,7 @@ class Launch:
             append_line(self.path / "events" / f"{process}.jsonl", entry)
         except OSError as error:
             reason = error.strerror or error
-            print_line(f"{self.path / 'events'}: cannot be written ({reason})")
+            _log.warning(f"{self.path / 'events'}: cannot be written ({reason})")
 
     def events(self) -> dict[int, dict[str, Any]]:
         """The last event of every job that was begun.

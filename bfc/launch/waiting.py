@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -18,7 +19,8 @@ from bfc.launch.status import (
     all_ended,
     cell_statuses,
 )
-from bfc.streams import print_line
+
+_log = logging.getLogger(__name__)
 
 POLL_SECONDS = 2.0
 """Between two readings of a launch that is waited for."""
@@ -52,7 +54,7 @@ def wait_for_launch(
                         return statuses
             except SlurmUnavailable as error:
                 if not was_unavailable:
-                    print_line(f"{error}; waiting", to_stderr=True)
+                    _log.error(f"{error}; waiting")
                 was_unavailable = True
             time.sleep(poll_seconds)
     except KeyboardInterrupt:

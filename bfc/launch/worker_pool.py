@@ -22,6 +22,7 @@ from bfc.launch.devices import choose_fuse_jobs, usable_gpus
 from bfc.launch.fusion_groups import split_into_fusion_groups
 from bfc.launch.manifest import LOG_VARIABLE, Launch
 from bfc.launch.worker import describe_failure, record_failure, run_jobs
+from bfc.messages import show_messages
 from bfc.streams import secure_streams
 
 
@@ -135,6 +136,7 @@ def serve_jobs(pipe: Connection, attempt: int, gpu: str | None, log: str | None)
     An interrupt is left to the launcher.
     """
     secure_streams()
+    show_messages()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     if gpu is not None:

@@ -11,6 +11,7 @@ import contextlib
 import io
 import itertools
 import json
+import logging
 import os
 import pickle
 import socket
@@ -34,7 +35,8 @@ from bfc.store.files import (
     write_table,
 )
 from bfc.store.lease import LEASE, Lease, file_system_time
-from bfc.streams import print_line
+
+_log = logging.getLogger(__name__)
 
 FILES = (
     "config.yaml",
@@ -208,7 +210,7 @@ class Cell:
         try:
             self._replace("checkpoint.pt", lambda path: _write_bytes(path, buffer))
         except UserError as error:
-            print_line(f"{error}; training goes on without a checkpoint")
+            _log.warning(f"{error}; training goes on without a checkpoint")
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The checkpoint if there is a readable one.
@@ -229,7 +231,7 @@ class Cell:
             reason = "it holds more than plain tensors"
         except Exception as error:  # whatever a damaged file makes the unpickler raise
             reason = first_line(error)
-        print_line(f"{path}: cannot be read ({reason}); its stack starts again")
+        _log.warning(f"{path}: cannot be read ({reason}); its stack starts again")
         return None
 
     def drop_checkpoint(self) -> None:

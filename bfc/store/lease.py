@@ -4,6 +4,10 @@ A claim is a hard link, which NFS too makes in one step, and lives as long as it
 keeps moving; times are those of the file server, never of a host's clock. Nothing here trusts a
 lock that NFS breaks: the lock among the processes of one host only narrows a race that the token in
 the claim decides.
+
+A lease is Gray and Cheriton's (SOSP 1989): a claim that ends by itself unless its holder renews
+it. To make a link and then read its count is how open(2), under O_EXCL, locks over NFS. Libraries
+of plain locks (filelock, portalocker) offer neither, hence this module.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import socket
 import threading
@@ -22,7 +27,8 @@ from pathlib import Path
 from bfc import stop_signals
 from bfc.errors import UserError
 from bfc.store.files import reread
-from bfc.streams import print_line
+
+_log = logging.getLogger(__name__)
 
 LEASE = 120.0
 """Seconds without a heartbeat after which another host may take over a claim.
@@ -64,7 +70,7 @@ class Lease:
             if not wait:
                 raise Busy(f"{self.folder}: is being measured by {holder}; wait for it or stop it")
             if not has_reported:
-                print_line(f"{self.folder}: is being measured by {holder}; waiting for it")
+                _log.info(f"{self.folder}: is being measured by {holder}; waiting for it")
             has_reported = True
             new_mark = _mark_of(self.path)
             if new_mark != mark:

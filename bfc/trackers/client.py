@@ -6,6 +6,7 @@ than the tracker's ``patience``.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -16,10 +17,11 @@ from pathlib import Path
 from bfc.experiment.cell_runner import SilentObserver
 from bfc.experiment.cell_spec import CellSpec, cell_specs
 from bfc.experiment.job import Job
-from bfc.streams import print_line
 from bfc.trackers.protocol import Answer, ShowRequest, Status, build_request
 from bfc.trackers.service import Service, ServiceError
 from bfc.types import Observer, Tracker
+
+_log = logging.getLogger(__name__)
 
 _service: Service | None = None
 _given_up = False
@@ -143,7 +145,7 @@ def _raise_failure(answer: Answer) -> None:
 
 @contextmanager
 def _failures_reported(results: str | Path) -> Iterator[None]:
-    """Print what goes wrong with a tracker as one line, and go on.
+    """Log what goes wrong with a tracker as one line, and go on.
 
     The service is stopped, and started anew for the next cell, so that no answer is ever taken for
     that of another request.
@@ -152,7 +154,7 @@ def _failures_reported(results: str | Path) -> Iterator[None]:
         yield
     except (ServiceError, OSError) as error:
         stop_service()
-        print_line(
+        _log.warning(
             f"tracker {error}; results are stored as always, "
             f"and `bfc sync {Path(results).name}` shows them later"
         )

@@ -6,7 +6,6 @@ One run per cell, written from the store into Trackio's own database (TRACKIO_DI
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bfc.errors import UserError, require
+from bfc.extras import require_package
 from bfc.paths import find_obstacle, local_path
 from bfc.snapshot import Snapshot, project_name, to_json_rows
 from bfc.types import Tracker
@@ -53,11 +53,7 @@ class Trackio(Tracker):
 
     def check(self) -> None:
         """Refuse where the package is not installed, or its folder cannot be written."""
-        if importlib.util.find_spec("trackio") is None:
-            raise UserError(
-                "tracker=trackio: the package trackio is not installed; "
-                "pip install 'bfc[trackio]' or set tracker=none"
-            )
+        require_package("trackio", "tracker=trackio", "trackio", " or set tracker=none")
         if folder := os.environ.get("TRACKIO_DIR"):
             local_path(folder, "TRACKIO_DIR")
             obstacle = find_obstacle(Path(folder).absolute())  # Trackio fills in no ~

@@ -8,13 +8,14 @@ processes from uploading one cell at the same time.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from bfc.errors import UserError
 from bfc.store.cells import Cell
@@ -59,28 +60,23 @@ class UploadRecord:
         Raises :class:`UserError` where another process of this host holds it. On file systems
         without locks the record is used without.
         """
-        handle = self._open_lock()
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"{self.name}: is being shown by another process") from None
-            except OSError:
-                pass
-            yield
-        finally:
-            os.close(handle)
-
-    def _open_lock(self) -> int:
-        """A file descriptor of the lock file; raises :class:`UserError` if it cannot be written."""
+        lock = FileLock(self.folder / f".{self.name}.lock", timeout=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            return os.open(self.folder / f".{self.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+            lock.acquire()
+        except Timeout:
+            raise UserError(f"{self.name}: is being shown by another process") from None
+        except NotImplementedError:  # a file system without locks
+            pass
         except OSError as error:
             reason = os.strerror(error.errno or 0)
             raise UserError(
                 f"{self.folder}: cannot be written ({reason}), but what was shown is recorded there"
             ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def fingerprint_cells(folders: Sequence[Path]) -> str:

@@ -6,7 +6,6 @@ the same cell can be shown any number of times.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bfc.errors import UserError, require
+from bfc.extras import require_package
 from bfc.paths import CONF, PACKAGE, SWEEPS, analysis_folder, find_obstacle, local_path
 from bfc.snapshot import STUDY, Snapshot, project_name, to_json_rows
 from bfc.trackers import wandb_login
@@ -66,10 +66,7 @@ class Wandb(Tracker):
 
     def check(self) -> None:
         """Refuse where the package is not installed."""
-        if importlib.util.find_spec("wandb") is None:
-            raise UserError(
-                "tracker=wandb: the package wandb is not installed; install it or set tracker=none"
-            )
+        require_package("wandb", "tracker=wandb", "wandb", " or set tracker=none")
         if self.mode != "disabled":
             self._check_folder()
 

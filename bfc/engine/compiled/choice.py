@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import prod
@@ -18,6 +19,8 @@ from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.recipe import Recipe
 from bfc.types import Draw, Params, Stage
+
+_log = logging.getLogger(__name__)
 
 MIN_REPLICAS = 8
 """Replicas of a stack from which its steps are compiled: a group takes as long with idle lanes."""
@@ -109,4 +112,4 @@ def _compile(
 
 @functools.cache
 def _say_once(line: str) -> None:
-    print(line, flush=True)
+    _log.info(line)

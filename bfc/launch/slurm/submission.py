@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import shlex
 import shutil
 import subprocess
@@ -27,7 +28,8 @@ from bfc.launch.slurm.resources import choose_fuse_jobs, sbatch_parameters
 from bfc.launch.slurm.task import SlurmTask
 from bfc.paths import expand_folder
 from bfc.store.cells import Store
-from bfc.streams import print_line
+
+_log = logging.getLogger(__name__)
 
 IGNORE_SIGNALS = """bash -c 'trap "" USR1 USR2; exec "$@"' bfc"""
 """Ignores the signals that announce the time limit until Python has installed its handlers."""
@@ -124,10 +126,9 @@ class _Submission:
         try:
             (finaliser,) = _sbatch(self.launch, options, self.code, [payload], self.task_ids)
         except UserError as error:
-            print_line(
+            _log.error(
                 f"{error}: this was the job that draws the report; "
-                f"`bfc collect {self.launch.name}` draws it by hand",
-                to_stderr=True,
+                f"`bfc collect {self.launch.name}` draws it by hand"
             )
             return
         self.launch.add_submission(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bfc import stop_signals
 from bfc.launch.manifest import Launch, slurm_task_id
+from bfc.messages import show_messages
 from bfc.streams import print_line, secure_streams
 
 EXIT_FAILED = 1
@@ -38,6 +39,7 @@ class SlurmTask:
     def __call__(self) -> None:
         stop_signals.install_handlers()
         secure_streams()
+        show_messages()
         launch = Launch(self.launch, self.attempt)
         done = launch.done()
         todo = [number for number in self.jobs if number not in done]
