@@ -172,6 +172,10 @@ class StackData:
             x, y = sample(self.draw(index), "validation", offset)
         return x, y, weights
 
+    def rows_trained_on(self, index: Sequence[int]) -> Int[Tensor, " R"]:
+        """How many of its first rows each replica trains on; 0: fresh rows at every step."""
+        return self.n_fit[list(index)]
+
     def training_rows(self, index: Sequence[int], max_rows: int) -> WeightedRows:
         """The first ``max_rows`` rows that each replica trains on, as :meth:`validation`."""
         offset, weights = _padded(self.n_fit[index].clamp(max=max_rows))

@@ -15,8 +15,8 @@ from torch import Tensor
 from bfc.engine.concat_target import split_by_target
 from bfc.engine.data import StackData
 from bfc.engine.recipe import Recipe
-from bfc.shapes import Float, Float64, Num
-from bfc.types import Draw, Params, Probe, Target, sample
+from bfc.shapes import Float, Float64, Int, Num
+from bfc.types import Draw, Params, Probe, Progress, Target, sample
 
 ROWS = 1 << 18
 """Rows of all replicas that a network is evaluated on at a time.
@@ -105,8 +105,11 @@ def evaluate(
     params: Params,
     present: frozenset[str],
     probe: Probe | None,
+    step: Int[Tensor, " R"],
 ) -> list[Evaluation]:
     """Test risk and probes of the replicas ``index``, whose parameters are given in that order.
+
+    ``step`` are the optimizer steps that they have taken.
 
     Replicas of one seed share its test rows, so the work goes seed by seed.
     """
@@ -115,7 +118,8 @@ def evaluate(
         members = [k for k, i in enumerate(index) if data.seed_index[i] == seed]
         ((target, draw),) = split_by_target(recipe.target, data.draws.select([seed]))
         member_params = {name: p[members] for name, p in params.items()}
-        measured = _evaluate_seed(recipe, target, draw, member_params, present, probe)
+        progress = Progress(data.rows_trained_on([index[k] for k in members]), step[members])
+        measured = _evaluate_seed(recipe, target, draw, member_params, present, probe, progress)
         for k, member in enumerate(members):
             results[member] = {name: float(values[k]) for name, values in measured.items()}
     return results
@@ -128,6 +132,7 @@ def _evaluate_seed(
     params: Params,
     present: frozenset[str],
     probe: Probe | None,
+    progress: Progress,
 ) -> dict[str, Tensor]:
     """Name → (R,) for R networks on the test rows of one seed."""
     replicas = len(next(iter(params.values())))
@@ -142,4 +147,5 @@ def _evaluate_seed(
     if probe is None:
         return {"risk": risk}
     replicated = draw.select([0] * replicas)
-    return {"risk": risk, **probe.measure(target, replicated, recipe.learner, params, present)}
+    measured = probe.measure_training(target, replicated, recipe.learner, params, present, progress)
+    return {"risk": risk, **measured}

@@ -259,7 +259,7 @@ class Trainer:
     def _update_risks(self, index: list[int], stage: Stage) -> None:
         """Train and validation risk of the replicas at a check; the best parameters are kept."""
         risks = self.state.risks
-        centre = None
+        centre: dict[str, Tensor] = {}
         if self.reference is not None:
             x = self.reference[[self.data.seed_index[i] for i in index]]
             centre = centring_constants(self.recipe, self._params(index), x, stage.present)
@@ -280,7 +280,7 @@ class Trainer:
         index: list[int],
         stage: Stage,
         rows: WeightedRows,
-        centre: dict[str, Tensor] | None,
+        centre: dict[str, Tensor],
     ) -> Float64[Tensor, " R"]:
         """Risk of the replicas on their rows, relative to chance."""
         params = self._params(index)
@@ -319,7 +319,9 @@ class Trainer:
 
     def evaluate(self, index: list[int], stage: Stage, probe: Probe | None) -> list[Evaluation]:
         """Test risk and probe of these replicas as they are now."""
-        return evaluate(self.recipe, self.data, index, self._params(index), stage.present, probe)
+        step = self.state.counters["step"][index]
+        params = self._params(index)
+        return evaluate(self.recipe, self.data, index, params, stage.present, probe, step)
 
     def _end_diverged(self, i: int, stage: Stage) -> None:
         """End a replica whose parameters are not finite any more."""

@@ -59,11 +59,7 @@ class LevelScales(Learner):
 
 
 class HiddenStates(Learner):
-    """A network whose representation after every level can be read, now and at a phase's start."""
-
-    remember: bool
-    """Whether the parameters that a phase began with are kept
-    (:mod:`bfc.learners.phase_start`)."""
+    """A network whose representation after every level can be read."""
 
     @abstractmethod
     def hidden(
@@ -74,3 +70,22 @@ class HiddenStates(Learner):
         statistics: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Tensor]:
         """The representation after every level that is present, level → (R, B, units)."""
+
+    def activations(
+        self,
+        params: Params,
+        x: Tensor,
+        present: frozenset[str],
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> dict[int, Tensor]:
+        """All that a level computes, level → (R, B, numbers): the representation, or, where that is
+        an average over places, the units of every place."""
+        return self.hidden(params, x, present, statistics)
+
+
+class PhaseStates(HiddenStates):
+    """A network whose representation can also be read as it was when the phase began."""
+
+    remember: bool
+    """Whether the parameters that a phase began with are kept
+    (:mod:`bfc.learners.phase_start`)."""

@@ -19,6 +19,8 @@ class Initialiser:
     seeds: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
+    prefix: str = ""
+    """What the names of streams begin with: another one is another start of the same seed."""
 
     @classmethod
     def like_inputs(cls, draw: Draw) -> Initialiser:
@@ -32,8 +34,9 @@ class Initialiser:
         return cls(tuple(draw.seeds), tensor.dtype, tensor.device)
 
     def normal(self, name: str, *shape: int) -> Tensor:
-        """Standard normal numbers of the stream ``init/<name>``, (R, \\*shape)."""
-        return random.normal(self.seeds, f"init/{name}", shape, self.dtype, self.device)
+        """Standard normal numbers of the stream ``init/<prefix><name>``, (R, \\*shape)."""
+        role = f"init/{self.prefix}{name}"
+        return random.normal(self.seeds, role, shape, self.dtype, self.device)
 
     def symmetric_uniform(self, name: str, count: int) -> Tensor:
         """Numbers of U[−1, 1] in the stream ``init/<name>``, (R, count)."""

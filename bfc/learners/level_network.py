@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from bfc.learners import phase_start
-from bfc.learners.capabilities import HiddenStates
+from bfc.learners.capabilities import PhaseStates
 from bfc.learners.groups import check_chain, top_level
 from bfc.types import Draw, Params, Stage, Target
 
 
-class LevelNetwork(HiddenStates):
+class LevelNetwork(PhaseStates):
     """A network that is read at the highest level present: c + a_l · (what is read of h_l).
 
     c is the parameter ``bias`` (R, outputs), a_l is ``a<l>`` (R, units, outputs).

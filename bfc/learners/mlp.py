@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bfc.errors import require
-from bfc.learners.capabilities import InputWeights
+from bfc.learners.capabilities import HiddenStates, InputWeights
 from bfc.learners.groups import check_chain, top_level
 from bfc.learners.initialiser import Initialiser
 from bfc.learners.read_out import (
@@ -32,7 +32,7 @@ from bfc.types import Draw, Params, Target
 
 
 @dataclass(frozen=True)
-class MLP(InputWeights):
+class MLP(InputWeights, HiddenStates):
     """A multilayer perceptron that is read at the highest level present.
 
     f(x) = c + a_l · h_l with h_l = σ(W_l h_{l-1} + b_l), h_1 = input_scale · x, levels l = 2 ...
@@ -89,7 +89,9 @@ class MLP(InputWeights):
         return {"bias": ("bias",), **levels}
 
     def init_params(self, target: Target, draw: Draw) -> Params:
-        initial = Initialiser.like_inputs(draw)
+        return self._draw_start(target, Initialiser.like_inputs(draw))
+
+    def _draw_start(self, target: Target, initial: Initialiser) -> Params:
         params: Params = {"bias": initial.zeros(target.outputs)}
         fan_in = target.input_width
         for level, width in zip(self.levels(target), self.widths, strict=True):
@@ -117,17 +119,26 @@ class MLP(InputWeights):
         statistics: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         top = top_level(present)
-        hidden = self._scale_inputs(x)
-        for level in range(2, top + 1):
-            z = affine(params[f"b{level}"].unsqueeze(1), hidden, params[f"W{level}"])
-            hidden = z.relu() if self.activation == "relu" else z.square()
-        return self._read_out(params, hidden, top)
+        return self._read_out(params, self.hidden(params, x, present).get(top, x), top)
+
+    def hidden(
+        self,
+        params: Params,
+        x: Tensor,
+        present: frozenset[str],
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> dict[int, Tensor]:
+        h, states = self.scale_inputs(x), {}
+        for level in range(2, top_level(present) + 1):
+            z = affine(params[f"b{level}"].unsqueeze(1), h, params[f"W{level}"])
+            states[level] = h = z.relu() if self.activation == "relu" else z.square()
+        return states
 
     def vjp(
         self, params: Params, x: Tensor, present: frozenset[str], trained: frozenset[str]
     ) -> tuple[Tensor, Callable[[Tensor], Params]]:
         top, relu = top_level(present), self.activation == "relu"
-        hidden, inner = [self._scale_inputs(x)], []
+        hidden, inner = [self.scale_inputs(x)], []
         for level in range(2, top + 1):
             z = affine(params[f"b{level}"].unsqueeze(1), hidden[-1], params[f"W{level}"])
             hidden.append(z.relu_() if relu else z.square())
@@ -172,6 +183,7 @@ class MLP(InputWeights):
             return read_constant(params["bias"], hidden.shape[1])
         return read_out(params["bias"], params[f"a{top}"], hidden)
 
-    def _scale_inputs(self, x: Tensor) -> Tensor:
+    def scale_inputs(self, x: Tensor) -> Tensor:
+        """h_1: the inputs (R, B, d) times ``input_scale``."""
         scale = x.shape[2] ** 0.5 if self.input_scale == "sqrt_d" else self.input_scale
         return x if scale == 1 else x * scale

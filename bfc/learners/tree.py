@@ -154,6 +154,17 @@ class Tree(LevelNetwork):
     def _units(self, h: Tensor, replicas: int) -> Tensor:
         return h.mean(2)
 
+    def activations(
+        self,
+        params: Params,
+        x: Tensor,
+        present: frozenset[str],
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> dict[int, Tensor]:
+        """The channels at all places, level → (R, B, places · channels)."""
+        stream, _ = self._stream(params, x, present, statistics)
+        return {level: h.flatten(2) for level, h in stream.items()}
+
     def _readouts(self, present: frozenset[str]) -> list[tuple[int, str]]:
         lower = [(level, f"q{level}") for level in _lower_readouts(present)]
         return [*super()._readouts(present), *lower]

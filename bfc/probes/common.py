@@ -1,4 +1,4 @@
-"""What probes share: fresh unlabelled inputs, checks of their sizes, undefined values, norms."""
+"""What probes share: fresh inputs, checks of their sizes, undefined values, similarities."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ def frobenius_norm(matrix: Tensor) -> Tensor:
     """Frobenius norm of a stack of matrices, (R, M, N) → (R,)."""
     norm: Tensor = torch.linalg.vector_norm(matrix.flatten(1), dim=1)
     return norm
+
+
+def centre_rows(h: Tensor) -> Tensor:
+    """In double precision, with mean zero over the rows of (R, B, units)."""
+    return h.double() - h.double().mean(1, keepdim=True)
+
+
+def kernel_alignment(h: Tensor, g: Tensor) -> Tensor:
+    """Linear CKA of centred representations, (R,)."""
+    cross = (h.mT @ g).square().sum((1, 2))
+    norms = frobenius_norm(h.mT @ h) * frobenius_norm(g.mT @ g)
+    alignment: Tensor = cross / norms.clamp(min=1e-300)
+    return alignment
 
 
 def check_rows(rows: int, largest: int) -> None:

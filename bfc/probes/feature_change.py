@@ -15,8 +15,14 @@ from torch import Tensor
 
 from bfc.errors import UserError
 from bfc.learners import phase_start
-from bfc.learners.capabilities import HiddenStates
-from bfc.probes.common import check_rows, frobenius_norm, probe_inputs, undefined
+from bfc.learners.capabilities import PhaseStates
+from bfc.probes.common import (
+    centre_rows,
+    check_rows,
+    kernel_alignment,
+    probe_inputs,
+    undefined,
+)
 from bfc.types import Draw, Learner, Params, Probe, Target
 
 
@@ -39,7 +45,7 @@ class FeatureChange(Probe):
         check_rows(self.rows, 1 << 20)
 
     def check(self, target: Target, learner: Learner) -> None:
-        if not (isinstance(learner, HiddenStates) and learner.remember):
+        if not (isinstance(learner, PhaseStates) and learner.remember):
             raise UserError(
                 "probe=feature_change: needs a learner that remembers where a phase began; "
                 "allowed: learner=resnet or conv_resnet with learner.remember=true, or probe=none"
@@ -48,25 +54,20 @@ class FeatureChange(Probe):
     def measure(
         self, target: Target, draw: Draw, learner: Learner, params: Params, present: frozenset[str]
     ) -> dict[str, Tensor]:
-        assert isinstance(learner, HiddenStates)
+        assert isinstance(learner, PhaseStates)
         x = draw.encode(probe_inputs(draw, self.rows))
         now = learner.hidden(params, x, present)
         then = learner.hidden(phase_start.recall(params), x, present)
         values: dict[str, Tensor] = {}
         for level in learner.levels(target):
             if level in now:
-                h, g = _centre(now[level]), _centre(then[level])
+                h, g = centre_rows(now[level]), centre_rows(then[level])
                 values[f"correlation/{level}"] = _mean_correlation(h, g).cpu()
-                values[f"cka/{level}"] = _kernel_alignment(h, g).cpu()
+                values[f"cka/{level}"] = kernel_alignment(h, g).cpu()
             else:
                 for name in ("correlation", "cka"):
                     values[f"{name}/{level}"] = undefined(len(draw.seeds))
         return values
-
-
-def _centre(h: Tensor) -> Tensor:
-    """In double precision, with mean zero over the rows of (R, B, units)."""
-    return h.double() - h.double().mean(1, keepdim=True)
 
 
 def _mean_correlation(h: Tensor, g: Tensor) -> Tensor:
@@ -74,11 +75,3 @@ def _mean_correlation(h: Tensor, g: Tensor) -> Tensor:
     sizes = h.square().sum(1) * g.square().sum(1)
     correlations = (h * g).sum(1) / sizes.sqrt().clamp(min=1e-300)
     return torch.where(sizes > 0, correlations, 0.0).mean(1)
-
-
-def _kernel_alignment(h: Tensor, g: Tensor) -> Tensor:
-    """Linear CKA of centred representations, (R,)."""
-    cross = (h.mT @ g).square().sum((1, 2))
-    norms = frobenius_norm(h.mT @ h) * frobenius_norm(g.mT @ g)
-    alignment: Tensor = cross / norms.clamp(min=1e-300)
-    return alignment

@@ -14,7 +14,7 @@ default changes.
 """
 
 from bfc.types.baselines import Baseline, LearningCurve
-from bfc.types.learners import Learner, Params, Probe
+from bfc.types.learners import Learner, Params, Probe, Progress
 from bfc.types.measures import Measure, Resumption, Row, Training, Tuning
 from bfc.types.observers import Observer, Tracker
 from bfc.types.optimizers import Optimizer
@@ -40,6 +40,7 @@ __all__ = [
     "Optimizer",
     "Params",
     "Probe",
+    "Progress",
     "Resumption",
     "Revealed",
     "Row",

@@ -6,12 +6,13 @@ Shapes: R replicas (trainings fused in one stack, one seed each), B rows, d inpu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from torch import Tensor
 
 from bfc.component import Component
-from bfc.shapes import Float
+from bfc.shapes import Float, Int
 from bfc.types.schedules import Stage
 from bfc.types.targets import Draw, Target
 
@@ -121,6 +122,16 @@ class Learner(Component, Protocol, config_key="learner"):
         ...
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far R trainings are where they are probed."""
+
+    n: Int[Tensor, " R"]
+    """Rows 0 … n − 1 of the stream ``train`` are trained on; 0: fresh rows at every step."""
+    step: Int[Tensor, " R"]
+    """Optimizer steps taken."""
+
+
 class Probe(Component, Protocol, config_key="probe"):
     """A measurement on a trained learner at the end of every phase, and on the way."""
 
@@ -145,3 +156,15 @@ class Probe(Component, Protocol, config_key="probe"):
     ) -> dict[str, Tensor]:
         """Name → value per replica, shape (R,); NaN where it does not apply."""
         ...
+
+    def measure_training(
+        self,
+        target: Target,
+        draw: Draw,
+        learner: Learner,
+        params: Params,
+        present: frozenset[str],
+        progress: Progress,
+    ) -> dict[str, Tensor]:
+        """What the engine asks for: :meth:`measure`, unless the training rows or steps matter."""
+        return self.measure(target, draw, learner, params, present)
