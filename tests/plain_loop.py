@@ -342,10 +342,10 @@ class PlainLoop:
         outputs = plain_forward(self.learner, self.target, self.params, x, present, centre)
         return float(self.target.error(outputs, y).mean() / self.chance)
 
-    def _centre(self, present: frozenset[str], num_rows: int) -> dict[str, Tensor] | None:
-        """The learner's centring constants on reference inputs."""
+    def _centre(self, present: frozenset[str], num_rows: int) -> dict[str, Tensor]:
+        """The learner's centring constants on reference inputs; empty where it has none."""
         if not self.learner.needs_reference:
-            return None
+            return {}
         reference = self.draw.inputs("reference", torch.arange(num_rows).unsqueeze(0))
         statistics = self.learner.statistics(
             stack_of_one(self.params), self.draw.encode(reference), present

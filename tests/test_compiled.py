@@ -101,6 +101,7 @@ ONE_EACH = (
     ("resnet", "tent", "joint", "sgd"),
     ("three_layer_network", "leap", "sight", "sgd"),
     ("tree", "parity", "refit", "adam"),
+    ("twin", "index", "layerwise", "adam"),
     ("two_layer_network", "leap", "all", "sgd"),
     ("two_layer_quadratic", "random_polynomial", "all", "adam"),
     ("untied_quadratic", "quadratic_densenet", "joint", "adam"),

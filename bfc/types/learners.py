@@ -116,8 +116,8 @@ class Learner(Component, Protocol, config_key="learner"):
     ) -> Float[Tensor, "R B *outputs"]:
         """Outputs for inputs; groups not in ``present`` are absent.
 
-        Without ``statistics`` the batch itself is used to centre (training); with them the output
-        of a row is a function of that row (evaluation).
+        Without ``statistics`` the batch itself is used to centre (training); with them, empty where
+        nothing is centred, the output of a row is a function of that row (evaluation).
         """
         ...
 
