@@ -20,7 +20,10 @@ CONTEXTS = (
     ("learner=resnet", "learner.remember=true", "schedule=joint", "probe=none"),
     ("learner=untied_quadratic", "probe=none"),
     ("target=leap", "learner=mlp", "schedule=joint", "probe=none"),
+    ("target=hierarchy", "learner=mlp", "schedule=joint", "probe=none"),
+    ("target=leap", "learner=twin", "schedule=joint", "probe=none"),
     ("learner=none", "baseline=polynomial"),
+    ("target=hierarchy", "target.m=3", "learner=none", "baseline=clustering"),
     ("baseline=polynomial",),
 )
 """What an option may need with it to make a job: fresh samples need a constant rate, some targets

@@ -112,13 +112,25 @@ def test_each_key_of_a_learners_job_is_or_is_not_part_of_its_identity(
         )
 
 
+def accepted_baseline(option: str) -> tuple[dict, list[str]]:
+    """A job of this baseline on the first target that it accepts, and the ids of its cells."""
+    for context in contexts(f"baseline={option}"):
+        if "learner=none" in context:
+            values = container(f"baseline={option}", *context)
+            try:
+                return values, ids(values)
+            except UserError:
+                continue
+    pytest.fail("CONTEXTS has no target for this baseline")
+
+
 @pytest.mark.parametrize(
     "option",
     sorted(path.stem for path in (CONF / "baseline").glob("*.yaml") if path.stem != "none"),
 )
 def test_each_key_of_a_baseline_is_part_of_its_identity(option: str) -> None:
-    values = container("learner=none", f"baseline={option}")
-    old, seen = ids(values), {ids(values)[0]}
+    values, old = accepted_baseline(option)
+    seen = {old[0]}
     hints = typing.get_type_hints(type(component("baseline", values["baseline"])))
     for key, value in values["baseline"].items():
         if key == "_target_":
