@@ -124,5 +124,6 @@ def relative_residuals(units: Tensor, others: Tensor) -> Tensor:
         return torch.ones_like(sizes)
     u, values, _ = torch.linalg.svd(others, full_matrices=False)
     basis = u[:, values > RANK_TOLERANCE * values[0]]
-    residuals: Tensor = torch.linalg.vector_norm(units - basis @ (basis.mT @ units), dim=0)
-    return residuals / sizes
+    distances = torch.linalg.vector_norm(units - basis @ (basis.mT @ units), dim=0)
+    relative: Tensor = distances / sizes
+    return relative
