@@ -28,7 +28,6 @@ from bfc.experiment.components import GROUPS, component
 from bfc.experiment.job import check_outputs
 from bfc.messages import show_messages
 from bfc.store.cells import Cell, Store
-from bfc.trackers import client
 from bfc.types import Learner, Stage, Target
 
 pytest.register_assert_rewrite("slurm_scenes")
@@ -159,6 +158,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _service_ends_with_its_file() -> Iterator[None]:
     """End the tracker service with the file of tests that started it."""
     yield
+    from bfc.trackers import client  # not before: it loads what --check-shapes must load first
+
     client.stop_service()
 
 

@@ -8,7 +8,7 @@ all groups run at the same time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -42,6 +42,7 @@ class StepTensors:
     loss: Float[torch.Tensor, "G steps L"]
 
 
+@runtime_checkable  # jaxtyping checks it where --check-shapes is on
 class LoadedCode(Protocol):
     """Code that can be called."""
 
