@@ -207,11 +207,14 @@ def test_facts_and_theory_say_what_is_known() -> None:
     assert theory["tree"].nstar == 81
     assert theory["kernel"].nstar == pytest.approx(4.6e3, rel=0.1)
     assert theory["kernel"].exponent == pytest.approx(8 * math.log(3))
-    sparse_rules = Hierarchy(v=8, m=3, classes=8, L=3)
-    assert "kernel" not in sparse_rules.theory() and "order_shares" not in sparse_rules.facts()
+    few_rules = Hierarchy(v=8, m=3, classes=8, L=3)
+    assert "kernel" not in few_rules.theory() and "order_shares" not in few_rules.facts()
     assert set(Hierarchy(kind="latin").theory()) == {"kernel"}
     assert "P_c" not in Hierarchy(kind="latin").facts()
     assert not Hierarchy(zipf=1.0).theory()
+    sparse = Hierarchy(v=4, m=4, L=2, sparse=1).theory()
+    assert set(sparse) == {"tree"} and sparse["tree"].nstar == 4 * 64
+    assert sparse["tree"].exponent == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,22 @@ def test_a_sequence_of_one_is_the_kernel():
     np.testing.assert_allclose(
         predicted[0].numpy(), peer.predict(z.numpy()) + float(y.mean()), rtol=1e-8
     )
+
+
+def test_several_outputs_pass_on_all_their_functions_and_gradients():
+    """One stage fits each output by itself; a second one reads what all of them have found."""
+    x, x_test = gaussian(120, 4), gaussian(20, 4, seed=1)
+    y = x[:, 0] * x[:, 1] + 0.5 * x[:, 2]
+    one_stage = Sequential(stages=1)
+    columns = torch.stack([y, x[:, 3].square()], 1)
+    both = one_stage.predict(x, columns, x_test, [RIDGE])
+    assert both.shape == (1, 20, 2)
+    for k in range(2):
+        alone = one_stage.predict(x, columns[:, k], x_test, [RIDGE])
+        torch.testing.assert_close(both[..., k], alone)
+    machine = Sequential(stages=2, passed=2)
+    once = machine.predict(x, columns, x_test, [RIDGE, 1.0])
+    swapped = machine.predict(x, columns.flip(1), x_test, [RIDGE, 1.0])
+    torch.testing.assert_close(once, swapped.flip(2), rtol=1e-7, atol=1e-9)
+    first = machine.predict(x, y, x_test, [RIDGE, 1.0])
+    assert not torch.allclose(once[..., 0], first), "the second output's directions are passed on"

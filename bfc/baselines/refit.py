@@ -46,7 +46,8 @@ class Refit(TunedBaseline):
     def predict(self, x: Tensor, y: Tensor, x_test: Tensor, strengths: Sequence[float]) -> Tensor:
         """Predictions (S, T) at ``x_test`` (T, d), one row per regularisation of ``strengths``.
 
-        The method is fitted to ``x`` (n, d), ``y`` (n,).
+        The method is fitted to ``x`` (n, d), ``y`` (n,). One that supports several outputs is given
+        one-hot labels (n, outputs) where there are, and predicts (S, T, outputs).
         """
 
     @property

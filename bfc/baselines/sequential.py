@@ -31,10 +31,12 @@ class Sequential(Refit):
     are the fitted function f and, with s = the ``passed`` leading eigenvectors of the mean outer
     product of ∇f over the stage's points applied to u, all products s_i s_j, every one of mean 0
     and variance 1 over those points. The last stage's f is the predictor. ``regularisation`` is the
-    ridge λ of every stage. Raises :class:`bfc.errors.UserError` on invalid values.
+    ridge λ of every stage. Classes are fitted as one-hot vectors; f and ∇f are then those of all
+    outputs. Raises :class:`bfc.errors.UserError` on invalid values.
     """
 
     identity_name: ClassVar[str] = "bfc.baselines.sequential.Sequential"
+    supports_multi_output: ClassVar[bool] = True
 
     regularisation_grid: tuple[float, ...] = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     n_max: int = 4096
@@ -76,8 +78,8 @@ class Sequential(Refit):
         return predicted
 
     def _fit(self, u: Tensor, y: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-        """Dual weights (n,) of kernel ridge regression on y − ȳ, and ȳ."""
-        centre = y.mean()
+        """Dual weights, shaped as y, of kernel ridge regression on y − ȳ, and ȳ."""
+        centre = y.mean(0)
         shift = ridge * torch.eye(len(u), dtype=u.dtype, device=u.device)
         return torch.linalg.solve(self._kernel(u, u) + shift, y - centre), centre
 
@@ -92,15 +94,16 @@ class Sequential(Refit):
         width = u.shape[1]
         slope = (u @ u.mT).div_(width).add_(1).div_(2).pow_(self.degree - 1)
         slope.mul_(self.degree / (2 * width))
-        gradients = (slope * weights) @ u
+        columns = weights.view(len(u), -1).mT
+        gradients = torch.cat([(slope * column) @ u for column in columns])
         vectors: Tensor = torch.linalg.eigh(gradients.mT @ gradients).eigenvectors
         return vectors.flip(1)[:, : self.passed]
 
     @staticmethod
     def _products(s: Tensor, f: Tensor) -> Tensor:
-        """All products s_i s_j of the columns of ``s`` (n, k), and ``f`` (n,)."""
+        """All products s_i s_j of the columns of ``s`` (n, k), and ``f``, (n,) or (n, outputs)."""
         i, j = torch.triu_indices(s.shape[1], s.shape[1], device=s.device)
-        return torch.cat([s[:, i] * s[:, j], f.unsqueeze(1)], 1)
+        return torch.cat([s[:, i] * s[:, j], f.view(len(s), -1)], 1)
 
     @staticmethod
     def _balance(x: Tensor, phi: Tensor) -> Tensor:

@@ -50,14 +50,21 @@ def typical_signal(grammar: Grammar) -> float | None:
 
 
 def tree_theory(grammar: Grammar) -> Theory | None:
-    """n* of networks with the structure of the grammar; None without correlations to learn from."""
-    if grammar.kind == "latin" or grammar.sparse or grammar.m == 1:
+    """n* of networks with the structure of the grammar; None without correlations to learn from.
+
+    Of sparse strings that of shared weights, whose square of s_0 + 1 their authors do not explain.
+    """
+    if grammar.kind == "latin" or grammar.m == 1:
         return None
+    cells = grammar.sparse + 1
+    source = "n_c m^L = n_c d^(ln m/ln s) (Cagnetta et al., PRX 14, 031001)"
+    if grammar.sparse:
+        source = "(s_0+1)^2 n_c m^L with shared weights (arXiv:2404.10727; only its abstract read)"
     return Theory(
-        math.log(grammar.m) / math.log(grammar.s),
+        math.log(grammar.m) / math.log(grammar.s * cells),
         "rate",
-        "n_c m^L = n_c d^(ln m/ln s) (Cagnetta et al., PRX 14, 031001)",
-        float(grammar.classes * grammar.m**grammar.L),
+        source,
+        float(cells**2 * grammar.classes * grammar.m**grammar.L),
         "heuristic",
     )
 
