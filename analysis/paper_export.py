@@ -118,7 +118,7 @@ def format_claims(verdicts: pd.DataFrame) -> str:
             }
         )
     columns = ["Claim", "Measured", "95 % interval", "Judged by", "Verdict", "From"]
-    return _to_latex(pd.DataFrame(rows, columns=columns), r"p{0.38\linewidth}llllp{0.16\linewidth}")
+    return to_latex(pd.DataFrame(rows, columns=columns), r"p{0.38\linewidth}llllp{0.16\linewidth}")
 
 
 def format_exponents(exponents: pd.DataFrame) -> str:
@@ -140,10 +140,10 @@ def format_exponents(exponents: pd.DataFrame) -> str:
         for row in exponents.to_dict("records")
     ]
     columns = ["Target", "L", "Method", "ε", "Exponent", "Against", "Factor per level", "Cells"]
-    return _to_latex(pd.DataFrame(rows, columns=columns), "llllllll")
+    return to_latex(pd.DataFrame(rows, columns=columns), "llllllll")
 
 
-def _to_latex(table: pd.DataFrame, columns: str) -> str:
+def to_latex(table: pd.DataFrame, columns: str) -> str:
     """A table for the package booktabs, with everything escaped and symbols in math mode."""
     text: str = table.to_latex(index=False, escape=True, column_format=columns)
     for symbol, command in (("ε", r"$\varepsilon$"), ("−", "$-$"), ("–", "--"), ("≥", r"$\ge$")):

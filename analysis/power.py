@@ -24,8 +24,8 @@ from analysis.verdicts import (
     choose_levels,
     find_open_parts,
 )
+from bfc.durations import format_duration
 from bfc.launch.devices import usable_cores
-from bfc.launch.plan import format_duration
 from bfc.stats.estimates import CountEstimate
 from bfc.stats.half_widths import describe_half_width
 from bfc.stats.looks import POWER, REPEATED_LEVEL

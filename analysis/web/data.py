@@ -45,16 +45,22 @@ def encode_data(
     figures: Sequence[NamedFigure], studies: Mapping[str, Evidence], shown: Sequence[str]
 ) -> str:
     """The data in base64; ``shown``: the studies whose trainings stand behind some claim."""
+    charts = {figure.name: encode_figure(figure) for figure in figures}
+    return pack_data(charts, {name: encode_trainings(studies[name].trainings) for name in shown})
+
+
+def pack_data(charts: Mapping[str, Any], trainings: Mapping[str, Any]) -> str:
+    """What the scripts unpack: figures and trainings by name, and the colours on a dark page."""
     data = {
-        "charts": {figure.name: _encode_figure(figure) for figure in figures},
-        "trainings": {name: _encode_trainings(studies[name].trainings) for name in shown},
+        "charts": charts,
+        "trainings": trainings,
         "dark": dict(zip(COLOURS, DARK, strict=True)),
     }
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
-def _encode_figure(figure: NamedFigure) -> dict[str, Any]:
+def encode_figure(figure: NamedFigure) -> dict[str, Any]:
     csv = figure.to_table().to_csv(index=False)
     if not isinstance(figure.description, Chart):
         return {"csv": csv}
@@ -73,7 +79,7 @@ def _encode_figure(figure: NamedFigure) -> dict[str, Any]:
     }
 
 
-def _encode_trainings(trainings: pd.DataFrame) -> dict[str, list[Any]] | None:
+def encode_trainings(trainings: pd.DataFrame) -> dict[str, list[Any]] | None:
     """Column → values; None where there are too many."""
     if len(trainings) > MAX_TRAININGS:
         return None

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
-import jinja2
-import markupsafe
-
-from analysis.style import COLOURS, DARK
 from analysis.web.claim_views import VERDICTS, ClaimView, Group
+from analysis.web.template import read_asset, render_template
 
 SCRIPTS = ("tables.js", "figures.js", "claims.js")
 CARDS_WITH_FIGURE = 3
@@ -64,31 +60,9 @@ def make_cards(papers: Sequence[Group], headlines: Mapping[str, Sequence[str]]) 
 
 def render_page(**values: Any) -> str:
     """The page from the template's values, see ``assets/page.html``."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    scripts = "\n".join(map(_read_asset, SCRIPTS))
-    colours = [(name.lstrip("#"), name, dark) for name, dark in zip(COLOURS, DARK, strict=True)]
     anchors = {
         study["name"]: f"study-{number}" for number, study in enumerate(values["studies"], 1)
     }
-    return environment.from_string(_read_asset("page.html")).render(
-        **values,
-        anchors=anchors,
-        colours=colours,
-        verdict_names=VERDICTS,
-        style=markupsafe.Markup(_read_asset("style.css")),
-        plotly=markupsafe.Markup(_read_plotly()),
-        script=markupsafe.Markup(scripts),
+    return render_template(
+        read_asset("page.html"), SCRIPTS, **values, anchors=anchors, verdict_names=VERDICTS
     )
-
-
-def _read_asset(name: str) -> str:
-    return resources.files("analysis.web").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _read_plotly() -> str:
-    """Plotly's library for browsers, as the Python package carries it."""
-    path = resources.files("plotly").joinpath("package_data", "plotly.min.js")
-    # A closing tag inside of a text constant would end the script of the page.
-    return path.read_text(encoding="utf-8").replace("</script", "<\\/script")

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.progress_message import hide_bars
-from bfc.launch.plan import format_duration
+from bfc.durations import format_duration
 
 LINE_SECONDS = 15.0
 """Between two lines about the status where the output is not a terminal."""

@@ -25,11 +25,11 @@ from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.pilots import Pilot, load_pilots
 from bfc.application.study_jobs import is_finished
 from bfc.application.study_list import list_studies
+from bfc.durations import format_duration
 from bfc.errors import UserError
 from bfc.experiment import cost
 from bfc.launch.devices import usable_cores
 from bfc.launch.job import PlannedJob
-from bfc.launch.plan import format_duration
 
 NO_CELLS = "nothing is trained for it"
 UNKNOWN = "unknown before the first look"

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-from bfc.application.moves import Move
+from bfc.application.moves import JobRequest
 from bfc.experiment.cost import Cost
 from bfc.launch.job import PlannedJob, describe_jobs
 from bfc.launch.local import identify_process
@@ -27,25 +27,41 @@ LEAST_SHARE_LEFT = 0.1
 """Share of its predicted time that a job which runs is taken to need still, at least."""
 
 
+class JobGroup(Protocol):
+    """Jobs that are submitted together: a move of ``bfc reproduce``, an entry of ``bfc table``."""
+
+    @property
+    def requests(self) -> tuple[JobRequest, ...]:
+        """The jobs, with the seconds that they are predicted to take."""
+        ...
+
+    def predict_again(self, model: Cost) -> Self:
+        """The same jobs with the seconds of another model."""
+        ...
+
+
+G = TypeVar("G", bound=JobGroup)
+
+
 @dataclass(frozen=True)
-class FinishedMove:
+class FinishedMove(Generic[G]):
     """A move whose jobs have all ended."""
 
-    move: Move
+    move: G
     failures: Mapping[int, str]
     """Number of a job that failed → why."""
 
 
-class Feed(Protocol):
-    """What runs moves."""
+class Feed(Protocol[G]):
+    """What runs moves, all of one type."""
 
     cores: int
 
-    def submit(self, move: Move) -> None:
+    def submit(self, move: G) -> None:
         """Begin a move, as soon as the cores get to it."""
         ...
 
-    def take_finished(self) -> list[FinishedMove]:
+    def take_finished(self) -> list[FinishedMove[G]]:
         """The moves that have ended since the last call."""
         ...
 
@@ -69,7 +85,7 @@ class Feed(Protocol):
         """Predict by another model what has not ended."""
         ...
 
-    def list_moves(self) -> list[Move]:
+    def list_moves(self) -> list[G]:
         """The moves that have not ended."""
         ...
 
@@ -83,10 +99,10 @@ class Feed(Protocol):
 
 
 @dataclass
-class _Batch:
+class _Batch(Generic[G]):
     """The jobs of a move on their way."""
 
-    move: Move
+    move: G
     launch: Launch
     waves: deque[list[int]]
     """Numbers of the jobs that have not been submitted, wave by wave."""
@@ -120,17 +136,17 @@ class _Batch:
         return left
 
 
-class JobFeed:
+class JobFeed(Generic[G]):
     """A :class:`Feed` of worker processes on this machine."""
 
     def __init__(self, cores: int) -> None:
         self.cores = cores
         self._pool = WorkerPool(cores, logs=True)
-        self._batches: list[_Batch] = []
+        self._batches: list[_Batch[G]] = []
         self._num_ended = 0
         """Jobs of moves that have ended."""
 
-    def submit(self, move: Move) -> None:
+    def submit(self, move: G) -> None:
         jobs = [request.build() for request in move.requests]
         seconds = _list_seconds(move)
         launch = _create_launch(jobs, seconds, self.cores)
@@ -138,10 +154,10 @@ class JobFeed:
         self._batches.append(batch)
         self._submit_wave(batch)
 
-    def _submit_wave(self, batch: _Batch) -> None:
+    def _submit_wave(self, batch: _Batch[G]) -> None:
         batch.futures |= self._pool.submit(batch.launch, batch.waves.popleft())
 
-    def take_finished(self) -> list[FinishedMove]:
+    def take_finished(self) -> list[FinishedMove[G]]:
         finished = []
         for batch in list(self._batches):
             if batch.pending():
@@ -172,7 +188,7 @@ class JobFeed:
         for batch in self._batches:
             batch.predict_again(model)
 
-    def list_moves(self) -> list[Move]:
+    def list_moves(self) -> list[G]:
         return [batch.move for batch in self._batches]
 
     def predict_seconds_left(self) -> float:
@@ -183,7 +199,7 @@ class JobFeed:
         self._pool.stop()
 
 
-def _list_seconds(move: Move) -> list[float]:
+def _list_seconds(move: JobGroup) -> list[float]:
     return [request.seconds for request in move.requests]
 
 

@@ -20,7 +20,7 @@ from analysis.load import load_results
 from analysis.look_log import DECIDED, LookLog, identify_claim
 from analysis.power import estimate_growth
 from analysis.verdicts import Verdict
-from bfc.launch.plan import format_duration
+from bfc.durations import format_duration
 from bfc.paths import SWEEPS
 from bfc.stats.looks import POWER
 from bfc.store.atomic import replace_file

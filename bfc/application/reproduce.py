@@ -22,6 +22,7 @@ from bfc.application.budget_display import make_display
 from bfc.application.claim_plan import print_claim_plan
 from bfc.application.claim_states import StudyState, assess_study
 from bfc.application.job_feed import Feed, JobFeed
+from bfc.application.moves import Move
 from bfc.application.spending import Spender
 from bfc.application.study_list import PAPERS, list_studies
 from bfc.errors import UserError, require
@@ -90,7 +91,7 @@ def _page_seconds(num_studies: int, seconds: float) -> float:
 
 def _spend(
     studies: Sequence[StudyState],
-    feed: Feed,
+    feed: Feed[Move],
     results: Path,
     start: float,
     seconds: float,

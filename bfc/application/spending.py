@@ -50,7 +50,7 @@ class Spender:
     def __init__(
         self,
         studies: Sequence[StudyState],
-        feed: Feed,
+        feed: Feed[Move],
         assess: Assess,
         fit_model: Callable[[], Cost],
         display: Display,
@@ -200,7 +200,7 @@ class Spender:
         for finished in self.feed.take_finished():
             self._settle(finished)
 
-    def _settle(self, finished: FinishedMove) -> None:
+    def _settle(self, finished: FinishedMove[Move]) -> None:
         move, study = finished.move, finished.move.study
         self._cells_in_flight -= move.cells
         claims = self._pursued.pop(move)

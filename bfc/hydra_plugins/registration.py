@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 
+from bfc.errors import UserError
 from bfc.hydra_plugins.config_sources import FileConfigSource, StudySearchPath, StudySource
 from bfc.hydra_plugins.expansion import expand_study
 from bfc.hydra_plugins.local_launcher import LocalLauncher
@@ -25,6 +26,22 @@ def compose_sweep(arguments: Sequence[str]) -> list[PlannedJob]:
         config = compose("config", list(arguments), return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
         return expand_study(config, loader, (), arguments)
+
+
+def compose_grids(grids: Iterable[Sequence[str]]) -> Iterator[list[PlannedJob] | UserError]:
+    """The jobs of many sweeps, each of which may name several values of a key; runs none.
+
+    A sweep that is refused yields its error in place of its jobs, and the others go on.
+    """
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", return_hydra_config=True)
+        loader = GlobalHydra.instance().config_loader()
+        for arguments in grids:
+            try:
+                yield expand_study(config, loader, (), arguments)
+            except UserError as error:
+                yield error
 
 
 def register() -> None:

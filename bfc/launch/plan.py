@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bfc.durations import format_duration
 from bfc.errors import UserError, describe_error
 from bfc.experiment import cost
 from bfc.experiment.cell_spec import CellSpec
@@ -122,17 +123,6 @@ def list_packages() -> list[str]:
         f"{package.metadata['Name']}=={package.version}" for package in metadata.distributions()
     }
     return sorted(names, key=str.lower)
-
-
-def format_duration(seconds: float) -> str:
-    """Seconds for readers: ``under 1 s``, ``40 s``, ``12 min``, ``3.4 h``."""
-    if 0 < seconds < 1:
-        return "under 1 s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def summarise_plan(

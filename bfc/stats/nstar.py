@@ -142,12 +142,18 @@ def log_prior_outside(cell: CellCounts, mu: FloatArray) -> FloatArray:
     return np.asarray(-(np.maximum(lo - mu, 0) + np.maximum(mu - hi, 0)) / FALL_LENGTH)
 
 
+def posterior_density(cell: CellCounts, curve: LikelihoodCurve) -> FloatArray:
+    """The density of μ = log n* of a lone cell at ``curve.mu``, known up to a factor."""
+    marginal = curve.marginal
+    return np.asarray(np.exp(marginal - marginal.max() + log_prior_outside(cell, curve.mu)))
+
+
 def _bound_nstar(cell: CellCounts, curve: LikelihoodCurve) -> tuple[float, float, float]:
     """Lower end, median and upper end; the median is infinite or zero where an end is open, and the
     other end then a likelihood bound."""
     marginal, mu = curve.marginal, curve.mu
     is_bounded_below, is_bounded_above = curve.bounded
-    density = np.exp(marginal - marginal.max() + log_prior_outside(cell, mu))
+    density = posterior_density(cell, curve)
     lo, median, hi = np.exp(density_quantiles(mu, density, LEVELS_95)).tolist()
     credible = np.flatnonzero(marginal >= marginal.max() - DROP)
     if not is_bounded_above or not cell.is_informative:

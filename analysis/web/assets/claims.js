@@ -104,32 +104,6 @@ function showTrainings(box) {
   box.append(note, holder);
 }
 
-function makeTable(names, rows) {
-  const table = document.createElement("table");
-  const head = table.createTHead().insertRow();
-  for (const name of names) {
-    const cell = document.createElement("th");
-    const button = document.createElement("button");
-    cell.scope = "col";
-    button.type = "button";
-    button.textContent = name;
-    cell.append(button);
-    head.append(cell);
-  }
-  const body = table.createTBody();
-  for (const row of rows) {
-    const line = body.insertRow();
-    for (const value of row) {
-      const cell = line.insertCell();
-      cell.textContent =
-        value === null ? "" : typeof value === "number" ? +value.toPrecision(4) : value;
-      cell.dataset.sort = value === null ? "" : value;
-      if (typeof value === "number") cell.className = "number";
-    }
-  }
-  return table;
-}
-
 function openClaim(claim) {
   for (const box of claim.querySelectorAll(".chart")) show(box);
   for (const box of claim.querySelectorAll(".trainings")) showTrainings(box);

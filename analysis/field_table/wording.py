@@ -1,0 +1,108 @@
+"""The words of the table: what stands in an entry, for the page, the terminal and papers."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.field_table.entries import Agreement, Entry, Status
+from analysis.field_table.requests import ColumnRequest, RowRequest
+from bfc.durations import format_duration
+from bfc.stats.nstar import Censored, NStar
+from bfc.types import Theory
+
+MARKS = {
+    Agreement.COMPATIBLE: "=",
+    Agreement.ABOVE: "↑",
+    Agreement.BELOW: "↓",
+    Agreement.NONE: "",
+}
+"""What follows an exponent: how it stands to theory."""
+
+
+def describe_value(entry: Entry, row: RowRequest) -> str:
+    """What stands in the entry first: the exponent, or what was seen instead."""
+    if entry.status is Status.EXPONENT and entry.fit is not None:
+        return f"{entry.fit.exponent:.2f}"
+    if entry.status in (Status.MORE_THAN, Status.LESS_THAN, Status.NO_EXPONENT):
+        return format_nstar(entry.reference) or entry.status.value
+    return entry.status.value
+
+
+def describe_interval(entry: Entry) -> str:
+    """The interval of the exponent; along L also the factor from level to level."""
+    if entry.fit is None or entry.status is not Status.EXPONENT:
+        return ""
+    return f"[{entry.fit.lo:.2f}, {entry.fit.hi:.2f}]"
+
+
+def describe_entry(entry: Entry, row: RowRequest, column: ColumnRequest) -> str:
+    """The whole entry as sentences that can be read alone."""
+    sentences = [f"{column.title} on {row.title}: {_describe_growth(entry, row)}"]
+    reference = format_nstar(entry.reference)
+    if reference:
+        sentences.append(f"n* at {row.axis} = {row.reference} is {reference}")
+    if entry.feature is not None:
+        found = format_nstar(entry.feature.nstar)
+        sentences.append(
+            f"an overlap of {entry.feature.overlap:g} with the planted {entry.feature.feature} "
+            f"is reached at {found or 'an unknown n'}"
+        )
+    if entry.theory is not None:
+        sentences.append(f"theory: {describe_theory(entry.theory, row)}")
+    if column.uses:
+        sentences.append(f"the method knows the {column.uses}")
+    if entry.seconds:
+        sentences.append(f"{format_duration(entry.seconds)} of one core")
+    if entry.seconds_left and entry.status not in (Status.NOT_RUN, Status.FAILED):
+        sentences.append(f"not complete, needs {format_duration(entry.seconds_left)} more")
+    return ". ".join(_capitalise(sentence) for sentence in sentences) + "."
+
+
+def _describe_growth(entry: Entry, row: RowRequest) -> str:
+    axis, fit = row.axis, entry.fit
+    if entry.status is Status.EXPONENT and fit is not None:
+        text = f"n* grows as {axis}^{fit.exponent:.2f} {describe_interval(entry)}"
+        rate = fit.rate[0]
+        if axis == "L" and math.isfinite(rate):
+            text += f", by a factor of {math.exp(rate):.2f} from level to level"
+        return text
+    texts = {
+        Status.NEVER: "does not reach the risk at any size, and ends on a plateau",
+        Status.MORE_THAN: "does not reach the risk at any size with the n that were tried",
+        Status.LESS_THAN: "reaches the risk at the smallest n at every size",
+        Status.NO_EXPONENT: f"no exponent ({entry.reason})",
+        Status.NOT_RUN: f"not run, needs {format_duration(entry.seconds_left)} of one core",
+        Status.CANNOT_RUN: f"cannot run ({entry.reason})",
+        Status.FAILED: f"failed ({entry.reason})",
+    }
+    return texts[entry.status]
+
+
+def describe_theory(theory: Theory, row: RowRequest) -> str:
+    """A rate with its kind, status and source."""
+    status = f", {theory.status}" if theory.status else ""
+    return f"{row.axis}^{theory.exponent:.3g} ({theory.bound}{status}: {theory.source})"
+
+
+def format_nstar(nstar: NStar | None) -> str:
+    """n* with its interval; empty where there is none."""
+    if nstar is None or math.isnan(nstar.value):
+        return ""
+    if nstar.censored == Censored.RIGHT:
+        return f"> {format_count(nstar.lo)}"
+    if nstar.censored == Censored.LEFT:
+        return f"< {format_count(nstar.hi)}"
+    lo, hi = format_count(nstar.lo), format_count(nstar.hi)
+    return f"{format_count(nstar.value)} [{lo}, {hi}]"
+
+
+def format_count(number: float) -> str:
+    """A number of samples in four digits."""
+    if not math.isfinite(number) or number <= 0:
+        return "∞" if number > 0 else "0"
+    digits = 3 - math.floor(math.log10(number))
+    return f"{round(number, min(digits, 0)):,.0f}"
+
+
+def _capitalise(sentence: str) -> str:
+    return sentence if sentence.startswith("n*") else sentence[:1].upper() + sentence[1:]

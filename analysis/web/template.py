@@ -1,0 +1,45 @@
+"""Fills a template with values, the common style, Plotly and scripts: one file that opens anywhere.
+
+Everything that comes from a results folder is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from analysis.style import COLOURS, DARK
+
+ASSETS = "analysis.web"
+
+
+def render_template(template: str, scripts: Sequence[str], **values: Any) -> str:
+    """The page; ``scripts``: assets of :mod:`analysis.web`, or the text of further ones."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    texts = [read_asset(script) if script.endswith(".js") else script for script in scripts]
+    colours = [(name.lstrip("#"), name, dark) for name, dark in zip(COLOURS, DARK, strict=True)]
+    return environment.from_string(template).render(
+        **values,
+        colours=colours,
+        style=markupsafe.Markup(read_asset("style.css")),
+        plotly=markupsafe.Markup(_read_plotly()),
+        script=markupsafe.Markup("\n".join(texts)),
+    )
+
+
+def read_asset(name: str, package: str = ASSETS) -> str:
+    """A file of the ``assets`` of a package."""
+    return resources.files(package).joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _read_plotly() -> str:
+    """Plotly's library for browsers, as the Python package carries it."""
+    path = resources.files("plotly").joinpath("package_data", "plotly.min.js")
+    # A closing tag inside of a text constant would end the script of the page.
+    return path.read_text(encoding="utf-8").replace("</script", "<\\/script")

@@ -1,0 +1,142 @@
+"""The jobs of every entry of the table, or why a method cannot be measured on a target.
+
+Nobody lists what cannot be measured: an entry is composed and checked like any job, and where that
+is refused, the sentence of the refusal stands in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from bfc.application.moves import JobRequest
+from bfc.application.study_jobs import is_finished
+from bfc.application.table.layout import Column, Layout, Row
+from bfc.errors import UserError
+from bfc.experiment.cost import Cost
+from bfc.hydra_plugins.registration import compose_grids
+from bfc.launch.job import PlannedJob
+from bfc.types import Theory
+
+NO_NATIVE = "no learner is built like this target"
+"""Why methods that train such a learner cannot be measured."""
+
+
+@dataclass(frozen=True)
+class PlannedEntry:
+    """An entry with its jobs, one per value of the row, or the reason why there are none."""
+
+    row: Row
+    column: Column
+    jobs: tuple[PlannedJob, ...] = ()
+    refusal: str = ""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The ids of its cells."""
+        return tuple(spec.cell_id for job in self.jobs for spec in job.cells)
+
+    @property
+    def theory(self) -> Theory | None:
+        """What the target states for this kind of method, at its largest size."""
+        if not self.jobs:
+            return None
+        stated: Mapping[str, Theory] = self.jobs[-1].job.family.theory()
+        return next((stated[kind] for kind in self.column.theory if kind in stated), None)
+
+    def list_missing(self, model: Cost) -> MissingJobs:
+        """Its jobs of which not everything is stored."""
+        missing = [job for job in self.jobs if not is_finished(job)]
+        requests = [JobRequest(job, model.seconds(job.job, job.cells)) for job in missing]
+        return MissingJobs(self, tuple(requests))
+
+
+@dataclass(frozen=True, eq=False)
+class MissingJobs:
+    """What is left to run of an entry."""
+
+    entry: PlannedEntry
+    requests: tuple[JobRequest, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Predicted, of one core."""
+        return sum(request.seconds for request in self.requests)
+
+    def predict_again(self, model: Cost) -> Self:
+        """The same with the seconds of another model."""
+        requests = tuple(request.predict_again(model) for request in self.requests)
+        return replace(self, requests=requests)
+
+    def predict_wall_seconds(self, cores: int) -> float:
+        """On so many cores, which have nothing else to do."""
+        longest = max((request.seconds for request in self.requests), default=0.0)
+        return max(longest, self.seconds / cores)
+
+
+def plan_entries(
+    layout: Layout,
+    size: str,
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    results: Path,
+    overrides: Sequence[str] = (),
+) -> Iterator[PlannedEntry]:
+    """Every entry of ``rows`` × ``columns``, row by row.
+
+    ``overrides`` stand on top of all. Raises :class:`UserError` for a row that no column can be
+    measured on and for a column that can be measured on no row: its file is wrong.
+    """
+    pairs = [(row, column) for row in rows for column in columns]
+    composed = [pair for pair in pairs if not _lacks_learner(*pair)]
+    shared = (*overrides, f"results={results}")
+    grids = ([*list_arguments(layout, size, *pair), *shared] for pair in composed)
+    outcomes = compose_grids(grids)
+    planned: list[PlannedEntry] = []
+    for row, column in pairs:
+        entry = PlannedEntry(row, column, refusal=NO_NATIVE)
+        if not _lacks_learner(row, column):
+            outcome = next(outcomes)
+            if isinstance(outcome, UserError):
+                entry = PlannedEntry(row, column, refusal=str(outcome))
+            else:
+                entry = PlannedEntry(row, column, tuple(outcome))
+        planned.append(entry)
+        yield entry
+    _check_files("row", rows, planned)
+    _check_files("column", columns, planned)
+
+
+def _lacks_learner(row: Row, column: Column) -> bool:
+    return column.native and not row.native
+
+
+def list_arguments(layout: Layout, size: str, row: Row, column: Column) -> list[str]:
+    """What ``python -m bfc.train -m`` would be given for an entry; later ones win."""
+    smallest, largest = row.n[size]
+    bounds = [f"baseline.n_max={largest}"]
+    if not column.is_baseline:
+        bounds = [f"measure.n_min={smallest}", f"measure.n_max={largest}"]
+    settings = [
+        *layout.common.select(column.is_baseline),
+        *row.target,
+        *(row.native if column.native else ()),
+        *column.method,
+        *layout.find_size(size).overrides.select(column.is_baseline),
+        *bounds,
+        *row.adjust.get(column.name, ()),
+    ]
+    values = ",".join(map(str, row.values[size]))
+    return [*settings, f"{row.swept}={values}"]
+
+
+def _check_files(kind: str, files: Sequence[Any], planned: Sequence[PlannedEntry]) -> None:
+    """Refuse a row or column none of whose entries can be measured."""
+    for file in files:
+        entries = [entry for entry in planned if getattr(entry, kind) is file]
+        reasons = [entry.refusal for entry in entries]
+        others = [reason for reason in reasons if reason and reason != NO_NATIVE]
+        if others and all(reasons) and len(entries) > 1:
+            raise UserError(f"{kind} {file.name}: can be measured nowhere: {others[0]}")
