@@ -64,7 +64,7 @@ def _make_line(
     assert fit is not None
     largest = entry.trainings.groupby(row.axis)["n"].max()
     table = fit.nstar.assign(line=title, largest_n=fit.nstar[row.axis].map(largest))
-    legend = f"{title}: {describe_value(entry, row)} {describe_interval(entry)}".strip()
+    legend = f"{title}: {describe_value(entry)} {describe_interval(entry)}".strip()
     series = [make_nstar_series(table, row.axis, style, legend)]
     is_closed = (table["censored"] == "") & table["nstar"].notna()
     bracketed = table.loc[is_closed, row.axis].astype(float)

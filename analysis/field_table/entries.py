@@ -82,6 +82,11 @@ class Entry:
     trainings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
+    def is_incomplete(self) -> bool:
+        """Whether some of its cells are measured and others are not."""
+        return bool(self.num_sizes and self.seconds_left)
+
+    @property
     def agreement(self) -> Agreement:
         """Upper bounds are exceeded from above only, and lower ones from below."""
         if self.fit is None or self.theory is None or not math.isfinite(self.fit.exponent):

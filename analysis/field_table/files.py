@@ -195,7 +195,7 @@ def format_latex(table: FieldTable) -> str:
         record = {"Target": row.title}
         for column in table.request.columns:
             entry = entries[row.name, column.name]
-            text = f"{describe_value(entry, row)} {describe_interval(entry)}".strip()
+            text = f"{describe_value(entry)} {describe_interval(entry)}".strip()
             record[column.title] = "--" if entry.status is Status.CANNOT_RUN else text
         records.append(record)
     names = ["Target", *(column.title for column in table.request.columns)]

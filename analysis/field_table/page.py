@@ -95,7 +95,7 @@ def show_entry(entry: Entry, row: RowRequest, column: ColumnRequest) -> ShownEnt
         share = max(-1.0, min(1.0, (exponent - NEUTRAL) / STRONGEST))
         tint = round(60 * share)
     nstar = format_nstar(entry.reference)
-    value = describe_value(entry, row)
+    value = describe_value(entry)
     return ShownEntry(
         key=f"{entry.row}/{entry.column}",
         value=value,

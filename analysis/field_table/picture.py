@@ -37,7 +37,7 @@ def draw_picture(table: FieldTable, path: Path) -> None:
                 entry = entries[row.name, column.name]
                 if entry.status is Status.EXPONENT and entry.fit is not None:
                     exponents[i, j] = entry.fit.exponent
-                text = describe_value(entry, row) + MARKS[entry.agreement]
+                text = describe_value(entry) + MARKS[entry.agreement]
                 if entry.status is Status.CANNOT_RUN:
                     text = "–"
                 colour = "white" if exponents[i, j] >= DARK else "black"

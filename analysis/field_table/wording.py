@@ -17,10 +17,19 @@ MARKS = {
     Agreement.NONE: "",
 }
 """What follows an exponent: how it stands to theory."""
+INCOMPLETE = " …"
+"""What follows where some cells of an entry are not measured yet."""
 
 
-def describe_value(entry: Entry, row: RowRequest) -> str:
-    """What stands in the entry first: the exponent, or what was seen instead."""
+def describe_value(entry: Entry) -> str:
+    """What stands in the entry first: the exponent, or what was seen instead.
+
+    An entry whose cells are not all stored ends in :data:`INCOMPLETE`.
+    """
+    return _describe_status(entry) + (INCOMPLETE if entry.is_incomplete else "")
+
+
+def _describe_status(entry: Entry) -> str:
     if entry.status is Status.EXPONENT and entry.fit is not None:
         return f"{entry.fit.exponent:.2f}"
     if entry.status in (Status.MORE_THAN, Status.LESS_THAN, Status.NO_EXPONENT):
@@ -53,7 +62,7 @@ def describe_entry(entry: Entry, row: RowRequest, column: ColumnRequest) -> str:
         sentences.append(f"the method knows the {column.uses}")
     if entry.seconds:
         sentences.append(f"{format_duration(entry.seconds)} of one core")
-    if entry.seconds_left and entry.status not in (Status.NOT_RUN, Status.FAILED):
+    if entry.is_incomplete:
         sentences.append(f"not complete, needs {format_duration(entry.seconds_left)} more")
     return ". ".join(_capitalise(sentence) for sentence in sentences) + "."
 

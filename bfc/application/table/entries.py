@@ -40,8 +40,8 @@ class PlannedEntry:
 
     @property
     def theory(self) -> Theory | None:
-        """What the target states for this kind of method, at its largest size."""
-        if not self.jobs:
+        """What the target states for this kind of method, at its largest size, about d."""
+        if not self.jobs or self.row.axis != "d":
             return None
         stated: Mapping[str, Theory] = self.jobs[-1].job.family.theory()
         return next((stated[kind] for kind in self.column.theory if kind in stated), None)
@@ -120,11 +120,11 @@ def list_arguments(layout: Layout, size: str, row: Row, column: Column) -> list[
     if not column.is_baseline:
         bounds = [f"measure.n_min={smallest}", f"measure.n_max={largest}"]
     settings = [
-        *layout.common.select(column.is_baseline),
+        *layout.common.select(column),
         *row.target,
         *(row.native if column.native else ()),
         *column.method,
-        *layout.find_size(size).overrides.select(column.is_baseline),
+        *layout.find_size(size).overrides.select(column),
         *bounds,
         *row.adjust.get(column.name, ()),
     ]

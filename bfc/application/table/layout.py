@@ -34,10 +34,11 @@ class Row:
     n: dict[str, tuple[int, int]]
     """Size of the table → smallest and largest number of samples."""
     reference: int
-    """The value of ``swept`` at which n* is stated."""
+    """The value of ``axis`` at which n* is stated."""
     swept: str = "target.d"
     axis: Literal["d", "L"] = "d"
-    """What n* is fitted against: the dimension or the number of levels."""
+    """What n* is fitted against: the dimension, or the number of levels, for which targets state no
+    rates. ``swept`` may be another key, such as the depth on which the dimension depends."""
     native: tuple[str, ...] = ()
     """Overrides of the learner that is built like the target; none: there is no such learner."""
     adjust: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -67,6 +68,8 @@ class Column:
     """Trains the learner that is built like the target of the row."""
     theory: tuple[str, ...] = ()
     """Kinds of method whose rate a target may state for this one; the first that is stated."""
+    tuned: bool = True
+    """Whether a method in closed form has parameters that are chosen on tuning draws."""
     uses: str = ""
     """What the method knows beyond samples, such as the coordinates; empty: nothing."""
     name: str = ""
@@ -88,11 +91,13 @@ class Overrides:
     learners: tuple[str, ...] = ()
     """Of entries whose method is trained."""
     baselines: tuple[str, ...] = ()
-    """Of entries whose method is fitted in closed form."""
+    """Of entries whose method is fitted in closed form and has parameters that are tuned."""
 
-    def select(self, is_baseline: bool) -> tuple[str, ...]:
-        """Those of one kind of method."""
-        return (*self.all, *(self.baselines if is_baseline else self.learners))
+    def select(self, column: Column) -> tuple[str, ...]:
+        """Those of one method."""
+        if not column.is_baseline:
+            return (*self.all, *self.learners)
+        return (*self.all, *self.baselines) if column.tuned else self.all
 
 
 @dataclass(frozen=True)
