@@ -1,0 +1,147 @@
+"""The tables of docs/frontier_hierarchies.md on clustering, synonyms, capacity and laziness.
+
+python -m benchmarks.neighbours clustering latent synonyms capacity lazy    (each a table, minutes)
+
+Medians over seeds; n* is where the median risk comes down to .1, by log-log interpolation on a grid
+of ratio 1.15.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from bfc.baselines.clustering import Clustering
+from bfc.baselines.latent_clustering import LatentClustering
+from bfc.baselines.selection import crossing
+from bfc.baselines.tuple_clusters import TupleClustering
+from bfc.engine.recipe import Recipe
+from bfc.engine.trainer import train
+from bfc.learners.mlp import MLP
+from bfc.learners.tree import Tree
+from bfc.optimizers.adam import Adam
+from bfc.optimizers.sgd import SGD
+from bfc.probes.capacity import Capacity
+from bfc.probes.lazy import Lazy
+from bfc.probes.synonyms import Synonyms
+from bfc.schedules import load_schedule
+from bfc.targets.hierarchy import Hierarchy
+from bfc.targets.index import Index
+from bfc.targets.relu_network import ReluNetwork
+from bfc.tasks.classification import Classification
+from bfc.types import Training
+
+RATIO = 1.15
+TEST = 1024
+CLUSTERING_SEEDS = 32
+SMALLEST_RISK = 1e-3
+"""Below it a risk on a thousand strings is zero, and a logarithm says nothing."""
+
+
+def print_row(name: str, values: Sequence[float], digits: int = 2) -> None:
+    print(f"{name:44s}", *[f"{value:.{digits}f}" for value in values], flush=True)
+
+
+def print_nstar(baseline: TupleClustering, v: int, m: int, L: int) -> None:
+    """n* of the median risk, and the quartiles of n* over seeds."""
+    target = Hierarchy(v=v, classes=v, m=m, L=L)
+    curves = [baseline.curve(target, seed, TEST, {}) for seed in range(CLUSTERING_SEEDS)]
+    risks = np.maximum([curve.risk for curve in curves], SMALLEST_RISK)
+    nstar = crossing(baseline.grid, np.median(risks, 0).tolist(), 0.1)
+    by_seed = [crossing(baseline.grid, row, 0.1) or np.inf for row in risks.tolist()]
+    quartiles = np.quantile(by_seed, [0.25, 0.75])
+    print_row(f"v = {v}, m = {m}, L = {L}: n*, quartiles", [nstar or np.inf, *quartiles], 0)
+
+
+def table_clustering() -> None:
+    """Clustering by classes: n*(.1) of several cells."""
+    cells = {(4, 4, 2): 600, (4, 4, 3): 2500, (4, 4, 4): 5000, (6, 6, 2): 2000}
+    cells |= {(8, 8, 2): 2500, (8, 3, 3): 1000, (8, 3, 4): 2500}
+    for (v, m, L), n_max in cells.items():
+        print_nstar(Clustering(n_max=n_max, n_ratio=RATIO), v, m, L)
+
+
+def table_latent() -> None:
+    """Latent clustering at v = 8, m = 3: n*(.1) against L."""
+    for L in (2, 3, 4, 5, 6):
+        print_nstar(LatentClustering(n_max=400, n_ratio=RATIO), 8, 3, L)
+
+
+def table_synonyms() -> None:
+    """Tree network, v = m = 4, L = 3: risk, then S(k; 1) at levels 2, 3, 4, by n; 4 seeds."""
+    for n in (128, 512, 1024, 4096):
+        recipe = Recipe(
+            Hierarchy(),
+            Tree(),
+            load_schedule("all", steps=1000, patience=None),
+            Adam(lr=0.02, batch=128, warmup=50),
+            test=TEST,
+            probe=Synonyms(num_evals=1),
+        )
+        records = train(recipe, [Training(n, seed) for seed in range(4)])
+        names = [f"synonyms1/{level}" for level in (2, 3, 4)]
+        row = [median(records, name) for name in ("risk", *[f"all/{name}" for name in names])]
+        start = [float(np.median([r["trace"][0][name] for r in records])) for name in names]
+        print_row(f"n = {n}: risk, S, S at the start", [*row, *start])
+
+
+def table_capacity() -> None:
+    """Label of a 4-unit ReLU network, d = 16, n = 1000: what the probe says by width H; 3 seeds."""
+    target = Classification(margin=0.0).wrap(ReluNetwork(d=16, directions=4, widths=(4,)))
+    widths, betas = (8, 32, 128, 512), []
+    for width in widths:
+        recipe = Recipe(
+            target,
+            MLP(widths=(width,), weight_sd=3**-0.5, bias_sd=0.144, readout_sd=3**-0.5),
+            load_schedule("all", steps=6000, patience=None),
+            SGD(lr=0.05, batch=64, momentum=0.9, decay="constant", warmup=0, clip=None),
+            test=4096,
+            probe=Capacity(),
+        )
+        records = train(recipe, [Training(1000, seed) for seed in range(3)])
+        names = ("beta", "alpha", "margin", "measure", "frobenius", "bound")
+        row = [median(records, f"all/capacity/{name}") for name in names]
+        betas.append(row[0])
+        risk = [median(records, "risk"), median(records, "train_risk")]
+        print_row(f"H = {width}: risk, train, {', '.join(names)}", [*risk, *row], 3)
+    print_row("exponent of beta in H", [float(np.polyfit(np.log(widths), np.log(betas), 1)[0])])
+
+
+def table_lazy() -> None:
+    """He_2, d = 8, n = 256, 2000 steps of SGD at lr .64/width: laziness by width; 3 seeds."""
+    for width in (32, 128, 512, 2048):
+        recipe = Recipe(
+            Index(d=8),
+            MLP(widths=(width,)),
+            load_schedule("all", steps=2000, patience=None),
+            SGD(lr=0.64 / width, batch=64, decay="constant", warmup=0, clip=None),
+            test=4096,
+            probe=Lazy(rows=512, kernel_rows=32),
+        )
+        records = train(recipe, [Training(256, seed) for seed in range(3)])
+        names = ("lazy/rate", "movement/2", "flips/2", "lazy/kernel")
+        row = [median(records, f"all/{name}") for name in names]
+        print_row(f"width {width}: risk, {', '.join(names)}", [median(records, "risk"), *row], 4)
+
+
+def median(records: Sequence[dict[str, float]], name: str) -> float:
+    return float(np.median([record[name] for record in records]))
+
+
+TABLES = {
+    "clustering": table_clustering,
+    "latent": table_latent,
+    "synonyms": table_synonyms,
+    "capacity": table_capacity,
+    "lazy": table_lazy,
+}
+
+if __name__ == "__main__":
+    for table in sys.argv[1:] or TABLES:
+        begun = time.perf_counter()
+        print(table, TABLES[table].__doc__)
+        TABLES[table]()
+        print(f"{time.perf_counter() - begun:.0f} s", flush=True)
