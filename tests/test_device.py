@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from bfc.baselines.feature_learner import FeatureLearner
 from bfc.baselines.refit import Refit
+from bfc.baselines.tuple_clusters import TupleClustering
 from bfc.baselines.ridge import KernelRidge
 from bfc.engine import data
 from bfc.engine.recipe import Recipe
@@ -111,7 +112,7 @@ def test_a_step_stays_on_its_device(build, node, monkeypatch, learner, represent
 def test_a_kernel_stays_on_its_device(build, baseline_name):
     baseline = build("baseline", baseline_name)
     if not isinstance(baseline, KernelRidge):
-        assert isinstance(baseline, (Refit, FeatureLearner)), (
+        assert isinstance(baseline, (Refit, FeatureLearner, TupleClustering)), (
             "fitted anew at every n, in steps that ask the host how far they are"
         )
         return
