@@ -18,8 +18,8 @@ from torch.utils._pytree import tree_leaves
 
 from bfc.baselines.feature_learner import FeatureLearner
 from bfc.baselines.refit import Refit
-from bfc.baselines.tuple_clusters import TupleClustering
 from bfc.baselines.ridge import KernelRidge
+from bfc.baselines.tuple_clusters import TupleClustering
 from bfc.engine import data
 from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import Trainer
