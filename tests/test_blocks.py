@@ -15,6 +15,8 @@ import torch
 from plain_loop import LAYERWISE, RECIPE, TRAININGS, fused, same_record
 from race_detector import detected_races
 from test_compiled import NOT_COMPILED, ONE_EACH, SMALL, compare, small_recipe
+from test_compiled_rows import DRAWN, recipe_of
+from test_compiled_rows import compare as compare_rows
 from test_engine import SCENARIOS
 
 from bfc.engine.compiled import cache, choice, compilation
@@ -26,6 +28,7 @@ from bfc.learners.mlp import MLP
 from bfc.optimizers.adam import Adam
 from bfc.optimizers.sgd import SGD
 from bfc.targets.parity import Parity
+from bfc.targets.quadratic_densenet import QuadraticDenseNet
 from bfc.tasks.classification import Classification
 from bfc.types import Training
 
@@ -72,7 +75,7 @@ def test_a_case_of_every_learner_equals_the_plain_path(build, node, names, monke
 
 
 def test_a_missing_barrier_is_a_race(monkeypatch):
-    monkeypatch.setattr(code, "barriers", lambda plan, before: [False] * len(plan.loops))
+    monkeypatch.setattr(code, "barriers", lambda plan: [False] * len(plan.loops))
     with detected_races(monkeypatch) as races:
         compare(_with_steps(SMALL, 2), TRAININGS[:1])
     assert races
@@ -95,6 +98,20 @@ def test_a_phase_ends_on_the_training_loss_as_on_the_plain_path():
 def test_scenarios_equal_the_plain_path(name):
     changes, trainings = SCENARIOS[name]
     compare(_with_steps(replace(RECIPE, **changes), 4), trainings[:2])
+
+
+@pytest.mark.parametrize("target", sorted(DRAWN))
+def test_fresh_rows_are_those_of_torch(build, target, monkeypatch):
+    with detected_races(monkeypatch) as races:
+        assert compare_rows(recipe_of(build("target", target, d=6)), 1e-12)
+    assert not races
+
+
+@pytest.mark.parametrize("d", [1, 2, 7])
+def test_rows_in_tiles_of_any_size_are_those_of_torch(d, monkeypatch):
+    monkeypatch.setattr(rows, "MAX_NUMBERS", 4)
+    target = QuadraticDenseNet(d=d, L=2, widths=(1,))
+    assert compare_rows(recipe_of(target, torch.float32, batch=10), 2e-6)
 
 
 LARGE = replace(

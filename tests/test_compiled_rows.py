@@ -50,7 +50,7 @@ def last_batch(recipe):
     first = torch.tensor([5, 0, 7])
     steps.run(torch.zeros_like(first), first, 2)
     (x, y), *_ = trainer.data.batches(REPLICAS, size, first + 1, 1)
-    batch = steps.batch[0, :, : len(REPLICAS)].T
+    batch = steps.batch.transpose(1, 2).flatten(0, 1)[: len(REPLICAS)]
     return batch[:, : x[0].numel()].view_as(x), batch[:, x[0].numel() :], x, y
 
 

@@ -45,7 +45,7 @@ def compiled_step(
     if draw is not None and target.draws_rows:
         from bfc.engine.compiled.drawing import trace_rows  # steps that read a pool need none of it
 
-        rows, drawn = trace_rows(draw, shapes.rows, recipe.dtype)
+        rows, drawn = trace_rows(draw, shapes.rows, recipe.dtype, recipe.device)
         shapes = replace(shapes, drawn=drawn)
     key = step_key(recipe, stage, shapes)
     if key not in _steps:

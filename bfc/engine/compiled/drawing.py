@@ -25,13 +25,15 @@ from bfc.shapes import Float, Int
 from bfc.types import Draw, sample
 
 
-def trace_rows(draw: Draw, rows: int, dtype: torch.dtype) -> tuple[Program, DrawnInputs]:
+def trace_rows(
+    draw: Draw, rows: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Program, DrawnInputs]:
     """The program that draws inputs ``x`` and labels ``y`` of a batch, and what it reads.
 
     Raises :class:`CannotCompile` where there is none.
     """
     for replicas in STACK_SIZES:
-        module = _record(draw.select([0] * replicas), rows)
+        module = _record(draw.select([0] * replicas), rows, device)
         if not has_axis_of(module, replicas):
             break
     keys: list[str] = []
@@ -53,8 +55,8 @@ def trace_rows(draw: Draw, rows: int, dtype: torch.dtype) -> tuple[Program, Draw
     return _lower(module, inputs, dtype), inputs
 
 
-def _record(draw: Draw, rows: int) -> GraphModule:
-    numbers = torch.arange(rows).expand(len(draw.seeds), -1)
+def _record(draw: Draw, rows: int, device: torch.device) -> GraphModule:
+    numbers = torch.arange(rows, device=device).expand(len(draw.seeds), -1)
     return record(
         lambda rows: sample(draw, "train", rows), {"rows": numbers}, (random.normal_rows,)
     )
@@ -96,12 +98,12 @@ def _lower(module: GraphModule, inputs: DrawnInputs, dtype: torch.dtype) -> Prog
 
 
 def read_draws(
-    draw: Draw, rows: int, inputs: DrawnInputs
+    draw: Draw, rows: int, inputs: DrawnInputs, device: torch.device
 ) -> tuple[Int[Tensor, "R keys"], Float[Tensor, "R numbers"]]:
     """What drawing rows of these draws reads."""
-    module = _record(draw, rows)
+    module = _record(draw, rows, device)
     read = {str(node.target): node.meta["val"] for node in module.graph.find_nodes(op="get_attr")}
-    none = torch.zeros(len(draw.seeds), 0)
+    none = torch.zeros(len(draw.seeds), 0, device=device)
     keys = [read[name].unsqueeze(1) for name in inputs.keys]
     numbers = [read[name].reshape(len(draw.seeds), -1) for name in inputs.tensors]
     return torch.cat([none.long(), *keys], 1), torch.cat(numbers or [none], 1)

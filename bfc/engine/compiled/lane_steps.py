@@ -86,7 +86,8 @@ class LaneSteps:
         from bfc.engine.compiled.drawing import read_draws  # steps that read a pool need none of it
 
         batch = self.recipe.optimizer.batch
-        return read_draws(self.data.draw(self.index), batch, self.step.shapes.drawn)
+        draw = self.data.draw(self.index)
+        return read_draws(draw, batch, self.step.shapes.drawn, self.recipe.device)
 
     def _make_streams(self, keys: Int[Tensor, "R keys"]) -> Int[Tensor, "G S lanes"]:
         """What rows are drawn from: keys, numbers of rows, first rows, and room for the step.
@@ -102,7 +103,7 @@ class LaneSteps:
             self.data.n_fit[index],
             start,
             torch.zeros_like(start),
-            *keys[self.lane_replicas].unbind(1),
+            *keys[self.selection].unbind(1),
         ]
         stacked = torch.stack(parts).view(len(parts), -1, self.step.group_size)
         return stacked.transpose(0, 1).contiguous()

@@ -28,10 +28,10 @@ class Span:
         return self.region == other.region and self.first < other.end and other.first < self.end
 
 
-def barriers(plan: Plan, stored_before: Span) -> list[bool]:
-    """Per loop whether a barrier comes before it; ``stored_before`` is what the first may read."""
+def barriers(plan: Plan) -> list[bool]:
+    """Per loop whether a barrier comes before it; there is one before the first in any case."""
     chosen = []
-    stored, read = [stored_before], list[Span]()
+    stored, read = list[Span](), list[Span]()
     for loop in plan.loops:
         reads, stores = reads_of(loop, plan), stores_of(loop)
         is_needed = _overlap(reads, stored) or _overlap([stores], [*stored, *read])

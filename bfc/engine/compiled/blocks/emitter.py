@@ -100,6 +100,12 @@ class Emitter:
         name = self.assign(values)
         return Variable(name, None if size % length == 0 else self.assign(f"{name} < {size}"))
 
+    def within(self, variable: Variable, size: int, whole: int) -> Variable:
+        """The variable of a loop over ``whole`` numbers for the first ``size`` of them."""
+        if size == whole:
+            return variable
+        return Variable(variable.values, self.assign(f"{variable.values} < {size}"))
+
     def split(self, flat: Variable, names: Sequence[str], shape: Shape) -> dict[str, Variable]:
         """Loop variables along the axes of ``shape`` from one that runs through all elements."""
         variables = {}

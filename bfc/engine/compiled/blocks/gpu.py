@@ -41,7 +41,7 @@ class Gpu:
 
     @property
     def draws_rows(self) -> bool:
-        return False
+        return True
 
     def group_size(self, dtype: torch.dtype) -> int:
         return 1

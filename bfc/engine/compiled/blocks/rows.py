@@ -1,11 +1,13 @@
-"""Reads the rows of a batch from a pool, as many at a time as fit a tile."""
+"""Rows of a batch, as many at a time as fit a tile: read from a pool, or drawn by the streams."""
 
 from __future__ import annotations
 
+import math
+
 from bfc import random
 from bfc.engine.compiled.blocks.emitter import Emitter, Variable, tile_length
-from bfc.engine.compiled.program import Index
-from bfc.engine.compiled.storage import Place
+from bfc.engine.compiled.program import Index, NormalRows
+from bfc.engine.compiled.storage import Loop, Place
 
 MAX_NUMBERS = 4096
 """Numbers of a tile of rows."""
@@ -43,10 +45,49 @@ def _row_numbers(emitter: Emitter, b: Variable, rows: int) -> str:
     with emitter.block("if rows is not None:"):
         emitter.line(f"{name} = tl.load(rows + step * {rows} + {b.values}{_masked(b.mask)})")
     with emitter.block("else:"):
-        index = f"(first_step + step) * {rows} + {b.values}"
-        z = emitter.assign(f"({index}).to(tl.uint64) * {random.GOLDEN} + key")
-        for shift, factor in ((30, random.MIX[0]), (27, random.MIX[1])):
-            z = emitter.assign(f"({z} ^ ({z} >> {shift})) * {factor}")
-        word = emitter.assign(f"({z} ^ ({z} >> 31)) >> 32")
+        word = emitter.assign(f"{_word(emitter, _number(b, rows), 'key')} >> 32")
         emitter.line(f"{name} = (({word} * num_rows) >> 32).to(tl.int64) + first_row")
     return name
+
+
+def emit_normal_rows(emitter: Emitter, loop: Loop, core: NormalRows, key: int) -> None:
+    """Rows as :func:`bfc.random.normal_rows` draws them, with the key at ``key`` of the stream.
+
+    The logarithm, sine and cosine are Triton's, so numbers agree to rounding.
+    """
+    rows, width = core.shape
+    pairs = (width + 1) // 2
+    columns = tile_length(pairs, MAX_NUMBERS)
+    count = tile_length(rows, max(1, MAX_NUMBERS // columns))
+    place, number = Index.variable("b") * loop.strides[0], emitter.number_type
+    name = emitter.assign(f"tl.load(stream + {key}).to(tl.uint64)")
+    with emitter.tiles(rows, count) as b, emitter.tiles(pairs, columns) as j:
+        emitter.variables = {"b": b.along(0), "j": j.along(1)}
+        index = f"({_number(b.along(0), rows)}) * {pairs} + {j.along(1).values}"
+        word = emitter.assign(_word(emitter, index, name))
+        half, scale = emitter.constant(0.5), emitter.constant(2.0**-32)
+        unit = emitter.assign(f"(({word} >> 32).to({number}) + {half}) * {scale}")
+        square = emitter.assign(f"tl.log({unit}) * {emitter.constant(-2.0)}")
+        radius = emitter.operate("sqrt", [square])
+        turn = emitter.constant(2.0 * math.pi * 2.0**-32)
+        angle = emitter.assign(f"({word} & 0xFFFFFFFF).to({number}) * {turn}")
+        first = emitter.assign(f"{radius} * tl.cos({angle})")
+        emitter.store(first, loop.place, place + Index.variable("j") * loop.strides[1])
+        if width > 1:
+            second = emitter.assign(f"{radius} * tl.sin({angle})")
+            emitter.variables["j"] = emitter.within(j, width // 2, pairs).along(1)
+            column = Index.variable("j") + pairs
+            emitter.store(second, loop.place, place + column * loop.strides[1])
+
+
+def _number(b: Variable, rows: int) -> str:
+    """The number of row ``b`` of this step among all that the replica has read."""
+    return f"(first_step + step) * {rows} + {b.values}"
+
+
+def _word(emitter: Emitter, index: str, key: str) -> str:
+    """64 random bits of every index, as :func:`bfc.random.bits` draws them."""
+    z = emitter.assign(f"({index}).to(tl.uint64) * {random.GOLDEN} + {key}")
+    for shift, factor in ((30, random.MIX[0]), (27, random.MIX[1])):
+        z = emitter.assign(f"({z} ^ ({z} >> {shift})) * {factor}")
+    return f"({z} ^ ({z} >> 31))"
