@@ -42,7 +42,7 @@ def compiled_step(
     """
     target = hardware(recipe.device)
     rows = None
-    if draw is not None and target.draws_rows:
+    if draw is not None:
         from bfc.engine.compiled.drawing import trace_rows  # steps that read a pool need none of it
 
         rows, drawn = trace_rows(draw, shapes.rows, recipe.dtype, recipe.device)

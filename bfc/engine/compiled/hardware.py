@@ -71,11 +71,6 @@ class Hardware(Protocol):
     @property
     def runs_groups_at_once(self) -> bool: ...
 
-    @property
-    def draws_rows(self) -> bool:
-        """Whether its code can draw fresh rows itself."""
-        ...
-
     def group_size(self, dtype: torch.dtype) -> int:
         """L, the replicas of a group."""
         ...

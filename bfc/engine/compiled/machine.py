@@ -38,10 +38,6 @@ class Processor:
     def runs_groups_at_once(self) -> bool:
         return False
 
-    @property
-    def draws_rows(self) -> bool:
-        return True
-
     def group_size(self, dtype: torch.dtype) -> int:
         return self.lanes(dtype).count
 

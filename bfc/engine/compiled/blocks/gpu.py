@@ -39,10 +39,6 @@ class Gpu:
     def runs_groups_at_once(self) -> bool:
         return True
 
-    @property
-    def draws_rows(self) -> bool:
-        return True
-
     def group_size(self, dtype: torch.dtype) -> int:
         return 1
 
