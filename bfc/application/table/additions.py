@@ -16,7 +16,7 @@ import yaml
 from bfc.application.table.entries import plan_entries
 from bfc.application.table.layout import Column, Layout, Row
 from bfc.errors import UserError
-from bfc.experiment.components import GROUPS
+from bfc.experiment.components import GROUPS, class_paths
 from bfc.store.atomic import replace_file
 
 LIKE = "stair4"
@@ -92,8 +92,6 @@ def _add_column(
 
 def _name_group(kind: str, option: str) -> str:
     """``learner=<option>`` or ``baseline=<option>``."""
-    from bfc.experiment.components import class_paths
-
     if kind in METHOD_GROUPS:
         return f"{kind}={option}"
     options = {group: sorted(class_paths(group)) for group in METHOD_GROUPS}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from bfc.application.moves import JobRequest
 from bfc.application.study_jobs import is_finished
@@ -105,8 +105,11 @@ def plan_entries(
                 entry = PlannedEntry(row, column, tuple(outcome))
         planned.append(entry)
         yield entry
-    _check_files("row", rows, planned)
-    _check_files("column", columns, planned)
+    for row in rows:
+        _check_file(f"row {row.name}", [entry for entry in planned if entry.row is row])
+    for column in columns:
+        of_column = [entry for entry in planned if entry.column is column]
+        _check_file(f"column {column.name}", of_column)
 
 
 def _lacks_learner(row: Row, column: Column) -> bool:
@@ -132,11 +135,9 @@ def list_arguments(layout: Layout, size: str, row: Row, column: Column) -> list[
     return [*settings, f"{row.swept}={values}"]
 
 
-def _check_files(kind: str, files: Sequence[Any], planned: Sequence[PlannedEntry]) -> None:
-    """Refuse a row or column none of whose entries can be measured."""
-    for file in files:
-        entries = [entry for entry in planned if getattr(entry, kind) is file]
-        reasons = [entry.refusal for entry in entries]
-        others = [reason for reason in reasons if reason and reason != NO_NATIVE]
-        if others and all(reasons) and len(entries) > 1:
-            raise UserError(f"{kind} {file.name}: can be measured nowhere: {others[0]}")
+def _check_file(name: str, entries: Sequence[PlannedEntry]) -> None:
+    """Refuse a row or column of several entries none of which can be measured."""
+    reasons = [entry.refusal for entry in entries]
+    others = [reason for reason in reasons if reason and reason != NO_NATIVE]
+    if others and all(reasons) and len(entries) > 1:
+        raise UserError(f"{name}: can be measured nowhere: {others[0]}")
