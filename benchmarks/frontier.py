@@ -1,6 +1,6 @@
 """The tables of docs/frontier_features.md, at fixed settings and without tuning.
 
-python -m benchmarks.frontier E1 E2 E3 E4 E5 E7 F1    (each a table, minutes on one core)
+python -m benchmarks.frontier E1 E2 E3 E4 E5 E5-networks E6 E7 F1    (each minutes on one core)
 
 Medians over seeds; n* by log-log interpolation between neighbours of a grid of ratio 1.3.
 """
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.frontier_index import table_e5, table_e5_networks, table_e6
 from bfc.baselines.feature_learner import FeatureLearner, measure_overlaps
 from bfc.baselines.filtered_pca import FilteredPCA
 from bfc.baselines.irkm import IRKM
@@ -28,9 +29,7 @@ from bfc.baselines.projected_ridge import fit_polynomials
 from bfc.baselines.rfm import RFM
 from bfc.baselines.selection import crossing
 from bfc.baselines.spectral_chain import SpectralChain
-from bfc.targets.index import Index
 from bfc.targets.leap import FAMILIES, Leap
-from bfc.targets.overlap import subspace_overlap
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
 from bfc.targets.quadratic_of_quadratics import QuadraticOfQuadratics
@@ -191,51 +190,6 @@ def overlap_and_risk(chain: SpectralChain, target: Target, n: int) -> list[float
     return list(np.median(values, 0))
 
 
-def table_e5() -> None:
-    """Index models: n at which overlap² ≥ .5, by moments of transformed and of plain labels."""
-    dimensions = (16, 32, 64, 128)
-    rows: Mapping[str, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {
-        "he3, transformed labels": ("he3", transformed_direction),
-        "he3, partial trace": ("he3", partial_trace),
-        "he2, matrix": ("he2", leading_direction),
-    }
-    for name, (link, estimate) in rows.items():
-        values = [index_nstar(Index(d=d, link=link), estimate) for d in dimensions]
-        slope = float(np.polyfit(np.log(dimensions), np.log(values), 1)[0])
-        print_row(name, values)
-        print_row(f"{name}: exponent", [slope], 2)
-
-
-def transformed_direction(x: Tensor, y: Tensor) -> Tensor:
-    return (y.sign() * (y.abs() > 1.5)) @ x
-
-
-def partial_trace(x: Tensor, y: Tensor) -> Tensor:
-    return (y * (x.square().sum(1) - x.shape[1] - 2)) @ x
-
-
-def leading_direction(x: Tensor, y: Tensor) -> Tensor:
-    moment = (x * y.unsqueeze(1)).mT @ x - y.sum() * torch.eye(x.shape[1], dtype=x.dtype)
-    values, vectors = torch.linalg.eigh(moment)
-    return vectors[:, values.abs().argmax()]
-
-
-def index_nstar(target: Index, estimate: Callable[[Tensor, Tensor], Tensor]) -> float:
-    """The median over 25 seeds of where the squared cosine comes up to a half."""
-    crossings = []
-    for seed in range(25):
-        draw = target.draw([seed], torch.float64)
-        n, sizes, missing = 16, [], []
-        while n < 40_000 and (not missing or missing[-1] > 0.5):
-            x, y = sample(draw, "train", torch.arange(n)[None])
-            learned = estimate(x[0], y[0]).unsqueeze(1)
-            sizes.append(n)
-            missing.append(1 - subspace_overlap(learned, draw.planted_subspace[0]))
-            n = round(n * RATIO)
-        crossings.append(crossing(sizes, missing, 0.5) or math.inf)
-    return float(np.median(crossings))
-
-
 def table_e7() -> None:
     """RFM on the quadratic composition at L = 3: median risk at n = 256, 512, 1024, 2048."""
     for d, seeds in ((16, 4), (32, 4), (64, 2)):
@@ -292,6 +246,8 @@ TABLES = {
     "E3": table_e3,
     "E4": table_e4,
     "E5": table_e5,
+    "E5-networks": table_e5_networks,
+    "E6": table_e6,
     "E7": table_e7,
     "F1": table_f1,
 }

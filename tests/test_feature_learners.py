@@ -152,6 +152,13 @@ def test_it_learns_a_staircase_where_the_kernel_has_not_begun():
     assert learned.overlap["subspace"][0] < 0.7 and learned.overlap["subspace"][-1] > 0.95
 
 
+def test_a_symmetric_function_on_the_cube_shows_one_direction_and_not_four():
+    """x_1 + … + x_4 + x_1x_2x_3x_4 is a function of the sum of the four."""
+    target = Leap(d=16, family=None, sets=((1,), (2,), (3,), (4,), (1, 2, 3, 4)))
+    curve = RFM(n_max=128, n_ratio=50.0, ridge=1e-3).curve(target, 0, 1024, {"ridge": 1e-3})
+    assert curve.risk[-1] < 0.01 and curve.overlap["subspace"][-1] < 0.6
+
+
 # ---- the iteratively reweighted kernel machine ---------------------------------------------------
 
 
@@ -263,6 +270,20 @@ def test_weights_are_clipped_and_centred():
     assert float(clipped.mean()) == pytest.approx(0, abs=1e-12)
     assert float(clipped.max() - clipped.min()) == pytest.approx(2 * y.std(correction=0) + 1.0)
     torch.testing.assert_close(SpectralChain(clip=None).clip_labels(y), y - y.mean())
+
+
+def test_heavy_tails_of_the_labels_hide_quadratic_features():
+    """Mean overlap of three draws at n = 24 d(d + 1)/2, labels as they are and clipped."""
+    target = QuadraticOfQuadratics(d=24, signs="plus")
+    overlaps: dict[float | None, list[float]] = {3.0: [], None: []}
+    for clip, values in overlaps.items():
+        chain = SpectralChain(levels=("quadratic",), keep=(2,), degree=2, clip=clip, n_max=7200)
+        for seed in range(3):
+            samples = chain.draw_samples(target, seed, 8, "cpu")
+            weights = chain.clip_labels(samples.y)
+            forms = quadratic_features(samples.x, weights, 2)
+            values.append(form_overlap(forms, samples.draw.planted_forms[0]))
+    assert np.mean(overlaps[3.0]) > np.mean(overlaps[None]) + 0.2
 
 
 def test_the_chain_learns_a_quadratic_of_quadratics_and_sight():
