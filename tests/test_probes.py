@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,19 +12,23 @@ import torch
 from torch import Tensor
 
 import bfc
+from bfc.engine.recipe import Recipe
+from bfc.engine.trainer import train
 from bfc.errors import UserError
 from bfc.experiment.run_job import run_job
 from bfc.learners.mlp import MLP
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
 from bfc.learners.resnet import ResNet
+from bfc.optimizers.adam import Adam
 from bfc.probes.feature_change import FeatureChange
 from bfc.probes.feature_error import FeatureError
 from bfc.probes.planted_overlap import PlantedOverlap
+from bfc.schedules import load_schedule
 from bfc.targets.index import Index
 from bfc.targets.leap import Leap
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
-from bfc.types import Draw
+from bfc.types import Draw, Probe, Training
 
 SEEDS = (0, 5, 9)
 LEARNER = QuadraticDenseNet()
@@ -354,3 +359,57 @@ def test_the_overlap_is_stored_after_every_phase(tmp_path):
     run_job(job)
     rows = bfc.load(tmp_path)
     assert len(rows) == 4 and rows["all/overlap/subspace"].between(0, 1).all()
+
+
+# ---- what the engine tells a probe ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ProgressProbe(Probe):
+    """Records what it is told of the training."""
+
+    identity_name: ClassVar[str] = "tests.ProgressProbe"
+    version: ClassVar[int] = 1
+    num_evals: int = 3
+
+    def check(self, target, learner) -> None:
+        pass
+
+    def measure_training(self, target, draw, learner, params, present, progress):
+        assert len(draw.seeds) == len(progress.n) == len(progress.step) == len(params["W2"])
+        return {"n": progress.n.double(), "step": progress.step.double()}
+
+
+@pytest.mark.parametrize(("validation", "held_out"), [("none", 0.0), ("inside", 0.25)])
+def test_a_probe_knows_the_rows_and_the_steps_of_every_training(validation, held_out):
+    """Seeds out of order in one stack; rows that are held out are not trained on."""
+    recipe = Recipe(
+        Index(d=4),
+        MLP(widths=(4,)),
+        load_schedule("joint", steps=20, patience=None),
+        Adam(batch=8),
+        validation=validation,
+        validation_size=0.25,
+        test=64,
+        probe=ProgressProbe(),
+    )
+    trainings = [Training(40, 7), Training(16, 2), Training(80, 7)]
+    for training, record in zip(trainings, train(recipe, trainings), strict=True):
+        rows = training.n - round(held_out * training.n)
+        assert record[f"{record['stage']}/n"] == rows
+        assert record[f"{record['stage']}/step"] == record["steps"] == 20
+        assert [row["step"] for row in record["trace"]] == [0, 1, 20]
+        assert [row["n"] for row in record["trace"]] == [rows] * 3
+
+
+def test_fresh_trainings_have_no_rows_of_their_own():
+    recipe = Recipe(
+        Index(d=4),
+        MLP(widths=(4,)),
+        load_schedule("joint", steps=5, patience=None),
+        Adam(batch=8),
+        test=64,
+        probe=ProgressProbe(num_evals=0),
+    )
+    (record,) = train(recipe, [Training(0, 3)])
+    assert record[f"{record['stage']}/n"] == 0

@@ -57,8 +57,8 @@ class TupleClustering(CurveBaseline):
         inner = target.unwrapped
         if not isinstance(inner, Hierarchy) or target.input_width != inner.input_width:
             raise UserError(
-                f"{self.config_key}: clusters the tuples of strings, so it needs target=hierarchy "
-                f"with representation=raw, not {type(inner).__name__}"
+                f"baseline: {self.label} reads tuples of symbols; needs target=hierarchy with "
+                f"representation=raw, not {type(inner).__name__}"
             )
         require(not inner.sparse, "target.sparse", inner.sparse, "0 for a baseline of clusters")
         tuples = inner.v**inner.s
