@@ -16,7 +16,7 @@ from bfc.engine.compiled.program import NormalRows, Product, Program, Reduce
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.step_code import ARGUMENTS, FUNCTION, Layout
 from bfc.engine.compiled.storage import Place
-from bfc.engine.compiled.streams import STREAM_VECTORS, emit_normal_rows
+from bfc.engine.compiled.streams import emit_normal_rows
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def _emit_loops(emitter: Emitter, plan: Plan, shapes: StepShapes, registers: int
             emit_sum(emitter, loop, loop.core, plan.stored)
         elif isinstance(loop.core, NormalRows):
             assert shapes.drawn is not None
-            key = STREAM_VECTORS + shapes.drawn.keys.index(loop.core.key)
-            emit_normal_rows(emitter, loop, loop.core, key)
+            position = shapes.drawn.position(loop.core.key)
+            emit_normal_rows(emitter, loop, loop.core, position)
         else:
             emit_map(emitter, loop, plan.stored)
 

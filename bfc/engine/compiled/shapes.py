@@ -12,6 +12,10 @@ from bfc.types import Params
 Shape = tuple[int, ...]
 
 
+STREAM_HEAD = 4
+"""Numbers of a replica's region ``stream`` ahead of the keys of fresh rows."""
+
+
 @dataclass(frozen=True)
 class DrawnInputs:
     """What generated code reads of the draws of a stack to draw fresh rows.
@@ -25,6 +29,10 @@ class DrawnInputs:
     """Other tensors, such as the weights of a target."""
     digest: str
     """Equal where rows are drawn by the same operations."""
+
+    def position(self, key: str) -> int:
+        """Of a key in the region ``stream``."""
+        return STREAM_HEAD + self.keys.index(key)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,11 @@ class StepShapes:
     def num_trained(self) -> int:
         """P, the numbers that train."""
         return sum(prod(shape) for shape in self.trained.values())
+
+    @property
+    def stream_size(self) -> int:
+        """Numbers of the region ``stream`` of a replica."""
+        return STREAM_HEAD + (0 if self.drawn is None else len(self.drawn.keys))
 
     @classmethod
     def of(

@@ -18,9 +18,7 @@ from bfc.engine.compiled.program import Index, NormalRows
 from bfc.engine.compiled.storage import Loop
 
 KEY, COUNT, START, FIRST_STEP = range(4)
-"""The first vectors of the region ``stream``."""
-STREAM_VECTORS = 4
-"""Their number; keys of the streams of fresh rows follow."""
+"""The first vectors of the region ``stream``; keys of the streams of fresh rows follow."""
 
 
 def read_stream(emitter: Emitter, number: int) -> ir.Value:

@@ -24,8 +24,6 @@ def {FUNCTION}(steps, {", ".join(ARGUMENTS)}):
 """
 ALIGNED = 32
 """Elements of which the scratch memory of a replica is a multiple, a line of the cache."""
-STREAM_NUMBERS = 4
-"""Numbers of the region ``stream`` ahead of the keys of fresh rows."""
 START = """    replica = tl.program_id(0).to(tl.int64)
     state += replica * {state}
     fixed += replica * {fixed}
@@ -75,7 +73,7 @@ def generate(
         batch=layout.batch,
         scratch=scratch,
         rows=shapes.rows,
-        stream=STREAM_NUMBERS + (0 if shapes.drawn is None else len(shapes.drawn.keys)),
+        stream=shapes.stream_size,
     )
     text = HEAD + start + "\n".join([*emitter.constant_lines(), *emitter.lines]) + "\n"
     return GeneratedCode(text.encode(), scratch)
@@ -92,7 +90,7 @@ def _emit_loops(emitter: Emitter, plan: Plan, shapes: StepShapes) -> None:
             emit_sum(emitter, loop, loop.core, plan.stored)
         elif isinstance(loop.core, NormalRows):
             assert shapes.drawn is not None
-            key = STREAM_NUMBERS + shapes.drawn.keys.index(loop.core.key)
-            emit_normal_rows(emitter, loop, loop.core, key)
+            position = shapes.drawn.position(loop.core.key)
+            emit_normal_rows(emitter, loop, loop.core, position)
         else:
             emit_map(emitter, loop, plan.stored)
