@@ -15,7 +15,7 @@ INSTALL_TORCH = $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) '$(TORCH)'
 PEERS := 'neural-tangents==0.6.5' 'jax[cpu]==0.4.30' 'numpy<2' 'scipy<1.14'
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo slurm-demo reproduce test test-all test-busy lint docs bench clean help
+.PHONY: demo slurm-demo reproduce test test-all test-busy test-oldest test-newest lint docs bench clean help
 
 help:
 	@echo "make demo        run sweeps/bfc_sample_complexity.yaml in its small form and draw the"
@@ -28,6 +28,8 @@ help:
 	@echo "                 sampled"
 	@echo "make test-all    the same with everything"
 	@echo "make test-busy   the suite beside four busy loops"
+	@echo "make test-oldest the suite with the oldest versions of all dependencies, and which broke it;"
+	@echo "                 make test-newest: the newest that pyproject.toml allows"
 	@echo "make docs        the documentation as a site, build/site/index.html (2 minutes)"
 	@echo "make bench       all benchmarks next to their peers (JAX, scikit-learn, neural-tangents),"
 	@echo "                 figures into benchmarks/results (about 12 minutes)"
@@ -52,6 +54,10 @@ test-all: $(VENV)/installed-test lint
 # The suite beside four busy loops: no test may depend on how fast or how busy the machine is.
 test-busy: $(VENV)/installed-test
 	$(BIN)/python tests/beside_busy_loops.py $(WORKERS)
+
+# OVERRIDE="--override torch==2.13.0+cpu" takes another version of one package.
+test-oldest test-newest: test-%: $(VENV)/installed-test
+	$(BIN)/python tests/dependency_bounds.py $* $(OVERRIDE) $(WORKERS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .
@@ -112,4 +118,4 @@ $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers $(DEMO)
+	rm -rf $(VENV) .venv-peers .venv-oldest .venv-newest $(DEMO)
