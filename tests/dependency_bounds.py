@@ -24,6 +24,8 @@ RESOLUTION = {"oldest": "lowest-direct", "newest": "highest"}
 """End of the ranges → how uv calls it."""
 OTHER_END = {"oldest": "newest", "newest": "oldest"}
 EXTRAS = ("test", "docs")
+IGNORED = ("-W", "ignore::DeprecationWarning")
+"""Old packages warn of one another's new versions, which is not for this suite to judge."""
 
 
 def main() -> int:
@@ -93,7 +95,8 @@ class Environment:
 
     def run_suite(self, arguments: Sequence[str]) -> int:
         """Run pytest; returns its exit status, 1 where tests failed."""
-        command = [str(self.python), "-m", "pytest", "-o", f"cache_dir={self.cache}", *arguments]
+        command = [str(self.python), "-m", "pytest", "-o", f"cache_dir={self.cache}", *IGNORED]
+        command += arguments
         return subprocess.run(command, cwd=ROOT).returncode
 
     def passes_with(self, name: str, version: str) -> bool:

@@ -6,6 +6,7 @@ the status files of the cells, so that it does not slow the work down.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -63,18 +64,19 @@ def show_until_done(
     start = time.time()
     log = _LogLines(start)
     is_terminal = sys.stderr.isatty()
-    with Progress(
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=not is_terminal,
         transient=True,
         # What is printed to a file must not be drawn above the bar.
         redirect_stdout=sys.stdout.isatty(),
-    ) as bar:
+    )
+    # Only a bar that was begun draws anything; rich before 15 would end a disabled one with a line.
+    with bar if is_terminal else contextlib.nullcontext():
         task = bar.add_task("", total=len(cells))
         while True:
             pending = wait(futures, timeout=REFRESH_SECONDS).not_done
