@@ -133,6 +133,8 @@ def test_a_target_is_added_by_one_command(layout: Layout, tmp_path: Path) -> Non
     extended = add_to_table(layout, "demo", words, tmp_path)
     name = next(name for name in extended.rows if name not in layout.rows)
     assert read_layout([tmp_path]).rows[name] == extended.rows[name]
+    rows, columns = extended.select("demo")
+    assert [row.name for row in rows] == [*layout.sizes["demo"].rows, name] and len(columns) == 4
     with pytest.raises(UserError, match="already"):
         add_to_table(extended, "demo", words, tmp_path)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -56,8 +55,8 @@ def _add_row(layout: Layout, size: str, target: Sequence[str], folder: Path) -> 
         name=name,
     )
     _refuse_known("row", name, layout.rows)
-    probe = [layout.columns[column] for column in layout.find_size(size).columns or layout.columns]
-    list(plan_entries(layout, size, [row], probe, folder / "results"))
+    _, columns = layout.select(size)
+    list(plan_entries(layout, size, [row], columns, folder / "results"))
     content = {
         "title": row.title,
         "target": list(row.target),
@@ -66,7 +65,7 @@ def _add_row(layout: Layout, size: str, target: Sequence[str], folder: Path) -> 
         "reference": row.reference,
     }
     _write(folder / "rows" / f"{name}.yaml", content)
-    return replace(layout, rows={**layout.rows, name: row})
+    return layout.add_row(row)
 
 
 def _add_column(
@@ -87,7 +86,7 @@ def _add_column(
     rows, _ = layout.select(size)
     list(plan_entries(layout, size, rows, [column], folder / "results"))
     _write(folder / "columns" / f"{name}.yaml", {"title": title, "method": method})
-    return replace(layout, columns={**layout.columns, name: column})
+    return layout.add_column(column)
 
 
 def _name_group(kind: str, option: str) -> str:

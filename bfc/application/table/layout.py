@@ -121,6 +121,18 @@ class Layout:
     sizes: dict[str, Size]
     rows: dict[str, Row] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
+    added: frozenset[str] = frozenset()
+    """Rows and columns that ``field.yaml`` does not list; they belong to every size."""
+
+    def add_row(self, row: Row) -> Layout:
+        """The table with a row more."""
+        rows = {**self.rows, row.name: row}
+        return replace(self, rows=rows, added=self.added | {row.name})
+
+    def add_column(self, column: Column) -> Layout:
+        """The table with a column more."""
+        columns = {**self.columns, column.name: column}
+        return replace(self, columns=columns, added=self.added | {column.name})
 
     def select(
         self, size: str, rows: Sequence[str] = (), columns: Sequence[str] = ()
@@ -131,8 +143,10 @@ class Layout:
         that does not exist.
         """
         chosen = self.find_size(size)
-        row_names = _choose("row", rows or chosen.rows, self.rows)
-        column_names = _choose("column", columns or chosen.columns, self.columns)
+        row_names = _choose("row", rows, self._list_names(chosen.rows, self.rows), self.rows)
+        column_names = _choose(
+            "column", columns, self._list_names(chosen.columns, self.columns), self.columns
+        )
         measured = [self.rows[name] for name in row_names if size in self.rows[name].values]
         unmeasured = [name for name in rows if size not in self.rows[name].values]
         if unmeasured:
@@ -142,6 +156,12 @@ class Layout:
             )
         return measured, [self.columns[name] for name in column_names]
 
+    def _list_names(self, names: Sequence[str], known: Mapping[str, Any]) -> list[str]:
+        """The rows or columns of a size: those that it names, else all, and those added."""
+        if not names:
+            return list(known)
+        return [*names, *(name for name in known if name in self.added and name not in names)]
+
     def find_size(self, size: str) -> Size:
         """Raises :class:`UserError` for a size that does not exist."""
         if size not in self.sizes:
@@ -149,12 +169,14 @@ class Layout:
         return self.sizes[size]
 
 
-def _choose(kind: str, names: Sequence[str], known: Mapping[str, Any]) -> list[str]:
-    """The names that are asked for, all where none are."""
-    for name in names:
+def _choose(
+    kind: str, names: Sequence[str], default: Sequence[str], known: Mapping[str, Any]
+) -> list[str]:
+    """The names that are asked for, ``default`` where none are."""
+    for name in names or default:
         if name not in known:
             raise UserError(f"--{kind} {name}: no such {kind}; {nearest(name, known)}")
-    return list(dict.fromkeys(names)) or list(known)
+    return list(dict.fromkeys(names or default))
 
 
 def read_layout(folders: Sequence[Path] = ()) -> Layout:
@@ -176,6 +198,7 @@ def read_layout(folders: Sequence[Path] = ()) -> Layout:
         layout,
         rows=_sort(rows, order["rows"], "rows"),
         columns=_sort(columns, order["columns"], "columns"),
+        added=frozenset({*rows, *columns}) - {*order["rows"], *order["columns"]},
     )
 
 
