@@ -9,9 +9,19 @@ from bfc.errors import require
 from bfc.types import Draw
 
 
+def distinct_draw(draw: Draw) -> Draw:
+    """One replica of a draw whose replicas all have the same seed, else the draw itself.
+
+    What follows from the draw alone has to be computed once then, and is expanded to all replicas.
+    """
+    return draw.select([0]) if len(set(draw.seeds)) == 1 else draw
+
+
 def probe_inputs(draw: Draw, count: int) -> Tensor:
     """The first ``count`` inputs of the stream ``probe``, (R, count, d)."""
-    return draw.inputs("probe", torch.arange(count).expand(len(draw.seeds), -1))
+    distinct = distinct_draw(draw)
+    x = distinct.inputs("probe", torch.arange(count).expand(len(distinct.seeds), -1))
+    return x.expand(len(draw.seeds), -1, -1)
 
 
 def undefined(replicas: int) -> Tensor:
