@@ -1,6 +1,6 @@
 """The tables of docs/frontier_hierarchies.md on clustering, synonyms, capacity and laziness.
 
-python -m benchmarks.neighbours clustering latent synonyms capacity lazy    (each a table, minutes)
+python -m benchmarks.neighbours clustering latent synonyms capacity lazy match    (each a table, minutes)
 
 Medians over seeds; n* is where the median risk comes down to .1, by log-log interpolation on a grid
 of ratio 1.15.
@@ -22,10 +22,12 @@ from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import train
 from bfc.learners.mlp import MLP
 from bfc.learners.tree import Tree
+from bfc.learners.twin import Twin
 from bfc.optimizers.adam import Adam
 from bfc.optimizers.sgd import SGD
 from bfc.probes.capacity import Capacity
 from bfc.probes.lazy import Lazy
+from bfc.probes.match import Match
 from bfc.probes.synonyms import Synonyms
 from bfc.schedules import load_schedule
 from bfc.targets.hierarchy import Hierarchy
@@ -127,6 +129,25 @@ def table_lazy() -> None:
         print_row(f"width {width}: risk, {', '.join(names)}", [median(records, "risk"), *row], 4)
 
 
+def table_match() -> None:
+    """Fully connected twins, v = m = 4, L = 3: risk, CKA at levels 2, 3, 4, match at 4; 2 seeds."""
+    names = ["twin_cka/2", "twin_cka/3", "twin_cka/4", "twin_match/4"]
+    names += ["untrained_cka/2", "untrained_cka/3", "untrained_cka/4"]
+    for n in (512, 2048, 8192):
+        recipe = Recipe(
+            Hierarchy(),
+            Twin(widths=(128, 128, 128)),
+            load_schedule("all", steps=2000, patience=None),
+            Adam(lr=0.003, batch=256),
+            test=TEST,
+            probe=Match(rows=2048),
+            compile="auto",
+        )
+        records = train(recipe, [Training(n, seed) for seed in range(2)])
+        row = [median(records, f"all/{name}") for name in names]
+        print_row(f"n = {n}", [median(records, "risk"), *row])
+
+
 def median(records: Sequence[dict[str, float]], name: str) -> float:
     return float(np.median([record[name] for record in records]))
 
@@ -137,6 +158,7 @@ TABLES = {
     "synonyms": table_synonyms,
     "capacity": table_capacity,
     "lazy": table_lazy,
+    "match": table_match,
 }
 
 if __name__ == "__main__":
