@@ -1,6 +1,6 @@
-"""The tables of docs/frontier_hierarchies.md on clustering, synonyms, capacity and laziness.
+"""The tables of docs/neighbours.md on clustering, synonyms, capacity and laziness.
 
-python -m benchmarks.neighbours clustering latent synonyms capacity lazy match    (each a table, minutes)
+python -m benchmarks.neighbours clustering latent synonyms capacity lazy match    (minutes each)
 
 Medians over seeds; n* is where the median risk comes down to .1, by log-log interpolation on a grid
 of ratio 1.15.
