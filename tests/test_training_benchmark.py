@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from benchmarks import blocks as blocks_benchmark
 from benchmarks import training as training_benchmark
+from bfc.engine.compiled import cache
 
 
 @pytest.mark.parametrize("case", training_benchmark.CASES)
@@ -31,3 +33,13 @@ def test_the_benchmark_prints_ratios_and_aims(tmp_path, capsys):
     assert entry["machine"]["hardware"] and all(
         aim["met"] == (aim["figure"] >= aim["aim"]) for aim in entry["aims"]
     )
+
+
+def test_the_benchmark_without_peers_checks_agreement_first(capsys, monkeypatch):
+    """On a CPU it sets lanes beside the plain path, on a GPU blocks."""
+    monkeypatch.setattr(cache, "CACHE", cache.CACHE)  # which it changes
+    line = "--device cpu --cases tiny --replicas 2 --seconds 0.01"
+    blocks_benchmark.main(line.split())
+    shown = capsys.readouterr().out
+    assert shown.count("(agrees), two runs equal") == 2
+    assert "tiny, R = 2, 8 warps: replica-steps/s plain " in shown
