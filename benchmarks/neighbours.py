@@ -1,6 +1,6 @@
 """The tables of docs/neighbours.md on clustering, synonyms, capacity and laziness.
 
-python -m benchmarks.neighbours clustering latent synonyms capacity lazy match    (minutes each)
+python -m benchmarks.neighbours clustering latent synonyms capacity lazy widths match
 
 Medians over seeds; n* is where the median risk comes down to .1, by log-log interpolation on a grid
 of ratio 1.15.
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bfc.baselines.clustering import Clustering
+from bfc.baselines.kernels import NNGP, NTK
 from bfc.baselines.latent_clustering import LatentClustering
 from bfc.baselines.selection import crossing
 from bfc.baselines.tuple_clusters import TupleClustering
@@ -129,6 +130,30 @@ def table_lazy() -> None:
         print_row(f"width {width}: risk, {', '.join(names)}", [median(records, "risk"), *row], 4)
 
 
+def table_widths() -> None:
+    """He_2, d = 8, SGD at lr .64/width: n*(.1) by width, and of the kernels; 3 seeds."""
+    sizes = (64, 96, 128, 192, 256, 384, 512)
+    trainings = [Training(n, seed) for n in sizes for seed in range(3)]
+    for width in (16, 64, 256, 1024):
+        recipe = Recipe(
+            Index(d=8),
+            MLP(widths=(width,)),
+            load_schedule("all", steps=8000, patience=None),
+            SGD(lr=0.64 / width, batch=64, decay="constant", warmup=0, clip=None),
+            test=2048,
+            compile="auto",
+        )
+        risks = [record["risk"] for record in train(recipe, trainings)]
+        medians = np.median(np.reshape(risks, (len(sizes), 3)), 1).tolist()
+        print_row(f"width {width}: n*", [crossing(sizes, medians, 0.1) or np.inf], 0)
+    for kernel in (NNGP, NTK):
+        method = kernel(depth=2, bias=0.0, ridge=0.01, n_max=1200, n_ratio=1.2)
+        curves = [method.curve(Index(d=8), seed, 4096, {"ridge": 0.01}) for seed in range(3)]
+        medians = np.median([curve.risk for curve in curves], 0).tolist()
+        nstar = crossing(method.grid, medians, 0.1) or np.inf
+        print_row(f"{method.label}: n*, risk at 1200", [nstar, medians[-1]], 3)
+
+
 def table_match() -> None:
     """Fully connected twins, v = m = 4, L = 3: risk, CKA at levels 2, 3, 4, match at 4; 2 seeds."""
     names = ["twin_cka/2", "twin_cka/3", "twin_cka/4", "twin_match/4"]
@@ -158,6 +183,7 @@ TABLES = {
     "synonyms": table_synonyms,
     "capacity": table_capacity,
     "lazy": table_lazy,
+    "widths": table_widths,
     "match": table_match,
 }
 
