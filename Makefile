@@ -56,8 +56,11 @@ test-busy: $(VENV)/installed-test
 	$(BIN)/python tests/beside_busy_loops.py $(WORKERS)
 
 # OVERRIDE="--override torch==2.13.0+cpu" takes another version of one package.
-test-oldest test-newest: test-%: $(VENV)/installed-test
-	$(BIN)/python tests/dependency_bounds.py $* $(OVERRIDE) $(WORKERS)
+test-oldest: $(VENV)/installed-test
+	$(BIN)/python tests/dependency_bounds.py oldest $(OVERRIDE) $(WORKERS)
+
+test-newest: $(VENV)/installed-test
+	$(BIN)/python tests/dependency_bounds.py newest $(OVERRIDE) $(WORKERS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .
