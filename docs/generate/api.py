@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from docs.generate.places import API, ROOT, api_page
+from docs.generate.plain_text import escape_tags
 
 INTRODUCTION = """# Modules
 
@@ -62,4 +63,4 @@ def first_sentence(module: str) -> str:
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(text.partition("\n\n")[0].split())
     sentence = paragraph.partition(". ")[0].rstrip(".")
-    return sentence.replace("``", "`").replace("|", "\\|")
+    return escape_tags(sentence).replace("``", "`").replace("|", "\\|")

@@ -6,6 +6,7 @@ import typer
 from typer.cli import get_docs_for_click
 
 from bfc.cli import application
+from docs.generate.plain_text import escape_tags
 
 INTRODUCTION = """# Commands
 
@@ -27,4 +28,5 @@ def write_page() -> str:
         rows.append(f"| [`bfc {name}`](#bfc-{name}) | {summary} |")
         context = typer.Context(command, info_name=f"bfc {name}")
         sections.append(get_docs_for_click(obj=command, ctx=context, name=f"bfc {name}", indent=1))
-    return INTRODUCTION + "\n".join(rows) + "\n\n" + "\n".join(sections)
+    body = "\n".join(rows) + "\n\n" + "\n".join(sections)
+    return INTRODUCTION + escape_tags(body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bfc.paths import SWEEPS
 from bfc.studies import claims_of, study_node
+from docs.generate.plain_text import escape_tags
 
 INTRODUCTION = """# Studies
 
@@ -28,4 +29,4 @@ def write_page() -> str:
 def write_claim(claim: dict[str, str]) -> str:
     """A claim as an item of a list."""
     statement = " ".join(claim["statement"].split())
-    return f"- {statement} ({claim['paper'].partition(',')[0]}; {claim['place']})"
+    return f"- {escape_tags(statement)} ({claim['paper'].partition(',')[0]}; {claim['place']})"
