@@ -58,6 +58,7 @@ def _make_trainings(job: PlannedJob, spec: CellSpec, columns: Sequence[str]) -> 
     return pd.DataFrame(
         {
             "kind": "training" if spec.kind == "learner" else "curve",
+            "ridge": 1e-3,
             "n": n,
             "seed": np.tile(seeds, len(sizes)),
             "risk": risk,

@@ -86,6 +86,8 @@ DISPLAY_NAMES = {
     "sight": "SIGHT",
     "index": "index model",
     "quadratic_of_quadratics": "quadratic of quadratics",
+    "hierarchy": "random hierarchy model",
+    "parity": "product of three coordinates",
 }
 """Target → what a sentence calls it, as a regular expression."""
 RANGE = r"\bd = [0-9]|d from [0-9]|(every|measured) (measured )?d\b|limit for large d|at no d"

@@ -98,6 +98,8 @@ def tiny(values: dict) -> dict:
     }
     if small["representation"].get("features") is not None:
         shrink["representation"] |= {"features": 64, "keep": 27}
+    if isinstance(small["baseline"], dict) and isinstance(small["baseline"].get("keep"), int):
+        shrink["baseline"] |= {"keep": 2}
     for group, changes in shrink.items():
         small[group].update({key: value for key, value in changes.items() if key in small[group]})
     if "d" in small["target"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +21,7 @@ from analysis.nstar_tables import (
 from analysis.paper import draw
 from analysis.plots.nstar_against_d import nstar_against_d
 from analysis.plots.nstar_against_depth import nstar_against_depth
+from analysis.plots.schedules_against_depth import schedules_against_depth
 from analysis.predicates.exponent import exponent
 from analysis.predicates.level_factor import level_factor
 from analysis.style import assign_line_styles
@@ -112,3 +115,21 @@ def test_claims_ask_for_the_factor_per_level_or_the_exponent_in_d():
 
 def test_a_table_without_cells_has_no_lines():
     assert list(split_lines(pd.DataFrame(columns=["study", "target", "d", "L", "eps"]))) == []
+
+
+def test_schedules_are_compared_target_by_target_with_the_best_of_each_depth():
+    cells = []
+    for target in ("t", "u"):
+        for L in (2, 3):
+            cells.append({**deep_cell(L, 2**L, 3.0, "joint m"), "target": target})
+            cells.append({**deep_cell(L, 2**L, 6.0, "layerwise m"), "target": target})
+    evidence = make_evidence(collected(*cells))
+    schedule = evidence.trainings["line"].str.partition(" ")[0]
+    trainings = evidence.trainings.assign(**{"config.schedule.name": schedule})
+    (chart,) = schedules_against_depth(replace(evidence, trainings=trainings))
+    draw(chart)
+    drawn = chart.to_table()
+    layerwise = drawn[(drawn["series"] == "layerwise m") & (drawn["form"] == "points")]
+    assert len(chart.columns) == 2
+    assert layerwise["y"].tolist() == pytest.approx([4, 8, 4, 8], rel=0.05)
+    assert list(schedules_against_depth(evidence)) == []
