@@ -13,7 +13,7 @@ import argparse
 import itertools
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from scipy.optimize import least_squares
 from benchmarks.cases import SCHEDULE, new_trainer
 from benchmarks.record import RESULTS, Aim, finish
 from bfc.baselines.kernels import NTK, Polynomial
+from bfc.engine.compiled.choice import expects_code
 from bfc.engine.recipe import Recipe
 from bfc.engine.signature import signature
 from bfc.engine.stack_size import stack_size
@@ -47,6 +48,9 @@ BUILT_IN = {
     "STEP": cost.STEP,
     "ROW": cost.ROW,
     "WORK": cost.WORK,
+    "COMPILED_STEP": cost.COMPILED_STEP,
+    "COMPILED_ROW": cost.COMPILED_ROW,
+    "COMPILED_WORK": cost.COMPILED_WORK,
     "CUBE": cost.CUBE,
     "SQUARE": cost.SQUARE,
 }
@@ -64,18 +68,20 @@ def time_step(recipe: Recipe, replicas: int, seconds: float) -> float:
     return (time.process_time() - start) / done
 
 
-def steps(seconds: float) -> list[dict[str, Any]]:
+def steps(seconds: float, compile: Literal["always", "never"]) -> list[dict[str, Any]]:
     """CPU seconds per optimizer step of a stack, up to the size that a cell's stacks have."""
     rows = []
     for name, replicas, batch in itertools.product(NETWORKS, REPLICAS, BATCHES):
         target, learner = NETWORKS[name]
-        recipe = Recipe(target, learner, SCHEDULE, Adam(batch=batch), test=16)
-        if replicas > stack_size(recipe, True):
+        recipe = Recipe(target, learner, SCHEDULE, Adam(batch=batch), test=16, compile=compile)
+        parameters = signature(learner, target).num_parameters
+        is_compiled = replicas > 1 and expects_code(recipe, parameters, replicas)
+        if replicas > stack_size(recipe, True) or is_compiled != (compile == "always"):
             continue
         rows.append(
             {
                 "network": name,
-                "parameters": signature(learner, target).num_parameters,
+                "parameters": parameters,
                 "replicas": replicas,
                 "batch": batch,
                 "seconds": time_step(recipe, replicas, seconds),
@@ -116,14 +122,18 @@ def fit_model(rows: list[dict[str, Any]], columns: list[list[float]]) -> np.ndar
     return coefficients
 
 
-def fit_steps(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """STEP, ROW and WORK: per step, per replica and row, and per replica, row and parameter."""
+def fit_steps(rows: list[dict[str, Any]], group: int, prefix: str) -> dict[str, float]:
+    """STEP, ROW and WORK: per step, per replica and row, and per replica, row and parameter.
+
+    Replicas count in whole groups.
+    """
     columns = []
     for row in rows:
-        trained_rows = row["replicas"] * row["batch"]
+        trained_rows = -(-row["replicas"] // group) * group * row["batch"]
         columns.append([1.0, trained_rows, trained_rows * row["parameters"]])
     step, per_row, work = fit_model(rows, columns)
-    return {"STEP": float(step), "ROW": float(per_row), "WORK": float(work)}
+    names = (f"{prefix}STEP", f"{prefix}ROW", f"{prefix}WORK")
+    return dict(zip(names, map(float, (step, per_row, work)), strict=True))
 
 
 def fit_curves(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -136,10 +146,10 @@ def fit_curves(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {"CUBE": float(cube), "SQUARE": float(square)}
 
 
-def print_steps(rows: list[dict[str, Any]]) -> None:
+def print_steps(title: str, rows: list[dict[str, Any]]) -> None:
     table = Table(
         *("network", "R", "batch", "ms per step", "us per replica-step", "model / measured"),
-        title="Training",
+        title=title,
     )
     for row in rows:
         table.add_row(
@@ -184,19 +194,31 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, default=RESULTS, help="folder of the figures")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    trained, computed = steps(options.seconds), curves()
-    coefficients = {**fit_steps(trained), **fit_curves(computed)}
-    print_steps(trained)
+    trained, compiled = steps(options.seconds, "never"), steps(options.seconds, "always")
+    computed = curves()
+    coefficients = {
+        **fit_steps(trained, 1, ""),
+        **fit_steps(compiled, cost.COMPILED_GROUP, "COMPILED_"),
+        **fit_curves(computed),
+    }
+    print_steps("Training, operation by operation", trained)
+    print_steps("Training, generated code", compiled)
     print_curves(computed)
     comparisons = []
     for name, value in coefficients.items():
         comparisons.append(f"{name} {value:.2g} (built in {BUILT_IN[name]:.2g})")
     print(f"fitted here: {', '.join(comparisons)}")
     aims = []
-    for name, rows in (("training", trained), ("curve", computed)):
+    measured = {"training": trained, "compiled training": compiled, "curve": computed}
+    for name, rows in measured.items():
         text = f"model of a {name} off by a factor, 9 rows in 10"
         aims.append(Aim(text, factor_off(rows), 2.0, at_most=True))
-    figures = {"coefficients": coefficients, "training": trained, "curves": computed}
+    figures = {
+        "coefficients": coefficients,
+        "training": trained,
+        "compiled": compiled,
+        "curves": computed,
+    }
     finish("cost", figures, aims, options.json)
 
 

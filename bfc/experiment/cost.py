@@ -1,10 +1,10 @@
 """What a job will take, before it runs.
 
 A learner's seconds are its replica-steps times a share of the fixed cost of a step, plus the work
-per row of a batch, and per parameter and row. A kernel's are its factorisation, the solves for the
-test rows and its kernel matrix, for every learning curve: one per seed, and those of its tuning.
-The coefficients were
-measured on one core and are scaled to this machine by what the store holds; the scatter of stored
+per row of a batch, and per parameter and row; less of each where steps are generated code. A
+kernel's are its factorisation, the solves for the test rows and its kernel matrix, for every
+learning curve: one per seed, and those of its tuning. The coefficients were measured on one core
+and are scaled to this machine by what the store holds; the scatter of stored
 cells around the prediction is the stated uncertainty.
 """
 
@@ -19,9 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
+from bfc.engine.compiled.choice import expects_code
+from bfc.engine.recipe import Recipe
 from bfc.engine.signature import signature
+from bfc.engine.state import COMPILED
 from bfc.errors import UserError
 from bfc.experiment.cell_spec import CellSpec
 from bfc.experiment.components import component
@@ -32,6 +36,10 @@ from bfc.types import Baseline, Target
 STEP, ROW, WORK = 3e-4, 6e-8, 1e-10
 """Seconds of one optimizer step of a stack that do not depend on its size; those per replica and
 row of a batch; those per replica, row and parameter (benchmarks/cost.py)."""
+COMPILED_STEP, COMPILED_ROW, COMPILED_WORK = 1.5e-5, 3e-9, 5.9e-11
+"""The same where steps are generated code, per replica of groups that are filled up."""
+COMPILED_GROUP = 16
+"""Replicas of a group (AVX-512, single precision): an idle lane takes as long as one in use."""
 CUBE, SQUARE = 4.8e-12, 2.6e-8
 """Seconds of a baseline's learning curve per n_max^2 (n_max + 3 test), three times the
 floating-point operations of the Cholesky factorisation, n^3 / 3, and of the triangular solves for
@@ -125,11 +133,34 @@ def _unscaled(job: Job, spec: CellSpec) -> float:
     stages = job.schedule.stages(job.learner.groups(job.target), job.learner.levels(job.target))
     steps = sum(stage.steps for stage in stages)
     parameters = signature(job.learner, job.target).num_parameters
-    return trainings * _training_seconds(steps, stack, job.optimizer.batch, parameters)
+    recipe = Recipe(
+        job.target,
+        job.learner,
+        job.schedule,
+        job.optimizer,
+        compile=job.compute.compile,
+        device=_expected_device(job.compute.device),
+    )
+    is_compiled = expects_code(recipe, parameters, stack)
+    each = training_seconds(steps, stack, job.optimizer.batch, parameters, is_compiled)
+    return trainings * each
 
 
-def _training_seconds(steps: float, stack: float, batch: int, parameters: int) -> float:
-    return steps * (STEP / stack + batch * (ROW + WORK * parameters))
+def _expected_device(name: str) -> torch.device:
+    """Where a job will run: a GPU that it names need not be on this machine."""
+    is_gpu = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if is_gpu else "cpu")
+
+
+def training_seconds(
+    steps: float, stack: int, batch: int, parameters: int, is_compiled: bool
+) -> float:
+    """Seconds of one training of so many steps in a stack, evaluations not counted."""
+    if not is_compiled:
+        return steps * (STEP / stack + batch * (ROW + WORK * parameters))
+    lanes = math.ceil(stack / COMPILED_GROUP) * COMPILED_GROUP / stack
+    work = COMPILED_ROW + COMPILED_WORK * parameters
+    return steps * (COMPILED_STEP / stack + lanes * batch * work)
 
 
 def _curve_seconds(baseline: Baseline, target: Target, test: int) -> float:
@@ -173,7 +204,8 @@ def _training_ratios(rows: Sequence[Mapping[str, Any]], config: Mapping[str, Any
     ratios = []
     for row in rows:
         if row["kind"] == "training" and row["steps"] and row["seconds"] > 0:
-            predicted = _training_seconds(row["steps"], row["stack"], batch, parameters)
+            is_compiled = row.get("execution") == COMPILED
+            predicted = training_seconds(row["steps"], row["stack"], batch, parameters, is_compiled)
             ratios.append(row["seconds"] / predicted)
     return ratios
 

@@ -50,7 +50,7 @@ def compiled_steps(
     the draws whose rows are fresh; None: they are read from a pool.
     """
     replicas = len(next(iter(params.values())))
-    if not _is_wanted(recipe, len(stages), params, replicas, is_resumed):
+    if not _is_wanted(recipe, params, replicas, is_resumed):
         return None
 
     def compile_all(draw: Draw | None) -> list[CompiledStep]:
@@ -81,16 +81,22 @@ def may_compile(recipe: Recipe, num_parameters: int) -> bool:
     return num_parameters <= MAX_PARAMETERS and batch <= MAX_BATCH
 
 
-def _is_wanted(
-    recipe: Recipe, stages: int, params: Params, replicas: int, is_resumed: bool | None
-) -> bool:
+def expects_code(recipe: Recipe, num_parameters: int, replicas: int) -> bool:
+    """Whether a new stack of so many replicas is compiled, as far as can be told without trying."""
+    if not may_compile(recipe, num_parameters):
+        return False
+    if recipe.compile == "always":
+        return True
+    enough_steps = MIN_REPLICA_STEPS * len(recipe.stages())
+    return replicas >= MIN_REPLICAS and replicas * recipe.total_steps() >= enough_steps
+
+
+def _is_wanted(recipe: Recipe, params: Params, replicas: int, is_resumed: bool | None) -> bool:
     if is_resumed is not None:
         return is_resumed
     if recipe.compile != "auto":
         return recipe.compile == "always"
-    if replicas < MIN_REPLICAS or replicas * recipe.total_steps() < MIN_REPLICA_STEPS * stages:
-        return False
-    return may_compile(recipe, sum(prod(p.shape[1:]) for p in params.values()))
+    return expects_code(recipe, sum(prod(p.shape[1:]) for p in params.values()), replicas)
 
 
 def _compile(
