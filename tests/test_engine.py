@@ -37,7 +37,12 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(
     build, node, learner_target_schedule, optimizer_name
 ):
     learner, target, schedule = learner_target_schedule
-    small = {"d": 6} if "d" in node("target", target) else {}
+    if target == "images":
+        pytest.skip("slow; test_resnet and test_conv_resnet compare steps with torch.nn")
+    keys = node("target", target)
+    small = {"d": 6} if "d" in keys else {}
+    if "judged" in keys:
+        small["judged"] = "squared"  # a count of errors jumps where a rounding moves a score
     has_early_stop = build("schedule", schedule).patience is not None
     checks = {"check_every": 2, "patience": 1} if has_early_stop else {"check_every": 5}
     recipe = replace(
@@ -47,11 +52,6 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(
         schedule=build("schedule", schedule, steps=12, **checks),
         optimizer=build("optimizer", optimizer_name, batch=16, warmup=3),
     )
-    if recipe.target.outputs > 1:
-        pytest.skip(
-            "its risk counts errors, which a rounding can move; test_resnet and test_conv_resnet "
-            "compare steps with torch.nn"
-        )
     total = sum(stage.steps for stage in recipe.stages())
     if total > 50:
         recipe = replace(recipe, schedule=replace(recipe.schedule, steps=max(4, 12 * 48 // total)))
