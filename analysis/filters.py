@@ -76,15 +76,29 @@ def select_trainings(
 def filter_by_config(rows: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
     """The trainings whose configuration has the values of ``where``; all where it is None.
 
-    A key that is a column of the trainings, such as ``n``, is that column.
+    A key that is a column of the trainings, such as ``n``, is that column. A list of lists is
+    stored as one key per item (``target.sets.0``).
     """
-    for key, value in (where or {}).items():
+    for key, value in _spell_out_lists(where or {}, rows).items():
         name = key if key in COLUMNS else f"config.{key}"
         if name not in rows:
             return rows.iloc[:0]
         matches = np.array([_is_equal(stored, value) for stored in rows[name]], dtype=bool)
         rows = rows[matches]
     return rows
+
+
+def _spell_out_lists(where: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
+    """The values with lists of lists item by item, and without an item that follows the last."""
+    values: dict[str, Any] = {}
+    for key, value in where.items():
+        if not (isinstance(value, list) and value and isinstance(value[0], list)):
+            values[key] = value
+            continue
+        values |= {f"{key}.{number}": item for number, item in enumerate(value)}
+        if f"config.{key}.{len(value)}" in rows:
+            values[f"{key}.{len(value)}"] = None
+    return values
 
 
 def restrict_evidence(evidence: Evidence, where: Mapping[str, Any]) -> Evidence:

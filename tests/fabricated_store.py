@@ -18,6 +18,7 @@ import yaml
 
 from bfc.experiment.cell_spec import CellSpec
 from bfc.launch.job import PlannedJob
+from bfc.measure.online import Online
 
 FRESH_N = 10**6
 """Samples of a training that sees fresh ones only."""
@@ -50,14 +51,15 @@ def _make_trainings(job: PlannedJob, spec: CellSpec, columns: Sequence[str]) -> 
     n = np.repeat(sizes, len(seeds))
     eps, middle = min(job.job.measure.eps), float(np.exp(np.mean(np.log(sizes))))
     risk = eps * middle / n * np.exp(0.2 * generator.standard_normal(len(n)))
-    is_fresh = n == FRESH_N
+    is_online = spec.kind == "learner" and isinstance(job.job.measure, Online)
+    is_fresh = (n == FRESH_N) | is_online
     made_up = {name: np.exp(generator.standard_normal(len(n))) for name in columns}
     for name in made_up:
         if "overlap/" in name:
             made_up[name] = 1.0 - np.minimum(1.0, risk)
     return pd.DataFrame(
         {
-            "kind": "training" if spec.kind == "learner" else "curve",
+            "kind": "training" if spec.kind == "learner" and not is_online else "curve",
             "ridge": 1e-3,
             "n": n,
             "seed": np.tile(seeds, len(sizes)),
@@ -87,6 +89,8 @@ def _list_sizes(job: PlannedJob, spec: CellSpec) -> list[int]:
     if spec.kind == "baseline":
         assert job.job.baseline is not None
         largest = job.job.baseline.n_max
+    elif isinstance(job.job.measure, Online):
+        largest = FRESH_N
     else:
         asked = sorted({training.n for training in job.job.measure.next_round([])})
         if len(asked) > 1 or not asked[0]:

@@ -12,6 +12,7 @@ import yaml
 
 from analysis.claims import COLUMNS, claims_of, describe_demand, judge_claims
 from analysis.evidence import Evidence
+from analysis.filters import filter_by_config
 from analysis.registry import list_parts, load_constant, load_part
 from analysis.verdicts import Measurement, Part, Verdict
 from analysis.verdicts import judge as judge_measurement
@@ -122,6 +123,20 @@ def test_the_smallest_ratio_of_sample_sizes_decides():
     close_rows = [nstar_row("slow", 32, 220, 1.2), nstar_row("fast", 32, 100, 1.2)]
     close = judge("nstar_ratio", evidence([*LARGE_RATIOS, *close_rows]), **RATIO)
     assert close["verdict"] == "undecided"
+
+
+def test_targets_of_different_depth_are_compared_only_where_a_claim_says_so():
+    """By d alone, of which either must have one cell each."""
+    deeper = [nstar_row("slow", d, 400, 1.1, L=4) for d in (8, 16)]
+    shallow = [nstar_row("fast", d, 100, 1.1) for d in (8, 16)]
+    data = evidence([*deeper, *shallow])
+    assert judge("nstar_ratio", data, **RATIO)["verdict"] == "not run"
+    compared = judge("nstar_ratio", data, **RATIO, by=["d"])
+    assert compared["verdict"] == "reproduced" and compared["measured"] == 4
+    several = evidence([*deeper, *shallow, nstar_row("fast", 8, 100, 1.1, L=2)])
+    unclear = judge("nstar_ratio", several, **RATIO, by=["d"])
+    assert unclear["verdict"] == "not run"
+    assert "several cells of fast with the same d" in unclear["remark"]
 
 
 def test_a_ratio_may_be_claimed_from_a_depth_on():
@@ -516,3 +531,13 @@ def test_a_predicate_is_the_documented_function_of_its_file(name):
     if name not in ("within", "of_feature"):
         quantity = load_constant("predicates", name, "QUANTITY", None)
         assert quantity, "what is measured, for the table of claims"
+
+
+def test_a_list_of_lists_selects_the_configuration_that_is_just_it():
+    """It is stored item by item; one that goes on differently or further is another one."""
+    stored = [("[1]", "[1, 2]", None), ("[1]", "[1, 2]", "[1, 2, 3]"), ("[1]", "[1, 3]", None)]
+    rows = pd.DataFrame(stored, columns=[f"config.target.sets.{i}" for i in range(3)])
+    chosen = filter_by_config(rows, {"target.sets": [[1], [1, 2]]})
+    assert list(chosen.index) == [0]
+    assert list(filter_by_config(rows, {"target.sets": [[1], [1, 2], [1, 2, 3]]}).index) == [1]
+    assert filter_by_config(rows, {"target.other": [[1]]}).empty

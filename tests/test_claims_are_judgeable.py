@@ -54,7 +54,7 @@ def test_every_claim_is_judgeable_at_some_size(study: str, tmp_path: Path) -> No
                 break
         else:
             missing[claim["statement"]] = reasons
-    assert not missing
+    assert not missing, "\n".join(f"{claim}: {reasons}" for claim, reasons in missing.items())
 
 
 def find_reason(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -30,16 +30,21 @@ def nstar_ratio(
     d: int | None = None,
     over_where: Mapping[str, Any] | None = None,
     under_where: Mapping[str, Any] | None = None,
+    by: Sequence[str] = PLACE,
 ) -> Measurement:
     """n* of one method over that of another, at every (d, L >= from_L, degree) of both.
 
     Or at one ``d``. A cell whose n* is censored counts for what it says: above its largest n, or
     below its smallest. ``..._where``: values of the configuration that select some cells of a
-    method, such as ``{learner.widths: [512]}``.
+    method, such as ``{learner.widths: [512]}``. ``by``: what the places of both have in common,
+    ``[d]`` where two targets of different depth or degree are compared.
     """
     numerators = select_nstar(evidence, over, eps, over_where)
     denominators = select_nstar(evidence, under, eps, under_where)
-    both = numerators.merge(denominators, on=list(PLACE), suffixes=("", "_under"))
+    for method, rows in ((over, numerators), (under, denominators)):
+        if rows.duplicated(list(by)).any():
+            return not_run(f"several cells of {method} with the same {', '.join(by)}")
+    both = numerators.merge(denominators, on=list(by), suffixes=("", "_under"))
     both = both[both["L"] >= from_L]
     if d is not None:
         both = both[both["d"] == d]
@@ -54,7 +59,7 @@ def nstar_ratio(
         )
         for _, row in both.iterrows()
     ]
-    pairs = both[list(PLACE)]
+    pairs = both[list(by)]
     source = Source.of(numerators.merge(pairs), denominators.merge(pairs))
     return Measurement(parts, at_least, at_most, source)
 
