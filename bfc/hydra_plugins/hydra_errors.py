@@ -21,7 +21,7 @@ from bfc.experiment.components import GROUPS, RENAMED_KEYS, class_paths, find_cl
 from bfc.paths import CONF
 from bfc.streams import print_line
 
-_KEY = re.compile(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'")
+_KEY = re.compile(r"Could not (?:override|delete from config)[^']*'([^']+)'")
 _OPTION = re.compile(r"Could not (?:find|load) '([^']+)'")
 _AVAILABLE = re.compile(r"Available options in '[^']*':((?:\s*\n?\t\S+)*)")
 _PRESENT = re.compile(r"An item is already at '([^']+)'")
@@ -29,9 +29,7 @@ _OTHER_VALUE = re.compile(
     r"Could not delete from config\. The value of '([^']+)' is (.*) and not (.*)\."
 )
 _NO_DEFAULT = re.compile(r"Could not delete '([^'=]+)(?:=([^']*))?'\. No match in the defaults")
-_CHOSEN_TWICE = re.compile(
-    r"^(?:Multiple values for ([^\s.]+)\.|(\S+) appears more than once in the final defaults)"
-)
+_CHOSEN_TWICE = re.compile(r"^Multiple values for ([^\s.]+)\.")
 _SEVERAL = re.compile(r"Ambiguous value for argument '(.+)'$", re.M)
 _SWEEP = re.compile(r"Sweep parameters '(.+)' requires --multirun")
 _ARGUMENT = re.compile(r"unexpected keyword argument '([^']+)'")
@@ -125,7 +123,7 @@ def _explain_sign(text: str, arguments: Sequence[str]) -> str | None:
         given = f"~{group}" if option is None else f"~{group}={option}"
         return f"{given}: {group} is {chosen}; must be a group that has this option"
     if match := _CHOSEN_TWICE.search(text):
-        return _explain_second_choice(match.group(1) or match.group(2), arguments)
+        return _explain_second_choice(match.group(1), arguments)
     return None
 
 
