@@ -308,7 +308,7 @@ LINES = {
     "+sweeps=bfc_chain +sweeps=bfc_depth": (
         "+sweeps=bfc_chain +sweeps=bfc_depth: sweeps is given 2 times; must be given once"
     ),
-    "target={a:1}": "target={a:1}: must be the name of an option; allowed: images, ",
+    "target={a:1}": "target={a:1}: must be the name of an option; allowed: hierarchy, images, ",
     "target=[parity,radial]": (
         "target=[parity,radial]: is a list of options; must be one option, or a sweep with -m as "
         "target=parity,radial"
