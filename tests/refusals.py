@@ -354,8 +354,8 @@ LINES = {
     "-m 'target.d=range(9,4)'": "target.d=range(9,4): holds no value; must hold at least one",
     "-m target='glob(zzz*)'": "target=glob(zzz*): holds no value; must hold at least one",
     "-m target=quadratic_densenet,parity target.L=3": (
-        "target.L: no such key with target=parity, only with target=quadratic_densenet or "
-        "random_polynomial; allowed: d, degree, law"
+        "target.L: no such key with target=parity, only with target=hierarchy or "
+        "quadratic_densenet or random_polynomial; allowed: d, degree, law"
     ),
     "-m target=parity,quadratic_densenet target.L=3": "target.L: no such key with target=parity",
     "-m optimizer=sgd,adam optimizer.betas=[0.9,0.99]": (
