@@ -15,7 +15,8 @@ INSTALL_TORCH = $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) '$(TORCH)'
 PEERS := 'neural-tangents==0.6.5' 'jax[cpu]==0.4.30' 'numpy<2' 'scipy<1.14'
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo slurm-demo reproduce test test-all test-busy test-oldest test-newest lint docs bench clean help
+.PHONY: demo slurm-demo reproduce test test-all test-busy test-oldest test-newest lint docs bench \
+  clean help
 
 help:
 	@echo "make demo        run sweeps/bfc_sample_complexity.yaml in its small form and draw the"
@@ -28,7 +29,7 @@ help:
 	@echo "                 sampled"
 	@echo "make test-all    the same with everything"
 	@echo "make test-busy   the suite beside four busy loops"
-	@echo "make test-oldest the suite with the oldest versions of all dependencies, and which broke it;"
+	@echo "make test-oldest the suite with the oldest versions of all dependencies; names what broke"
 	@echo "                 make test-newest: the newest that pyproject.toml allows"
 	@echo "make docs        the documentation as a site, build/site/index.html (2 minutes)"
 	@echo "make bench       all benchmarks next to their peers (JAX, scikit-learn, neural-tangents),"

@@ -214,7 +214,7 @@ def test_files_that_are_no_data_set_are_refused_and_run_nothing(folder, tmp_path
         (
             {"learner": "none", "baseline": "lasso"},
             "lasso: answers with one number, and the target has 10 classes; "
-            "allowed: baseline=irkm, laplace, linearised",
+            "allowed: baseline=clustering, irkm, laplace",
         ),
         ({"task": "classification"}, "task=classification: changes labels that are numbers"),
     ],

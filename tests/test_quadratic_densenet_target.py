@@ -196,9 +196,10 @@ def test_large_dimensions_stay_cheap():
 def test_a_degree_whose_factorial_no_float_holds_is_measured_instead():
     draw = QuadraticDenseNet(d=1, L=8, base="x_squared", quadrature=4096).draw([0], torch.float64)
     assert (
-        draw.target.degree == 256
+        not gp.affordable(1, draw.target.degree)
         and bool(draw.variance.isfinite())
-        and float(draw.variance_error) > 0
+        # In one dimension the rule is exact, and only rounding is left of the error.
+        and 0 <= float(draw.variance_error) < 1e-9 * float(draw.variance)
     )
 
 

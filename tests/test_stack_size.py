@@ -68,7 +68,7 @@ def test_replicas_evaluated_few_at_a_time(pair, build, monkeypatch):
     base = replace(recipe(pair, build), dtype=torch.float64)
     stack = Trainer(base, [Training(12, seed) for seed in (0, 1, 1, 2, 2)], None, None)
     index = list(range(5))
-    whole = stack.evaluate(index, stack.stages[-1], None)
+    whole = stack.checks.evaluate(index, stack.stages[-1], None)
     monkeypatch.setattr(evaluate, "ROWS", 2 * base.test)
-    for one, other in zip(stack.evaluate(index, stack.stages[-1], None), whole, strict=True):
+    for one, other in zip(stack.checks.evaluate(index, stack.stages[-1], None), whole, strict=True):
         assert one["risk"] == pytest.approx(other["risk"], rel=1e-9)
