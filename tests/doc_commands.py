@@ -9,12 +9,13 @@ import contextlib
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import typer.testing
-from commands import run
+from commands import environment, run
 
 from analysis.report import main as report_main
 from bfc import cli
@@ -94,13 +95,23 @@ def perform(command: str, cwd: Path) -> None:
         with contextlib.chdir(cwd):
             assert pytest.main([*words[3:], *IN_THIS_PROCESS]) == 0, command
     elif words[:3] == ["python", "-m", "bfc.engine.compiled"]:
-        show_compiled_step(words[3:])
+        if "--blocks" in words:
+            _show_blocks(words[1:], cwd)
+        else:
+            show_compiled_step(words[3:])
     elif words == ["python", "-m", "bfc.schedules"]:
         runpy.run_module("bfc.schedules", run_name="__main__")
     else:
         pytest.fail(
             f"{command}: is neither a command this test can run nor listed in docs/not_run.yaml"
         )
+
+
+def _show_blocks(words: list[str], cwd: Path) -> None:
+    """In a process of its own: tests of blocks may have set up Triton's interpreter in this one."""
+    variables = environment(PYTHONPATH=str(Path(__file__).parents[1]))
+    variables.pop("TRITON_INTERPRET", None)
+    subprocess.run([sys.executable, *words], cwd=cwd, env=variables, check=True)
 
 
 if __name__ == "__main__":

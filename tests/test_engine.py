@@ -54,7 +54,7 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_loop(
     )
     total = sum(stage.steps for stage in recipe.stages())
     if total > 50:
-        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=max(4, 12 * 48 // total)))
+        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=max(2, 12 * 48 // total)))
     equals_plain(recipe, TRAININGS)
 
 

@@ -272,6 +272,42 @@ def check_risk_against_depth(figures: list[FigureDescription], evidence: Evidenc
     assert chart.columns[0][0].x.ticks == {2: "2 (2)", 3: "3 (4)"}
 
 
+def make_schedules() -> Evidence:
+    """Two targets of two depths; layer-wise training needs L times the samples of joint."""
+    trainings, rows = [], []
+    for target in ("t", "u"):
+        for L in (2, 3):
+            for schedule, factor in (("joint", 1), ("layerwise", L)):
+                cell, nstar = f"{target}-{L}-{schedule}", 100.0 * L * factor
+                line = f"{schedule} m"
+                head = {"cell_id": cell, "target": target, "L": L, "d": 2**L, "line": line}
+                trainings.append({**head, "config.schedule.name": schedule})
+                rows.append(
+                    {
+                        **head,
+                        "study": "s",
+                        "eps": 0.1,
+                        "nstar": nstar,
+                        "lo": 0.8 * nstar,
+                        "hi": 1.25 * nstar,
+                        "censored": "",
+                        "largest_n": 4096,
+                        "validation": "inside",
+                    }
+                )
+    return make_evidence(pd.DataFrame(trainings), nstar=pd.DataFrame(rows))
+
+
+def check_schedules_against_depth(figures: list[FigureDescription], evidence: Evidence) -> None:
+    (chart,) = figures
+    assert isinstance(chart, Chart)
+    assert [stack[0].title for stack in chart.columns] == ["t", "u"]
+    points = select(chart, "layerwise m", "t")
+    points = points[points["form"] == "points"]
+    assert list(points["y"]) == pytest.approx([2.0, 3.0])
+    assert list(points["hi"]) == pytest.approx([2.5, 3.75])
+
+
 def make_gaps() -> Evidence:
     """Success in 6 of 8 seeds with a gap of 0.5, in 2 of 8 with none."""
     cells = []
@@ -403,6 +439,7 @@ CASES = {
     "radial_profile": Case(make_dynamics, check_radial_profile),
     "risk_against_depth": Case(make_depths, check_risk_against_depth),
     "risk_against_n": Case(read_store, check_risk_against_n),
+    "schedules_against_depth": Case(make_schedules, check_schedules_against_depth),
     "success_map": Case(make_gaps, check_success_map, {"risk": 0.005}),
     "two_layer_floor": Case(lambda: make_evidence(make_radial_trainings()), check_two_layer_floor),
 }
