@@ -51,10 +51,10 @@ def describe_entry(entry: Entry, row: RowRequest, column: ColumnRequest) -> str:
     if reference:
         sentences.append(f"n* at {row.axis} = {row.reference} is {reference}")
     if entry.feature is not None:
-        found = format_nstar(entry.feature.nstar)
+        feature_nstar = format_nstar(entry.feature.nstar)
         sentences.append(
             f"an overlap of {entry.feature.overlap:g} with the planted {entry.feature.feature} "
-            f"is reached at {found or 'an unknown n'}"
+            f"is reached at {feature_nstar or 'an unknown n'}"
         )
     if entry.theory is not None:
         sentences.append(f"theory: {describe_theory(entry.theory, row)}")

@@ -20,7 +20,11 @@ ASSETS = "analysis.web"
 def render_template(template: str, scripts: Sequence[str], **values: Any) -> str:
     """The page; ``scripts``: assets of :mod:`analysis.web`, or the text of further ones."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(read_asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     texts = [read_asset(script) if script.endswith(".js") else script for script in scripts]
     colours = [(name.lstrip("#"), name, dark) for name, dark in zip(COLOURS, DARK, strict=True)]

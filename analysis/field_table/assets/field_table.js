@@ -1,6 +1,5 @@
 // The matrix: search, methods that know more than samples, and the entry that is selected.
 
-const SHOWN_ROWS = 200;
 const matrix = document.querySelector("table.matrix");
 const panel = document.getElementById("entry");
 
@@ -52,24 +51,7 @@ function showTrainings(key) {
   const names = Object.keys(table);
   const count = table[names[0]].length;
   const rows = Array.from({ length: count }, (_, i) => names.map((name) => table[name][i]));
-  const note = document.createElement("p");
-  note.className = "soft";
-  const more = count > SHOWN_ROWS ? `; the first ${SHOWN_ROWS} are shown, the CSV has all` : "";
-  note.textContent = `${count.toLocaleString("en")} trainings${more}`;
-  const holder = document.createElement("div");
-  holder.className = "table";
-  const scroll = document.createElement("div");
-  scroll.className = "scroll";
-  scroll.append(makeTable(names, rows.slice(0, SHOWN_ROWS)));
-  const save = document.createElement("button");
-  save.type = "button";
-  save.className = "save";
-  save.dataset.trainings = "all";
-  save.textContent = "CSV";
-  save.onclick = () =>
-    download(`trainings-${key.replace("/", "-")}.csv`, formatCsv([names, ...rows]));
-  holder.append(scroll, save);
-  box.append(note, holder);
+  appendTrainings(box, { names, rows }, "", `trainings-${key.replace("/", "-")}.csv`);
 }
 
 unpack().then((data) => {

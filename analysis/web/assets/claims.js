@@ -1,7 +1,6 @@
 "use strict";
 // Claims: search and filters, folding, links that open a claim, and the trainings behind it.
 
-const SHOWN_ROWS = 200;
 const claims = [...document.querySelectorAll("details.claim")];
 const search = document.getElementById("search");
 const chips = [...document.querySelectorAll("button.chip")];
@@ -75,33 +74,14 @@ function selectTrainings(box) {
 function showTrainings(box) {
   if (box.childElementCount) return;
   const selected = selectTrainings(box);
-  const note = document.createElement("p");
-  note.className = "soft";
   if (!selected) {
-    note.textContent = "The trainings are in trainings.csv.";
-    box.append(note);
+    appendNote(box, "The trainings are in trainings.csv.");
     return;
   }
-  const { names, rows } = selected;
-  const more =
-    rows.length > SHOWN_ROWS ? `; the first ${SHOWN_ROWS} are shown, the CSV has all` : "";
   const source = box.dataset.cells
     ? "of the cells that this claim was judged from"
     : "of these methods in the study";
-  note.textContent = `${rows.length.toLocaleString("en")} trainings ${source}${more}`;
-  const holder = document.createElement("div");
-  holder.className = "table";
-  const scroll = document.createElement("div");
-  scroll.className = "scroll";
-  scroll.append(makeTable(names, rows.slice(0, SHOWN_ROWS)));
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "save";
-  button.dataset.trainings = "all";
-  button.textContent = "CSV";
-  button.onclick = () => download(`trainings-${box.dataset.name}.csv`, formatCsv([names, ...rows]));
-  holder.append(scroll, button);
-  box.append(note, holder);
+  appendTrainings(box, selected, ` ${source}`, `trainings-${box.dataset.name}.csv`);
 }
 
 function openClaim(claim) {

@@ -1,6 +1,8 @@
 "use strict";
 // Tables: a click on a head sorts, a button saves as CSV.
 
+const SHOWN_ROWS = 200;
+
 function compare(a, b) {
   const isNumber = (text) => text !== "" && !isNaN(text);
   if (isNumber(a) && isNumber(b)) return +a === +b ? 0 : +a - +b;
@@ -62,6 +64,33 @@ function makeTable(names, rows) {
     }
   }
   return table;
+}
+
+function appendNote(box, text) {
+  const note = document.createElement("p");
+  note.className = "soft";
+  note.textContent = text;
+  box.append(note);
+}
+
+// Trainings as a table with a button that saves all of them; source says which they are.
+function appendTrainings(box, { names, rows }, source, file) {
+  const more =
+    rows.length > SHOWN_ROWS ? `; the first ${SHOWN_ROWS} are shown, the CSV has all` : "";
+  appendNote(box, `${rows.length.toLocaleString("en")} trainings${source}${more}`);
+  const holder = document.createElement("div");
+  holder.className = "table";
+  const scroll = document.createElement("div");
+  scroll.className = "scroll";
+  scroll.append(makeTable(names, rows.slice(0, SHOWN_ROWS)));
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "save";
+  button.dataset.trainings = "all";
+  button.textContent = "CSV";
+  button.onclick = () => download(file, formatCsv([names, ...rows]));
+  holder.append(scroll, button);
+  box.append(holder);
 }
 
 document.addEventListener("click", (event) => {
