@@ -142,8 +142,8 @@ def _unscaled(job: Job, spec: CellSpec) -> float:
         device=_expected_device(job.compute.device),
     )
     is_compiled = expects_code(recipe, parameters, stack)
-    each = training_seconds(steps, stack, job.optimizer.batch, parameters, is_compiled)
-    return trainings * each
+    seconds = training_seconds(steps, stack, job.optimizer.batch, parameters, is_compiled)
+    return trainings * seconds
 
 
 def _expected_device(name: str) -> torch.device:

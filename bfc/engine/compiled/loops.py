@@ -77,14 +77,14 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
     """Add up elements, and compute the target from the sums."""
     shape = core.source.shape
     axes = varying_axes(shape)
-    kept = [axis for axis in axes if axis not in core.axes]
+    free_axes = [axis for axis in axes if axis not in core.axes]
     summed = [axis for axis in axes if axis in core.axes]
     elements = loop_indices(shape)
     groups = list(dict.fromkeys(without(indices, core.axes) for indices in elements))
-    width = unroll(shape[kept[-1]], MAX_SUMS // len(groups)) if kept else 1
+    width = unroll(shape[free_axes[-1]], MAX_SUMS // len(groups)) if free_axes else 1
     sums = [(group, t) for group in groups for t in range(width)]
     chains = unroll(shape[summed[-1]], IN_FLIGHT // len(sums)) if summed else 1
-    along_kept = f"i{kept[-1]}" if kept else ""
+    along_free = f"i{free_axes[-1]}" if free_axes else ""
     along_summed = f"i{summed[-1]}" if summed else ""
 
     def add_up(totals: list[ir.Value]) -> list[ir.Value]:
@@ -93,7 +93,7 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
         for chain in range(chains):
             for indices in elements:
                 for t in range(width):
-                    place = shifted(shifted(indices, along_kept, t), along_summed, chain)
+                    place = shifted(shifted(indices, along_free, t), along_summed, chain)
                     key = (without(indices, core.axes), t, chain)
                     element = evaluation.element(core.source, place)
                     results[key] = emitter.operate("add", [results[key], element])
@@ -106,10 +106,10 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
             total = totals[number * chains]
             for chain in range(1, chains):
                 total = emitter.operate("add", [total, totals[number * chains + chain]])
-            store_core(emitter, loop, total, shifted(group, along_kept, t), stored)
+            store_core(emitter, loop, total, shifted(group, along_free, t), stored)
         return []
 
-    nest(emitter, along(kept, shape, width), body)
+    nest(emitter, along(free_axes, shape, width), body)
 
 
 def store_core(

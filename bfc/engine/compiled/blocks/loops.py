@@ -67,29 +67,29 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
         return lambda evaluation: [evaluation.element(core.source, place) for place in places]
 
     axes = varying_axes(shape)
-    kept = Axes.of([axis for axis in axes if axis not in core.axes], shape)
+    free_axes = Axes.of([axis for axis in axes if axis not in core.axes], shape)
     summed = Axes.of([axis for axis in axes if axis in core.axes], shape)
     addends = {indices: addends_of(places) for indices, places in groups.items()}
-    emit_totals(emitter, loop, kept, summed, addends, stored)
+    emit_totals(emitter, loop, free_axes, summed, addends, stored)
 
 
 def emit_totals(
     emitter: Emitter,
     loop: Loop,
-    kept: Axes,
+    free_axes: Axes,
     summed: Axes,
     addends: Mapping[Indices, Addends],
     stored: set[Value],
 ) -> None:
-    """Totals along ``summed``, one per element along ``kept`` and entry of ``addends``.
+    """Totals along ``summed``, one per element along ``free_axes`` and entry of ``addends``.
 
     ``addends`` are keyed by the elements of the loop's core that they add up to. In a tile,
-    ``kept`` is the first axis and ``summed`` the second.
+    ``free_axes`` is the first axis and ``summed`` the second.
     """
-    rows = tile_length(kept.size, MAX_SUMS)
+    rows = tile_length(free_axes.size, MAX_SUMS)
     columns = tile_length(summed.size, max(1, MAX_NUMBERS // (rows * len(addends))))
-    with emitter.tiles(kept.size, rows) as first:
-        variables = kept.split(emitter, first)
+    with emitter.tiles(free_axes.size, rows) as first:
+        variables = free_axes.split(emitter, first)
         totals = [emitter.assign(emitter.zeros(rows, columns)) for _ in addends]
         with emitter.tiles(summed.size, columns) as second:
             emitter.variables = along(variables, 0) | along(summed.split(emitter, second), 1)
@@ -98,7 +98,7 @@ def emit_totals(
                 for element in compute(evaluation):
                     emitter.line(f"{total} += {emitter.masked(element, second.along(1))}")
         emitter.variables = variables
-        axis = "axis=1" if kept.size > 1 else "axis=None"
+        axis = "axis=1" if free_axes.size > 1 else "axis=None"
         for total, indices in zip(totals, addends, strict=True):
             store_core(emitter, loop, emitter.assign(f"tl.sum({total}, {axis})"), indices, stored)
 

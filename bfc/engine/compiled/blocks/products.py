@@ -51,9 +51,9 @@ def _factor(
 def _emit_narrow_product(emitter: Emitter, loop: Loop, core: Product, stored: set[Value]) -> None:
     rows, columns = core.shape
     if columns <= NARROW:
-        kept, places = Axes(("m",), (rows,)), [(M, Index(n)) for n in range(columns)]
+        free_axes, places = Axes(("m",), (rows,)), [(M, Index(n)) for n in range(columns)]
     else:
-        kept, places = Axes(("n",), (columns,)), [(Index(m), N) for m in range(rows)]
+        free_axes, places = Axes(("n",), (columns,)), [(Index(m), N) for m in range(rows)]
 
     def addends_of(m: Index, n: Index) -> Addends:
         def compute(evaluation: Evaluation[str]) -> list[str]:
@@ -64,4 +64,4 @@ def _emit_narrow_product(emitter: Emitter, loop: Loop, core: Product, stored: se
         return compute
 
     addends: dict[Indices, Addends] = {(m, n): addends_of(m, n) for m, n in places}
-    emit_totals(emitter, loop, kept, Axes(("k",), (core.left.shape[1],)), addends, stored)
+    emit_totals(emitter, loop, free_axes, Axes(("k",), (core.left.shape[1],)), addends, stored)
