@@ -43,11 +43,16 @@ class Case:
     optimizer: Optimizer
     network: Callable[[Mapping[str, Array], Array, Ops], Array]
     """Parameters and inputs (B, d) of one replica → outputs (B,)."""
-    max_replicas: int = 64
-    """Largest R measured on a CPU core.
+    cpu_sizes: tuple[int, ...] = (1, 16, 32, 64)
+    """Stack sizes measured on a CPU core, among which each side has its best.
 
-    Beyond it the larger networks only leave the cache, and take minutes.
+    Beyond them the larger networks only leave the cache, and take minutes.
     """
+    gpu_sizes: tuple[int, ...] = (64, 1024)
+
+    def stack_sizes(self, device: torch.device) -> tuple[int, ...]:
+        """Stack sizes that are measured on a device."""
+        return self.cpu_sizes if device.type == "cpu" else self.gpu_sizes
 
     def trainer(
         self, replicas: int, device: torch.device = CPU, compile: Compile = "auto"
@@ -80,14 +85,16 @@ CASES = {
         MeanField(m1=512, m2=128),
         sgd(0.2, 512),
         mean_field,
-        max_replicas=8,
+        cpu_sizes=(1, 2, 4, 8),
+        gpu_sizes=(64, 512),
     ),
     "wide": Case(
         Parity(d=32, law="gaussian"),
         MLP(widths=(512, 512)),
         sgd(0.01, 256),
         perceptron,
-        max_replicas=4,
+        cpu_sizes=(1, 2, 4),
+        gpu_sizes=(64, 512),
     ),
 }
 """A tiny perceptron, the chain's network, the mean-field network of the depth-separation figure and

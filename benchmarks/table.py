@@ -19,6 +19,8 @@ from benchmarks.training import roofline
 
 LABELS = {"beside": "fusion"}
 """Names of benchmarks that are printed otherwise than they are stored."""
+MODULES = {"first_step": "training", "study_cells": "training"}
+"""Benchmarks that another module runs."""
 EARLIER_TEST_ROWS = 1024
 """Test rows of stored costs of curves that do not say how many there were."""
 
@@ -50,14 +52,17 @@ def aims(entries: Mapping[str, Any]) -> Iterator[str]:
 
 def steps(figures: Mapping[str, Any]) -> Iterator[str]:
     """Replica-steps per second of every implementation."""
-    sides = ("stack", "loop", "vmap", "jax", "eager", "products")
+    sides = ("stack", "plain", "loop", "vmap", "jax", "eager", "blocks", "products")
     cases = {name: case for name, case in figures.items() if isinstance(case, Mapping)}
     lines = []
     for name, case in cases.items():
         for row in case["rows"]:
-            rates = [f"{row[side]:,.0f}" for side in sides]
+            rates = [f"{row.get(side, float('nan')):,.0f}" for side in sides]
             lines.append((name, str(row["replicas"]), *rates, f"{row['of_wall']:.0%}"))
-    titles = ("ours", "plain loop", "vmap", "JAX", "without CUDA graph", "products alone")
+    titles = (
+        *("ours", "operation by operation", "plain loop", "vmap", "JAX"),
+        *("without CUDA graph", "blocks", "products alone"),
+    )
     yield from table(("network", "R", *titles, "of the unfused limit"), lines)
     yield ""
     for name, case in cases.items():
@@ -88,6 +93,29 @@ def curves(figures: Mapping[str, Any]) -> Iterator[str]:
             "share of the float64 matmul rate",
         ),
         rows,
+    )
+
+
+def first_steps(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Seconds to the first step of a shape."""
+    ways = ("plain", "new", "cached")
+    rows = [(row["case"], *(f"{row[way]:.2f}" for way in ways)) for row in figures["rows"]]
+    titles = ("operation by operation", "new code", "cached code")
+    yield from table(("network", *(f"{title}, s" for title in titles)), rows)
+
+
+def study_cells(figures: Mapping[str, Any]) -> Iterator[str]:
+    """CPU-seconds of the training cells of studies, and what agrees."""
+    rows = []
+    for row in figures["rows"]:
+        seconds = [f"{row[way]:.1f}" for way in ("plain", "new", "cached")]
+        outcomes = f"{row['equal_outcomes']} of {row['trainings']}"
+        rows.append(
+            (row["study"], *seconds, outcomes, f"{row['equal_verdicts']} of {row['claims']}")
+        )
+    titles = ("operation by operation", "new code", "cached code")
+    yield from table(
+        ("study", *(f"{title}, s" for title in titles), "equal outcomes", "equal verdicts"), rows
     )
 
 
@@ -160,6 +188,8 @@ def stacks(figures: Mapping[str, Any]) -> Iterator[str]:
 
 PARTS = {
     "training": ("Replica-steps per second", steps),
+    "first_step": ("Seconds to the first step of a shape", first_steps),
+    "study_cells": ("CPU-seconds of the training cells of studies", study_cells),
     "curves": ("Learning curves in float64", curves),
     "stacks": ("Replica-steps per CPU-second against the stack's size", stacks),
     "cost": ("What things cost", cost),
@@ -176,7 +206,8 @@ def page(folder: Path) -> Iterator[str]:
         yield from aims(entries)
         for benchmark, (title, part) in PARTS.items():
             if benchmark in entries:
-                yield from ("", f"**{title}** (`python -m benchmarks.{benchmark}`)", "")
+                module = MODULES.get(benchmark, benchmark)
+                yield from ("", f"**{title}** (`python -m benchmarks.{module}`)", "")
                 yield from part(entries[benchmark]["figures"])
         yield ""
 

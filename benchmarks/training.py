@@ -17,10 +17,12 @@ process is counted, so that another program on the machine does not enter; on a 
 the stack is also measured without recording its steps (``eager``) and with generated code
 (``blocks``, compute.compile=always). Beside the peers stand the
 limits: the products of a step and nothing else, by torch and by jax, and the machine's rates of
-products and copies.
+products and copies. Then follow what is not a rate: the seconds to the first step of a shape
+(:mod:`benchmarks.first_step`) and, on a CPU, whole training cells of two studies
+(:mod:`benchmarks.study_cells`).
 
     python -m benchmarks.training [--seconds 2] [--cases tiny wide] [--replicas 1 16 64]
-    [--device cuda] [--json FOLDER]
+    [--parts rates first-steps studies] [--device cuda] [--json FOLDER]
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks import first_step
 from benchmarks.cases import (
     CASES,
     CPU,
@@ -48,7 +51,8 @@ from benchmarks.cases import (
     trained_names,
 )
 from benchmarks.peers import Jax, Loop, Vmap, has_jax, jax_products
-from benchmarks.record import RESULTS, Aim, finish
+from benchmarks.record import RESULTS, finish
+from benchmarks.training_aims import Figures, first_step_aims, rate_aims, study_aims
 from benchmarks.walls import copy_rate, product_rate, products_alone
 from bfc import random
 
@@ -59,7 +63,9 @@ LOOPS = {
 }
 """Implementations of torch.optim."""
 SIDES = ("stack", "plain", "loop", "vmap", "jax", "eager", "blocks", "products")
-Figures = Mapping[str, Any]
+PARTS = ("rates", "first-steps", "studies")
+COMPILED_CASES = ("tiny", "quadratic")
+"""Cases that generated code serves by default on a CPU; on a GPU it can serve all."""
 
 
 def check_agreement(
@@ -171,15 +177,56 @@ def measure_case(name: str, options: argparse.Namespace, peak: float, copies: fl
     """The figures of one case, a row per number of replicas."""
     case, device = CASES[name], options.device
     check_agreement(case, device=device)
-    sizes = options.replicas
-    if device.type == "cpu":
-        sizes = sorted({min(replicas, case.max_replicas) for replicas in sizes})
     rows = []
-    for replicas in sizes:
+    for replicas in options.replicas or case.stack_sizes(device):
         row = measure(case, replicas, options.seconds, options.rounds, device)
         row["of_peak"] = row["stack"] * row["flops"] / peak
         row["wall"] = 1 / max(row["flops"] / peak, row["bytes"] / copies)
         row["of_wall"] = row["stack"] / row["wall"]
+        rows.append(row)
+    return rows
+
+
+def measure_rates(options: argparse.Namespace) -> dict[str, Any]:
+    """The rates of all sides of all cases, beside the rates of the machine; prints them."""
+    device = options.device
+    peak, copies = product_rate(device), copy_rate(device)
+    figures: dict[str, Any] = {"product_rate": peak, "copy_rate": copies}
+    for name in options.cases:
+        figures[name] = {"rows": measure_case(name, options, peak, copies)}
+    print_table(figures, options.cases, device)
+    for name in options.cases:
+        fastest = max(figures[name]["rows"], key=lambda row: row["stack"])
+        print(roofline(name, fastest, peak, copies))
+    return figures
+
+
+def measure_first_steps(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Seconds to the first step of the cases that generated code serves; prints them."""
+    rows = []
+    for name in options.cases:
+        if options.device.type == "cpu" and name not in COMPILED_CASES:
+            continue
+        seconds = first_step.measure(name, options.device, options.repeats)
+        words = ", ".join(f"{value:.2f} s {way}" for way, value in seconds.items())
+        print(f"{name}: first step {words}")
+        rows.append({"case": name, **seconds})
+    return rows
+
+
+def measure_studies() -> list[dict[str, Any]]:
+    """CPU-seconds of training cells of the studies; prints them."""
+    from benchmarks import study_cells  # which needs Hydra and pandas, unlike all else here
+
+    rows = []
+    for study in study_cells.STUDIES:
+        row = {"study": study, **study_cells.measure(study)}
+        print(
+            f"{study}: {row['plain']:.1f} CPU-seconds operation by operation, {row['new']:.1f} by "
+            f"code, {row['cached']:.1f} by cached code; {row['equal_outcomes']} of "
+            f"{row['trainings']} trainings have the same outcome and {row['equal_verdicts']} of "
+            f"{row['claims']} claims the same verdict"
+        )
         rows.append(row)
     return rows
 
@@ -218,75 +265,33 @@ def roofline(name: str, row: Mapping[str, float], peak: float, copies: float) ->
     )
 
 
-def best(figures: Figures, case: str, column: str) -> float:
-    """The largest value of a column; of a ratio ``a_over_b``, each side at its best R."""
-    rows = figures[case]["rows"]
-    side, _, peer = column.partition("_over_")
-    largest: float = max(row[side] for row in rows)
-    return largest / max(row[peer] for row in rows) if peer else largest
-
-
-def aims(figures: Figures, device: torch.device) -> list[Aim]:
-    """The aims for the cases that were measured."""
-    if device.type == "cuda":
-        return gpu_aims(figures) if "tiny" in figures else []
-    chosen = []
-    if "tiny" in figures:
-        chosen += tiny_aims(figures)
-    if "wide" in figures:
-        share = best(figures, "wide", "of_peak")
-        chosen.append(Aim("width 512, share of the matrix-product peak", share, 0.7))
-    return chosen
-
-
-def gpu_aims(figures: Figures) -> list[Aim]:
-    rate, ratio = best(figures, "tiny", "stack"), best(figures, "tiny", "stack_over_eager")
-    return [
-        Aim("tiny perceptron, replica-steps/s on a GPU", rate, 1e6),
-        Aim("tiny perceptron, CUDA graph / eager", ratio, 1.0),
-    ]
-
-
-def tiny_aims(figures: Figures) -> list[Aim]:
-    """Aims of the tiny perceptron on a CPU, name → column and aim."""
-    columns = {
-        "stack / plain loop": ("stack_over_loop", 4.5),
-        "share of its products alone": ("stack_over_products", 0.85),
-    }
-    if has_jax():
-        columns["stack / jax vmap+jit+scan"] = ("stack_over_jax", 0.65)
-        columns["products of torch / products of jax (the wall of the line above)"] = (
-            "products_over_jax_products",
-            1.0,
-        )
-    return [
-        Aim(f"tiny perceptron, {name}", best(figures, "tiny", column), aim)
-        for name, (column, aim) in columns.items()
-    ]
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="CPU time per side, case and R")
     parser.add_argument("--rounds", type=int, default=3, help="turns that the time is split into")
-    parser.add_argument("--replicas", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--replicas", type=int, nargs="+", help="in place of those of each case")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--repeats", type=int, default=3, help="first steps, of which the median")
     parser.add_argument("--json", type=Path, default=RESULTS, help="folder of the figures")
     parser.add_argument("--device", type=torch.device, default=CPU, help="cpu or cuda")
     options = parser.parse_args(arguments)
     device = options.device
     torch.set_num_threads(1)
-    peak, copies = product_rate(device), copy_rate(device)
-    figures: dict[str, Any] = {"product_rate": peak, "copy_rate": copies}
-    for name in options.cases:
-        figures[name] = {"rows": measure_case(name, options, peak, copies)}
-    print_table(figures, options.cases, device)
-    for name in options.cases:
-        fastest = max(figures[name]["rows"], key=lambda row: row["stack"])
-        print(roofline(name, fastest, peak, copies))
-    finish("training", figures, aims(figures, device), options.json, str(device))
+    if "rates" in options.parts:
+        if not has_jax():
+            print("jax (extra bench) is not installed: the aims beside it are left out")
+        figures = measure_rates(options)
+        finish("training", figures, rate_aims(figures, device), options.json, str(device))
+    if "first-steps" in options.parts:
+        rows = measure_first_steps(options)
+        aims = first_step_aims(rows, device)
+        finish("first_step", {"rows": rows}, aims, options.json, str(device))
+    if "studies" in options.parts and device.type == "cpu":
+        rows = measure_studies()
+        finish("study_cells", {"rows": rows}, study_aims(rows), options.json)
 
 
 if __name__ == "__main__":

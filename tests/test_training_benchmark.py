@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from benchmarks import blocks as blocks_benchmark
+from benchmarks import first_step, training_aims
 from benchmarks import training as training_benchmark
+from benchmarks.table import MODULES, PARTS, page
 from bfc.engine.compiled import cache
 
 
@@ -18,7 +21,7 @@ def test_the_benchmark_compares_equals(case):
 
 
 def test_the_benchmark_prints_ratios_and_aims(tmp_path, capsys):
-    line = "--seconds 0.02 --rounds 1 --replicas 1 3 --cases tiny --json"
+    line = "--seconds 0.02 --rounds 1 --replicas 1 3 --cases tiny --parts rates --json"
     training_benchmark.main([*line.split(), str(tmp_path)])
     (file,) = tmp_path.iterdir()
     entry = json.loads(file.read_text())["training"]
@@ -43,3 +46,55 @@ def test_the_benchmark_without_peers_checks_agreement_first(capsys, monkeypatch)
     shown = capsys.readouterr().out
     assert shown.count("(agrees), two runs equal") == 2
     assert "tiny, R = 2, 8 warps: replica-steps/s plain " in shown
+
+
+def test_ratios_take_each_side_at_its_best_stack_size():
+    rows = [{"stack": 1.0, "jax": 6.0}, {"stack": 8.0, "jax": 2.0}, {"stack": 4.0, "jax": 3.0}]
+    assert training_aims.best({"tiny": {"rows": rows}}, "tiny", "stack_over_jax") == 8 / 6
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_every_case_has_an_aim_beside_jax_where_it_was_measured(device):
+    columns = ("stack", "jax", "loop", "products", "eager", "of_peak")
+    row = dict.fromkeys(columns, 2.0)
+    for jax, expected in ((2.0, set(training_benchmark.CASES)), (float("nan"), set())):
+        figures = {name: {"rows": [{**row, "jax": jax}]} for name in training_benchmark.CASES}
+        aims = training_aims.rate_aims(figures, torch.device(device))
+        beside_jax = {aim.name.partition(",")[0] for aim in aims if "/ jax" in aim.name}
+        assert beside_jax == {training_aims.NAMES[name] for name in expected}
+
+
+def test_first_steps_and_studies_are_judged_by_what_they_add():
+    step = {"case": "tiny", "plain": 0.2, "new": 1.9, "cached": 0.1}
+    more, ratio = training_aims.first_step_aims([step], torch.device("cpu"))
+    assert (more.figure, more.met) == (pytest.approx(1.7), False)
+    assert (ratio.figure, ratio.met) == (pytest.approx(0.5), True)
+    cells = {"study": "bfc_chain", "plain": 30.0, "new": 15.0, "cached": 6.0}
+    *rates, verdicts = training_aims.study_aims([{**cells, "equal_verdicts": 6, "claims": 7}])
+    assert [aim.met for aim in rates] == [False, True]
+    assert not verdicts.met
+
+
+def test_a_first_step_is_timed_in_this_process(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+    first_step.main(["--case", "quadratic", "--compile", "never"])
+    assert float(capsys.readouterr().out) > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_figures_of_first_steps_and_studies_are_printed_as_tables(tmp_path):
+    machine = {"hardware": "a processor", "cores": 2, "torch": "2.13"}
+    seconds = {"plain": 0.2, "new": 1.9, "cached": 0.1}
+    counts = {"trainings": 9, "equal_outcomes": 8, "claims": 3, "equal_verdicts": 2}
+    figures = {
+        "first_step": {"rows": [{"case": "tiny", **seconds}]},
+        "study_cells": {"rows": [{"study": "bfc_chain", **seconds, **counts}]},
+    }
+    entries = {
+        name: {"machine": machine, "aims": [], "figures": part} for name, part in figures.items()
+    }
+    (tmp_path / "a.json").write_text(json.dumps(entries))
+    lines = list(page(tmp_path))
+    assert "| tiny | 0.20 | 1.90 | 0.10 |" in lines
+    assert "| bfc_chain | 0.2 | 1.9 | 0.1 | 8 of 9 | 2 of 3 |" in lines
+    assert set(MODULES) <= set(PARTS)

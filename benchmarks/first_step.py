@@ -1,0 +1,81 @@
+"""Seconds until the first step of a shape has been taken, in fresh processes.
+
+Three ways take turns: operation by operation (``plain``), by generated code of which nothing is on
+disk (``new``), and by the code that this left there (``cached``). Counted is what follows the
+import of the engine: from the making of a stack to the end of its first step. On a CPU it is CPU
+time, on a GPU wall time.
+
+    python -m benchmarks.first_step --case tiny --compile always [--device cuda]
+
+takes one such first step and prints its seconds. ``benchmarks.training`` takes them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from benchmarks.cases import CASES, CPU, Case, Compile
+from benchmarks.walls import clock
+
+REPLICAS = 16
+"""Replicas of the stack."""
+ROOT = Path(__file__).parents[1]
+PLAIN, NEW, CACHED = "plain", "new", "cached"
+
+
+def first_step_seconds(case: Case, device: torch.device, compile: Compile) -> float:
+    """From the making of a stack to the end of its first step, in this process."""
+    start = clock(device)
+    trainer = case.trainer(REPLICAS, device, compile)
+    trainer.train_chunk(list(range(REPLICAS)), trainer.stages[0], 1)
+    return clock(device) - start
+
+
+def measure(name: str, device: torch.device, repeats: int) -> dict[str, float]:
+    """Median seconds of the three ways for the case ``name``."""
+    seconds: dict[str, list[float]] = {PLAIN: [], NEW: [], CACHED: []}
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            seconds[PLAIN].append(_run_process(name, device, "never", folder))
+            for way in (NEW, CACHED):
+                seconds[way].append(_run_process(name, device, "always", folder))
+    return {way: statistics.median(values) for way, values in seconds.items()}
+
+
+def _run_process(name: str, device: torch.device, compile: Compile, folder: str) -> float:
+    """The first step in a process that keeps generated code in ``folder``."""
+    options = ("--case", name, "--compile", compile, "--device", str(device))
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.first_step", *options],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BFC_CACHE": folder, "TRITON_CACHE_DIR": f"{folder}/triton"},
+    )
+    return float(done.stdout)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--case", choices=CASES, required=True)
+    parser.add_argument("--compile", choices=get_args(Compile), required=True)
+    parser.add_argument("--device", type=torch.device, default=CPU, help="cpu or cuda")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    print(first_step_seconds(CASES[options.case], options.device, options.compile))
+
+
+if __name__ == "__main__":
+    main()
