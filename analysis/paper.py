@@ -46,8 +46,8 @@ def draw(chart: Chart, width: float | None = None) -> Figure:
     with matplotlib.style.context(STYLE):
         figure, stacks = _lay_out(chart, columns, width)
         for panels, axes in zip(chart.columns, stacks, strict=True):
-            for panel, axis in zip(panels, axes, strict=True):
-                draw_panel(axis, panel, chart.same_y, is_last=panel is panels[-1])
+            for panel, axis, height in zip(panels, axes, chart.heights, strict=False):
+                draw_panel(axis, panel, height, chart.same_y, is_last=panel is panels[-1])
         if chart.same_y:
             _share_y(stacks, chart)
         for panels, axes in zip(chart.columns, stacks, strict=True):

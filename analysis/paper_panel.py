@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,11 +32,16 @@ TICK_MULTIPLES = (
     (math.inf, (1.0,)),
 )
 """Below this ratio of the ends of a logarithmic axis → ticks in every decade."""
+CHARACTERS = 9
+"""Characters of a label of y that fit beside an inch of a stack, whose legend takes its share."""
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def draw_panel(axis: Axes, panel: Panel, same_y: bool, is_last: bool) -> None:
-    """Draw the series and levels of a panel; only the last of a stack has a label for x."""
+def draw_panel(axis: Axes, panel: Panel, height: float, same_y: bool, is_last: bool) -> None:
+    """Draw the series and levels of a panel; only the last of a stack has a label for x.
+
+    A label of y that is longer than ``height`` inches allow is wrapped.
+    """
     axis.set(
         xscale="log" if panel.x.log else "linear",
         yscale="log" if panel.y.log else "linear",
@@ -54,7 +60,7 @@ def draw_panel(axis: Axes, panel: Panel, same_y: bool, is_last: bool) -> None:
     else:
         axis.tick_params(labelbottom=False)
     if not same_y or (place is not None and place.is_first_col()):
-        axis.set_ylabel(panel.y.label)
+        axis.set_ylabel(textwrap.fill(panel.y.label, int(CHARACTERS * height)))
 
 
 def _label_level(axis: Axes, value: float, text: str) -> None:

@@ -5,10 +5,11 @@ A new file in ``analysis/plots`` needs a case here.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -499,3 +500,29 @@ def test_it_is_drawn_on_paper_and_is_valid_for_plotly(name: str) -> None:
         labels = {axis.get_xlabel() for axis in axes} - {""}
         assert labels == {stack[-1].x.label for stack in chart.columns}
         assert any(axis.get_ylabel() for axis in axes)
+
+
+LONG_LABEL = "n* (labels, validation included)"
+
+
+def lengthen_labels(chart: Chart) -> Chart:
+    """The chart with :data:`LONG_LABEL` as the label of every y axis."""
+    columns = []
+    for stack in chart.columns:
+        columns.append([replace(panel, y=replace(panel.y, label=LONG_LABEL)) for panel in stack])
+    return replace(chart, columns=columns)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_long_labels_of_y_are_wrapped_beside_their_panels(name: str) -> None:
+    """None runs into that of the panel above or below, or out of the figure."""
+    figures, _ = make(name)
+    for chart in (figure for figure in figures if isinstance(figure, Chart)):
+        figure = draw(lengthen_labels(chart))
+        figure.draw_without_rendering()
+        labels = [axis.yaxis.label for axis in figure.axes if axis.get_ylabel()]
+        boxes = [label.get_window_extent() for label in labels]
+        for box in boxes:
+            assert -1 <= box.y0 < box.y1 <= figure.bbox.height + 1
+        for one, other in itertools.combinations(boxes, 2):
+            assert not one.overlaps(other)
