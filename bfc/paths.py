@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from bfc.errors import UserError
@@ -60,7 +61,14 @@ def find_obstacle(folder: Path) -> str | None:
     place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not place.is_dir():
         return f"{place} is no folder"
-    return None if os.access(place, os.W_OK | os.X_OK) else f"{place} is read-only"
+    if not os.access(place, os.W_OK | os.X_OK):
+        return f"{place} is read-only"
+    try:
+        # The superuser may write everywhere, but not below /proc or on a full disk.
+        with tempfile.TemporaryFile(dir=place):
+            return None
+    except OSError as error:
+        return f"nothing can be made in {place} ({error.strerror})"
 
 
 def expand_folder(text: str) -> str:

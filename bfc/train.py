@@ -22,12 +22,12 @@ from bfc.errors import UserError
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.experiment.run_job import run_job
-from bfc.hydra_plugins.expansion import (
-    NEEDS_STUDY_SWEEPER,
-    defer_study_keys,
+from bfc.hydra_plugins.arguments import (
+    defer_dependent_keys,
+    refuse_digit_groups,
     refuse_lists_of_options,
-    refuse_study,
 )
+from bfc.hydra_plugins.expansion import NEEDS_STUDY_SWEEPER, refuse_study
 from bfc.hydra_plugins.hydra_errors import explain, refuse
 from bfc.hydra_plugins.registration import register
 from bfc.launch.progress_bar import show_progress
@@ -90,8 +90,9 @@ def main() -> None:
     # Errors then reach the handlers below instead of Hydra's.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register()
-    sys.argv[1:] = _order_arguments(sys.argv[1:])
     try:
+        refuse_digit_groups(sys.argv[1:])
+        sys.argv[1:] = _order_arguments(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(
             run_composed_job
         )()
@@ -109,7 +110,7 @@ def _order_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments with -m in front, since Hydra does not accept it after overrides."""
     flags = [argument for argument in arguments if argument in SWEEP_FLAGS]
     rest = [argument for argument in arguments if argument not in SWEEP_FLAGS]
-    return [*flags, *(defer_study_keys(rest) if flags else rest)]
+    return [*flags, *(defer_dependent_keys(rest) if flags else rest)]
 
 
 if __name__ == "__main__":

@@ -84,7 +84,19 @@ def _expand(arguments: list[str], cwd: Path, monkeypatch) -> list[PlannedJob]:
     return handed
 
 
+def test_a_key_of_a_swept_group_need_not_be_one_of_the_default_option(
+    tmp_path, monkeypatch
+) -> None:
+    jobs = _expand(["baseline=ntk,rbf", "baseline.n_max=64"], tmp_path, monkeypatch)
+    baselines = [planned.job.baseline for planned in jobs]
+    assert [(type(part).__name__, part.n_max) for part in baselines] == [("NTK", 64), ("RBF", 64)]
+
+
 REFUSED = {
+    "target.d=1_000": "target.d=1_000: would be read as 1000; must be written without the",
+    "-m target.d=8,1_6": "target.d=8,1_6: would be read as 8,16; must be written without the",
+    "results=2024_01": "results=2024_01: would be read as 202401",
+    "-m baseline=ntk,rbf baseline.bias=1": "baseline.bias: no such key with baseline=rbf, only",
     "-m +sweeps=two,nope": "sweeps=nope: no such option",
     "-m +sweeps=two,three study.size=nope": "study.size=nope: no such size; allowed: 9, inter",
     "-m +sweeps=two,three study.siz=small": "study.siz",

@@ -56,9 +56,6 @@ class LeakyPair(Learner):
         initial = Initialiser.like_inputs(draw)
         return {"W": self.start * target.d**-0.5 * initial.normal("W", target.d, 2 * UNITS)}
 
-    def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        return {}
-
     def forward(
         self,
         params: Params,

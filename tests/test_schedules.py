@@ -10,7 +10,7 @@ import pytest
 
 from bfc.errors import UserError
 from bfc.schedules import Phase, Schedule, load_schedule
-from bfc.schedules.__main__ import render
+from bfc.schedules import __main__ as command
 from bfc.schedules.named_schedules import FILE
 
 TABLE = {
@@ -272,9 +272,19 @@ def test_thresholds_that_cannot_be_read(until):
 
 
 def test_the_packaged_file_holds_what_the_yaml_files_say():
-    assert FILE.read_text() == render(), (
+    assert FILE.read_text() == command.render(), (
         f"{FILE.name} is older than conf/schedule: write it anew with `python -m bfc.schedules`"
     )
+
+
+def test_asking_how_the_file_is_written_writes_nothing(tmp_path, monkeypatch):
+    file = tmp_path / "named.json"
+    monkeypatch.setattr(command, "FILE", file)
+    with pytest.raises(SystemExit):
+        command.main(["-h"])
+    assert not file.exists()
+    command.main([])
+    assert file.read_text() == command.render()
 
 
 def test_a_named_schedule_is_the_one_of_its_yaml(build, schedule_name):

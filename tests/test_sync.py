@@ -55,6 +55,14 @@ def test_sync_lists_runs_without_sending_anything(server, finished, tmp_path) ->
     assert not server.requests
 
 
+def test_a_dry_run_names_the_cell_that_is_damaged(server, finished, tmp_path) -> None:
+    table = next(finished.glob("*/trainings.parquet"))
+    table.write_bytes(b"PAR1")
+    done = bfc("sync", "results", "--dry-run", cwd=tmp_path)
+    assert f"damaged: {table.parent.name}: trainings.parquet cannot be read\n" in done.out
+    assert done.out.endswith("3 runs; 0 cells are still running; 1 cells are damaged\n")
+
+
 def test_sync_uploads_what_was_not_shown_and_nothing_twice(server, finished, tmp_path) -> None:
     done = bfc(*SYNC, cwd=tmp_path)
     assert done.status == 0

@@ -62,7 +62,12 @@ def test_a_place_that_trackio_cannot_write_is_refused_before_anything_runs(
     (tmp_path / "file").touch()
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "new"))
     Trackio().check()
-    for place, reason in ((tmp_path / "file" / "x", "is no folder"), ("s3://x", "not an address")):
+    refused_places = {
+        tmp_path / "file" / "x": "is no folder",
+        "s3://x": "not an address",
+        "/proc/x": "cannot be written",
+    }
+    for place, reason in refused_places.items():
         monkeypatch.setenv("TRACKIO_DIR", str(place))
         with pytest.raises(UserError, match=reason) as refused:
             Trackio().check()

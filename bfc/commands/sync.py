@@ -10,7 +10,7 @@ import typer
 from bfc.application.completion import complete_study
 
 if TYPE_CHECKING:
-    from bfc.trackers.sync import SyncSummary, TrackerRun, UploadRate
+    from bfc.trackers.sync import RunList, SyncSummary, TrackerRun, UploadRate
     from bfc.types import Tracker
 
 PANEL = "Results"
@@ -58,14 +58,25 @@ def main(
     for problem in listed.problems:
         print(f"left out: {problem}")
     if dry_run:
-        for run in listed.runs:
-            print(run)
-        print(f"{len(listed.runs)} runs; {listed.unfinished} cells are still running")
+        _print_runs(listed, folder)
         return
     if tracker == "wandb" and not has_key():
         raise UserError("bfc sync: not logged in to W&B; run `wandb login` or set WANDB_API_KEY")
     summary = _show_runs(built_tracker, folder, listed.runs, UploadRate(per_minute, tries))
     _print_summary(summary, len(listed.runs), listed.unfinished)
+
+
+def _print_runs(listed: RunList, results: Path) -> None:
+    """Print a line per run, and which cells could not be shown because they are damaged."""
+    from bfc.trackers.sync import find_damage
+
+    damage = find_damage(results, listed.runs)
+    for run in listed.runs:
+        print(run)
+    for cell, reason in damage.items():
+        print(f"damaged: {cell}: {reason}")
+    damaged = f"; {len(damage)} cells are damaged" if damage else ""
+    print(f"{len(listed.runs)} runs; {listed.unfinished} cells are still running{damaged}")
 
 
 def _build_tracker(name: str, entity: str | None, project: str, patience: float) -> Tracker:

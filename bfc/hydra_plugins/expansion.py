@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bfc.errors import UserError, format_value, nearest
-from bfc.experiment.components import GROUPS
+from bfc.hydra_plugins.arguments import is_several, list_studies, refuse_lists_of_options
 from bfc.hydra_plugins.composer import Composer
 from bfc.hydra_plugins.config_sources import StudySource
 from bfc.hydra_plugins.hydra_errors import explain_hydra
@@ -60,34 +60,6 @@ def expand_study(
     return _drop_repeated(planned)
 
 
-def defer_study_keys(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a sweep over studies, with keys of a study put off until there is one.
-
-    Hydra composes what is not swept before any study is chosen, and would know no ``study.size``; a
-    choice of one value is left to the sweeper. What is no override stays as it is.
-    """
-    parsed = [_parse_override(text) for text in arguments]
-    sweeps = [override for override in parsed if override is not None and _is_several(override)]
-    if not any(override.key_or_group == StudySource.GROUP for override in sweeps):
-        return list(arguments)
-    deferred = []
-    for text, override in zip(arguments, parsed, strict=True):
-        is_key = override is not None and override.key_or_group.split(".")[0] == "study"
-        if override is None or not is_key or override in sweeps or override.is_delete():
-            deferred.append(text)
-        else:
-            value = override.get_value_element_as_str()
-            deferred.append(f"{override.get_key_element()}=choice({value})")
-    return deferred
-
-
-def _parse_override(text: str) -> Override | None:
-    try:
-        return OverridesParser.create().parse_override(text)
-    except HydraException:  # an option, or a fault that Hydra itself reports
-        return None
-
-
 def _choose_studies(
     config: DictConfig,
     composer: Composer,
@@ -99,11 +71,11 @@ def _choose_studies(
     below, above = parser.parse_overrides(list(params)), parser.parse_overrides(list(arguments))
     builders = [override for override in [*below, *above] if _builds_study(override)]
     _refuse_no_study(builders)
-    is_composed = not any(map(_is_several, builders)) and not any(map(_builds_study, below))
+    is_composed = not any(map(is_several, builders)) and not any(map(_builds_study, below))
     choices = [()] if is_composed else _expand_grid(builders)
     for choice in choices:
         study = config if is_composed else composer.compose(choice)
-        if _is_interpolated(study) and any(map(_is_several, above)):
+        if _is_interpolated(study) and any(map(is_several, above)):
             for values in _expand_grid([*below, *above]):
                 yield _ChosenStudy(study_blocks(composer.compose(values)), (), values)
         elif is_composed:
@@ -131,17 +103,6 @@ def _builds_study(override: Override) -> bool:
     """Whether an override chooses a study or changes its node."""
     key = override.key_or_group
     return key in (StudySource.GROUP, "study") or key.startswith("study.")
-
-
-def _is_several(override: Override) -> bool:
-    """Whether an override stands for several jobs; a list of studies does."""
-    return override.is_sweep_override() or bool(_list_studies(override))
-
-
-def _list_studies(override: Override) -> list[str]:
-    """The studies that an override lists; none where it is no list of studies."""
-    value = override.value() if override.key_or_group == StudySource.GROUP else None
-    return [str(name) for name in value] if isinstance(value, list) else []
 
 
 def _is_interpolated(config: DictConfig) -> bool:
@@ -180,27 +141,12 @@ def refuse_study(config: Mapping[Any, Any], advice: str) -> None:
         raise UserError(f"+sweeps={study.get('name')}: is a study of many cells; {advice}")
 
 
-def refuse_lists_of_options(overrides: Sequence[str]) -> None:
-    """Refuse several options of a component's group in one job, which Hydra would merge.
-
-    Raises :class:`bfc.errors.UserError`.
-    """
-    for text in overrides:
-        key, _, value = text.lstrip("+").partition("=")
-        if key in GROUPS and value.startswith("[") and "," in value:
-            several = value.strip("[]").replace(" ", "")
-            raise UserError(
-                f"{text}: is a list of options; must be one option, or a sweep with -m as "
-                f"{key}={several}"
-            )
-
-
 def _expand_grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
     """Every combination of the swept values; a later override of a key replaces an earlier one."""
     values: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
-        if studies := _list_studies(override):
+        if studies := list_studies(override):
             values[key] = [f"{key}={study}" for study in studies]
         elif not override.is_sweep_override():
             values[key] = [f"{key}={override.get_value_element_as_str()}"]

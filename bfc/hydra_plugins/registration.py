@@ -10,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 
 from bfc.errors import UserError
+from bfc.hydra_plugins.arguments import refuse_digit_groups
 from bfc.hydra_plugins.config_sources import FileConfigSource, StudySearchPath, StudySource
 from bfc.hydra_plugins.expansion import expand_study
 from bfc.hydra_plugins.local_launcher import LocalLauncher
@@ -21,6 +22,7 @@ from bfc.paths import CONF
 
 def compose_sweep(arguments: Sequence[str]) -> list[PlannedJob]:
     """The jobs that ``python -m bfc.train -m`` with these arguments would run; runs none."""
+    refuse_digit_groups(arguments)
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", list(arguments), return_hydra_config=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -46,9 +46,12 @@ class LevelFeatures(Learner):
 class InputWeights(Learner):
     """A network whose first layer is a matrix that acts on its inputs."""
 
-    @abstractmethod
+    first_layer: ClassVar[str]
+    """The name of that matrix among the parameters, one column per unit, (R, d, units)."""
+
     def input_weights(self, params: Params) -> Tensor:
-        """The first layer, one column per unit, (R, d, units)."""
+        """The first layer, (R, d, units)."""
+        return params[self.first_layer]
 
 
 class LevelScales(Learner):

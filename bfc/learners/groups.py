@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bfc.errors import UserError
 
 PREFIX = "level"
@@ -15,6 +17,19 @@ def present_levels(present: frozenset[str]) -> list[int]:
 def top_level(present: frozenset[str]) -> int:
     """The highest level present; 1 if there is none."""
     return max(present_levels(present), default=1)
+
+
+def require_groups(learner: str, names: Iterable[str], present: frozenset[str]) -> None:
+    """Refuse a network without one of the groups that it always needs.
+
+    Raises :class:`bfc.errors.UserError`.
+    """
+    for name in names:
+        if name not in present:
+            raise UserError(
+                f"schedule: learner={learner} is no network without {name}; name it under train "
+                "or frozen in the first phase"
+            )
 
 
 def check_chain(present: frozenset[str]) -> None:

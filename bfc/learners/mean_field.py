@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bfc import random
 from bfc.errors import UserError, require
+from bfc.learners.groups import require_groups
 from bfc.learners.initialiser import Initialiser
 from bfc.matmul import matmul
 from bfc.targets.capabilities import RadialTarget, read_mean
@@ -95,12 +96,7 @@ class MeanField(Learner):
             raise UserError("learner=mean_field: reads the raw inputs; allowed: representation=raw")
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
-        for name in ("level2", "level3"):
-            if name not in present:
-                raise UserError(
-                    f"schedule: learner=mean_field is no network without {name}; name it under "
-                    "train or frozen in every phase"
-                )
+        require_groups("mean_field", ("level2", "level3"), present)
 
     def levels(self, target: Target) -> tuple[int, ...]:
         return (2, 3)
@@ -148,9 +144,6 @@ class MeanField(Learner):
         for name in ("w2", "b2", "a"):
             if name in params:
                 params[name].clamp_(-self.clip, self.clip)
-
-    def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        return {}
 
     def feature(self, params: Params, x: Tensor) -> Tensor:
         """F(x), (R, B)."""

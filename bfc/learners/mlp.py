@@ -48,6 +48,7 @@ class MLP(InputWeights, HiddenStates):
     version: ClassVar[int] = 1
     needs_reference: ClassVar[bool] = False
     supports_multi_output: ClassVar[bool] = True
+    first_layer: ClassVar[str] = "W2"
 
     widths: tuple[int, ...] = (128,)
     """Units of every hidden layer."""
@@ -104,12 +105,6 @@ class MLP(InputWeights, HiddenStates):
             params[f"a{level}"] = readout_sd * readout
             fan_in = width
         return params
-
-    def input_weights(self, params: Params) -> Tensor:
-        return params["W2"]
-
-    def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        return {}
 
     def forward(
         self,

@@ -106,9 +106,6 @@ class Taylor(Learner):
             params["W0"] = initial.normal("W0", m, width) / width**0.5
         return params
 
-    def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        return {}
-
     def penalty(
         self, params: Params, present: frozenset[str], weights: Mapping[str, float]
     ) -> Tensor | None:

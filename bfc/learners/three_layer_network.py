@@ -14,15 +14,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bfc.errors import UserError, require
+from bfc.errors import require
 from bfc.learners.capabilities import InputWeights
+from bfc.learners.groups import require_groups
 from bfc.learners.initialiser import Initialiser
 from bfc.matmul import affine
 from bfc.types import Draw, Params, Target
 
 INITIAL = 0.2
 """Initial size of the second layer, of its biases and of the read-out, relative to the first."""
-GROUPS = ("level2", "level3", "output", "bias")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class ThreeLayerNetwork(InputWeights):
     identity_name: ClassVar[str] = "bfc.learners.three_layer_network.ThreeLayerNetwork"
     version: ClassVar[int] = 1
     needs_reference: ClassVar[bool] = False
+    first_layer: ClassVar[str] = "W1"
 
     width: int = 512
     """p_1, units of the first hidden layer."""
@@ -57,12 +58,7 @@ class ThreeLayerNetwork(InputWeights):
         return (2, 3)
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
-        for name in GROUPS:
-            if name not in present:
-                raise UserError(
-                    f"schedule: learner=three_layer_network is no network without {name}; name it "
-                    "under train or frozen in the first phase"
-                )
+        require_groups("three_layer_network", self.groups(target), present)
 
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
         return {"level2": ("W1",), "level3": ("W2",), "output": ("w3",), "bias": ("c",)}
@@ -86,12 +82,6 @@ class ThreeLayerNetwork(InputWeights):
             "w3": initial.normal("w3", second) * (INITIAL / second**0.5),
             "c": initial.zeros(1),
         }
-
-    def input_weights(self, params: Params) -> Tensor:
-        return params["W1"]
-
-    def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        return {}
 
     def forward(
         self,

@@ -13,8 +13,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bfc.errors import UserError, require
+from bfc.errors import require
 from bfc.learners.capabilities import InputWeights
+from bfc.learners.groups import require_groups
 from bfc.learners.initialiser import Initialiser
 from bfc.matmul import affine
 from bfc.types import Draw, Params, Target
@@ -32,6 +33,7 @@ class TwoLayerNetwork(InputWeights):
     identity_name: ClassVar[str] = "bfc.learners.two_layer_network.TwoLayerNetwork"
     version: ClassVar[int] = 1
     needs_reference: ClassVar[bool] = False
+    first_layer: ClassVar[str] = "W"
 
     width: int = 256
     """m, the number of neurons."""
@@ -47,12 +49,7 @@ class TwoLayerNetwork(InputWeights):
         return (2,)
 
     def check_present(self, target: Target, present: frozenset[str]) -> None:
-        for name in ("level2", "bias"):
-            if name not in present:
-                raise UserError(
-                    f"schedule: learner=two_layer_network is no network without {name}; name it "
-                    "under train or frozen in the first phase"
-                )
+        require_groups("two_layer_network", self.groups(target), present)
 
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
         return {"level2": ("W", "b", "a"), "bias": ("c",)}
@@ -69,12 +66,6 @@ class TwoLayerNetwork(InputWeights):
             "a": initial.normal("a", m) / m,
             "c": initial.zeros(1),
         }
-
-    def input_weights(self, params: Params) -> Tensor:
-        return params["W"]
-
-    def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        return {}
 
     def forward(
         self,

@@ -1,7 +1,11 @@
-"""Write the JSON file of named schedules from ``conf/schedule``: ``python -m bfc.schedules``."""
+"""Write the JSON file of named schedules from the YAML files of conf/schedule.
+
+python -m bfc.schedules
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 
 import yaml
@@ -20,6 +24,14 @@ def render() -> str:
     return json.dumps(schedules, indent=1) + "\n"
 
 
-if __name__ == "__main__":
-    FILE.write_text(render())
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args(arguments)
+    FILE.write_text(render(), encoding="utf-8")
     print(f"wrote {FILE}")
+
+
+if __name__ == "__main__":
+    main()

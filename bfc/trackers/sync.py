@@ -15,6 +15,7 @@ from os.path import isfile
 from pathlib import Path
 
 from bfc.errors import UserError, nearest
+from bfc.store.cell_folder import Unreadable, read_cell_folder
 from bfc.store.cells import Cell
 from bfc.trackers.protocol import Answer, Status, build_request
 from bfc.trackers.service import Service, ServiceError
@@ -120,6 +121,21 @@ def read_studies(folders: Iterable[Path]) -> tuple[dict[Path, list[str | None]],
         except UserError as error:
             problems.append(str(error))
     return studies, problems
+
+
+def find_damage(results: Path, runs: Iterable[TrackerRun]) -> dict[str, str]:
+    """Cell → why its files cannot be read, for the cells of the runs that would be shown in part or
+    not at all.
+    """
+    damage: dict[str, str] = {}
+    for cell in sorted({run.cells[0] for run in runs if not run.whole_study}):
+        try:
+            read_cell_folder(results / cell, complete=lambda config: config)
+        except Unreadable as reason:
+            damage[cell] = str(reason)
+        except OSError as error:
+            damage[cell] = error.strerror or str(error)
+    return damage
 
 
 def _check_study(study: str, studies: Iterable[list[str | None]], results: Path) -> None:

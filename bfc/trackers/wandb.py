@@ -80,8 +80,10 @@ class Wandb(Tracker):
         """Refuse a folder that cannot be written, for which W&B would take a temporary one."""
         folder = self.folder()
         if obstacle := find_obstacle(folder):
+            is_from_environment = self.directory is None and bool(os.environ.get("WANDB_DIR"))
+            key = "WANDB_DIR" if is_from_environment else "tracker.directory"
             raise UserError(
-                f"tracker.directory={folder}: cannot be written, {obstacle}; name another with "
+                f"{key}={folder}: cannot be written, {obstacle}; name another with "
                 "tracker.directory or WANDB_DIR"
             )
 

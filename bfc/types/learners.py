@@ -104,8 +104,8 @@ class Learner(Component, Protocol, config_key="learner"):
         ...
 
     def statistics(self, params: Params, x: Tensor, present: frozenset[str]) -> dict[str, Tensor]:
-        """Centring constants measured on unlabelled reference inputs (R, B, d); may be empty."""
-        ...
+        """Centring constants measured on unlabelled reference inputs (R, B, d); none by default."""
+        return {}
 
     def forward(
         self,
