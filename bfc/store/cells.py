@@ -8,33 +8,22 @@ the last checkpoint, and a copied store is safe to read.
 from __future__ import annotations
 
 import contextlib
-import io
-import itertools
 import json
 import logging
 import os
-import pickle
 import socket
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bfc.errors import UserError
+from bfc.store import checkpoint
 from bfc.store.atomic import replace_file
 from bfc.store.config_check import check_defaults, contains
-from bfc.store.files import (
-    OWNER,
-    WrongContent,
-    current_kind,
-    first_line,
-    read_json,
-    read_table,
-    reread,
-    write_table,
-)
+from bfc.store.files import WrongContent, first_line, read_json, reread, write_table
 from bfc.store.lease import LEASE, Lease, file_system_time
+from bfc.store.stored_rows import make_table, read_rows
 
 _log = logging.getLogger(__name__)
 
@@ -88,33 +77,16 @@ class Cell:
         Raises :class:`UserError` where the file exists but cannot be read; it is then left as it
         is.
         """
-        path = self.path / f"{name}.parquet"
-        if not path.exists():
-            return []
-        rows, owner = _read_rows(path)
-        remedy = "move it away to measure this cell anew"
-        if owner not in (None, self.path.name):
-            raise UserError(f"{path}: holds the results of another cell, {owner}; {remedy}")
-        if rows and name == "trainings":
-            absent = [column for column in COLUMNS if column not in rows[0]]
-            if absent:
-                raise UserError(
-                    f"{path}: is not a results table, it has no {', '.join(absent)}; {remedy}"
-                )
-        return rows
+        required = COLUMNS if name == "trainings" else ()
+        return read_rows(self.path / f"{name}.parquet", self.path.name, required)
 
     def write_rows(self, rows: Sequence[Mapping[str, Any]], name: str = "trainings") -> None:
         """Replace a table of the cell.
 
         Its columns are the union of the rows' keys in first-seen order.
         """
-        import pyarrow
-
         self._check_claim()
-        columns: dict[str, list[Any]] = {}
-        for key in dict.fromkeys(itertools.chain.from_iterable(rows)):
-            columns[key] = [row.get(key) for row in rows]
-        table = pyarrow.table(columns).replace_schema_metadata({OWNER: self.path.name})
+        table = make_table(rows, self.path.name)
         self._replace(f"{name}.parquet", lambda path: write_table(table, path))
 
     def read_json(self, name: str, default: Any, kind: type = dict) -> Any:
@@ -202,13 +174,10 @@ class Cell:
         A checkpoint only saves work, so where none can be written (a full disk) the training goes
         on.
         """
-        import torch
-
         self._check_claim()
-        buffer = io.BytesIO()
-        torch.save(dict(value), buffer)
+        content = checkpoint.serialise(value)
         try:
-            self._replace("checkpoint.pt", lambda path: _write_bytes(path, buffer))
+            self._replace("checkpoint.pt", lambda path: path.write_bytes(content))
         except UserError as error:
             _log.warning(f"{error}; training goes on without a checkpoint")
 
@@ -217,22 +186,7 @@ class Cell:
 
         A damaged one costs its work only, so it is ignored.
         """
-        import torch
-
-        path = self.path / "checkpoint.pt"
-        if not path.exists():
-            return None
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                checkpoint: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-                return checkpoint
-        except pickle.UnpicklingError:
-            reason = "it holds more than plain tensors"
-        except Exception as error:  # whatever a damaged file makes the unpickler raise
-            reason = first_line(error)
-        _log.warning(f"{path}: cannot be read ({reason}); its stack starts again")
-        return None
+        return checkpoint.load(self.path / "checkpoint.pt")
 
     def drop_checkpoint(self) -> None:
         (self.path / "checkpoint.pt").unlink(missing_ok=True)
@@ -288,7 +242,7 @@ class Cell:
 
         This happens to a process that was suspended for long.
         """
-        if self._lease is not None and not self._lease.is_mine():
+        if self._lease is not None and not self._lease.is_held():
             raise UserError(
                 f"{self.path}: another process has taken over this cell while this one stood "
                 "still; what it stored is kept"
@@ -301,28 +255,6 @@ class Cell:
             for path in self.path.glob(".*"):
                 if now - path.stat().st_mtime > LEASE:
                     path.unlink(missing_ok=True)
-
-
-def _read_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
-    """The rows of a table, and the cell it was written for."""
-    import pyarrow
-
-    try:
-        table, owner = reread(lambda: read_table(path))
-        rows: list[dict[str, Any]] = table.to_pylist()
-    except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
-        raise UserError(
-            f"{path}: cannot be read as a results table ({first_line(error)}); move it away to "
-            "measure this cell anew"
-        ) from error
-    for row in rows:
-        if "kind" in row:
-            row["kind"] = current_kind(row["kind"])
-    return rows, owner
-
-
-def _write_bytes(path: Path, buffer: io.BytesIO) -> None:
-    path.write_bytes(buffer.getbuffer())
 
 
 def _reason(error: OSError) -> str:

@@ -90,10 +90,10 @@ class Lease:
             stop.set()
             beat.join()
             with contextlib.suppress(OSError):
-                if self.is_mine():
+                if self.is_held():
                     self.path.unlink(missing_ok=True)
 
-    def is_mine(self) -> bool:
+    def is_held(self) -> bool:
         """Whether the claim on disk is still this one."""
         return self.token in _read_text(self.path)
 

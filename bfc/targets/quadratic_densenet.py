@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,17 @@ from bfc.targets.inputs import Inputs, Law
 from bfc.targets.kernel_bound import kernel_bound
 from bfc.targets.level_expansion import StackedRows
 from bfc.targets.level_moments import level_moments
+from bfc.targets.level_options import (
+    Base,
+    Links,
+    check_alpha,
+    check_widths,
+    level_below,
+    resolve_alpha,
+    resolve_links,
+    resolve_widths,
+    sources_of,
+)
 from bfc.targets.quadratic_draw import QuadraticDraw
 from bfc.types import Theory
 
@@ -63,9 +74,9 @@ class QuadraticDenseNet(LevelComposition):
     """Information gap alpha_{l+1} / alpha_l; used where alpha is null."""
     rho: float = 0.5
     """Share of a unit's variance that skip links carry before rescaling."""
-    base: Literal["x", "x_squared"] = "x"
+    base: Base = "x"
     """What level 2 acts on: x (degree 2^(L-1)) or x^2 - 1, the paper's form (degree 2^L)."""
-    links: Literal["chain", "skip", "dense"] | tuple[tuple[int, ...], ...] = "skip"
+    links: Links = "skip"
     """J_l, the levels that level l reads (0: x, 1: x^2 - 1).
 
     chain {l-1}; skip {l-1, 0}; dense {all below}; or a list per level 2..L."""
@@ -80,15 +91,13 @@ class QuadraticDenseNet(LevelComposition):
     def __post_init__(self) -> None:
         require(1 <= self.d <= 1 << 20, "target.d", self.d, "an integer from 1 to 1048576")
         require(2 <= self.L <= 8, "target.L", self.L, "an integer from 2 to 8")
-        # Every way to write the same target ends in the same fields, hence in the same cell.
-        object.__setattr__(self, "widths", self._resolve_widths())
-        object.__setattr__(self, "width_power", None)
-        self._check_widths()
-        object.__setattr__(self, "alpha", self._resolve_alpha())
-        object.__setattr__(self, "gamma", None)
-        self._check_alpha()
+        widths = resolve_widths(self.d, self.L, self.widths, self.width_power)
+        check_widths(self.L, widths)
+        alpha = resolve_alpha(self.L, self.alpha, self.gamma)
+        check_alpha(self.L, alpha)
         require(0 <= self.rho < 1, "target.rho", self.rho, "a number in [0, 1)")
-        self._check_first_width()
+        allowed = f"such that k_2 <= target.d = {self.d}"
+        require(widths[0] <= self.d, "target.widths", list(widths), allowed)
         require(
             self.quadrature >= 1 << 12, "target.quadrature", self.quadrature, "an integer >= 4096"
         )
@@ -98,89 +107,11 @@ class QuadraticDenseNet(LevelComposition):
             self.law,
             "another law with target.base=x_squared: x^2 - 1 is zero",
         )
-        if not isinstance(self.links, str):
-            links = tuple(tuple(sorted(set(sources))) for sources in self.links)
-            object.__setattr__(self, "links", links)
-            self._check_links(links)
-
-    def _resolve_widths(self) -> tuple[int, ...]:
-        """k_2..k_L as numbers, from ``widths`` and ``width_power``."""
-        if self.width_power is not None:
-            return self._grow_widths(self.width_power)
-        if self.widths is None:
-            return tuple(min(self.d, max(2, 6 - level)) for level in self.levels)
-        return self.widths
-
-    def _grow_widths(self, powers: tuple[float, ...]) -> tuple[int, ...]:
-        """round(widths_l d^p_l), at least 1; factors below 1 stay, to be refused."""
-        count = len(self.levels)
-        factors = self.widths or (1,) * count
-        require(
-            len(powers) == count and all(-8 <= p <= 1 for p in powers),
-            "target.width_power",
-            list(powers),
-            f"a list of L-1 = {count} numbers from -8 to 1 (of k_2..k_{self.L})",
-        )
-        require(
-            len(factors) == count,
-            "target.widths",
-            list(factors),
-            f"a list of L-1 = {count} integers, factors of d^width_power",
-        )
-        widths = []
-        for factor, power in zip(factors, powers, strict=True):
-            widths.append(max(1, round(factor * self.d**power)) if factor >= 1 else factor)
-        return tuple(widths)
-
-    def _check_widths(self) -> None:
-        widths = list(self.level_widths)
-        count = len(self.levels)
-        require(
-            len(widths) == count,
-            "target.widths",
-            widths,
-            f"a list of L-1 = {count} integers (k_2..k_{self.L})",
-        )
-        require(all(k >= 1 for k in widths), "target.widths", widths, "integers >= 1")
-
-    def _check_first_width(self) -> None:
-        widths = list(self.level_widths)
-        allowed = f"such that k_2 <= target.d = {self.d}"
-        require(widths[0] <= self.d, "target.widths", widths, allowed)
-
-    def _resolve_alpha(self) -> tuple[float, ...]:
-        """alpha_2..alpha_L as numbers, from ``alpha`` or ``gamma``."""
-        if self.alpha is not None:
-            return self.alpha
-        gamma = float("nan") if self.gamma is None else self.gamma
-        require(0 < gamma < float("inf"), "target.gamma", self.gamma, "a number > 0")
-        return tuple(float(gamma) ** i for i in range(len(self.levels)))
-
-    def _check_alpha(self) -> None:
-        alpha = list(self.coefficients)
-        count = len(self.levels)
-        require(
-            len(alpha) == count,
-            "target.alpha",
-            alpha,
-            f"a list of L-1 = {count} numbers (alpha_2..alpha_{self.L})",
-        )
-        positive = all(0 < a < float("inf") for a in alpha)
-        require(positive, "target.alpha", alpha, "finite numbers > 0")
-
-    def _check_links(self, links: tuple[tuple[int, ...], ...]) -> None:
-        count = len(self.levels)
-        lists = [list(sources) for sources in links]
-        require(len(links) == count, "target.links", lists, f"a list of L-1 = {count} lists")
-        for level, sources in zip(self.levels, links, strict=True):
-            previous = self._previous(level)
-            allowed = {0, 1, *range(2, level)}
-            require(
-                previous in sources and set(sources) <= allowed,
-                "target.links",
-                lists,
-                f"such that level {level} reads {previous} and only levels from {sorted(allowed)}",
-            )
+        object.__setattr__(self, "widths", widths)
+        object.__setattr__(self, "width_power", None)
+        object.__setattr__(self, "alpha", alpha)
+        object.__setattr__(self, "gamma", None)
+        object.__setattr__(self, "links", resolve_links(self.L, self.base, self.links))
 
     @property
     def level_widths(self) -> tuple[int, ...]:
@@ -194,26 +125,11 @@ class QuadraticDenseNet(LevelComposition):
         assert self.alpha is not None, "resolved in __post_init__"
         return self.alpha
 
-    def _previous(self, level: int) -> int:
-        """The level right below ``level``: what level 2 acts on is level 0 (x) or 1 (x^2 - 1)."""
-        if level > 2:
-            return level - 1
-        return 0 if self.base == "x" else 1
-
     def below(self, level: int) -> tuple[int, ...]:
         """J_l: the levels that ``level`` reads, the one right below it first."""
-        previous = self._previous(level)
-        return (previous, *sorted(self._sources(level, previous) - {previous}))
-
-    def _sources(self, level: int, previous: int) -> set[int]:
-        if not isinstance(self.links, str):
-            return set(self.links[level - 2])
-        if self.links == "chain":
-            return {previous}
-        if self.links == "skip":
-            return {previous, 0}
-        sources = {0, previous, *range(2, level)}
-        return sources | {1} if self.base == "x_squared" else sources
+        previous = level_below(level, self.base)
+        others = sources_of(level, self.base, self.links) - {previous}
+        return (previous, *sorted(others))
 
     @property
     def levels(self) -> tuple[int, ...]:
