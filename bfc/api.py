@@ -8,30 +8,29 @@ and a results folder needs pyarrow and PyYAML.
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
-import torch
 
-from bfc.engine.stack_request import train_stack
-from bfc.environment import resolve_device
-from bfc.errors import UserError, format_value, require
-from bfc.experiment.cell_runner import SilentObserver, measure_cell, run_cell
-from bfc.experiment.cell_spec import CellSpec, cell_specs
-from bfc.experiment.components import REQUIRED_METHOD
+from bfc.api_arguments import (
+    build_measure,
+    check_folder,
+    describe_part,
+    list_targets,
+    require_component,
+    speak_of_arguments,
+)
+from bfc.api_cells import run_jobs, unwrap_target
+from bfc.component import group_of
+from bfc.errors import UserError, require
 from bfc.experiment.job import Compute, Job, check_job
 from bfc.measure.ladder import Ladder
-from bfc.measure.single import Single
 from bfc.optimizers.adam import Adam
 from bfc.optimizers.sgd import SGD
-from bfc.paths import local_path
-from bfc.representations.base import Representation
 from bfc.schedules import load_schedule
 from bfc.stats.cell_counts import count_cell
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
@@ -40,10 +39,6 @@ from bfc.stats.messages import describe_warning
 from bfc.stats.nstar import NStar, estimate_nstar
 from bfc.stats.table_checks import check_cell
 from bfc.stats.training_table import build_training_table
-from bfc.store.cells import Cell, Store
-from bfc.store.memory import MemoryCell
-from bfc.targets.wrapped import Wrapped
-from bfc.tasks.regression import Regression
 from bfc.types import (
     Baseline,
     Learner,
@@ -52,7 +47,6 @@ from bfc.types import (
     Probe,
     Schedule,
     Target,
-    TargetWrapper,
 )
 
 __all__ = [
@@ -70,10 +64,6 @@ __all__ = [
 ]
 
 Device = Literal["auto", "cpu", "cuda"] | str
-_ARGUMENT = re.compile(
-    r"\b(?:compute|measure|schedule)\.(device|dtype|stack|n|seeds|eps|test|steps)\b"
-)
-"""A configuration key that is an argument of a function here."""
 
 
 @dataclass(frozen=True)
@@ -93,36 +83,27 @@ class Method:
 
     def __post_init__(self) -> None:
         words = "a learner such as bfc.learners.QuadraticDenseNet()"
-        _require_kind("learner", self.learner, "learner", words)
+        require_component("learner", self.learner, "learner", words)
         if not isinstance(self.schedule, str):
             words = "the name of a schedule such as staged, or a bfc.schedules.Schedule"
-            _require_kind("schedule", self.schedule, "schedule", words)
+            require_component("schedule", self.schedule, "schedule", words)
         words = "an optimizer such as bfc.Adam(lr=0.01)"
-        _require_kind("optimizer", self.optimizer, "optimizer", words)
+        require_component("optimizer", self.optimizer, "optimizer", words)
         if self.probe is not None:
             words = "None or a probe such as bfc.probes.FeatureError()"
-            _require_kind("probe", self.probe, "probe", words)
+            require_component("probe", self.probe, "probe", words)
 
     def resolve_schedule(self) -> Schedule:
         """The schedule as an object. Raises :class:`UserError` for a name that does not exist."""
         if isinstance(self.schedule, str):
             changes = {} if self.steps is None else {"steps": self.steps}
-            with _speaking_of_arguments():
+            with speak_of_arguments():
                 return load_schedule(self.schedule, **changes)
         require(self.steps is None, "steps", self.steps, "left out where schedule is an object")
         return self.schedule
 
 
-@contextmanager
-def _speaking_of_arguments() -> Iterator[None]:
-    """Refusals name the arguments of the function rather than keys of the configuration."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(_ARGUMENT.sub(r"\1", str(error))) from None
-
-
-@_speaking_of_arguments()
+@speak_of_arguments()
 def run(
     target: Target | Sequence[Target],
     method: Method,
@@ -148,18 +129,18 @@ def run(
     """
     _check_method(method)
     if measure is None:
-        chosen = _measure(n, seeds, eps)
+        chosen = build_measure(n, seeds, eps)
     else:
         words = "None or a measure such as bfc.measure.Adaptive()"
-        chosen = _require_kind("measure", measure, "measure", words)
+        chosen = require_component("measure", measure, "measure", words)
     compute = Compute(device=device, dtype=dtype, stack=stack)
     jobs = []
-    for family in _list_targets(target):
+    for family in list_targets(target):
         jobs.append(_job(family, chosen, compute, results, method=method))
-    return _run_jobs(jobs, results)
+    return run_jobs(jobs, results)
 
 
-@_speaking_of_arguments()
+@speak_of_arguments()
 def curve(
     target: Target | Sequence[Target],
     baseline: Baseline,
@@ -179,9 +160,9 @@ def curve(
     chosen = Ladder(n=(16,), seeds=seeds, eps=eps, test=test)  # type: ignore[arg-type]
     compute = Compute(device=device)
     jobs = []
-    for family in _list_targets(target):
+    for family in list_targets(target):
         jobs.append(_job(family, chosen, compute, results, baseline=baseline))
-    return _run_jobs(jobs, results)
+    return run_jobs(jobs, results)
 
 
 def nstar(runs: pd.DataFrame, eps: float) -> NStar:
@@ -192,7 +173,7 @@ def nstar(runs: pd.DataFrame, eps: float) -> NStar:
     d or methods, lack a column or hold a value that it cannot mean.
     """
     is_table = isinstance(runs, pd.DataFrame)
-    require(is_table, "runs", _describe(runs), "a table that bfc.run or bfc.curve returned")
+    require(is_table, "runs", describe_part(runs), "a table that bfc.run or bfc.curve returned")
     frame, notices = check_cell(runs)
     table = build_training_table(frame, eps)
     cell = count_cell(table)
@@ -234,7 +215,7 @@ def load(results: str | Path) -> pd.DataFrame:
     from bfc.experiment.stored_config import fill_defaults
     from bfc.store.reading import read_store
 
-    folder = _check_folder(results)
+    folder = check_folder(results)
     require(folder.is_dir(), "results", results, "a results folder; there is none")
     stored = read_store(folder, fill_defaults)
     for problem in stored.problems:
@@ -242,65 +223,20 @@ def load(results: str | Path) -> pd.DataFrame:
     return stored.trainings
 
 
-def _is_kind(part: object, group: str) -> bool:
-    """Whether an object, and no class, can be the component of a config group."""
-    return hasattr(part, REQUIRED_METHOD[group]) and not isinstance(part, type)
-
-
-def _require_kind(name: str, part: Any, group: str, words: str) -> Any:
-    """``part``, if it is of its kind; ``words``: what it must be."""
-    require(_is_kind(part, group), name, _describe(part), words)
-    return part
-
-
-def _describe(part: object) -> str:
-    """An object in a sentence: plain values as they are, others by their class."""
-    if isinstance(part, (str, int, float, list, tuple, type(None))):
-        return format_value(part)
-    return part.__name__ if isinstance(part, type) else f"{type(part).__name__}(...)"
-
-
 def _check_method(method: object) -> None:
     words = "a bfc.Method, which run trains"
-    if _is_kind(method, "baseline"):
+    if group_of(type(method)) == "baseline":
         words += "; a baseline is measured with bfc.curve"
-    if _is_kind(method, "learner"):
-        words += f", for instance bfc.Method({_describe(method)})"
-    require(isinstance(method, Method), "method", _describe(method), words)
+    if group_of(type(method)) == "learner":
+        words += f", for instance bfc.Method({describe_part(method)})"
+    require(isinstance(method, Method), "method", describe_part(method), words)
 
 
 def _check_baseline(baseline: object) -> None:
     words = "a baseline such as bfc.baselines.Polynomial(degree=4), which curve measures"
-    if isinstance(baseline, Method) or _is_kind(baseline, "learner"):
+    if isinstance(baseline, Method) or group_of(type(baseline)) == "learner":
         words += "; a bfc.Method is trained with bfc.run"
-    _require_kind("baseline", baseline, "baseline", words)
-
-
-def _list_targets(target: Target | Sequence[Target]) -> list[Target]:
-    words = "a target such as bfc.targets.Parity(d=8), or a list of targets"
-    targets = list(target) if isinstance(target, (list, tuple)) else [target]
-    require(len(targets) > 0, "target", "[]", words)
-    return [_require_kind("target", part, "target", words) for part in targets]
-
-
-def _check_folder(results: object) -> Path:
-    is_path = isinstance(results, (str, Path)) and bool(str(results).strip())
-    require(is_path, "results", _describe(results), "a folder name")
-    return local_path(str(results), "results")
-
-
-def _measure(
-    n: int | Sequence[int] | Literal["fresh"] | None,
-    seeds: int | Sequence[int],
-    eps: float | Sequence[float],
-) -> Measure:
-    shared: dict[str, Any] = {"seeds": seeds, "eps": eps}
-    if n is None:
-        raise UserError("n: is missing; must be a list of numbers of labels, or fresh")
-    if isinstance(n, str):
-        require(n == "fresh", "n", n, "a list of numbers of labels, or fresh")
-        return Single(n="fresh", **shared)
-    return Ladder(n=n, **shared)  # type: ignore[arg-type]
+    require_component("baseline", baseline, "baseline", words)
 
 
 def _job(
@@ -312,8 +248,8 @@ def _job(
     baseline: Baseline | None = None,
 ) -> Job:
     if results is not None:
-        results = _check_folder(results)
-    family, task, representation = _unwrap(target)
+        results = check_folder(results)
+    family, task, representation = unwrap_target(target)
     job = Job(
         family=family,
         target=target,
@@ -332,63 +268,3 @@ def _job(
     )
     check_job(job)
     return job
-
-
-def _unwrap(target: Target) -> tuple[Target, TargetWrapper, TargetWrapper | None]:
-    """A target's family, task and representation, as the command line names a cell by them."""
-    task: TargetWrapper = Regression()
-    representation: TargetWrapper | None = None
-    while isinstance(target, Wrapped):
-        if isinstance(target.wrapper, Representation):
-            representation = target.wrapper
-        else:
-            task = target.wrapper
-        target = target.target
-    return target, task, representation
-
-
-def _run_jobs(jobs: Sequence[Job], results: str | Path | None) -> pd.DataFrame:
-    tables = []
-    with _threads_restored():
-        for job in jobs:
-            for spec, rows in _run_job(job, results):
-                tables.append(_tabulate(spec, rows))
-    return pd.concat(tables, ignore_index=True)
-
-
-@contextmanager
-def _threads_restored() -> Iterator[None]:
-    """Cells set the number of torch's threads, which is the caller's again afterwards."""
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _tabulate(spec: CellSpec, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The trainings of one cell, with what they are of."""
-    table = pd.DataFrame(rows)
-    for place, name in enumerate(("target_name", "method", "d", "L")):
-        table.insert(place, name.removesuffix("_name"), spec.config[name])
-    return table
-
-
-def _run_job(
-    job: Job, results: str | Path | None
-) -> Iterator[tuple[CellSpec, list[dict[str, Any]]]]:
-    """The rows of every cell of a job."""
-    for spec in cell_specs(job):
-        if results is None:
-            yield spec, _run_in_memory(spec, job).rows()
-        else:
-            run_cell(spec, job)
-            yield spec, Store(job.results).cell(spec.cell_id).rows()
-
-
-def _run_in_memory(spec: CellSpec, job: Job) -> Cell:
-    device = resolve_device(job.compute.device)
-    cell = MemoryCell()
-    torch.set_num_threads(job.compute.threads)
-    measure_cell(spec, job, cell, device, SilentObserver(), train_stack)
-    return cell

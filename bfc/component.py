@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 from bfc.errors import UserError, require
 from bfc.field_types import convert, mismatch, written_types
@@ -37,6 +37,11 @@ class Component(Protocol):
     def __post_init__(self) -> None:
         """Refuse values of the wrong type; a class that checks ranges overrides this."""
         _check_finite(self, _convert_fields(self))
+
+
+def group_of(cls: type) -> str | None:
+    """The ``config_key`` of a class of components; None for any other class."""
+    return cast(type[Component], cls).config_key if Component in cls.__mro__ else None
 
 
 def _check_around(check_ranges: Callable[[Any], None]) -> Callable[[Any], None]:

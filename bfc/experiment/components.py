@@ -15,26 +15,26 @@ import json
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
+from bfc.component import group_of
 from bfc.errors import UserError, format_value, nearest, require
 from bfc.experiment.identity import identity_name
 from bfc.field_types import describe, is_union, mismatch, written_types
 from bfc.paths import CONF
 
-REQUIRED_METHOD = {
-    "target": "draw",
-    "task": "wrap",
-    "representation": "wrap",
-    "learner": "init_params",
-    "schedule": "stages",
-    "optimizer": "step",
-    "probe": "measure",
-    "baseline": "curve",
-    "measure": "trainings",
-    "tracker": "show",
-    "compute": "checkpoint_seconds",
-}
-"""Config group → an attribute that a class must have to be an option of the group."""
-GROUPS = tuple(REQUIRED_METHOD)
+GROUPS = (
+    "target",
+    "task",
+    "representation",
+    "learner",
+    "schedule",
+    "optimizer",
+    "probe",
+    "baseline",
+    "measure",
+    "tracker",
+    "compute",
+)
+"""The config groups, each of which is the ``config_key`` of its components."""
 RENAMED_KEYS = {
     "probe.looks": "probe.num_evals",
     "hydra.launcher.together": "hydra.launcher.fuse_jobs",
@@ -94,7 +94,7 @@ def _suits(group: str, cls: Any, path: str) -> bool:
     """Whether a class can be an option of ``group``: a concrete component, not a base class."""
     if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
         return False
-    if not cls.__module__.startswith("bfc.") or not hasattr(cls, REQUIRED_METHOD[group]):
+    if not cls.__module__.startswith("bfc.") or group_of(cls) != group:
         return False
     is_base = inspect.isabstract(cls) or bool(cls.__subclasses__())
     return path in class_paths(group).values() or not is_base
