@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.display_table import PageTable, format_value, make_page_table
-from analysis.page_tables import NO_VALUE
+from analysis.display_table import NO_VALUE, PageTable, format_number, make_page_table
 from bfc.stats.looks import MAX_LOOKS
 
 
@@ -45,13 +44,13 @@ def describe_judgement(row: Mapping[str, Any]) -> str:
 
 def format_finding(row: Mapping[str, Any]) -> tuple[str, str]:
     """What was measured for a claim and its 95 % interval, as text."""
-    return _format_number(row["measured"]), format_interval(row, "lo", "hi")
+    return format_number(row["measured"]), format_interval(row, "lo", "hi")
 
 
 def format_interval(row: Mapping[str, Any], lower: str, upper: str) -> str:
     """An interval of a claim, given by its columns, as text; an open end is left out."""
     ends = row[lower], row[upper]
-    lo, hi = map(_format_number, ends)
+    lo, hi = map(format_number, ends)
     if row["source"] == "certified" and ends[0] == ends[1]:
         return "certified"
     if np.isnan(ends).any():
@@ -59,7 +58,3 @@ def format_interval(row: Mapping[str, Any], lower: str, upper: str) -> str:
     if not np.isfinite(ends[1]):
         return f"≥ {lo}" if np.isfinite(ends[0]) else NO_VALUE
     return f"{lo} – {hi}" if np.isfinite(ends[0]) else f"≤ {hi}"
-
-
-def _format_number(value: Any) -> str:
-    return format_value(float(value)) if np.isfinite(value) else NO_VALUE

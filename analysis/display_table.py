@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 PROSE = 30
 """Characters from which a cell's text is prose."""
 NOTHING = "nothing to show"
+NO_VALUE = "–"
+"""Shown for a number that is unknown."""
 SORT_KEYS = {"nan": "", "inf": "Infinity", "-inf": "-Infinity"}
 """Numbers whose text differs between Python and the page's script."""
 
@@ -100,7 +103,14 @@ def format_value(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, (float, np.floating)):
-        return f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
+        return format_number(float(value)) if math.isfinite(value) else str(value)
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """A number in so many digits, large ones with separators; a dash where it is unknown."""
+    if not math.isfinite(value):
+        return NO_VALUE
+    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"

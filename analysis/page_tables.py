@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.display_table import PageTable, make_page_table
+from analysis.display_table import NO_VALUE, PageTable, make_page_table
 from analysis.evidence import Evidence
 from analysis.line_crossing import Crossing, classify_crossing
 from analysis.lines import format_setting
 from analysis.series import format_exponent
-from analysis.swept_lines import LINE_KEY, VARIES, SweptLine, split_lines
+from analysis.swept_lines import LINE_KEY, SweptLine, split_lines
 
 SHARED = ("target", "L", "degree", "d", "seeds", "validation", "further settings")
 """Columns that are named once above a table where all rows agree."""
-NO_VALUE = "–"
 QUICK_ESTIMATORS = {"probit": "glm", "smooth": "smooth"}
 """Column of the page → prefix of the columns of the table of exponents."""
 
@@ -109,31 +108,6 @@ def _format_settings(row: Mapping[str, Any], keys: Sequence[str]) -> str:
         if row[key] is not None and row[key] == row[key]:
             settings.append(f"{key}={format_setting(row[key])}")
     return ", ".join(settings)
-
-
-def describe_growth(exponents: pd.DataFrame, keys: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """How n* grows along every line, per eps: ``head``, ``growth`` (a clause), ``warnings``.
-
-    ``growth`` names those ``keys`` that change along the line, too.
-    """
-    places = [name for name in ("target", "d", "L") if _differs(exponents, name)]
-    descriptions = []
-    for row in exponents.to_dict("records"):
-        fixed = [f"{name} {row[name]}" for name in places if row[name] != VARIES]
-        axis = [] if row["axis"] == "d" else [f"against {row['axis']}"]
-        head = [row["line"], *fixed, *axis, f"ε = {row['eps']:g}"]
-        growth = row["growth"].replace("no exponent: ", "")
-        moving = [key for key in keys if row[key] == "varies"]
-        if moving:
-            growth += f" (with {row['axis']} also changes: {', '.join(moving)})"
-        warnings = [text for text in row["warnings"].split("; ") if text]
-        descriptions.append({"head": ", ".join(head), "growth": growth, "warnings": warnings})
-    return descriptions
-
-
-def _differs(exponents: pd.DataFrame, name: str) -> bool:
-    """Whether lines differ in a value that is fixed along each of them."""
-    return bool(exponents.loc[exponents[name].ne(VARIES), name].nunique() > 1)
 
 
 def make_exponent_table(exponents: pd.DataFrame, nstar: pd.DataFrame) -> PageTable:

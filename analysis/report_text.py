@@ -12,14 +12,13 @@ from rich.table import Table
 from analysis.claim_table import make_claim_table
 from analysis.display_table import PageTable
 from analysis.page_tables import (
-    describe_growth,
     make_exponent_table,
     make_nstar_table,
     make_risk_table,
     select_keys,
 )
 from analysis.report_writer import Report
-from analysis.swept_lines import select_axis
+from analysis.swept_lines import VARIES, select_axis
 from analysis.web.study_views import make_depth_growth_table
 
 NSTAR_COLUMNS = (
@@ -81,7 +80,31 @@ def _print_study(
         table = make_depth_growth_table(against_depth)
         _print_table(console, f"{name}: n* ∝ factor^L", table, DEPTH_COLUMNS)
     for line in describe_growth(exponents, keys):
-        console.print(f"  {line['head']}: {line['growth']}", markup=False, highlight=False)
+        console.print(f"  {line}", markup=False, highlight=False)
+
+
+def describe_growth(exponents: pd.DataFrame, keys: Sequence[str] = ()) -> list[str]:
+    """How n* grows along every line, per eps, each in a sentence.
+
+    It names those ``keys`` that change along the line, too.
+    """
+    places = [name for name in ("target", "d", "L") if _differs(exponents, name)]
+    sentences = []
+    for row in exponents.to_dict("records"):
+        fixed = [f"{name} {row[name]}" for name in places if row[name] != VARIES]
+        axis = [] if row["axis"] == "d" else [f"against {row['axis']}"]
+        head = ", ".join([row["line"], *fixed, *axis, f"ε = {row['eps']:g}"])
+        growth = row["growth"].replace("no exponent: ", "")
+        moving = [key for key in keys if row[key] == VARIES]
+        if moving:
+            growth += f" (with {row['axis']} also changes: {', '.join(moving)})"
+        sentences.append(f"{head}: {growth}")
+    return sentences
+
+
+def _differs(exponents: pd.DataFrame, name: str) -> bool:
+    """Whether lines differ in a value that is fixed along each of them."""
+    return bool(exponents.loc[exponents[name].ne(VARIES), name].nunique() > 1)
 
 
 def _print_line(console: Console, text: str) -> None:

@@ -8,8 +8,6 @@ Medians over seeds; n* by log-log interpolation between neighbours of a grid of 
 from __future__ import annotations
 
 import math
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -19,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.doc_tables import print_growth, print_row, print_tables
 from benchmarks.frontier_index import table_e5, table_e5_networks, table_e6
 from bfc.baselines.feature_learner import FeatureLearner, measure_overlaps
 from bfc.baselines.filtered_pca import FilteredPCA
@@ -60,10 +59,6 @@ def feature_nstar(results: Sequence[LearningCurve], name: str, overlap: float) -
         missing = [1 - value for value in curve.overlap[name]]
         crossings.append(crossing(curve.n, missing, 1 - overlap) or math.inf)
     return float(np.median(crossings))
-
-
-def print_row(name: str, values: Sequence[float], digits: int = 0) -> None:
-    print(f"{name:40s}", *[f"{value:.{digits}f}" for value in values], flush=True)
 
 
 def table_e1() -> None:
@@ -224,27 +219,19 @@ def table_f1() -> None:
         results = curves(method, target, 16)
         missing = [[1 - overlap for overlap in c.overlap["subspace"][-5::2]] for c in results]
         print_row(f"{name}, {words}: 1 − overlap", list(np.median(missing, 0)), 3)
-    dimensions = {8: 512, 16: 2048, 32: 4096, 64: 8192}
-    values = []
-    for d, n in dimensions.items():
+    samples = {}
+    for d, n in {8: 512, 16: 2048, 32: 4096, 64: 8192}.items():
         method = replace(once, n_max=n, n_ratio=RATIO)
         results = curves(method, Parity(d=d, degree=3, law="gaussian"), 16)
-        values.append(feature_nstar(results, "subspace", 0.9))
-    print_growth("x1x2x3: n at an overlap of .9", list(dimensions), values)
-    values, dimensions = [], {8: 700, 12: 1600, 16: 3000, 24: 7000}
-    for d, n in dimensions.items():
+        samples[d] = feature_nstar(results, "subspace", 0.9)
+    print_growth("x1x2x3: n at an overlap of .9", samples)
+    samples = {}
+    for d, n in {8: 700, 12: 1600, 16: 3000, 24: 7000}.items():
         kernel = Polynomial(degree=3, ridge=1e-6, n_max=n)
         tuned = {"ridge": 1e-6}
         target = Parity(d=d, degree=3, law="gaussian")
-        values.append(median_nstar([kernel.curve(target, s, TEST, tuned) for s in range(4)]))
-    print_growth("x1x2x3: n*(.1) of the degree-3 kernel", list(dimensions), values)
-
-
-def print_growth(name: str, dimensions: Sequence[int], values: Sequence[float]) -> None:
-    """The values against d, and the exponent of their growth."""
-    slope = float(np.polyfit(np.log(dimensions), np.log(values), 1)[0])
-    print_row(f"{name} (d = {', '.join(map(str, dimensions))})", values)
-    print_row(f"{name}: exponent", [slope], 2)
+        samples[d] = median_nstar([kernel.curve(target, s, TEST, tuned) for s in range(4)])
+    print_growth("x1x2x3: n*(.1) of the degree-3 kernel", samples)
 
 
 TABLES = {
@@ -260,8 +247,4 @@ TABLES = {
 }
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or TABLES:
-        start = time.perf_counter()
-        print(name, TABLES[name].__doc__)
-        TABLES[name]()
-        print(f"{time.perf_counter() - start:.0f} s", flush=True)
+    print_tables(TABLES)

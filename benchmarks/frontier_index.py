@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import bfc
+from benchmarks.doc_tables import print_growth
 from bfc.baselines.selection import crossing
 from bfc.learners.mlp import MLP
 from bfc.learners.two_layer_network import TwoLayerNetwork
@@ -42,14 +43,6 @@ def first_passages(target: Target, method: bfc.Method, seeds: int, eps: float) -
         both = reached[:-1] & reached[1:]
         passages.append(float(trained["n"].iloc[both.argmax()]) if both.any() else math.inf)
     return passages
-
-
-def print_growth(name: str, medians: dict[int, float]) -> None:
-    """Samples at every d, and the exponent of a line through them."""
-    values = " ".join(f"{n:.0f}" for n in medians.values())
-    slope = np.polyfit(np.log(list(medians)), np.log(list(medians.values())), 1)[0]
-    dimensions = "/".join(map(str, medians))
-    print(f"{name:32s} d={dimensions}: {values}, exponent {slope:.2f}", flush=True)
 
 
 def table_e5() -> None:

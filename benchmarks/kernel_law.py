@@ -6,10 +6,10 @@ python -m benchmarks.kernel_law predicted measured    (either; the second takes 
 from __future__ import annotations
 
 import statistics
-import sys
 
 import numpy as np
 
+from benchmarks.doc_tables import print_tables
 from bfc.baselines.kernels import NTK
 from bfc.bounds.kernel_law import KernelLaw, predict_risks
 from bfc.targets.hierarchy import Hierarchy
@@ -63,11 +63,5 @@ def print_measured() -> None:
 TABLES = {"predicted": print_predicted, "measured": print_measured}
 
 
-def main() -> None:
-    """Print the tables that are named as arguments, all by default."""
-    for name in sys.argv[1:] or TABLES:
-        TABLES[name]()
-
-
 if __name__ == "__main__":
-    main()
+    print_tables(TABLES)

@@ -8,12 +8,12 @@ of ratio 1.15.
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
+from benchmarks.doc_tables import print_row, print_tables
 from bfc.baselines.clustering import Clustering
 from bfc.baselines.kernels import NNGP, NTK
 from bfc.baselines.latent_clustering import LatentClustering
@@ -42,10 +42,6 @@ TEST = 1024
 CLUSTERING_SEEDS = 32
 SMALLEST_RISK = 1e-3
 """Below it a risk on a thousand strings is zero, and a logarithm says nothing."""
-
-
-def print_row(name: str, values: Sequence[float], digits: int = 2) -> None:
-    print(f"{name:44s}", *[f"{value:.{digits}f}" for value in values], flush=True)
 
 
 def print_nstar(baseline: TupleClustering, v: int, m: int, L: int) -> None:
@@ -88,7 +84,7 @@ def table_synonyms() -> None:
         names = [f"synonyms1/{level}" for level in (2, 3, 4)]
         row = [median(records, name) for name in ("risk", *[f"all/{name}" for name in names])]
         start = [float(np.median([r["trace"][0][name] for r in records])) for name in names]
-        print_row(f"n = {n}: risk, S, S at the start", [*row, *start])
+        print_row(f"n = {n}: risk, S, S at the start", [*row, *start], 2)
 
 
 def table_capacity() -> None:
@@ -133,7 +129,7 @@ def table_lazy() -> None:
 def table_widths() -> None:
     """He_2, d = 8, SGD at lr .64/width: n*(.1) by width, and of the kernels; 3 seeds."""
     sizes = (64, 96, 128, 192, 256, 384, 512)
-    trainings = [Training(n, seed) for n in sizes for seed in range(3)]
+    trainings = [Training(n, seed) for n, seed in product(sizes, range(3))]
     for width in (16, 64, 256, 1024):
         recipe = Recipe(
             Index(d=8),
@@ -170,7 +166,7 @@ def table_match() -> None:
         )
         records = train(recipe, [Training(n, seed) for seed in range(2)])
         row = [median(records, f"all/{name}") for name in names]
-        print_row(f"n = {n}", [median(records, "risk"), *row])
+        print_row(f"n = {n}", [median(records, "risk"), *row], 2)
 
 
 def median(records: Sequence[dict[str, float]], name: str) -> float:
@@ -188,8 +184,4 @@ TABLES = {
 }
 
 if __name__ == "__main__":
-    for table in sys.argv[1:] or TABLES:
-        begun = time.perf_counter()
-        print(table, TABLES[table].__doc__)
-        TABLES[table]()
-        print(f"{time.perf_counter() - begun:.0f} s", flush=True)
+    print_tables(TABLES)

@@ -22,138 +22,19 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from benchmarks.exponent_procedures import PROCEDURES, Procedure
 from benchmarks.record import Aim, finish
-from bfc.stats.cell_counts import split_cells
-from bfc.stats.design import choose_sample_sizes, predict_density, update_density, wide_density
-from bfc.stats.exponent_posterior import fit_posterior
-from bfc.stats.likelihood import likelihood_curve
 from bfc.stats.simulation import World
-from bfc.stats.training_table import build_training_table
 
-START = 4
 TAUS = (0.0, 0.15)
 PHASES = ("fixed", "varied")
-Answer = tuple[int, float, float, float]
-"""Trainings, exponent, lower and upper end of its 95 % interval."""
-
-
-@dataclass(frozen=True)
-class Procedure:
-    name: str
-    family: str
-    run: Callable[[World, np.ndarray, np.random.Generator], Answer]
-
-
-def cap(world: World) -> int:
-    """Largest n allowed: the power of two next below the typical n* of the largest d."""
-    return int(2 ** np.floor(np.log2(world.prefactor * world.d[-1] ** world.exponent)))
-
-
-def grid(
-    world: World, mu: np.ndarray, rng: np.random.Generator, seeds: int, from_d: bool = False
-) -> Answer:
-    """Walk n up in factors of two, ``seeds`` fresh trainings each, to the first n whose median
-    succeeds; least squares."""
-    trainings = 0
-    nstar: dict[int, float] = {}
-    for d, centre in zip(world.d, mu, strict=True):
-        n = d if from_d else START
-        while n <= cap(world):
-            risk = world.train(rng, d, centre, np.full(seeds, n))["risk"]
-            trainings += seeds
-            if np.median(risk) <= world.eps:
-                nstar[d] = n
-                break
-            n *= 2
-    return trainings, *least_squares(nstar)
-
-
-def bisection(world: World, mu: np.ndarray, rng: np.random.Generator, steps: int = 6) -> Answer:
-    """One seed per d: its own threshold between the start and the cap, halving the range of log n;
-    least squares."""
-    trainings = 0
-    nstar: dict[int, float] = {}
-    for d, centre in zip(world.d, mu, strict=True):
-        threshold = centre + world.sd * rng.standard_normal()
-        lo, hi = np.log([START, cap(world)])
-        trainings += 1
-        if threshold > hi:
-            continue
-        for _ in range(steps):
-            midpoint = 0.5 * (lo + hi)
-            lo, hi = (lo, midpoint) if threshold <= midpoint else (midpoint, hi)
-            trainings += 1
-        nstar[d] = np.exp(0.5 * (lo + hi))
-    return trainings, *least_squares(nstar)
-
-
-def adaptive(
-    world: World, mu: np.ndarray, rng: np.random.Generator, replicas: int, rounds: int
-) -> Answer:
-    """Every d in turn: rounds of ``replicas`` trainings spread over what is believed of its log n*,
-    starting from the smaller d."""
-    tables: dict[float, pd.DataFrame] = {}
-    for d, centre in zip(world.d, mu, strict=True):
-        prior = predict_density(tables, d, world.eps) or wide_density(START, cap(world))
-        density, rows = prior, []
-        for k in range(rounds):
-            n = np.clip(choose_sample_sizes(density, replicas), 2, cap(world))
-            rows.append(world.train(rng, d, centre, n, first=k * replicas))
-            if k + 1 < rounds:
-                density = update_density(pd.concat(rows), prior, world.eps)
-        tables[d] = pd.concat(rows)
-    trainings = pd.concat(tables.values())
-    cells = split_cells(build_training_table(trainings, world.eps))
-    posterior = fit_posterior({d: likelihood_curve(cell) for d, cell in cells.items()})
-    return len(trainings), posterior.exponent, posterior.lo, posterior.hi
-
-
-def least_squares(nstar: dict[int, float]) -> tuple[float, float, float]:
-    """Slope of log n* on log d with its t interval."""
-    if len(nstar) < 3:
-        return np.nan, -np.inf, np.inf
-    x, y = np.log(list(nstar)), np.log(list(nstar.values()))
-    x = x - x.mean()
-    slope = x @ y / (x @ x)
-    residual_variance = np.sum((y - y.mean() - slope * x) ** 2) / (len(x) - 2)
-    half_width = special.stdtrit(len(x) - 2, 0.975) * np.sqrt(residual_variance / (x @ x))
-    return float(slope), float(slope - half_width), float(slope + half_width)
-
-
-PROCEDURES = (
-    *(
-        Procedure(f"x2 grid, {seeds} seeds, first hit, OLS", "grid", partial(grid, seeds=seeds))
-        for seeds in (1, 3, 10, 30)
-    ),
-    Procedure(
-        "x2 grid from n = d, 3 seeds, first hit, OLS",
-        "grid from d",
-        partial(grid, seeds=3, from_d=True),
-    ),
-    Procedure(
-        "x2 grid from n = d, 10 seeds, first hit, OLS",
-        "grid from d",
-        partial(grid, seeds=10, from_d=True),
-    ),
-    Procedure("bisection, 1 seed, OLS", "bisection", bisection),
-    *(
-        Procedure(
-            f"adaptive {replicas}x{rounds} + likelihood",
-            "adaptive",
-            partial(adaptive, replicas=replicas, rounds=rounds),
-        )
-        for replicas, rounds in ((8, 1), (16, 1), (16, 2), (32, 2))
-    ),
-)
 
 
 def study(
@@ -238,53 +119,78 @@ def summarise(table: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def figure(table: pd.DataFrame, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    drawing = Figure(figsize=(8.5, 6.4), layout="constrained")
-    panels = drawing.subplots(len(PHASES), len(TAUS), sharex=True, sharey=True)
-    for (phase, tau), panel in zip(itertools.product(PHASES, TAUS), panels.flat, strict=True):
-        of_panel = table[(table["phase"] == phase) & (table["tau"] == tau)]
-        for family, group in of_panel.groupby("family", sort=False):
-            rows = group.sort_values("trainings")
-            panel.errorbar(
-                rows["trainings"],
-                rows["rmse"],
-                rows["rmse_error"],
-                marker="o",
-                markersize=4,
-                linewidth=1,
-                capsize=2,
-                label=family,
-            )
-            for row in rows.to_dict("records"):
-                panel.annotate(
-                    f"{row['coverage']:.2f}",
-                    (row["trainings"], row["rmse"]),
-                    (5, 4),
-                    textcoords="offset points",
-                    fontsize=7,
-                )
+def draw_figure(table: pd.DataFrame, path: Path) -> None:
+    """RMSE against trainings, a panel per phase and scatter, with the coverage at every point."""
+    figure = Figure(figsize=(8.5, 6.4), layout="constrained")
+    panels = figure.subplots(len(PHASES), len(TAUS), sharex=True, sharey=True)
+    for (phase, tau), axes in zip(itertools.product(PHASES, TAUS), panels.flat, strict=True):
+        draw_panel(axes, table[(table["phase"] == phase) & (table["tau"] == tau)])
         if tau:
-            panel.axhline(
+            axes.axhline(
                 floor(tau), color="0.5", linestyle="--", linewidth=1, label="wall: only more d help"
             )
-        panel.set(
+        axes.set(
             xscale="log",
             yscale="log",
             yticks=(0.02, 0.05, 0.1, 0.2, 0.5),
             yticklabels=(0.02, 0.05, 0.1, 0.2, 0.5),
             title=f"scatter over d: τ = {tau:g}; grid phase {phase}",
         )
-        panel.minorticks_off()
-    for panel in panels[-1]:
-        panel.set_xlabel("trainings")
-    for panel in panels[:, 0]:
-        panel.set_ylabel("RMSE of the exponent")
+        axes.minorticks_off()
+    for axes in panels[-1]:
+        axes.set_xlabel("trainings")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("RMSE of the exponent")
     panels[0, -1].legend(
-        frameon=False, fontsize=8, title="beside each point: coverage of 95 %", title_fontsize=8
+        frameon=False, fontsize=8, title="at each point: coverage of 95 %", title_fontsize=8
     )
-    drawing.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150)
+
+
+def draw_panel(axes: Axes, table: pd.DataFrame) -> None:
+    """One line per family of procedures."""
+    for family, group in table.groupby("family", sort=False):
+        rows = group.sort_values("trainings")
+        axes.errorbar(
+            rows["trainings"],
+            rows["rmse"],
+            rows["rmse_error"],
+            marker="o",
+            markersize=4,
+            linewidth=1,
+            capsize=2,
+            label=family,
+        )
+        for row in rows.to_dict("records"):
+            axes.annotate(
+                f"{row['coverage']:.2f}",
+                (row["trainings"], row["rmse"]),
+                (5, 4),
+                textcoords="offset points",
+                fontsize=7,
+            )
+
+
+def print_study(table: pd.DataFrame) -> None:
+    """A line per row of the table."""
+    errors = zip(table["rmse"], table["rmse_error"], strict=True)
+    printed = table.assign(rmse=[f"{rmse:.3f} ± {error:.3f}" for rmse, error in errors])
+    printed = printed.drop(columns=["family", "rmse_error", "repeats"])
+    print(printed.to_string(index=False, float_format=lambda v: f"{v:.3g}"))
+
+
+def write_files(table: pd.DataFrame, sentences: list[str], seed: int, folder: Path) -> None:
+    """procedures.csv, procedures.json and procedures.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "procedures.csv", index=False)
+    record = {
+        "rows": table.to_dict("records"),
+        "lines": sentences,
+        "floor": floor(TAUS[-1]),
+        "seed": seed,
+    }
+    (folder / "procedures.json").write_text(json.dumps(record, indent=1) + "\n")
+    draw_figure(table, folder / "procedures.png")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -303,14 +209,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     table = study(options.repeats, options.seed)
-    printed = table.assign(
-        rmse=[f"{r:.3f} ± {e:.3f}" for r, e in zip(table["rmse"], table["rmse_error"], strict=True)]
-    )
-    print(
-        printed.drop(columns=["family", "rmse_error", "repeats"]).to_string(
-            index=False, float_format=lambda v: f"{v:.3g}"
-        )
-    )
+    print_study(table)
     sentences = summarise(table)
     print("\n".join(sentences))
     if options.json is not None:
@@ -323,16 +222,7 @@ def main(arguments: list[str] | None = None) -> None:
         results = {"rows": table.to_dict("records"), "lines": sentences}
         finish("procedures", results, [aim], options.json)
     if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        table.to_csv(options.out / "procedures.csv", index=False)
-        record = {
-            "rows": table.to_dict("records"),
-            "lines": sentences,
-            "floor": floor(TAUS[-1]),
-            "seed": options.seed,
-        }
-        (options.out / "procedures.json").write_text(json.dumps(record, indent=1) + "\n")
-        figure(table, options.out / "procedures.png")
+        write_files(table, sentences, options.seed, options.out)
 
 
 if __name__ == "__main__":

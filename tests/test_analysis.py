@@ -14,7 +14,6 @@ from synthetic import write_cell, write_sweep
 
 from analysis.lines import find_varying_keys, label_lines
 from analysis.nstar_tables import estimate_nstar, fit_lines, tabulate_exponents
-from analysis.page_tables import describe_growth
 from analysis.report import main, write_report
 from bfc.store.reading import read_store
 
@@ -338,7 +337,7 @@ def test_a_study_of_a_single_n_shows_risks_instead_of_bounds(tmp_path, capsys):
     assert len(pd.read_csv(tmp_path / "out" / "nstar.csv")) == 6
 
 
-def test_the_page_reports_that_the_estimators_disagree():
+def test_the_terminal_says_how_n_star_grows_and_what_tells_lines_apart():
     row = {
         "line": "m",
         "target": "t",
@@ -347,14 +346,15 @@ def test_the_page_reports_that_the_estimators_disagree():
         "L": 3,
         "eps": 0.01,
         "growth": "polynomial with exponent 1.0 (0.9–1.1)",
-        "warnings": (
-            "the likelihood's exponent and that of the probit regression differ; d=8: something"
-        ),
     }
     (line,) = describe_growth(pd.DataFrame([row]))
-    assert line["head"] == "m, ε = 0.01" and line["warnings"] == row["warnings"].split("; ")
-    both = describe_growth(pd.DataFrame([row, {**row, "L": 4, "warnings": ""}]))
-    assert both[1] == {"head": "m, L 4, ε = 0.01", "growth": row["growth"], "warnings": []}
+    assert line == f"m, ε = 0.01: {row['growth']}"
+    both = describe_growth(pd.DataFrame([row, {**row, "L": 4}]))
+    assert both[1] == f"m, L 4, ε = 0.01: {row['growth']}"
+    (moving,) = describe_growth(
+        pd.DataFrame([{**row, "learner.width": "varies"}]), ["learner.width"]
+    )
+    assert moving.endswith("(with d also changes: learner.width)")
 
 
 def test_second_report_replaces_the_first_and_a_failed_one_leaves_it(tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ import pandas as pd
 
 from analysis.chart import Chart
 from analysis.claim_table import describe_judgement, format_finding
+from analysis.display_table import NO_VALUE
 from analysis.figures import NamedFigure
-from analysis.page_tables import NO_VALUE
 from analysis.web.forest import ForestLine, make_forest_line
 
 VERDICTS = ("reproduced", "contradicted", "undecided", "not run")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.chart import Axis, Panel, Series
+from analysis.display_table import format_number
 
 SYMBOLS = {
     "": "circle",
@@ -38,6 +39,8 @@ POINT_COLUMNS = ("x", "y", "lo", "hi", "left", "right", "mark", "part", "note")
 """The columns of a series that say how it is drawn."""
 MARKED_POINTS = 9
 """Markers along a curve."""
+DIGITS = 4
+"""Of the numbers that are shown on hover."""
 
 
 def make_traces(
@@ -211,7 +214,7 @@ def _describe_points(name: str, data: pd.DataFrame, panel: Panel) -> list[str]:
     exact = [column for column in data if column not in POINT_COLUMNS]
     texts = []
     for row in data.to_dict("records"):
-        y = f"{panel.y.label}: {format_number(row['y'])}"
+        y = f"{panel.y.label}: {format_number(row['y'], DIGITS)}"
         interval = _describe_interval(row)
         x = row[exact[0]] if exact else row["x"]
         lines = [name, f"{panel.x.label}: {_describe_x(x, panel.x)}", f"{y}{interval}"]
@@ -224,7 +227,7 @@ def _describe_points(name: str, data: pd.DataFrame, panel: Panel) -> list[str]:
 
 def _describe_x(value: float, axis: Axis) -> str:
     """The text of a named position, else the number."""
-    return (axis.ticks or {}).get(value) or format_number(value)
+    return (axis.ticks or {}).get(value) or format_number(value, DIGITS)
 
 
 def _describe_interval(row: Mapping[str, Any]) -> str:
@@ -236,16 +239,7 @@ def _describe_interval(row: Mapping[str, Any]) -> str:
     lo, hi = row.get("lo", math.nan), row.get("hi", math.nan)
     if not (math.isfinite(lo) and math.isfinite(hi)):
         return ""
-    return f" [{format_number(lo)} – {format_number(hi)}]"
-
-
-def format_number(value: float) -> str:
-    """A number in four digits, with separators; a dash where it is unknown."""
-    if not math.isfinite(value):
-        return "–"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return f" [{format_number(lo, DIGITS)} – {format_number(hi, DIGITS)}]"
 
 
 def _to_values(values: Any) -> list[float | None]:
