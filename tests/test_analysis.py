@@ -15,6 +15,7 @@ from synthetic import write_cell, write_sweep
 from analysis.lines import find_varying_keys, label_lines
 from analysis.nstar_tables import estimate_nstar, fit_lines, tabulate_exponents
 from analysis.report import main, write_report
+from analysis.report_text import describe_growth
 from bfc.store.reading import read_store
 
 
@@ -351,9 +352,8 @@ def test_the_terminal_says_how_n_star_grows_and_what_tells_lines_apart():
     assert line == f"m, ε = 0.01: {row['growth']}"
     both = describe_growth(pd.DataFrame([row, {**row, "L": 4}]))
     assert both[1] == f"m, L 4, ε = 0.01: {row['growth']}"
-    (moving,) = describe_growth(
-        pd.DataFrame([{**row, "learner.width": "varies"}]), ["learner.width"]
-    )
+    varying = pd.DataFrame([{**row, "learner.width": "varies"}])
+    (moving,) = describe_growth(varying, ["learner.width"])
     assert moving.endswith("(with d also changes: learner.width)")
 
 
