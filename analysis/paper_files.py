@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def draw_files(
             drawings.append(_Drawing(chart, folder / name, missing, width))
     _draw_all(drawings)
     (folder / RECORD).write_text(json.dumps(hashes, indent=1))
-    return [folder / f"{name}.{ending}" for name in charts for ending in formats]
+    files = product(charts, formats)
+    return [folder / f"{name}.{ending}" for name, ending in files]
 
 
 def _hash_chart(chart: Chart, width: float | None) -> str:

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,7 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
         filters={
             "paper": list(dict.fromkeys(view.paper for view in views)),
             "study": with_claims,
-            "method": sorted({method for view in views for method in view.methods}),
+            "method": sorted(set(chain.from_iterable(view.methods for view in views))),
         },
         verdicts=verdicts["verdict"].value_counts().to_dict(),
         board=describe_board(verdicts),

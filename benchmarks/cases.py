@@ -13,6 +13,7 @@ from benchmarks.walls import clock
 from bfc.engine.op_counter import OpCounter
 from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import Trainer
+from bfc.learners.groups import list_parameters
 from bfc.learners.mean_field import MeanField
 from bfc.learners.mlp import MLP
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
@@ -103,7 +104,7 @@ a wide perceptron."""
 
 def trained_names(trainer: Trainer) -> list[str]:
     """Names of the parameters that train in the first phase."""
-    return [name for group in trainer.stages[0].train for name in trainer.groups[group]]
+    return list_parameters(trainer.groups, trainer.stages[0].train)
 
 
 def train_chunks(trainer: Trainer, record_steps: bool = True) -> Iterator[int]:

@@ -22,10 +22,8 @@ from neural_tangents import stax  # noqa: E402
 
 n, d, repeats = map(int, sys.argv[1:4])
 x = np.frombuffer(sys.stdin.buffer.read(), dtype=np.float64).reshape(n, d)
-layers = [
-    layer for _ in range(2) for layer in (stax.Dense(1, W_std=2**0.5, b_std=None), stax.Relu())
-]
-_, _, kernel = stax.serial(*layers, stax.Dense(1, W_std=2**0.5, b_std=None))
+dense = stax.Dense(1, W_std=2**0.5, b_std=None)
+_, _, kernel = stax.serial(dense, stax.Relu(), dense, stax.Relu(), dense)
 ntk = jax.jit(lambda x: kernel(x, None, "ntk"))
 taken = []
 for _ in range(repeats + 1):

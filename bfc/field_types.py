@@ -14,6 +14,7 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Integral, Real
 from typing import Annotated, Any, get_args, get_origin
 
@@ -182,7 +183,8 @@ def _names(hint: Any) -> list[str]:
     """The names that a type annotation allows."""
     if get_origin(hint) is typing.Literal:
         return [str(name) for name in get_args(hint)]
-    return [name for part in get_args(hint) for name in _names(part)] if is_union(hint) else []
+    options = get_args(hint) if is_union(hint) else ()
+    return list(chain.from_iterable(map(_names, options)))
 
 
 TYPE_NAMES = {
@@ -202,7 +204,8 @@ def describe(hint: Any) -> str:
     if origin is typing.Literal:
         return _either(list(map(str, arguments)))
     if is_union(hint):
-        return _either([part for a in arguments for part in (_names(a) or [describe(a)])])
+        options = [_names(option) or [describe(option)] for option in arguments]
+        return _either(list(chain.from_iterable(options)))
     if origin in (tuple, list):
         fixed_length = origin is tuple and Ellipsis not in arguments
         count = f"{len(arguments)} " if fixed_length else ""

@@ -6,6 +6,7 @@ What training a higher level does to the errors of the lower ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import pandas as pd
 
@@ -33,9 +34,8 @@ def feature_correction(evidence: Evidence) -> Iterator[Chart]:
         panels = find_probe_columns(rows)
         if not panels:
             continue
-        phases = order_phases(
-            rows, [name for columns in panels.values() for name in columns.values()]
-        )
+        columns = chain.from_iterable(names.values() for names in panels.values())
+        phases = order_phases(rows, list(columns))
         ticks = {float(number): phase for number, phase in enumerate(phases)}
         x = Axis("after phase", log=False, ticks=ticks, range=(-0.4, len(phases) - 0.6))
         y = Axis("error after the phase")

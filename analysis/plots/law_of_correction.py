@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,7 @@ def _make_bound_panel(rows: pd.DataFrame) -> list[Panel]:
     Against alpha_{l+1} / alpha_j; no panel without two ratios.
     """
     series = _make_bound_series(rows)
-    ratios = [ratio for one in series for ratio in one.data["x"]]
+    ratios = list(chain.from_iterable(one.data["x"] for one in series))
     if len(set(ratios)) < 2:
         return []
     span = np.array([min(ratios), max(ratios)])

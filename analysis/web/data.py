@@ -11,6 +11,7 @@ import gzip
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -69,7 +70,7 @@ def encode_figure(figure: NamedFigure) -> dict[str, Any]:
     if chart.legend == "column":
         legends = [make_legend(stack) for stack in stacks]
     else:
-        legends = [make_legend([panel for stack in stacks for panel in stack])]
+        legends = [make_legend(list(chain.from_iterable(stacks)))]
     return {
         "csv": csv,
         "figures": make_plotly_figures(chart),

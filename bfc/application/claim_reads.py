@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from bfc.experiment.cell_spec import CellSpec
@@ -64,7 +65,8 @@ def select_required(
     required = {**claim.get("requires", {}), **claim.get("at", {})}
     selected = [job for job in select_jobs(claim, jobs) if _is_at_place(required, job)]
     for key in ("d", "L"):
-        present = {int(spec.config[key]) for job in selected for spec in job.cells}
+        cells = chain.from_iterable(job.cells for job in selected)
+        present = {int(spec.config[key]) for spec in cells}
         if not set(_as_list(required.get(key, []))) <= present:
             return None
     return selected or None

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from bfc.application.moves import JobRequest
@@ -173,13 +174,15 @@ class JobFeed(Generic[G]):
         return finished
 
     def wait(self, seconds: float) -> None:
-        pending = [future for batch in self._batches for future in batch.pending()]
+        pending = self._list_pending()
         if pending:
             wait(pending, timeout=seconds, return_when=FIRST_COMPLETED)
 
+    def _list_pending(self) -> list[Future[Any]]:
+        return list(chain.from_iterable(batch.pending() for batch in self._batches))
+
     def count_waiting(self) -> int:
-        pending = [future for batch in self._batches for future in batch.pending()]
-        return sum(not future.running() for future in pending)
+        return sum(not future.running() for future in self._list_pending())
 
     def count_ended(self) -> int:
         return self._num_ended + sum(batch.count_ended() for batch in self._batches)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import chain
 
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.study_jobs import extend_job, is_finished
@@ -84,12 +85,14 @@ class Move:
 
     @property
     def cells(self) -> frozenset[str]:
-        return frozenset(spec.cell_id for request in self.requests for spec in request.job.cells)
+        cells = chain.from_iterable(request.job.cells for request in self.requests)
+        return frozenset(spec.cell_id for spec in cells)
 
     def list_unfinished_cells(self) -> set[str]:
         """The cells of which not all that was to be measured is stored."""
         jobs = [request.build() for request in self.requests]
-        return {spec.cell_id for job in jobs if not is_finished(job) for spec in job.cells}
+        cells = chain.from_iterable(job.cells for job in jobs if not is_finished(job))
+        return {spec.cell_id for spec in cells}
 
     def predict_again(self, model: Cost) -> Move:
         """The move with the seconds of another model."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 
 from bfc.application.budget_display import Display, Status
 from bfc.application.claim_states import ClaimState, StudyState
@@ -127,12 +128,11 @@ class Spender:
 
     def make_status(self) -> Status:
         """Where the claims stand, and what runs."""
-        claims = [claim for study in self.studies for claim in study.claims]
+        claims = list(chain.from_iterable(study.claims for study in self.studies))
         decided = sum(claim.is_decided for claim in claims)
         unseen = sum(claim.verdict is None for claim in claims)
-        pursued = {
-            id(claim) for moves in self._moves.values() for move in moves for claim in move.claims
-        }
+        moves = chain.from_iterable(self._moves.values())
+        pursued = set(map(id, chain.from_iterable(move.claims for move in moves)))
         stuck = sum(
             claim.verdict is not None
             and not claim.is_decided
@@ -193,7 +193,7 @@ class Spender:
             if move.fits(cores, seconds, self._cells_in_flight):
                 self._first_looks.remove(move)
                 return move
-        moves = [move for study_moves in self._moves.values() for move in study_moves]
+        moves = list(chain.from_iterable(self._moves.values()))
         return choose_move(moves, cores, seconds, self._cells_in_flight)
 
     def _settle_finished(self) -> None:
@@ -226,9 +226,8 @@ class Spender:
         self._look_cpu_seconds[study.name] = self._cpu_clock() - cpu_start
         for claim in claims:
             claim.is_in_flight = False
-        elsewhere = [
-            claim for other in self.studies if other is not study for claim in other.claims
-        ]
+        others = [other for other in self.studies if other is not study]
+        elsewhere = list(chain.from_iterable(other.claims for other in others))
         self._moves[study.name] = list_moves(study, self._model, elsewhere)
         for claim in open_before:
             if claim.is_decided:

@@ -22,6 +22,7 @@ from bfc.engine.data import StackData
 from bfc.engine.recipe import Recipe
 from bfc.engine.state import COMPILED, PLAIN, State
 from bfc.engine.steps import Replicas, Steps, views
+from bfc.learners.groups import list_parameters
 from bfc.types import Params, Stage, Training
 
 if TYPE_CHECKING:
@@ -192,9 +193,7 @@ class Trainer:
         if self.compiled is not None:
             code = self.compiled[self.stages.index(stage)]
             return LaneSteps(code, self.recipe, self.data, stage, replicas)
-        trained: list[str] = []
-        for group in stage.train:
-            trained += self.groups[group]
+        trained = list_parameters(self.groups, stage.train)
         return Steps(self.recipe, self.data, stage, trained, replicas)
 
     @staticmethod

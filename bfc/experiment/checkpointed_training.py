@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -207,7 +208,8 @@ def _parse_checkpoint(stored: Any) -> Checkpoint | None:
 def _is_whole(checkpoint: Checkpoint) -> bool:
     """Whether a state has all its parts, each with one entry per training."""
     state = checkpoint.state
-    lengths = {len(values) for part in STATE_PARTS for values in state[part].values()}
+    stored = chain.from_iterable(state[part].values() for part in STATE_PARTS)
+    lengths = set(map(len, stored))
     lengths.add(len(state["records"]))
     names = set(state) | {"execution"}  # which earlier versions did not store
     return names == {f.name for f in fields(State)} and lengths == {len(checkpoint.requests)}

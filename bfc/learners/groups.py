@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from bfc.errors import UserError
 
@@ -17,6 +18,11 @@ def present_levels(present: frozenset[str]) -> list[int]:
 def top_level(present: frozenset[str]) -> int:
     """The highest level present; 1 if there is none."""
     return max(present_levels(present), default=1)
+
+
+def list_parameters(groups: Mapping[str, Iterable[str]], chosen: Iterable[str]) -> list[str]:
+    """The names of the parameters in some of the groups, in their order."""
+    return list(chain.from_iterable(groups[group] for group in chosen))
 
 
 def require_groups(learner: str, names: Iterable[str], present: frozenset[str]) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bfc.errors import UserError, require
+from bfc.learners.groups import list_parameters
 from bfc.learners.mlp import MLP
 from bfc.probes.common import check_num_evals, check_rows, frobenius_norm, probe_inputs, undefined
 from bfc.types import Draw, Learner, Params, Probe, Progress, Target, sample
@@ -72,7 +73,7 @@ class Lazy(Probe):
                 moved = (frobenius_norm(w - w0) / frobenius_norm(w0)).cpu()
                 flips = ((now[level] > 0) != (then[level] > 0)).double().mean((1, 2)).cpu()
             values |= {f"movement/{level}": moved, f"flips/{level}": flips}
-        trained = [name for group in present for name in learner.groups(target)[group]]
+        trained = list_parameters(learner.groups(target), present)
         kernel_inputs = draw.encode(probe_inputs(draw, self.kernel_rows))
         kernels = [
             tangent_kernels(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, product
 from pathlib import Path
 from typing import Self
 
@@ -36,7 +37,7 @@ class PlannedEntry:
     @property
     def cells(self) -> tuple[str, ...]:
         """The ids of its cells."""
-        return tuple(spec.cell_id for job in self.jobs for spec in job.cells)
+        return tuple(spec.cell_id for spec in chain.from_iterable(job.cells for job in self.jobs))
 
     @property
     def theory(self) -> Theory | None:
@@ -89,7 +90,7 @@ def plan_entries(
     ``overrides`` stand on top of all. Raises :class:`UserError` for a row that no column can be
     measured on and for a column that can be measured on no row: its file is wrong.
     """
-    pairs = [(row, column) for row in rows for column in columns]
+    pairs = list(product(rows, columns))
     composed = [pair for pair in pairs if not _lacks_learner(*pair)]
     shared = (*overrides, f"results={results}")
     grids = ([*list_arguments(layout, size, *pair), *shared] for pair in composed)

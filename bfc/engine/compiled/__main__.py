@@ -22,6 +22,7 @@ from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.step_code import Layout
 from bfc.engine.compiled.tracing import trace_step
 from bfc.engine.recipe import Recipe
+from bfc.learners.groups import list_parameters
 from bfc.learners.mlp import MLP
 from bfc.optimizers.sgd import SGD
 from bfc.schedules import Phase, Schedule
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = Recipe(target, learner, Schedule((Phase(("level*", "bias")),)), SGD(batch=2))
     (stage,), groups = recipe.stages(), learner.groups(target)
     params = learner.init_params(target, target.draw([0]))
-    trained = [name for group in stage.train for name in groups[group]]
+    trained = list_parameters(groups, stage.train)
     shapes = StepShapes.of(recipe, params, trained, has_multiplier=False)
     graph = trace_step(recipe, stage, shapes)
     program = lower(graph, shapes, torch.float32)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.recipe import Recipe
+from bfc.learners.groups import list_parameters
 from bfc.types import Draw, Params, Stage
 
 _log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def _compile(
         from bfc.engine.compiled.compilation import compiled_step
     except ImportError as error:
         raise CannotCompile(f"a package is missing ({error})") from error
-    trained = [name for group in stage.train for name in groups[group]]
+    trained = list_parameters(groups, stage.train)
     shapes = StepShapes.of(recipe, params, trained, has_multiplier)
     return compiled_step(recipe, stage, shapes, draw)
 
