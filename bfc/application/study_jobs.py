@@ -37,8 +37,8 @@ class StudyJobs:
 
         None where no size that is considered holds it.
         """
-        asked = self._find_size(cell_id)
-        for size in sorted(self.sizes, key=lambda size: size != asked):
+        requested = self._find_size(cell_id)
+        for size in sorted(self.sizes, key=lambda size: size != requested):
             for job in self.of_size(size):
                 if any(spec.cell_id == cell_id for spec in job.cells):
                     return job
@@ -47,12 +47,12 @@ class StudyJobs:
     def _find_size(self, cell_id: str) -> str | None:
         """The largest size of this study that asked for a cell so far."""
         requests = Store(self.results).cell(cell_id).requests()
-        asked = {
+        requested = {
             request.get("size")
             for request in requests
             if isinstance(request, dict) and request.get("study") == self.study
         }
-        return next((size for size in reversed(self.sizes) if size in asked), None)
+        return next((size for size in reversed(self.sizes) if size in requested), None)
 
 
 def is_finished(job: PlannedJob) -> bool:

@@ -80,8 +80,7 @@ class Capacity(Probe):
     version: ClassVar[int] = 1
 
     def check(self, target: Target, learner: Learner) -> None:
-        is_two_layer = isinstance(learner, MLP) and len(learner.widths) == 1
-        if not (is_two_layer and learner.activation == "relu"):  # type: ignore[attr-defined]
+        if not _is_two_layer_relu(learner):
             raise UserError(
                 "probe=capacity: needs learner=mlp with one hidden layer of ReLU units; change "
                 "learner.widths or learner.activation, or set probe=none"
@@ -167,3 +166,7 @@ def with_constant(x: Tensor) -> Tensor:
 def root_mean_square(x: Tensor) -> Tensor:
     """√ mean ‖x‖² over rows (n, D)."""
     return x.square().sum(1).mean().sqrt()
+
+
+def _is_two_layer_relu(learner: Learner) -> bool:
+    return isinstance(learner, MLP) and learner.activation == "relu" and len(learner.widths) == 1

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bfc.errors import UserError, nearest
+from bfc.errors import UserError, similar
 from bfc.stats.outcomes import UNJUDGED, BoolArray, FloatArray, Outcome
 from bfc.stats.table_notices import FractionalSizes, ReadWord, TableNotice
 
@@ -217,8 +217,8 @@ def _describe_unreadable(
     row, value = bad[0]
     others = f" (and in {len(bad) - 1} more rows)" if len(bad) > 1 else ""
     hint = ""
-    if options and "did you mean" in (suggestion := nearest(str(value), options)):
-        hint = f"; {suggestion.partition('?')[0]}?"
+    if close := similar(str(value), options):
+        hint = f"; did you mean {close}?"
     return (
         f"trainings: {name}={describe_value(value)} in row {row}{others}: must be {allowed}{hint}"
     )

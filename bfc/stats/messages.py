@@ -15,6 +15,7 @@ from bfc.stats.outcomes import Outcome
 from bfc.stats.reasons import (
     AllExcluded,
     CensoredCells,
+    CountWarning,
     DisagreeingExponents,
     DivergedTrainings,
     DroppedRows,
@@ -142,24 +143,11 @@ def describe_warning(warning: FitWarning, axis: str = "d") -> str:
     """What is odd about a table, as one sentence."""
     if isinstance(warning, TableNotice):
         return describe_notice(warning, axis)
+    if isinstance(warning, CountWarning):
+        return _describe_count(warning, axis)
     match warning:
         case RiskRises():
             return _describe_rise(warning, axis)
-        case DroppedRows(reason, rows):
-            end = "" if reason.says_what_counts else ", left out"
-            return f"{rows} rows {DROP_REASONS[reason].format(x=axis)}{end}"
-        case ExcludedTrainings(trainings):
-            return (
-                f"{trainings} optimisation-limited trainings left out: "
-                "they do not show a lack of data"
-            )
-        case PossibleLapses(trainings):
-            return (
-                f"{trainings} trainings are optimisation-limited where others succeed: "
-                "counted apart and taken as possible lapses"
-            )
-        case DivergedTrainings(trainings):
-            return f"{trainings} diverged trainings count as failures"
         case UninformativeCells(dimensions, failures):
             how = _describe_failures(failures)
             return f"{axis}={_format_dimensions(dimensions)}: {how}, not in the exponent"
@@ -192,6 +180,26 @@ def describe_warning(warning: FitWarning, axis: str = "d") -> str:
                 f"the spread of log n* over seeds may lie {side} {edge:.2g}, "
                 "at the end of the model's range"
             )
+
+
+def _describe_count(warning: CountWarning, axis: str) -> str:
+    """How many rows or trainings do not count, or count in another way."""
+    match warning:
+        case DroppedRows(reason, rows):
+            end = "" if reason.says_what_counts else ", left out"
+            return f"{rows} rows {DROP_REASONS[reason].format(x=axis)}{end}"
+        case ExcludedTrainings(trainings):
+            return (
+                f"{trainings} optimisation-limited trainings left out: "
+                "they do not show a lack of data"
+            )
+        case PossibleLapses(trainings):
+            return (
+                f"{trainings} trainings are optimisation-limited where others succeed: "
+                "counted apart and taken as possible lapses"
+            )
+        case DivergedTrainings(trainings):
+            return f"{trainings} diverged trainings count as failures"
 
 
 def describe_notice(notice: TableNotice, axis: str = "d") -> str:

@@ -220,13 +220,12 @@ class SpreadAtEdge:
     is_below: bool
 
 
+CountWarning = DroppedRows | ExcludedTrainings | PossibleLapses | DivergedTrainings
+"""How many rows or trainings of a table do not count, or count in another way."""
 FitWarning = (
     TableNotice
+    | CountWarning
     | RiskRises
-    | DroppedRows
-    | ExcludedTrainings
-    | PossibleLapses
-    | DivergedTrainings
     | UninformativeCells
     | LuckyPlateaus
     | CensoredCells

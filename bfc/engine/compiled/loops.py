@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 from llvmlite import ir
 
@@ -82,14 +83,15 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
     elements = loop_indices(shape)
     groups = list(dict.fromkeys(without(indices, core.axes) for indices in elements))
     width = unroll(shape[free_axes[-1]], MAX_SUMS // len(groups)) if free_axes else 1
-    sums = [(group, t) for group in groups for t in range(width)]
+    sums = list(product(groups, range(width)))
     chains = unroll(shape[summed[-1]], IN_FLIGHT // len(sums)) if summed else 1
     along_free = f"i{free_axes[-1]}" if free_axes else ""
     along_summed = f"i{summed[-1]}" if summed else ""
 
     def add_up(totals: list[ir.Value]) -> list[ir.Value]:
         evaluation = Evaluation(emitter, stored)
-        results = dict(zip([(*s, c) for s in sums for c in range(chains)], totals, strict=True))
+        keys = [(*key, number) for key, number in product(sums, range(chains))]
+        results = dict(zip(keys, totals, strict=True))
         for chain in range(chains):
             for indices in elements:
                 for t in range(width):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 
 from bfc.engine.compiled.loads import loads_of
 from bfc.engine.compiled.plan import Plan
@@ -61,5 +62,4 @@ def stores_of(loop: Loop) -> Span:
 
 
 def _overlap(spans: Iterable[Span], others: Iterable[Span]) -> bool:
-    others = list(others)
-    return any(span.overlaps(other) for span in spans for other in others)
+    return any(span.overlaps(other) for span, other in product(spans, others))
