@@ -8,23 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bfc.experiment.components import GROUPS
 from bfc.experiment.identity import canonical, short_name
 from bfc.experiment.job import Job
 
 SCHEMA = 1
 """Version of the identity's form; raised when the same components must give new cells."""
-SHOWN_COMPONENTS = (
-    "target",
-    "task",
-    "representation",
-    "learner",
-    "schedule",
-    "optimizer",
-    "probe",
-    "baseline",
-    "measure",
-)
-"""Components in the order of config.yaml."""
+SHOWN_COMPONENTS = tuple(group for group in GROUPS if group not in ("tracker", "compute"))
+"""The groups of config.yaml, in its order: those that say what is measured."""
 
 
 @dataclass(frozen=True)

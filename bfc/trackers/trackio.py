@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bfc.errors import UserError, require
+from bfc.errors import UserError
 from bfc.extras import require_package
 from bfc.paths import find_obstacle, local_path
 from bfc.snapshot import Snapshot, project_name, to_json_rows
+from bfc.trackers.settings import check_shared_settings
 from bfc.types import Tracker
 
 REMOTE_VARIABLES = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
@@ -43,13 +44,7 @@ class Trackio(Tracker):
     """Key → the run that is still open, and how many records it has."""
 
     def __post_init__(self) -> None:
-        require(bool(self.project.strip()), "tracker.project", self.project, "a project name")
-        require(
-            0 < self.patience <= 86400,
-            "tracker.patience",
-            self.patience,
-            "a number of seconds > 0, at most a day",
-        )
+        check_shared_settings(self)
 
     def check(self) -> None:
         """Refuse where the package is not installed, or its folder cannot be written."""

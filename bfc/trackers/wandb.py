@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bfc.errors import UserError, require
+from bfc.errors import UserError
 from bfc.extras import require_package
 from bfc.paths import CONF, PACKAGE, SWEEPS, analysis_folder, find_obstacle, local_path
 from bfc.snapshot import STUDY, Snapshot, project_name, to_json_rows
 from bfc.trackers import wandb_login
+from bfc.trackers.settings import check_shared_settings
 from bfc.types import Tracker
 
 Mode = Literal["online", "offline", "disabled"]
@@ -56,13 +57,7 @@ class Wandb(Tracker):
     """The keys that were shown in a trial of a W&B agent."""
 
     def __post_init__(self) -> None:
-        require(bool(self.project.strip()), "tracker.project", self.project, "a project name")
-        require(
-            0 < self.patience <= 86400,
-            "tracker.patience",
-            self.patience,
-            "a number of seconds > 0, at most a day",
-        )
+        check_shared_settings(self)
 
     def check(self) -> None:
         """Refuse where the package is not installed."""

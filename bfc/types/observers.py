@@ -31,6 +31,8 @@ class Tracker(Component, Protocol, config_key="tracker"):
     (:mod:`bfc.application.tracker_service`), and take no keys: their libraries find those.
     """
 
+    project: str
+    """The project of runs whose study names none."""
     live: bool
     """Whether a cell is also shown while it runs."""
     patience: float
