@@ -50,7 +50,7 @@ def describe_part(part: object) -> str:
 def list_targets(target: Target | Sequence[Target]) -> list[Target]:
     """One target or several as a list; refuses what is none."""
     words = "a target such as bfc.targets.Parity(d=8), or a list of targets"
-    targets = list(target) if isinstance(target, (list, tuple)) else [target]
+    targets: list[Any] = list(target) if isinstance(target, (list, tuple)) else [target]
     require(len(targets) > 0, "target", "[]", words)
     for part in targets:
         family = part.unwrapped if isinstance(part, Wrapped) else part

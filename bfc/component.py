@@ -25,6 +25,8 @@ class Component(Protocol):
     """
 
     config_key: ClassVar[str] = "component"
+    version: ClassVar[int] = 1
+    """Raised where equal fields come to give other numbers; part of a cell's identity."""
 
     def __init_subclass__(cls, config_key: str | None = None, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

@@ -34,8 +34,8 @@ def feature_correction(evidence: Evidence) -> Iterator[Chart]:
         panels = find_probe_columns(rows)
         if not panels:
             continue
-        columns = chain.from_iterable(names.values() for names in panels.values())
-        phases = order_phases(rows, list(columns))
+        probe_columns = chain.from_iterable(names.values() for names in panels.values())
+        phases = order_phases(rows, list(probe_columns))
         ticks = {float(number): phase for number, phase in enumerate(phases)}
         x = Axis("after phase", log=False, ticks=ticks, range=(-0.4, len(phases) - 0.6))
         y = Axis("error after the phase")

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
-from bfc.component import group_of
+from bfc.component import Component, group_of
 from bfc.errors import UserError, format_value, nearest, require
 from bfc.experiment.identity import identity_name
 from bfc.field_types import describe, is_union, mismatch, written_types
@@ -83,10 +83,10 @@ def find_class(group: str, path: Any) -> type:
     return cls
 
 
-def _import_class(path: str) -> type:
+def _import_class(path: str) -> type[Component]:
     """What a dotted path names; :func:`_suits` checks that it is a class."""
     module, _, name = path.rpartition(".")
-    imported: type = getattr(importlib.import_module(module), name)
+    imported: type[Component] = getattr(importlib.import_module(module), name)
     return imported
 
 
@@ -114,12 +114,12 @@ def class_paths(group: str) -> Mapping[str, str]:
 
 
 @functools.cache
-def classes_by_identity(group: str) -> Mapping[str, tuple[type, ...]]:
+def classes_by_identity(group: str) -> Mapping[str, tuple[type[Component], ...]]:
     """Identity name → the options of a group that have it, for configurations that were stored.
 
     Several classes may share a name, as the measures of finite n do.
     """
-    classes: dict[str, tuple[type, ...]] = {}
+    classes: dict[str, tuple[type[Component], ...]] = {}
     for path in dict.fromkeys(class_paths(group).values()):
         try:
             cls = _import_class(path)

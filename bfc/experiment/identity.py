@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from bfc.component import Component
 from bfc.experiment.frozen_fields import FROZEN_FIELDS
 
 
@@ -44,16 +45,15 @@ def short_name(part: Any) -> str:
     return modules[-1] if modules and last[:1].isupper() else last
 
 
-def canonical(part: Any, complete: bool = False) -> dict[str, Any] | None:
+def canonical(part: Component | None, complete: bool = False) -> dict[str, Any] | None:
     """A component as plain JSON values: written name, version, and the fields of the identity.
 
     The hash is made of the short form; ``complete``: with later fields at their defaults, too.
     """
     if part is None:
         return None
-    cls = type(part)
     plain = _plain_values(part, complete)
-    return {"_target_": identity_name(cls), "numerics": getattr(cls, "version", 1), **plain}
+    return {"_target_": identity_name(type(part)), "numerics": part.version, **plain}
 
 
 def identity_fields(cls: type) -> Iterator[tuple[str, dataclasses.Field[Any]]]:

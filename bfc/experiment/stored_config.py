@@ -30,7 +30,7 @@ def _fill_component(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
     """A component with its defaults; as it is where no class of its name and version is known."""
     name = node.get("_target_")
     versions = classes_by_identity(group).get(name, ()) if isinstance(name, str) else ()
-    classes = [cls for cls in versions if getattr(cls, "version", 1) == node.get("numerics")]
+    classes = [cls for cls in versions if cls.version == node.get("numerics")]
     return _fill_fields(classes, node)
 
 
