@@ -29,28 +29,39 @@ MeasureCell = Callable[[TrainStack], T]
 
 
 @dataclass(frozen=True)
-class _Ended(Generic[T]):
-    """How a cell's function ended: with a value, or with what it raised."""
+class _Returned(Generic[T]):
+    """A cell's function has ended with a value."""
 
-    value: T | None = None
-    error: BaseException | None = None
+    value: T
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """A cell's function has ended with an exception."""
+
+    error: BaseException
 
 
 class _CellThread(Generic[T]):
-    """One cell's function in a thread that only runs while the scheduler waits for it."""
+    """One cell's function in a thread that only runs while the scheduler waits for it.
+
+    It asks for trainings with a request, and ends with what it returns or raises.
+    """
 
     def __init__(self, measure: MeasureCell[T]) -> None:
         self._measure = measure
-        self._to_scheduler: queue.SimpleQueue[StackRequest | _Ended[T]] = queue.SimpleQueue()
+        self._to_scheduler: queue.SimpleQueue[StackRequest | _Returned[T] | _Raised] = (
+            queue.SimpleQueue()
+        )
         self._to_cell: queue.SimpleQueue[TrainResult | BaseException] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> StackRequest | _Ended[T]:
+    def start(self) -> StackRequest | _Returned[T] | _Raised:
         """Run until it asks for trainings or ends."""
         self._thread.start()
         return self._to_scheduler.get()
 
-    def answer(self, answer: TrainResult | BaseException) -> StackRequest | _Ended[T]:
+    def answer(self, answer: TrainResult | BaseException) -> StackRequest | _Returned[T] | _Raised:
         """Hand over what it waits for (an exception is raised in it), and run on."""
         self._to_cell.put(answer)
         return self._to_scheduler.get()
@@ -64,10 +75,9 @@ class _CellThread(Generic[T]):
 
     def _run(self) -> None:
         try:
-            ended = _Ended(self._measure(self._train))
+            self._to_scheduler.put(_Returned(self._measure(self._train)))
         except BaseException as error:
-            ended = _Ended(error=error)
-        self._to_scheduler.put(ended)
+            self._to_scheduler.put(_Raised(error))
 
 
 def run_together(cells: Sequence[MeasureCell[T]]) -> list[T | Exception]:
@@ -118,21 +128,20 @@ class _Scheduler(Generic[T]):
             raise
 
     def _proceed(
-        self, k: int, event: StackRequest | _Ended[T]
+        self, k: int, event: StackRequest | _Returned[T] | _Raised
     ) -> Iterator[tuple[int, T | Exception]]:
         """Note what cell ``k`` waits for now, or yield what it came to."""
         if isinstance(event, StackRequest):
             self.waiting[k] = self._limited(event)
             return
         del self.live[k]
-        error = event.error
-        if error is None:
-            yield k, event.value  # type: ignore[misc]
-        elif isinstance(error, Exception):
-            traceback.clear_frames(error.__traceback__)  # they hold the stack that failed
-            yield k, error
+        if isinstance(event, _Returned):
+            yield k, event.value
+        elif isinstance(event.error, Exception):
+            traceback.clear_frames(event.error.__traceback__)  # they hold the stack that failed
+            yield k, event.error
         else:
-            raise error
+            raise event.error
 
     def _limited(self, request: StackRequest) -> StackRequest:
         if not self.max_stack:
@@ -169,7 +178,7 @@ class _Scheduler(Generic[T]):
             answer = self.unsent.get(k)
             with suppress(BaseException):  # each ends with the same, after it has noted that
                 if isinstance(answer, TrainResult) and not isinstance(stop, GeneratorExit):
-                    if isinstance(cell.answer(answer), _Ended):
+                    if not isinstance(cell.answer(answer), StackRequest):
                         continue
                 cell.answer(stop)
 
