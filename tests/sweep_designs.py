@@ -74,10 +74,16 @@ def shared_seeds(world, rng, d, mu):
     )
 
 
-def sweep(seed, world=World(), per=16):  # noqa: B008 (a constant)
-    rng = np.random.default_rng(seed)
+def simulate_trainings(seed=0, world=None, per=16):
+    """Trainings of a sweep over d, as anyone's table: one row each."""
+    rng, world = np.random.default_rng(seed), world or World()
     rows = [
-        world.train(rng, d, m, spread_n(world, d, per=per))
-        for d, m in zip(world.d, world.draw(rng), strict=True)
+        world.train(rng, d, mu, spread_n(world, d, per=per))
+        for d, mu in zip(world.d, world.draw(rng), strict=True)
     ]
-    return build_training_table(pd.concat(rows), EPS)
+    return pd.concat(rows, ignore_index=True)
+
+
+def sweep(seed, world=None, per=16):
+    """The same trainings as the arrays that estimators read."""
+    return build_training_table(simulate_trainings(seed, world, per), EPS)

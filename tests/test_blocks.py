@@ -12,7 +12,7 @@ from pathlib import Path
 import interpreted_triton  # noqa: F401
 import pytest
 import torch
-from plain_loop import LAYERWISE, RECIPE, TRAININGS, fused, same_record
+from compared_trainings import LAYERWISE, RECIPE, TRAININGS, fused, same_record
 from race_detector import detected_races
 from test_compiled import NOT_COMPILED, ONE_EACH, SMALL, compare, small_recipe
 from test_compiled_rows import DRAWN, recipe_of

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from compared_trainings import LAYERWISE, RECIPE, STAGED, TRAININGS, fused, same_params, same_record
 from llvmlite import binding as llvm
-from plain_loop import LAYERWISE, RECIPE, STAGED, TRAININGS, fused, same_params, same_record
 from test_engine import PENALISED, SCENARIOS, UNTIL, Optional
 
 from bfc.engine.compiled import cache, choice, compilation, recorder

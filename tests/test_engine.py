@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 import pytest
 import torch
-from plain_loop import (
+from compared_trainings import (
     LAYERWISE,
     RECIPE,
     STAGED,
@@ -15,10 +15,9 @@ from plain_loop import (
     TRAININGS,
     equals_plain,
     fused,
-    plain_train,
     same_record,
-    torch_optimizer,
 )
+from plain_loop import plain_train, torch_optimizer
 from torch import Tensor, nn
 
 from bfc.engine.trainer import train

@@ -1,6 +1,5 @@
 """The one call for anyone's table: an oracle whose exponent is known, the example of the
-documentation, and every kind of bad table, each of which must give a sentence and neither an
-exception nor a number without support."""
+documentation, and what the answer depends on."""
 
 import re
 import subprocess
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sweep_designs import EPS, simulate_trainings
 
 import bfc.measure
 from bfc.baselines.kernels import Polynomial
@@ -22,24 +22,7 @@ from bfc.stats.simulation import World
 from bfc.stats.verdict import Growth
 from bfc.targets.parity import Parity
 
-EPS = 0.1
 DOCS = Path(__file__).parents[1] / "docs"
-
-
-def sweep(seed=0, world=None, per=16):
-    rng, world = np.random.default_rng(seed), world or World()
-    return pd.concat(
-        [
-            world.train(
-                rng,
-                d,
-                mu,
-                np.rint(np.exp(np.log(1.6) + 2 * np.log(d) + np.linspace(-0.8, 0.8, per))),
-            )
-            for d, mu in zip(world.d, world.draw(rng), strict=True)
-        ],
-        ignore_index=True,
-    )
 
 
 def test_oracle_parity_of_degree_two():
@@ -91,7 +74,7 @@ def test_the_documented_example_runs_and_prints_what_is_documented(capsys, monke
 
 
 def test_a_good_table():
-    fit = fit_exponent(sweep(), EPS)
+    fit = fit_exponent(simulate_trainings(), EPS)
     assert (
         fit.reason == ""
         and fit.lo < 2 < fit.hi
@@ -113,7 +96,7 @@ def test_a_good_table():
 def test_the_line_that_was_fitted_can_be_drawn():
     """The line runs through the exponent and the prefactor, its band holds the truth and is
     narrowest among the cells; without an exponent there is none."""
-    fit = fit_exponent(sweep(), EPS)
+    fit = fit_exponent(simulate_trainings(), EPS)
     d = np.geomspace(4, 256, 13)
     line = fit.line(d)
     np.testing.assert_allclose(line["nstar"], fit.prefactor * d**fit.exponent, rtol=0.02)
@@ -122,7 +105,7 @@ def test_the_line_that_was_fitted_can_be_drawn():
     assert 16 <= d[width.argmin()] <= 36
     slope = np.log(fit.line([8.0, 64.0])["nstar"]).diff()[1] / np.log(8)
     assert slope == pytest.approx(fit.exponent, abs=0.01)
-    without_exponent = fit_exponent(sweep().assign(risk=1.0), EPS)
+    without_exponent = fit_exponent(simulate_trainings().assign(risk=1.0), EPS)
     assert (
         np.isnan(without_exponent.prefactor)
         and without_exponent.line(d)[["nstar", "lo", "hi"]].isna().to_numpy().all()
@@ -130,7 +113,7 @@ def test_the_line_that_was_fitted_can_be_drawn():
 
 
 def test_the_answer_does_not_depend_on_order_labels_or_units():
-    rows = sweep()
+    rows = simulate_trainings()
     fit = fit_exponent(rows, EPS)
     for variant in (
         rows.sample(frac=1, random_state=1),
@@ -151,173 +134,17 @@ def test_several_eps_from_the_same_trainings():
     """Log risk falls by 3 per log n in the simulated sweeps, so log n* at ε/3 is log(3)/3 larger;
     the exponent stays. The standard error of log n* is about .12 for a cell and .06 for the mean of
     seven differences."""
-    rows = sweep(per=40)
+    rows = simulate_trainings(per=40)
     rows["n"] *= 2
     loose, strict = (fit_exponent(rows, eps) for eps in (EPS, EPS / 3))
     shift = np.log(strict.nstar["nstar"] / loose.nstar["nstar"])
     assert abs(shift.mean() - np.log(3) / 3) < 0.2 and abs(strict.exponent - loose.exponent) < 0.2
 
 
-BAD = {
-    "no columns": (lambda t: pd.DataFrame(), "no trainings", 0),
-    "no rows": (lambda t: t.iloc[:0], "no trainings", 0),
-    "all fail": (lambda t: t.assign(risk=1.0), "no training reaches eps at any d", 7),
-    "all plateau": (
-        lambda t: t.assign(risk=1.0, outcome="plateau"),
-        "no training reaches eps at any d (plateau)",
-        7,
-    ),
-    "all unfinished": (
-        lambda t: t.assign(risk=1.0, outcome="optimisation_limited"),
-        "all 112 trainings are optimisation-limited",
-        7,
-    ),
-    "all succeed": (lambda t: t.assign(risk=0.0), "every training reaches eps", 7),
-    "no risk": (lambda t: t.assign(risk=np.nan), "no training reaches eps at any d (diverged)", 7),
-    "one d": (lambda t: t[t["d"] == 8], "one d", 1),
-    "negative n": (lambda t: t.assign(n=-t["n"]), "no trainings", 0),
-    "no n": (lambda t: t.assign(n=np.nan), "no trainings", 0),
-    "no d": (lambda t: t.assign(d=np.nan), "no trainings", 0),
-    "negative d": (lambda t: t.assign(d=-t["d"]), "no trainings", 0),
-    "no seed": (lambda t: t.assign(seed=None), "no trainings", 0),
-    "infinite n": (lambda t: t.assign(n=np.inf), "no trainings", 0),
-    "only probes": (lambda t: t.assign(kind="confirmation"), "no trainings", 0),
-    "n far too small but at one d": (
-        lambda t: t.assign(risk=t["risk"].where(t["d"] == 8, 1.0)),
-        "one side only: it is above",
-        7,
-    ),
-    "one training": (lambda t: t.iloc[:1], "no exponent", 1),
-    "one training per d": (lambda t: t.drop_duplicates("d"), "no exponent", 7),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_table_that_supports_no_number_gives_a_sentence(name):
-    change, reason, rows = BAD[name]
-    fit = fit_exponent(change(sweep()), EPS)
-    assert np.isnan(fit.exponent) and reason in fit.reason and fit.growth.endswith(fit.reason)
-    assert not (np.isfinite(fit.lo) and np.isfinite(fit.hi))
-    assert len(fit.nstar) == rows and (list(fit.models), list(fit.local)) == (
-        list(MODELS),
-        list(LOCAL),
-    )
-    assert np.isnan(fit.glm.exponent) or name.startswith("n far")
-    assert np.isnan(fit.smooth.exponent) and str(fit)
-    open_ended = fit.nstar["censored"] != ""
-    assert (
-        fit.nstar.loc[open_ended, "lo"].eq(0) | fit.nstar.loc[open_ended, "hi"].eq(np.inf)
-    ).all()
-
-
-def test_random_tables_never_raise_and_never_give_half_a_number():
-    """40 small tables of odd values and optional columns."""
-    rng = np.random.default_rng(0)
-    optional = {
-        "outcome": [
-            "success",
-            "plateau",
-            "data_limited",
-            "optimisation_limited",
-            "diverged",
-            "Optimization-limited",
-            None,
-        ],
-        "kind": ["training", "probe", "curve", "online"],
-        "train_risk": [0, 0.05, 0.3, np.nan],
-        "fresh": [True, False, None],
-        "diverged": [True, False, None],
-    }
-    num_with_exponent = 0
-    for _ in range(40):
-        size = int(rng.integers(1, 60))
-        rows = pd.DataFrame(
-            {
-                "d": rng.choice([1, 2, 3, 4, 8, 16, 32, 1e6, 0.5], size),
-                "seed": rng.integers(0, rng.choice([2, 10, 99]), size),
-                "n": rng.choice([1, 2, 3, 10, 20, 50, 100, 1e5, 1e12, -1, 0, np.nan, 7.5], size),
-                "risk": rng.choice(
-                    [0, 0.01, 0.05, 0.0999, 0.1, 0.2, 0.9, 1, 50, np.nan, np.inf, -0.1], size
-                ),
-            }
-        )
-        rows = rows.assign(
-            **{
-                name: rng.choice(values, size)
-                for name, values in optional.items()
-                if rng.random() < 0.3
-            }
-        )
-        fit = fit_exponent(rows, EPS)
-        num_with_exponent += np.isfinite(fit.exponent)
-        assert str(fit) and np.isfinite(fit.exponent) == (fit.reason == "")
-        assert np.isnan(fit.exponent) or -np.inf < fit.lo <= fit.exponent <= fit.hi < np.inf
-    assert 0 < num_with_exponent < 38
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda t: pd.concat([t, t]), "112 rows repeated (the last of equal d, n, seed counts)"),
-        (lambda t: pd.concat([t, t.iloc[:3].assign(n=-5)]), "3 rows with n <= 0, left out"),
-        (
-            lambda t: pd.concat([t, t.iloc[:2].assign(seed=[900, 901], risk=np.nan)]),
-            "2 rows without risk, counted as failures",
-        ),
-        (
-            lambda t: pd.concat([t, t.iloc[:2].assign(seed=[900, 901], diverged=True)]),
-            "2 diverged trainings count as failures",
-        ),
-        (
-            lambda t: pd.concat(
-                [t, t.iloc[:2].assign(seed=[900, 901], risk=1.0, outcome="optimisation_limited")]
-            ),
-            "2 trainings are optimisation-limited",
-        ),
-        (
-            lambda t: t.assign(
-                risk=t["risk"].where(t["d"] < 64, 1.0),
-                outcome=np.where(t["d"] < 64, "data_limited", "optimisation_limited"),
-            ),
-            "16 optimisation-limited trainings left out",
-        ),
-        (
-            lambda t: t.assign(risk=t["risk"].where(t["d"] < 64, 1.0)),
-            "d=64: n* is above the largest n",
-        ),
-        (
-            lambda t: t.assign(risk=t["risk"].where(t["d"] > 8, 0.0)),
-            "d=8: n* is below the smallest n",
-        ),
-        (
-            lambda t: t.assign(risk=t["risk"].where(t["d"] < 45, 1.0), outcome="plateau"),
-            "d=45, 64: never by this method (plateau)",
-        ),
-        (
-            lambda t: t.assign(risk=t["risk"].where(t["d"] != 23, np.nan)),
-            "d=23: no success and no sign of a lack of data (diverged)",
-        ),
-        (
-            lambda t: pd.concat(
-                [t, t.assign(n=50 * t["n"], seed=t["seed"] + 900, risk=np.tile([1.0, 0.0], 56))]
-            ),
-            "more than the lapses",
-        ),
-    ],
-)
-def test_what_is_odd_about_a_usable_table_is_said(change, sentence):
-    """And the exponent survives, since each of these leaves five good d at least."""
-    fit = fit_exponent(change(sweep()), EPS)
-    assert any(sentence in warning for warning in fit.warnings), fit.warnings
-    assert np.isfinite(fit.exponent)
-    if "lapses" not in sentence:
-        assert fit.lo < 2 < fit.hi
-
-
 def test_disagreeing_estimates_warn():
     """Risk that jumps (successes far below eps, failures just above) is not smooth in n: the mean
     log risk crosses eps elsewhere."""
-    rows = sweep(per=40)
+    rows = simulate_trainings(per=40)
     rows["risk"] = np.where(rows["risk"] <= EPS, 1e-4, 0.11)
     fit = fit_exponent(rows, EPS)
     assert any("risk is not smooth in n" in warning for warning in fit.warnings)
@@ -325,7 +152,7 @@ def test_disagreeing_estimates_warn():
 
 def test_plateaus_far_beyond_do_not_bend_the_exponent():
     """Where the method never gets there, tested at 20 times n*, the other cells keep their say."""
-    rows = sweep()
+    rows = simulate_trainings()
     stuck = rows[rows["d"] >= 45].assign(risk=0.6, outcome="plateau", n=lambda t: 20 * t["n"])
     fit = fit_exponent(pd.concat([rows[rows["d"] < 45].assign(outcome="data_limited"), stuck]), EPS)
     assert fit.lo < 2 < fit.hi and list(fit.nstar["outcome"].iloc[-2:]) == ["plateau"] * 2
@@ -333,7 +160,7 @@ def test_plateaus_far_beyond_do_not_bend_the_exponent():
 
 def test_leaving_out_the_random_effect():
     full, fixed = (
-        fit_exponent(sweep(world=World(tau=0.15)), EPS, random_effect=effect)
+        fit_exponent(simulate_trainings(world=World(tau=0.15)), EPS, random_effect=effect)
         for effect in (True, False)
     )
     assert (
@@ -341,28 +168,6 @@ def test_leaving_out_the_random_effect():
         and fixed.tau == (0, 0, 0)
         and fixed.growth != full.growth
     )
-
-
-@pytest.mark.parametrize(
-    ("trainings", "eps", "message"),
-    [
-        (sweep().drop(columns="d"), EPS, "no column d"),
-        (sweep().drop(columns="risk"), EPS, "no column risk"),
-        (sweep(), 0, "eps=0"),
-        (sweep(), None, "eps=None"),
-        ([1, 2], EPS, "trainings=list"),
-        (sweep(), np.inf, "eps=inf"),
-        (sweep(), [EPS, 0.2], "eps=.*must be one positive number"),
-        (pd.concat([sweep(), sweep()[["d"]]], axis=1), EPS, "more than one column d"),
-        (sweep().assign(seed=[[0]] * 112), EPS, "column seed holds values"),
-        (sweep().assign(risk=1j), EPS, "column risk is of type complex"),
-        (sweep().assign(n="many"), EPS, "n=many in row 0 .and in 111 more rows.: must be a number"),
-        (sweep().assign(n=pd.Timestamp("2020-01-01")), EPS, "column n is of type datetime"),
-    ],
-)
-def test_unusable_arguments_are_refused_in_a_sentence(trainings, eps, message):
-    with pytest.raises(UserError, match=message):
-        fit_exponent(trainings, eps)
 
 
 def test_the_library_call_is_where_the_documentation_says_and_costs_nothing_until_used() -> None:
@@ -378,7 +183,7 @@ def test_the_library_call_is_where_the_documentation_says_and_costs_nothing_unti
 
 def test_depth_takes_the_place_of_d_in_every_column_and_sentence():
     """The same trainings with their sizes called L: the same numbers, under another name."""
-    rows = sweep()
+    rows = simulate_trainings()
     fit, deep = (
         fit_exponent(rows, EPS),
         fit_exponent(rows.rename(columns={"d": "L"}), EPS, axis="L"),

@@ -282,51 +282,6 @@ def test_thresholds_of_features_follow_their_weights():
     assert ratios == pytest.approx([1, 4, 9])
 
 
-# ---- index ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "link, information, generative",
-    [
-        ("he1", 1, 1),
-        ("he2", 2, 2),
-        ("he3", 3, 1),
-        ("he4", 4, 2),
-        ("he5", 5, 1),
-        ((0.0, 1.0, 1.0), 2, 1),
-        ((0.0, 0.0, 0.0, 1.0, 0.0, -1.0), 4, 2),
-        ("sign3", 3, 3),
-        ("reuse_staircase", 3, 2),
-    ],
-)
-def test_information_and_generative_exponents_are_the_known_ones(link, information, generative):
-    """Of a polynomial: the lowest degree of its expansion; 2 if it is even and 1 if not (Damian et
-    al., arXiv:2403.05529). Of the others: by their symmetries."""
-    target = Index(d=8, link=link)
-    assert target.information_exponent == information
-    assert target.generative_exponent == generative
-    assert target.facts() == {
-        "information_exponent": information,
-        "generative_exponent": generative,
-    }
-
-
-def test_exponents_of_sums_of_links():
-    assert Index(d=8, link="he4", indices=3).generative_exponent == 2
-    many = Index(d=8, link="he4", indices=4)
-    assert many.information_exponent == 4 and many.generative_exponent is None
-    assert "any efficient method" not in many.theory()
-
-
-def test_hermite_links_against_numpy():
-    draw = Index(d=3, link=(0.0, 3.0, 0.0, 4.0)).draw([0], torch.float64)
-    x = draw.inputs("train", rows(50, 1))
-    t = (x[0] @ draw.frame[0, 0]).numpy()
-    scale = [0, 0, 0.6 / math.sqrt(2), 0, 0.8 / math.sqrt(24)]
-    expected = np.polynomial.hermite_e.hermeval(t, scale)
-    np.testing.assert_allclose(draw.labels(x)[0].numpy(), expected, rtol=1e-10, atol=1e-12)
-
-
 @pytest.mark.parametrize(
     "name, changes, words",
     [
@@ -364,50 +319,3 @@ def test_bad_values_are_refused_in_one_sentence(build, name, changes, words):
         build("target", name, **changes)
     message = str(caught.value)
     assert "\n" not in message and words in message, message
-
-
-# ---- deep ReLU networks --------------------------------------------------------------------------
-
-
-def test_the_moments_of_one_hidden_layer_are_those_of_the_arc_cosine_kernel():
-    """E relu(u·z) relu(v·z) = |u||v| (sin t + (π − t) cos t)/2π for z ~ N(0, I) and u, v at angle t
-    (Cho & Saul, NeurIPS 2009); E relu(u·z) = |u|/√2π."""
-    draw = ReluNetwork(d=5, widths=(6,)).draw([0, 3], torch.float64)
-    for r in range(2):
-        w, a = draw.weights[0][r].numpy(), draw.weights[1][r, 0].numpy()
-        size = np.linalg.norm(w, axis=1)
-        cosine = np.clip(w @ w.T / np.outer(size, size), -1, 1)
-        angle = np.arccos(cosine)
-        second = np.outer(size, size) * (np.sin(angle) + (np.pi - angle) * cosine) / (2 * np.pi)
-        mean = a @ size / np.sqrt(2 * np.pi)
-        variance = a @ second @ a - mean**2
-        _, stated, error = draw.moments[r].tolist()
-        assert stated == pytest.approx(variance, abs=4 * error) and error < 0.01 * variance
-        assert draw.moments[r, 0].item() == pytest.approx(mean, abs=4 * (variance / 2**17) ** 0.5)
-
-
-def test_a_relu_network_is_what_torch_computes():
-    draw = ReluNetwork(d=6, directions=2, widths=(5, 4, 4)).draw([1], torch.float64)
-    layers: list[torch.nn.Module] = []
-    for w in draw.weights:
-        layer = torch.nn.Linear(w.shape[2], w.shape[1], bias=False, dtype=torch.float64)
-        layer.weight.data = w[0]
-        layers += [layer, torch.nn.ReLU()]
-    network = torch.nn.Sequential(*layers[:-1])
-    x = draw.inputs("train", rows(40, 1))
-    values = network(x[0] @ draw.frame[0].T).squeeze(1).detach()
-    mean, variance, _ = draw.moments[0]
-    torch.testing.assert_close(draw.labels(x)[0], (values - mean) / variance.sqrt())
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"widths": (8, 3)}, "target.widths=.*integers from 4 to 256"),
-        ({"directions": 9, "widths": (8,)}, "target.directions=9: must be an integer from 1 to 8"),
-        ({"d": 2}, "target.directions=3: must be an integer from 1 to 2"),
-    ],
-)
-def test_bad_relu_networks_are_refused(values, words):
-    with pytest.raises(UserError, match=words):
-        ReluNetwork(**{"d": 16, **values})

@@ -1,4 +1,4 @@
-"""The report page in a real browser, on the synthetic store of ``test_analysis``.
+"""The report page in a real browser, on a synthetic store.
 
 No error, no request; cards, board, search, filters, claims that unfold, figures with the values of
 their CSV, tables that sort; light, dark, narrow and print.

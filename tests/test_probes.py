@@ -9,30 +9,23 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from probe_checks import SEEDS, close, rotation
 from torch import Tensor
 
-import bfc
 from bfc.engine.recipe import Recipe
 from bfc.engine.trainer import train
 from bfc.errors import UserError
-from bfc.experiment.run_job import run_job
 from bfc.learners.mlp import MLP
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
-from bfc.learners.resnet import ResNet
 from bfc.optimizers.adam import Adam
-from bfc.probes.feature_change import FeatureChange
 from bfc.probes.feature_error import FeatureError
-from bfc.probes.planted_overlap import PlantedOverlap
 from bfc.schedules import load_schedule
 from bfc.targets.index import Index
-from bfc.targets.leap import Leap
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
-from bfc.types import Draw, Probe, Training
+from bfc.types import Probe, Training
 
-SEEDS = (0, 5, 9)
 LEARNER = QuadraticDenseNet()
-LEVELS = frozenset({"bias", "level2", "level3"})
 
 
 def setup(target: Teacher, learner: QuadraticDenseNet = LEARNER):
@@ -41,20 +34,9 @@ def setup(target: Teacher, learner: QuadraticDenseNet = LEARNER):
     return draw, learner.init_params(target, draw), present
 
 
-def rotation(size: int) -> Tensor:
-    generator = torch.Generator().manual_seed(size)
-    normal = torch.randn(len(SEEDS), size, size, dtype=torch.float64, generator=generator)
-    return torch.linalg.qr(normal)[0]
-
-
 def times(left: Tensor, params: dict[str, Tensor], level: int) -> dict[str, Tensor]:
     """The network whose features of ``level`` are ``left`` times those of ``params``."""
     return {name: left @ p if name.startswith(f"K{level}_") else p for name, p in params.items()}
-
-
-def close(actual: Tensor, expected, **tolerance) -> None:
-    target_values = torch.as_tensor(expected, dtype=torch.float64).expand_as(actual)
-    torch.testing.assert_close(actual, target_values, **({"rtol": 1e-6, "atol": 1e-8} | tolerance))
 
 
 @pytest.mark.parametrize(
@@ -230,138 +212,6 @@ def test_a_learner_without_features_is_refused():
         FeatureError().check(Teacher(d=4), object())
     with pytest.raises(UserError, match="not Parity and QuadraticDenseNet"):
         FeatureError().check(Parity(d=4), LEARNER)
-
-
-@dataclass
-class ChangedNetwork:
-    """What :class:`FeatureChange` is measured on."""
-
-    target: Parity
-    learner: ResNet
-    draw: Draw
-    params: dict[str, Tensor]
-
-    def measure(self, present: frozenset[str] = LEVELS) -> dict[str, Tensor]:
-        probe = FeatureChange(256)
-        return probe.measure(self.target, self.draw, self.learner, self.params, present)
-
-
-@pytest.fixture
-def changed(build) -> ChangedNetwork:
-    """A residual network that remembers where its phase began."""
-    target = Parity(d=5)
-    learner = build("learner", "resnet", blocks=2, width=6, inner=6, remember=True)
-    FeatureChange(256).check(target, learner)
-    draw = target.draw(SEEDS, torch.float64)
-    return ChangedNetwork(target, learner, draw, learner.init_params(target, draw))
-
-
-def test_feature_change_is_one_where_nothing_moved(changed):
-    values = changed.measure()
-    assert set(values) == {"correlation/2", "correlation/3", "cka/2", "cka/3"}
-    for value in values.values():
-        close(value, 1.0)
-
-
-def test_feature_change_is_that_of_numpy(changed):
-    """corrcoef per unit; CKA by its formula; the level below is not touched."""
-    before = dict(changed.params)
-    changed.params["V3"] = changed.params["V3"] + 0.5
-    values = changed.measure()
-    close(values["cka/2"], 1.0)
-    x = changed.draw.inputs("probe", torch.arange(256).expand(len(SEEDS), -1))
-    after_states = changed.learner.hidden(changed.params, x, LEVELS)[3]
-    before_states = changed.learner.hidden(before, x, LEVELS)[3]
-    for r in range(len(SEEDS)):
-        h, g = after_states[r].numpy(), before_states[r].numpy()
-        correlations = [np.corrcoef(h[:, i], g[:, i])[0, 1] for i in range(6)]
-        close(values["correlation/3"][r], np.mean(correlations))
-        h, g = h - h.mean(0), g - g.mean(0)
-        want = np.linalg.norm(h.T @ g) ** 2 / (np.linalg.norm(h.T @ h) * np.linalg.norm(g.T @ g))
-        close(values["cka/3"][r], want)
-        assert want < 0.99
-
-
-def test_a_rotated_representation_keeps_its_kernel_and_loses_its_correlations(changed):
-    q, params = rotation(6), changed.params
-    for name in ("E", "V2", "V3"):
-        params[name] = params[name] @ q
-    for name in ("W2", "W3"):
-        params[name] = q.mT @ params[name]
-    values = changed.measure()
-    close(values["cka/3"], 1.0)
-    assert float(values["correlation/3"].max()) < 0.9
-
-
-def test_a_phase_start_is_remembered_anew(changed):
-    changed.params["W2"] = changed.params["W2"] + 1
-    begun = changed.learner.on_phase_start(changed.params, changed.draw, None)
-    for name in ("E", "W2", "bias"):
-        assert torch.equal(begun[f"before_{name}"], changed.params[name])
-
-
-def test_the_feature_change_of_an_absent_level_is_not_a_number(changed):
-    values = changed.measure(frozenset({"bias", "level2"}))
-    assert bool(values["cka/3"].isnan().all()) and not bool(values["cka/2"].isnan().any())
-
-
-def test_feature_change_needs_a_learner_that_remembers(build):
-    with pytest.raises(UserError, match="remember=true"):
-        FeatureChange(256).check(Parity(d=5), build("learner", "resnet"))
-
-
-# ---- overlap with the planted subspace -----------------------------------------------------------
-
-
-def test_the_overlap_of_a_first_layer_is_the_share_of_the_planted_subspace():
-    target, learner = Leap(d=9, law="gaussian"), MLP(widths=(40,))
-    draw = target.draw(SEEDS, torch.float64)
-    params = learner.init_params(target, draw)
-    present = frozenset({"bias", "level2"})
-    planted = draw.planted_subspace
-    mixture = torch.randn(4, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    found = {**params, "W2": planted @ mixture}
-    measured = PlantedOverlap().measure(target, draw, learner, found, present)
-    close(measured["overlap/subspace"], 1.0)
-    half = {**params, "W2": planted[:, :, :2] @ mixture[:2] + 1e-9 * params["W2"]}
-    overlap = PlantedOverlap().measure(target, draw, learner, half, present)["overlap/subspace"]
-    assert bool(((overlap > 0.5) & (overlap < 1)).all())
-
-
-def test_the_overlap_needs_a_first_layer_and_a_planted_subspace(build):
-    PlantedOverlap().check(Index(d=5), build("learner", "mlp"))
-    with pytest.raises(UserError, match="needs a network whose first layer is a matrix"):
-        PlantedOverlap().check(Index(d=5), LEARNER)
-    with pytest.raises(
-        UserError, match=r"needs a target with a planted subspace.*not QuadraticDense"
-    ):
-        PlantedOverlap().check(Teacher(d=5), build("learner", "mlp"))
-
-
-def test_the_overlap_is_stored_after_every_phase(tmp_path):
-    job = bfc.compose(
-        "target=index",
-        "target.d=5",
-        "learner=mlp",
-        "learner.widths=[8]",
-        "schedule=all",
-        "schedule.steps=20",
-        "optimizer.warmup=2",
-        "schedule.check_every=10",
-        "probe=planted_overlap",
-        "measure=ladder",
-        "measure.n=[16,32]",
-        "measure.seeds=2",
-        "measure.test=64",
-        "measure.confirm=0",
-        f"results={tmp_path}",
-    )
-    run_job(job)
-    rows = bfc.load(tmp_path)
-    assert len(rows) == 4 and rows["all/overlap/subspace"].between(0, 1).all()
-
-
-# ---- what the engine tells a probe ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)

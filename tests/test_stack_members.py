@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from plain_loop import (
+from compared_trainings import (
     LAYERWISE,
     RECIPE,
     STAGED,
