@@ -1,4 +1,4 @@
-"""From a synthetic store to the files of a report: tables, figures, the page, and what is printed."""
+"""From a synthetic store to a report: tables, figures, the page, and what is printed."""
 
 import re
 
