@@ -20,6 +20,7 @@ import pytest
 import torch
 import yaml
 from sampling import sample_items
+from temporary_folder import use_temporary_folder
 from torch import Tensor
 from workers import spread_over_workers
 
@@ -111,7 +112,11 @@ CHECKED_MODULES = ("bfc.engine", "bfc.optimizers", "bfc.targets.wrapped", "bfc.l
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Install the import hook that checks shapes; nothing of these modules is loaded before."""
+    """Use one temporary folder, and install the import hook that checks shapes.
+
+    Nothing of the modules whose shapes are checked is loaded before.
+    """
+    use_temporary_folder(config)
     if config.getoption("--check-shapes"):
         loaded = [name for name in sys.modules if name.startswith(CHECKED_MODULES)]
         assert not loaded, f"loaded before shapes could be checked: {loaded}"
