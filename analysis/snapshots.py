@@ -43,6 +43,7 @@ from bfc.experiment.stored_config import fill_defaults
 from bfc.snapshot import STUDY, Snapshot, metric_level
 from bfc.store.cells import Cell
 from bfc.store.reading import UNNAMED, Collected, read_store
+from bfc.yaml_text import parse_yaml
 
 NSTAR_METRICS = {
     "nstar": "nstar",
@@ -96,7 +97,7 @@ def snapshot_cell(folder: Path, study: str | None, closed: bool = True) -> Snaps
 def _read_config(folder: Path) -> dict[str, Any]:
     """The stored configuration of a cell, with its defaults."""
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        config = parse_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{folder}: is not a result folder (no readable config.yaml)") from error
     known_keys = config if isinstance(config, dict) else {}

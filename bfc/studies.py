@@ -10,6 +10,7 @@ import yaml
 
 from bfc.errors import UserError
 from bfc.paths import SWEEPS
+from bfc.yaml_text import parse_yaml
 
 SIZES = ("demo", "30m", "4h", "full")
 """Of every study, small to large; a study may leave some out."""
@@ -24,7 +25,7 @@ def study_node(study: str, folder: Path = SWEEPS) -> dict[str, Any]:
     if not os.path.isfile(path):
         return {}
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: cannot be read as YAML ({reason})") from error

@@ -18,7 +18,6 @@ from typing import Any
 import jaxtyping
 import pytest
 import torch
-import yaml
 from sampling import sample_items
 from temporary_folder import use_temporary_folder
 from torch import Tensor
@@ -30,6 +29,7 @@ from bfc.experiment.job import check_outputs
 from bfc.messages import show_messages
 from bfc.store.cells import Cell, Store
 from bfc.types import Learner, Stage, Target
+from bfc.yaml_text import parse_yaml
 
 pytest.register_assert_rewrite("slurm_scenes")
 CONF = Path(__file__).parents[1] / "conf"
@@ -37,7 +37,7 @@ CONF = Path(__file__).parents[1] / "conf"
 
 @cache
 def _node(group: str, name: str) -> Mapping[str, Any]:
-    return yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    return parse_yaml((CONF / group / f"{name}.yaml").read_text())
 
 
 def _build(group: str, name: str, /, **changes: Any) -> Any:

@@ -7,7 +7,6 @@ import re
 
 import pandas as pd
 import pytest
-import yaml
 from claim_tables import (
     INF,
     NAN,
@@ -27,6 +26,7 @@ from analysis.verdicts import judge as judge_measurement
 from bfc.errors import UserError
 from bfc.paths import SWEEPS
 from bfc.stats.estimates import WithStandardError
+from bfc.yaml_text import parse_yaml
 
 STUDIES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
 
@@ -261,7 +261,7 @@ def test_no_verdict_follows_without_an_interval(value, error, quantifier):
 def test_every_study_states_claims_that_can_be_judged(study):
     claims = claims_of(study)
     assert claims
-    sizes = yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"]
+    sizes = parse_yaml((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"]
     for claim in claims:
         predicate = load_part("predicates", claim["predicate"], study)
         inspect.signature(predicate).bind(evidence(), **claim["thresholds"])

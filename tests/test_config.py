@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from commands import container, plan_sweeps, store
 from composed_jobs import OPTIONS, changed, contexts, ids
 from sampling import sample_cases
@@ -21,6 +20,7 @@ from bfc.experiment.job import load_job
 from bfc.experiment.run_job import run_job
 from bfc.paths import CONF, SWEEPS
 from bfc.stats.outcomes import Outcome
+from bfc.yaml_text import parse_yaml
 
 STUDIES = sorted(SWEEPS.glob("*.yaml"))
 
@@ -45,7 +45,7 @@ def test_every_option_of_every_group_makes_a_job(choice: str) -> None:
 )
 def test_a_yaml_holds_every_key_of_its_class_that_has_no_default(choice: str) -> None:
     group, _, name = choice.partition("=")
-    node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    node = parse_yaml((CONF / group / f"{name}.yaml").read_text())
     part = component(group, node)
     if part is None:
         assert set(node) <= {"_target_"}
@@ -127,7 +127,7 @@ def test_every_study_composes_in_every_size_and_its_jobs_run(
     Without ``--exhaustive`` the fewest jobs run in which every component occurs.
     """
     small: list[str] = []
-    sizes = yaml.safe_load((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"]
+    sizes = parse_yaml((SWEEPS / f"{study}.yaml").read_text())["study"]["sizes"]
     sweeps = [(f"+sweeps={study}", f"study.size={size}") for size in sizes]
     for (size, blocks), jobs in zip(sizes.items(), plan_sweeps(sweeps), strict=True):
         assert jobs and all(

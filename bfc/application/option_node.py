@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from bfc.errors import UserError, nearest
 from bfc.paths import CONF
+from bfc.yaml_text import parse_yaml
 
 
 def read_option(group: str, option: str, keys: Sequence[str]) -> dict[str, Any]:
@@ -20,10 +19,10 @@ def read_option(group: str, option: str, keys: Sequence[str]) -> dict[str, Any]:
     if option not in options:
         raise UserError(f"{group}={option}: no such {group}; {nearest(option, options)}")
     text = (CONF / group / f"{option}.yaml").read_text(encoding="utf-8")
-    node: dict[str, Any] = yaml.safe_load(text)
+    node: dict[str, Any] = parse_yaml(text)
     for change in keys:
         key, sign, value = change.partition("=")
         if not sign:
             raise UserError(f"{change}: must be key=value, for instance basis=power")
-        node[key] = yaml.safe_load(value)
+        node[key] = parse_yaml(value)
     return node

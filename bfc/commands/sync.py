@@ -81,17 +81,16 @@ def _print_runs(listed: RunList, results: Path) -> None:
 
 def _build_tracker(name: str, entity: str | None, project: str, patience: float) -> Tracker:
     """The tracker of an option of conf/tracker, set by the options of this command."""
-    import yaml
-
     from bfc.errors import UserError, nearest
     from bfc.experiment.components import component
     from bfc.paths import CONF
+    from bfc.yaml_text import parse_yaml
 
     files = {path.stem: path for path in sorted((CONF / "tracker").glob("*.yaml"))}
     del files["none"]
     if name not in files:
         raise UserError(f"--tracker {name}: no such tracker; {nearest(name, files)}")
-    node: dict[str, Any] = yaml.safe_load(files[name].read_text(encoding="utf-8"))
+    node: dict[str, Any] = parse_yaml(files[name].read_text(encoding="utf-8"))
     node |= {"project": project, "patience": patience}
     if "mode" in node:
         node["mode"] = "online"

@@ -20,6 +20,7 @@ from bfc.errors import UserError, format_value, nearest, require
 from bfc.experiment.identity import identity_name
 from bfc.field_types import describe, is_union, mismatch, written_types
 from bfc.paths import CONF
+from bfc.yaml_text import parse_yaml
 
 GROUPS = (
     "target",
@@ -103,11 +104,9 @@ def _suits(group: str, cls: Any, path: str) -> bool:
 @functools.cache
 def class_paths(group: str) -> Mapping[str, str]:
     """Option (file name) → class path of every option of a group that has a class."""
-    import yaml  # here, since the library works without it
-
     paths = {}
     for file in sorted((CONF / group).glob("*.yaml")):
-        node = yaml.safe_load(file.read_text(encoding="utf-8"))
+        node = parse_yaml(file.read_text(encoding="utf-8"))
         if isinstance(node, Mapping) and node.get("_target_"):
             paths[file.stem] = node["_target_"]
     return paths

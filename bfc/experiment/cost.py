@@ -32,6 +32,7 @@ from bfc.experiment.components import component
 from bfc.experiment.job import Job
 from bfc.store.cells import Cell, Store
 from bfc.types import Baseline, Target
+from bfc.yaml_text import parse_yaml
 
 STEP, ROW, WORK = 3e-4, 6e-8, 1e-10
 """Seconds of one optimizer step of a stack that do not depend on its size; those per replica and
@@ -175,7 +176,7 @@ def _measured_over_predicted(cell: Cell) -> tuple[str, float] | None:
     """The kind of a stored cell, and its measured over predicted seconds; None if unknown."""
     try:
         rows = cell.rows()
-        config = yaml.safe_load((cell.path / "config.yaml").read_text(encoding="utf-8"))
+        config = parse_yaml((cell.path / "config.yaml").read_text(encoding="utf-8"))
         if config["kind"] == "baseline":
             seconds = {row["seed"]: row["seconds"] for row in rows}
             baseline = _stored_component("baseline", config)

@@ -20,6 +20,7 @@ from bfc.errors import UserError, describe_error, nearest
 from bfc.experiment.components import GROUPS, RENAMED_KEYS, class_paths, find_class
 from bfc.paths import CONF
 from bfc.streams import print_line
+from bfc.yaml_text import parse_yaml
 
 _KEY = re.compile(r"Could not (?:override|delete from config)[^']*'([^']+)'")
 _OPTION = re.compile(r"Could not (?:find|load) '([^']+)'")
@@ -265,7 +266,7 @@ def _allowed_keys(parent: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _root() -> dict[str, Any]:
-    root: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
+    root: dict[str, Any] = parse_yaml((CONF / "config.yaml").read_text(encoding="utf-8"))
     return root
 
 
@@ -289,4 +290,4 @@ def _keys_of_option(group: str, option: str) -> list[str]:
     path = CONF / group / f"{option}.yaml"
     if not path.exists():
         return []
-    return [name for name in yaml.safe_load(path.read_text(encoding="utf-8")) if name != "_target_"]
+    return [name for name in parse_yaml(path.read_text(encoding="utf-8")) if name != "_target_"]

@@ -8,17 +8,16 @@ from __future__ import annotations
 import argparse
 import json
 
-import yaml
-
 from bfc.paths import CONF
 from bfc.schedules.named_schedules import FILE
+from bfc.yaml_text import parse_yaml
 
 
 def render() -> str:
     """The content of the file for the YAML files as they are."""
     schedules = {}
     for path in sorted((CONF / "schedule").glob("*.yaml")):
-        keys = yaml.safe_load(path.read_text(encoding="utf-8"))
+        keys = parse_yaml(path.read_text(encoding="utf-8"))
         del keys["_target_"]
         schedules[path.stem] = keys
     return json.dumps(schedules, indent=1) + "\n"

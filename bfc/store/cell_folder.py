@@ -17,6 +17,7 @@ import pyarrow
 import yaml
 
 from bfc.store.files import EARLIER_KINDS, WrongContent, read_json, read_table
+from bfc.yaml_text import parse_yaml
 
 UNNAMED = "(no study)"
 """The study of a job without one."""
@@ -91,7 +92,7 @@ def _config(path: Path, complete: Complete) -> dict[str, Any]:
     if not path.is_file():
         raise Unreadable("no config.yaml, so not a result folder")
     try:
-        config = yaml.safe_load(_text(path))
+        config = parse_yaml(_text(path))
     except (yaml.YAMLError, RecursionError) as error:
         raise Unreadable("config.yaml is not valid YAML") from error
     if not isinstance(config, Mapping):

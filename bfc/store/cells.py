@@ -24,6 +24,7 @@ from bfc.store.config_check import check_defaults, contains
 from bfc.store.files import WrongContent, first_line, read_json, reread, write_table
 from bfc.store.lease import LEASE, Lease, file_system_time
 from bfc.store.stored_rows import make_table, read_rows
+from bfc.yaml_text import parse_yaml
 
 _log = logging.getLogger(__name__)
 
@@ -119,9 +120,8 @@ class Cell:
         import yaml  # here, since the library works without it
 
         path = self.path / "config.yaml"
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            stored = yaml.load(reread(path.read_text), Loader=loader)
+            stored = parse_yaml(reread(path.read_text))
         except FileNotFoundError:
             return False
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

@@ -17,6 +17,7 @@ import yaml
 from bfc.errors import UserError, nearest, require
 from bfc.experiment.components import construct
 from bfc.paths import SWEEPS
+from bfc.yaml_text import parse_yaml
 
 FOLDER = SWEEPS / "table"
 """The table that comes with the program."""
@@ -224,7 +225,7 @@ def _sort(entries: dict[str, Any], order: Sequence[str], key: str) -> dict[str, 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: cannot be read as YAML ({reason})") from error
