@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,9 @@ def _learners_on_targets() -> list[tuple[str, str]]:
     for learner in _options("learner"):
         for target in _options("target"):
             try:
-                check_outputs(_build("learner", learner), _build("target", target))
-                _build("learner", learner).check(_build("target", target))
+                network, teacher = _build("learner", learner), _build("target", target)
+                check_outputs(network, teacher)
+                network.check(teacher)
             except UserError:
                 continue
             names.append((learner, target))
@@ -75,19 +77,16 @@ def _learners_targets_schedules() -> list[tuple[str, str, str]]:
     names: list[tuple[str, str, str]] = []
     learners_seen: set[str] = set()
     for learner, target in _learners_on_targets():
-        schedules = _fitting_schedules(learner, target)
-        if learner in learners_seen:
-            schedules = schedules[:1]
-        names += [(learner, target, schedule) for schedule in schedules]
-        if schedules:
+        count = 1 if learner in learners_seen else None
+        for schedule in islice(_fitting_schedules(learner, target), count):
+            names.append((learner, target, schedule))
             learners_seen.add(learner)
     return names
 
 
-def _fitting_schedules(learner_name: str, target_name: str) -> list[str]:
+def _fitting_schedules(learner_name: str, target_name: str) -> Iterator[str]:
     """Names of the schedules that can train this learner on this target."""
     learner, target = _build("learner", learner_name), _build("target", target_name)
-    names = []
     for name in _options("schedule"):
         schedule = _build("schedule", name)
         try:
@@ -97,8 +96,7 @@ def _fitting_schedules(learner_name: str, target_name: str) -> list[str]:
         except UserError:
             continue
         if all(_offers(learner, target, stage) for stage in stages):
-            names.append(name)
-    return names
+            yield name
 
 
 def _offers(learner: Learner, target: Target, stage: Stage) -> bool:
