@@ -129,7 +129,7 @@ def run_in_copy(commands: list[str], program: Path) -> None:
     done = subprocess.run(
         [sys.executable, "tests/doc_commands.py", *commands],
         cwd=program,
-        env=environment(PYTHONPATH=str(program), PYTHONDONTWRITEBYTECODE="1"),
+        env=environment(PYTHONPATH=str(program)),
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -140,9 +140,8 @@ def run_in_copy(commands: list[str], program: Path) -> None:
 @pytest.mark.parametrize("page", WORKED_EXAMPLES, ids=lambda page: page.stem)
 def test_a_worked_example_can_be_followed_step_by_step(page, tmp_path):
     """Its files are added to a copy of the program, and its commands, tests among them, pass."""
-    for name in PROGRAM:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    for name in PROGRAM:  # with the compiled files, which are valid for copies of their sources
+        shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     write_worked_example(page, tmp_path)
     commands = commands_of(page)
