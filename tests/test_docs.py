@@ -140,8 +140,9 @@ def run_in_copy(commands: list[str], program: Path) -> None:
 @pytest.mark.parametrize("page", WORKED_EXAMPLES, ids=lambda page: page.stem)
 def test_a_worked_example_can_be_followed_step_by_step(page, tmp_path):
     """Its files are added to a copy of the program, and its commands, tests among them, pass."""
-    for name in PROGRAM:  # with the compiled files, which are valid for copies of their sources
-        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in PROGRAM:  # with compiled files, but for those that are being written
+        ignored = shutil.ignore_patterns("*.pyc.*")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     write_worked_example(page, tmp_path)
     commands = commands_of(page)
