@@ -4,6 +4,7 @@ In this process where that is enough, as a process of its own where it is not. E
 working directory, so that what it leaves behind can be seen.
 """
 
+import atexit
 import contextlib
 import io
 import json
@@ -23,6 +24,7 @@ from unittest import mock
 import psutil
 import pyarrow.parquet
 import pytest
+from fork_server import ForkServer
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
@@ -116,8 +118,27 @@ def environment(**changes: str) -> dict[str, str]:
     return {**inherited, "OMP_NUM_THREADS": "1", **changes}
 
 
-def process(*arguments: str, cwd: Path, timeout: float = MAX_SECONDS, **changes: str) -> Done:
+def process(*arguments: str, cwd: Path, **changes: str) -> Done:
     """The command line as a process."""
+    return process_of("bfc.train", *arguments, cwd=cwd, **changes)
+
+
+def process_of(module: str, *arguments: str, cwd: Path, **changes: str) -> Done:
+    """A module as a process: a fork of one that has imported what takes long to import."""
+    cwd.mkdir(exist_ok=True)
+    return Done(*fork_server().run(module, arguments, cwd, environment(**changes), MAX_SECONDS))
+
+
+@cache
+def fork_server() -> ForkServer:
+    """The fork server of this process; it ends with it."""
+    server = ForkServer({k: v for k, v in environment().items() if k != "PYTHONPATH"})
+    atexit.register(server.stop)
+    return server
+
+
+def real_process(*arguments: str, cwd: Path, **changes: str) -> Done:
+    """The command line as a process that a shell would start, with Python's own start."""
     cwd.mkdir(exist_ok=True)
     done = subprocess.run(
         command(*arguments),
@@ -125,7 +146,7 @@ def process(*arguments: str, cwd: Path, timeout: float = MAX_SECONDS, **changes:
         env=environment(**changes),
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=MAX_SECONDS,
         stdin=subprocess.DEVNULL,
     )
     return Done(done.returncode, done.stdout, done.stderr)

@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 import yaml
-from commands import MAX_SECONDS, ROOT, TINY, command, environment, process, run, store, table
+from commands import MAX_SECONDS, ROOT, TINY, command, environment, real_process, run, store, table
 from test_rerun import cell_folder
 
 from bfc.train import INTERRUPTED
@@ -193,6 +193,8 @@ def test_the_installed_command_and_the_module_are_the_same(tmp_path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     module, _, name = project["scripts"]["bfc-train"].partition(":")
     assert getattr(import_module(module), name) is import_module("bfc.train").main
-    done = process(*TINY, "schedule.steps=4", "measure.n=16", cwd=tmp_path, PYTHONWARNINGS="error")
+    done = real_process(
+        *TINY, "schedule.steps=4", "measure.n=16", cwd=tmp_path, PYTHONWARNINGS="error"
+    )
     assert done.status == 0 and not done.err and "2 rows stored, 2 new" in done.out, done
     assert [path.name for path in tmp_path.iterdir()] == ["results"]

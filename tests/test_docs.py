@@ -22,7 +22,7 @@ from types import ModuleType
 
 import pytest
 import yaml
-from commands import ROOT, environment
+from commands import ROOT, environment, process_of
 from doc_commands import blocks, commands_of, perform
 from synthetic import write_cell
 
@@ -126,15 +126,9 @@ def run_in_copy(commands: list[str], program: Path) -> None:
 
     They share one process, since starting one costs more than most commands.
     """
-    done = subprocess.run(
-        [sys.executable, "tests/doc_commands.py", *commands],
-        cwd=program,
-        env=environment(PYTHONPATH=str(program)),
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
+    paths = os.pathsep.join([str(program / "tests"), str(program)])
+    done = process_of("doc_commands", *commands, cwd=program, PYTHONPATH=paths)
+    assert done.status == 0, (done.out[-3000:], done.err[-3000:])
 
 
 @pytest.mark.parametrize("page", WORKED_EXAMPLES, ids=lambda page: page.stem)

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from commands import MAX_SECONDS, ROOT, TINY, Done, environment, store
+from commands import MAX_SECONDS, ROOT, TINY, Done, environment, process, store
 
 SOURCES = ("bfc", "conf", "sweeps", "analysis", "pyproject.toml", "README.md")
 PLACES = {"conf": "bfc/conf", "sweeps": "bfc/sweeps", "bfc": "bfc", "analysis": "analysis"}
@@ -79,7 +79,7 @@ def installed(wheel, tmp_path_factory) -> Path:
 
 def train(installed: Path, *arguments: str, cwd: Path) -> Done:
     """Run the entry point of the installed package."""
-    return run_python("-m", "bfc.train", *arguments, cwd=cwd, PYTHONPATH=str(installed))
+    return process(*arguments, cwd=cwd, PYTHONPATH=str(installed))
 
 
 @pytest.mark.parametrize("folder", PLACES)
