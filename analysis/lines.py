@@ -6,10 +6,15 @@ a method was measured twice at the same place, the key that differs splits it in
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 HEAD = ("study", "cell_id", "method", "target", "d", "L", "degree", "eps", "state")
 AXES = frozenset({"target.d", "target.L", "kind"})
@@ -22,10 +27,12 @@ def find_varying_keys(cells: pd.DataFrame) -> list[str]:
     In first-seen order; the axes d and L and keys that the method's name implies are left out.
     ``cells``: the cells of one study.
     """
-    keys = _list_settings(cells)
-    values = cells[keys].map(_to_comparable_text)
-    counts = values.groupby([cells["target"], cells["method"]]).nunique()
-    return [key for key in keys if (counts[key] > 1).any()]
+    settings = _Settings.of(cells)
+    varies = np.zeros(len(settings.keys), dtype=bool)
+    for places in cells.groupby(["target", "method"]).indices.values():
+        codes = settings.codes[places]
+        varies |= (codes != codes[0]).any(0)
+    return [settings.keys[k] for k in np.flatnonzero(varies)]
 
 
 def label_lines(cells: pd.DataFrame) -> pd.Series:
@@ -34,20 +41,48 @@ def label_lines(cells: pd.DataFrame) -> pd.Series:
     Keys that follow d or L (widths, grid sizes) split no line. Within one target the labels of two
     cells at the same (d, L) always differ.
     """
-    labels = pd.Series("", index=cells.index, dtype=object)
-    for (_, method), group in cells.groupby(["target", "method"]):
-        values = group[_list_settings(group)].map(_to_comparable_text)
-        keys = _choose_splitting_keys(values, group[["d", "L"]])
-        if keys is None:
-            keys, values = ["cell_id"], group[["cell_id"]]
-        short = [key.rpartition(".")[2] for key in keys]
-        names = short if len(set(short)) == len(short) else keys
-        for row in group.index:
+    settings = _Settings.of(cells)
+    sizes = cells[["d", "L"]].to_numpy(dtype=np.int64)
+    labels = np.full(len(cells), "", dtype=object)
+    for (_, method), places in cells.groupby(["target", "method"]).indices.items():
+        chosen = _choose_splitting_keys(settings.keys, settings.codes[places], sizes[places])
+        if chosen is None:
+            names = ["cell_id"]
+            texts = [cells["cell_id"].to_numpy()[places]]
+        else:
+            keys = [settings.keys[k] for k in chosen]
+            short = [key.rpartition(".")[2] for key in keys]
+            names = short if len(set(short)) == len(short) else keys
+            texts = [settings.texts[k][settings.codes[places, k]] for k in chosen]
+        for row, place in enumerate(places):
             parts = [method]
-            for name, key in zip(names, keys, strict=True):
-                parts.append(f"{name}={format_setting(values.at[row, key])}")
-            labels[row] = ", ".join(parts)
-    return labels
+            for name, column in zip(names, texts, strict=True):
+                parts.append(f"{name}={format_setting(column[row])}")
+            labels[place] = ", ".join(parts)
+    return pd.Series(labels, index=cells.index, dtype=object)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What N cells were configured with: a code per value of each of K keys."""
+
+    keys: list[str]
+    codes: NDArray[np.int64]
+    """(N, K); equal exactly for equal values of a key."""
+    texts: list[np.ndarray]
+    """Per key the values as text, at their codes."""
+
+    @classmethod
+    def of(cls, cells: pd.DataFrame) -> _Settings:
+        keys = _list_settings(cells)
+        codes = np.empty((len(cells), len(keys)), dtype=np.int64)
+        texts = []
+        for k, key in enumerate(keys):
+            code_of: dict[str, int] = {}
+            for row, value in enumerate(cells[key]):
+                codes[row, k] = code_of.setdefault(_to_comparable_text(value), len(code_of))
+            texts.append(np.array(list(code_of), dtype=object))
+        return cls(keys, codes, texts)
 
 
 def _list_settings(table: pd.DataFrame) -> list[str]:
@@ -57,31 +92,36 @@ def _list_settings(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _choose_splitting_keys(values: pd.DataFrame, places: pd.DataFrame) -> list[str] | None:
-    """The fewest keys, chosen greedily, that leave one cell per (d, L).
+def _choose_splitting_keys(
+    keys: Sequence[str], codes: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> list[int] | None:
+    """The places of the fewest keys, chosen greedily, that leave one cell per (d, L).
 
-    Keys of the learner or baseline come first: a network is named by its width rather than by the
-    steps that go with it. None if two cells agree in every key.
+    ``codes`` (N, K) and ``sizes`` (N, 2) of the cells of one method. Keys of the learner or
+    baseline come first: a network is named by its width rather than by the steps that go with it.
+    None if two cells agree in every key.
     """
+    numbers = {k: len(np.unique(codes[:, k])) for k in range(len(keys))}
+    candidates = [k for k, number in numbers.items() if number > 1]
+    groups = np.unique(sizes, axis=0, return_inverse=True)[1].ravel()
+    chosen: list[int] = []
+    while (count := groups.max() + 1) < len(codes):
+        split = {k: _split_groups(groups, codes[:, k]) for k in candidates}
 
-    def count_distinct(keys: list[str]) -> int:
-        return len(pd.concat([places, values[keys]], axis=1).drop_duplicates())
+        def score(k: int, split: dict[int, NDArray[np.int64]] = split) -> tuple[int, int, bool]:
+            return int(split[k].max()) + 1, -numbers[k], keys[k].startswith(METHOD)
 
-    def score(key: str) -> tuple[int, int, bool]:
-        return (
-            count_distinct([*chosen, key]),
-            -values[key].nunique(),
-            key.startswith(METHOD),
-        )
-
-    chosen: list[str] = []
-    candidates = [key for key in values if values[key].nunique() > 1]
-    while count_distinct(chosen) < len(values):
         best = max(candidates, key=score, default=None)
-        if best is None or count_distinct([*chosen, best]) == count_distinct(chosen):
+        if best is None or split[best].max() + 1 == count:
             return None
+        groups = split[best]
         chosen.append(best)
     return chosen
+
+
+def _split_groups(groups: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers, from 0, of the groups of cells that are in one group and have one code."""
+    return np.unique(groups * (codes.max() + 1) + codes, return_inverse=True)[1]
 
 
 def format_setting(value: Any) -> str:
@@ -92,6 +132,7 @@ def format_setting(value: Any) -> str:
     return text.rpartition(".")[2] if text.startswith("bfc.") else text
 
 
+@functools.lru_cache(maxsize=1 << 16, typed=True)
 def _to_comparable_text(value: Any) -> str:
     """A value as text that is equal exactly for equal values.
 

@@ -51,14 +51,15 @@ class Results:
     """Name → the tables of that study; cells without a study are last."""
 
 
-def load_results(results: str | Path, study: str | None = None) -> Results:
+def load_results(results: str | Path, study: str | None = None, processes: int = 1) -> Results:
     """Read everything below ``results``, or one ``study``, and estimate n* and exponents.
 
-    Raises :class:`UserError` where there is nothing.
+    ``processes``: those that compute what :mod:`analysis.estimate_cache` does not hold. Raises
+    :class:`UserError` where there is nothing.
     """
     stored = _read_store(results, study)
-    nstar, keys = estimate_nstar(stored)
-    fits = fit_lines(stored, nstar)
+    nstar, keys = estimate_nstar(stored, processes)
+    fits = fit_lines(stored, nstar, processes)
     tables = {
         "nstar": nstar,
         "exponents": tabulate_exponents(nstar, keys, fits),

@@ -7,12 +7,14 @@ its own target.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from analysis.estimate_cache import Estimator, Task, compute_cached
 from bfc.bounds.two_layer import (
     Certificate,
     Floor,
@@ -24,6 +26,8 @@ from bfc.bounds.two_layer import (
 )
 from bfc.targets.radial import Radial
 
+BOUNDS = ("bfc.bounds", "bfc.targets")
+"""The packages that a bound follows from."""
 RadiusLaw = Literal["bessel", "limit", "uniform"]
 
 LEVELS = (0.9, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
@@ -52,13 +56,27 @@ def _make_problem(law: RadiusLaw, d: int) -> Problem:
 @lru_cache(maxsize=512)
 def compute_norm_bounds(law: RadiusLaw, d: int, eps: float) -> Floor:
     """The path norm needed for the hinge at (d, ε) under a radius law; d = 0: large d."""
-    return bound_norm(_make_problem(law, d), eps)
+    task = Task(repr((law, d, eps)), (law, d, eps))
+    (floor,) = compute_cached(Estimator(bound_hinge, BOUNDS), [task], "bounding path norms")
+    return Floor(**{**floor, "certificate": Certificate(**floor["certificate"])})
+
+
+def bound_hinge(law: RadiusLaw, d: int, eps: float) -> dict[str, Any]:
+    """The fields of the floor of :func:`compute_norm_bounds`."""
+    return asdict(bound_norm(_make_problem(law, d), eps))
 
 
 @lru_cache(maxsize=64)
 def compute_certificates(target: Radial) -> tuple[Certificate, ...]:
     """Certificates of a target at :data:`LEVELS`."""
-    return tuple(certify_norms(build_problem(target), LEVELS))
+    task = Task(repr(target), (target,))
+    (values,) = compute_cached(Estimator(certify_target, BOUNDS), [task], "certifying errors")
+    return tuple(Certificate(**fields) for fields in values)
+
+
+def certify_target(target: Radial) -> list[dict[str, float]]:
+    """The fields of the certificates of :func:`compute_certificates`."""
+    return [asdict(certificate) for certificate in certify_norms(build_problem(target), LEVELS)]
 
 
 def find_norm_column(rows: pd.DataFrame) -> str | None:

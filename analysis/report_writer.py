@@ -33,6 +33,7 @@ from analysis.web.claim_views import group_claims, make_claim_views
 from analysis.web.data import encode_data
 from analysis.web.document import make_cards, render_page
 from bfc.errors import UserError, describe_error
+from bfc.launch.devices import usable_cores
 from bfc.paths import local_path
 from bfc.studies import study_node
 
@@ -110,7 +111,7 @@ def write_report(
     """
     formats = check_formats(formats)
     results, target = local_path(results, "results"), local_path(out, "out")
-    loaded = load_results(results, study)
+    loaded = load_results(results, study, usable_cores())
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:

@@ -9,6 +9,7 @@ its other targets.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -33,6 +34,9 @@ from bfc.types import Learner, Stage, Target
 from bfc.yaml_text import parse_yaml
 
 pytest.register_assert_rewrite("slurm_scenes")
+os.environ["BFC_ESTIMATES"] = (
+    "off"  # estimates are computed, also by estimators that a test changes
+)
 CONF = Path(__file__).parents[1] / "conf"
 
 

@@ -18,7 +18,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from bfc.stats.cell_counts import CellCounts, split_cells
 from bfc.stats.likelihood import GUESS, LAPSES, PRIOR, SPREADS, density_quantiles, likelihood_curve
-from bfc.stats.nstar import count_failures, estimate
+from bfc.stats.nstar import estimate, summarise_cell
 from bfc.stats.outcomes import classify_rows, learning_threshold_of_rows
 from bfc.stats.training_table import build_training_table
 
@@ -134,7 +134,7 @@ def test_every_outcome_counts_as_it_should():
     cell = only_cell(rows)
     assert (cell.succeeded, cell.failed, cell.excluded, cell.seeds) == (1, 3, 1, 4)
     assert intervals(rows) == [(3, INF), (5, INF), (6, INF), (-INF, 6)]
-    assert count_failures(rows, EPS) == {"diverged": 1} and not cell.is_informative
+    assert summarise_cell(rows, EPS).failures == {"diverged": 1} and not cell.is_informative
     learned = pd.concat([rows, table((64, 5, 0.01), (64, 6, 0.01), outcome="success")])
     cell = only_cell(learned)
     assert (cell.succeeded, cell.failed, cell.excluded) == (3, 4, 0) and cell.is_informative, (

@@ -9,7 +9,7 @@ import pytest
 from falling_risks import EPS, falling, trainings
 
 from bfc.errors import UserError
-from bfc.stats.nstar import count_failures, estimate
+from bfc.stats.nstar import estimate, summarise_cell
 
 
 def estimate_at(frame, eps=EPS):
@@ -39,7 +39,10 @@ def test_never_reached_is_right_censored_and_says_why():
         "right",
         "plateau",
     ) and row.lo <= 1000
-    assert count_failures(rows, EPS) == {"plateau": 4} and count_failures(rows, 0.04) == {}
+    assert (
+        summarise_cell(rows, EPS).failures == {"plateau": 4}
+        and summarise_cell(rows, 0.04).failures == {}
+    )
     rows.loc[7, "outcome"] = "data_limited"
     assert estimate_at(rows).outcome == "mixed"
 
@@ -122,7 +125,7 @@ def test_nothing_measured_and_bad_eps():
     assert (
         np.isnan(row.nstar)
         and row.outcome == "unmeasured"
-        and count_failures(trainings({100: [0.1]}).iloc[:0], 0.1) == {}
+        and summarise_cell(trainings({100: [0.1]}).iloc[:0], 0.1).failures == {}
     )
     with pytest.raises(UserError, match="positive"):
         estimate(trainings({100: [0.1]}), [0.0])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from falling_risks import EPS, falling, trainings
 
-from analysis import nstar_tables as scaling
+from analysis import line_fits
 from analysis.evidence import Evidence
 from analysis.line_crossing import classify_crossing
 from analysis.nstar_tables import (
@@ -136,17 +136,19 @@ def test_the_best_rival_needs_no_score_and_the_best_model_does():
             "bic": [9.0, 8, 7],
         }
     )
-    row = scaling._compare_models(models)
+    row = line_fits._compare_models(models)
     assert (row["rival"], row["best_model"], row["power_bic"], row["rival_bic"]) == (
         "mixed",
         "",
         8,
         7,
     )
-    row = scaling._compare_models(models.assign(score=[-3.0, -1, np.nan]))
+    row = line_fits._compare_models(models.assign(score=[-3.0, -1, np.nan]))
     assert (row["rival"], row["best_model"]) == ("hinge", "power")
-    assert scaling._compare_models(models.assign(score=[-1.0, -3, np.nan]))["best_model"] == "hinge"
-    assert scaling._compare_models(models.iloc[:0])["best_model"] == ""
+    assert (
+        line_fits._compare_models(models.assign(score=[-1.0, -3, np.nan]))["best_model"] == "hinge"
+    )
+    assert line_fits._compare_models(models.iloc[:0])["best_model"] == ""
 
 
 def test_a_censored_cell_informs_the_exponent_and_is_counted():
@@ -283,7 +285,7 @@ def test_one_d_of_a_line_among_others_is_said_to_be_one():
 def test_cells_of_two_studies_are_fitted_once(monkeypatch):
     calls = []
     monkeypatch.setattr(
-        scaling,
+        line_fits,
         "fit_exponent",
         lambda rows, eps, **more: calls.append((len(rows), eps)) or fit_exponent(rows, eps, **more),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -106,12 +106,26 @@ def estimate(trainings: pd.DataFrame, eps: Sequence[float]) -> pd.DataFrame:
 
 def estimate_at(trainings: pd.DataFrame, eps: float) -> NStar:
     """n* of one cell at one eps; see :func:`estimate`."""
-    return estimate_nstar(count_cell(build_training_table(trainings, eps)), eps)
+    return summarise_cell(trainings, eps).nstar
 
 
-def count_failures(trainings: pd.DataFrame, eps: float) -> dict[str, int]:
-    """How the trainings at the largest n fail at ``eps``: outcome → count, empty if none fails."""
-    return count_cell(build_training_table(trainings, eps)).failures
+@dataclass(frozen=True)
+class CellSummary:
+    """What a table of one cell says about it at one eps.
+
+    ``failures``: how the trainings at the largest n fail: outcome → count, empty if none fails.
+    ``excluded``: optimisation-limited trainings that do not count.
+    """
+
+    nstar: NStar
+    failures: Mapping[str, int]
+    excluded: int
+
+
+def summarise_cell(trainings: pd.DataFrame, eps: float) -> CellSummary:
+    """n* of one cell at one eps, and how its trainings fail; see :func:`estimate`."""
+    cell = count_cell(build_training_table(trainings, eps))
+    return CellSummary(estimate_nstar(cell, eps), cell.failures, cell.excluded)
 
 
 def estimate_nstar(cell: CellCounts, eps: float, curve: LikelihoodCurve | None = None) -> NStar:
