@@ -13,14 +13,15 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
 
 from analysis.chart import Chart
 from analysis.evidence import Evidence
-from analysis.figures import make_figures
+from analysis.figures import make_figures, name_figures
+from analysis.load import load_results
 from analysis.nstar_tables import (
     estimate_nstar,
     select_depth_rows,
@@ -40,10 +41,14 @@ from analysis.swept_lines import select_axis
 from bfc.environment import scrub
 from bfc.errors import UserError
 from bfc.experiment.stored_config import fill_defaults
-from bfc.snapshot import STUDY, Snapshot, metric_level
+from bfc.snapshot import BOARD, STUDY, Snapshot, metric_level
 from bfc.store.cells import Cell
 from bfc.store.reading import UNNAMED, Collected, read_store
+from bfc.studies import study_node
 from bfc.yaml_text import parse_yaml
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NSTAR_METRICS = {
     "nstar": "nstar",
@@ -190,19 +195,41 @@ def _render_png(chart: Chart) -> bytes:
     """A chart as a PNG image."""
     from analysis.paper import draw
 
+    return _to_png(draw(chart))
+
+
+def _to_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    draw(chart).savefig(buffer, format="png", dpi=150)
+    figure.savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()
+
+
+def list_study_images(results: Path, study: str) -> list[str]:
+    """The names of the images of :func:`snapshot_study`, in the order of the page.
+
+    The board comes first, where the study has claims.
+    """
+    node = study_node(study)
+    evidence = load_results(results, study).studies[study]
+    names = [BOARD] if node.get("claims") else []
+    for figure in name_figures(evidence, node.get("figures", [])):
+        if isinstance(figure.description, Chart):
+            names.append(figure.name)
+    return names
 
 
 def snapshot_study(results: Path, study: str | None) -> Snapshot:
     """A study as a whole: n*, exponents and claims as tables, and every figure of its report."""
+    from analysis.board_picture import draw_board
+
     with tempfile.TemporaryDirectory() as work:
         report = write_report(
             results, Path(work) / "report", study=study or UNNAMED, formats=("png",)
         )
         figures = sorted((report.out / "figures").glob("*.png"))
         images = {path.stem: path.read_bytes() for path in figures}
+    if len(report.claims):
+        images[BOARD] = _to_png(draw_board(report.claims))
     tables = {name: getattr(report, name) for name in STUDY_TABLES}
     summary: dict[str, Any] = {
         "cells": int(report.nstar["cell_id"].nunique()),

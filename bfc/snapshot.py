@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STUDY = "study"
 """Job type and key of the run that shows a study as a whole."""
+BOARD = "board"
+"""The image of that run which shows the study's claims."""
 
 
 @dataclass(frozen=True)

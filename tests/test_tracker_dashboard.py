@@ -16,18 +16,19 @@ from pathlib import Path
 import pytest
 import yaml
 from commands import MAX_SECONDS, container, environment, run, store, table
+from synthetic import write_cell
 from test_tracker import is_probed
 from tracker_cases import BOTH, KEY, bfc, log_in, log_out, risk_points
 from wandb_server import serving
 
-from analysis.snapshots import snapshot_cell
+from analysis.snapshots import list_study_images, snapshot_cell, snapshot_study
 from bfc.errors import UserError
 from bfc.experiment.cell_spec import cell_specs
 from bfc.experiment.job import load_job
 from bfc.snapshot import metric_level
 from bfc.stats.outcomes import Outcome
 from bfc.trackers.dashboard import read_contents
-from bfc.trackers.dashboard_panels import build_sections
+from bfc.trackers.dashboard_panels import DashboardContents, build_sections
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of pydantic, in wandb-workspaces
@@ -44,6 +45,7 @@ TITLES = [
     "Sample complexity",
     "Risk against n",
     "Feature correction",
+    "Figures of the study",
     "Failures",
     "Cost",
     "Tables",
@@ -90,6 +92,9 @@ def test_it_reads_only_what_a_cell_shows(results) -> None:
         snapshot = snapshot_cell(folder, "boarded")
         known |= set(snapshot.summary) | {f"config {key}" for key in snapshot.config}
         figures |= {f"figures/{name}" for name in snapshot.images}
+    whole = snapshot_study(results, "boarded")
+    known |= set(whole.summary)
+    figures |= {f"figures/{name}" for name in whole.images}
     for view in (board["workspace"], board["report"]):
         metrics = metrics_read(view)
         assert {"config d", "nstar/eps_0_9", "nstar/eps_0_5", "seconds"} <= metrics <= known
@@ -112,6 +117,23 @@ def test_every_probe_and_level_has_its_panel(results) -> None:
     for panel in panels["Feature correction"]:
         metrics |= {metric.name for metric in getattr(panel, "metrics", [])}
     assert metrics == {f"probe/{name}" for name in contents.probes}
+
+
+def test_the_claims_of_a_study_are_its_first_section(tmp_path) -> None:
+    """Its board, figures and verdicts are those that the run of the whole study has."""
+    for d in (8, 16):
+        write_cell(tmp_path, f"cell{d}", study="bfc_chain", d=d, grid=(150, 300), seeds=2)
+    whole = snapshot_study(tmp_path, "bfc_chain")
+    images = list_study_images(tmp_path, "bfc_chain")
+    assert images[0] == "board" and set(images) == set(whole.images) and len(images) > 1
+    contents = DashboardContents("bfc_chain", (0.1,), (), tuple(images))
+    claims, *others = build_sections(contents)
+    board, verdicts = claims.panels
+    assert (claims.title, board.media_keys) == ("Claims", ["figures/board"])
+    known = {name for name in whole.summary if name.startswith("claims/")}
+    assert known <= {metric.name for metric in verdicts.metrics}
+    panels = {section.title: section.panels for section in others}["Figures of the study"]
+    assert [panel.media_keys for panel in panels] == [[f"figures/{name}"] for name in images[1:]]
 
 
 @pytest.mark.parametrize(

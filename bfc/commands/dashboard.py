@@ -34,9 +34,13 @@ def main(
 ) -> None:
     """Save a W&B workspace and report for a study.
 
-    They show n* against d, risks, feature correction, failures and cost. Saving again replaces what
-    was saved from this results folder. Log in with `wandb login` first, or set WANDB_API_KEY.
+    They show the board of claims and the figures of the study's page, n* against d, risks, feature
+    correction, failures and cost. Saving again replaces what was saved from this results folder.
+    Log in with `wandb login` first, or set WANDB_API_KEY.
     """
+    from dataclasses import replace
+
+    from analysis.snapshots import list_study_images
     from bfc.errors import UserError
     from bfc.extras import require_package
     from bfc.paths import local_path
@@ -45,7 +49,8 @@ def main(
 
     require_package("wandb_workspaces", "bfc dashboard", "dashboard")
     folder = local_path(results, "results")
-    contents = read_contents(study, folder)
+    contents = read_contents(study, folder)  # before the figures, to refuse an unknown study
+    contents = replace(contents, images=tuple(list_study_images(folder, study)))
     if out is not None:
         _write_json(contents, entity or "", out)
         return

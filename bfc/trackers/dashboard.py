@@ -30,7 +30,8 @@ OPEN_SECTIONS = 2
 def read_contents(study: str, results: Path) -> DashboardContents:
     """Read what the panels show from the cells that the study has stored.
 
-    Raises :class:`UserError` where there are none.
+    The images of the whole study are left to the caller, for they are drawn in a layer above.
+    Raises :class:`UserError` where there are no cells.
     """
     studies, _ = read_studies(find_cells(results))
     study_cells = [Cell(folder) for folder, names in studies.items() if study in names]

@@ -6,12 +6,13 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from bfc.snapshot import metric_level
+from bfc.snapshot import BOARD, metric_level
 from bfc.stats.outcomes import Outcome
 
 CORRECTION_QUANTITIES = ("gram", "subspace", "feature", "risk")
 """Probed quantities whose fall from phase to phase is feature correction."""
 STUDY_TABLES = ("nstar", "exponents", "local", "claims")
+VERDICTS = ("reproduced", "contradicted", "undecided", "not run")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class DashboardContents:
     """Its levels of risk, the largest first."""
     probes: tuple[str, ...]
     """The columns of its probes, ``phase/quantity``."""
+    images: tuple[str, ...] = ()
+    """The images of the run of the whole study, in order; the board first, if there are claims."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ def build_sections(contents: DashboardContents) -> list[DashboardSection]:
     widgets: Any = importlib.import_module("wandb_workspaces.reports.v2")
     return [
         DashboardSection(
+            "Claims",
+            "The board of the study's claims: the dot is the estimate, the thick bar its 95 % "
+            "interval, the thin bar the wider one that judges, the shade what is demanded.",
+            _claim_panels(widgets, contents.images),
+        ),
+        DashboardSection(
             "Sample complexity",
             "n* is the number of samples at which half of the trainings reach risk ε.",
             _nstar_panels(widgets, contents.eps),
@@ -52,6 +61,11 @@ def build_sections(contents: DashboardContents) -> list[DashboardSection]:
             "Errors of the learned features after every phase, at the largest n.",
             _correction_panels(widgets, contents.probes),
         ),
+        DashboardSection(
+            "Figures of the study",
+            "Those of the report, over all cells.",
+            _figure_panels(widgets, contents.images),
+        ),
         DashboardSection("Failures", "How trainings end.", _outcome_panels(widgets)),
         DashboardSection("Cost", "Seconds of one process.", _cost_panels(widgets)),
         DashboardSection(
@@ -60,6 +74,27 @@ def build_sections(contents: DashboardContents) -> list[DashboardSection]:
             [widgets.WeavePanelSummaryTable(table_name=f"tables/{name}") for name in STUDY_TABLES],
         ),
     ]
+
+
+def _claim_panels(widgets: Any, images: tuple[str, ...]) -> list[Any]:
+    """The board, and how many claims have which verdict; none for a study without claims."""
+    if BOARD not in images:
+        return []
+    board = _show_images(widgets, "claims, one line each", [BOARD], columns=1)
+    verdicts = [widgets.SummaryMetric(f"claims/{verdict}") for verdict in VERDICTS]
+    return [board, widgets.BarPlot(title="claims by verdict", metrics=verdicts)]
+
+
+def _figure_panels(widgets: Any, images: tuple[str, ...]) -> list[Any]:
+    """A panel per figure of the study, as on its page."""
+    figures = [name for name in images if name != BOARD]
+    return [_show_images(widgets, name, [name], columns=1) for name in figures]
+
+
+def _show_images(widgets: Any, title: str, names: list[str], columns: int) -> Any:
+    """Images of runs, by the names they are logged with."""
+    keys = [f"figures/{name}" for name in names]
+    return widgets.MediaBrowser(title=title, media_keys=keys, num_columns=columns)
 
 
 def _nstar_panels(widgets: Any, levels: tuple[float, ...]) -> list[Any]:
@@ -98,9 +133,7 @@ def _risk_panels(widgets: Any) -> list[Any]:
             chart_fields={"x": "n", "y": "median"},
             chart_strings={"title": "median risk against n"},
         ),
-        widgets.MediaBrowser(
-            title="risk against n, cell by cell", media_keys=["figures/risk"], num_columns=2
-        ),
+        _show_images(widgets, "risk against n, cell by cell", ["risk"], columns=2),
         widgets.LinePlot(
             title="risk of the trainings, in the order of storing",
             x="trainings",
@@ -123,11 +156,7 @@ def _correction_panels(widgets: Any, probes: tuple[str, ...]) -> list[Any]:
             panels.append(_bars(widgets, title, quantity_metrics, "median"))
     if metrics:
         panels.append(
-            widgets.MediaBrowser(
-                title="feature errors phase by phase",
-                media_keys=["figures/correction"],
-                num_columns=2,
-            )
+            _show_images(widgets, "feature errors phase by phase", ["correction"], columns=2)
         )
     return panels
 

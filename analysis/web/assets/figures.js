@@ -53,6 +53,11 @@ function recolour(value, theme) {
   return theme.dark && page.dark[value] ? page.dark[value] : value;
 }
 
+// What follows in brackets after the name of a quantity has no room on a card.
+function shorten(title) {
+  return { ...title, text: (title.text || "").split(" (")[0] };
+}
+
 function applyTheme(layout, theme, small) {
   const themed = {
     ...layout,
@@ -78,7 +83,7 @@ function applyTheme(layout, theme, small) {
         gridcolor: theme.line,
         linecolor: theme.soft,
         showline: true,
-        ...(small && { nticks: 5 }),
+        ...(small && { nticks: 5, title: shorten(layout[name].title) }),
         ...(small && /^yaxis\d/.test(name) && { title: { text: "" } }),
       };
   if (small) themed.height = 230;
