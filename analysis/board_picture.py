@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.claim_table import format_finding
-from analysis.page_tables import NO_VALUE
+from analysis.display_table import NO_VALUE
 from analysis.paper import STYLE, TEXT
 from analysis.web.claim_views import MARKS
 from analysis.web.forest import ForestLine, make_forest_line
@@ -65,7 +65,7 @@ def _count_verdicts(claims: pd.DataFrame) -> str:
 def _draw_claim(axes: Axes, y: float, row: Mapping[str, Any]) -> None:
     colour = VERDICT_COLOURS[row["verdict"]]
     sentence = textwrap.wrap(row["claim"], SENTENCE, max_lines=LINES_OF_SENTENCE, placeholder=" …")
-    text = {"va": "center", "fontsize": 6.5}
+    text: dict[str, Any] = {"va": "center", "fontsize": 6.5}
     axes.text(0.01, y, MARKS[row["verdict"]], color=colour, weight="bold", **text)
     axes.text(0.03, y, "\n".join(sentence), linespacing=1.05, parse_math=False, **text)
     measured, interval = format_finding(row)

@@ -84,7 +84,7 @@ class Task:
     arguments: tuple[Any, ...]
 
 
-class PlainDisk(diskcache.JSONDisk):
+class PlainDisk(diskcache.JSONDisk):  # type: ignore[misc]  # it is untyped
     """Entries as JSON; whatever else a folder may hold is not read."""
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
@@ -117,7 +117,8 @@ def hash_rows(table: pd.DataFrame) -> np.ndarray:
 
     Equal for rows whose values are equal in every column; missing values are equal.
     """
-    return pd.util.hash_pandas_object(table, index=False).to_numpy()
+    hashes: np.ndarray = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    return hashes
 
 
 def describe_rows(hashes: np.ndarray, columns: Sequence[str]) -> str:
