@@ -44,14 +44,15 @@ def find_column(trainings: pd.DataFrame, feature: str) -> str | None:
     return None
 
 
-def replace_risk(trainings: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The trainings with an overlap, 1 − overlap as their risk; what judges the risk is left out.
+def replace_risk(trainings: pd.DataFrame, missing: pd.Series) -> pd.DataFrame:
+    """The trainings with what is ``missing`` of a feature, such as 1 − overlap, as their risk.
 
-    Whether a failure is one of data or of optimisation is not known of a feature.
+    Trainings of which it is unknown are left out, and so is what judges the risk: whether a failure
+    is one of data or of optimisation is not known of a feature.
     """
-    rows = trainings[trainings[column].notna()]
+    rows = trainings[missing.notna()]
     judged = [name for name in ("outcome", "train_risk") if name in rows]
-    return rows.drop(columns=judged).assign(risk=1 - rows[column].astype(float))
+    return rows.drop(columns=judged).assign(risk=missing[missing.notna()].astype(float))
 
 
 def estimate_features(stored: Collected) -> dict[str, FeatureTables]:
@@ -60,7 +61,7 @@ def estimate_features(stored: Collected) -> dict[str, FeatureTables]:
     for feature in list_features(stored.trainings):
         column = find_column(stored.trainings, feature)
         assert column is not None
-        trainings = replace_risk(stored.trainings, column)
+        trainings = replace_risk(stored.trainings, 1 - stored.trainings[column])
         cells = stored.cells[stored.cells["cell_id"].isin(trainings["cell_id"])]
         eps = tuple(round(1 - overlap, 12) for overlap in OVERLAPS)
         cells = cells.assign(eps=[eps] * len(cells)).reset_index(drop=True)

@@ -32,6 +32,16 @@ from bfc.studies import study_node
 WIDTHS = {"column": COLUMN, "text": TEXT}
 """Width of figures → inches, of the common two-column templates."""
 SHOWN_PACKAGES = ("torch", "numpy", "scipy", "pandas")
+LATEX_SYMBOLS = {
+    "ε": r"$\varepsilon$",
+    "−": "$-$",
+    "–": "--",
+    "≥": r"$\ge$",
+    "≤": r"$\le$",
+    "∞": r"$\infty$",
+    "√": r"$\surd$",
+}
+"""What LaTeX does not know as a character of a text."""
 
 
 @dataclass(frozen=True)
@@ -146,9 +156,9 @@ def format_exponents(exponents: pd.DataFrame) -> str:
 def to_latex(table: pd.DataFrame, columns: str) -> str:
     """A table for the package booktabs, with everything escaped and symbols in math mode."""
     text: str = table.to_latex(index=False, escape=True, column_format=columns)
-    for symbol, command in (("ε", r"$\varepsilon$"), ("−", "$-$"), ("–", "--"), ("≥", r"$\ge$")):
+    for symbol, command in LATEX_SYMBOLS.items():
         text = text.replace(symbol, command)
-    return text.replace("≤", r"$\le$").replace("∞", r"$\infty$")
+    return text
 
 
 def describe_methods(stored: Collected) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.field_table.entries import estimate_entries
-from analysis.field_table.files import FieldTable
-from analysis.field_table.ranking import profile_methods, rank_methods
 from analysis.field_table.requests import (
     ColumnRequest,
     EntryRequest,
     RowRequest,
     TableRequest,
 )
+from analysis.field_table.table import FieldTable, Provenance, estimate_table
 from bfc.types import Theory
 
 EPS = 0.1
@@ -26,14 +24,14 @@ COLUMNS = (
     ColumnRequest("stuck", "stuck method"),
     ColumnRequest("knowing", "knowing method", "coordinates"),
 )
-PROVENANCE = {
-    "version": "1.0",
-    "commit": "0123456789abcdef",
-    "hardware": "a processor",
-    "budget": "5m",
-    "date": "2026-01-01",
-    "command": "bfc table",
-}
+PROVENANCE = Provenance(
+    version="1.0",
+    command="bfc table",
+    budget="5m",
+    date="2026-01-01",
+    commits=("0123456789abcdef", "fedcba9876543210+"),
+    hardware=("a processor",),
+)
 
 
 def simulate(
@@ -67,6 +65,13 @@ def simulate_line(name: str, prefactor: float, exponent: float, **settings) -> p
     return pd.concat(parts, ignore_index=True)
 
 
+def add_feature(trainings: pd.DataFrame, column: str, ratio: float) -> pd.DataFrame:
+    """With an overlap, or an error of a level, that says 80 % are found at n* / ratio."""
+    missing = (0.2 / EPS * ratio**-2 * trainings["risk"]).clip(upper=1)
+    is_error = "subspace/" in column
+    return trainings.assign(**{column: missing if is_error else 1 - missing})
+
+
 def list_cells(name: str) -> tuple[str, ...]:
     return tuple(f"{name}-{d}" for d in SIZES)
 
@@ -75,8 +80,8 @@ def make_table() -> FieldTable:
     """Two targets by four methods, of which one was not run and one cannot run."""
     trainings = pd.concat(
         [
-            simulate_line("fast", 8.0, 1.0),
-            simulate_line("slow", 1.0, 2.0),
+            add_feature(simulate_line("fast", 8.0, 1.0), "overlap/forms", 2.0),
+            add_feature(simulate_line("slow", 1.0, 2.0), "joint/subspace/2", 1.0),
             simulate_line("stuck", 1e6, 1.0, outcome="plateau"),
         ],
         ignore_index=True,
@@ -92,11 +97,4 @@ def make_table() -> FieldTable:
         EntryRequest("second", "knowing", list_cells("nothing"), seconds_left=60.0),
     ]
     request = TableRequest("demo", EPS, (ROW, OTHER), COLUMNS, entries)
-    estimated = estimate_entries(request, trainings)
-    rankings = []
-    for row in request.rows:
-        ranking = rank_methods(row, [e for e in estimated if e.row == row.name], EPS)
-        if ranking is not None:
-            rankings.append(ranking)
-    profiles = profile_methods(COLUMNS, estimated, rankings)
-    return FieldTable(request, estimated, rankings, profiles, PROVENANCE)
+    return estimate_table(request, trainings, PROVENANCE)

@@ -9,25 +9,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from table_scenes import EPS, SIZES, make_table, simulate
+from table_scenes import EPS, SIZES, add_feature, make_table, simulate
 
-from analysis.field_table.comparison import list_moves, read_snapshot
+from analysis.field_table.comparison import list_moves, list_shown, read_snapshot
 from analysis.field_table.entries import Agreement, Entry, Status
+from analysis.field_table.features import estimate_features
 from analysis.field_table.files import (
     COLUMNS,
     CSV,
+    FEATURE_COLUMNS,
+    FEATURES_CSV,
+    FEATURES_LATEX,
     JSON,
     LATEX,
-    FieldTable,
-    tabulate_entries,
     to_json,
     write_files,
 )
 from analysis.field_table.picture import draw_picture
-from analysis.field_table.wording import describe_entry, format_count
+from analysis.field_table.table import FieldTable, Provenance
+from analysis.field_table.wording import (
+    describe_absence,
+    describe_entry,
+    describe_features,
+    format_count,
+)
 from bfc.errors import UserError
 from bfc.stats.fewest_samples import compare_densities, compare_methods
 from bfc.types import Theory
+
+COLUMN_NAMES = ("fast", "slow", "stuck", "knowing")
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +55,33 @@ def test_an_entry_holds_the_exponent_and_n_star_at_the_reference(table: FieldTab
     assert fast.fit.lo < 1.0 < fast.fit.hi and slow.fit.lo < 2.0 < slow.fit.hi
     assert fast.reference.lo < 8 * 16 < fast.reference.hi
     assert fast.num_sizes == len(SIZES) and fast.seconds == pytest.approx(0.5 * 8 * 17 * 6)
+
+
+def test_features_have_their_n_star_by_level_or_by_name(table: FieldTable) -> None:
+    (forms,) = find(table, "first", "fast").features
+    assert forms.feature == "forms" and forms.nstar.value == pytest.approx(128 / 2, rel=0.25)
+    (level,) = find(table, "first", "slow").features
+    assert level.feature == "level 2" and level.nstar.value == pytest.approx(256, rel=0.25)
+    assert find(table, "first", "stuck").features == ()
+    (text,) = describe_features(find(table, "first", "slow"))
+    assert text == f"level 2: {level.nstar.value:.0f}"
+
+
+def test_of_several_phases_the_last_that_measured_a_feature_counts() -> None:
+    cell = simulate("a", 8, 64.0)
+    early = add_feature(cell, "one/overlap/subspace", 0.01)["one/overlap/subspace"]
+    late = add_feature(cell, "two/overlap/subspace", 2.0)["two/overlap/subspace"]
+    phases = {"one/overlap/subspace": early, "two/overlap/subspace": late}
+    (feature,) = estimate_features(cell.assign(**phases, **{"three/overlap/subspace": np.nan}))
+    assert feature.nstar.value == pytest.approx(32, rel=0.25)
+    assert estimate_features(cell) == ()
+
+
+def test_empty_entries_say_why(table: FieldTable) -> None:
+    assert describe_absence(find(table, "first", "knowing")) == "needs 2.0 h"
+    assert describe_absence(find(table, "second", "slow")) == "out of memory"
+    assert "not for <this> method" in describe_absence(find(table, "second", "fast"))
+    assert describe_absence(find(table, "first", "stuck")) == ""
 
 
 def test_what_was_seen_instead_of_an_exponent_is_said(table: FieldTable) -> None:
@@ -126,22 +163,30 @@ def test_the_files_hold_every_entry(table: FieldTable, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(table.entries) and tuple(rows[0]) == COLUMNS
     content = json.loads((tmp_path / JSON).read_text(encoding="utf-8"))
-    assert content["commit"] == "0123456789abcdef" and len(content["entries"]) == len(rows)
+    assert content["commits"][0] == "0123456789abcdef" and len(content["entries"]) == len(rows)
     stuck = next(entry for entry in content["entries"] if entry["column"] == "stuck")
     assert stuck["nstar_hi"] == "inf" and stuck["exponent"] is None
     latex = (tmp_path / LATEX).read_text(encoding="utf-8")
     assert latex.startswith(r"\begin{tabular}") and latex.count(r"\\") == 3
+    with open(tmp_path / FEATURES_CSV, newline="", encoding="utf-8") as file:
+        features = list(csv.DictReader(file))
+    assert tuple(features[0]) == FEATURE_COLUMNS
+    assert [feature["feature"] for feature in features] == ["forms", "level 2"]
+    (stored,) = next(e for e in content["entries"] if e["column"] == "slow")["features"]
+    assert stored["nstar"] == pytest.approx(float(features[1]["nstar"]))
+    latex = (tmp_path / FEATURES_LATEX).read_text(encoding="utf-8")
+    assert latex.count(r"\\") == 3 and "level 2" in latex
     assert (tmp_path / "table.png").stat().st_size > 5000
 
 
 def test_an_unchanged_table_has_not_moved(table: FieldTable, tmp_path: Path) -> None:
     write_files(table, tmp_path)
-    now = to_json(table, tabulate_entries(table))
-    assert list_moves(read_snapshot(tmp_path), now) == []
+    now = to_json(table)
+    assert list_moves(read_snapshot(tmp_path, "demo"), now) == []
 
 
 def change(table: FieldTable, column: str, **values) -> dict:
-    content = to_json(table, tabulate_entries(table))
+    content = to_json(table)
     for entry in content["entries"]:
         if entry["row"] == "first" and entry["column"] == column:
             entry.update(values)
@@ -149,7 +194,7 @@ def change(table: FieldTable, column: str, **values) -> dict:
 
 
 def test_moves_beyond_the_joint_interval_are_listed(table: FieldTable) -> None:
-    now = to_json(table, tabulate_entries(table))
+    now = to_json(table)
     slow = find(table, "first", "slow").fit
     width = slow.exponent - slow.lo
     near = change(table, "slow", exponent=slow.exponent - width, lo=slow.lo - width)
@@ -160,6 +205,10 @@ def test_moves_beyond_the_joint_interval_are_listed(table: FieldTable) -> None:
     (move,) = list_moves(change(table, "stuck", status="more than"), now)
     assert move.sentence == "the status was more than and is never"
     assert list_moves(change(table, "stuck", status="not run"), now) == []
+    nstar = {"nstar": 10.0, "nstar_lo": 9.0, "nstar_hi": 11.0}
+    earlier = change(table, "fast", features=[{"feature": "forms", **nstar}])
+    (move,) = list_moves(earlier, now)
+    assert move.column == "fast" and move.sentence.startswith("n* of forms was 10 [9, 11] and is")
     missing = change(table, "fast")
     missing["entries"] = missing["entries"][1:]
     assert list_moves(missing, now) == []
@@ -170,6 +219,26 @@ def test_what_is_no_snapshot_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "table.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match="--compare"):
-        read_snapshot(path)
+        read_snapshot(path, "demo")
     with pytest.raises(UserError, match="--compare"):
-        read_snapshot(tmp_path / "absent")
+        read_snapshot(tmp_path / "absent", "demo")
+
+
+def test_a_snapshot_of_another_size_is_refused(table: FieldTable, tmp_path: Path) -> None:
+    write_files(table, tmp_path)
+    with pytest.raises(UserError, match="must be of size 4h, not demo"):
+        read_snapshot(tmp_path, "4h")
+    assert list_shown(tmp_path) == (["first"] * 4 + ["second"] * 4, list(COLUMN_NAMES) * 2)
+    assert list_shown(tmp_path / "absent") == ([], [])
+
+
+def test_the_citation_names_the_code_that_trained(table: FieldTable) -> None:
+    assert "commits 0123456789 and fedcba9876+" in table.citation
+    environments = [
+        {"commit": "b", "diff": "x", "hardware": "p"},
+        {"commit": "a", "diff": "", "hardware": "p"},
+        {},
+    ]
+    values = {"version": "1", "command": "c", "budget": "5m", "date": "2026-01-01"}
+    made = Provenance.from_environments(environments, **values)
+    assert made.commits == ["a", "b+"] and made.hardware == ["p"]

@@ -72,14 +72,66 @@ def test_a_click_opens_the_figure_with_the_line_and_the_trainings(page) -> None:
     assert panel.locator(".chart").count() == 0 and panel.locator("tbody tr").count() == 0
 
 
-def test_search_and_methods_that_know_more(page) -> None:
+def list_visible(page) -> list[str]:
+    return page.evaluate(
+        "() => [...document.querySelectorAll('button.entry')]"
+        ".filter(button => button.checkVisibility({ visibilityProperty: true }))"
+        ".map(button => button.dataset.key)"
+    )
+
+
+def test_search_finds_targets_and_methods(page) -> None:
     page.locator("#search").fill("second")
     assert page.locator("table.matrix tbody tr:visible").count() == 1
-    assert page.locator("#matches").inner_text() == "1 of 2 targets"
+    assert page.locator("#matches").inner_text() == "4 of 8 entries"
+    page.locator("#search").fill("second slow")
+    assert list_visible(page) == ["second/slow"]
+    assert page.locator("table.matrix thead th:visible").count() == 2
+    page.locator("#search").fill("nothing like this")
+    assert list_visible(page) == [] and page.locator("#matches").inner_text() == "0 of 8 entries"
     page.locator("#search").fill("")
-    assert page.locator("table.matrix thead th:visible").count() == 5
+    assert len(list_visible(page)) == 8 and page.locator("#matches").inner_text() == ""
+
+
+def test_entries_are_filtered_by_status_theory_and_what_methods_know(page) -> None:
     page.locator("#plain").check()
     assert page.locator("table.matrix thead th:visible").count() == 4
+    page.locator("#status").select_option("not run")
+    assert list_visible(page) == ["second/stuck"]
+    page.locator("#plain").uncheck()
+    assert list_visible(page) == ["first/knowing", "second/stuck", "second/knowing"]
+    page.locator("#status").select_option("")
+    page.locator("#agreement").select_option("below theory")
+    assert list_visible(page) == ["first/slow"]
+
+
+def test_the_keyboard_reaches_every_entry_and_comes_back(page) -> None:
+    page.locator("#search").focus()
+    page.keyboard.type("slow")
+    page.keyboard.press("Tab")
+    page.keyboard.press("n")
+    assert page.locator("#status").input_value() == "never"
+    page.locator("#status").select_option("")
+    page.locator('button.entry[data-key="first/slow"]').focus()
+    page.keyboard.press("ArrowRight")  # nothing is shown there
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    panel = page.locator("#entry")
+    assert "slow method on second target" in panel.locator(".whole").inner_text().lower()
+    assert page.evaluate("document.activeElement.tagName") == "H2"
+    page.keyboard.press("Escape")
+    assert panel.is_hidden()
+    assert page.evaluate("document.activeElement.dataset.key") == "second/slow"
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("document.activeElement.dataset.key") == "first/slow"
+
+
+def test_entries_show_features_and_why_they_are_empty(page) -> None:
+    entry = page.locator('button.entry[data-key="first/slow"]')
+    assert entry.locator(".feature").inner_text().startswith("level 2: ")
+    text = page.locator('button.entry[data-key="second/stuck"]').inner_text()
+    assert "not run" in text and "needs 60 s" in text
+    assert "out of memory" in page.locator('button.entry[data-key="second/slow"]').inner_text()
 
 
 def test_a_column_sorts_the_targets(page) -> None:

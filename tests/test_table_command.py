@@ -10,8 +10,9 @@ import yaml
 from typer.testing import CliRunner
 
 from bfc import cli
-from bfc.application.table.build import TableOptions, build_table
+from bfc.application.table.build import build_table
 from bfc.application.table.launching import make_launcher, split_launcher
+from bfc.application.table.options import TableOptions
 from bfc.errors import UserError
 from bfc.hydra_plugins.local_launcher import LocalLauncher
 from bfc.hydra_plugins.slurm_launcher import SlurmLauncher
@@ -28,12 +29,13 @@ COLUMN = {
     "method": ["learner=none", "baseline=polynomial", "baseline.degree=2"],
     "theory": ["kernel"],
 }
+SNAPSHOT = Path(__file__).parents[1] / "docs" / "table"
 TINY = ("measure.seeds=2", "measure.test=64", "baseline.tuning_draws=1", "compute.device=cpu")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of one entry, built once."""
+    """A table with one entry that was run, built once."""
     folder = tmp_path_factory.mktemp("tables") / "mine"
     for kind, content in (("rows", ROW), ("columns", COLUMN)):
         (folder / kind).mkdir(parents=True)
@@ -55,19 +57,39 @@ def make_options(folder: Path, **changes) -> TableOptions:
     return TableOptions(**{**options, **changes})
 
 
+def read_entries(folder: Path) -> dict[tuple[str, str], dict]:
+    content = json.loads((folder / "demo" / "table.json").read_text(encoding="utf-8"))
+    return {(entry["row"], entry["column"]): entry for entry in content["entries"]}
+
+
 def test_it_measures_and_writes_everything(folder: Path) -> None:
-    written = {path.name for path in folder.iterdir() if path.is_file()}
-    assert written == {"index.html", "table.csv", "table.json", "table.tex", "table.png"}
-    (entry,) = json.loads((folder / "table.json").read_text(encoding="utf-8"))["entries"]
+    written = {path.name for path in (folder / "demo").iterdir()}
+    assert written == {
+        "index.html",
+        "table.csv",
+        "table.json",
+        "table.png",
+        "table.tex",
+        "table_features.csv",
+        "table_features.tex",
+    }
+    entry = read_entries(folder)["tiny", "tiny"]
     assert entry["sizes"] == 2 and entry["theory"] == 2.0 and entry["seconds_left"] == 0
     assert entry["status"] in ("exponent", "no exponent") and entry["nstar"] > 0
+
+
+def test_the_table_shows_what_was_not_run_too(folder: Path) -> None:
+    entries = read_entries(folder)
+    assert len(entries) == 5 * 5
+    assert entries["stair4", "rbf"]["status"] == "not run"
+    assert entries["stair4", "rbf"]["seconds_left"] > 0
 
 
 def test_a_second_run_computes_nothing_and_nothing_has_moved(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.glob("results/*/*.parquet")}
-    assert before and build_table(make_options(folder, compare=str(folder))) == 0
+    assert before and build_table(make_options(folder, compare=str(folder / "demo"))) == 0
     after = {path: path.stat().st_mtime_ns for path in folder.glob("results/*/*.parquet")}
     assert after == before
     assert "0 entries moved" in capsys.readouterr().out
@@ -77,9 +99,48 @@ def test_the_plan_runs_nothing(folder: Path, tmp_path: Path, capsys) -> None:
     options = make_options(tmp_path / "new", rows=("stair4",), columns=("rbf", "staged"), plan=True)
     assert build_table(options) == 0
     lines = capsys.readouterr().out
-    assert "stair4 × rbf: 6 cells, 0 stored" in lines
+    assert "stair4 × rbf: 6 cells, 0 stored, runs: about" in lines
     assert "stair4 × staged: cannot run: no learner is built like this target" in lines
     assert not (tmp_path / "new").exists()
+
+
+def test_the_plan_says_what_fits_into_the_budget(tmp_path: Path, capsys) -> None:
+    options = make_options(
+        tmp_path / "new", rows=("bfc_3",), columns=(), plan=True, budget="0.5m", overrides=()
+    )
+    assert build_table(options) == 0
+    lines = capsys.readouterr().out
+    assert "bfc_3 × spectral_chain: 6 cells, 0 stored, runs: about" in lines
+    assert "bfc_3 × staged: 6 cells, 0 stored, not run: needs" in lines
+    assert "of the 4 entries that are not complete fit into 30 s, the cheapest first" in lines
+    assert "known to a factor of" in lines
+
+
+def test_a_row_outside_of_the_size_stays_in_the_table(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    for row in ("quadratic_feature", "stair4"):
+        options = make_options(folder, rows=(row,), columns=("rfm",), budget="0.001m", overrides=())
+        assert build_table(options) == 0
+    assert ("quadratic_feature", "rfm") in read_entries(folder)
+
+
+def test_what_is_added_is_added_once_and_planned_without_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    words = ("target=parity", "target.degree=2", "target.law=gaussian")
+    name = "parity_degree-2_law-gaussian"
+    for plan in (True, False, False):
+        options = make_options(
+            folder,
+            rows=(name,),
+            columns=("rbf",),
+            budget="0.001m",
+            add=words,
+            overrides=(),
+            plan=plan,
+        )
+        assert build_table(options) == 0
+        assert (folder / "rows" / f"{name}.yaml").is_file() is not plan
+    assert (name, "rbf") in read_entries(folder)
 
 
 def test_a_budget_that_does_not_suffice_says_what_is_missing(tmp_path: Path, capsys) -> None:
@@ -87,8 +148,7 @@ def test_a_budget_that_does_not_suffice_says_what_is_missing(tmp_path: Path, cap
         tmp_path / "new", rows=("stair4",), columns=("rfm",), budget="0.001m", overrides=()
     )
     assert build_table(options) == 0
-    content = json.loads((tmp_path / "new" / "table.json").read_text(encoding="utf-8"))
-    (entry,) = content["entries"]
+    entry = read_entries(tmp_path / "new")["stair4", "rfm"]
     assert entry["status"] == "not run" and entry["seconds_left"] > 1
     assert "not run yet: about" in capsys.readouterr().out
 
@@ -102,6 +162,7 @@ def test_a_budget_that_does_not_suffice_says_what_is_missing(tmp_path: Path, cap
         (["--budget", "5"], "--budget 5: must be"),
         (["--cores", "0"], "--cores=0: must be"),
         (["--compare", "nothing"], "--compare nothing"),
+        (["--compare", str(SNAPSHOT), "--size", "4h"], "must be of size 4h, not demo"),
         (["--add"], "must begin with target="),
     ],
 )

@@ -6,7 +6,13 @@ import pytest
 import yaml
 
 from bfc.application.table.additions import add_to_table
-from bfc.application.table.entries import NO_NATIVE, list_arguments, plan_entries
+from bfc.application.table.entries import (
+    NO_NATIVE,
+    check_entries,
+    is_about,
+    list_arguments,
+    plan_entries,
+)
 from bfc.application.table.layout import FOLDER, Layout, read_layout
 from bfc.errors import UserError
 
@@ -125,28 +131,52 @@ def test_a_row_that_no_method_can_be_measured_on_is_a_mistake(tmp_path: Path) ->
     layout = read_layout([tmp_path])
     rows, columns = layout.select("demo", ["wrong"])
     with pytest.raises(UserError, match="row wrong: can be measured nowhere"):
-        list(plan_entries(layout, "demo", rows, columns, tmp_path))
+        check_entries(plan_entries(layout, "demo", rows, columns, tmp_path))
+
+
+def test_overrides_reach_the_methods_that_they_are_about(layout: Layout) -> None:
+    staged, kernel = layout.columns["staged"], layout.columns["rbf"]
+    assert is_about("measure.seeds=2", staged) and is_about("measure.seeds=2", kernel)
+    assert is_about("baseline.ridge=0.1", kernel) and not is_about("baseline.ridge=0.1", staged)
+    assert is_about("optimizer.lr=0.1", staged) and not is_about("+probe.rows=64", kernel)
 
 
 def test_a_target_is_added_by_one_command(layout: Layout, tmp_path: Path) -> None:
     words = ["target=parity", "target.degree=3", "target.law=gaussian"]
-    extended = add_to_table(layout, "demo", words, tmp_path)
+    addition = add_to_table(layout, "demo", words, tmp_path)
+    assert not list(tmp_path.iterdir())
+    addition.write()
+    extended = addition.layout
     name = next(name for name in extended.rows if name not in layout.rows)
     assert read_layout([tmp_path]).rows[name] == extended.rows[name]
     rows, columns = extended.select("demo")
     assert [row.name for row in rows] == [*layout.sizes["demo"].rows, name] and len(columns) == 4
-    with pytest.raises(UserError, match="already"):
-        add_to_table(extended, "demo", words, tmp_path)
+    assert add_to_table(extended, "demo", words, tmp_path) is None
 
 
 def test_a_method_is_added_by_one_command(layout: Layout, tmp_path: Path) -> None:
-    extended = add_to_table(layout, "demo", ["method=laplace", "baseline.bandwidth=2.0"], tmp_path)
+    words = ["method=laplace", "baseline.bandwidth=2.0"]
+    addition = add_to_table(layout, "demo", words, tmp_path)
+    addition.write()
+    extended = addition.layout
     name = next(name for name in extended.columns if name not in layout.columns)
     column = extended.columns[name]
     assert column.method == ("learner=none", "baseline=laplace", "baseline.bandwidth=2.0")
     assert read_layout([tmp_path]).columns[name] == column
+    assert add_to_table(extended, "demo", words, tmp_path) is None
     trained = add_to_table(layout, "demo", ["method=mlp", "learner.widths=[32]"], tmp_path)
-    assert "schedule=joint" in list(trained.columns.values())[-1].method
+    assert "schedule=joint" in list(trained.layout.columns.values())[-1].method
+
+
+def test_another_row_of_the_same_name_is_refused(layout: Layout, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the table has another row parity already"):
+        add_to_table(layout, "demo", ["target=parity"], tmp_path)
+
+
+def test_further_rows_and_columns_follow_those_of_the_size(layout: Layout) -> None:
+    rows, columns = layout.select_with("demo", {"quadratic_feature", "radial", "gone"}, {"lasso"})
+    assert [row.name for row in rows] == [*layout.sizes["demo"].rows, "quadratic_feature"]
+    assert [column.name for column in columns] == [*layout.sizes["demo"].columns, "lasso"]
 
 
 @pytest.mark.parametrize(

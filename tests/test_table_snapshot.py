@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from analysis.field_table.comparison import read_snapshot
-from bfc.application.table.build import TableOptions, build_table
+from bfc.application.table.build import build_table
+from bfc.application.table.options import TableOptions
 
 SNAPSHOT = Path(__file__).parents[1] / "docs" / "table"
 COLUMN = "spectral_chain"
@@ -22,13 +23,13 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     folder = tmp_path_factory.mktemp("snapshot")
     options = TableOptions("demo", "full", str(folder), ROWS, (COLUMN,), cores=1)
     assert build_table(options) == 0
-    content = json.loads((folder / "table.json").read_text(encoding="utf-8"))
-    return {entry["row"]: entry for entry in content["entries"]}
+    content = json.loads((folder / "demo" / "table.json").read_text(encoding="utf-8"))
+    return {entry["row"]: entry for entry in content["entries"] if entry["column"] == COLUMN}
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_an_entry_of_the_snapshot_is_found_again(row: str, entries: dict[str, dict]) -> None:
-    snapshot = read_snapshot(SNAPSHOT)
+    snapshot = read_snapshot(SNAPSHOT, "demo")
     (before,) = (
         entry for entry in snapshot["entries"] if (entry["row"], entry["column"]) == (row, COLUMN)
     )
@@ -45,8 +46,8 @@ def test_an_entry_of_the_snapshot_is_found_again(row: str, entries: dict[str, di
 
 
 def test_the_snapshot_names_its_command_and_holds_every_entry() -> None:
-    snapshot = read_snapshot(SNAPSHOT)
-    assert snapshot["command"].startswith("bfc table --size demo") and snapshot["commit"]
+    snapshot = read_snapshot(SNAPSHOT, "demo")
+    assert snapshot["command"].startswith("bfc table --size demo") and snapshot["commits"]
     pairs = {(entry["row"], entry["column"]) for entry in snapshot["entries"]}
     assert len(pairs) == len(snapshot["entries"]) == 16
     assert all(entry["status"] != "not run" for entry in snapshot["entries"])

@@ -25,10 +25,10 @@ class Move:
     sentence: str
 
 
-def read_snapshot(path: Path) -> dict[str, Any]:
+def read_snapshot(path: Path, size: str) -> dict[str, Any]:
     """The content of ``table.json``, or of the one in a folder.
 
-    Raises :class:`UserError` where it is none.
+    Raises :class:`UserError` where it is none, or is of another size.
     """
     file = path / JSON if path.is_dir() else path
     try:
@@ -37,15 +37,28 @@ def read_snapshot(path: Path) -> dict[str, Any]:
         raise UserError(f"--compare {path}: cannot be read as a table ({error})") from error
     if not isinstance(content, dict) or not isinstance(content.get("entries"), list):
         raise UserError(f"--compare {path}: is no table; must be a table.json of bfc table")
+    if content.get("size") != size:
+        raise UserError(f"--compare {path}: must be of size {size}, not {content.get('size')}")
     return content
+
+
+def list_shown(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of the rows and columns that the table in a folder shows; none without one."""
+    try:
+        entries = json.loads((folder / JSON).read_text(encoding="utf-8"))["entries"]
+        rows = [str(entry["row"]) for entry in entries]
+        columns = [str(entry["column"]) for entry in entries]
+    except (OSError, ValueError, LookupError, TypeError):
+        return [], []
+    return rows, columns
 
 
 def list_moves(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Move]:
     """The entries of both tables that moved outside of their joint interval, or changed status.
 
-    Exponents are compared where both have one, and n* at the reference otherwise: values differ
-    where their distance exceeds the half widths of both intervals, added in quadrature. Entries
-    that either table did not run are passed over.
+    Exponents are compared where both have one, and n* at the reference otherwise, then n* of
+    features: values differ where their distance exceeds the half widths of both intervals, added in
+    quadrature. Entries that either table did not run are passed over.
     """
     old = {(entry["row"], entry["column"]): entry for entry in before["entries"]}
     moves = []
@@ -70,6 +83,19 @@ def _compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         return f"n* was {_format(before, NSTAR_KEYS)} and is {_format(after, NSTAR_KEYS)}"
     if before["status"] != after["status"]:
         return f"the status was {before['status']} and is {after['status']}"
+    return _compare_features(before, after)
+
+
+def _compare_features(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """The first feature of both entries whose n* moved; versions without features have none."""
+    old = {feature["feature"]: feature for feature in before.get("features", [])}
+    for feature in after.get("features", []):
+        earlier = old.get(feature["feature"])
+        if earlier is not None and _has_moved(earlier, feature, NSTAR_KEYS, is_log=True):
+            return (
+                f"n* of {feature['feature']} was {_format(earlier, NSTAR_KEYS)} and is "
+                f"{_format(feature, NSTAR_KEYS)}"
+            )
     return ""
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from analysis.feature_tables import OVERLAPS, find_column, list_features, replace_risk
+from analysis.field_table.features import FeatureNStar, estimate_features
 from analysis.field_table.requests import EntryRequest, RowRequest, TableRequest
 from analysis.training_kinds import count_curves_once
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
@@ -50,15 +50,6 @@ class Agreement(StrEnum):
     """There is no rate, or no exponent."""
 
 
-@dataclass(frozen=True)
-class FeatureNStar:
-    """From which n on a method has found a feature at the reference size."""
-
-    feature: str
-    overlap: float
-    nstar: NStar
-
-
 @dataclass(frozen=True, eq=False)
 class Entry:
     """One method on one target; intervals are 95 %.
@@ -73,10 +64,14 @@ class Entry:
     fit: ExponentFit | None = None
     reference: NStar | None = None
     """n* at the reference size of the row; None where it was not measured."""
-    feature: FeatureNStar | None = None
+    features: tuple[FeatureNStar, ...] = ()
+    """n* of what the target plants, at the reference size; empty where nothing of it is measured.
+    """
     theory: Theory | None = None
     seconds: float = 0.0
     seconds_left: float = 0.0
+    failure: str = ""
+    """Why one of its cells failed, where others are measured."""
     num_sizes: int = 0
     """Values of d or L that were measured."""
     trainings: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -120,6 +115,7 @@ def estimate_entry(
         Status.NOT_RUN,
         theory=request.theory,
         seconds_left=request.seconds_left,
+        failure=request.failure,
     )
     if request.refusal:
         return replace(nothing, status=Status.CANNOT_RUN, reason=request.refusal)
@@ -137,7 +133,7 @@ def estimate_entry(
         reason="" if math.isfinite(fit.exponent) else fit.reason,
         fit=fit,
         reference=estimate_at(at_reference, eps) if len(at_reference) else None,
-        feature=_estimate_feature(at_reference),
+        features=estimate_features(at_reference),
         seconds=_sum_seconds(trainings),
         num_sizes=len(fit.nstar),
         trainings=trainings,
@@ -156,17 +152,6 @@ def find_status(fit: ExponentFit) -> Status:
     if censored == {Censored.LEFT.value}:
         return Status.LESS_THAN
     return Status.NO_EXPONENT
-
-
-def _estimate_feature(trainings: pd.DataFrame) -> FeatureNStar | None:
-    """n* of the first feature whose overlap was stored at the reference size."""
-    for feature in list_features(trainings):
-        column = find_column(trainings, feature)
-        if column is not None and trainings[column].notna().any():
-            rows = replace_risk(trainings, column)
-            overlap = OVERLAPS[0]
-            return FeatureNStar(feature, overlap, estimate_at(rows, round(1 - overlap, 12)))
-    return None
 
 
 def _sum_seconds(trainings: pd.DataFrame) -> float:

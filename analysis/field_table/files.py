@@ -1,4 +1,4 @@
-"""The table as files: ``table.csv``, ``table.json`` and ``table.tex``.
+"""The table as files: CSV and LaTeX of its entries and of n* of features, and ``table.json``.
 
 ``table.json`` holds everything that a later version needs to be compared with this one.
 """
@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.field_table.entries import Entry, Status
-from analysis.field_table.ranking import Profile, Ranking
-from analysis.field_table.requests import TableRequest
-from analysis.field_table.wording import describe_interval, describe_value
+from analysis.field_table.table import FieldTable
+from analysis.field_table.wording import describe_interval, describe_value, format_nstar
 from analysis.paper_export import to_latex
 from bfc.stats.nstar import NStar
 
 CSV, JSON, LATEX = "table.csv", "table.json", "table.tex"
+FEATURES_CSV, FEATURES_LATEX = "table_features.csv", "table_features.tex"
 COLUMNS = (
     "row",
     "column",
@@ -41,11 +39,6 @@ COLUMNS = (
     "nstar_lo",
     "nstar_hi",
     "censored",
-    "feature",
-    "feature_overlap",
-    "feature_nstar",
-    "feature_nstar_lo",
-    "feature_nstar_hi",
     "theory",
     "theory_bound",
     "theory_status",
@@ -56,28 +49,19 @@ COLUMNS = (
     "reason",
 )
 """Of ``table.csv``, one row per entry."""
-
-
-@dataclass(frozen=True)
-class FieldTable:
-    """An estimated table: what was asked for, its entries, who is first, and how it was made."""
-
-    request: TableRequest
-    entries: Sequence[Entry]
-    rankings: Sequence[Ranking]
-    profiles: Sequence[Profile]
-    provenance: Mapping[str, str]
-    """Version, commit, hardware, budget, command and date."""
-
-    @property
-    def citation(self) -> str:
-        """How it was made, in a line."""
-        made = self.provenance
-        commit = f", commit {made['commit'][:10]}" if made.get("commit") else ""
-        return (
-            f"bfc {made['version']}{commit}, table of size {self.request.size} at a relative risk "
-            f"of {self.request.eps:g}, {made['hardware']}, budget {made['budget']}, {made['date']}."
-        )
+FEATURE_COLUMNS = (
+    "row",
+    "column",
+    "feature",
+    "overlap",
+    "axis",
+    "reference",
+    "nstar",
+    "nstar_lo",
+    "nstar_hi",
+    "censored",
+)
+"""Of ``table_features.csv``, one row per entry and feature."""
 
 
 def tabulate_entries(table: FieldTable) -> pd.DataFrame:
@@ -100,9 +84,7 @@ def tabulate_entries(table: FieldTable) -> pd.DataFrame:
                 **_list_exponent(entry),
                 "sizes": entry.num_sizes,
                 "reference": row.reference,
-                **_list_nstar(entry.reference, "nstar"),
-                "censored": entry.reference.censored.value if entry.reference else "",
-                **_list_feature(entry),
+                **_list_nstar(entry.reference),
                 **_list_theory(entry),
                 "agreement": entry.agreement.value,
                 "seconds": round(entry.seconds, 1),
@@ -120,18 +102,14 @@ def _list_exponent(entry: Entry) -> dict[str, Any]:
     return {"exponent": fit.exponent, "lo": fit.lo, "hi": fit.hi, "growth": fit.growth}
 
 
-def _list_nstar(nstar: NStar | None, name: str) -> dict[str, float]:
+def _list_nstar(nstar: NStar | None) -> dict[str, Any]:
     if nstar is None:
-        return {name: math.nan, f"{name}_lo": math.nan, f"{name}_hi": math.nan}
-    return {name: nstar.value, f"{name}_lo": nstar.lo, f"{name}_hi": nstar.hi}
-
-
-def _list_feature(entry: Entry) -> dict[str, Any]:
-    feature = entry.feature
+        return {"nstar": math.nan, "nstar_lo": math.nan, "nstar_hi": math.nan, "censored": ""}
     return {
-        "feature": feature.feature if feature else "",
-        "feature_overlap": feature.overlap if feature else math.nan,
-        **_list_nstar(feature.nstar if feature else None, "feature_nstar"),
+        "nstar": nstar.value,
+        "nstar_lo": nstar.lo,
+        "nstar_hi": nstar.hi,
+        "censored": nstar.censored.value,
     }
 
 
@@ -145,20 +123,47 @@ def _list_theory(entry: Entry) -> dict[str, Any]:
     }
 
 
+def tabulate_features(table: FieldTable) -> pd.DataFrame:
+    """One row per entry and feature of which n* is known, columns :data:`FEATURE_COLUMNS`."""
+    rows = {row.name: row for row in table.request.rows}
+    records = []
+    for entry in table.entries:
+        for feature in entry.features:
+            records.append(
+                {
+                    "row": entry.row,
+                    "column": entry.column,
+                    "feature": feature.feature,
+                    "overlap": feature.overlap,
+                    "axis": rows[entry.row].axis,
+                    "reference": rows[entry.row].reference,
+                    **_list_nstar(feature.nstar),
+                }
+            )
+    return pd.DataFrame(records, columns=list(FEATURE_COLUMNS))
+
+
 def write_files(table: FieldTable, folder: Path) -> None:
-    """Write the CSV, the JSON and the LaTeX of a table into a folder that exists."""
-    entries = tabulate_entries(table)
-    entries.to_csv(folder / CSV, index=False)
-    text = json.dumps(to_json(table, entries), indent=1, allow_nan=False)
+    """Write the CSV, the LaTeX and the JSON of a table into a folder that exists."""
+    tabulate_entries(table).to_csv(folder / CSV, index=False)
+    tabulate_features(table).to_csv(folder / FEATURES_CSV, index=False)
+    text = json.dumps(to_json(table), indent=1, allow_nan=False)
     (folder / JSON).write_text(text + "\n", encoding="utf-8")
     (folder / LATEX).write_text(format_latex(table), encoding="utf-8")
+    (folder / FEATURES_LATEX).write_text(format_features_latex(table), encoding="utf-8")
 
 
-def to_json(table: FieldTable, entries: pd.DataFrame) -> dict[str, Any]:
+def to_json(table: FieldTable) -> dict[str, Any]:
     """Plain values; what is not finite is null, except that an open end is ``"inf"``."""
-    records = []
-    for record in entries.to_dict("records"):
-        records.append({str(name): _to_plain(value) for name, value in record.items()})
+    features: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in tabulate_features(table).to_dict("records"):
+        plain = {str(name): _to_plain(value) for name, value in record.items()}
+        pair = plain.pop("row"), plain.pop("column")
+        features.setdefault(pair, []).append(plain)
+    entries = []
+    for record in tabulate_entries(table).to_dict("records"):
+        plain = {str(name): _to_plain(value) for name, value in record.items()}
+        entries.append({**plain, "features": features.get((plain["row"], plain["column"]), [])})
     rankings = []
     for ranking in table.rankings:
         rankings.append(
@@ -173,8 +178,8 @@ def to_json(table: FieldTable, entries: pd.DataFrame) -> dict[str, Any]:
     return {
         "size": table.request.size,
         "eps": table.request.eps,
-        **table.provenance,
-        "entries": records,
+        **table.provenance.to_json(),
+        "entries": entries,
         "rankings": rankings,
     }
 
@@ -199,4 +204,21 @@ def format_latex(table: FieldTable) -> str:
             record[column.title] = "--" if entry.status is Status.CANNOT_RUN else text
         records.append(record)
     names = ["Target", *(column.title for column in table.request.columns)]
+    return to_latex(pd.DataFrame(records, columns=names), "l" * len(names))
+
+
+def format_features_latex(table: FieldTable) -> str:
+    """n* of features beside n* of the risk, for the package booktabs."""
+    targets = {row.name: row for row in table.request.rows}
+    methods = {column.name: column.title for column in table.request.columns}
+    names = ["Target", "Method", "Size", "Feature", "n* of the feature", "n* of the risk"]
+    records = []
+    for entry in table.entries:
+        row = targets[entry.row]
+        size = f"{row.axis} = {row.reference}"
+        risk = format_nstar(entry.reference)
+        for feature in entry.features:
+            nstar = format_nstar(feature.nstar)
+            values = [row.title, methods[entry.column], size, feature.feature, nstar, risk]
+            records.append(dict(zip(names, values, strict=True)))
     return to_latex(pd.DataFrame(records, columns=names), "l" * len(names))

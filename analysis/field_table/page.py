@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
+
+import markupsafe
 
 from analysis.display_table import make_page_table
 from analysis.field_table.charts import choose_styles, draw_row
 from analysis.field_table.entries import Agreement, Entry, Status
-from analysis.field_table.files import FieldTable
 from analysis.field_table.requests import ColumnRequest, RowRequest
+from analysis.field_table.table import FieldTable
 from analysis.field_table.wording import (
     MARKS,
+    describe_absence,
     describe_entry,
+    describe_features,
     describe_interval,
     describe_value,
     format_nstar,
@@ -26,7 +32,8 @@ TITLE = "Who needs how many samples on which target"
 LEAD = (
     "Rows are targets, columns are methods. An entry is the exponent of n*, the number of samples "
     "at which half of the trainings reach a relative risk of {eps:g}, in the dimension d or the "
-    "depth L, with its 95 % interval; below it stands n* at the size in the first column."
+    "depth L, with its 95 % interval; below it stand n* at the size in the first column and, where "
+    "features were compared with what the target plants, n* of each feature there."
 )
 NEUTRAL = 1.5
 """Exponents below it are tinted blue, those above it orange."""
@@ -42,10 +49,15 @@ class ShownEntry:
     value: str
     interval: str
     nstar: str
+    features: Sequence[str]
+    """n* of each feature."""
+    absence: str
+    """Why nothing was measured."""
     mark: str
     sort: float | str
     sentence: str
-    css: str
+    status: str
+    agreement: str
     tint: int
     """Percent of the tint, negative for blue."""
     method: str
@@ -72,19 +84,26 @@ def render_table(table: FieldTable) -> str:
     return render_template(
         read_asset("table.html", PACKAGE),
         ("tables.js", "figures.js", read_asset("field_table.js", PACKAGE)),
-        table_style=read_asset("table.css", PACKAGE),
+        table_style=markupsafe.Markup(read_asset("table.css", PACKAGE)),
         title=TITLE,
         lead=LEAD.format(eps=table.request.eps),
         columns=table.request.columns,
         rows=shown_rows,
         marks={MARKS[kind]: kind.value for kind in Agreement if MARKS[kind]},
-        statuses=[status.value for status in Status],
+        statuses=count_values(Status, [entry.status for entry in table.entries]),
+        agreements=count_values(Agreement, [entry.agreement for entry in table.entries]),
         rankings=make_ranking_table(table),
         profiles=make_profile_table(table),
         citation=table.citation,
-        command=table.provenance["command"],
+        command=table.provenance.command,
         data=pack_data(charts, trainings),
     )
+
+
+def count_values(kind: type[StrEnum], values: Sequence[StrEnum]) -> dict[str, int]:
+    """How often each value of an enumeration that has a name occurs, in its order."""
+    counts = Counter(values)
+    return {value.value: counts[value] for value in kind if value.value and counts[value]}
 
 
 def show_entry(entry: Entry, row: RowRequest, column: ColumnRequest) -> ShownEntry:
@@ -101,10 +120,13 @@ def show_entry(entry: Entry, row: RowRequest, column: ColumnRequest) -> ShownEnt
         value=value,
         interval=describe_interval(entry),
         nstar="" if nstar == value else nstar,
+        features=describe_features(entry),
+        absence=describe_absence(entry),
         mark=MARKS[entry.agreement],
         sort=exponent if exponent is not None else "",
         sentence=describe_entry(entry, row, column),
-        css=entry.status.value.replace(" ", "-"),
+        status=entry.status.value,
+        agreement=entry.agreement.value,
         tint=tint,
         method=column.title,
     )

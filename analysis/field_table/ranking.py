@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.field_table.entries import Entry, Status
-from analysis.field_table.requests import ColumnRequest, RowRequest
+from analysis.field_table.requests import ColumnRequest, RowRequest, TableRequest
 from bfc.stats.fewest_samples import compare_methods
 from bfc.stats.nstar import Censored
 
@@ -39,6 +39,17 @@ class Profile:
     counts: dict[Status, int]
     first: tuple[str, ...]
     """Rows on which it most probably needs the fewest samples."""
+
+
+def rank_targets(request: TableRequest, entries: Sequence[Entry]) -> list[Ranking]:
+    """The rankings of all rows that have one."""
+    rankings = []
+    for row in request.rows:
+        of_row = [entry for entry in entries if entry.row == row.name]
+        ranking = rank_methods(row, of_row, request.eps)
+        if ranking is not None:
+            rankings.append(ranking)
+    return rankings
 
 
 def rank_methods(row: RowRequest, entries: Sequence[Entry], eps: float) -> Ranking | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from analysis.field_table.entries import Agreement, Entry, Status
+from analysis.field_table.features import FeatureNStar
 from analysis.field_table.requests import ColumnRequest, RowRequest
 from bfc.durations import format_duration
 from bfc.stats.nstar import Censored, NStar
@@ -38,10 +39,27 @@ def _describe_status(entry: Entry) -> str:
 
 
 def describe_interval(entry: Entry) -> str:
-    """The interval of the exponent; along L also the factor from level to level."""
+    """The interval of the exponent."""
     if entry.fit is None or entry.status is not Status.EXPONENT:
         return ""
     return f"[{entry.fit.lo:.2f}, {entry.fit.hi:.2f}]"
+
+
+def describe_absence(entry: Entry) -> str:
+    """Why an entry holds no measurement, in a few words; empty where it holds one."""
+    if entry.status is Status.NOT_RUN:
+        return f"needs {format_duration(entry.seconds_left)}"
+    if entry.status in (Status.CANNOT_RUN, Status.FAILED):
+        return entry.reason
+    return ""
+
+
+def describe_features(entry: Entry) -> list[str]:
+    """n* of every feature without its interval, such as ``level 2: 96``."""
+    return [
+        f"{feature.feature.replace('_', ' ')}: {format_point(feature.nstar) or '?'}"
+        for feature in entry.features
+    ]
 
 
 def describe_entry(entry: Entry, row: RowRequest, column: ColumnRequest) -> str:
@@ -50,21 +68,27 @@ def describe_entry(entry: Entry, row: RowRequest, column: ColumnRequest) -> str:
     reference = format_nstar(entry.reference)
     if reference:
         sentences.append(f"n* at {row.axis} = {row.reference} is {reference}")
-    if entry.feature is not None:
-        feature_nstar = format_nstar(entry.feature.nstar)
-        sentences.append(
-            f"an overlap of {entry.feature.overlap:g} with the planted {entry.feature.feature} "
-            f"is reached at {feature_nstar or 'an unknown n'}"
-        )
+    sentences += [_describe_feature(feature) for feature in entry.features]
     if entry.theory is not None:
         sentences.append(f"theory: {describe_theory(entry.theory, row)}")
     if column.uses:
         sentences.append(f"the method knows the {column.uses}")
     if entry.seconds:
-        sentences.append(f"{format_duration(entry.seconds)} of one core")
+        sentences.append(f"it took {format_duration(entry.seconds)} of one core")
     if entry.is_incomplete:
         sentences.append(f"not complete, needs {format_duration(entry.seconds_left)} more")
+    if entry.is_incomplete and entry.failure:
+        sentences.append(f"one of its cells failed ({entry.failure})")
     return ". ".join(_capitalise(sentence) for sentence in sentences) + "."
+
+
+def _describe_feature(feature: FeatureNStar) -> str:
+    name = feature.feature.replace("_", " ")
+    nstar = format_nstar(feature.nstar) or "unknown"
+    if name.startswith("level "):
+        share = f"{100 * feature.overlap:g} %"
+        return f"n* of the features of {name} is {nstar} (they explain {share} of the target's)"
+    return f"n* of the planted {name} is {nstar} (an overlap of {feature.overlap:g})"
 
 
 def _describe_growth(entry: Entry, row: RowRequest) -> str:
@@ -95,14 +119,21 @@ def describe_theory(theory: Theory, row: RowRequest) -> str:
 
 def format_nstar(nstar: NStar | None) -> str:
     """n* with its interval; empty where there is none."""
+    point = format_point(nstar)
+    if not point or nstar is None or nstar.censored:
+        return point
+    return f"{point} [{format_count(nstar.lo)}, {format_count(nstar.hi)}]"
+
+
+def format_point(nstar: NStar | None) -> str:
+    """n*, or the bound where it is censored, without an interval; empty where there is none."""
     if nstar is None or math.isnan(nstar.value):
         return ""
     if nstar.censored == Censored.RIGHT:
         return f"> {format_count(nstar.lo)}"
     if nstar.censored == Censored.LEFT:
         return f"< {format_count(nstar.hi)}"
-    lo, hi = format_count(nstar.lo), format_count(nstar.hi)
-    return f"{format_count(nstar.value)} [{lo}, {hi}]"
+    return format_count(nstar.value)
 
 
 def format_count(number: float) -> str:

@@ -20,6 +20,8 @@ from analysis.web.plotly_traces import SYMBOLS, find_tips, make_traces
 
 PIXELS_PER_INCH = 96
 MAX_TICKS = 8
+FEW_DECADES = (1.2, 2.6)
+"""Lengths of a logarithmic axis that get labels at 1, 2 and 5 of every decade."""
 GAP = 0.06
 """Share of the height between the panels of a stack."""
 Figure = dict[str, Any]
@@ -111,9 +113,16 @@ def _make_axis(axis: Axis, limits: tuple[float, float] | None) -> dict[str, Any]
     if axis.ticks is not None:
         settings["tickvals"] = [float(value) for value in axis.ticks]
         settings["ticktext"] = list(axis.ticks.values())
+    elif axis.log and limits is not None and _spans_few_decades(*limits):
+        settings["dtick"] = "D2"
     if limits is not None:
         settings["range"] = [math.log10(end) if axis.log else float(end) for end in limits]
     return settings
+
+
+def _spans_few_decades(lo: float, hi: float) -> bool:
+    """Whether Plotly would label all digits of every decade, where 1, 2 and 5 suffice."""
+    return FEW_DECADES[0] <= math.log10(hi / lo) <= FEW_DECADES[1]
 
 
 def _find_y_range(panel: Panel) -> tuple[float, float] | None:

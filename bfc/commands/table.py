@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bfc.application.completion import complete_override
+from bfc.application.table.options import FOLDER, TableOptions
 
 PANEL = "Run"
 
@@ -25,30 +26,34 @@ def main(
         str, typer.Option("--size", help="demo, 4h or full: which rows, columns and values.")
     ] = "demo",
     budget: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--budget",
             "-b",
             help="Wall time on this machine: minutes or hours such as 5m or 4h, or full: until "
-            "everything has run.",
+            "everything has run. By default 4h for the size 4h, else full.",
         ),
-    ] = "full",
+    ] = None,
     folder: Annotated[
         str,
         typer.Option(
             "--folder",
             "-f",
-            help="Where to write the table; its results, and rows and columns of your own, are "
-            "below it.",
+            help="Where results are stored, and rows and columns of your own; the table of a size "
+            "is written to <folder>/<size>.",
         ),
-    ] = "table",
+    ] = FOLDER,
     row: Annotated[
         list[str] | None,
-        typer.Option("--row", help="Only this target; may be given more than once."),
+        typer.Option(
+            "--row",
+            help="Run only this target; may be given more than once. The table shows everything "
+            "that is stored.",
+        ),
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", help="Only this method; may be given more than once."),
+        typer.Option("--column", help="Run only this method; may be given more than once."),
     ] = None,
     add: Annotated[
         bool,
@@ -71,15 +76,20 @@ def main(
         typer.Option("--cores", help="Processes that run at once; by default all usable cores."),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Only show what every entry would cost.")
+        bool,
+        typer.Option(
+            "--plan",
+            help="Only show what every entry would cost, and which fit into the budget.",
+        ),
     ] = False,
 ) -> None:
     """Measure which method needs how many samples on which target, and write the table.
 
     Entries are ordinary cells: what is stored is not repeated, and the same command goes on from
-    where a budget ended it. The page, CSV, JSON, LaTeX and a picture are written to the folder.
+    where a budget ended it. The page, CSV, JSON, LaTeX and a picture are written to the folder of
+    the size.
     """
-    from bfc.application.table.build import TableOptions, build_table
+    from bfc.application.table.build import build_table
     from bfc.application.table.launching import split_launcher
 
     launcher, words = split_launcher(overrides or ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.sources_registry import SourcesRegistry
@@ -30,10 +30,11 @@ def compose_sweep(arguments: Sequence[str]) -> list[PlannedJob]:
         return expand_study(config, loader, (), arguments)
 
 
-def compose_grids(grids: Iterable[Sequence[str]]) -> Iterator[list[PlannedJob] | UserError]:
+def compose_grids(grids: Iterable[Sequence[str]]) -> Generator[list[PlannedJob] | UserError]:
     """The jobs of many sweeps, each of which may name several values of a key; runs none.
 
-    A sweep that is refused yields its error in place of its jobs, and the others go on.
+    A sweep that is refused yields its error in place of its jobs, and the others go on. Hydra is
+    in use until the generator is exhausted or closed.
     """
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -157,6 +157,11 @@ class Cell:
         """``running``, ``done``, ``failed``, ``stopped``, or ``unknown`` before anything began."""
         return str(self.read_json("status.json", {}).get("state", "unknown"))
 
+    def failure(self) -> str:
+        """The error of the run that failed last; empty where the last one did not."""
+        status = self.read_json("status.json", {})
+        return str(status.get("error", "")) if status.get("state") == "failed" else ""
+
     def studies(self) -> list[str | None]:
         """The studies that asked for this cell, None for a job without study."""
         requests = [request for request in self.requests() if isinstance(request, dict)]

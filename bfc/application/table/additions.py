@@ -1,18 +1,20 @@
 """Adds a row or a column to a user's table: one file, written once it is known to work.
 
 ``bfc table --add target=parity target.degree=3`` writes ``rows/parity_degree-3.yaml`` below the
-user's folder; ``--add method=…`` writes ``columns/…``. The file can be edited afterwards.
+user's folder; ``--add method=…`` writes ``columns/…``. The file can be edited afterwards. The same
+command again adds nothing and goes on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from bfc.application.table.entries import plan_entries
+from bfc.application.table.entries import check_entries, plan_entries
 from bfc.application.table.layout import Column, Layout, Row
 from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, class_paths
@@ -25,11 +27,30 @@ TRAINED = ("schedule=joint", "optimizer=adam", "optimizer.lr=0.003")
 """Of a new learner, where nothing else is said."""
 
 
-def add_to_table(layout: Layout, size: str, words: Sequence[str], folder: Path) -> Layout:
-    """The table with a row or a column more, whose file is written below ``folder``.
+@dataclass(frozen=True)
+class Addition:
+    """A row or a column that is new to a table, and the file that will hold it."""
+
+    layout: Layout
+    """The table with it."""
+    path: Path
+    content: Mapping[str, object]
+
+    def write(self) -> None:
+        """Write the file."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(
+            dict(self.content), sort_keys=False, default_flow_style=None, width=100
+        )
+        replace_file(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def add_to_table(layout: Layout, size: str, words: Sequence[str], folder: Path) -> Addition | None:
+    """The table of ``folder`` with a row or a column more; None where it has the same one already.
 
     ``words``: ``target=<option>`` or ``method=<option of learner or baseline>``, then further
-    overrides. Raises :class:`UserError`, and writes nothing, for anything that cannot be measured.
+    overrides. Raises :class:`UserError` for anything that cannot be measured, and where another row
+    or column has the name.
     """
     kind, _, option = words[0].partition("=") if words else ("", "", "")
     if kind == "target" and option:
@@ -42,9 +63,10 @@ def add_to_table(layout: Layout, size: str, words: Sequence[str], folder: Path) 
     )
 
 
-def _add_row(layout: Layout, size: str, target: Sequence[str], folder: Path) -> Layout:
+def _add_row(layout: Layout, size: str, target: Sequence[str], folder: Path) -> Addition | None:
     like = layout.rows[LIKE]
     name = _make_name(target)
+    path = folder / "rows" / f"{name}.yaml"
     title = " ".join(text.partition("=")[2] if i == 0 else text for i, text in enumerate(target))
     row = Row(
         title=title.replace("target.", ""),
@@ -54,9 +76,11 @@ def _add_row(layout: Layout, size: str, target: Sequence[str], folder: Path) -> 
         reference=like.reference,
         name=name,
     )
-    _refuse_known("row", name, layout.rows)
+    if name in layout.rows:
+        _refuse_another(path, row.target, layout.rows[name].target)
+        return None
     _, columns = layout.select(size)
-    list(plan_entries(layout, size, [row], columns, folder / "results"))
+    check_entries(plan_entries(layout, size, [row], columns, folder / "results"))
     content = {
         "title": row.title,
         "target": list(row.target),
@@ -64,15 +88,13 @@ def _add_row(layout: Layout, size: str, target: Sequence[str], folder: Path) -> 
         "n": {key: list(ends) for key, ends in row.n.items()},
         "reference": row.reference,
     }
-    _write(folder / "rows" / f"{name}.yaml", content)
-    return layout.add_row(row)
+    return Addition(layout.add_row(row), path, content)
 
 
 def _add_column(
-    layout: Layout, size: str, choice: str, further: Sequence[str], folder: Path
-) -> Layout:
+    layout: Layout, size: str, choice: str, settings: Sequence[str], folder: Path
+) -> Addition | None:
     group, _, option = choice.partition("=")
-    settings = list(further)
     if group == "baseline":
         method = ["learner=none", choice, *settings]
     else:
@@ -80,13 +102,25 @@ def _add_column(
         defaults = [text for text in TRAINED if text.partition("=")[0] not in chosen]
         method = [choice, *defaults, *settings]
     name = _make_name([choice, *settings])
+    path = folder / "columns" / f"{name}.yaml"
     title = " ".join([option.replace("_", " "), *settings])
     column = Column(title=title, method=tuple(method), name=name)
-    _refuse_known("column", name, layout.columns)
+    if name in layout.columns:
+        _refuse_another(path, column.method, layout.columns[name].method)
+        return None
     rows, _ = layout.select(size)
-    list(plan_entries(layout, size, rows, [column], folder / "results"))
-    _write(folder / "columns" / f"{name}.yaml", {"title": title, "method": method})
-    return layout.add_column(column)
+    check_entries(plan_entries(layout, size, rows, [column], folder / "results"))
+    content = {"title": title, "method": method}
+    return Addition(layout.add_column(column), path, content)
+
+
+def _refuse_another(path: Path, new: Sequence[str], old: Sequence[str]) -> None:
+    """Refuse a name that stands for something else."""
+    if tuple(new) != tuple(old):
+        raise UserError(
+            f"--add: the table has another {path.parent.name[:-1]} {path.stem} already "
+            f"({' '.join(old)}); give the new one a file {path.parent.name}/<name>.yaml"
+        )
 
 
 def _name_group(kind: str, option: str) -> str:
@@ -110,14 +144,3 @@ def _make_name(overrides: Sequence[str]) -> str:
         key, _, value = text.partition("=")
         parts.append(value if key in GROUPS else f"{key.rpartition('.')[2]}-{value}")
     return re.sub(r"[^\w.-]+", "-", "_".join(parts)).strip("-_.")
-
-
-def _refuse_known(kind: str, name: str, known: dict[str, Row] | dict[str, Column]) -> None:
-    if name in known:
-        raise UserError(f"--add: the table has a {kind} {name} already; edit its file instead")
-
-
-def _write(path: Path, content: dict[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

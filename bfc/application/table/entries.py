@@ -6,12 +6,14 @@ is refused, the sentence of the refusal stands in the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, product
 from pathlib import Path
 from typing import Self
 
+from analysis.progress_message import track
 from bfc.application.moves import JobRequest
 from bfc.application.study_jobs import is_finished
 from bfc.application.table.layout import Column, Layout, Row
@@ -19,13 +21,16 @@ from bfc.errors import UserError
 from bfc.experiment.cost import Cost
 from bfc.hydra_plugins.registration import compose_grids
 from bfc.launch.job import PlannedJob
+from bfc.store.cells import Store
 from bfc.types import Theory
 
 NO_NATIVE = "no learner is built like this target"
 """Why methods that train such a learner cannot be measured."""
+TRAINED_GROUPS = ("learner", "schedule", "optimizer", "probe")
+"""Groups of keys that are about trained methods only."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlannedEntry:
     """An entry with its jobs, one per value of the row, or the reason why there are none."""
 
@@ -46,6 +51,15 @@ class PlannedEntry:
             return None
         stated: Mapping[str, Theory] = self.jobs[-1].job.family.theory()
         return next((stated[kind] for kind in self.column.theory if kind in stated), None)
+
+    def find_failure(self) -> str:
+        """Why a run of one of its cells failed, by the store; empty where none did."""
+        for job in self.jobs:
+            store = Store(job.job.results)
+            for spec in job.cells:
+                if failure := store.cell(spec.cell_id).failure():
+                    return failure
+        return ""
 
     def list_missing(self, model: Cost) -> MissingJobs:
         """Its jobs of which not everything is stored."""
@@ -84,33 +98,49 @@ def plan_entries(
     columns: Sequence[Column],
     results: Path,
     overrides: Sequence[str] = (),
-) -> Iterator[PlannedEntry]:
+) -> list[PlannedEntry]:
     """Every entry of ``rows`` × ``columns``, row by row.
 
-    ``overrides`` stand on top of all. Raises :class:`UserError` for a row that no column can be
-    measured on and for a column that can be measured on no row: its file is wrong.
+    ``overrides`` stand on top of all entries whose kind of method they can be about.
     """
     pairs = list(product(rows, columns))
-    composed = [pair for pair in pairs if not _lacks_learner(*pair)]
-    shared = (*overrides, f"results={results}")
-    grids = ([*list_arguments(layout, size, *pair), *shared] for pair in composed)
-    outcomes = compose_grids(grids)
-    planned: list[PlannedEntry] = []
+    grids = []
     for row, column in pairs:
-        entry = PlannedEntry(row, column, refusal=NO_NATIVE)
         if not _lacks_learner(row, column):
-            outcome = next(outcomes)
-            if isinstance(outcome, UserError):
-                entry = PlannedEntry(row, column, refusal=str(outcome))
-            else:
-                entry = PlannedEntry(row, column, tuple(outcome))
-        planned.append(entry)
-        yield entry
-    for row in rows:
-        _check_file(f"row {row.name}", [entry for entry in planned if entry.row is row])
-    for column in columns:
-        of_column = [entry for entry in planned if entry.column is column]
-        _check_file(f"column {column.name}", of_column)
+            further = [text for text in overrides if is_about(text, column)]
+            settings = list_arguments(layout, size, row, column)
+            grids.append([*settings, *further, f"results={results}"])
+    entries = []
+    with closing(compose_grids(grids)) as outcomes:
+        for row, column in track(pairs, "composing the entries"):
+            entry = PlannedEntry(row, column, refusal=NO_NATIVE)
+            if not _lacks_learner(row, column):
+                outcome = next(outcomes)
+                if isinstance(outcome, UserError):
+                    entry = PlannedEntry(row, column, refusal=str(outcome))
+                else:
+                    entry = PlannedEntry(row, column, tuple(outcome))
+            entries.append(entry)
+    return entries
+
+
+def is_about(override: str, column: Column) -> bool:
+    """Whether an override can be about a method: those of baselines are not about trained ones."""
+    group = override.lstrip("+~").partition("=")[0].partition(".")[0]
+    if column.is_baseline:
+        return group not in TRAINED_GROUPS
+    return group != "baseline"
+
+
+def check_entries(entries: Sequence[PlannedEntry]) -> None:
+    """Refuse a row or a column with several entries none of which can be measured.
+
+    Raises :class:`UserError`: its file is wrong.
+    """
+    for name in dict.fromkeys(entry.row.name for entry in entries):
+        _check_file(f"row {name}", [entry for entry in entries if entry.row.name == name])
+    for name in dict.fromkeys(entry.column.name for entry in entries):
+        _check_file(f"column {name}", [entry for entry in entries if entry.column.name == name])
 
 
 def _lacks_learner(row: Row, column: Column) -> bool:
@@ -137,7 +167,6 @@ def list_arguments(layout: Layout, size: str, row: Row, column: Column) -> list[
 
 
 def _check_file(name: str, entries: Sequence[PlannedEntry]) -> None:
-    """Refuse a row or column of several entries none of which can be measured."""
     reasons = [entry.refusal for entry in entries]
     others = [reason for reason in reasons if reason and reason != NO_NATIVE]
     if others and all(reasons) and len(entries) > 1:

@@ -7,7 +7,7 @@ adds one, or replaces the one of the same name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -109,6 +109,8 @@ class Size:
     """Names of rows in order; empty: all."""
     columns: tuple[str, ...]
     overrides: Overrides
+    budget: str = "full"
+    """Wall time of a run that does not say another."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,9 @@ class Layout:
         Rows that have no values for the size are left out. Raises :class:`UserError` for a name
         that does not exist.
         """
-        chosen = self.find_size(size)
-        row_names = _choose("row", rows, self._list_names(chosen.rows, self.rows), self.rows)
-        column_names = _choose(
-            "column", columns, self._list_names(chosen.columns, self.columns), self.columns
-        )
+        default_rows, default_columns = self._list_names(size)
+        row_names = _choose("row", rows, default_rows, self.rows)
+        column_names = _choose("column", columns, default_columns, self.columns)
         measured = [self.rows[name] for name in row_names if size in self.rows[name].values]
         unmeasured = [name for name in rows if size not in self.rows[name].values]
         if unmeasured:
@@ -157,8 +157,33 @@ class Layout:
             )
         return measured, [self.columns[name] for name in column_names]
 
-    def _list_names(self, names: Sequence[str], known: Mapping[str, Any]) -> list[str]:
-        """The rows or columns of a size: those that it names, else all, and those added."""
+    def select_with(
+        self, size: str, rows: Collection[str], columns: Collection[str]
+    ) -> tuple[list[Row], list[Column]]:
+        """The rows and columns of a size, then further ones in the order of the table.
+
+        Of the further ones, those that the table does not have are passed over, and so are rows
+        that have no values for the size.
+        """
+        size_rows, size_columns = self._list_names(size)
+        row_names = dict.fromkeys([*size_rows, *(name for name in self.rows if name in rows)])
+        column_names = dict.fromkeys(
+            [*size_columns, *(name for name in self.columns if name in columns)]
+        )
+        return (
+            [self.rows[name] for name in row_names if size in self.rows[name].values],
+            [self.columns[name] for name in column_names],
+        )
+
+    def _list_names(self, size: str) -> tuple[list[str], list[str]]:
+        """The names of the rows and columns of a size; those that are added belong to all."""
+        chosen = self.find_size(size)
+        return (
+            self._extend(chosen.rows, self.rows),
+            self._extend(chosen.columns, self.columns),
+        )
+
+    def _extend(self, names: Sequence[str], known: Mapping[str, Any]) -> list[str]:
         if not names:
             return list(known)
         return [*names, *(name for name in known if name in self.added and name not in names)]

@@ -6,7 +6,6 @@ budget ends. What a deadline cuts short stays stored, and the next run goes on f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -34,8 +33,8 @@ class TableRun:
     deadline: float
     is_stopped: Callable[[], bool]
     announce: Callable[[str], None]
-    failures: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(Row, column) → why a job of the entry failed."""
+    failures: dict[PlannedEntry, str] = field(default_factory=dict)
+    """Entries of which a job failed → why."""
 
     def run(self) -> None:
         """Run until the time is over, nothing that is left fits, or an end is asked for."""
@@ -67,8 +66,7 @@ class TableRun:
         while waiting and self.feed.count_waiting() < self.feed.cores:
             missing = waiting[0]
             wall_seconds = missing.predict_wall_seconds(self.feed.cores)
-            seconds_left = MARGIN * self.seconds_left - self.feed.predict_seconds_left()
-            if not math.isinf(self.deadline) and wall_seconds > seconds_left:
+            if self.feed.predict_seconds_left() + wall_seconds > MARGIN * self.seconds_left:
                 return
             waiting.remove(missing)
             num_jobs = len(missing.requests)
@@ -84,8 +82,20 @@ class TableRun:
             self.announce(f"{describe_entry(entry)}: done")
             return
         reason = next(iter(finished.failures.values()))
-        self.failures[entry.row.name, entry.column.name] = reason
+        self.failures[entry] = reason
         self.announce(f"{describe_entry(entry)}: failed: {reason}")
+
+
+def choose_entries(waiting: Sequence[MissingJobs], cores: int, seconds: float) -> list[MissingJobs]:
+    """The entries that a run of so many ``seconds`` begins, if all take as long as predicted."""
+    chosen: list[MissingJobs] = []
+    busy_seconds = 0.0
+    for missing in sorted(waiting, key=lambda missing: missing.seconds):
+        if busy_seconds + missing.predict_wall_seconds(cores) > MARGIN * seconds:
+            break
+        chosen.append(missing)
+        busy_seconds += missing.seconds / cores
+    return chosen
 
 
 def describe_entry(entry: PlannedEntry) -> str:
