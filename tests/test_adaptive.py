@@ -217,8 +217,8 @@ def test_bad_values(values, words):
 def test_waves_run_by_d_and_hold_every_job_once():
     adaptive, ladder, wide = Adaptive(prior="auto"), Ladder(), Adaptive(prior=None)
 
-    def job(d, measure):
-        return SimpleNamespace(target=SimpleNamespace(d=d), measure=measure)
+    def job(d, measure, learner="mlp"):
+        return SimpleNamespace(target=SimpleNamespace(d=d), measure=measure, learner=learner)
 
     jobs = [
         job(16, adaptive),
@@ -230,6 +230,8 @@ def test_waves_run_by_d_and_hold_every_job_once():
     ]
     assert list(split_into_waves(jobs)) == [[1, 2, 3, 4], [5], [0]]
     assert list(split_into_waves(jobs[2:3])) == [[0]]
+    kernels = [job(8, adaptive, None), job(16, adaptive, None)]
+    assert list(split_into_waves(kernels)) == [[0, 1]]
 
 
 def test_tuning_takes_the_rate_with_the_smallest_nstar_on_its_own_seeds():

@@ -29,6 +29,17 @@ def test_a_job_that_is_not_compiled_is_predicted_as_before(override):
     assert compiled == plain
 
 
+def test_rounds_are_predicted_in_the_stacks_that_they_form():
+    def predict_round(replicas, rounds):
+        settings = [f"measure.replicas={replicas}", f"measure.rounds={rounds}"]
+        job = compose("measure=adaptive", "compute.device=cpu", *settings)
+        (spec,) = cell_specs(job)
+        return Cost().seconds(job, [spec])
+
+    assert predict_round(4, 8) == pytest.approx(8 * predict_round(4, 1))
+    assert predict_round(4, 8) > 3 * predict_round(32, 1)
+
+
 def test_idle_lanes_take_as_long_as_those_in_use():
     half, full = (training_seconds(1000, stack, 256, 500, True) * stack for stack in (8, 16))
     assert half == pytest.approx(full)

@@ -110,8 +110,8 @@ def test_the_plan_says_what_fits_into_the_budget(tmp_path: Path, capsys) -> None
     )
     assert build_table(options) == 0
     lines = capsys.readouterr().out
-    assert "bfc_3 × spectral_chain: 6 cells, 0 stored, runs: about" in lines
-    assert "bfc_3 × staged: 6 cells, 0 stored, not run: needs" in lines
+    assert lines.count("6 cells, 0 stored, runs: about") >= 1
+    assert lines.count("6 cells, 0 stored, not run: needs") >= 1
     assert "of the 4 entries that are not complete fit into 30 s, the cheapest first" in lines
     assert "known to a factor of" in lines
 

@@ -130,7 +130,7 @@ def _unscaled(job: Job, spec: CellSpec) -> float:
     tuning = len(measure.tune.trainings()) if measure.tune is not None else 0
     trainings = tuning + measure.max_trainings
     largest_stack = AUTO_STACK if job.compute.stack == "auto" else job.compute.stack
-    stack = min(largest_stack, max(trainings, 1))
+    stack = min(largest_stack, max(measure.max_round, 1))
     stages = job.schedule.stages(job.learner.groups(job.target), job.learner.levels(job.target))
     steps = sum(stage.steps for stage in stages)
     parameters = signature(job.learner, job.target).num_parameters

@@ -21,10 +21,13 @@ PRIOR_DECIMALS = 6
 def split_into_waves(jobs: Sequence[Job]) -> Iterator[list[int]]:
     """The numbers of the jobs of each wave.
 
-    Jobs that wait for nothing belong to the first wave, with those of the smallest d.
+    Jobs that wait for nothing, such as those without a learner, belong to the first wave, with
+    those of the smallest d.
     """
     waiting = {
-        number: job.target.d for number, job in enumerate(jobs) if job.measure.waits_for_smaller_d
+        number: job.target.d
+        for number, job in enumerate(jobs)
+        if job.learner is not None and job.measure.waits_for_smaller_d
     }
     dimensions = sorted(set(waiting.values()))
     smallest = dimensions[0] if dimensions else None

@@ -109,6 +109,10 @@ class Adaptive(SequentialMeasure):
         return self.rounds * self.replicas
 
     @property
+    def max_round(self) -> int:
+        return self.replicas
+
+    @property
     def waits_for_smaller_d(self) -> bool:
         return self.prior == "auto"
 

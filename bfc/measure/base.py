@@ -158,6 +158,10 @@ class FixedMeasure(MeasureBase):
     def max_trainings(self) -> int:
         return len(self.trainings())
 
+    @property
+    def max_round(self) -> int:
+        return self.max_trainings
+
     def next_round(self, rows: Sequence[Row]) -> list[Training]:
         """The trainings that are not stored, all in one round."""
         stored = set()
@@ -193,3 +197,8 @@ class SequentialMeasure(MeasureBase):
     @property
     @abstractmethod
     def max_trainings(self) -> int: ...
+
+    @property
+    def max_round(self) -> int:
+        """How many trainings are asked for at once; a subclass that knows overrides it."""
+        return self.max_trainings

@@ -112,6 +112,11 @@ class Measure(Component, Protocol, config_key="measure"):
         ...
 
     @property
+    def max_round(self) -> int:
+        """How many trainings are asked for at once, at most."""
+        ...
+
+    @property
     def waits_for_smaller_d(self) -> bool:
         """Whether, in a sweep, it starts from what smaller d have shown."""
         ...

@@ -20,6 +20,7 @@ from bfc.application.table.layout import Column, Layout, Row
 from bfc.errors import UserError
 from bfc.experiment.cost import Cost
 from bfc.hydra_plugins.registration import compose_grids
+from bfc.launch.dependencies import split_into_waves
 from bfc.launch.job import PlannedJob
 from bfc.store.cells import Store
 from bfc.types import Theory
@@ -86,9 +87,12 @@ class MissingJobs:
         return replace(self, requests=requests)
 
     def predict_wall_seconds(self, cores: int) -> float:
-        """On so many cores, which have nothing else to do."""
-        longest = max((request.seconds for request in self.requests), default=0.0)
-        return max(longest, self.seconds / cores)
+        """On so many cores, which have nothing else to do; waves follow each other."""
+        wall_seconds = 0.0
+        for wave in split_into_waves([request.job.job for request in self.requests]):
+            seconds = [self.requests[number].seconds for number in wave]
+            wall_seconds += max(max(seconds, default=0.0), sum(seconds) / cores)
+        return wall_seconds
 
 
 def plan_entries(
