@@ -35,7 +35,7 @@ def describe_judgement(row: Mapping[str, Any]) -> str:
     """The interval that judged a claim, and at which look; empty where no draws judged it."""
     if row["verdict"] == "not run" or row["source"] in ("", "certified"):
         return ""
-    interval = format_interval(row, "judged_lo", "judged_hi")
+    interval = format_claim_interval(row, "judged_lo", "judged_hi")
     if interval == NO_VALUE:
         return ""
     kind = "one-sided bounds" if row["judged_sides"] == 1 else "the interval"
@@ -44,10 +44,10 @@ def describe_judgement(row: Mapping[str, Any]) -> str:
 
 def format_finding(row: Mapping[str, Any]) -> tuple[str, str]:
     """What was measured for a claim and its 95 % interval, as text."""
-    return format_number(row["measured"]), format_interval(row, "lo", "hi")
+    return format_number(row["measured"]), format_claim_interval(row, "lo", "hi")
 
 
-def format_interval(row: Mapping[str, Any], lower: str, upper: str) -> str:
+def format_claim_interval(row: Mapping[str, Any], lower: str, upper: str) -> str:
     """An interval of a claim, given by its columns, as text; an open end is left out."""
     ends = row[lower], row[upper]
     lo, hi = map(format_number, ends)

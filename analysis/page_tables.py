@@ -33,7 +33,7 @@ def format_nstar(row: Mapping[str, Any]) -> str:
     return f"{sign}{row['nstar']:,.0f}"
 
 
-def format_interval(row: Mapping[str, Any]) -> str:
+def format_nstar_interval(row: Mapping[str, Any]) -> str:
     """The 95 % interval of n* as text, ``–`` where there is none."""
     if np.isnan(row["lo"]):
         return NO_VALUE
@@ -63,7 +63,7 @@ def make_nstar_table(nstar: pd.DataFrame, keys: Sequence[str]) -> PageTable:
                 "d": row["d"],
                 "ε": row["eps"],
                 "n*": (format_nstar(row), row["nstar"]),
-                "95 % interval": (format_interval(row), row["lo"]),
+                "95 % interval": (format_nstar_interval(row), row["lo"]),
                 "at the largest n": format_failures(row),
                 "excluded": row["excluded"],
                 "largest n": row["largest_n"],
@@ -88,7 +88,7 @@ def make_feature_table(features: Mapping[str, Evidence], keys: Sequence[str]) ->
                     "d": row["d"],
                     "overlap": round(1 - row["eps"], 12),
                     "n*": (format_nstar(row), row["nstar"]),
-                    "95 % interval": (format_interval(row), row["lo"]),
+                    "95 % interval": (format_nstar_interval(row), row["lo"]),
                     "largest n": row["largest_n"],
                     "seeds": row["seeds"],
                     "further settings": _format_settings({key: None for key in keys} | row, keys),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.claim_table import format_finding, format_interval
+from analysis.claim_table import format_claim_interval, format_finding
 from analysis.claims import judge_claims
 from analysis.figures import NamedFigure, name_figures
 from analysis.load import Results, load_results
@@ -122,7 +122,7 @@ def format_claims(verdicts: pd.DataFrame) -> str:
                 "Claim": row["claim"],
                 "Measured": measured,
                 "95 % interval": interval,
-                "Judged by": format_interval(row, "judged_lo", "judged_hi"),
+                "Judged by": format_claim_interval(row, "judged_lo", "judged_hi"),
                 "Verdict": row["verdict"],
                 "From": row["source"],
             }

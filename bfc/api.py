@@ -24,7 +24,7 @@ from bfc.api_arguments import (
     require_component,
     speak_of_arguments,
 )
-from bfc.api_cells import run_jobs, unwrap_target
+from bfc.api_cells import tabulate_jobs, unwrap_target
 from bfc.component import group_of
 from bfc.errors import UserError, require
 from bfc.experiment.job import Compute, Job, check_job
@@ -137,7 +137,7 @@ def run(
     jobs = []
     for family in list_targets(target):
         jobs.append(_job(family, chosen, compute, results, method=method))
-    return run_jobs(jobs, results)
+    return tabulate_jobs(jobs, results)
 
 
 @speak_of_arguments()
@@ -162,7 +162,7 @@ def curve(
     jobs = []
     for family in list_targets(target):
         jobs.append(_job(family, chosen, compute, results, baseline=baseline))
-    return run_jobs(jobs, results)
+    return tabulate_jobs(jobs, results)
 
 
 def nstar(runs: pd.DataFrame, eps: float) -> NStar:

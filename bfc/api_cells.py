@@ -36,7 +36,7 @@ def unwrap_target(target: Target) -> tuple[Target, TargetWrapper, TargetWrapper 
     return target, task, representation
 
 
-def run_jobs(jobs: Sequence[Job], results: str | Path | None) -> pd.DataFrame:
+def tabulate_jobs(jobs: Sequence[Job], results: str | Path | None) -> pd.DataFrame:
     """One row per training of every cell of the jobs, in memory unless a store is named."""
     tables = []
     with _threads_restored():

@@ -14,7 +14,7 @@ from bfc.engine.trainer import train
 from bfc.errors import UserError
 from bfc.learners.mlp import MLP
 from bfc.optimizers.adam import Adam
-from bfc.probes.capacity import Capacity, TwoLayerNetwork, as_two_layer, training_margins
+from bfc.probes.capacity import Capacity, TwoLayerWeights, as_two_layer, training_margins
 from bfc.schedules import load_schedule
 from bfc.targets.hierarchy import Hierarchy
 from bfc.targets.index import Index
@@ -54,7 +54,7 @@ def authors_bound(u, u0, v, x, margin) -> float:
 @pytest.mark.parametrize("margin", [0.01, 0.7])
 def test_the_bound_of_two_units_is_that_of_the_authors(margin):
     u, u0, v, x = gaussian(2, 3), gaussian(2, 3, seed=1), gaussian(2, 4, seed=2), gaussian(30, 3)
-    network = TwoLayerNetwork(u, u0, v)
+    network = TwoLayerWeights(u, u0, v)
     expected = authors_bound(u.numpy(), u0.numpy(), v.numpy(), x.numpy(), margin)
     assert network.bound(x, margin) ** 2 == pytest.approx(expected)
     assert network.moved.tolist() == pytest.approx((u - u0).norm(dim=1).tolist())

@@ -1,4 +1,4 @@
-"""What pages of the documentation say of the code is there: "`name` in `file`" names a definition."""
+"""Pages of the documentation that say "`name` in `file`" name what that file defines."""
 
 import re
 from pathlib import Path

@@ -13,7 +13,7 @@ import typer.testing
 
 from bfc import cli
 from bfc.application import doctor
-from bfc.application.doctor import Check, State
+from bfc.application.doctor import Check, CheckState
 from bfc.trackers import wandb_login
 
 SECRET = "0123456789secret"
@@ -39,7 +39,7 @@ def logged_in(monkeypatch) -> None:
 
 @pytest.fixture
 def no_training(monkeypatch) -> None:
-    check = Check("training", State.OK, "not run")
+    check = Check("training", CheckState.OK, "not run")
     monkeypatch.setattr(doctor, "_check_training", lambda: check)
 
 
@@ -53,7 +53,7 @@ def test_a_working_machine_has_no_failure_and_nothing_is_left(
     monkeypatch.setattr(wandb_login, "is_server_reachable", lambda: True)
     checks = examine(tmp_path / "deep" / "results")
     assert set(checks) == NAMES
-    assert [check for check in checks.values() if check.state is State.FAILS] == []
+    assert [check for check in checks.values() if check.state is CheckState.FAILS] == []
     assert "online (a key, and the server answers)" in checks["W&B"].text
     assert all(SECRET not in check.text for check in checks.values())
     assert str(tmp_path) in checks["disk"].text and list(tmp_path.iterdir()) == []
@@ -69,7 +69,7 @@ def test_missing_and_unfit_packages_are_failures(monkeypatch) -> None:
     requirements = ["numpy>=99", "surely-not-installed>=1", "pytest>=99; extra == 'test'"]
     monkeypatch.setattr(metadata, "requires", lambda _: requirements)
     check = doctor._check_packages()
-    assert check.state is State.FAILS
+    assert check.state is CheckState.FAILS
     assert f"numpy {metadata.version('numpy')} does not satisfy >=99" in check.text
     assert "surely-not-installed is missing" in check.text
     assert "pytest" not in check.text
@@ -78,7 +78,7 @@ def test_missing_and_unfit_packages_are_failures(monkeypatch) -> None:
 def test_a_check_that_raises_is_a_failure(no_training, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: 1 / 0)
     checks = examine(tmp_path)
-    assert checks["disk"] == Check("disk", State.FAILS, "ZeroDivisionError: division by zero")
+    assert checks["disk"] == Check("disk", CheckState.FAILS, "ZeroDivisionError: division by zero")
     assert set(checks) == NAMES
 
 
@@ -86,19 +86,23 @@ def test_without_torch_the_other_checks_still_run(no_training, monkeypatch, tmp_
     monkeypatch.setitem(sys.modules, "torch", None)
     checks = examine(tmp_path)
     assert set(checks) == NAMES
-    assert checks["GPU"].state is State.FAILS and "torch" in checks["GPU"].text
-    assert checks["disk"].state is not State.FAILS
+    assert checks["GPU"].state is CheckState.FAILS and "torch" in checks["GPU"].text
+    assert checks["disk"].state is not CheckState.FAILS
 
 
 def test_an_old_python_fails(monkeypatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 0))
     check = doctor._check_python()
-    assert check.state is State.FAILS and check.text.endswith("3.11 or newer is needed")
+    assert check.state is CheckState.FAILS and check.text.endswith("3.11 or newer is needed")
 
 
 @pytest.mark.parametrize(
     ("states", "status"),
-    [((State.OK,), 0), ((State.OK, State.NOTE), 0), ((State.OK, State.FAILS), 1)],
+    [
+        ((CheckState.OK,), 0),
+        ((CheckState.OK, CheckState.NOTE), 0),
+        ((CheckState.OK, CheckState.FAILS), 1),
+    ],
 )
 def test_the_exit_status_says_whether_it_works(monkeypatch, states, status) -> None:
     checks = [Check(state.value, state, "text [bold]") for state in states]

@@ -48,7 +48,7 @@ TINY_CELL = (
 """A cell of one training that takes a tenth of a second."""
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How a check ends."""
 
     OK = "ok"
@@ -63,7 +63,7 @@ class Check:
     """The result of one check."""
 
     name: str
-    state: State
+    state: CheckState
     text: str
 
 
@@ -85,15 +85,15 @@ def examine(results: str) -> Iterator[Check]:
         try:
             yield check()
         except Exception as error:
-            yield Check(name, State.FAILS, f"{type(error).__name__}: {error}")
+            yield Check(name, CheckState.FAILS, f"{type(error).__name__}: {error}")
 
 
 def _check_python() -> Check:
     text = f"{sys.version.split()[0]}, {sys.executable}"
     if sys.version_info >= OLDEST_PYTHON:
-        return Check("Python", State.OK, text)
+        return Check("Python", CheckState.OK, text)
     oldest = ".".join(map(str, OLDEST_PYTHON))
-    return Check("Python", State.FAILS, f"{text}; {oldest} or newer is needed")
+    return Check("Python", CheckState.FAILS, f"{text}; {oldest} or newer is needed")
 
 
 def _check_packages() -> Check:
@@ -113,12 +113,14 @@ def _check_packages() -> Check:
         else:
             problems += _requirement_problems(requirement)
     if problems:
-        return Check("packages", State.FAILS, "; ".join([*problems, "python -m pip install -e ."]))
+        return Check(
+            "packages", CheckState.FAILS, "; ".join([*problems, "python -m pip install -e ."])
+        )
     named = [name for name in NAMED_PACKAGES if name not in absent]
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in named)
     if absent:
-        return Check("packages", State.NOTE, f"{versions}; without {', '.join(absent)}")
-    return Check("packages", State.OK, versions)
+        return Check("packages", CheckState.NOTE, f"{versions}; without {', '.join(absent)}")
+    return Check("packages", CheckState.OK, versions)
 
 
 def _is_installed(name: str) -> bool:
@@ -146,17 +148,17 @@ def _check_source() -> Check:
     if origin["commit"] is None:
         return Check(
             "source",
-            State.NOTE,
+            CheckState.NOTE,
             "not a git checkout: results will not say which commit made them",
         )
     commit = f"commit {origin['commit'][:12]}"
     if origin["diff"]:
         return Check(
             "source",
-            State.NOTE,
+            CheckState.NOTE,
             f"{commit} with uncommitted changes, which are stored with every result",
         )
-    return Check("source", State.OK, commit)
+    return Check("source", CheckState.OK, commit)
 
 
 def _check_processor() -> Check:
@@ -167,14 +169,14 @@ def _check_processor() -> Check:
 
     name = hardware(torch.device("cpu"))
     text = f"{name}, {usable_cores()} usable of {os.cpu_count()} cores"
-    return Check("processor", State.OK, text)
+    return Check("processor", CheckState.OK, text)
 
 
 def _check_memory() -> Check:
     import psutil
 
     memory = psutil.virtual_memory()
-    state = State.OK if memory.available > ENOUGH_BYTES else State.NOTE
+    state = CheckState.OK if memory.available > ENOUGH_BYTES else CheckState.NOTE
     text = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
     return Check("memory", state, text)
 
@@ -191,7 +193,7 @@ def _check_disk(results: str) -> Check:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".bfc-doctor-") as work:
         (Path(work) / "a").write_text("x")
         os.replace(Path(work) / "a", Path(work) / "b")
-    state = State.OK if free_bytes > ENOUGH_BYTES else State.NOTE
+    state = CheckState.OK if free_bytes > ENOUGH_BYTES else CheckState.NOTE
     text = f"{free_bytes / 1e9:.1f} GB free where {results} is or would be ({folder}), writable"
     return Check("disk", state, text)
 
@@ -202,18 +204,20 @@ def _check_gpu() -> Check:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         text = f"{', '.join(names)}; torch {torch.__version__}, CUDA {torch.version.cuda}"
-        return Check("GPU", State.OK, text)
+        return Check("GPU", CheckState.OK, text)
     if shutil.which("nvidia-smi") is None:
-        return Check("GPU", State.OK, "none, and none is needed")
+        return Check("GPU", CheckState.OK, "none, and none is needed")
     cuda = torch.version.cuda
     build = f"built for CUDA {cuda}" if cuda else "a CPU build"
     text = f"nvidia-smi is here but torch {torch.__version__} ({build}) sees no GPU"
-    return Check("GPU", State.NOTE, f"{text}; see docs/gpu.md")
+    return Check("GPU", CheckState.NOTE, f"{text}; see docs/gpu.md")
 
 
 def _check_slurm() -> Check:
     if shutil.which("sbatch") is None:
-        return Check("SLURM", State.OK, "no sbatch here; hydra/launcher=local uses this machine")
+        return Check(
+            "SLURM", CheckState.OK, "no sbatch here; hydra/launcher=local uses this machine"
+        )
     done = subprocess.run(
         ["sinfo", "--noheader", "--format=%P"],
         capture_output=True,
@@ -223,9 +227,9 @@ def _check_slurm() -> Check:
     )
     if done.returncode == 0:
         partitions = ", ".join(done.stdout.split()) or "none"
-        return Check("SLURM", State.OK, f"partitions: {partitions}")
+        return Check("SLURM", CheckState.OK, f"partitions: {partitions}")
     message = (done.stderr.strip().splitlines() or ["no message"])[0]
-    return Check("SLURM", State.NOTE, f"sbatch is here but sinfo fails: {message}")
+    return Check("SLURM", CheckState.NOTE, f"sbatch is here but sinfo fails: {message}")
 
 
 def _check_wandb() -> Check:
@@ -236,7 +240,7 @@ def _check_wandb() -> Check:
     try:
         version = metadata.version("wandb")
     except metadata.PackageNotFoundError:
-        return Check("W&B", State.NOTE, "not installed; tracker=none works without")
+        return Check("W&B", CheckState.NOTE, "not installed; tracker=none works without")
     if not wandb_login.has_key():
         login = "no key"
     elif wandb_login.is_server_reachable():
@@ -245,7 +249,7 @@ def _check_wandb() -> Check:
         login = "a key, but the server does not answer"
     mode = Wandb().resolve_mode()
     text = f"wandb {version}; tracker=wandb would run {mode} ({login})"
-    return Check("W&B", State.OK, text)
+    return Check("W&B", CheckState.OK, text)
 
 
 def _check_training() -> Check:
@@ -261,4 +265,4 @@ def _check_training() -> Check:
         start = time.perf_counter()
         run_job(job.job)
         seconds = time.perf_counter() - start
-    return Check("training", State.OK, f"a tiny cell ran in {seconds:.1f} s")
+    return Check("training", CheckState.OK, f"a tiny cell ran in {seconds:.1f} s")

@@ -24,9 +24,9 @@ def main(
     from rich.table import Table
     from rich.text import Text
 
-    from bfc.application.doctor import State, examine
+    from bfc.application.doctor import CheckState, examine
 
-    colours = {State.OK: "green", State.NOTE: "yellow", State.FAILS: "red"}
+    colours = {CheckState.OK: "green", CheckState.NOTE: "yellow", CheckState.FAILS: "red"}
     checks = list(examine(results))
     table = Table(box=None, show_header=False, pad_edge=False)
     for check in checks:
@@ -36,4 +36,4 @@ def main(
     if not console.is_terminal:
         console = Console(width=WIDTH)
     console.print(table)
-    raise typer.Exit(1 if any(check.state is State.FAILS for check in checks) else 0)
+    raise typer.Exit(1 if any(check.state is CheckState.FAILS for check in checks) else 0)

@@ -63,10 +63,10 @@ def _parse_override(text: str) -> Override | None:
 
 def is_several(override: Override) -> bool:
     """Whether an override stands for several jobs; a list of studies does."""
-    return override.is_sweep_override() or bool(list_studies(override))
+    return override.is_sweep_override() or bool(read_study_list(override))
 
 
-def list_studies(override: Override) -> list[str]:
+def read_study_list(override: Override) -> list[str]:
     """The studies that an override lists; none where it is no list of studies."""
     value = override.value() if override.key_or_group == StudySource.GROUP else None
     return [str(name) for name in value] if isinstance(value, list) else []

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bfc.errors import UserError, format_value, nearest
-from bfc.hydra_plugins.arguments import is_several, list_studies, refuse_lists_of_options
+from bfc.hydra_plugins.arguments import is_several, read_study_list, refuse_lists_of_options
 from bfc.hydra_plugins.composer import Composer
 from bfc.hydra_plugins.config_sources import StudySource
 from bfc.hydra_plugins.hydra_errors import explain_hydra
@@ -146,7 +146,7 @@ def _expand_grid(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
     values: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
-        if studies := list_studies(override):
+        if studies := read_study_list(override):
             values[key] = [f"{key}={study}" for study in studies]
         elif not override.is_sweep_override():
             values[key] = [f"{key}={override.get_value_element_as_str()}"]

@@ -28,7 +28,7 @@ COLUMNS = ("beta", "alpha", "margin", "measure", "frobenius", "bound")
 
 
 @dataclass(frozen=True)
-class TwoLayerNetwork:
+class TwoLayerWeights:
     """One network V relu(U x) without biases: U (H, D), V (H, C), and U⁰ at the start."""
 
     u: Tensor
@@ -68,7 +68,7 @@ class Capacity(Probe):
 
     ``beta`` and ``alpha``, means over units of β_i = ‖u_i − u_i⁰‖ and α_i = ‖v_i‖; ``margin``, γ,
     the 5 % quantile of the margin f_y − max_{j≠y} f_j; ``measure`` and ``frobenius``, the
-    capacities of :class:`TwoLayerNetwork` over γ; ``bound``, √(b/n). The risk beside them is what
+    capacities of :class:`TwoLayerWeights` over γ; ``bound``, √(b/n). The risk beside them is what
     they should say something about.
 
     Biases are weights of an input 1, and the constant of the output is a unit of that input alone,
@@ -134,7 +134,7 @@ class Capacity(Probe):
         return {f"capacity/{name}": value for name, value in values.items()}
 
 
-def as_two_layer(params: Params, start: Params) -> TwoLayerNetwork:
+def as_two_layer(params: Params, start: Params) -> TwoLayerWeights:
     """The network of one replica of learner=mlp with one hidden layer, without biases."""
     readout, constant = params["a2"][0].double(), params["bias"].double()
     if readout.dim() == 1:
@@ -146,7 +146,7 @@ def as_two_layer(params: Params, start: Params) -> TwoLayerNetwork:
         constant_unit = torch.zeros_like(units[:1])
         constant_unit[0, -1] = 1.0
         layers.append(torch.cat([units, constant_unit]))
-    return TwoLayerNetwork(layers[0], layers[1], torch.cat([readout, constant]))
+    return TwoLayerWeights(layers[0], layers[1], torch.cat([readout, constant]))
 
 
 def training_margins(out: Tensor, y: Tensor) -> Tensor:

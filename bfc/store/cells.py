@@ -23,7 +23,7 @@ from bfc.store.atomic import replace_file
 from bfc.store.config_check import check_defaults, contains
 from bfc.store.files import WrongContent, first_line, read_json, reread, write_table
 from bfc.store.lease import LEASE, Lease, file_system_time
-from bfc.store.stored_rows import make_table, read_rows
+from bfc.store.stored_rows import load_rows, make_table
 from bfc.yaml_text import parse_yaml
 
 _log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Cell:
         is.
         """
         required = COLUMNS if name == "trainings" else ()
-        return read_rows(self.path / f"{name}.parquet", self.path.name, required)
+        return load_rows(self.path / f"{name}.parquet", self.path.name, required)
 
     def write_rows(self, rows: Sequence[Mapping[str, Any]], name: str = "trainings") -> None:
         """Replace a table of the cell.

@@ -30,7 +30,7 @@ def make_table(rows: Sequence[Mapping[str, Any]], cell_id: str) -> pyarrow.Table
     return pyarrow.table(columns).replace_schema_metadata({OWNER: cell_id})
 
 
-def read_rows(path: Path, cell_id: str, required: Sequence[str]) -> list[dict[str, Any]]:
+def load_rows(path: Path, cell_id: str, required: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of a table of a cell; empty if there is no such file.
 
     Raises :class:`UserError` where the file exists but cannot be read, is another cell's or lacks a

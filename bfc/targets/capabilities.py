@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bfc.targets.harmonics import Component
+from bfc.targets.harmonics import HarmonicPart
 from bfc.targets.inputs import Law
 from bfc.targets.radius_laws import RadiusLaw
 from bfc.types import Draw, Revealed, Target
@@ -127,7 +127,7 @@ class HarmonicTarget(Target):
     """A target whose variance is known exactly in every degree."""
 
     @abstractmethod
-    def harmonics(self) -> tuple[Component, ...]:
+    def harmonics(self) -> tuple[HarmonicPart, ...]:
         """The share of Var f* in every degree, with the dimension of that degree."""
 
 

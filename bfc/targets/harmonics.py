@@ -24,7 +24,7 @@ Law = Literal["sphere", "gaussian"]
 
 
 @dataclass(frozen=True)
-class Component:
+class HarmonicPart:
     """The part of f* in one degree."""
 
     degree: int
@@ -103,13 +103,13 @@ def overlap(law: Law, d: int, degree: int, cosine: float) -> float:
     return float(evaluate(law, d, unit, t)) / math.sqrt(dimension(law, d, degree))
 
 
-def components(law: Law, d: int, shares: Mapping[int, float]) -> tuple[Component, ...]:
+def list_parts(law: Law, d: int, shares: Mapping[int, float]) -> tuple[HarmonicPart, ...]:
     """The degrees k ≥ 1 that carry variance, with shares of their sum."""
     total = sum(shares.values())
     parts = []
     for degree, variance in sorted(shares.items()):
         if degree >= 1 and variance > 1e-12 * total:
-            parts.append(Component(degree, dimension(law, d, degree), variance / total))
+            parts.append(HarmonicPart(degree, dimension(law, d, degree), variance / total))
     return tuple(parts)
 
 

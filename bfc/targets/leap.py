@@ -21,7 +21,7 @@ from torch import Tensor
 from bfc import random
 from bfc.errors import require
 from bfc.targets.capabilities import HarmonicTarget, InputLawTarget
-from bfc.targets.harmonics import Component, dimension
+from bfc.targets.harmonics import HarmonicPart, dimension
 from bfc.targets.kernel_rate import kernel_rate
 from bfc.targets.planted_frame import PlantedFrameDraw, draw_frame
 from bfc.types import Theory
@@ -122,7 +122,7 @@ class Leap(InputLawTarget, HarmonicTarget):
     def degree(self) -> int:
         return max(map(len, self.ordered_sets))
 
-    def harmonics(self) -> tuple[Component, ...]:
+    def harmonics(self) -> tuple[HarmonicPart, ...]:
         """The exact share of Var f* in every degree, with the dimension of that degree."""
         counts = Counter(map(len, self.ordered_sets))
         parts = []
@@ -130,7 +130,7 @@ class Leap(InputLawTarget, HarmonicTarget):
             size = math.comb(self.d, degree)
             if self.law == "gaussian":
                 size = dimension("gaussian", self.d, degree)
-            parts.append(Component(degree, size, count / len(self.ordered_sets)))
+            parts.append(HarmonicPart(degree, size, count / len(self.ordered_sets)))
         return tuple(parts)
 
     def facts(self) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from bfc import random
 from bfc.errors import require
 from bfc.targets import harmonics
 from bfc.targets.capabilities import HarmonicTarget, InputLawTarget
-from bfc.targets.harmonics import Component, Law
+from bfc.targets.harmonics import HarmonicPart, Law
 from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
 
 PAPER = "Chen et al., arXiv:2006.13436"
@@ -147,9 +147,9 @@ class LowRank(HarmonicTarget, InputLawTarget):
             variances[k] = float((1 - overlap) * (c @ c) + overlap * c.sum() ** 2)
         return variances
 
-    def harmonics(self) -> tuple[Component, ...]:
+    def harmonics(self) -> tuple[HarmonicPart, ...]:
         """The exact share of Var f* in every degree, with the dimension of that degree."""
-        return harmonics.components(self.law, self.d, self._variances())
+        return harmonics.list_parts(self.law, self.d, self._variances())
 
     def facts(self) -> Mapping[str, Any]:
         return {"harmonics": [str(part) for part in self.harmonics()]}

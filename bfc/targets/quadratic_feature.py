@@ -25,7 +25,7 @@ from bfc.errors import require
 from bfc.targets import harmonics
 from bfc.targets.block_norms import Blocks, Poly
 from bfc.targets.capabilities import HarmonicTarget, InputLawTarget
-from bfc.targets.harmonics import Component, Law
+from bfc.targets.harmonics import HarmonicPart, Law
 from bfc.targets.planted_frame import draw_frame
 from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
 
@@ -170,10 +170,10 @@ class QuadraticFeature(HarmonicTarget, InputLawTarget):
                 terms.append((Fraction(product), self.blocks.times(p, q)))
         return self.blocks.add(*terms)
 
-    def harmonics(self) -> tuple[Component, ...]:
+    def harmonics(self) -> tuple[HarmonicPart, ...]:
         """The exact share of Var f* in every degree, with the dimension of that degree."""
         expansion = self._expand(self._link.powers, self._link.product)
-        return harmonics.components(self.law, self.d, self.blocks.shares(expansion))
+        return harmonics.list_parts(self.law, self.d, self.blocks.shares(expansion))
 
     def facts(self) -> Mapping[str, Any]:
         return {"harmonics": [str(part) for part in self.harmonics()]}
