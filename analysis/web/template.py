@@ -15,6 +15,8 @@ import markupsafe
 from analysis.style import COLOURS, DARK
 
 ASSETS = "analysis.web"
+STYLES = ("base.css", "board.css", "tables.css", "figures.css", "media.css")
+"""Later ones win where both say something of an element."""
 
 
 def render_template(template: str, scripts: Sequence[str], **values: Any) -> str:
@@ -31,7 +33,7 @@ def render_template(template: str, scripts: Sequence[str], **values: Any) -> str
     return environment.from_string(template).render(
         **values,
         colours=colours,
-        style=markupsafe.Markup(read_asset("style.css")),
+        style=markupsafe.Markup("".join(map(read_asset, STYLES))),
         plotly=markupsafe.Markup(_read_plotly()),
         script=markupsafe.Markup("\n".join(texts)),
     )
