@@ -21,6 +21,11 @@ MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _WORD = (1 << 64) - 1
 _ROOT = 0x243F6A8885A308D3
 """Initial value of the hash of a role (the digits of pi), different from that of a seed."""
+CPU_WORDS = 1 << 16
+"""Words that are made into normal numbers at a time on a CPU.
+
+Their twenty-odd intermediate results then stay in its cache.
+"""
 
 
 def _signed(word: int) -> int:
@@ -100,6 +105,16 @@ def normal_rows(
             normal_rows, (key, rows), key, rows, width, dtype=dtype
         )
         return rows_drawn
+    at_once = max(1, rows.shape[1])
+    if rows.device.type == "cpu":
+        words_per_row = max(1, len(key) * ((width + 1) // 2))
+        at_once = max(1, CPU_WORDS // words_per_row)
+    parts = [_box_muller(key, part, width, dtype) for part in rows.split(at_once, 1)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+
+def _box_muller(key: Tensor, rows: Tensor, width: int, dtype: torch.dtype) -> Tensor:
+    """As :func:`normal_rows`, all at once."""
     pairs = (width + 1) // 2
     index = rows.unsqueeze(-1) * pairs + torch.arange(pairs, device=rows.device)
     word = bits(key.view(-1, 1, 1), index)

@@ -65,6 +65,17 @@ def test_a_row_depends_on_seed_role_and_number_only(width):
     assert torch.equal(permuted, whole.flip(0))
 
 
+@pytest.mark.parametrize("width", [1, 2, 7])
+@pytest.mark.parametrize("words", [1, 8, 50])
+def test_rows_are_the_same_however_many_are_drawn_at_a_time(monkeypatch, width, words):
+    key = random.keys(SEEDS[:2], "role")
+    rows = torch.arange(3, 16).unsqueeze(0)
+    whole = random.normal_rows(key, rows, width)
+    monkeypatch.setattr(random, "CPU_WORDS", words)
+    assert torch.equal(random.normal_rows(key, rows, width), whole)
+    assert random.normal_rows(key, rows[:, :0], width).shape == (2, 0, width)
+
+
 def test_normal_is_one_realisation_per_seed():
     whole = random.normal(SEEDS, "w", (3, 5))
     assert whole.shape == (len(SEEDS), 3, 5)
