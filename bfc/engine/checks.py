@@ -12,18 +12,17 @@ import torch
 from torch import Tensor
 
 from bfc.engine import stop_rules
+from bfc.engine.centring import make_centring
 from bfc.engine.concat_target import split_by_target
 from bfc.engine.data import StackData, WeightedRows
-from bfc.engine.evaluation import Evaluation, centring_constants, evaluate, weighted_risk
+from bfc.engine.evaluation import Evaluation, evaluate, weighted_risk
 from bfc.engine.recipe import Recipe
 from bfc.engine.state import State
-from bfc.shapes import Float, Float64
+from bfc.shapes import Float64
 from bfc.types import Params, Probe, Stage
 
 TRAIN_ROWS = 1024
 """Training rows per replica on which the train risk is taken."""
-VALIDATION_REFERENCE = 4096
-"""Unlabelled rows per seed, at most, that centre validation and train risks."""
 
 Record = dict[str, Any]
 """What was measured of a training."""
@@ -35,18 +34,13 @@ class Checks:
     def __init__(
         self, recipe: Recipe, stages: Sequence[Stage], data: StackData, state: State
     ) -> None:
+        """Networks are centred by the kind of code that ``state`` names."""
         self.recipe, self.stages, self.data, self.state = recipe, stages, data, state
         draws = data.draw(range(len(data.seed_index)))
         self.chance: Float64[Tensor, " R"] = draws.chance.to(recipe.device)
         """What the risks of a replica are relative to."""
-        self.reference = self._draw_reference() if recipe.learner.needs_reference else None
+        self.centring = make_centring(recipe, data, state.execution)
         self.probe_steps = recipe.probe_steps()
-
-    def _draw_reference(self) -> Float[Tensor, "S B d"]:
-        """Unlabelled rows per distinct seed that centre validation and train risks."""
-        rows = torch.arange(min(VALIDATION_REFERENCE, self.recipe.test), device=self.recipe.device)
-        draws = self.data.draws
-        return draws.encode(draws.inputs("reference", rows.expand(len(self.data.seeds), -1)))
 
     def start_phase(self, index: list[int], phase: int) -> None:
         """Let the learner set parameters anew where these replicas enter a phase."""
@@ -90,9 +84,9 @@ class Checks:
         """Train and validation risk of the replicas at a check; the best parameters are kept."""
         risks = self.state.risks
         centre: dict[str, Tensor] = {}
-        if self.reference is not None:
-            x = self.reference[[self.data.seed_index[i] for i in index]]
-            centre = centring_constants(self.recipe, self._params(index), x, stage.present)
+        if self.centring is not None:
+            seed_index = [self.data.seed_index[i] for i in index]
+            centre = self.centring.constants(self._params(index), seed_index, stage.present)
         if not self.data.fresh[index[0]]:
             rows = self.data.training_rows(index, TRAIN_ROWS)
             risk = self._relative_risk(index, stage, rows, centre)

@@ -80,9 +80,9 @@ class Trainer:
         self.lr = rates.to(recipe.device, recipe.dtype).unsqueeze(1)
         self.steps: Steps | LaneSteps | None = None
         self.state = State(**resume) if resume else self._initial_state(all_replicas)
-        self.checks = Checks(recipe, self.stages, self.data, self.state)
         self.multipliers = self._rate_multipliers()
         self.compiled = self._compile(is_resumed=resume is not None)
+        self.checks = Checks(recipe, self.stages, self.data, self.state)
         if not resume:
             self.checks.start_phase(all_replicas, 0)
 

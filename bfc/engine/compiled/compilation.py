@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -48,8 +49,28 @@ def compiled_step(
         rows, drawn = trace_rows(draw, shapes.rows, recipe.dtype, recipe.device)
         shapes = replace(shapes, drawn=drawn)
     key = step_key(recipe, stage, shapes)
+    return _load(key, recipe, shapes, lambda: make_code(recipe, stage, shapes, target, rows))
+
+
+def compiled_statistics(
+    recipe: Recipe, present: frozenset[str], shapes: StepShapes
+) -> CompiledStep:
+    """The learner's statistics on rows of a pool as a step that trains them.
+
+    Raises :class:`CannotCompile` where there is no such code.
+    """
+    parts = (recipe.learner, recipe.dtype, str(recipe.device), sorted(present), shapes)
+    key = repr(("statistics", *parts))
+    return _load(key, recipe, shapes, lambda: _make_statistics_code(recipe, present, shapes))
+
+
+def _load(
+    key: str, recipe: Recipe, shapes: StepShapes, make: Callable[[], StepCode]
+) -> CompiledStep:
+    """The code of this key, from this process, from disk or made now."""
     if key not in _steps:
-        code = cached(key, recipe, target, lambda: make_code(recipe, stage, shapes, target, rows))
+        target = hardware(recipe.device)
+        code = cached(key, recipe, target, make)
         _steps[key] = CompiledStep(
             shapes,
             code.layout,
@@ -108,3 +129,16 @@ def make_code(
     code = target.generate(program, shapes, recipe.dtype, stage.until is not None)
     layout = replace(Layout.of(shapes, program.scalars), scratch=code.scratch)
     return StepCode(layout, ScalarProgram.of(graph), code.content)
+
+
+def _make_statistics_code(recipe: Recipe, present: frozenset[str], shapes: StepShapes) -> StepCode:
+    """Trace, lower and generate a learner's statistics."""
+    from bfc.engine.compiled.lowering import lower_outputs
+    from bfc.engine.compiled.tracing import trace_statistics
+
+    graph = trace_statistics(recipe, present, shapes)
+    (constants,) = lower_outputs(graph, {}, frozenset(), recipe.dtype)
+    program, scalars = Program({"flat": constants}), ScalarProgram((), ())
+    code = hardware(recipe.device).generate(program, shapes, recipe.dtype, needs_loss=True)
+    layout = replace(Layout.of(shapes, program.scalars), scratch=code.scratch)
+    return StepCode(layout, scalars, code.content)

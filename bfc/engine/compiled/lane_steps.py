@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from bfc.engine.compiled.hardware import StepTensors
+from bfc.engine.compiled.lane_layout import LaneLayout, flatten, to_replicas
 from bfc.engine.data import StackData
 from bfc.engine.recipe import Recipe
 from bfc.engine.steps import Replicas
 from bfc.shapes import Float, Float64, Int
-from bfc.types import Params, Stage
+from bfc.types import Stage
 
 if TYPE_CHECKING:
     from bfc.engine.compiled.compilation import CompiledStep
@@ -44,39 +45,29 @@ class LaneSteps:
         self.index, self.lr = list(replicas.index), replicas.lr
         self.trained = list(step.shapes.trained)
         self.loss = torch.zeros(len(self.index), dtype=torch.float64, device=recipe.device)
-        lanes, groups = step.group_size, -(-len(self.index) // step.group_size)
-        last = len(self.index) - 1
-        self.lane_replicas = [min(i, last) for i in range(groups * lanes)]
-        """Replica of every lane of every group."""
-        self.selection = self._integers(self.lane_replicas)
-        """The same as a tensor, so that a GPU is not waited for where it selects."""
+        self.layout = LaneLayout.of(len(self.index), step.group_size, recipe.device)
         trained = [replicas.params, *replicas.buffers.values()]
-        state = [_flatten(values, self.trained) for values in trained]
-        self.state = self._lay_out(torch.cat(state, 1))
+        state = [flatten(values, self.trained) for values in trained]
+        self.state = self.layout.lay_out(torch.cat(state, 1))
         keys, numbers = self._read_draws()
         if step.shapes.fixed:
-            fixed = _flatten(replicas.params, list(step.shapes.fixed))
+            fixed = flatten(replicas.params, list(step.shapes.fixed))
             numbers = torch.cat([fixed, numbers], 1)
         elif numbers.shape[1] == 0:
             numbers = self._zeros(len(self.index), 1)  # an empty tensor has no address
-        self.fixed = self._lay_out(numbers)
+        self.fixed = self.layout.lay_out(numbers)
         self.shared = self._zeros(1)
         if replicas.multipliers:
             self.shared = torch.cat(
                 [replicas.multipliers[name] for name in self.trained], 1
             ).contiguous()
         self.streams = self._make_streams(keys)
-        at_once = groups if step.runs_groups_at_once else 1
-        self.batch = self._zeros(at_once, step.layout.batch, lanes)
-        self.scratch = self._zeros(at_once, step.layout.scratch, lanes)
+        at_once = self.layout.groups if step.runs_groups_at_once else 1
+        self.batch = self._zeros(at_once, step.layout.batch, step.group_size)
+        self.scratch = self._zeros(at_once, step.layout.scratch, step.group_size)
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=self.recipe.dtype, device=self.recipe.device)
-
-    def _lay_out(self, values: Float[Tensor, "R K"]) -> Float[Tensor, "G K lanes"]:
-        """Replicas as lanes."""
-        grouped = values[self.selection].view(-1, self.step.group_size, values.shape[1])
-        return grouped.transpose(1, 2).contiguous()
 
     def _read_draws(self) -> tuple[Int[Tensor, "R keys"], Float[Tensor, "R numbers"]]:
         """What the code reads of the draws to draw fresh rows."""
@@ -94,7 +85,7 @@ class LaneSteps:
 
         The keys of fresh rows follow.
         """
-        index = [self.index[replica] for replica in self.lane_replicas]
+        index = [self.index[replica] for replica in self.layout.replicas]
         pooled = 0 if self.data.pool is None else self.data.pool[0].shape[1]
         seeds = self._integers([self.data.seed_index[i] for i in index])
         start = seeds * pooled
@@ -103,7 +94,7 @@ class LaneSteps:
             self.data.n_fit[index],
             start,
             torch.zeros_like(start),
-            *keys[self.selection].unbind(1),
+            *keys[self.layout.selection].unbind(1),
         ]
         stacked = torch.stack(parts).view(len(parts), -1, self.step.group_size)
         return stacked.transpose(0, 1).contiguous()
@@ -125,7 +116,7 @@ class LaneSteps:
     def _replicas(self, place: int) -> Float[Tensor, "R P"]:
         size = self.step.shapes.num_trained
         part = self.state[:, place * size : (place + 1) * size]
-        return part.transpose(1, 2).flatten(0, 1)[: len(self.index)]
+        return to_replicas(part, len(self.index))
 
     def run(
         self, clock: Int[Tensor, " R"], step: Int[Tensor, " R"], length: int
@@ -134,7 +125,7 @@ class LaneSteps:
         scalars = self._scalars(clock, length)
         self.loss.zero_()
         done = 0
-        self.streams[:, 3] = step[self.selection].view(-1, self.step.group_size)
+        self.streams[:, 3] = step[self.layout.selection].view(-1, self.step.group_size)
         for pool_x, pool_y, rows in self._row_blocks(step, length):
             count = length if rows is None else rows.shape[1]
             losses = self._zeros(len(scalars), count, self.step.group_size)
@@ -167,7 +158,7 @@ class LaneSteps:
         rates = self.lr * decay.to(self.recipe.dtype)
         flat = self.step.scalars.compute(rates.view(-1, 1), clocks.view(-1, 1))
         values = torch.stack([value.view(rates.shape) for value in flat], 2)
-        laid_out = self._lay_out(values.flatten(1).to(self.recipe.dtype))
+        laid_out = self.layout.lay_out(values.flatten(1).to(self.recipe.dtype))
         return laid_out.view(len(laid_out), length, len(flat), self.step.group_size)
 
     def _row_blocks(
@@ -186,11 +177,11 @@ class LaneSteps:
             if optimizer.sampling == "replacement":
                 yield x, y, None
                 return
-            index = [self.index[replica] for replica in self.lane_replicas]
-            steps = step[self.selection]
+            index = [self.index[replica] for replica in self.layout.replicas]
+            steps = step[self.layout.selection]
             rows = data.row_numbers(index, optimizer.batch, steps, length, in_turn=True)
             seeds = torch.tensor([data.seed_index[i] for i in index])
-            yield x, y, self._lane_rows(rows + (seeds * x.shape[1]).unsqueeze(1))
+            yield x, y, self.layout.lay_out_rows(rows + (seeds * x.shape[1]).unsqueeze(1))
             return
         row_bytes = len(self.index) * optimizer.batch * (self.recipe.target.input_width + 1) * 8
         per_block = max(1, BLOCK_BYTES // row_bytes)
@@ -200,15 +191,5 @@ class LaneSteps:
         for x, y in blocks:
             count = x.shape[1] // optimizer.batch
             within = torch.arange(count * optimizer.batch, device=x.device).view(count, 1, -1)
-            first = self.selection.unsqueeze(1) * x.shape[1]
-            yield x.contiguous(), y.contiguous(), self._lane_rows(first + within)
-
-    def _lane_rows(self, rows: Int[Tensor, "k L B"]) -> Int[Tensor, "G k B lanes"]:
-        count, _, size = rows.shape
-        grouped = rows.view(count, -1, self.step.group_size, size)
-        return grouped.permute(1, 0, 3, 2).contiguous()
-
-
-def _flatten(values: Params, names: Sequence[str]) -> Float[Tensor, "R K"]:
-    """The values of each replica in one row."""
-    return torch.cat([values[name].flatten(1) for name in names], 1)
+            first = self.layout.selection.unsqueeze(1) * x.shape[1]
+            yield x.contiguous(), y.contiguous(), self.layout.lay_out_rows(first + within)

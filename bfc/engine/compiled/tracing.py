@@ -27,6 +27,8 @@ from bfc.types import Stage
 
 STACK_SIZES = (61, 67, 71, 73)
 """Replicas of the traced stack: the first of these that is no other size in it."""
+FEW_REPLICAS = (13, 17, 19, 23)
+"""The same for a graph of many rows."""
 os.environ.setdefault("TORCH_DISABLE_FUNCTIONALIZATION_META_REFERENCE", "1")
 # Torch would check operations in place on tensors without values too, and imports its compiler.
 
@@ -51,6 +53,30 @@ def trace_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> Graph:
     for node in list(module.graph.nodes):
         if node.op == "call_function" and node.target is torch.ops.aten.copy_.default:
             module.graph.erase_node(node)  # of the inputs changed in place, which are outputs too
+    module.graph.eliminate_dead_code()
+    return module.graph
+
+
+def trace_statistics(recipe: Recipe, present: frozenset[str], shapes: StepShapes) -> Graph:
+    """The graph of the learner's statistics on rows ``x``, whose output has them in one row.
+
+    Raises :class:`CannotCompile` where they cannot be traced.
+    """
+    names = list(shapes.fixed)
+
+    def statistics(x: Tensor, *values: Tensor) -> tuple[Tensor]:
+        params = dict(zip(names, values, strict=True))
+        constants = recipe.learner.statistics(params, x, present)
+        return (torch.cat([constants[name].flatten(1) for name in shapes.trained], 1),)
+
+    for replicas in FEW_REPLICAS:
+        inputs = {"x": _zeros(recipe, replicas, shapes.rows, shapes.input_width)}
+        for name, shape in shapes.fixed.items():
+            inputs[f"fixed_{name}"] = _zeros(recipe, replicas, *shape)
+        with torch.no_grad(), stacked_products():
+            module = record(functionalize(record(statistics, inputs), remove="mutations"), inputs)
+        if not has_axis_of(module, replicas):
+            break
     module.graph.eliminate_dead_code()
     return module.graph
 
