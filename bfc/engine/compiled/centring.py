@@ -34,6 +34,8 @@ class LaneCentring:
         self.pool_y = reference.new_zeros(reference.shape[:2])
         """Labels, which nothing reads."""
         self._codes: dict[frozenset[str], CompiledStep | None] = {}
+        self._memory = self.pool_x.new_empty(0)
+        """What a call works in: memory that is new each time would first have to be cleared."""
 
     def constants(
         self, params: Params, seed_index: Sequence[int], present: frozenset[str]
@@ -48,6 +50,10 @@ class LaneCentring:
         if code is None:
             return centring_constants(self.recipe, params, self.pool_x[list(seed_index)], present)
         return _unflatten(self._run(code, params, seed_index), code.shapes.trained)
+
+    def is_compiled(self, present: frozenset[str]) -> bool:
+        """Whether the constants of these groups are taken by generated code, once they were."""
+        return self._codes.get(present) is not None
 
     def _compile(self, params: Params, present: frozenset[str]) -> CompiledStep | None:
         from bfc.engine.compiled.compilation import compiled_statistics  # it takes llvmlite
@@ -80,6 +86,7 @@ class LaneCentring:
         first = torch.tensor(seed_index)[layout.selection] * self.rows
         rows = (first.unsqueeze(1) + torch.arange(self.rows)).unsqueeze(0)
         state = zeros(groups, code.layout.state, lanes)
+        batch, scratch = self._work_memory(code)
         code.loaded.take_steps(
             StepTensors(
                 state=state,
@@ -90,12 +97,22 @@ class LaneCentring:
                 pool_y=self.pool_y,
                 rows=layout.lay_out_rows(rows),
                 stream=torch.zeros(groups, code.shapes.stream_size, lanes, dtype=torch.int64),
-                batch=torch.empty(1, code.layout.batch, lanes, dtype=self.recipe.dtype),
-                scratch=torch.empty(1, code.layout.scratch, lanes, dtype=self.recipe.dtype),
+                batch=batch,
+                scratch=scratch,
                 loss=zeros(groups, 1, lanes),
             )
         )
         return to_replicas(state, len(seed_index))
+
+    def _work_memory(
+        self, code: CompiledStep
+    ) -> tuple[Float[Tensor, "1 X lanes"], Float[Tensor, "1 Y lanes"]]:
+        """Memory for the rows of a group and for intermediate values."""
+        sizes = [code.layout.batch * code.group_size, code.layout.scratch * code.group_size]
+        if len(self._memory) < sum(sizes):
+            self._memory = self.pool_x.new_empty(sum(sizes))
+        batch, scratch, _ = self._memory.split([*sizes, len(self._memory) - sum(sizes)])
+        return batch.view(1, -1, code.group_size), scratch.view(1, -1, code.group_size)
 
 
 def _unflatten(flat: Float[Tensor, "R K"], shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
