@@ -109,7 +109,7 @@ def normal_rows(
     if rows.device.type == "cpu":
         words_per_row = max(1, len(key) * ((width + 1) // 2))
         at_once = max(1, CPU_WORDS // words_per_row)
-    parts = [_box_muller(key, part, width, dtype) for part in rows.split(at_once, 1)]
+    parts = [_box_muller(key, part, width, dtype) for part in torch.split(rows, at_once, 1)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 

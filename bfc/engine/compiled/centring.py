@@ -111,14 +111,15 @@ class LaneCentring:
         sizes = [code.layout.batch * code.group_size, code.layout.scratch * code.group_size]
         if len(self._memory) < sum(sizes):
             self._memory = self.pool_x.new_empty(sum(sizes))
-        batch, scratch, _ = self._memory.split([*sizes, len(self._memory) - sum(sizes)])
+        rest = len(self._memory) - sum(sizes)
+        batch, scratch, _ = torch.split(self._memory, [*sizes, rest])
         return batch.view(1, -1, code.group_size), scratch.view(1, -1, code.group_size)
 
 
 def _unflatten(flat: Float[Tensor, "R K"], shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
     """The values of every name, (R, *shape)."""
     sizes = [torch.Size(shape).numel() for shape in shapes.values()]
-    parts = flat.split(sizes, 1)
+    parts = torch.split(flat, sizes, 1)
     return {
         name: part.reshape(len(flat), *shape)
         for (name, shape), part in zip(shapes.items(), parts, strict=True)
