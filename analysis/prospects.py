@@ -1,8 +1,8 @@
 """How likely it is that more data decide a claim that is undecided, and what they cost.
 
 ``bfc reproduce`` compares by these what it could run next. Chances are those of a normal
-approximation (:func:`bfc.stats.looks.estimate_chance_above`); costs are those of the stored
-trainings of the same cell.
+approximation (:func:`bfc.stats.looks.estimate_chance_above`), and exact for counts
+(:mod:`bfc.stats.predicted_counts`); costs are those of the stored trainings of the same cell.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pandas as pd
 from analysis.power import estimate_distance
 from analysis.training_kinds import count_curves_once, drop_confirming
 from analysis.verdicts import Measurement, Quantifier, choose_levels, find_open_parts
+from bfc.stats.estimates import CountEstimate
 from bfc.stats.half_widths import HalfWidth, describe_half_width
 from bfc.stats.looks import REPEATED_LEVEL, estimate_chance_above
 
@@ -61,6 +62,8 @@ class OpenPart:
     """False where there is no estimate at all, such as that of an n* beyond all n."""
     half_width: HalfWidth = NORMAL
     """Of its interval, in the standard errors in which the distance is."""
+    counts: CountEstimate | None = None
+    """Its estimate where that is one from counts, whose chances need no approximation."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Prospect:
     refuted_level: float = REPEATED_LEVEL
     """That of the interval that refutes it."""
     quantifier: Quantifier = "every"
+    at_least: float = -math.inf
+    at_most: float = math.inf
 
     @property
     def cells(self) -> frozenset[str]:
@@ -141,6 +146,8 @@ class Prospect:
         return chances
 
     def _estimate_chances(self, part: OpenPart, growth: float) -> Chances:
+        if part.counts is not None:
+            return self._predict_counts(part.counts, growth)
         information = 1.0 / (part.fixed_share + (1.0 - part.fixed_share) / growth)
         return Chances(
             estimate_chance_above(
@@ -150,6 +157,14 @@ class Prospect:
                 -part.distance, information, part.half_width.at(self.refuted_level, growth)
             ),
         )
+
+    def _predict_counts(self, counts: CountEstimate, growth: float) -> Chances:
+        """The probability of the counts that decide."""
+        probability, lo, hi = counts.predict_intervals(growth, self.shown_level)
+        shown = probability[(lo >= self.at_least) & (hi <= self.at_most)].sum()
+        probability, lo, hi = counts.predict_intervals(growth, self.refuted_level)
+        refuted = probability[(hi < self.at_least) | (lo > self.at_most)].sum()
+        return Chances(float(shown), float(refuted))
 
     def _guess_chances(self, parts: Sequence[OpenPart], growth: float) -> Chances:
         """Of places without an interval: half of :data:`UNKNOWN_CHANCE` to either side once they
@@ -175,11 +190,14 @@ def make_prospect(measurement: Measurement) -> Prospect:
         has_value = not math.isnan(part.estimate.value)
         distance = estimate_distance(part, measurement)
         half_width = describe_half_width(part.estimate)
-        parts.append(OpenPart(cells, distance, part.fixed_share, has_value, half_width))
+        counts = part.estimate if isinstance(part.estimate, CountEstimate) else None
+        parts.append(OpenPart(cells, distance, part.fixed_share, has_value, half_width, counts))
     return Prospect(
         tuple(parts),
         measurement.source.seeds,
         shown_level,
         refuted_level,
         measurement.quantifier,
+        measurement.at_least,
+        measurement.at_most,
     )

@@ -2,29 +2,37 @@
 
 ``python -m benchmarks.looks`` prints the tables of docs/measurement.md (about a minute): for claims
 with two thresholds, at either of which both verdicts are false, and for claims with one, where the
-truth leaves one kind of false verdict.
+truth leaves one kind of false verdict. The last table names no policy: it bounds what any rule by
+which data are added can lead to, that of ``bfc reproduce`` among them.
 """
 
 from __future__ import annotations
 
 import argparse
 
+import numpy as np
 import pandas as pd
 
 from bfc.stats.looks import (
     CRITICAL_VALUE,
+    LARGEST_GROWTH,
     MAX_LOOKS,
     ONE_SIDED_CRITICAL_VALUE,
     ONE_SIDED_POLICIES,
     POCOCK,
     POLICIES,
+    Sides,
     simulate_error,
 )
+from bfc.stats.worst_policy import bound_error
 
 PLAIN = 1.96
 """Half width of a plain 95 % interval, in standard errors."""
 PLAIN_ONE_SIDED = 1.645
 """Distance of a plain one-sided 95 % bound, in standard errors."""
+
+SMALLEST_FACTOR, FACTORS = 1.01, 40
+"""The smallest growth that the bounds allow, and how many up to the largest are tried."""
 
 
 def tabulate_errors(paths: int) -> pd.DataFrame:
@@ -59,11 +67,33 @@ def tabulate_one_sided_errors(paths: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def tabulate_bounds() -> pd.DataFrame:
+    """One row per number of thresholds and largest growth: what no rule of adding data exceeds."""
+    rows = []
+    values: list[tuple[int, Sides, float]] = [
+        (2, "both", CRITICAL_VALUE),
+        (1, "upper", ONE_SIDED_CRITICAL_VALUE),
+    ]
+    for thresholds, sides, value in values:
+        for largest in (LARGEST_GROWTH, LARGEST_GROWTH**2):
+            growths = np.geomspace(SMALLEST_FACTOR, largest, FACTORS)
+            bound = bound_error(value, MAX_LOOKS, growths, sides)
+            rows.append(
+                {
+                    "thresholds": thresholds,
+                    "half width": value,
+                    "data grow at most": largest,
+                    "error of any rule": bound,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--paths", type=int, default=400_000)
     paths = parser.parse_args().paths
-    for table in (tabulate_errors(paths), tabulate_one_sided_errors(paths)):
+    for table in (tabulate_errors(paths), tabulate_one_sided_errors(paths), tabulate_bounds()):
         print(table.to_string(index=False, float_format="%.3f"))
         print()
 

@@ -11,18 +11,22 @@ from scipy import stats
 from bfc.stats.looks import (
     CRITICAL_VALUE,
     GROWTHS,
+    LARGEST_GROWTH,
     MAX_LOOKS,
     ONE_SIDED_CRITICAL_VALUE,
     ONE_SIDED_POLICIES,
     POCOCK,
     POLICIES,
     REPEATED_LEVEL,
+    Sides,
     add_equally,
     bound_error_over_looks,
     choose_growth,
     estimate_decision_chance,
+    multiply,
     simulate_error,
 )
+from bfc.stats.worst_policy import bound_error
 
 PATHS = 200_000
 NOISE = 4.0 * math.sqrt(0.05 * 0.95 / PATHS)
@@ -116,3 +120,30 @@ def test_the_error_over_looks_is_bounded_from_that_of_one(critical_value: float)
 def test_the_error_over_looks_of_extreme_p_values() -> None:
     assert bound_error_over_looks(0.0) == 0.0 and bound_error_over_looks(1.0) == 1.0
     assert bound_error_over_looks(0.6) >= 0.6 and math.isnan(bound_error_over_looks(math.nan))
+
+
+@pytest.mark.parametrize("sides", ["both", "upper"])
+def test_the_bound_of_one_growth_is_the_error_of_the_policy_that_has_it(sides: Sides) -> None:
+    """Where there is nothing to choose, the backward recursion and a simulation must agree."""
+    bound = bound_error(1.96, MAX_LOOKS, [LARGEST_GROWTH], sides)
+    error = simulate_error(1.96, MAX_LOOKS, multiply, PATHS, sides=sides)
+    assert bound == pytest.approx(error, abs=NOISE * 2.0)
+
+
+@pytest.mark.parametrize(
+    ("sides", "critical_value"), [("both", CRITICAL_VALUE), ("upper", ONE_SIDED_CRITICAL_VALUE)]
+)
+def test_no_way_of_adding_data_errs_in_more_than_five_percent(
+    sides: Sides, critical_value: float
+) -> None:
+    """Whatever is chosen by what was seen, up to :data:`LARGEST_GROWTH` times the data a look."""
+    growths = np.geomspace(1.02, LARGEST_GROWTH, 24)
+    bound = bound_error(critical_value, MAX_LOOKS, growths, sides)
+    assert bound <= 0.05
+    policies = POLICIES if sides == "both" else ONE_SIDED_POLICIES
+    errors = [
+        simulate_error(critical_value, MAX_LOOKS, policy, PATHS, sides=sides)
+        for policy in policies.values()
+        if policy is not add_equally
+    ]
+    assert max(errors) <= bound + NOISE, "which it is for every policy that is simulated"

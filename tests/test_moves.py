@@ -22,6 +22,7 @@ from bfc.application.moves import HEADLINE_WEIGHT, Move, MoveKind, choose_move
 from bfc.application.possible_moves import list_moves, make_first_look
 from bfc.stats.looks import (
     GROWTHS,
+    LARGEST_GROWTH,
     MAX_LOOKS,
     ONE_SIDED_CRITICAL_VALUE,
     REPEATED_LEVEL,
@@ -94,7 +95,50 @@ def test_nothing_is_spent_where_a_decision_is_too_unlikely() -> None:
     claim.prospect = type(claim.prospect)(claim.prospect.parts * 2, SEEDS, quantifier="every")
     assert choose(study) is not None, "one of two places that is refuted decides"
     claim.prospect = type(claim.prospect)(claim.prospect.parts, SEEDS, FOUR_ERRORS, FOUR_ERRORS)
+    claim.looks = MAX_LOOKS - 1
     assert choose(study) is None
+
+
+def test_a_decision_that_takes_two_looks_is_worth_the_first() -> None:
+    """On the threshold, where it takes 4 standard errors, 16 times the data decide with .30; the
+    move is the first look towards them, and is worth what both bring for what both cost."""
+    claim = make_claim("a")
+    leave_open(claim, 0.0, "a-8")
+    claim.prospect = type(claim.prospect)(claim.prospect.parts, SEEDS, FOUR_ERRORS, FOUR_ERRORS)
+    study = make_study(SIZES, claim)
+    move = choose(study)
+    assert move is not None
+    (request,) = move.requests
+    assert request.num_seeds == LARGEST_GROWTH * SEEDS
+    assert move.later_seconds == (16 - LARGEST_GROWTH) * SEEDS
+    chance = float(estimate_decision_chance(0.0, 16.0, 4.0))
+    assert move.value == pytest.approx(chance / (15 * SEEDS), rel=1e-3)
+    seconds = move.predict_wall_seconds(2)
+    assert not move.fits(2, seconds, ()) and move.fits(2, seconds + move.later_seconds / 2, ())
+
+
+def test_a_cell_that_has_enough_seeds_stays_as_it_is() -> None:
+    """192 seeds beside 8: twice the data of both come from 8 seeds more of the one."""
+    claim = make_claim("a", "b")
+    leave_open(claim, 2.4, "a-8", "b-8")
+    study = make_study(SIZES, claim)
+    study.stock["a-8"] = type(study.stock["a-8"])(192, 1.0)
+    move = choose(study)
+    assert move is not None and move.cells == {"b-8"}
+    assert move.chances[0][1] == pytest.approx(
+        float(estimate_decision_chance(2.4, move.requests[0].num_seeds / SEEDS))
+    )
+
+
+def test_where_seeds_are_cheap_looks_are_not_spent_on_few() -> None:
+    claim = make_claim("a")
+    leave_open(claim, 1.6, "a-8")
+    study = make_study(SIZES, claim)
+    growths = [
+        list_moves(study, MODEL, look_seconds=seconds)[0].requests[0].num_seeds / SEEDS
+        for seconds in (0.0, 1e6)
+    ]
+    assert growths[0] < growths[1] == LARGEST_GROWTH
 
 
 def test_a_claim_without_an_interval_is_given_the_seeds_of_one() -> None:

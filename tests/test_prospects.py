@@ -19,7 +19,7 @@ from analysis.prospects import (
 )
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, Verdict, judge
-from bfc.stats.estimates import Rescaled, SampleMedian, WithStandardError
+from bfc.stats.estimates import Rescaled, SampleMedian, Share, WithStandardError
 from bfc.stats.looks import (
     ONE_SIDED_CRITICAL_VALUE,
     REPEATED_LEVEL,
@@ -185,3 +185,31 @@ def test_the_chance_of_few_seeds_is_that_of_simulated_medians(draws, growth, dis
         assert prospect.estimate_chance({"a": growth}) == pytest.approx(decided / 600, abs=0.15)
     else:
         assert decided > 0
+
+
+@pytest.mark.parametrize(("successes", "count"), [(4, 4), (16, 16), (11, 12)])
+@pytest.mark.parametrize("growth", [1.5, 4.0, 8.0])
+def test_the_chance_of_counts_is_that_of_simulated_truths(successes, count, growth) -> None:
+    """Truths from the posterior of the counts so far, then the counts to come."""
+    generator = np.random.default_rng(0)
+    added = round(growth * count) - count
+    truths = generator.beta(successes + 0.5, count - successes + 0.5, 2000)
+    totals = successes + generator.binomial(added, truths)
+    values, repeats = np.unique(totals, return_counts=True)
+    region = {"at_least": 0.8, "source": Source(seeds=count, cells=frozenset({"a"}))}
+    decided = 0
+    for total, repeat in zip(values, repeats, strict=True):
+        later = Measurement([Part(Share(int(total), count + added))], **region)
+        decided += repeat * (judge(later, REPEATED_LEVEL).verdict is not Verdict.UNDECIDED)
+    now = make_prospect(Measurement([Part(Share(successes, count))], **region))
+    if now.parts:
+        chance = now.estimate_chance({"a": growth})
+        assert chance == pytest.approx(decided / 2000, abs=0.04)
+
+
+def test_a_share_that_no_outcome_decides_has_no_chance() -> None:
+    """16 of 16 cannot show .95 before 97 trials."""
+    source = Source(seeds=16, cells=frozenset({"a"}))
+    prospect = make_prospect(Measurement([Part(Share(16, 16))], 0.95, source=source))
+    assert prospect.estimate_chance({"a": 4.0}) < 0.1
+    assert prospect.estimate_chance({"a": 97 / 16}) > 0.4

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.evidence import Evidence, select_one_configuration
-from analysis.filters import filter_by_config
+from analysis.filters import filter_by_config, list_cells
 from analysis.per_seed_nstar import find_crossings
 from analysis.reference_laws import get_law
 from analysis.source import Source
@@ -49,7 +49,8 @@ def collapse(
         sizes, lowers, uppers = (
             np.array(row[name]) / scale for name in ("sizes", "lowers", "uppers")
         )
-        parts.append(Part(SampleMedian(sizes, lowers, uppers), f"d = {row['d']}"))
+        estimate = SampleMedian(sizes, lowers, uppers)
+        parts.append(Part(estimate, f"d = {row['d']}", list_cells(row["d"], measured)))
     values = ", ".join(f"{part.place}: {part.estimate.value:.3g}" for part in parts)
     remark = f"medians by d {values}"
     censored = rows[rows["reached"] < rows["seeds"]]

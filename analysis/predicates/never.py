@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from analysis.evidence import Evidence, select_cells
 from analysis.source import Source
 from analysis.training_kinds import drop_confirming
 from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import Ends, Share
 from bfc.stats.outcomes import Outcome
+from bfc.stats.predicted_counts import PredictedIntervals
 
 QUANTITY = "chance of success at the largest n"
 FIGURE = "risk"
@@ -34,6 +37,12 @@ class ChanceOfSuccess:
 
     def grow(self, factor: float) -> ChanceOfSuccess:
         return replace(self, share=self.share.grow(factor))
+
+    def predict_intervals(self, factor: float, level: float) -> PredictedIntervals:
+        predicted = self.share.predict_intervals(factor, level)
+        if self.is_confirmed:
+            return predicted
+        return predicted._replace(hi=np.ones_like(predicted.hi))
 
     def interval(self, level: float) -> Ends:
         lo, hi = self.share.interval(level)

@@ -63,6 +63,8 @@ class Move:
     chances: tuple[tuple[ClaimState, float], ...]
     """The claims that it may decide, with the chance that it does; the first is the one that it is
     made for."""
+    later_seconds: float = 0.0
+    """Of one core, for the looks after this one that the chance counts on."""
 
     @property
     def seconds(self) -> float:
@@ -81,7 +83,7 @@ class Move:
         for claim, chance in self.chances:
             if not claim.is_in_flight:
                 decisions += chance * (HEADLINE_WEIGHT if claim.is_headline else 1.0)
-        return decisions / max(1.0, self.seconds)
+        return decisions / max(1.0, self.seconds + self.later_seconds)
 
     @property
     def cells(self) -> frozenset[str]:
@@ -110,7 +112,8 @@ class Move:
         ``cells_in_flight``: those of any study that are being measured.
         """
         is_free = self.cells.isdisjoint(cells_in_flight)
-        return is_free and self.predict_wall_seconds(cores) <= seconds_left
+        seconds = self.predict_wall_seconds(cores) + self.later_seconds / cores
+        return is_free and seconds <= seconds_left
 
 
 def choose_move(

@@ -7,21 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from analysis.prospects import FIRST_INTERVAL_SEEDS, UNKNOWN_CHANCE
+from analysis.prospects import UNKNOWN_CHANCE
 from analysis.registry import load_constant
 from analysis.verdicts import Verdict
 from bfc.application.claim_reads import list_selections, select_jobs, select_required
 from bfc.application.claim_states import ClaimState, StudyState
+from bfc.application.extensions import Extension, rank_extensions
 from bfc.application.moves import JobRequest, Move, MoveKind
 from bfc.application.study_jobs import extend_job, is_finished
 from bfc.experiment.cost import Cost
 from bfc.launch.job import PlannedJob
-from bfc.stats.looks import GROWTHS
+from bfc.stats.looks import MAX_LOOKS
 
 SMALLEST_CHANCE = 0.05
 """Below this chance of a decision nothing is run for a claim."""
-LEAST_SECONDS = 1e-6
-"""Taken for the seconds of a seed where none were noted, so that costs can be compared."""
 
 
 def make_first_look(study: StudyState, model: Cost) -> Move:
@@ -30,18 +29,24 @@ def make_first_look(study: StudyState, model: Cost) -> Move:
     return _make_move(study, MoveKind.FIRST_LOOK, jobs, model, study.claims)
 
 
-def list_moves(study: StudyState, model: Cost, elsewhere: Iterable[ClaimState] = ()) -> list[Move]:
+def list_moves(
+    study: StudyState,
+    model: Cost,
+    elsewhere: Iterable[ClaimState] = (),
+    look_seconds: float = 0.0,
+) -> list[Move]:
     """The moves of a study that are likely enough to decide the claim they are made for.
 
     Those of one claim and kind are in the order in which a look at it is best spent. Nothing is run
     for claims that are decided or have had their last look, and no cell a second time whose job
     failed. ``elsewhere``: claims of other studies, which more seeds of a shared cell may decide.
+    ``look_seconds``: what a look is worth (:func:`rank_extensions`).
     """
     sharing = [*study.claims, *elsewhere]
     moves: list[Move] = []
     for claim in study.claims:
         if claim.is_open:
-            for move in _list_moves_of_claim(study, claim, model, sharing):
+            for move in _list_moves_of_claim(study, claim, model, sharing, look_seconds):
                 is_likely = move.chances[0][1] >= SMALLEST_CHANCE
                 if is_likely and move.cells.isdisjoint(study.failed_cells):
                     moves.append(move)
@@ -49,22 +54,23 @@ def list_moves(study: StudyState, model: Cost, elsewhere: Iterable[ClaimState] =
 
 
 def _list_moves_of_claim(
-    study: StudyState, claim: ClaimState, model: Cost, sharing: Sequence[ClaimState]
+    study: StudyState,
+    claim: ClaimState,
+    model: Cost,
+    sharing: Sequence[ClaimState],
+    look_seconds: float,
 ) -> Iterator[Move]:
     if claim.verdict is Verdict.NOT_RUN:
         yield from _list_first_runs(study, claim, model)
     else:
-        yield from _list_extensions(study, claim, sharing)
+        yield from _list_extensions(study, claim, sharing, look_seconds)
         yield from _list_further_d(study, claim, model)
 
 
 def _list_extensions(
-    study: StudyState, claim: ClaimState, sharing: Sequence[ClaimState]
+    study: StudyState, claim: ClaimState, sharing: Sequence[ClaimState], look_seconds: float
 ) -> Iterator[Move]:
-    """More seeds in the open cells of a claim, what is most worth its look first.
-
-    In all of them, or in those of the place that would decide the claim alone.
-    """
+    """More seeds in the open cells of a claim, what is most worth its look first."""
     jobs: dict[str, PlannedJob] = {}
     for cell in sorted(claim.prospect.cells):
         job = study.jobs.find_job(cell) if cell in study.stock else None
@@ -72,60 +78,35 @@ def _list_extensions(
             return
         jobs[cell] = job
     if jobs:
-        extensions = _rank_extensions(study, claim)
-        yield from (_extend(study, claim, jobs, growths, sharing) for growths in extensions)
-
-
-def _rank_extensions(study: StudyState, claim: ClaimState) -> list[dict[str, float]]:
-    """Factors by which the seeds of cells may grow, by the chance of a decision for the cost.
-
-    As in :func:`bfc.stats.looks.choose_growth` a look costs as much as all that its cells have
-    cost so far.
-    """
-    factors = set(GROWTHS)
-    prospect = claim.prospect
-    lacks_interval = any(math.isnan(part.distance) for part in prospect.parts)
-    if lacks_interval and prospect.seeds:
-        factors.add(max(min(GROWTHS), FIRST_INTERVAL_SEEDS / prospect.seeds))
-    extensions = []
-    for cells in (prospect.cells, prospect.find_decisive_cells()):
-        if cells:
-            extensions += [dict.fromkeys(sorted(cells), factor) for factor in sorted(factors)]
-    spent = {}
-    for cell in prospect.cells:
-        stock = study.stock[cell]
-        spent[cell] = stock.seeds * max(LEAST_SECONDS, stock.seconds_per_seed)
-
-    def chance_for_cost(growths: Mapping[str, float]) -> float:
-        added = sum((factor - 1.0) * spent[cell] for cell, factor in growths.items())
-        return prospect.estimate_chance(growths) / (1.0 + added / sum(spent.values()))
-
-    return sorted(extensions, key=chance_for_cost, reverse=True)
+        for extension in rank_extensions(
+            claim.prospect, study.stock, MAX_LOOKS - claim.looks, look_seconds
+        ):
+            yield _extend(study, claim, jobs, extension, sharing)
 
 
 def _extend(
     study: StudyState,
     claim: ClaimState,
     jobs: Mapping[str, PlannedJob],
-    factors: Mapping[str, float],
+    extension: Extension,
     sharing: Sequence[ClaimState],
 ) -> Move:
-    """The move that multiplies the seeds of cells, with its chance for all claims they concern."""
+    """The move that gives cells more seeds, with its chance for all claims they concern."""
     requests: list[JobRequest] = []
-    growths: dict[str, float] = {}
-    for cell, factor in factors.items():
+    for cell, num_seeds in extension.seeds.items():
         stock = study.stock[cell]
-        num_seeds = math.ceil(factor * stock.seeds - 1e-9)
         seconds = (num_seeds - stock.seeds) * stock.seconds_per_seed
-        growths[cell] = num_seeds / stock.seeds
         requests.append(JobRequest(jobs[cell], seconds, num_seeds))
-    chances = [(claim, claim.prospect.estimate_chance(growths))]
+    chances = [(claim, extension.chance)]
     for other in sharing:
-        if other is not claim and other.is_open and not other.prospect.cells.isdisjoint(growths):
-            chance = other.prospect.estimate_chance(growths)
+        concerned = not other.prospect.cells.isdisjoint(extension.seeds)
+        if other is not claim and other.is_open and concerned:
+            chance = other.prospect.estimate_chance(extension.growths)
             if chance >= SMALLEST_CHANCE:
                 chances.append((other, chance))
-    return Move(study, MoveKind.MORE_SEEDS, tuple(requests), tuple(chances))
+    return Move(
+        study, MoveKind.MORE_SEEDS, tuple(requests), tuple(chances), extension.later_seconds
+    )
 
 
 def _list_first_runs(study: StudyState, claim: ClaimState, model: Cost) -> Iterator[Move]:

@@ -22,6 +22,7 @@ from bfc.application.moves import Move, choose_move
 from bfc.application.possible_moves import list_moves, make_first_look
 from bfc.errors import UserError
 from bfc.experiment.cost import Cost
+from bfc.stats.looks import MAX_LOOKS
 
 MARGIN = 0.85
 """Share of the remaining time that predictions may fill.
@@ -31,6 +32,9 @@ PAGE_TO_LOOKS = 1.5
 """Time for the page over that of one look at every study; it takes about as long as these."""
 WAIT_SECONDS = 1.0
 """Between two looks at the clock, at most."""
+
+LONGEST_SECONDS = 1e9
+"""Taken for what is left of a budget without a limit."""
 
 Assess = Callable[[StudyState, Collection[ClaimState]], None]
 """Looks at claims of a study in the store."""
@@ -44,8 +48,8 @@ class Spender:
     ``deadline`` is given. The page at the end takes about as long as looking at every study once
     and drawing it, so it is given ``page_seconds``, as much longer as the looks show other programs
     to slow this one down (``cpu_clock``: the seconds for which it had a core), or
-    :data:`PAGE_TO_LOOKS` times as long as the looks took where that is more. ``is_stopped``:
-    whether somebody has asked for an end.
+    :data:`PAGE_TO_LOOKS` times as long as the looks took on their core where that is more.
+    ``is_stopped``: whether somebody has asked for an end.
     """
 
     def __init__(
@@ -107,8 +111,8 @@ class Spender:
     @property
     def seconds_left(self) -> float:
         """What is left for training."""
-        by_looks = PAGE_TO_LOOKS * sum(self._look_seconds.values())
-        page_seconds = max(self._page_seconds * self._estimate_slowdown(), by_looks)
+        by_looks = PAGE_TO_LOOKS * sum(self._look_cpu_seconds.values())
+        page_seconds = max(self._page_seconds, by_looks) * self._estimate_slowdown()
         return self.deadline - page_seconds - self.clock()
 
     def _estimate_slowdown(self) -> float:
@@ -228,12 +232,19 @@ class Spender:
             claim.is_in_flight = False
         others = [other for other in self.studies if other is not study]
         elsewhere = list(chain.from_iterable(other.claims for other in others))
-        self._moves[study.name] = list_moves(study, self._model, elsewhere)
+        self._moves[study.name] = list_moves(study, self._model, elsewhere, self._price_look())
         for claim in open_before:
             if claim.is_decided:
                 self.display.announce(
                     f"{study.name}: {claim.verdict}: {claim.claim['statement'].strip()}"
                 )
+
+    def _price_look(self) -> float:
+        """The seconds of one core that are left for every look that open claims may still get."""
+        claims = [claim for study in self.studies for claim in study.claims]
+        looks_left = sum(MAX_LOOKS - claim.looks for claim in claims if not claim.is_decided)
+        seconds = min(LONGEST_SECONDS, max(0.0, self.seconds_left))
+        return self.feed.cores * seconds / max(1, looks_left)
 
     def _describe_size(self, move: Move) -> str:
         count = len(move.requests)

@@ -10,12 +10,12 @@ cells around the prediction is the stated uncertainty.
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,9 @@ class Cost:
 
     scale: Mapping[str, float] = field(default_factory=dict)
     """Kind of cell → measured over predicted seconds."""
+    component_scale: Mapping[str, float] = field(default_factory=dict)
+    """Class of a learner or baseline → the same for its cells: the share of a step that is no
+    arithmetic differs from one to the next by far more than from one size to the next."""
     factor: float = UNKNOWN
     """The 95 % interval reaches from prediction / factor to prediction * factor."""
     cells: int = 0
@@ -75,46 +78,78 @@ class Cost:
 
         On one core, or on the GPU that the stored cells used.
         """
-        overall = self.scale.get("all", 1.0)
-        return sum(self.scale.get(spec.kind, overall) * _unscaled(job, spec) for spec in specs)
+        return sum(self._find_scale(job, spec) * _unscaled(job, spec) for spec in specs)
+
+    def _find_scale(self, job: Job, spec: CellSpec) -> float:
+        """That of the same learner or baseline, else of all cells of its kind, else of all."""
+        measured = job.baseline if spec.kind == "baseline" else job.learner
+        of_kind = self.scale.get(spec.kind, self.scale.get("all", 1.0))
+        return self.component_scale.get(type(measured).__name__, of_kind)
 
 
 def fit_cost_model(stores: Iterable[str]) -> Cost:
     """The model scaled to the stored cells of these results folders."""
-    log_ratios: dict[str, list[float]] = {}
+    measured = []
     for path in stores:
-        for folder in _latest_cells(Store(path).root):
-            measured = _measured_over_predicted(Cell(folder))
-            if measured is not None:
-                kind, ratio = measured
-                log_ratios.setdefault(kind, []).append(math.log(ratio))
-    pooled = list(itertools.chain.from_iterable(log_ratios.values()))
-    if not pooled:
+        for folder, changed in _latest_cells(Store(path).root):
+            ratio = _measured_over_predicted(folder, changed)
+            if ratio is not None:
+                measured.append(ratio)
+    if not measured:
         return Cost()
-    scale = {kind: math.exp(statistics.median(ratios)) for kind, ratios in log_ratios.items()}
-    scale["all"] = math.exp(statistics.median(pooled))
-    return Cost(scale, _interval_factor(log_ratios, scale), len(pooled))
+    of_kind = _group_log_ratios((ratio.kind, ratio.log_ratio) for ratio in measured)
+    scale = {kind: math.exp(statistics.median(ratios)) for kind, ratios in of_kind.items()}
+    scale["all"] = math.exp(statistics.median(ratio.log_ratio for ratio in measured))
+    component_scale = _scale_components(measured, scale)
+    residuals = [ratio.log_ratio - math.log(component_scale[ratio.component]) for ratio in measured]
+    factor = _interval_factor(residuals, len(component_scale))
+    return Cost(scale, component_scale, factor, len(measured))
 
 
-def _latest_cells(root: Path) -> list[Path]:
+@dataclass(frozen=True)
+class _Ratio:
+    """Measured over predicted seconds of a stored cell, as a logarithm."""
+
+    kind: str
+    component: str
+    log_ratio: float
+
+
+def _group_log_ratios(pairs: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
+    groups: dict[str, list[float]] = {}
+    for key, log_ratio in pairs:
+        groups.setdefault(key, []).append(log_ratio)
+    return groups
+
+
+def _scale_components(measured: Sequence[_Ratio], scale: Mapping[str, float]) -> dict[str, float]:
+    """The scale of every learner and baseline: the median of its cells, drawn towards that of its
+    kind as if one cell more had been there."""
+    kinds = {ratio.component: ratio.kind for ratio in measured}
+    of_component = _group_log_ratios((ratio.component, ratio.log_ratio) for ratio in measured)
+    scales = {}
+    for component_name, ratios in of_component.items():
+        prior = math.log(scale[kinds[component_name]])
+        count = len(ratios)
+        scales[component_name] = math.exp((count * statistics.median(ratios) + prior) / (count + 1))
+    return scales
+
+
+def _latest_cells(root: Path) -> list[tuple[Path, float]]:
+    """The cells that changed last, and when they did."""
     changed: dict[Path, float] = {}
     for folder in root.glob("*"):
         with suppress(OSError):  # removed meanwhile, or of another user
             if (folder / "trainings.parquet").is_file():
                 changed[folder] = folder.stat().st_mtime
-    return sorted(changed, key=changed.__getitem__)[-MAX_CELLS:]
+    return sorted(changed.items(), key=lambda item: item[1])[-MAX_CELLS:]
 
 
-def _interval_factor(
-    log_ratios: Mapping[str, Sequence[float]], scale: Mapping[str, float]
-) -> float:
+def _interval_factor(residuals: Sequence[float], num_scales: int) -> float:
     """The factor of the 95 % interval, from the scatter of stored cells around the prediction."""
-    residuals: list[float] = []
-    for kind, ratios in log_ratios.items():
-        residuals += [r - math.log(scale[kind]) for r in ratios]
     if len(residuals) < MIN_CELLS:
         return UNKNOWN
-    freedom = max(1, len(residuals) - len(log_ratios))
+    freedom = max(1, len(residuals) - num_scales)
     spread = math.sqrt(sum(r * r for r in residuals) / freedom)
     return max(NARROWEST, math.exp(1.96 * spread))
 
@@ -172,8 +207,13 @@ def _curve_seconds(baseline: Baseline, target: Target, test: int) -> float:
     return CUBE * n_max**2 * (n_max + 3 * test) + SQUARE * n_max * (n_max + test)
 
 
-def _measured_over_predicted(cell: Cell) -> tuple[str, float] | None:
-    """The kind of a stored cell, and its measured over predicted seconds; None if unknown."""
+@lru_cache(maxsize=4096)
+def _measured_over_predicted(folder: Path, changed: float) -> _Ratio | None:
+    """The measured over predicted seconds of a stored cell; None if unknown.
+
+    Who spends a budget asks again and again, so a cell is read once for every time it ``changed``.
+    """
+    cell = Cell(folder)
     try:
         rows = cell.rows()
         config = parse_yaml((cell.path / "config.yaml").read_text(encoding="utf-8"))
@@ -182,9 +222,11 @@ def _measured_over_predicted(cell: Cell) -> tuple[str, float] | None:
             baseline = _stored_component("baseline", config)
             target = _stored_component("target", config)
             predicted = _curve_seconds(baseline, target, config["measure"]["test"])
-            return "baseline", statistics.median(seconds.values()) / predicted
+            ratio = statistics.median(seconds.values()) / predicted
+            return _Ratio("baseline", type(baseline).__name__, math.log(ratio))
         ratios = _training_ratios(rows, config)
-        return ("learner", statistics.median(ratios)) if ratios else None
+        learner = type(_stored_component("learner", config)).__name__
+        return _Ratio("learner", learner, math.log(statistics.median(ratios))) if ratios else None
     except (
         UserError,
         OSError,

@@ -18,6 +18,11 @@ import numpy as np
 from scipy import stats
 
 from bfc.stats.outcomes import FloatArray
+from bfc.stats.predicted_counts import (
+    PredictedIntervals,
+    clopper_pearson,
+    predict_intervals,
+)
 
 LEVEL = 0.95
 """The level of the intervals that tables and figures show."""
@@ -47,6 +52,10 @@ class CountEstimate(Estimate, Protocol):
 
     def grow(self, factor: float) -> Estimate:
         """The estimate from ``factor`` times the trials with the same share of successes."""
+        ...
+
+    def predict_intervals(self, factor: float, level: float) -> PredictedIntervals:
+        """The intervals that ``factor`` times the trials may lead to, with their probabilities."""
         ...
 
 
@@ -198,12 +207,15 @@ class Share:
         count = round(factor * self.count)
         return Share(round(count * self.value), count)
 
+    def predict_intervals(self, factor: float, level: float) -> PredictedIntervals:
+        added = max(0, round(factor * self.count) - self.count)
+        return predict_intervals(self.successes, self.count, added, level)
+
     def interval(self, level: float) -> Ends:
         if not self.count:
             return NO_INTERVAL
-        tail, failures = (1.0 - level) / 2.0, self.count - self.successes
-        lo = stats.beta.ppf(tail, self.successes, failures + 1) if self.successes else 0.0
-        hi = stats.beta.ppf(1.0 - tail, self.successes + 1, failures) if failures else 1.0
+        failures = self.count - self.successes
+        lo, hi = clopper_pearson(np.array(self.successes), np.array(failures), level)
         return float(lo), float(hi)
 
 

@@ -6,8 +6,10 @@ and not in 5. So verdicts are made from repeated confidence intervals (Jennison 
 Sequential Methods, chapter 9): intervals so wide that the error over all looks is at most 5 %.
 
 Pocock's constants hold for equal increments. Here data grow fourfold from size to size, and who
-adds data chooses how much by what was seen; :func:`simulate_error` measures what that costs, and
-:data:`CRITICAL_VALUE` holds for all :data:`POLICIES`.
+adds data chooses how much by what was seen; :func:`simulate_error` measures what that costs for all
+:data:`POLICIES`, and :mod:`bfc.stats.worst_policy` bounds it for any rule by which data grow at
+most fourfold from look to look, so that :data:`CRITICAL_VALUE` does not depend on how ``bfc
+reproduce`` spends a budget.
 
 A claim with one threshold ("at least 2.7") allows, whatever the truth, one kind of false verdict
 only: it is true and contradicted, or false and reproduced. So either end of its interval may err
@@ -76,7 +78,7 @@ def aim_at_threshold(information: FloatArray, z: FloatArray, critical_value: flo
 
 
 def maximise_decisions(information: FloatArray, z: FloatArray, critical_value: float) -> FloatArray:
-    """What ``bfc reproduce`` does: the growth with the most decisions for its cost."""
+    """The growth with the most decisions for its cost, where a look costs as much as all data."""
     return information * choose_growth(np.abs(z), critical_value)
 
 
