@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def format_prediction(seconds: float) -> str:
+    """Predicted seconds: ``about 40 s``, or ``under 1 s``."""
+    duration = format_duration(seconds)
+    return duration if duration.startswith("under") else f"about {duration}"
+
+
 def format_duration(seconds: float) -> str:
     """Seconds for readers: ``under 1 s``, ``40 s``, ``12 min``, ``3.4 h``."""
     if 0 < seconds < 1:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from table_scenes import EPS, SIZES, add_feature, make_table, simulate
+from table_scenes import EPS, ROW, SIZES, add_feature, list_cells, make_table, simulate
 
 from analysis.field_table.comparison import list_moves, list_shown, read_snapshot
-from analysis.field_table.entries import Agreement, Entry, Status
+from analysis.field_table.entries import Agreement, Entry, Status, estimate_entry
 from analysis.field_table.features import estimate_features
 from analysis.field_table.files import (
     COLUMNS,
@@ -26,6 +26,7 @@ from analysis.field_table.files import (
     write_files,
 )
 from analysis.field_table.picture import draw_picture
+from analysis.field_table.requests import ColumnRequest, EntryRequest
 from analysis.field_table.table import FieldTable, Provenance
 from analysis.field_table.wording import (
     describe_absence,
@@ -117,6 +118,17 @@ def test_every_entry_can_be_read_alone(table: FieldTable) -> None:
     knowing = find(table, "first", "knowing")
     text = describe_entry(knowing, rows["first"], columns["knowing"])
     assert "needs 2.0 h of one core" in text and "knows the coordinates" in text
+
+
+def test_an_entry_with_a_failed_cell_says_so_beside_what_is_measured() -> None:
+    request = EntryRequest(
+        "first", "fast", list_cells("fast"), failure="out of memory", seconds_left=7200.0
+    )
+    groups = {f"fast-{d}": simulate(f"fast-{d}", d, 8.0 * d) for d in SIZES[:-1]}
+    entry = estimate_entry(request, ROW, groups, EPS)
+    assert entry.status is Status.EXPONENT and entry.is_incomplete
+    text = describe_entry(entry, ROW, ColumnRequest("fast", "fast method"))
+    assert "needs 2.0 h more" in text and "one of its cells failed (out of memory)" in text
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_the_plan_runs_nothing(folder: Path, tmp_path: Path, capsys) -> None:
     options = make_options(tmp_path / "new", rows=("stair4",), columns=("rbf", "staged"), plan=True)
     assert build_table(options) == 0
     lines = capsys.readouterr().out
-    assert "stair4 × rbf: 6 cells, 0 stored, runs: about" in lines
+    assert "stair4 × rbf: 6 cells, 0 stored, runs: " in lines
     assert "stair4 × staged: cannot run: no learner is built like this target" in lines
     assert not (tmp_path / "new").exists()
 
@@ -110,7 +110,7 @@ def test_the_plan_says_what_fits_into_the_budget(tmp_path: Path, capsys) -> None
     )
     assert build_table(options) == 0
     lines = capsys.readouterr().out
-    assert lines.count("6 cells, 0 stored, runs: about") >= 1
+    assert lines.count("6 cells, 0 stored, runs: ") >= 1
     assert lines.count("6 cells, 0 stored, not run: needs") >= 1
     assert "of the 4 entries that are not complete fit into 30 s, the cheapest first" in lines
     assert "known to a factor of" in lines

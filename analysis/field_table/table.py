@@ -71,7 +71,7 @@ class FieldTable:
             parts.append(" and ".join(made.hardware))
         seconds = sum(entry.seconds for entry in self.entries)
         parts += [
-            f"{format_duration(seconds)} of one core",
+            f"{format_duration(seconds)} of one core without tuning",
             f"budget of the last run {made.budget}",
             made.date,
         ]

@@ -74,7 +74,9 @@ def describe_entry(entry: Entry, row: RowRequest, column: ColumnRequest) -> str:
     if column.uses:
         sentences.append(f"the method knows the {column.uses}")
     if entry.seconds:
-        sentences.append(f"its trainings took {format_duration(entry.seconds)} of one core")
+        sentences.append(
+            f"it took {format_duration(entry.seconds)} of one core, tuning not counted"
+        )
     if entry.is_incomplete:
         sentences.append(f"not complete, needs {format_duration(entry.seconds_left)} more")
     if entry.is_incomplete and entry.failure:

@@ -23,7 +23,7 @@ from analysis.field_table.requests import (
 from analysis.field_table.table import FieldTable, Provenance, estimate_table
 from bfc.application.table.entries import PlannedEntry
 from bfc.application.table.options import TableOptions
-from bfc.durations import format_duration
+from bfc.durations import format_prediction
 from bfc.experiment import cost
 from bfc.experiment.stored_config import fill_defaults
 from bfc.store.atomic import replace_file
@@ -101,7 +101,7 @@ def print_summary(table: FieldTable, folder: Path) -> None:
     print_line(f"{len(table.entries)} entries: {listed}")
     seconds_left = math.fsum(entry.seconds_left for entry in table.entries)
     if seconds_left:
-        print_line(f"not run yet: about {format_duration(seconds_left)} of one core")
+        print_line(f"not run yet: {format_prediction(seconds_left)} of one core")
     print_line(f"page: {folder / PAGE}")
 
 

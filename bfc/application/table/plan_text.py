@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bfc.application.table.entries import MissingJobs, PlannedEntry
 from bfc.application.table.running import choose_entries
-from bfc.durations import format_duration
+from bfc.durations import format_duration, format_prediction
 from bfc.experiment.cost import Cost
 
 
@@ -20,7 +20,7 @@ def describe_plan(
     fitting = {id(jobs) for jobs in choose_entries(waiting, cores, budget_seconds)}
     lines = [_describe_entry(jobs, id(jobs) in fitting) for jobs in missing]
     all_seconds = math.fsum(jobs.seconds for jobs in waiting)
-    total = f"in all about {format_duration(all_seconds / cores)} on {cores} cores"
+    total = f"in all {format_prediction(all_seconds / cores)} on {cores} cores"
     if waiting:
         total += f", known to a factor of {model.factor:.1f}"
     lines.append(total)
@@ -41,7 +41,7 @@ def _describe_entry(missing: MissingJobs, fits: bool) -> str:
     cells = f"{name}: {num_cells} cells, {num_cells - num_missing} stored"
     if not num_missing:
         return cells
-    needed = format_duration(missing.seconds)
+    needed = format_prediction(missing.seconds)
     if fits:
-        return f"{cells}, runs: about {needed} of one core"
+        return f"{cells}, runs: {needed} of one core"
     return f"{cells}, not run: needs {needed} of one core"

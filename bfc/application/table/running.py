@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from bfc.application.job_feed import Feed, FinishedMove
 from bfc.application.table.entries import MissingJobs, PlannedEntry
-from bfc.durations import format_duration
+from bfc.durations import format_prediction
 from bfc.experiment.cost import Cost
 
 WAIT_SECONDS = 1.0
@@ -71,8 +71,8 @@ class TableRun:
             waiting.remove(missing)
             num_jobs = len(missing.requests)
             self.announce(
-                f"{describe_entry(missing.entry)}: {num_jobs} job{'s' * (num_jobs != 1)}, about "
-                f"{format_duration(wall_seconds)}"
+                f"{describe_entry(missing.entry)}: {num_jobs} job{'s' * (num_jobs != 1)}, "
+                f"{format_prediction(wall_seconds)}"
             )
             self.feed.submit(missing)
 
