@@ -128,7 +128,7 @@ def test_an_entry_with_a_failed_cell_says_so_beside_what_is_measured() -> None:
     entry = estimate_entry(request, ROW, groups, EPS)
     assert entry.status is Status.EXPONENT and entry.is_incomplete
     text = describe_entry(entry, ROW, ColumnRequest("fast", "fast method"))
-    assert "needs 2.0 h more" in text and "one of its cells failed (out of memory)" in text
+    assert "needs 2.0 h more" in text and "One of its cells failed (out of memory)" in text
 
 
 @pytest.mark.parametrize(
