@@ -35,6 +35,7 @@ from bfc.engine.stack_request import TrainResult
 from bfc.errors import UserError
 from bfc.hydra_plugins import expansion, registration
 from bfc.hydra_plugins.composer import Composer
+from bfc.launch.job import PlannedJob
 from bfc.paths import CONF
 from bfc.train import main
 
@@ -292,11 +293,11 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def plan(*arguments: str) -> list[dict]:
     """The jobs that a sweep with these arguments launches, as composed containers."""
-    (jobs,) = plan_sweeps([arguments])
-    return jobs
+    (planned,) = plan_sweeps([arguments])
+    return [dict(job.container) for job in planned]
 
 
-def plan_sweeps(sweeps: Sequence[Sequence[str]]) -> list[list[dict]]:
+def plan_sweeps(sweeps: Sequence[Sequence[str]]) -> list[list[PlannedJob]]:
     """The jobs of several sweeps, each given by its arguments.
 
     The sweeps share one composer, which composes every choice of options once.
@@ -309,8 +310,7 @@ def plan_sweeps(sweeps: Sequence[Sequence[str]]) -> list[list[dict]]:
         for arguments in sweeps:
             config = compose("config", list(arguments), return_hydra_config=True)
             with mock.patch.object(expansion, "Composer", lambda *_: composer):
-                planned = expansion.expand_study(config, loader, (), arguments)
-            jobs.append([composer.job(job.overrides) for job in planned])
+                jobs.append(expansion.expand_study(config, loader, (), arguments))
     return jobs
 
 
