@@ -49,7 +49,7 @@ class Evidence:
     degree, cell_id``.
     """
     local: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """Local exponents between neighbouring d, columns :data:`analysis.nstar_tables.LOCAL`."""
+    """Local growth between neighbouring d or L, columns :data:`analysis.nstar_tables.LOCAL`."""
     depth: pd.DataFrame = field(default_factory=pd.DataFrame)
     """n* where L varies, columns :data:`analysis.nstar_tables.DEPTH`."""
     traces: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -29,7 +29,7 @@ class LineFit:
     columns: dict[str, Any]
     """Columns of the table of exponents that follow from the trainings alone."""
     local: list[dict[str, float]]
-    """Rows of the table of local exponents: ``d_lo, d_hi, exponent, lo, hi``."""
+    """Rows of :attr:`bfc.stats.exponent_fit.ExponentFit.local`."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ EXPONENTS = (
     "rate_lo",
     "rate_hi",
 )
-LOCAL = (*LINE, "d_lo", "d_hi", "exponent", "lo", "hi")
+LOCAL_GROWTH = ("exponent", "lo", "hi", "rate", "rate_lo", "rate_hi")
+LOCAL = (*LINE, "d_lo", "d_hi", *LOCAL_GROWTH, "axis", "d", "L_lo", "L_hi")
 HEAD = ("study", "cell_id", "method", "target", "d", "L", "degree", "eps")
 """What is read of a cell; the last is what its study asks for."""
 
@@ -169,16 +170,18 @@ def _tabulate_line(
 
 
 def tabulate_local_exponents(nstar: pd.DataFrame, fits: dict[SweptLine, LineFit]) -> pd.DataFrame:
-    """Δ log n* / Δ log d between neighbouring d with its 95 % interval, columns :data:`LOCAL`.
+    """How n* grows between neighbouring sizes, with 95 % intervals, columns :data:`LOCAL`.
 
-    An end is infinite where a cell is open there.
+    Along d the sizes are ``d_lo, d_hi``, along L ``L_lo, L_hi``. ``exponent``: Δ log n* / Δ log of
+    the size; ``rate``: Δ log n* / Δ size, so that n* grows by the factor e^rate from level to
+    level. An end is infinite where a cell is open there.
     """
     rows = []
     for line, group in split_lines(nstar):
-        if line.axis == swept_axis.DIMENSION.name:
-            head = {**line._asdict(), "method": group["method"].iloc[0]}
-            rows += [{**head, **step} for step in fits[line].local]
-    numbers = dict.fromkeys(("d_lo", "d_hi", "exponent", "lo", "hi"), float)
+        head = {**line._asdict(), "method": group["method"].iloc[0]}
+        rows += [{**head, **step} for step in fits[line].local]
+    ends = (f"{axis}_{end}" for axis in swept_axis.AXES for end in ("lo", "hi"))
+    numbers = dict.fromkeys((*ends, *LOCAL_GROWTH), float)
     return pd.DataFrame(rows, columns=list(LOCAL)).astype(numbers)
 
 

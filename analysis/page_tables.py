@@ -16,7 +16,7 @@ from analysis.display_table import NO_VALUE, PageTable, make_page_table
 from analysis.evidence import Evidence
 from analysis.line_crossing import Crossing, classify_crossing
 from analysis.lines import format_setting
-from analysis.series import format_exponent
+from analysis.series import format_exponent, format_level_factor
 from analysis.swept_lines import LINE_KEY, SweptLine, split_lines
 
 SHARED = ("target", "L", "degree", "d", "seeds", "validation", "further settings")
@@ -188,6 +188,23 @@ def make_local_exponent_table(local: pd.DataFrame) -> PageTable:
                 "ε": row["eps"],
                 "d": (f"{row['d_lo']:g} to {row['d_hi']:g}", row["d_lo"]),
                 "Δ log n* / Δ log d": (exponent, row["exponent"]),
+            }
+        )
+    return make_page_table(records, fold=SHARED)
+
+
+def make_local_factor_table(local: pd.DataFrame) -> PageTable:
+    """The factors by which n* grows between neighbouring L, per level."""
+    records = []
+    for row in local.to_dict("records"):
+        records.append(
+            {
+                "method": row["line"],
+                "target": row["target"],
+                "d": row["d"],
+                "ε": row["eps"],
+                "L": (f"{row['L_lo']:g} to {row['L_hi']:g}", row["L_lo"]),
+                "factor per level": (format_level_factor(row), row["rate"]),
             }
         )
     return make_page_table(records, fold=SHARED)

@@ -21,9 +21,8 @@ from analysis.load import Results, load_results
 from analysis.look_log import LookLog
 from analysis.paper import COLUMN, TEXT
 from analysis.paper_files import check_formats, draw_files
-from analysis.series import format_exponent
+from analysis.series import format_exponent, format_level_factor
 from analysis.training_kinds import count_curves_once
-from analysis.web.study_views import format_level_factor
 from bfc.errors import UserError, nearest
 from bfc.paths import local_path
 from bfc.store.reading import UNNAMED, Collected

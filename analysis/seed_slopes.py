@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 
 from analysis.evidence import drop_unmeasured
+
+
+def read_setting(value: object) -> float:
+    """A stored number, or that of a list of one number, which is stored as JSON; else NaN."""
+    restored = json.loads(value) if isinstance(value, str) and value[:1] == "[" else value
+    if isinstance(restored, list):
+        restored = restored[0] if len(restored) == 1 else None
+    return float(restored) if isinstance(restored, (int, float, np.number)) else float("nan")
 
 
 def tabulate_settings(rows: pd.DataFrame, column: str, setting: str) -> pd.DataFrame:

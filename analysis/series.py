@@ -5,7 +5,8 @@ n* with its intervals and arrows, median curves with quartiles, positions of tic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,11 +85,13 @@ def choose_ticks(values: Iterable[float]) -> dict[float, str]:
 
 
 def make_depth_axis(rows: pd.DataFrame) -> Axis:
-    """An axis of depths L, each with the degree of its target."""
+    """An axis of depths L, each with the degree of its target where that is a polynomial."""
     degrees = rows.groupby("L")["degree"].first()
-    ticks = {L: f"{L} ({degree})" for L, degree in degrees.items()}
+    is_polynomial = bool((degrees > 0).all())
+    label = "depth L (polynomial degree)" if is_polynomial else "depth L"
+    ticks = {L: f"{L} ({degree})" if is_polynomial else f"{L}" for L, degree in degrees.items()}
     ends = (min(ticks) - 0.3, max(ticks) + 0.3)
-    return Axis("depth L (polynomial degree)", log=False, ticks=ticks, range=ends)
+    return Axis(label, log=False, ticks=ticks, range=ends)
 
 
 def format_exponent(fit: pd.DataFrame, crossing: Crossing = Crossing.SOMEWHERE) -> str:
@@ -110,6 +113,19 @@ def format_exponent(fit: pd.DataFrame, crossing: Crossing = Crossing.SOMEWHERE) 
     else:
         return SHORT_TEXTS[crossing]
     return text.replace("-", "−")
+
+
+def format_level_factor(row: Mapping[str, Any]) -> str:
+    """The factor e^rate by which n* grows from level to level, with its interval, as text.
+
+    A bound where there is no more; ``–`` where there is nothing.
+    """
+    value, lo, hi = (np.exp(row[name]) for name in ("rate", "rate_lo", "rate_hi"))
+    if np.isfinite(value):
+        return f"{value:.2f} [{lo:.2f}, {hi:.2f}]"
+    if np.isfinite(hi):
+        return f"{lo:.2f} to {hi:.2f}" if lo > 0 else f"below {hi:.2f}"
+    return f"above {lo:.2f}" if lo > 0 else "–"
 
 
 def mark_free_validation(rows: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, cast
 
 from bfc.errors import UserError, require
@@ -27,6 +27,8 @@ class Component(Protocol):
     config_key: ClassVar[str] = "component"
     version: ClassVar[int] = 1
     """Raised where equal fields come to give other numbers; part of a cell's identity."""
+    derived_keys: ClassVar[Mapping[str, str]] = {}
+    """What is no key because it follows from keys → how, as the rest of a sentence about it."""
 
     def __init_subclass__(cls, config_key: str | None = None, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

@@ -358,6 +358,11 @@ LINES = {
         "quadratic_densenet or random_polynomial; allowed: d, degree, law"
     ),
     "-m target=parity,quadratic_densenet target.L=3": "target.L: no such key with target=parity",
+    "target=hierarchy target.d=16": (
+        "target.d: no such key with target=hierarchy; d is s^L, and (s (sparse + 1))^L with empty "
+        "cells; change target.L, s or sparse"
+    ),
+    "target=images target.d=16": "target.d: no such key with target=images; d is the number of",
     "-m optimizer=sgd,adam optimizer.betas=[0.9,0.99]": (
         "optimizer.betas: no such key with optimizer=sgd, only with optimizer=adam or lion"
     ),

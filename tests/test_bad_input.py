@@ -26,7 +26,8 @@ from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, component
 from bfc.experiment.job import Job, load_job
 from bfc.hydra_plugins import hydra_errors
-from bfc.hydra_plugins.hydra_errors import describe_unknown_key, list_options
+from bfc.hydra_plugins.choices import list_options
+from bfc.hydra_plugins.hydra_errors import describe_unknown_key
 from bfc.paths import CONF
 
 

@@ -87,6 +87,7 @@ DISPLAY_NAMES = {
     "index": "index model",
     "quadratic_of_quadratics": "quadratic of quadratics",
     "hierarchy": "random hierarchy model",
+    "relu_network": "ReLU network",
     "parity": "product of three coordinates",
 }
 """Target → what a sentence calls it, as a regular expression."""

@@ -39,6 +39,7 @@ from analysis.load import load_results
 from analysis.paper import draw
 from analysis.path_norm import compute_norm_bounds
 from analysis.registry import call_part, list_options, list_parts, load_part
+from analysis.swept_lines import select_axis
 from analysis.web.plotly_figure import make_plotly_figures
 
 
@@ -93,7 +94,8 @@ def check_nstar_against_d(figures: list[FigureDescription], evidence: Evidence) 
         assert list(drawn["y"]) == [row["nstar"]]
         assert list(drawn["lo"]) == [row["lo"]]
         assert list(drawn["mark"]) == ["up" if row["censored"] == "right" else ""]
-    local = evidence.local[np.isfinite(evidence.local["exponent"])]
+    local = select_axis(evidence.local, "d")
+    local = local[np.isfinite(local["exponent"])]
     for row in local.to_dict("records"):
         drawn = select(chart, row["line"], f"ε = {row['eps']:g}, local exponent")
         assert list(drawn["y"]) == [row["exponent"]]
@@ -102,10 +104,16 @@ def check_nstar_against_d(figures: list[FigureDescription], evidence: Evidence) 
 def check_nstar_against_depth(figures: list[FigureDescription], evidence: Evidence) -> None:
     (chart,) = figures
     for row in evidence.depth.to_dict("records"):
-        drawn = select(chart, row["line"], f"d = 16, ε = {row['eps']:g}")
+        drawn = select(chart, row["line"], f"d = 16, ε = {row['eps']:g}, n*")
         drawn = drawn[(drawn["form"] == "points") & (drawn["L"] == row["L"])]
         assert list(drawn["y"]) == [row["nstar"]]
     assert set(evidence.depth["L"]) == {3, 4}
+    local = select_axis(evidence.local, "L")
+    local = local[np.isfinite(local["rate"])]
+    assert len(local)
+    for row in local.to_dict("records"):
+        drawn = select(chart, row["line"], f"d = 16, ε = {row['eps']:g}, factor per level")
+        assert list(drawn["y"]) == [np.exp(row["rate"])]
 
 
 def check_risk_against_n(figures: list[FigureDescription], evidence: Evidence) -> None:

@@ -190,10 +190,12 @@ def test_depth_takes_the_place_of_d_in_every_column_and_sentence():
     )
     assert (deep.exponent, deep.lo, deep.hi, deep.rate) == (fit.exponent, fit.lo, fit.hi, fit.rate)
     assert list(deep.nstar) == ["L", *NSTAR[1:]] and list(deep.local)[:2] == ["L_lo", "L_hi"]
+    pd.testing.assert_frame_equal(deep.local, fit.local.set_axis(deep.local.columns, axis=1))
     assert list(deep.line([2, 4])) == ["L", "nstar", "lo", "hi"]
     assert "log L" in deep.models["formula"][0] and "log d" not in deep.growth + str(deep)
     one = fit_exponent(rows[rows["d"] == 8].rename(columns={"d": "L"}), EPS, axis="L")
     assert one.reason == "no exponent: one L"
+    assert one.glm.reason.endswith(" L") and one.smooth.reason.endswith(" L")
     with pytest.raises(UserError, match="axis=m: must be d or L"):
         fit_exponent(rows, EPS, axis="m")
     with pytest.raises(UserError, match="no column L"):

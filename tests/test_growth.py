@@ -209,6 +209,8 @@ def test_local_exponents_of_normal_cells():
     np.testing.assert_allclose(
         local["hi"] - local["lo"], 2 * 1.96 * np.sqrt(2) * 0.1 / run, rtol=0.01
     )
+    for name, rate in (("exponent", "rate"), ("lo", "rate_lo"), ("hi", "rate_hi")):
+        np.testing.assert_allclose(local[rate] * np.diff(D), local[name] * run)
 
 
 def test_local_bands_cover(is_exhaustive):

@@ -20,6 +20,8 @@ TARGETS = [
     Hierarchy(v=3, classes=3, m=9, s=3, L=2),
     Hierarchy(kind="latin"),
     Hierarchy(v=4, classes=4, m=3, L=2, sparse=2),
+    Hierarchy(v=4, classes=4, m=3, L=2, sparse=2, placement="free"),
+    Hierarchy(v=4, classes=4, m=5, s=3, L=2, sparse=1, placement="free"),
     Hierarchy(zipf=0.7),
     Hierarchy(classes=2, v=5, m=4),
 ]
@@ -41,13 +43,18 @@ def generate(draw: HierarchyDraw, seed: int) -> tuple[list[int], dict[int, list[
     for level in range(rules.L, 0, -1):
         below = []
         for symbol in symbols:
-            cells = [[-1] * (rules.sparse + 1) for _ in range(rules.s)]
+            cells = [-1] * (rules.s * (rules.sparse + 1))
             if symbol >= 0:
                 code = chance.choice(rules.tuples[level - 1][0, symbol].tolist())
-                for i in reversed(range(rules.s)):
-                    code, child = divmod(code, rules.v)
-                    cells[i][chance.randrange(rules.sparse + 1)] = child
-            below += itertools.chain.from_iterable(cells)
+                places = chance.sample(range(rules.s * (rules.sparse + 1)), rules.s)
+                if draw.target.placement == "fixed":
+                    places = [
+                        i * (rules.sparse + 1) + chance.randrange(rules.sparse + 1)
+                        for i in range(rules.s)
+                    ]
+                for place in sorted(places, reverse=True):
+                    code, cells[place] = divmod(code, rules.v)
+            below += cells
         symbols = levels[level - 1] = below
     return symbols, levels
 
@@ -122,6 +129,35 @@ def test_no_held_out_string_is_ever_trained_on(target: Hierarchy) -> None:
         seen[role] = [set(map(tuple, x[r].tolist())) for r in range(2)]
     for role in ("train", "validation", "reference"):
         assert all(seen[role][r].isdisjoint(seen["test"][r]) for r in range(2))
+
+
+@pytest.mark.parametrize("placement, ways", [("fixed", 9), ("free", 15)])
+def test_symbols_stand_in_every_cell_that_their_placement_allows(placement: str, ways: int) -> None:
+    """Two symbols in two cells of three each, or in any two of the six cells."""
+    target = Hierarchy(v=4, classes=4, m=4, L=2, sparse=2, placement=placement)
+    full = target.draw([3]).strings.sample("train", rows(6000))[0] >= 0
+    tuples = full.unflatten(1, (6, 6))[full.unflatten(1, (6, 6)).any(2)]
+    assert bool((tuples.sum(1) == 2).all())
+    _, counts = torch.unique(tuples, dim=0, return_counts=True)
+    assert len(counts) == ways
+    shares = counts / counts.sum()
+    torch.testing.assert_close(shares, torch.full_like(shares, 1 / ways), atol=0.01, rtol=0)
+    assert target.log_strings == pytest.approx(math.log(4 * 4**3 * ways**3))
+
+
+def test_a_patch_with_a_symbol_too_many_or_too_few_is_no_tuple() -> None:
+    draw = Hierarchy(v=4, classes=4, m=4, L=2, sparse=1, placement="free").draw([0])
+    x = draw.inputs("train", rows(200))
+    patches = x.unflatten(2, (-1, 4))
+    full = (patches >= 0).any(3)
+    for value in (-1.0, 2.0):
+        changed = patches.clone()
+        cell = (changed >= 0 if value < 0 else changed < 0).long().argmax(3, keepdim=True)
+        changed.scatter_(3, cell, value)
+        parsed = draw.parse(changed.flatten(2))
+        assert bool((parsed[1][full] == -1).all()) and bool(
+            (draw.labels(changed.flatten(2)) == -1).all()
+        )
 
 
 def test_an_eighth_of_all_strings_is_held_out() -> None:
@@ -232,6 +268,12 @@ def test_lengths_and_numbers_of_strings() -> None:
         ({"v": 1024, "s": 3}, ["target.s=3", "1073741824 tuples"]),
         ({"zipf": -1.0}, ["target.zipf=-1", "0 to 16"]),
         ({"sparse": -1}, ["target.sparse=-1", "0 to 64"]),
+        ({"placement": "free"}, ["target.sparse=0", ">= 1 with target.placement=free"]),
+        (
+            {"v": 2, "classes": 2, "s": 16, "L": 2, "sparse": 4, "placement": "free"},
+            ["target.sparse=4", "16 symbols stand in 80 cells", "ways"],
+        ),
+        ({"placement": "fre"}, ["target.placement=fre", "did you mean free"]),
         ({"classes": 1}, ["target.classes=1", "2 to 1024"]),
         ({"loss_by": "hinge"}, ["target.loss_by=hinge", "cross_entropy or squared"]),
     ],

@@ -152,6 +152,25 @@ def test_a_slope_in_a_configured_number(slope, verdict):
     assert absent.verdict is Verdict.NOT_RUN
 
 
+@pytest.mark.parametrize(
+    "against, verdict",
+    [("learner.widths", Verdict.REPRODUCED), ("n", Verdict.REPRODUCED), ("deep", Verdict.NOT_RUN)],
+)
+def test_a_slope_in_a_list_of_one_number_or_in_n(against, verdict):
+    rows = []
+    for seed in range(6):
+        for width in (64, 256, 1024):
+            row = {"method": "m", "kind": "training", "seed": seed, "n": width}
+            row |= {"config.learner.widths": f"[{width}]", "config.deep": f"[{width}, 8]"}
+            rows.append({**row, "all/x": width**-0.25 * (1 + 0.01 * seed)})
+    evidence = Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(rows))
+    fitted = judge(log_slope(evidence, "m", "all/x", against, -0.3, -0.22))
+    assert fitted.verdict is verdict
+    assert verdict is Verdict.NOT_RUN or fitted.measured == pytest.approx(-0.25)
+    few = judge(log_slope(evidence, "m", "all/x", against, -0.3, -0.22, from_n=1000))
+    assert few.verdict is Verdict.NOT_RUN
+
+
 def test_the_figure_divides_by_the_law():
     rows = []
     for method, name in (("a", "P2"), ("b", "harmonics")):

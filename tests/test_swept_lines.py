@@ -18,6 +18,7 @@ from analysis.nstar_tables import (
     tabulate_exponents,
     tabulate_local_exponents,
 )
+from analysis.page_tables import make_local_factor_table
 from analysis.paper import draw
 from analysis.plots.nstar_against_d import nstar_against_d
 from analysis.plots.nstar_against_depth import nstar_against_depth
@@ -66,7 +67,12 @@ def test_where_d_follows_l_a_line_runs_along_both():
     assert along_d["exponent"] == pytest.approx(np.log2(3), abs=0.05)
     assert np.exp(along_depth["rate"]) == pytest.approx(3, abs=0.1)
     assert along_depth["growth_verdict"] == "faster" and along_d["growth_verdict"] != "faster"
-    assert list(evidence.local["d_lo"]) == [4, 8, 16, 32, 64, 128]
+    steps = evidence.local.groupby("axis")
+    assert list(steps.get_group("d")["d_lo"]) == [4, 8, 16, 32, 64, 128]
+    assert list(steps.get_group("L")["L_hi"]) == [3, 4, 5, 6, 7, 8]
+    np.testing.assert_allclose(np.exp(steps.get_group("L")["rate"]), 3, rtol=0.1)
+    factors = make_local_factor_table(steps.get_group("L")).rows
+    assert [row[-2].text for row in factors][:2] == ["2 to 3", "3 to 4"]
     assert list(evidence.depth["fixed_d"].unique()) == [VARIES]
     (table,) = make_depth_growth_table(evidence.exponents).rows
     assert any("3.00" in cell.text for cell in table)
@@ -77,7 +83,9 @@ def test_at_one_d_a_line_runs_along_the_depth_alone():
     (row,) = evidence.exponents.to_dict("records")
     assert (row["axis"], row["d"], row["L"]) == ("L", 16, VARIES)
     assert np.exp(row["rate"]) == pytest.approx(2, abs=0.07)
-    assert evidence.local.empty and list(evidence.depth["L"]) == [2, 3, 4, 5, 6]
+    assert set(evidence.local["axis"]) == {"L"} and evidence.local["d_lo"].isna().all()
+    np.testing.assert_allclose(np.exp(evidence.local["rate"]), 2, rtol=0.1)
+    assert list(evidence.depth["L"]) == [2, 3, 4, 5, 6]
 
 
 def test_lines_at_one_depth_are_lines_along_d_as_before():

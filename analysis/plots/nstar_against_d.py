@@ -78,7 +78,7 @@ def nstar_against_d(evidence: Evidence) -> Iterator[Chart]:
 
 
 def _select_tables(evidence: Evidence, target: str, L: int | str) -> _Tables:
-    exponents, local = select_axis(evidence.exponents, "d"), evidence.local
+    exponents, local = (select_axis(t, "d") for t in (evidence.exponents, evidence.local))
     exponents = exponents[(exponents["target"] == target) & (exponents["L"] == L)]
     local = local[(local["target"] == target) & (local["L"] == L)]
     local = local[np.isfinite(local["exponent"])]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.display_table import PageTable, make_page_table
 from analysis.page_tables import SHARED
-from analysis.series import format_exponent
+from analysis.series import format_exponent, format_level_factor
 from analysis.swept_lines import select_axis
 from bfc.stats.verdict import STRONG
 
@@ -148,14 +148,6 @@ def make_depth_growth_table(exponents: pd.DataFrame) -> PageTable:
             }
         )
     return make_page_table(records, fold=SHARED)
-
-
-def format_level_factor(row: Mapping[str, Any]) -> str:
-    """The factor e^rate by which n* grows from level to level, with its interval, as text."""
-    if not np.isfinite(row["rate"]):
-        return "–"
-    value, lo, hi = (np.exp(row[name]) for name in ("rate", "rate_lo", "rate_hi"))
-    return f"{value:.2f} [{lo:.2f}, {hi:.2f}]"
 
 
 def _describe_odds(gap: float) -> str:

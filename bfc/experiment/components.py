@@ -13,7 +13,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from bfc.component import Component, group_of
 from bfc.errors import UserError, format_value, nearest, require
@@ -168,12 +168,22 @@ def _check_keys_of(path: str, cls: type, values: Mapping[str, Any]) -> None:
         if f"{path}.{name}" in RENAMED_KEYS:
             raise UserError(f"{path}.{name}: is now called {RENAMED_KEYS[f'{path}.{name}']}")
         if name not in fields:
-            raise UserError(f"{path}.{name}: no such key; {nearest(str(name), fields)}")
+            rule = explain_derived_key(cls, str(name)) or nearest(str(name), fields)
+            raise UserError(f"{path}.{name}: no such key; {rule}")
     for name, f in fields.items():
         if name in values:
             _check_keys(f"{path}.{name}", hints[name], values[name])
         elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             raise UserError(f"{path}.{name}: is missing; it must be {describe(hints[name])}")
+
+
+def explain_derived_key(cls: type, name: str) -> str | None:
+    """Why ``name`` is no key of a class, where it follows from other keys; else None."""
+    if Component not in cls.__mro__:
+        return None
+    component_class = cast(type[Component], cls)
+    rule = component_class.derived_keys.get(name)
+    return f"{name} {rule}" if rule else None
 
 
 @functools.cache

@@ -10,17 +10,23 @@ import dataclasses
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import yaml
 from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from bfc.errors import UserError, describe_error, nearest
-from bfc.experiment.components import GROUPS, RENAMED_KEYS, class_paths, find_class
+from bfc.experiment.components import GROUPS, RENAMED_KEYS, explain_derived_key
+from bfc.hydra_plugins.choices import (
+    STUDIES,
+    find_chosen_class,
+    find_chosen_options,
+    list_allowed_keys,
+    list_keys,
+    list_options,
+)
 from bfc.paths import CONF
 from bfc.streams import print_line
-from bfc.yaml_text import parse_yaml
 
 _KEY = re.compile(r"Could not (?:override|delete from config)[^']*'([^']+)'")
 _OPTION = re.compile(r"Could not (?:find|load) '([^']+)'")
@@ -45,9 +51,6 @@ _FLAG_SENTENCES = {
 }
 """Beginning of what Hydra says of options that do not go together → the sentence."""
 _FLAGS = re.compile("|".join(_FLAG_SENTENCES))
-STUDIES = "sweeps"
-"""The config group of studies, of which a list is a sweep as well."""
-HYDRA_KEYS = ("launcher", "sweeper", "job", "run", "sweep", "mode", "verbose")
 EXIT_REFUSED = 2
 
 
@@ -120,7 +123,7 @@ def _explain_sign(text: str, arguments: Sequence[str]) -> str | None:
         return f"~{key}={other}: {key} is {value}; must be ~{key} to remove it whatever it is"
     if match := _NO_DEFAULT.search(text):
         group, option = match.groups()
-        chosen = _chosen_options(group, arguments).get(group, "not chosen")
+        chosen = find_chosen_options(group, arguments).get(group, "not chosen")
         given = f"~{group}" if option is None else f"~{group}={option}"
         return f"{given}: {group} is {chosen}; must be a group that has this option"
     if match := _CHOSEN_TWICE.search(text):
@@ -180,9 +183,11 @@ def describe_unknown_key(key: str, arguments: Sequence[str] | None = None) -> st
     parent, _, name = key.rpartition(".")
     if omitted := _describe_omitted_key(key, arguments):
         return omitted
+    if derived := _describe_derived_key(key, arguments):
+        return derived
     if parent == "study":
         return f"{key}: no such key without a study; must come with +sweeps=<study>"
-    allowed = _allowed_keys(parent, arguments)
+    allowed = list_allowed_keys(parent, arguments)
     if key in GROUPS:
         options = ", ".join(sorted(list_options(key)))
         return (
@@ -195,10 +200,10 @@ def describe_unknown_key(key: str, arguments: Sequence[str] | None = None) -> st
 
 def _describe_option(group: str, name: str, arguments: Sequence[str]) -> str:
     """The option of a group that lacks a key and those that have it, where it was chosen."""
-    option = _chosen_options(group, arguments).get(group)
+    option = find_chosen_options(group, arguments).get(group)
     if option is None or f"{group}={option}" not in arguments:
         return ""
-    others = [other for other in list_options(group) if name in _keys_of_option(group, other)]
+    others = [other for other in list_options(group) if name in list_keys(group, other)]
     if not others or option in others:
         return ""
     return f" with {group}={option}, only with {group}={' or '.join(sorted(others))}"
@@ -207,22 +212,24 @@ def _describe_option(group: str, name: str, arguments: Sequence[str]) -> str:
 def _describe_omitted_key(key: str, arguments: Sequence[str]) -> str | None:
     """The sentence about a key that the option's class has and its YAML leaves out."""
     parent, _, name = key.rpartition(".")
-    option = _chosen_options(parent, arguments).get(parent, "")
-    if parent not in GROUPS or option not in class_paths(parent):
+    cls = find_chosen_class(parent, arguments)
+    option = find_chosen_options(parent, arguments).get(parent, "")
+    if cls is None or name not in [f.name for f in dataclasses.fields(cls) if f.init]:
         return None
-    cls = find_class(parent, class_paths(parent)[option])
-    if name not in [f.name for f in dataclasses.fields(cls) if f.init]:
-        return None
-    if name in _keys_of_option(parent, option):
+    if name in list_keys(parent, option):
         return None
     values = [text.partition("=")[2] for text in arguments if text.startswith(f"{key}=")]
     value = values[-1] if values else "<value>"
     return f"{key}: {option}.yaml leaves it at its default; set it with +{key}={value}"
 
 
-def list_options(group: str) -> list[str]:
-    """The options of a config group, that is its YAML files."""
-    return [path.stem for path in (CONF / group).glob("*.yaml")]
+def _describe_derived_key(key: str, arguments: Sequence[str]) -> str | None:
+    """The sentence about a key that follows from others in the chosen option."""
+    parent, _, name = key.rpartition(".")
+    cls = find_chosen_class(parent, arguments)
+    option = find_chosen_options(parent, arguments).get(parent)
+    rule = explain_derived_key(cls, name) if cls is not None else None
+    return f"{key}: no such key with {parent}={option}; {rule}" if rule else None
 
 
 def _explain_constructor(text: str, cause: BaseException, arguments: Sequence[str]) -> str:
@@ -248,46 +255,3 @@ def _explain_group_value(arguments: Sequence[str]) -> str:
         if equals and (CONF / key).is_dir() and value not in list_options(key):
             return f"{argument}: no such option; {nearest(value, list_options(key))}"
     return "a group must be set to the name of one of its options"
-
-
-def _allowed_keys(parent: str, arguments: Sequence[str]) -> list[str]:
-    """The keys under ``parent``, or of the root; empty where they are not known here.
-
-    The keys of a group are those of the option chosen on the command line, or by default.
-    """
-    if parent == "hydra":
-        return list(HYDRA_KEYS)
-    chosen = _chosen_options(parent, arguments)
-    if not parent:
-        groups = [name for name in chosen if "/" not in name]
-        return [*groups, *(name for name in _root() if name not in ("defaults", "hydra"))]
-    group = parent.replace(".", "/")
-    return _keys_of_option(group, chosen.get(group, ""))
-
-
-def _root() -> dict[str, Any]:
-    root: dict[str, Any] = parse_yaml((CONF / "config.yaml").read_text(encoding="utf-8"))
-    return root
-
-
-def _chosen_options(parent: str, arguments: Sequence[str]) -> dict[str, str]:
-    """Group → its option by default, that of ``parent`` as it is among the arguments."""
-    chosen: dict[str, str] = {}
-    for entry in _root()["defaults"]:
-        if isinstance(entry, dict):
-            for name, option in entry.items():
-                chosen[name.removeprefix("override ")] = option
-    group = parent.replace(".", "/")
-    for argument in arguments:
-        name, _, option = argument.lstrip("+").partition("=")
-        if name == group:
-            chosen[name] = option.split(",")[0]
-    return chosen
-
-
-def _keys_of_option(group: str, option: str) -> list[str]:
-    """The keys that the YAML of an option has; empty where there is none."""
-    path = CONF / group / f"{option}.yaml"
-    if not path.exists():
-        return []
-    return [name for name in parse_yaml(path.read_text(encoding="utf-8")) if name != "_target_"]

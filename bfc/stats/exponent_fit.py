@@ -91,7 +91,8 @@ class ExponentFit:
     """Candidates of growth, best held-out score first; see
     :func:`bfc.stats.model_comparison.compare_models`."""
     local: pd.DataFrame
-    """Between neighbouring d: ``d_lo, d_hi, exponent, lo, hi``."""
+    """Between neighbouring d, ``d_lo`` and ``d_hi``: Δ log n* / Δ log d as ``exponent, lo, hi``
+    and Δ log n* / Δ d as ``rate, rate_lo, rate_hi``."""
     glm: RegressionFit
     smooth: RegressionFit
     tau: Interval
@@ -190,8 +191,8 @@ def fit_exponent(
         nstar=_rename_sizes(nstar, axis),
         models=models,
         local=_rename_sizes(_estimate_local(cells, curves, posterior), axis),
-        glm=glm,
-        smooth=replace(smooth, nstar=_rename_sizes(smooth.nstar, axis)),
+        glm=replace(glm, axis=axis),
+        smooth=replace(smooth, nstar=_rename_sizes(smooth.nstar, axis), axis=axis),
         tau=posterior.tau,
         spread=posterior.spread,
         counts=_count_trainings(table, axis),

@@ -34,7 +34,7 @@ from bfc.stats.random_effect import interpolate_table
 from bfc.stats.reasons import Interval
 
 MODELS = ("model", "formula", "parameters", "score", "aicc", "bic", "term", "value", "lo", "hi")
-LOCAL = ("d_lo", "d_hi", "exponent", "lo", "hi")
+LOCAL = ("d_lo", "d_hi", "exponent", "lo", "hi", "rate", "rate_lo", "rate_hi")
 HERMITE_X, HERMITE_W = np.polynomial.hermite_e.hermegauss(41)
 LOG_FACTORS = (1, 2)
 """The q of the factors (log d)^q that are looked for."""
@@ -100,11 +100,12 @@ def estimate_local_exponents(
     posterior: Posterior,
     priors: Mapping[float, FloatArray] | None = None,
 ) -> pd.DataFrame:
-    """Δ log n* / Δ log d between neighbouring d with a 95 % band (columns ``LOCAL``).
+    """Growth of log n* between neighbouring d with a 95 % band (columns ``LOCAL``).
 
-    Each cell enters from its own data given the s and λ of the sweep. ``priors``: d → log prior of
-    μ on the curve's grid; default flat. An end is infinite where a cell is open on the side that
-    matters; the exponent is then NaN.
+    ``exponent, lo, hi``: Δ log n* / Δ log d; ``rate, rate_lo, rate_hi``: Δ log n* / Δ d, whose
+    exponential is the factor per unit of d. Each cell enters from its own data given the s and λ
+    of the sweep. ``priors``: d → log prior of μ on the curve's grid; default flat. An end is
+    infinite where a cell is open on the side that matters; exponent and rate are then NaN.
     """
     quantiles = {}
     for d, curve in curves.items():
@@ -113,13 +114,13 @@ def estimate_local_exponents(
     rows = []
     for d_lo, d_hi in itertools.pairwise(curves):
         differences = quantiles[d_hi][:, None] - quantiles[d_lo]
-        lo, median, hi = np.quantile(differences, LEVELS_95) / np.log(d_hi / d_lo)
+        lo, median, hi = np.quantile(differences, LEVELS_95)
         small_below, small_above = curves[d_lo].bounded
         large_below, large_above = curves[d_hi].bounded
         lo = lo if small_above and large_below else -np.inf
         hi = hi if small_below and large_above else np.inf
-        is_closed = np.isfinite([lo, hi]).all()
-        rows.append((d_lo, d_hi, median if is_closed else np.nan, lo, hi))
+        growth = np.array([median if np.isfinite([lo, hi]).all() else np.nan, lo, hi])
+        rows.append((d_lo, d_hi, *(growth / np.log(d_hi / d_lo)), *(growth / (d_hi - d_lo))))
     return pd.DataFrame(rows, columns=list(LOCAL), dtype=float)
 
 

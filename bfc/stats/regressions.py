@@ -26,6 +26,7 @@ from bfc.stats.messages import describe_reason
 from bfc.stats.outcomes import FloatArray
 from bfc.stats.probit import Z95, fieller_interval, fit_probit
 from bfc.stats.reasons import FewCrossings, Interval, NoRegression, Reason
+from bfc.stats.swept_axis import DIMENSION
 from bfc.stats.training_table import TrainingTable
 
 WINDOWS = (0.35, 0.5, 0.7, 1.0)
@@ -51,11 +52,13 @@ class RegressionFit:
     cause: Reason = None
     nstar: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(NSTAR)))
     """Of the smooth regression only: columns ``d, nstar, lo, hi, trainings``."""
+    axis: str = DIMENSION.name
+    """What the reason calls the sizes."""
 
     @property
     def reason(self) -> str:
         """Why there is no exponent, as a sentence; empty where there is one."""
-        return describe_reason(self.cause)
+        return describe_reason(self.cause, self.axis)
 
     @property
     def interval(self) -> Interval:

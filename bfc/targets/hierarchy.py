@@ -25,7 +25,7 @@ from bfc.targets.hierarchy_facts import (
     typical_signal,
 )
 from bfc.targets.hierarchy_strings import Strings
-from bfc.targets.rule_tables import Grammar, RuleTables
+from bfc.targets.rule_tables import Grammar, Placement, RuleTables
 from bfc.types import NOTHING_REVEALED, Draw, Revealed, Theory
 
 MAX_TUPLES = 1 << 20
@@ -51,6 +51,9 @@ class Hierarchy(ClassTarget, PatchTarget):
 
     identity_name: ClassVar[str] = "bfc.targets.hierarchy.Hierarchy"
     version: ClassVar[int] = 1
+    derived_keys: ClassVar[Mapping[str, str]] = {
+        "d": "is s^L, and (s (sparse + 1))^L with empty cells; change target.L, s or sparse"
+    }
 
     v: int = 4
     """Symbols of every level below the class."""
@@ -67,8 +70,11 @@ class Hierarchy(ClassTarget, PatchTarget):
     zipf: float = 0.0
     """a of rule frequencies ∝ k^−(1+a) at level 1; 0: uniform."""
     sparse: int = 0
-    """s_0: every symbol stands in one of s_0 + 1 cells at random, and the others are empty
-    (variant A of arXiv:2404.10727)."""
+    """s_0: a tuple of s symbols has s (s_0 + 1) cells, and those without a symbol are empty."""
+    placement: Placement = "fixed"
+    """With empty cells: ``fixed``, where every symbol stands in one of s_0 + 1 cells of its own at
+    random (variant A of arXiv:2404.10727), or ``free``, where the symbols stand in any of the
+    tuple's cells, in their order (variant B)."""
     loss_by: Literal["cross_entropy", "squared"] = "cross_entropy"
     judged: Literal["zero_one", "squared"] = "zero_one"
 
@@ -86,6 +92,8 @@ class Hierarchy(ClassTarget, PatchTarget):
         require(tuples <= MAX_TUPLES, "target.s", self.s, allowed)
         if self.kind == "latin":
             self._check_latin()
+        if self.placement == "free":
+            self._check_free_placement()
         self._check_number_of_rules(tuples)
         allowed = f"smaller: strings have {self.d} cells, and at most {MAX_LENGTH} are allowed"
         require(self.d <= MAX_LENGTH, "target.L", self.L, allowed)
@@ -99,6 +107,16 @@ class Hierarchy(ClassTarget, PatchTarget):
         for name in ("m", "classes"):
             value, allowed = getattr(self, name), f"target.v = {self.v} with target.kind=latin"
             require(value == self.v, f"target.{name}", value, allowed)
+
+    def _check_free_placement(self) -> None:
+        allowed = "an integer >= 1 with target.placement=free"
+        require(self.sparse >= 1, "target.sparse", self.sparse, allowed)
+        subsets = math.comb(self.patch, self.s)
+        allowed = (
+            f"smaller with target.placement=free: {self.s} symbols stand in {self.patch} cells in "
+            f"{subsets} ways, and at most {MAX_TUPLES} are allowed"
+        )
+        require(subsets <= MAX_TUPLES, "target.sparse", self.sparse, allowed)
 
     def _check_number_of_rules(self, tuples: int) -> None:
         most = tuples // max(self.v, self.classes)
@@ -140,14 +158,17 @@ class Hierarchy(ClassTarget, PatchTarget):
     def log_strings(self) -> float:
         """ln of the number of strings that occur: n_c m^((s^L − 1)/(s − 1)) without empty cells."""
         symbols = int(self.s**self.L - 1) // (self.s - 1)
-        placed = symbols * self.s if self.sparse else 0
-        places = placed * math.log(self.sparse + 1)
-        return math.log(self.classes) + symbols * math.log(self.m) + places
+        ways = (self.sparse + 1) ** self.s
+        if self.placement == "free":
+            ways = math.comb(self.patch, self.s)
+        return math.log(self.classes) + symbols * (math.log(self.m) + math.log(ways))
 
     @property
     def grammar(self) -> Grammar:
         """What the rules of every seed have in common."""
-        return Grammar(self.v, self.classes, self.m, self.s, self.L, self.kind, self.sparse)
+        return Grammar(
+            self.v, self.classes, self.m, self.s, self.L, self.kind, self.sparse, self.placement
+        )
 
     @property
     def has_uniform_strings(self) -> bool:

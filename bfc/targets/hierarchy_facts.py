@@ -52,9 +52,10 @@ def typical_signal(grammar: Grammar) -> float | None:
 def tree_theory(grammar: Grammar) -> Theory | None:
     """n* of networks with the structure of the grammar; None without correlations to learn from.
 
-    Of sparse strings that of shared weights, whose square of s_0 + 1 their authors do not explain.
+    Of sparse strings that of shared weights, whose square of s_0 + 1 their authors do not explain;
+    it is stated for symbols with cells of their own.
     """
-    if grammar.kind == "latin" or grammar.m == 1:
+    if grammar.kind == "latin" or grammar.m == 1 or grammar.placement == "free":
         return None
     cells = grammar.sparse + 1
     source = "n_c m^L = n_c d^(ln m/ln s) (Cagnetta et al., PRX 14, 031001)"

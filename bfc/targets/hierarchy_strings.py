@@ -74,13 +74,11 @@ class Strings:
             index = first + torch.arange(count, device=self.device)
             choices = self._choose_rules(lower, key, index)
             first = first + count
-            places = None
+            cells = None
             if self.rules.sparse:
-                index = first + torch.arange(count * self.rules.s, device=self.device)
-                places = random.integers(key, index, self.rules.sparse + 1)
-                places = torch.unflatten(places, 2, (count, self.rules.s))
+                cells = self._choose_cells(key, first, count)
                 first = first + count * self.rules.s
-            symbols = self.rules.expand(lower, symbols, choices, places)
+            symbols = self.rules.expand(lower, symbols, choices, cells)
         return symbols
 
     def is_held_out(self, symbols: Tensor) -> Tensor:
@@ -109,6 +107,20 @@ class Strings:
         symbols = sum(int(self.rules.cells_per_tuple**k) for k in range(self.rules.L))
         return symbols * (1 + self.rules.s) if self.rules.sparse else symbols
 
+    def _choose_cells(self, key: Tensor, first: Tensor, count: int) -> Tensor:
+        """In which cells of their tuples the s children of ``count`` symbols stand, ascending.
+
+        (R, B, count, s), from the numbers of the stream that begin with ``first`` (R, B, 1).
+        """
+        s, choices = self.rules.s, self.rules.sparse + 1
+        if self.rules.placement == "free":
+            subsets = _list_subsets(self.rules.cells_per_tuple, s, str(self.device))
+            index = first + torch.arange(count, device=self.device)
+            return subsets[random.integers(key, index, len(subsets))]
+        index = first + torch.arange(count * s, device=self.device)
+        within = torch.unflatten(random.integers(key, index, choices), 2, (count, s))
+        return within + choices * torch.arange(s, device=self.device)
+
     def _choose_rules(self, level: int, key: Tensor, index: Tensor) -> Tensor:
         """Which of its m tuples each symbol becomes, (R, B, P)."""
         m = self.rules.m
@@ -128,6 +140,12 @@ def rule_frequencies(m: int, zipf: float) -> list[float]:
     weights = [k ** -(1 + zipf) for k in range(1, m + 1)]
     total = math.fsum(weights)
     return [weight / total for weight in weights]
+
+
+@lru_cache(maxsize=64)
+def _list_subsets(cells: int, count: int, device: str) -> Tensor:
+    """The subsets of ``count`` of the numbers 0 … cells − 1, each ascending, (subsets, count)."""
+    return torch.combinations(torch.arange(cells), count).to(device)
 
 
 @lru_cache(maxsize=64)

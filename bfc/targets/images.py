@@ -7,7 +7,7 @@ from a folder on this machine (:mod:`bfc.targets.image_data`). Nothing is ever d
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -40,6 +40,9 @@ class Images(ImageTarget, ClassTarget):
 
     identity_name: ClassVar[str] = "bfc.targets.images.Images"
     version: ClassVar[int] = 1
+    derived_keys: ClassVar[Mapping[str, str]] = {
+        "d": "is the number of values of an image; change target.data"
+    }
 
     data: Literal["digits", "cifar10", "cifar100"] = "digits"
     folder: str = field(default="data", metadata={"identity": False})

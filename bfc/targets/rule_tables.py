@@ -16,6 +16,9 @@ from torch import Tensor
 
 from bfc import random
 
+Placement = Literal["fixed", "free"]
+"""``fixed``: every symbol of a tuple has s_0 + 1 cells of its own (variant A of arXiv:2404.10727);
+``free``: the symbols stand in any of the tuple's cells, in their order (variant B)."""
 EMPTY = -1
 """What stands in a cell without a symbol, and the parent of a tuple that is in no rule."""
 
@@ -33,6 +36,8 @@ class RuleTables:
     """Symbols in a tuple."""
     sparse: int
     """s_0, the empty cells beside every symbol of a tuple."""
+    placement: Placement
+    """Where the symbols of a tuple may stand among its s (s_0 + 1) cells."""
     tuples: tuple[Tensor, ...]
     """Per level 1 … L the tuples of every parent, (R, parents, m) int64; the last one's parents are
     the classes."""
@@ -54,12 +59,12 @@ class RuleTables:
         """s (s_0 + 1), the cells that one symbol becomes."""
         return self.s * (self.sparse + 1)
 
-    def expand(self, level: int, symbols: Tensor, choices: Tensor, places: Tensor | None) -> Tensor:
+    def expand(self, level: int, symbols: Tensor, choices: Tensor, cells: Tensor | None) -> Tensor:
         """One level down: symbols (R, B, P) of ``level`` → (R, B, P s (s_0 + 1)) of the one below.
 
-        ``choices`` (R, B, P) says which of its m tuples a symbol becomes, ``places``
-        (R, B, P, s) in which of its s_0 + 1 cells each child stands (None where s_0 = 0). Children
-        of an empty cell are empty.
+        ``choices`` (R, B, P) says which of its m tuples a symbol becomes, ``cells`` (R, B, P, s) in
+        which of the tuple's s (s_0 + 1) cells each child stands (None where s_0 = 0). Children of
+        an empty cell are empty.
         """
         table = self.tuples[level - 1]
         index = symbols.clamp(min=0) * self.m + choices
@@ -67,19 +72,30 @@ class RuleTables:
         powers = self.v ** torch.arange(self.s - 1, -1, -1, device=code.device)
         children = code.unsqueeze(-1) // powers % self.v
         children = children.masked_fill(symbols.unsqueeze(-1) < 0, EMPTY)
-        if places is None:
+        if cells is None:
             return children.flatten(2)
-        cells = torch.arange(self.sparse + 1, device=code.device)
-        is_here = places.unsqueeze(-1) == cells
-        return children.unsqueeze(-1).masked_fill(~is_here, EMPTY).flatten(2)
+        patches = children.new_full((*symbols.shape, self.cells_per_tuple), EMPTY)
+        return patches.scatter(3, cells, children).flatten(2)
 
     def parse_level(self, level: int, symbols: Tensor) -> Tensor:
         """One level up: symbols (R, B, P) of ``level − 1`` → (R, B, P / (s (s_0 + 1)))."""
-        patches = torch.unflatten(symbols, 2, (-1, self.s, self.sparse + 1)).amax(-1)
+        children = self._collect_children(torch.unflatten(symbols, 2, (-1, self.cells_per_tuple)))
         powers = self.v ** torch.arange(self.s - 1, -1, -1, device=symbols.device)
-        code = (patches.clamp(min=0) * powers).sum(-1)
+        code = (children.clamp(min=0) * powers).sum(-1)
         parent = _look_up(self.parents[level - 1], code)
-        return parent.masked_fill((patches < 0).any(-1), EMPTY)
+        return parent.masked_fill((children < 0).any(-1), EMPTY)
+
+    def _collect_children(self, patches: Tensor) -> Tensor:
+        """The s symbols of every patch (..., s (s_0 + 1)) of cells, (..., s).
+
+        :data:`EMPTY` where a symbol is missing; all of them where a patch has more than s.
+        """
+        if self.placement == "fixed":
+            return torch.unflatten(patches, -1, (self.s, self.sparse + 1)).amax(-1)
+        order = (patches < 0).long().argsort(dim=-1, stable=True)
+        children = patches.gather(-1, order[..., : self.s])
+        has_more = (patches >= 0).sum(-1, keepdim=True) > self.s
+        return children.masked_fill(has_more, EMPTY)
 
     def parse(self, symbols: Tensor) -> dict[int, Tensor]:
         """Symbols (R, B, d) → level 0 … L → its symbols (R, B, d / (s (s_0 + 1))^level) int64.
@@ -120,6 +136,7 @@ class Grammar:
     L: int
     kind: Literal["random", "latin"] = "random"
     sparse: int = 0
+    placement: Placement = "fixed"
 
     @property
     def uses_all_tuples(self) -> bool:
@@ -145,7 +162,8 @@ class Grammar:
             chosen = order[:, : number * self.m]
             tuples.append(torch.unflatten(chosen, 1, (number, self.m)))
             parents.append(_invert(tuples[-1], self.v**self.s))
-        return RuleTables(self.v, self.s, self.sparse, tuple(tuples), tuple(parents))
+        tables = (tuple(tuples), tuple(parents))
+        return RuleTables(self.v, self.s, self.sparse, self.placement, *tables)
 
     def _latin_order(self, key: Tensor) -> Tensor:
         """All pairs, those of one parent after those of another, (R, v²)."""
