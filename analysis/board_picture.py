@@ -21,12 +21,13 @@ from analysis.display_table import NO_VALUE
 from analysis.paper import STYLE, TEXT
 from analysis.web.claim_views import MARKS
 from analysis.web.forest import ForestLine, make_forest_line
+from bfc.stats.claim_verdicts import Verdict
 
-VERDICT_COLOURS = {
-    "reproduced": "#0a6b3d",
-    "contradicted": "#a3261c",
-    "undecided": "#6b5600",
-    "not run": "#5f6368",
+VERDICT_COLOURS: Mapping[str, str] = {
+    Verdict.REPRODUCED: "#0a6b3d",
+    Verdict.CONTRADICTED: "#a3261c",
+    Verdict.UNDECIDED: "#6b5600",
+    Verdict.NOT_RUN: "#5f6368",
 }
 """Those of the page; a verdict has a mark besides."""
 REGION = "#dcebe4"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.display_table import NO_VALUE, PageTable, format_number, make_page_table
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.looks import MAX_LOOKS
 
 
@@ -33,7 +34,7 @@ def make_claim_table(verdicts: pd.DataFrame) -> PageTable:
 
 def describe_judgement(row: Mapping[str, Any]) -> str:
     """The interval that judged a claim, and at which look; empty where no draws judged it."""
-    if row["verdict"] == "not run" or row["source"] in ("", "certified"):
+    if row["verdict"] == Verdict.NOT_RUN or row["source"] in ("", "certified"):
         return ""
     interval = format_claim_interval(row, "judged_lo", "judged_hi")
     if interval == NO_VALUE:

@@ -21,14 +21,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.verdicts import Verdict
 from bfc.errors import UserError
+from bfc.stats.claim_verdicts import DECIDED
 from bfc.stats.looks import MAX_LOOKS
 from bfc.store.atomic import replace_file
 
 FOLDER = ".claims"
 """Below the results folder, one file per study."""
-DECIDED = (Verdict.REPRODUCED.value, Verdict.CONTRADICTED.value)
 
 
 DEFERRED = "deferred"

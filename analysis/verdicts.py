@@ -21,10 +21,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Literal
 
 from analysis.source import Source
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.estimates import (
     FEWEST_FOR_ORDER,
     LEVEL,
@@ -34,19 +34,6 @@ from bfc.stats.estimates import (
     count_needed,
 )
 from bfc.stats.median_ratio import MedianRatio
-
-
-class Verdict(StrEnum):
-    """What the evidence says about a claim; the values stand in ``claims.csv``."""
-
-    REPRODUCED = "reproduced"
-    """All that the claim speaks of satisfies it, interval and all."""
-    CONTRADICTED = "contradicted"
-    """Something that it speaks of does not, interval and all."""
-    UNDECIDED = "undecided"
-    """It was measured, and the intervals leave it open."""
-    NOT_RUN = "not run"
-    """What it speaks of was not measured."""
 
 
 @dataclass(frozen=True)

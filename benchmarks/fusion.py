@@ -20,7 +20,7 @@ import torch
 from benchmarks.record import RESULTS, Aim, finish
 from benchmarks.walls import clock
 from bfc.engine.recipe import Recipe
-from bfc.engine.scheduler import MeasureCell, run_together
+from bfc.engine.scheduler import MeasureCell, run_fused
 from bfc.engine.stack_request import StackRequest, TrainResult, train_stack
 from bfc.engine.stack_size import stack_size
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
@@ -60,7 +60,7 @@ def run_apart(recipes: Sequence[Recipe], trainings: int) -> list[TrainResult]:
 def run_in_common(recipes: Sequence[Recipe], trainings: int) -> list[TrainResult]:
     """The cells at the same time in common stacks; raises the first failure."""
     results: list[TrainResult] = []
-    for result in run_together([cell(recipe, trainings) for recipe in recipes]):
+    for result in run_fused([cell(recipe, trainings) for recipe in recipes]):
         if isinstance(result, Exception):
             raise result
         results.append(result)

@@ -1,8 +1,8 @@
 """How many trainings an exponent costs, by procedure.
 
-Compared are what peers do (a grid of n in factors of two
-walked up to the first n at which the median seed succeeds, then least squares), bisection, and
-rounds placed by the posterior with the likelihood at the end. Truth is simulated (n* = 1.6 d^2, d =
+Compared are what peers do (a grid of n in factors of two walked up to the first n at which the
+median seed succeeds, then least squares), bisection, and rounds placed by the posterior with the
+likelihood at the end. Truth is simulated (n* = 1.6 d^2, d =
 8 to 64, log n* spread by 0.35 over seeds), with and without scatter τ over d, and n is capped below
 n* of the largest d, so that this cell is censored: least squares loses it, the likelihood does not.
 

@@ -10,7 +10,7 @@ import torch
 from commands import assert_same_records
 
 from bfc.engine.recipe import Recipe
-from bfc.engine.scheduler import MeasureCell, run_together
+from bfc.engine.scheduler import MeasureCell, run_fused
 from bfc.engine.stack_request import StackRequest, TrainResult, train_stack
 from bfc.engine.state import State
 from bfc.learners.quadratic_densenet import QuadraticDenseNet
@@ -60,7 +60,7 @@ def run_alone(cell: MeasureCell[TrainResult]) -> TrainResult:
 
 def alike(*others: tuple[Recipe, Sequence[Training], float | None]) -> None:
     """All of these share one stack, and each gets what it gets alone."""
-    ends = run_together([asking(*other) for other in others])
+    ends = run_fused([asking(*other) for other in others])
     assert {end.stack for end in ends} == {sum(len(trainings) for _, trainings, _ in others)}, ends
     for end, other in zip(ends, others, strict=True):
         assert_same_records(end, run_alone(asking(*other)))

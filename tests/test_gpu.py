@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bfc.engine.recipe import Recipe
-from bfc.engine.scheduler import run_together
+from bfc.engine.scheduler import run_fused
 from bfc.engine.stack_request import StackRequest, train_stack
 from bfc.engine.steps import GRAPH_STEPS
 from bfc.engine.trainer import Trainer
@@ -146,7 +146,7 @@ def test_cells_in_one_stack_get_what_they_get_alone(pair):
         rates = torch.full((3,), 1e-3, dtype=torch.float64)
         return lambda train: train(StackRequest(cell_recipe, POOLED, rates, 1024, lambda *_: None))
 
-    ends = run_together([request(cell_recipe) for cell_recipe in recipes])
+    ends = run_fused([request(cell_recipe) for cell_recipe in recipes])
     for end, cell_recipe in zip(ends, recipes, strict=True):
         assert end.stack == 6
         alone = request(cell_recipe)(train_stack)

@@ -28,7 +28,7 @@ from scheduled_cells import (
 from bfc.engine import data
 from bfc.engine.concat_target import ConcatTarget
 from bfc.engine.recipe import Recipe
-from bfc.engine.scheduler import MeasureCell, run_as_completed, run_together
+from bfc.engine.scheduler import MeasureCell, run_as_completed, run_fused
 from bfc.engine.stack_request import StackRequest, TrainResult, TrainStack
 from bfc.engine.state import State, join
 from bfc.experiment.checkpointed_training import CheckpointedTraining, TrainingRequest
@@ -116,7 +116,7 @@ def test_rows_that_no_pool_can_hold_are_the_same(monkeypatch):
         for target in (TARGET, replace(TARGET, alpha=(1.0, 2.0)))
     ]
     monkeypatch.setattr(data, "POOL_BYTES", 0)
-    ends = run_together(
+    ends = run_fused(
         [
             asking(replace(RECIPE, target=target), POOLED)
             for target in (TARGET, replace(TARGET, alpha=(1.0, 2.0)))
@@ -144,7 +144,7 @@ def test_rows_that_no_pool_can_hold_are_the_same(monkeypatch):
     ids=str,
 )
 def test_what_has_another_shape_has_a_stack_of_its_own(changes):
-    ends = run_together(
+    ends = run_fused(
         [
             asking(RECIPE, POOLED),
             asking(replace(RECIPE, **changes), POOLED),
@@ -155,24 +155,24 @@ def test_what_has_another_shape_has_a_stack_of_its_own(changes):
 
 
 def test_stacks_stay_within_what_the_device_holds():
-    ends = run_together([asking(RECIPE, POOLED, max_stack=7) for _ in range(5)])
+    ends = run_fused([asking(RECIPE, POOLED, max_stack=7) for _ in range(5)])
     assert sorted(end.stack for end in ends) == [3, 6, 6, 6, 6]
-    assert [end.stack for end in run_together([asking(RECIPE, POOLED), asking(RECIPE, FRESH)])] == [
+    assert [end.stack for end in run_fused([asking(RECIPE, POOLED), asking(RECIPE, FRESH)])] == [
         3,
         2,
     ]
 
 
 def test_seconds_are_shared_out():
-    ends = run_together([asking(RECIPE, POOLED[:1]), asking(RECIPE, POOLED)])
+    ends = run_fused([asking(RECIPE, POOLED[:1]), asking(RECIPE, POOLED)])
     assert ends[1].seconds == pytest.approx(3 * ends[0].seconds) and ends[0].seconds > 0
 
 
 def test_runs_of_many_rounds_keep_together_as_long_as_they_last():
-    assert run_together(
+    assert run_fused(
         [rounds(RECIPE, 3), rounds(RECIPE, 1), rounds(replace(RECIPE, longer=2), 2)]
     ) == [[2, 1, 1], [2], [1, 1]]
-    assert run_together([]) == []
+    assert run_fused([]) == []
 
 
 def test_ends_are_told_as_they_come():
@@ -270,7 +270,7 @@ def test_a_checkpoint_is_as_large_as_its_own_cell(tmp_path):
 
             return measure
 
-        ends = run_together([training_of(k, cell) for k, cell in enumerate(cells)])
+        ends = run_fused([training_of(k, cell) for k, cell in enumerate(cells)])
         assert not any(isinstance(end, Exception) for end in ends), ends
         assert stacks == [3 * count] * count
     of_one_cell, *of_eight_cells = (size for _, size in sorted(sizes))

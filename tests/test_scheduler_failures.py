@@ -28,19 +28,19 @@ from scheduled_cells import (
 from bfc import stop_signals
 from bfc.engine import trainer as loop
 from bfc.engine.recipe import Recipe
-from bfc.engine.scheduler import MeasureCell, run_together
+from bfc.engine.scheduler import MeasureCell, run_fused
 from bfc.engine.stack_request import StackRequest, TrainResult, TrainStack
 from bfc.engine.state import State
 
 
 def test_a_failure_stays_with_its_cell():
     want = run_alone(asking(RECIPE, POOLED))
-    ends = run_together(
+    ends = run_fused(
         [asking(RECIPE, POOLED), asking(RECIPE, POOLED, on_chunk=full), asking(RECIPE, POOLED)]
     )
     assert isinstance(ends[1], OSError) and [end.stack for end in (ends[0], ends[2])] == [9, 9]
     assert_same_records(ends[0], want)
-    ends = run_together(
+    ends = run_fused(
         [asking(BROKEN, POOLED), asking(RECIPE, POOLED), asking(BROKEN, POOLED, on_chunk=full)]
     )
     assert isinstance(ends[0], ValueError) and isinstance(ends[2], ValueError)
@@ -81,7 +81,7 @@ def test_where_a_common_stack_fails_late_each_goes_on_by_itself_from_what_it_kep
             StackRequest(RECIPE, POOLED, rates, 1000, keeping(k), None, lambda: last_state[k])
         )
 
-    ends = run_together([run(0), run(1)])
+    ends = run_fused([run(0), run(1)])
     assert [end.stack for end in ends] == [3, 3] and all(
         done == sorted(set(done)) for done in heard.values()
     )
@@ -107,7 +107,7 @@ def test_what_fails_alone_leaves_nothing_behind(monkeypatch, capsys):
 
     monkeypatch.setattr(loop, "Trainer", Stack)
     bad = replace(RECIPE, target=replace(TARGET, alpha=(1.0, 9.0)))
-    ends = run_together(
+    ends = run_fused(
         [asking(bad, POOLED[:2]), rounds(RECIPE, 3), asking(bad, POOLED[:2]), rounds(RECIPE, 2)]
     )
     assert [type(end).__name__ for end in ends] == [
@@ -139,7 +139,7 @@ def test_what_was_trained_is_stored_before_a_stop(monkeypatch):
         return measure
 
     with pytest.raises(KeyboardInterrupt):
-        run_together([keeping(k) for k in range(3)])
+        run_fused([keeping(k) for k in range(3)])
     assert stored == [(1, 3), (2, 3)]
 
 
@@ -151,7 +151,7 @@ def test_a_state_that_cannot_be_read_again_is_a_failure_of_its_cell():
         rates = torch.full((3,), 0.01, dtype=torch.float64)
         return train(StackRequest(RECIPE, POOLED, rates, 1000, nothing, None, unreadable))
 
-    ends = run_together([asking(BROKEN, POOLED), run, asking(RECIPE, POOLED)])
+    ends = run_fused([asking(BROKEN, POOLED), run, asking(RECIPE, POOLED)])
     assert [type(end).__name__ for end in ends] == ["ValueError", "OSError", "TrainResult"]
 
 
@@ -163,7 +163,7 @@ def test_a_stop_while_they_go_on_by_themselves_is_heard_by_all():
         raise stop_signals.Stopped("SIGTERM")
 
     with pytest.raises(stop_signals.Stopped):
-        run_together(
+        run_fused(
             [asking(BROKEN, POOLED), *(asking(RECIPE, POOLED, on_chunk=stop) for _ in range(3))]
         )
     assert heard == [3], "others were still trained"
@@ -190,7 +190,7 @@ def test_a_request_to_stop_is_heard_by_all_and_they_go_on():
 
         seen: list[list[int]] = [[], []]
         with pytest.raises(stop_signals.Stopped):
-            run_together(
+            run_fused(
                 [
                     asking(
                         replace(RECIPE, target=target),
@@ -201,7 +201,7 @@ def test_a_request_to_stop_is_heard_by_all_and_they_go_on():
                 ]
             )
         assert len(seen[0]) == len(seen[1]) == chunks[1] and seen[0] == sorted(seen[0])
-        ends = run_together(
+        ends = run_fused(
             [
                 asking(replace(RECIPE, target=target), POOLED, resume=last_state[k])
                 for k, target in enumerate(targets)
@@ -228,5 +228,5 @@ def test_whoever_waits_is_told_to_stop_too():
         raise stop_signals.Stopped("SIGUSR1")
 
     with pytest.raises(stop_signals.Stopped):
-        run_together([watched(RECIPE), watched(replace(RECIPE, longer=2)), watched(RECIPE)])
+        run_fused([watched(RECIPE), watched(replace(RECIPE, longer=2)), watched(RECIPE)])
     assert sorted(ended) == [1, 1, 2]

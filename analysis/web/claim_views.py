@@ -18,9 +18,14 @@ from analysis.claim_table import describe_judgement, format_finding
 from analysis.display_table import NO_VALUE
 from analysis.figures import NamedFigure
 from analysis.web.forest import ForestLine, make_forest_line
+from bfc.stats.claim_verdicts import Verdict
 
-VERDICTS = ("reproduced", "contradicted", "undecided", "not run")
-MARKS = {"reproduced": "✓", "contradicted": "✗", "undecided": "?", "not run": "–"}
+MARKS: Mapping[str, str] = {
+    Verdict.REPRODUCED: "✓",
+    Verdict.CONTRADICTED: "✗",
+    Verdict.UNDECIDED: "?",
+    Verdict.NOT_RUN: "–",
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Group:
     def counts(self) -> dict[str, int]:
         """Verdict → number of claims with it, of those that have any."""
         verdicts = [claim.verdict for claim in self.list_claims()]
-        counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+        counts = {verdict: verdicts.count(verdict) for verdict in MARKS}
         return {verdict: count for verdict, count in counts.items() if count}
 
     def list_claims(self) -> Iterator[ClaimView]:

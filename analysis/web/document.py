@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.web.claim_views import VERDICTS, ClaimView, Group
+from analysis.web.claim_views import MARKS, ClaimView, Group
 from analysis.web.template import read_asset, render_template
+from bfc.stats.claim_verdicts import DECIDED
 
 SCRIPTS = ("tables.js", "figures.js", "claims.js")
 CARDS_WITH_FIGURE = 3
@@ -32,8 +33,7 @@ class Card:
 
     @property
     def decided(self) -> int:
-        counts = self.paper.counts
-        return counts.get("reproduced", 0) + counts.get("contradicted", 0)
+        return sum(self.paper.counts.get(verdict, 0) for verdict in DECIDED)
 
     @property
     def total(self) -> int:
@@ -51,7 +51,7 @@ def make_cards(papers: Sequence[Group], headlines: Mapping[str, Sequence[str]]) 
         claims = list(paper.list_claims())
         measured = [claim for claim in claims if claim.measured]
         chosen = [claim for claim in measured if claim.sentence in headlines.get(claim.study, ())]
-        decided = [claim for claim in measured if claim.verdict in VERDICTS[:2]]
+        decided = [claim for claim in measured if claim.verdict in DECIDED]
         candidates = [*chosen, *decided, *measured]
         headline = candidates[0] if candidates else None
         cards.append(Card(paper, headline, has_figure=len(cards) < CARDS_WITH_FIGURE))
@@ -64,5 +64,5 @@ def render_page(**values: Any) -> str:
         study["name"]: f"study-{number}" for number, study in enumerate(values["studies"], 1)
     }
     return render_template(
-        read_asset("page.html"), SCRIPTS, **values, anchors=anchors, verdict_names=VERDICTS
+        read_asset("page.html"), SCRIPTS, **values, anchors=anchors, verdict_names=tuple(MARKS)
     )

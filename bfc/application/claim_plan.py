@@ -16,7 +16,7 @@ from rich.table import Table
 
 from analysis.claims import judge_claims
 from analysis.load import load_results
-from analysis.look_log import DECIDED, LookLog, identify_claim
+from analysis.look_log import LookLog, identify_claim
 from analysis.progress_message import track
 from analysis.report import make_console
 from bfc.application.budget import UNLIMITED
@@ -30,6 +30,7 @@ from bfc.errors import UserError
 from bfc.experiment import cost
 from bfc.launch.devices import usable_cores
 from bfc.launch.job import PlannedJob
+from bfc.stats.claim_verdicts import DECIDED
 
 NO_CELLS = "nothing is trained for it"
 UNKNOWN = "unknown before the first look"

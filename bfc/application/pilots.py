@@ -17,11 +17,12 @@ from pathlib import Path
 from analysis.claims import assess_claim
 from analysis.evidence import Evidence
 from analysis.load import load_results
-from analysis.look_log import DECIDED, LookLog, identify_claim
+from analysis.look_log import LookLog, identify_claim
 from analysis.power import estimate_growth
 from analysis.verdicts import Verdict
 from bfc.durations import format_duration
 from bfc.paths import SWEEPS
+from bfc.stats.claim_verdicts import DECIDED
 from bfc.stats.looks import POWER
 from bfc.store.atomic import replace_file
 from bfc.studies import claims_of

@@ -80,7 +80,7 @@ class _CellThread(Generic[T]):
             self._to_scheduler.put(_Raised(error))
 
 
-def run_together(cells: Sequence[MeasureCell[T]]) -> list[T | Exception]:
+def run_fused(cells: Sequence[MeasureCell[T]]) -> list[T | Exception]:
     """What each cell's function returns, in their order; an exception where it fails."""
     ends = dict(run_as_completed(cells))
     return [ends[k] for k in range(len(cells))]

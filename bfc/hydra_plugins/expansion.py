@@ -17,7 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bfc.errors import UserError, format_value, nearest
-from bfc.hydra_plugins.arguments import is_several, read_study_list, refuse_lists_of_options
+from bfc.hydra_plugins.arguments import (
+    STUDY_KEY,
+    is_several,
+    read_study_list,
+    refuse_lists_of_options,
+)
 from bfc.hydra_plugins.composer import Composer
 from bfc.hydra_plugins.config_sources import StudySource
 from bfc.hydra_plugins.hydra_errors import explain_hydra
@@ -102,7 +107,7 @@ def _refuse_no_study(builders: Sequence[Override]) -> None:
 def _builds_study(override: Override) -> bool:
     """Whether an override chooses a study or changes its node."""
     key = override.key_or_group
-    return key in (StudySource.GROUP, "study") or key.startswith("study.")
+    return key in (StudySource.GROUP, STUDY_KEY) or key.startswith(f"{STUDY_KEY}.")
 
 
 def _is_interpolated(config: DictConfig) -> bool:

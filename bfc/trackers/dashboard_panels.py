@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bfc.snapshot import BOARD, metric_level
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.outcomes import Outcome
 
 CORRECTION_QUANTITIES = ("gram", "subspace", "feature", "risk")
 """Probed quantities whose fall from phase to phase is feature correction."""
 STUDY_TABLES = ("nstar", "exponents", "local", "claims")
-VERDICTS = ("reproduced", "contradicted", "undecided", "not run")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _claim_panels(widgets: Any, images: tuple[str, ...]) -> list[Any]:
     if BOARD not in images:
         return []
     board = _show_images(widgets, "claims, one line each", [BOARD], columns=1)
-    verdicts = [widgets.SummaryMetric(f"claims/{verdict}") for verdict in VERDICTS]
+    verdicts = [widgets.SummaryMetric(f"claims/{verdict}") for verdict in Verdict]
     return [board, widgets.BarPlot(title="claims by verdict", metrics=verdicts)]
 
 
