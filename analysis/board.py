@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.verdicts import Finding, Measurement, Verdict, decide
+from analysis.verdicts import Finding, Measurement, decide
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.looks import bound_error_over_looks
 
 ERROR = 0.05

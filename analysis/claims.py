@@ -32,8 +32,9 @@ from analysis.power import describe_power
 from analysis.prospects import take_stock
 from analysis.registry import call_part, load_constant, load_part
 from analysis.requirements import REQUIREMENTS, check_requirements
-from analysis.verdicts import Finding, Measurement, Verdict, judge, not_run
+from analysis.verdicts import Finding, Measurement, judge, not_run
 from bfc.errors import UserError, nearest
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.looks import MAX_LOOKS, REPEATED_LEVEL
 from bfc.studies import SIZES, claims_of
 

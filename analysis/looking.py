@@ -13,8 +13,8 @@ from typing import Any
 
 from analysis.display_table import format_value
 from analysis.look_log import Look, LookLog
-from analysis.verdicts import Finding, Verdict
-from bfc.stats.claim_verdicts import DECIDED
+from analysis.verdicts import Finding
+from bfc.stats.claim_verdicts import DECIDED, Verdict
 from bfc.stats.looks import MAX_LOOKS
 
 NOT_LOOKED_AT = "a budget ended while its cells were measured, which are not looked at yet"

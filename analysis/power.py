@@ -16,16 +16,10 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from analysis.verdicts import (
-    Finding,
-    Measurement,
-    Part,
-    Verdict,
-    choose_levels,
-    find_open_parts,
-)
+from analysis.verdicts import Finding, Measurement, Part, choose_levels, find_open_parts
 from bfc.durations import format_duration
 from bfc.launch.devices import usable_cores
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.estimates import CountEstimate
 from bfc.stats.half_widths import describe_half_width
 from bfc.stats.looks import POWER, REPEATED_LEVEL

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from analysis.prospects import OpenPart, Prospect, Stock
-from analysis.verdicts import Verdict
 from bfc.application import moves as moves_module
 from bfc.application import possible_moves
 from bfc.application.claim_states import ClaimState, StudyState
@@ -22,6 +21,7 @@ from bfc.application.job_feed import FinishedMove
 from bfc.application.moves import Move
 from bfc.application.study_jobs import StudyJobs
 from bfc.experiment.cost import Cost
+from bfc.stats.claim_verdicts import Verdict
 
 SEEDS = 8
 

@@ -21,10 +21,11 @@ from analysis.claims import claims_of, describe_demand, judge_claims
 from analysis.evidence import Evidence
 from analysis.filters import filter_by_config
 from analysis.registry import list_parts, load_constant, load_part
-from analysis.verdicts import Measurement, Part, Verdict
+from analysis.verdicts import Measurement, Part
 from analysis.verdicts import judge as judge_measurement
 from bfc.errors import UserError
 from bfc.paths import SWEEPS
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.estimates import WithStandardError
 from bfc.yaml_text import parse_yaml
 

@@ -17,9 +17,10 @@ from analysis.load import load_results
 from analysis.path_norm import compute_certificates, compute_norm_bounds
 from analysis.registry import call_part, load_part
 from analysis.style import LineStyle
-from analysis.verdicts import Finding, Verdict
+from analysis.verdicts import Finding
 from analysis.verdicts import judge as judge_measurement
 from bfc.bounds.two_layer import bound_error, bound_norm, build_problem
+from bfc.stats.claim_verdicts import Verdict
 from bfc.targets.radial import Radial
 
 TARGET = {

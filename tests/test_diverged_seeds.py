@@ -15,7 +15,8 @@ import pytest
 
 from analysis.evidence import Evidence
 from analysis.registry import call_part, load_part
-from analysis.verdicts import Measurement, Verdict, judge
+from analysis.verdicts import Measurement, judge
+from bfc.stats.claim_verdicts import Verdict
 
 SEEDS = 12
 PREDICATES: dict[str, dict[str, Any]] = {

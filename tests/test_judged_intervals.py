@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from analysis.verdicts import Finding, Measurement, Part, Quantifier, Verdict, judge
+from analysis.verdicts import Finding, Measurement, Part, Quantifier, judge
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.estimates import WithStandardError
 from bfc.stats.looks import REPEATED_LEVEL
 

@@ -16,10 +16,10 @@ from analysis.prospects import (
     Prospect,
     Stock,
 )
-from analysis.verdicts import Verdict
 from bfc.application.claim_states import StudyState
 from bfc.application.moves import HEADLINE_WEIGHT, Move, MoveKind, choose_move
 from bfc.application.possible_moves import list_moves, make_first_look
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.looks import (
     GROWTHS,
     LARGEST_GROWTH,

@@ -18,8 +18,9 @@ from analysis.predicates.log_slope import log_slope
 from analysis.predicates.nstar_slope import nstar_slope
 from analysis.reference_laws import LAWS, get_law
 from analysis.style import LineStyle
-from analysis.verdicts import Verdict, judge
+from analysis.verdicts import judge
 from bfc.errors import UserError
+from bfc.stats.claim_verdicts import Verdict
 
 
 def curves(

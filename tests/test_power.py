@@ -9,9 +9,10 @@ import pytest
 
 from analysis.power import describe_power, estimate_factor
 from analysis.source import Source
-from analysis.verdicts import Measurement, Part, Verdict, judge
+from analysis.verdicts import Measurement, Part, judge
 from bfc.durations import format_duration
 from bfc.launch.devices import usable_cores
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.estimates import Certified, SampleMean, Share, WithStandardError
 from bfc.stats.looks import POWER, REPEATED_LEVEL
 

@@ -25,7 +25,8 @@ import simulated_sample_sizes
 from predicate_simulation import Simulated, Simulation
 
 from analysis.registry import call_part, list_parts, load_part
-from analysis.verdicts import Measurement, Verdict, judge
+from analysis.verdicts import Measurement, judge
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.estimates import LEVEL
 
 SEEDS = (3, 6, 12)

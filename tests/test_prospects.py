@@ -18,7 +18,8 @@ from analysis.prospects import (
     take_stock,
 )
 from analysis.source import Source
-from analysis.verdicts import Measurement, Part, Verdict, judge
+from analysis.verdicts import Measurement, Part, judge
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.estimates import Rescaled, SampleMedian, Share, WithStandardError
 from bfc.stats.looks import (
     ONE_SIDED_CRITICAL_VALUE,

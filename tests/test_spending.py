@@ -17,13 +17,13 @@ from claim_scenes import (
 )
 
 from analysis.prospects import Stock
-from analysis.verdicts import Verdict
 from bfc.application.budget_display import LINE_SECONDS, LineDisplay, Status
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.moves import Move, MoveKind
 from bfc.application.possible_moves import list_moves
 from bfc.application.spending import MARGIN, Spender
 from bfc.errors import UserError
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.looks import MAX_LOOKS
 
 SIZES = {"demo": {"a": [8], "b": [8]}, "30m": {"a": [8], "b": [8], "c": [8]}}

@@ -27,8 +27,9 @@ from analysis.predicates.exponent import exponent
 from analysis.predicates.level_factor import level_factor
 from analysis.style import assign_line_styles
 from analysis.swept_lines import VARIES, split_lines
-from analysis.verdicts import Verdict, judge
+from analysis.verdicts import judge
 from analysis.web.study_views import make_depth_growth_table
+from bfc.stats.claim_verdicts import Verdict
 
 
 def deep_cell(L: int, d: int, factor: float = 3.0, method: str = "m"):

@@ -16,9 +16,8 @@ from analysis.evidence import Evidence
 from analysis.load import load_results
 from analysis.look_log import LookLog
 from analysis.prospects import Prospect, Stock, make_prospect, take_stock
-from analysis.verdicts import Verdict
 from bfc.application.study_jobs import StudyJobs
-from bfc.stats.claim_verdicts import DECIDED
+from bfc.stats.claim_verdicts import DECIDED, Verdict
 from bfc.stats.looks import MAX_LOOKS
 
 NOTHING_OPEN = Prospect((), 0)

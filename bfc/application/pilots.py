@@ -19,10 +19,9 @@ from analysis.evidence import Evidence
 from analysis.load import load_results
 from analysis.look_log import LookLog, identify_claim
 from analysis.power import estimate_growth
-from analysis.verdicts import Verdict
 from bfc.durations import format_duration
 from bfc.paths import SWEEPS
-from bfc.stats.claim_verdicts import DECIDED
+from bfc.stats.claim_verdicts import DECIDED, Verdict
 from bfc.stats.looks import POWER
 from bfc.store.atomic import replace_file
 from bfc.studies import claims_of

@@ -9,7 +9,6 @@ import numpy as np
 
 from analysis.prospects import UNKNOWN_CHANCE
 from analysis.registry import load_constant
-from analysis.verdicts import Verdict
 from bfc.application.claim_reads import list_selections, select_jobs, select_required
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.extensions import Extension, rank_extensions
@@ -17,6 +16,7 @@ from bfc.application.moves import JobRequest, Move, MoveKind
 from bfc.application.study_jobs import extend_job, is_finished
 from bfc.experiment.cost import Cost
 from bfc.launch.job import PlannedJob
+from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.looks import MAX_LOOKS
 
 SMALLEST_CHANCE = 0.05
