@@ -241,7 +241,7 @@ class Spender:
 
     def _price_look(self) -> float:
         """The seconds of one core that are left for every look that open claims may still get."""
-        claims = [claim for study in self.studies for claim in study.claims]
+        claims = list(chain.from_iterable(study.claims for study in self.studies))
         looks_left = sum(MAX_LOOKS - claim.looks for claim in claims if not claim.is_decided)
         seconds = min(LONGEST_SECONDS, max(0.0, self.seconds_left))
         return self.feed.cores * seconds / max(1, looks_left)

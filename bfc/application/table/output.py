@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def read_table(
         entries=[_request_entry(entry, failures.get(entry, ""), model) for entry in entries],
     )
     stored = read_store(results, fill_defaults)
-    cells = {cell for entry in entries for cell in entry.cells}
+    cells = set(chain.from_iterable(entry.cells for entry in entries))
     provenance = Provenance.from_environments(
         [values for cell, values in stored.environments.items() if cell in cells],
         version=metadata.version("bfc"),
