@@ -8,6 +8,7 @@ with what they show.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ def tabulate_local_exponents(nstar: pd.DataFrame, fits: dict[SweptLine, LineFit]
     for line, group in split_lines(nstar):
         head = {**line._asdict(), "method": group["method"].iloc[0]}
         rows += [{**head, **step} for step in fits[line].local]
-    ends = (f"{axis}_{end}" for axis in swept_axis.AXES for end in ("lo", "hi"))
+    ends = (f"{axis}_{end}" for axis, end in product(swept_axis.AXES, ("lo", "hi")))
     numbers = dict.fromkeys((*ends, *LOCAL_GROWTH), float)
     return pd.DataFrame(rows, columns=list(LOCAL)).astype(numbers)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ def find_nstar(
         test=1024,
         compile="auto",
     )
-    trainings = [Training(n, seed) for n in sizes for seed in range(num_seeds)]
+    trainings = [Training(n, seed) for n, seed in product(sizes, range(num_seeds))]
     risks = [record["risk"] for record in train(recipe, trainings)]
     medians = np.median(np.reshape(risks, (len(sizes), num_seeds)), 1)
     medians = np.maximum(medians, SMALLEST_RISK)
