@@ -30,7 +30,7 @@ from bfc.experiment import cost
 from bfc.launch.devices import usable_cores
 from bfc.paths import local_path
 
-PAGE_SECONDS, PAGE_SHARE = 2.0, 0.03
+PAGE_SECONDS, PAGE_SHARE = 2.0, 0.01
 """What is kept of the budget for the page at least: seconds per study, and a share of the whole."""
 EXIT_INTERRUPTED = 130
 
