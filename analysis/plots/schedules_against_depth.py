@@ -19,14 +19,14 @@ from analysis.swept_lines import find_following_depth
 ORDER = 15
 SCHEDULE = "config.schedule.name"
 CAPTION = (
-    "n* of every schedule over the smallest n* of any schedule at the same depth, ε = {eps:g}. "
+    "n* of every schedule over the smallest n* of any schedule at the same depth and ε. "
     "Bars: 95 % posterior intervals of n*, over the same number; open markers with arrows: not "
     "reached."
 )
 
 
 def schedules_against_depth(evidence: Evidence) -> Iterator[Chart]:
-    """n* of every schedule over the best of them against L, a panel per target.
+    """n* of every schedule over the best of them against L, a panel per target and ε.
 
     Where a study trained networks on several targets by several schedules at several depths.
     """
@@ -39,14 +39,14 @@ def schedules_against_depth(evidence: Evidence) -> Iterator[Chart]:
         for i, name in enumerate(schedules)
     }
     columns = []
-    for target, cells in rows.groupby("target"):
+    for (target, eps), cells in rows.groupby(["target", "eps"]):
         depths = sorted(cells["L"].unique())
         x = Axis("depth L", log=False, ticks={float(L): str(L) for L in depths})
         y = Axis("n* over that of the best schedule")
-        columns.append([Panel(_make_series(cells, styles), x, y, str(target))])
+        columns.append([Panel(_make_series(cells, styles), x, y, f"{target}, ε = {eps:g}")])
     yield Chart(
         "schedules-by-depth",
-        CAPTION.format(eps=rows["eps"].iloc[0]),
+        CAPTION,
         columns,
         same_y=True,
         notes=list_validation_notes(rows),
@@ -54,9 +54,9 @@ def schedules_against_depth(evidence: Evidence) -> Iterator[Chart]:
 
 
 def _select_cells(evidence: Evidence) -> pd.DataFrame:
-    """Cells of trained networks with their ``schedule`` and n* over the best, at one ε.
+    """Cells of trained networks with their ``schedule`` and n* over the best at each ε.
 
-    The largest ε; of a target whose d does not follow L, the largest d.
+    Of a target whose d does not follow L, those at the largest d.
     """
     nstar = evidence.nstar
     if SCHEDULE not in evidence.trainings or nstar.empty:
@@ -67,13 +67,13 @@ def _select_cells(evidence: Evidence) -> pd.DataFrame:
     )
     largest = rows.groupby("target")["d"].transform("max")
     rows = rows[rows["schedule"].notna() & (rows["follows"] | (rows["d"] == largest))]
-    rows = rows[(rows["eps"] == rows["eps"].max()) & rows["nstar"].notna()]
-    groups = rows.groupby("target")
+    rows = rows[rows["nstar"].notna()]
+    groups = rows.groupby(["target", "eps"])
     is_swept = (groups["L"].transform("nunique") > 1) & (
         groups["schedule"].transform("nunique") > 1
     )
     rows = rows[is_swept]
-    best = rows.groupby(["target", "L"])["nstar"].transform("min")
+    best = rows.groupby(["target", "eps", "L"])["nstar"].transform("min")
     ratios = {name: rows[name] / best for name in ("nstar", "lo", "hi", "largest_n")}
     return rows.assign(**ratios)
 
