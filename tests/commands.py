@@ -6,6 +6,7 @@ working directory, so that what it leaves behind can be seen.
 
 import atexit
 import contextlib
+import hashlib
 import io
 import json
 import math
@@ -28,6 +29,7 @@ from fork_server import ForkServer
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from temporary_folder import FOLDER_VARIABLE
 from typer.testing import CliRunner
 
 from bfc.cli import application
@@ -243,6 +245,20 @@ def has_stopped(process: psutil.Process) -> bool:
 
 @cache
 def _composed(choices: tuple[str, ...]) -> str:
+    """The composed job as JSON; what one worker of a run has composed, the others read."""
+    if FOLDER_VARIABLE not in os.environ:
+        return _compose(choices)
+    key = json.dumps([str(CONF), *choices])
+    file = Path(os.environ[FOLDER_VARIABLE], "composed", hashlib.sha256(key.encode()).hexdigest())
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True)
+        written = file.with_suffix(f".{os.getpid()}")
+        written.write_text(_compose(choices))
+        written.replace(file)
+    return file.read_text()
+
+
+def _compose(choices: Sequence[str]) -> str:
     registration.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return json.dumps(OmegaConf.to_container(compose("config", list(choices)), resolve=True))

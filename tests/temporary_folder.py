@@ -14,13 +14,16 @@ from pathlib import Path
 
 import pytest
 
+FOLDER_VARIABLE = "BFC_TESTS_TMPDIR"
+"""The environment variable that holds the folder, for all processes of a run."""
+
 
 def use_temporary_folder(config: pytest.Config) -> None:
     """Point ``TMPDIR`` to a new folder until pytest ends.
 
     Workers of pytest-xdist, and a pytest that a test runs, use that of the process above them.
     """
-    if "BFC_TESTS_TMPDIR" in os.environ:
+    if FOLDER_VARIABLE in os.environ:
         return
     system_folder = tempfile.gettempdir()
     folder = tempfile.mkdtemp(prefix="bfc-tests-")
@@ -28,7 +31,7 @@ def use_temporary_folder(config: pytest.Config) -> None:
     patch = pytest.MonkeyPatch()
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     config.add_cleanup(patch.undo)
-    patch.setenv("BFC_TESTS_TMPDIR", folder)
+    patch.setenv(FOLDER_VARIABLE, folder)
     patch.setenv("TMPDIR", folder)
     patch.setattr(tempfile, "tempdir", folder)
     if "PYTEST_DEBUG_TEMPROOT" not in os.environ:  # tmp_path stays where failures can be looked at
