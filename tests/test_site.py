@@ -40,11 +40,12 @@ FITS = "document.documentElement.scrollWidth <= window.innerWidth"
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole site but for the source code of what is documented, which takes long to colour."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
         cwd=ROOT,
-        env=environment(NO_MKDOCS_2_WARNING="1"),
+        env=environment(NO_MKDOCS_2_WARNING="1", BFC_DOCS_SOURCE="false"),
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
