@@ -14,6 +14,7 @@ import pytest
 LONGEST_FILES = (
     "test_slurm",
     "test_crash",
+    "test_site",
     "test_tracker",
     "test_docs",
     "test_config",
@@ -23,6 +24,8 @@ LONGEST_FILES = (
     "test_side_by_side",
     "test_reproduce",
     "test_package",
+    "test_page",
+    "test_table_command",
     "test_older_launches",
     "test_latent_threshold",
     "test_posterior",
