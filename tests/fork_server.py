@@ -37,9 +37,9 @@ class ForkServer:
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
             env=dict(environment),
         )
+        self.received = b""
 
     def run(
         self,
@@ -75,15 +75,21 @@ class ForkServer:
 
     def _send(self, line: str) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
+        self.process.stdin.write(f"{line}\n".encode())
         self.process.stdin.flush()
 
-    def _receive(self, timeout: float) -> str:
+    def _receive(self, timeout: float) -> bytes:
+        """The next line; what came with it is kept, since ``select`` sees only what is unread."""
         assert self.process.stdout is not None
-        readable, _, _ = select.select([self.process.stdout], [], [], timeout)
-        if not readable:
-            raise subprocess.TimeoutExpired(self.process.args, timeout)
-        return self.process.stdout.readline()
+        while b"\n" not in self.received:
+            readable, _, _ = select.select([self.process.stdout], [], [], timeout)
+            if not readable:
+                raise subprocess.TimeoutExpired(self.process.args, timeout)
+            received = os.read(self.process.stdout.fileno(), 4096)
+            assert received, "the fork server has ended"
+            self.received += received
+        line, _, self.received = self.received.partition(b"\n")
+        return line
 
 
 def serve() -> None:
