@@ -44,6 +44,8 @@ class Series:
     """The text in the legend; none if empty."""
     faint: bool = False
     """Drawn thin, as the seeds behind a median."""
+    background: bool = False
+    """Drawn small and behind the others, as the lines that a legend has no room for."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ MAX_LINES = 10
 """As many lines as a legend may name."""
 BACKGROUND = "#b4b8bd"
 """The colour of the lines in the background."""
+EXTENTS = ("lo", "hi", "left", "right")
+"""Columns of intervals and of extents in x."""
 
 
 def emphasise_lines(chart: Chart, limit: int = MAX_LINES) -> Chart:
@@ -69,17 +71,34 @@ def _choose_lines(chart: Chart, named: Sequence[str], limit: int) -> set[str]:
 
 
 def _fade_panel(panel: Panel, named: Sequence[str], highlighted: Collection[str]) -> Panel:
-    """The panel with the series of other lines in grey, and drawn first."""
+    """The panel with the series of other lines in grey, and drawn first; bands are left out."""
     faded = []
     full = []
     for series in panel.series:
         line = _find_line(series.name, named)
         if line is None or line in highlighted:
             full.append(series)
-        else:
-            style = LineStyle(BACKGROUND, series.style.marker, series.style.dash)
-            faded.append(replace(series, style=style, legend=""))
+        elif series.form != "band":
+            faded.append(_fade_series(series))
     return replace(panel, series=[*faded, *full])
+
+
+def _fade_series(series: Series) -> Series:
+    """A series in grey without its intervals, arrows and, along a curve, markers.
+
+    The intervals of fifty lines would fill the panel.
+    """
+    data = series.data.drop(columns=[name for name in EXTENTS if name in series.data])
+    if "mark" in data:
+        data = data.assign(mark=data["mark"].replace(["up", "down"], "open"))
+    return replace(
+        series,
+        style=LineStyle(BACKGROUND, series.style.marker, series.style.dash),
+        data=data,
+        form="line" if series.form == "curve" else series.form,
+        legend="",
+        background=True,
+    )
 
 
 def _find_line(name: str, named: Sequence[str]) -> str | None:

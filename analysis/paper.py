@@ -14,10 +14,12 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from analysis.chart import Chart
 from analysis.emphasis import emphasise_lines
-from analysis.paper_legend import make_handles
+from analysis.paper_legend import make_handles, measure_excess
 from analysis.paper_panel import draw_panel, set_limits_and_ticks
 
 STYLE = str(Path(__file__).with_name("paper.mplstyle"))
@@ -25,6 +27,8 @@ COLUMN, TEXT = 3.35, 7.0
 """Inches: a column and the full text of a two-column paper."""
 LEAST_PANEL = 2.2
 """Inches that a panel needs at least."""
+BELOW_AXES = 0.38
+"""Inches from the axes to the legend under them: ticks and the label of x."""
 SINGLE_PANEL = 0.62
 """Share of the text's width that a single panel takes."""
 FORMATS = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -43,8 +47,9 @@ def draw(chart: Chart, width: float | None = None) -> Figure:
     columns = _count_columns(chart, width)
     if width is None:
         width = TEXT if columns > 1 else SINGLE_PANEL * TEXT
+    legends = _make_legends(chart, columns, width)
     with matplotlib.style.context(STYLE):
-        figure, stacks = _lay_out(chart, columns, width)
+        figure, stacks = _lay_out(chart, columns, width, _measure_excess(chart, columns, legends))
         for panels, axes in zip(chart.columns, stacks, strict=True):
             for panel, axis, height in zip(panels, axes, chart.heights, strict=False):
                 draw_panel(axis, panel, height, chart.same_y, is_last=panel is panels[-1])
@@ -53,7 +58,7 @@ def draw(chart: Chart, width: float | None = None) -> Figure:
         for panels, axes in zip(chart.columns, stacks, strict=True):
             for panel, axis in zip(panels, axes, strict=True):
                 set_limits_and_ticks(axis, panel)
-        _add_legends(figure, stacks, chart, columns, width)
+        _add_legends(figure, stacks, chart, columns, legends)
     return figure
 
 
@@ -64,11 +69,33 @@ def _count_columns(chart: Chart, width: float | None) -> int:
     return min(columns, max(1, int((width or TEXT) / LEAST_PANEL)))
 
 
-def _lay_out(chart: Chart, columns: int, width: float) -> tuple[Figure, list[Stack]]:
+def _make_legends(chart: Chart, columns: int, width: float) -> list[list[Line2D]]:
+    """The entries of the legend of every column, or of the one of the figure."""
+    if chart.legend == "column":
+        return [make_handles([panels], chart, width / columns) for panels in chart.columns]
+    return [make_handles(chart.columns, chart, width / _count_across(columns))]
+
+
+def _count_across(columns: int) -> int:
+    """Columns of the legend of a figure."""
+    return min(2, columns)
+
+
+def _measure_excess(chart: Chart, columns: int, legends: Sequence[Sequence[Line2D]]) -> float:
+    """Inches that a figure is higher than its panels, for legends of many lines."""
+    has_title = bool(chart.legend_title)
+    if chart.legend == "figure":
+        return measure_excess(legends[0], _count_across(columns), has_title)
+    excess = [measure_excess(handles, 1, has_title) for handles in legends]
+    return sum(max(excess[start : start + columns]) for start in range(0, len(excess), columns))
+
+
+def _lay_out(chart: Chart, columns: int, width: float, excess: float) -> tuple[Figure, list[Stack]]:
     """An empty figure and the axes of every column of the chart."""
     high = len(chart.heights)
     rows = -(-len(chart.columns) // columns)
-    figure = Figure(figsize=(width, rows * sum(chart.heights)), layout="constrained")
+    height = rows * sum(chart.heights) + excess
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(
         rows * high, columns, squeeze=False, height_ratios=[*chart.heights] * rows
@@ -94,23 +121,31 @@ def _share_y(stacks: Sequence[Stack], chart: Chart) -> None:
 
 
 def _add_legends(
-    figure: Figure, stacks: Sequence[Stack], chart: Chart, columns: int, width: float
+    figure: Figure,
+    stacks: Sequence[Stack],
+    chart: Chart,
+    columns: int,
+    legends: Sequence[Sequence[Line2D]],
 ) -> None:
     """One legend under every column, or one for the figure."""
     if chart.legend == "column":
-        for panels, axes in zip(chart.columns, stacks, strict=True):
+        below = ScaledTranslation(0, -BELOW_AXES, figure.dpi_scale_trans)
+        for handles, axes in zip(legends, stacks, strict=True):
             axes[-1].legend(
-                handles=make_handles([panels], chart, width / columns),
+                handles=handles,
                 loc="upper center",
-                bbox_to_anchor=(0.5, -0.36 if len(panels) > 1 else -0.17),
+                bbox_to_anchor=(0.5, 0.0),
+                bbox_transform=axes[-1].transAxes + below,
                 title=chart.legend_title,
             )
         return
-    across = min(2, columns)
-    handles = make_handles(chart.columns, chart, width / across)
+    (handles,) = legends
     if handles:
         figure.legend(
-            handles=handles, loc="outside lower center", ncols=across, title=chart.legend_title
+            handles=handles,
+            loc="outside lower center",
+            ncols=_count_across(columns),
+            title=chart.legend_title,
         )
 
 

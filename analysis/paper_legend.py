@@ -13,6 +13,19 @@ CHARACTERS = 17
 """Characters of a legend that fit into one inch."""
 
 
+ENTRY_INCHES, LINE_INCHES = 0.147, 0.115
+"""Height of an entry of one line, and of every further line of it."""
+USUAL_INCHES = 0.75
+"""Height of a legend that the heights of panels have room for."""
+
+
+def measure_excess(handles: Sequence[Line2D], across: int, has_title: bool) -> float:
+    """Inches that a legend in ``across`` columns is higher than what there is room for."""
+    lines = [str(handle.get_label()).count("\n") for handle in handles]
+    height = ENTRY_INCHES * (-(-len(lines) // across) + has_title)
+    return max(0.0, height + LINE_INCHES * sum(lines) / across - USUAL_INCHES)
+
+
 def make_handles(columns: Sequence[Sequence[Panel]], chart: Chart, width: float) -> list[Line2D]:
     """Legend entries for a column of ``width`` inches, then the chart's notes.
 

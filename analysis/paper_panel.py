@@ -24,6 +24,8 @@ from analysis.chart import Axis, Panel, Series
 
 ARROW = 1.7
 """Factor from a point to the tip of its arrow."""
+SMALL, BEHIND = 2.0, 1
+"""Size of markers and order of drawing of what is in the background."""
 LEVEL_COLOUR = "#555555"
 TICK_MULTIPLES = (
     (6, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)),
@@ -86,6 +88,7 @@ def _draw_rings(axis: Axes, series: Series) -> None:
     """Open circles with intervals, on top of everything else."""
     style, data = series.style, series.data
     x, y = data["x"].to_numpy(float), data["y"].to_numpy(float)
+    zorder = BEHIND if series.background else 4
     if "lo" in data:
         axis.vlines(x, data["lo"], data["hi"], color=style.colour, lw=1.6, zorder=3)
     if "left" in data:
@@ -96,8 +99,9 @@ def _draw_rings(axis: Axes, series: Series) -> None:
         style.marker or "o",
         color=style.colour,
         mfc="white",
-        ms=7 if style.marker == "*" else 5,
-        zorder=4,
+        ms=SMALL if series.background else 7 if style.marker == "*" else 5,
+        mew=0.5 if series.background else None,
+        zorder=zorder,
     )
 
 
@@ -105,6 +109,8 @@ def _draw_line(axis: Axes, series: Series) -> None:
     """A line or a curve, in parts where it is broken."""
     style, data = series.style, series.data
     options: dict[str, Any] = {"lw": 1.2}
+    if series.background:
+        options = {"lw": 0.5, "zorder": BEHIND}
     if series.faint:
         options = {"lw": 0.4, "alpha": 0.3, "zorder": 1}
     if series.form == "curve":
@@ -142,8 +148,8 @@ def _draw_point(axis: Axes, series: Series, row: Mapping[str, Any]) -> None:
         series.style.marker or "o",
         color=colour,
         mfc="white" if mark else colour,
-        zorder=3,
-        ms=3.5 if "left" in row else None,
+        zorder=BEHIND if series.background else 3,
+        ms=SMALL if series.background else 3.5 if "left" in row else None,
     )
 
 

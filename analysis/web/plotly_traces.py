@@ -37,6 +37,8 @@ ARROW_SHARE = 0.1
 """The same on a linear axis, as a share of the range of y."""
 POINT_COLUMNS = ("x", "y", "lo", "hi", "left", "right", "mark", "part", "note")
 """The columns of a series that say how it is drawn."""
+BACKGROUND_SIZE = 4
+"""Of the markers of what is in the background."""
 MARKED_POINTS = 9
 """Markers along a curve."""
 DIGITS = 4
@@ -101,6 +103,8 @@ def _draw_line(series: Series, panel: Panel) -> dict[str, Any]:
     if series.faint:
         line["width"] = 0.7
         return {**trace, "opacity": 0.35, "hoverinfo": "skip"}
+    if series.background:
+        line["width"] = 0.8
     trace["text"] = _describe_points(series.name, data, panel)
     if series.form == "curve" and series.style.marker:
         trace["mode"] = "lines+markers"
@@ -138,8 +142,8 @@ def _draw_points(series: Series, panel: Panel) -> dict[str, Any]:
         "marker": {
             "symbol": [f"{symbol}-open" if value else symbol for value in is_open],
             "color": colour,
-            "size": 11 if series.form == "ring" else 8,
-            "line": {"width": 1.6, "color": colour},
+            "size": BACKGROUND_SIZE if series.background else 11 if series.form == "ring" else 8,
+            "line": {"width": 0.8 if series.background else 1.6, "color": colour},
         },
         "text": _describe_points(series.name, data, panel),
     }
