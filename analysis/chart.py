@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from analysis.style import LineStyle
@@ -93,18 +94,21 @@ class Chart:
 
     def to_table(self) -> pd.DataFrame:
         """Every drawn value: :data:`TABLE_COLUMNS` and the optional columns of its series."""
-        parts = []
+        heads: list[tuple[str, str, str]] = []
+        parts: list[pd.DataFrame] = []
         for stack in self.columns:
             for panel in stack:
                 label = ", ".join(filter(None, (stack[0].title, panel.y.label)))
                 for series in panel.series:
                     if len(series.data):
-                        parts.append(
-                            series.data.assign(panel=label, series=series.name, form=series.form)
-                        )
+                        heads.append((label, series.name, series.form))
+                        parts.append(series.data)
         if not parts:
             return pd.DataFrame(columns=list(TABLE_COLUMNS))
+        lengths = [len(part) for part in parts]
         table = pd.concat(parts, ignore_index=True)
+        for name, values in zip(TABLE_COLUMNS, zip(*heads, strict=True), strict=False):
+            table[name] = np.repeat(np.array(values, dtype=object), lengths)
         optional = [name for name in table if name not in TABLE_COLUMNS]
         return table[[*TABLE_COLUMNS, *optional]]
 

@@ -56,9 +56,7 @@ def find_probe_columns(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
 def _parse_probe_columns(rows: pd.DataFrame) -> list[ProbeColumn]:
     """The columns ``<phase>/<probe>/<level>`` that hold a value."""
     columns = []
-    for name in rows:
-        if name.count("/") != 2 or not rows[name].notna().any():
-            continue
+    for name in _select_measured(rows, [name for name in rows if name.count("/") == 2]):
         phase, probe, level = name.split("/")
         if level.isdigit():
             columns.append(ProbeColumn(name, phase, probe, int(level)))
@@ -67,11 +65,14 @@ def _parse_probe_columns(rows: pd.DataFrame) -> list[ProbeColumn]:
 
 def _find_risk_columns(rows: pd.DataFrame) -> dict[str, str]:
     """Phase → column ``<phase>/risk``, where it holds a value."""
-    columns = {}
-    for name in rows:
-        if name.count("/") == 1 and name.endswith("/risk") and rows[name].notna().any():
-            columns[read_phase(name)] = name
-    return columns
+    names = [name for name in rows if name.count("/") == 1 and name.endswith("/risk")]
+    return {read_phase(name): name for name in _select_measured(rows, names)}
+
+
+def _select_measured(rows: pd.DataFrame, names: list[str]) -> list[str]:
+    """Those of some columns that hold a value."""
+    has_value = rows[names].notna().to_numpy().any(axis=0)
+    return [name for name, is_measured in zip(names, has_value, strict=True) if is_measured]
 
 
 def read_phase(column: str) -> str:

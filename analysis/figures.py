@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ class NamedFigure:
         if isinstance(self.description, Chart):
             return self.description.to_table()
         return self.description.data
+
+    @cached_property
+    def csv(self) -> str:
+        """The table as CSV, which the page and the file beside it hold."""
+        return self.to_table().to_csv(index=False)
 
 
 def make_figures(
@@ -91,4 +97,4 @@ def name_figures(
 def write_tables(figures: Sequence[NamedFigure], folder: Path) -> None:
     """Write what every figure shows into ``folder``, as ``<name>.csv``."""
     for figure in figures:
-        figure.to_table().to_csv(folder / f"{figure.name}.csv", index=False)
+        (folder / f"{figure.name}.csv").write_text(figure.csv, encoding="utf-8")

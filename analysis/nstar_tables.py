@@ -205,4 +205,4 @@ def select_depth_rows(nstar: pd.DataFrame) -> pd.DataFrame:
 
 def _find_common_value(values: pd.Series) -> object:
     """The value of all rows, or :data:`analysis.swept_lines.VARIES`."""
-    return values.iloc[0] if values.map(repr).nunique() == 1 else VARIES
+    return values.iloc[0] if len(set(map(repr, values))) == 1 else VARIES

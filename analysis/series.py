@@ -18,8 +18,19 @@ from analysis.style import LineStyle
 FREE_VALIDATION = "† validation labels not counted in n"
 DRAWN_INFINITY = 1e6
 """Where infinite risks are drawn."""
+LARGEST_SPREAD = 1.12
+"""Between the points of the first and the last of many lines at one place."""
 LEAST_TICK_RATIO = 1.18
 """Labels of ticks closer than this on a logarithmic axis would overlap."""
+
+
+def spread_lines(count: int, step: float) -> list[float]:
+    """Factors in x that put the points of ``count`` lines side by side, their product 1.
+
+    ``step``: between neighbours, as long as all lie within :data:`LARGEST_SPREAD`.
+    """
+    step = min(step, LARGEST_SPREAD ** (1 / max(count - 1, 1)))
+    return [step ** (rank - (count - 1) / 2) for rank in range(count)]
 
 
 def make_nstar_series(

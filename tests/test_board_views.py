@@ -1,6 +1,7 @@
 """The board, cards and studies as data: positions of the forest plot, emphasis, answers."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -74,6 +75,27 @@ def test_a_legend_has_at_most_ten_lines_and_the_rest_is_grey(count):
         assert {"line 0", f"line {count - 1}"} <= set(named), "the lowest and the highest stay"
         assert chart.notes == [f"{count - 10} further lines in grey"]
         assert panel.series[0].style.colour == BACKGROUND, "grey lines are drawn first"
+
+
+def test_grey_lines_are_drawn_without_intervals_arrows_and_bands():
+    chart = make_chart(12)
+    (panel,) = chart.columns[0]
+    extents = {"lo": 0.5, "hi": 20.0, "left": 0.9, "right": 1.1, "mark": ["", "up"]}
+    series = []
+    for drawn in panel.series:
+        data = drawn.data.assign(**extents)
+        series.append(replace(drawn, data=data))
+        series.append(replace(drawn, data=data, form="band", legend=""))
+        series.append(replace(drawn, data=data, form="curve", legend=""))
+    chart = emphasise_lines(replace(chart, columns=[[replace(panel, series=series)]]))
+    (panel,) = chart.columns[0]
+    grey = [drawn for drawn in panel.series if drawn.background]
+    assert len(grey) == 2 * 2 * 2 and {drawn.form for drawn in grey} == {"points", "line"}
+    for drawn in grey:
+        assert drawn.style.colour == BACKGROUND and not {"lo", "hi", "left"} & set(drawn.data)
+        assert drawn.data["mark"].tolist() == ["", "open"] and len(drawn.data) == 2
+    full = [drawn for drawn in panel.series if not drawn.background]
+    assert len(full) == 10 * 6 and all("lo" in drawn.data for drawn in full)
 
 
 EMPTY_TEXTS = (

@@ -18,9 +18,11 @@ from analysis.chart import Axis, Chart, Panel, Series, TableFigure
 from analysis.evidence import Evidence
 from analysis.load import load_results
 from analysis.paper import COLUMN, STYLE, draw, save
+from analysis.series import LARGEST_SPREAD, spread_lines
 from analysis.style import COLOURS, DARK, LineStyle, assign_line_styles
 from analysis.theory import load_predictions, make_guides
 from analysis.web.plotly_figure import make_plotly_figures
+from analysis.web.plotly_traces import make_traces
 from bfc.errors import UserError
 from bfc.targets.quadratic_densenet import kernel_bound
 
@@ -185,6 +187,42 @@ def test_a_legend_says_each_text_once_and_notes_last():
     made = replace(chart(*series), notes=("† n",))
     (legend,) = draw(made).legends
     assert [text.get_text() for text in legend.get_texts()] == ["A", "† n"]
+
+
+@pytest.mark.parametrize("legend", ["column", "figure"])
+@pytest.mark.parametrize("count", [1, 8, 10, 62])
+def test_a_long_legend_takes_no_room_from_the_panel(legend, count):
+    data = pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 2.0]})
+    names = [f"a method with a rather long name, number {number}" for number in range(count)]
+    series = [Series(name, STYLE_OF_SERIES, data, legend=name) for name in names]
+    figure = draw(replace(chart(*series), legend=legend, legend_title="method"))
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    box = axes.get_legend() if legend == "column" else figure.legends[0]
+    assert box.get_window_extent().y1 <= axes.xaxis.label.get_window_extent().y0 + 1
+    assert box.get_window_extent().y0 >= -1
+    assert axes.get_window_extent().height / figure.dpi >= 0.6 * chart().heights[0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 62])
+def test_points_of_all_lines_lie_around_their_place(count):
+    factors = np.array(spread_lines(count, 1.012))
+    assert len(factors) == count and (np.diff(factors) > 0).all()
+    assert factors[-1] / factors[0] <= LARGEST_SPREAD * (1 + 1e-12)
+    assert factors[0] * factors[-1] == pytest.approx(1.0)
+    if count == 2:
+        assert factors[1] / factors[0] == pytest.approx(1.012)
+
+
+def test_a_line_is_broken_where_its_part_changes():
+    data = pd.DataFrame({"x": [1, 1, 2, 2], "y": [1, 5, 2, 6], "part": ["b", "a", "b", "a"]})
+    (trace,) = make_traces(
+        Series("s", STYLE_OF_SERIES, data, "line", faint=True),
+        Panel([], Axis("x"), Axis("y")),
+        "y",
+        None,
+    )
+    assert (trace["x"], trace["y"]) == ([1, 2, None, 1, 2], [1, 2, None, 5, 6])
 
 
 def test_in_one_column_panels_stand_below_each_other_and_long_legends_are_broken(evidence):

@@ -18,14 +18,15 @@ from analysis.series import (
     list_validation_notes,
     make_nstar_series,
     mark_free_validation,
+    spread_lines,
 )
 from analysis.style import LineStyle
 from analysis.swept_lines import VARIES, find_following_depth, select_axis
 from analysis.theory import load_predictions, make_guides
 
 ORDER = 10
-SHIFT, LARGEST_SPREAD = 1.012, 1.12
-"""Factors in d between the points of neighbouring lines, and at most between those of all."""
+SHIFT = 1.012
+"""Factor in d between the points of neighbouring lines."""
 CAPTION = (
     "n* against input dimension d, {target}, {depth}. Bars: 95 % posterior intervals of each cell "
     "alone; open markers with arrows: not reached (up) or reached already at the smallest n "
@@ -93,9 +94,7 @@ def _make_stack(rows: pd.DataFrame, eps: float, tables: _Tables, evidence: Evide
     upper: list[Series] = []
     lower: list[Series] = []
     lines = sorted(rows["line"].unique())
-    step = min(SHIFT, LARGEST_SPREAD ** (1 / max(len(lines) - 1, 1)))
-    for rank, line in enumerate(lines):
-        shift = step ** (rank - (len(lines) - 1) / 2)
+    for line, shift in zip(lines, spread_lines(len(lines), SHIFT), strict=True):
         group, style = rows[rows["line"] == line], evidence.styles[line]
         fit = _select_line(tables.exponents, line, eps)
         upper += _make_line(group, fit, style, shift)

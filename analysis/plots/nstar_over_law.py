@@ -10,7 +10,12 @@ import pandas as pd
 from analysis.chart import Axis, Chart, Panel, Series
 from analysis.evidence import Evidence
 from analysis.reference_laws import get_law
-from analysis.series import choose_ticks, list_validation_notes, mark_free_validation
+from analysis.series import (
+    choose_ticks,
+    list_validation_notes,
+    mark_free_validation,
+    spread_lines,
+)
 from analysis.style import LineStyle
 
 ORDER = 12
@@ -50,9 +55,8 @@ def _make_series(rows: pd.DataFrame, law: str, evidence: Evidence) -> list[Serie
     """One series per line."""
     lines = sorted(rows["line"].unique())
     series = []
-    for rank, line in enumerate(lines):
+    for line, shift in zip(lines, spread_lines(len(lines), SHIFT), strict=True):
         cells = rows[rows["line"] == line].sort_values("d")
-        shift = SHIFT ** (rank - (len(lines) - 1) / 2)
         series.append(_make_line(cells, line, law, shift, evidence.styles[line]))
     return series
 

@@ -62,9 +62,8 @@ def pack_data(charts: Mapping[str, Any], trainings: Mapping[str, Any]) -> str:
 
 
 def encode_figure(figure: NamedFigure) -> dict[str, Any]:
-    csv = figure.to_table().to_csv(index=False)
     if not isinstance(figure.description, Chart):
-        return {"csv": csv}
+        return {"csv": figure.csv}
     chart = emphasise_lines(figure.description)
     stacks = list(chart.columns)
     if chart.legend == "column":
@@ -72,7 +71,7 @@ def encode_figure(figure: NamedFigure) -> dict[str, Any]:
     else:
         legends = [make_legend(list(chain.from_iterable(stacks)))]
     return {
-        "csv": csv,
+        "csv": figure.csv,
         "figures": make_plotly_figures(chart),
         "legends": legends,
         "legendTitle": chart.legend_title,

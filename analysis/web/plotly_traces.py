@@ -121,12 +121,15 @@ def _break_parts(data: pd.DataFrame) -> pd.DataFrame:
     """The points of a line, with a gap where its part changes."""
     if "part" not in data:
         return data
-    pieces: list[pd.DataFrame] = []
-    for _, piece in data.groupby("part", sort=False):
-        if pieces:
-            pieces.append(piece.iloc[:1].assign(x=np.nan, y=np.nan))
-        pieces.append(piece)
-    return pd.concat(pieces, ignore_index=True)
+    codes, _ = pd.factorize(data["part"])
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order])) + 1
+    if not len(starts):
+        return data
+    broken = data.iloc[np.insert(order, starts, order[starts])].reset_index(drop=True)
+    broken = broken.astype({"x": float, "y": float})
+    broken.loc[starts + np.arange(len(starts)), ["x", "y"]] = np.nan
+    return broken
 
 
 def _draw_points(series: Series, panel: Panel) -> dict[str, Any]:

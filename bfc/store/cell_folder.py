@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import pyarrow
 import yaml
@@ -151,7 +152,9 @@ def read_rows(path: Path, required: Sequence[str]) -> pd.DataFrame:
     except (TypeError, ValueError) as error:
         raise Unreadable(f"{path.name} has an n or a seed that is no integer") from error
     numbers = [name for name in rows if name in NUMBERS or "/" in name]
-    rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce").astype(float)
+    for name in numbers:
+        if rows[name].dtype != np.float64:
+            rows[name] = pd.to_numeric(rows[name], errors="coerce").astype(float)
     if "kind" in rows:
         rows["kind"] = rows["kind"].replace(EARLIER_KINDS)
     texts = {}
