@@ -13,9 +13,9 @@ CHARACTERS = 17
 """Characters of a legend that fit into one inch."""
 
 
-ENTRY_INCHES, LINE_INCHES = 0.147, 0.115
+ENTRY_INCHES, LINE_INCHES = 0.157, 0.125
 """Height of an entry of one line, and of every further line of it."""
-USUAL_INCHES = 0.75
+USUAL_INCHES = 0.45
 """Height of a legend that the heights of panels have room for."""
 
 
