@@ -337,11 +337,16 @@ def test_overlaps_are_stored_at_every_n(tmp_path):
         ("rfm", {"rounds": -1}, "baseline.rounds=-1: must be an integer from 0 to 100"),
         ("rfm", {"bandwidth": 0.0}, "baseline.bandwidth=0.0: must be auto or a number > 0"),
         ("rfm", {"ridge": 0.0}, "baseline.ridge=0.0: must be auto or a number > 0"),
+        ("irkm", {"ridge": -1.0}, "baseline.ridge=-1.0: must be auto or a number > 0"),
         ("irkm", {"floor": -0.1}, "baseline.floor=-0.1"),
         ("irkm", {"rounds": 101}, "baseline.rounds=101"),
         ("spectral_chain", {"levels": []}, "baseline.levels=[]: must be a list of 1 to 4 names"),
         ("spectral_chain", {"levels": ["cubic"]}, "linear or quadratic"),
-        ("spectral_chain", {"keep": [2, 2]}, "a list of 1 integers >= 1, one per level"),
+        (
+            "spectral_chain",
+            {"keep": [2, 2]},
+            "a list of integers >= 1, one per level of baseline.levels",
+        ),
         ("spectral_chain", {"keep": [0]}, "integers >= 1"),
         ("spectral_chain", {"clip": 0.0}, "baseline.clip=0.0"),
         ("spectral_chain", {"degree": 0}, "baseline.degree=0"),
@@ -367,9 +372,13 @@ def test_a_ridge_that_is_too_small_is_refused():
         RFM().solve(x, x[:, 0], torch.eye(2, dtype=torch.float64), 1e-300)
 
 
-def test_a_fit_that_does_not_fit_in_memory_is_refused():
-    with pytest.raises(UserError, match=r"baseline.n_max=1000000: must be smaller: a fit needs"):
-        RFM(n_max=1_000_000, ridge=0.1).curve(Index(d=2), 0, 8, {"ridge": 0.1})
+@pytest.mark.parametrize("method", [RFM(n_max=10**8), SpectralChain(n_max=10**12)])
+def test_a_fit_that_does_not_fit_in_memory_is_refused_before_its_data_are_drawn(method):
+    words = rf"baseline.n_max={method.n_max}: must be smaller: a fit needs"
+    with pytest.raises(UserError, match=words):
+        method.curve(Index(d=16), 0, 8, {"ridge": 0.1})
+    with pytest.raises(UserError, match=words):
+        method.tune(Index(d=16), 8)
 
 
 def test_the_predicted_cost_is_that_of_the_fits_at_every_n():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from bfc.baselines.base import TunedBaseline
-from bfc.baselines.checks import NOT_NEGATIVE, check_strength
+from bfc.baselines.checks import NOT_NEGATIVE, Range, check_strength
 
 Choice = dict[str, float]
 """Parameter → value, λ among them as ``ridge``."""
@@ -27,8 +27,11 @@ class TunedRidge(TunedBaseline):
     ridge: float | Literal["auto"] = "auto"
     ridge_grid: tuple[float, ...] = (1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1e-1, 1.0)
 
+    allowed_ridge: ClassVar[Range] = NOT_NEGATIVE
+    """The values of λ that the method can be used with."""
+
     def __post_init__(self) -> None:
-        grid = check_strength("ridge", self.ridge, self.ridge_grid, NOT_NEGATIVE)
+        grid = check_strength("ridge", self.ridge, self.ridge_grid, self.allowed_ridge)
         object.__setattr__(self, "ridge_grid", grid)
         super().__post_init__()
 

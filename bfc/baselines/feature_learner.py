@@ -10,14 +10,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from bfc import stop_signals
 from bfc.baselines.base import Samples
-from bfc.baselines.checks import POSITIVE, check_strength
+from bfc.baselines.checks import POSITIVE, Range
 from bfc.baselines.choices import TunedRidge, edges_of
 from bfc.baselines.memory import available_memory
 from bfc.baselines.selection import choose
@@ -54,9 +54,7 @@ class FeatureLearner(TunedRidge):
     n_max: int = 2048
     n_ratio: float = 1.3
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_strength("ridge", self.ridge, self.ridge_grid, POSITIVE)
+    allowed_ridge: ClassVar[Range] = POSITIVE
 
     @abstractmethod
     def fit(self, x: Tensor, y: Tensor, x_test: Tensor, ridge: float) -> Fit:
@@ -88,6 +86,7 @@ class FeatureLearner(TunedRidge):
         choices = self._choices()
         best, reached, tried, seeds = choices[0], None, [], []
         if self._is_tuned(choices):
+            self._require_memory(target, device)
             seeds = self.tuning_seeds
             curves: dict[int, list[list[float]]] = {number: [] for number in range(len(choices))}
             for seed in seeds:
@@ -125,11 +124,11 @@ class FeatureLearner(TunedRidge):
 
         Raises :class:`bfc.errors.UserError` if memory does not suffice.
         """
+        self._require_memory(target, device)
         samples = self.draw_samples(target, seed, test, device)
         return self._with_choice(tuned)._fit_curve(target, samples, tuned["ridge"])
 
     def _fit_curve(self, target: Target, samples: Samples, ridge: float) -> LearningCurve:
-        self._require_memory(samples)
         chance = samples.draw.chance.item()
         truth = samples.f_test.unsqueeze(0)
         risks, overlaps = [], []
@@ -145,8 +144,9 @@ class FeatureLearner(TunedRidge):
         """Memory of the largest fit, for inputs of ``width`` coordinates."""
         return 8 * MATRICES * self.n_max**2
 
-    def _require_memory(self, samples: Samples) -> None:
-        needed, free = self.fit_bytes(samples.x.shape[1]), available_memory(samples.x.device)
+    def _require_memory(self, target: Target, device: torch.device | str) -> None:
+        """Refuse a curve whose largest fit has no room, before its data are drawn."""
+        needed, free = self.fit_bytes(target.input_width), available_memory(device)
         require(
             needed <= free,
             "baseline.n_max",

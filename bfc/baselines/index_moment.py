@@ -54,7 +54,7 @@ class IndexMoment(FeatureLearner):
         return f"moment of transformed labels (degree {self.degree})"
 
     def fit_seconds(self, n: int, width: int, test: int) -> float:
-        return 5e-4 + 1.5e-9 * n * width + 2e-8 * self.degree * (n + test)
+        return 2e-3 + 3e-9 * n * width + 4e-8 * self.degree * (n + test)
 
     def fit_bytes(self, width: int) -> int:
         return 8 * self.n_max * (2 * width + 4 * self.degree)

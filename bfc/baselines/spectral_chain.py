@@ -69,7 +69,7 @@ class SpectralChain(FeatureLearner):
             is_list,
             "baseline.keep",
             self.keep,
-            f"a list of {len(self.levels)} integers >= 1, one per level",
+            "a list of integers >= 1, one per level of baseline.levels",
         )
         if self.clip is not None:
             check_value("clip", self.clip, POSITIVE)

@@ -73,11 +73,13 @@ class Sight(Target):
         powers = self.powers
         are_decreasing = all(a > b for a, b in pairwise(powers))
         are_in_range = all(0 < power <= 1 for power in powers)
+        count = f"{self.depth - 1} decreasing numbers in (0, 1], one fewer than target.depth"
+        allowed = "a number in (0, 1]" if self.depth == 2 else f"a list of {count}"
         require(
             len(powers) == self.depth - 1 and are_decreasing and are_in_range,
             "target.eps",
             self.eps,
-            f"{self.depth - 1} decreasing numbers in (0, 1], one fewer than target.depth",
+            allowed,
         )
         used = self.branches * self.widths[0]
         require(
