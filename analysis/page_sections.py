@@ -60,7 +60,7 @@ def make_section(
         "local_depth": make_local_factor_table(select_axis(evidence.local, "L")),
         "risks": make_risk_table(risks),
         "nstar": make_nstar_table(nstar, keys),
-        "features": make_feature_table(evidence.features, keys),
+        "features": make_feature_table(evidence.features, nstar, keys),
         "correction": make_correction_table(tabulate_corrections(trainings)),
         "outcomes": make_outcome_table(trainings),
         "tuning": make_tuning_table(stored, lines),

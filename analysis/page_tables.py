@@ -75,8 +75,22 @@ def make_nstar_table(nstar: pd.DataFrame, keys: Sequence[str]) -> PageTable:
     return make_page_table(records, "no cell was measured", SHARED)
 
 
-def make_feature_table(features: Mapping[str, Evidence], keys: Sequence[str]) -> PageTable:
-    """n* of every feature that was measured, cell by cell; ``keys``: keys that vary."""
+def format_risks(nstar: pd.DataFrame) -> dict[str, str]:
+    """Cell → its n* of the risk at every ε, as text: ``101 (ε = 0.1), > 512 (ε = 0.01)``."""
+    texts: dict[str, list[str]] = {}
+    for row in nstar.to_dict("records"):
+        texts.setdefault(row["cell_id"], []).append(f"{format_nstar(row)} (ε = {row['eps']:g})")
+    return {cell: ", ".join(parts) for cell, parts in texts.items()}
+
+
+def make_feature_table(
+    features: Mapping[str, Evidence], nstar: pd.DataFrame, keys: Sequence[str]
+) -> PageTable:
+    """n* of every feature that was measured, cell by cell, beside ``nstar``, that of the risk.
+
+    ``keys``: keys that vary.
+    """
+    risks = format_risks(nstar)
     records = []
     for feature, evidence in features.items():
         for row in evidence.nstar.to_dict("records"):
@@ -89,6 +103,7 @@ def make_feature_table(features: Mapping[str, Evidence], keys: Sequence[str]) ->
                     "overlap": round(1 - row["eps"], 12),
                     "n*": (format_nstar(row), row["nstar"]),
                     "95 % interval": (format_nstar_interval(row), row["lo"]),
+                    "n* of the risk": risks.get(row["cell_id"], NO_VALUE),
                     "largest n": row["largest_n"],
                     "seeds": row["seeds"],
                     "further settings": _format_settings({key: None for key in keys} | row, keys),

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor
 
 import bfc
@@ -220,6 +221,25 @@ def test_the_quadratic_operator_is_the_dense_matrix():
     images = quadratic_operator(x, weights, matrices)
     applied = torch.einsum("jab,kab->jk", matrices, images)
     torch.testing.assert_close(applied, dense)
+
+
+def test_the_population_moment_has_a_spike_above_a_bulk_that_hides_it_at_small_d():
+    """For one feature with A² = I/d, in units of 1/√2: 2 + 12/d for A, 4/d to 12/d beside it.
+
+    By a tensor Gauss-Hermite rule, exact for the degree 8 of y φφ'."""
+    d = 4
+    draw = QuadraticOfQuadratics(d=d, p=1).draw([0], torch.float64)
+    nodes, weights = hermegauss(6)
+    x = torch.cartesian_prod(*[torch.tensor(nodes)] * d)
+    w = torch.cartesian_prod(*[torch.tensor(weights / math.sqrt(2 * math.pi))] * d).prod(1)
+    _, matrices = degree_two_features(x[:1])
+    images = quadratic_operator(x, len(x) * w * draw.labels(x[None])[0], matrices)
+    moment = torch.einsum("jab,kab->jk", matrices, images) * math.sqrt(2)
+    values, vectors = torch.linalg.eigh(moment)
+    spike = torch.einsum("k,kab->ab", vectors[:, -1], matrices)
+    assert form_overlap(spike[None], draw.planted_forms[0]) == pytest.approx(1)
+    assert float(values[-1]) == pytest.approx(2 + 12 / d)
+    assert float(values[0]) == pytest.approx(4 / d) and float(values[-2]) == pytest.approx(12 / d)
 
 
 def test_leading_features_are_the_eigenvectors_of_the_dense_matrix():

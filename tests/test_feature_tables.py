@@ -10,6 +10,7 @@ from synthetic import write_cell
 from analysis.claims import judge_claims
 from analysis.feature_tables import list_features
 from analysis.load import load_results
+from analysis.page_tables import make_feature_table
 from analysis.report import write_report
 from bfc.stats.exponent_fit import fit_exponent
 
@@ -82,6 +83,21 @@ def test_tables_of_features_are_written_and_shown(root, tmp_path):
     assert len(pd.read_csv(tmp_path / "out" / "nstar_feature.csv")) == 6
     assert len(pd.read_csv(tmp_path / "out" / "exponents_feature.csv")) == 2
     assert "Features: n* at which they are found" in report.page.read_text()
+
+
+def test_nstar_of_the_risk_stands_beside_that_of_the_feature(root):
+    """In every row, at every ε, as the table of n* has it; the kernel learns no feature."""
+    (evidence,) = load_results(root).studies.values()
+    table = make_feature_table(evidence.features, evidence.nstar, [])
+    place = table.columns.index("n* of the risk")
+    assert len(table.rows) == 6
+    shown = {row[place].text for row in table.rows}
+    rows = evidence.nstar[evidence.nstar["method"] == "RFM"]
+    expected = set()
+    for _, cell in rows.groupby("cell_id", sort=False):
+        entries = [f"{row.nstar:,.0f} (ε = {row.eps:g})" for row in cell.itertuples()]
+        expected.add(", ".join(entries))
+    assert shown == expected and len(shown) == 3
 
 
 def test_a_store_without_features_has_empty_tables(tmp_path):
