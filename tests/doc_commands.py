@@ -15,12 +15,18 @@ from pathlib import Path
 
 import pytest
 import typer.testing
-from commands import environment, run
+from commands import ROOT, environment, process_of, run
 
 from analysis.report import main as report_main
 from bfc import cli
 from bfc.engine.compiled.__main__ import main as show_compiled_step
 
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+SHELL = ("", "sh", "bash", "console")
+"""Languages of blocks that hold commands."""
 SMALL = (
     "schedule.steps=12",
     "schedule.check_every=4",
@@ -45,22 +51,35 @@ IN_THIS_PROCESS = (
 """Options of a pytest that is run where Hydra, itself a plugin of pytest, has been imported."""
 
 
-def blocks(page: Path, *kinds: str) -> list[str]:
-    """The code blocks of a page that are marked as one of ``kinds``."""
-    marked = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.M | re.S)
-    return [text for kind, text in marked if kind in kinds]
+def marked_blocks(page: Path) -> list[tuple[str, str]]:
+    """The code of a page in its order: the language of a block with its text.
+
+    Blocks without a language, or of a shell, hold commands; each is one entry of kind ``command``,
+    without comments, with continued lines as one.
+    """
+    pieces = []
+    for kind, text in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.M | re.S):
+        if kind in SHELL:
+            pieces += [("command", command) for command in split_commands(text)]
+        else:
+            pieces.append((kind, text))
+    return pieces
+
+
+def split_commands(text: str) -> list[str]:
+    lines = text.replace("\\\n", " ").splitlines()
+    words_of_lines = [shlex.split(line, comments=True) for line in lines]
+    return [shlex.join(words) for words in words_of_lines if words]
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return [text for marked_kind, text in marked_blocks(page) if marked_kind == kind]
 
 
 def commands_of(page: Path) -> list[str]:
-    """The commands of a page, without comments.
-
-    They are the lines of blocks without a language (or of a shell); continued lines are one.
-    """
-    lines = []
-    for text in blocks(page, "", "sh", "bash", "console"):
-        lines += text.replace("\\\n", " ").splitlines()
-    words_of_lines = [shlex.split(line, comments=True) for line in lines]
-    return [shlex.join(words) for words in words_of_lines if words]
+    """The commands of a page."""
+    return blocks(page, "command")
 
 
 def small(words: list[str]) -> list[str]:
@@ -105,6 +124,15 @@ def perform(command: str, cwd: Path) -> None:
         pytest.fail(
             f"{command}: is neither a command this test can run nor listed in docs/not_run.yaml"
         )
+
+
+def output_of(command: str, cwd: Path) -> str:
+    """What a command of this program prints, run as it stands in a process."""
+    words = shlex.split(command)
+    module, arguments = ("bfc.cli", words[1:]) if words[0] == "bfc" else (words[2], words[3:])
+    done = process_of(module, *arguments, cwd=cwd)
+    assert done.status == 0, (command, done.err)
+    return done.out
 
 
 def _show_blocks(words: list[str], cwd: Path) -> None:

@@ -23,7 +23,7 @@ from types import ModuleType
 import pytest
 import yaml
 from commands import ROOT, environment, process_of
-from doc_commands import blocks, commands_of, perform
+from doc_commands import PAGES, blocks, commands_of, perform
 from synthetic import write_cell
 
 from analysis.chart import Chart
@@ -32,16 +32,17 @@ from analysis.registry import list_options, load_part
 from analysis.verdicts import Measurement, judge
 from bfc.experiment.components import GROUPS, class_paths
 
-PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-]
 WORKED_EXAMPLES = [page for page in PAGES if page.name.startswith(("add_", "change_"))]
 NOT_RUN = yaml.safe_load((ROOT / "docs" / "not_run.yaml").read_text())
 
 
 def is_listed(command: str) -> bool:
     return any(re.fullmatch(entry["command"], command) for entry in NOT_RUN)
+
+
+def python_blocks(page: Path) -> list[str]:
+    """The Python of a page, but where tests/test_printed_output.py runs it."""
+    return [] if blocks(page, "output") else blocks(page, "python")
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def workplace(tmp_path: Path) -> Path:
     [
         page
         for page in PAGES
-        if page not in WORKED_EXAMPLES and (commands_of(page) or blocks(page, "python"))
+        if page not in WORKED_EXAMPLES and (commands_of(page) or python_blocks(page))
     ],
     ids=lambda page: page.name,
 )
@@ -67,7 +68,7 @@ def test_every_command_and_python_block_runs(page, workplace, monkeypatch):
     module = ModuleType("a_page")  # in which classes look up their annotations
     monkeypatch.setitem(sys.modules, "a_page", module)
     with contextlib.chdir(workplace):
-        for text in blocks(page, "python"):
+        for text in python_blocks(page):
             exec(compile(text, page.name, "exec", dont_inherit=True), vars(module))
     for text in blocks(page, "yaml"):
         assert yaml.safe_load(text)
@@ -79,14 +80,6 @@ def test_the_list_of_what_is_not_run_has_no_dead_entry_and_names_tests():
         assert any(re.fullmatch(entry["command"], command) for command in commands), entry
         assert len(entry["why"]) > 20, entry
         assert entry["tested"] is None or (ROOT / entry["tested"]).is_file(), entry
-
-
-def test_the_page_on_measurement_shows_what_its_fit_prints(workplace, capsys):
-    page = ROOT / "docs" / "measurement.md"
-    (code,), (shown,) = blocks(page, "python"), blocks(page, "text")
-    with contextlib.chdir(workplace):
-        exec(compile(code, page.name, "exec"), {"__name__": "a_page"})
-    assert capsys.readouterr().out == shown
 
 
 PROGRAM = ("bfc", "conf", "sweeps", "analysis", "tests")
