@@ -222,10 +222,24 @@ def test_a_stack_compiles_by_itself_where_it_gains():
     many = [Training(40, seed) for seed in range(8)]
     long = replace(SMALL, compile="auto", schedule=replace(SMALL.schedule, steps=10_000))
     assert Trainer(long, many).state.execution == "compiled"
-    assert Trainer(long, many[:1]).state.execution == "plain"
     assert Trainer(replace(SMALL, compile="auto"), many).state.execution == "plain"
     wide = replace(long, learner=MLP(widths=(512, 512)))
     assert Trainer(wide, many).state.execution == "plain"
+
+
+def test_larger_networks_are_compiled_from_more_replicas_on():
+    """A group takes as long with idle lanes."""
+    long = replace(SMALL, compile="auto", schedule=replace(SMALL.schedule, steps=10**6))
+    fewest = []
+    for parameters in (20, 2_000, 20_000):
+        recipe = replace(long, optimizer=SGD(batch=64))
+        gaining = [r for r in range(1, 65) if choice.expects_code(recipe, parameters, r)]
+        assert gaining == list(range(gaining[0], 65))
+        fewest.append(gaining[0])
+    assert fewest == sorted(fewest) and fewest[0] == 1 < fewest[-1] <= choice.GROUP
+    large_batch = replace(long, optimizer=SGD(batch=4096))
+    assert not choice.may_compile(large_batch, 20_000)
+    assert not choice.expects_code(large_batch, 20_000, 64)
 
 
 def test_without_llvmlite_the_plain_path_is_taken(monkeypatch, capsys):

@@ -23,8 +23,14 @@ from bfc.types import Draw, Params, Stage
 
 _log = logging.getLogger(__name__)
 
-MIN_REPLICAS = 8
-"""Replicas of a stack from which its steps are compiled: a group takes as long with idle lanes."""
+WORK_PER_REPLICA = 250_000
+"""Parameters times rows of a batch, per replica of a group, up to which generated code is faster.
+
+A group takes as long with idle lanes, and the plain path longer with every replica: code gains for
+a single replica of a quadratic network, for six of a perceptron of 20,000 parameters.
+"""
+GROUP = 16
+"""Replicas from which no lane is idle, on processors with the widest registers."""
 MIN_REPLICA_STEPS = 15_000
 """Replica-steps per stage from which a stack is compiled: fewer take less time than compiling."""
 MAX_PARAMETERS = 25_000
@@ -79,7 +85,8 @@ def may_compile(recipe: Recipe, num_parameters: int) -> bool:
     if recipe.compile == "always":
         return True
     batch = recipe.optimizer.batch * recipe.target.input_width
-    return num_parameters <= MAX_PARAMETERS and batch <= MAX_BATCH
+    is_small = num_parameters <= MAX_PARAMETERS and batch <= MAX_BATCH
+    return is_small and _work(recipe, num_parameters) <= GROUP * WORK_PER_REPLICA
 
 
 def expects_code(recipe: Recipe, num_parameters: int, replicas: int) -> bool:
@@ -88,8 +95,14 @@ def expects_code(recipe: Recipe, num_parameters: int, replicas: int) -> bool:
         return False
     if recipe.compile == "always":
         return True
-    enough_steps = MIN_REPLICA_STEPS * len(recipe.stages())
-    return replicas >= MIN_REPLICAS and replicas * recipe.total_steps() >= enough_steps
+    if _work(recipe, num_parameters) > min(replicas, GROUP) * WORK_PER_REPLICA:
+        return False
+    return replicas * recipe.total_steps() >= MIN_REPLICA_STEPS * len(recipe.stages())
+
+
+def _work(recipe: Recipe, num_parameters: int) -> int:
+    """What the products of a step of one replica are proportional to."""
+    return num_parameters * recipe.optimizer.batch
 
 
 def _is_wanted(recipe: Recipe, params: Params, replicas: int, is_resumed: bool | None) -> bool:
