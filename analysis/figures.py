@@ -40,7 +40,8 @@ class NamedFigure:
     @cached_property
     def csv(self) -> str:
         """The table as CSV, which the page and the file beside it hold."""
-        return self.to_table().to_csv(index=False)
+        content: str = self.to_table().to_csv(index=False)
+        return content
 
 
 def make_figures(

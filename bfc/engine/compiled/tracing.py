@@ -25,10 +25,8 @@ from bfc.engine.steps import take_step, views
 from bfc.matmul import stacked_products
 from bfc.types import Stage
 
-STACK_SIZES = (61, 67, 71, 73)
+STACK_SIZES = (13, 17, 19, 23, 29, 31, 61, 67)
 """Replicas of the traced stack: the first of these that is no other size in it."""
-FEW_REPLICAS = (13, 17, 19, 23)
-"""The same for a graph of many rows."""
 os.environ.setdefault("TORCH_DISABLE_FUNCTIONALIZATION_META_REFERENCE", "1")
 # Torch would check operations in place on tensors without values too, and imports its compiler.
 
@@ -69,7 +67,7 @@ def trace_statistics(recipe: Recipe, present: frozenset[str], shapes: StepShapes
         constants = recipe.learner.statistics(params, x, present)
         return (torch.cat([constants[name].flatten(1) for name in shapes.trained], 1),)
 
-    for replicas in FEW_REPLICAS:
+    for replicas in STACK_SIZES:
         inputs = {"x": _zeros(recipe, replicas, shapes.rows, shapes.input_width)}
         for name, shape in shapes.fixed.items():
             inputs[f"fixed_{name}"] = _zeros(recipe, replicas, *shape)
