@@ -33,6 +33,7 @@ from analysis.web.claim_views import group_claims, make_claim_views
 from analysis.web.data import encode_data
 from analysis.web.document import make_cards, render_page
 from bfc.errors import UserError, describe_error
+from bfc.extras import require_package
 from bfc.launch.devices import usable_cores
 from bfc.paths import local_path
 from bfc.studies import study_node
@@ -107,8 +108,9 @@ def write_report(
 
     ``study`` restricts the report to one study. ``claims``: None reads them under ``sweeps/``.
     ``unfinished``: cells whose measurement was cut short, at which no claim looks. Raises
-    :class:`UserError` where there is nothing to report, and for an unknown format.
+    :class:`UserError` where there is nothing to report, for an unknown format and without Plotly.
     """
+    require_package("plotly", "report", "page")
     formats = check_formats(formats)
     results, target = local_path(results, "results"), local_path(out, "out")
     loaded = load_results(results, study, usable_cores())

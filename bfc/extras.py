@@ -1,7 +1,8 @@
 """Packages that an installation may lack, and the sentence where one is needed.
 
-The default installation has W&B and Submitit; without them trainings and reports work all the same.
-So they are imported where they are used, after :func:`require_package`.
+The default installation has W&B, Submitit and Plotly. Without the first two trainings and reports
+work all the same, without Plotly trainings do. So they are imported where they are used, after
+:func:`require_package`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """From a synthetic store to a report: tables, figures, the page, and what is printed."""
 
 import re
+import sys
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from synthetic import write_cell, write_sweep
 
 from analysis.report import main, write_report
 from analysis.report_text import describe_growth
+from bfc.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -284,3 +286,13 @@ def test_main_reports_in_one_sentence_why_there_is_no_page(tmp_path, capsys):
     assert main([str(tmp_path), "-o", str(tmp_path / "out"), "--study", "synthetik"]) != 0
     assert "did you mean synthetic?" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_without_plotly_a_report_names_the_extra_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    with pytest.raises(UserError) as refusal:
+        write_report(tmp_path / "results", tmp_path / "out")
+    assert str(refusal.value) == (
+        "report: the package plotly is not installed; pip install 'bfc[page]'"
+    )
+    assert not list(tmp_path.iterdir())

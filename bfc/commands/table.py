@@ -91,7 +91,10 @@ def main(
     """
     from bfc.application.table.build import build_table
     from bfc.application.table.launching import split_launcher
+    from bfc.extras import require_package
 
+    if not plan:
+        require_package("plotly", "bfc table", "page")
     launcher, words = split_launcher(overrides or ())
     options = TableOptions(
         size=size,
