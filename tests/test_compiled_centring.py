@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from plain_loop import LAYERWISE, RECIPE
+from compared_trainings import LAYERWISE, RECIPE
 from test_compiled import ONE_EACH, small_recipe
 
 from bfc.engine.centring import PlainCentring

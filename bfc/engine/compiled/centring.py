@@ -86,7 +86,7 @@ class LaneCentring:
         first = torch.tensor(seed_index)[layout.selection] * self.rows
         rows = (first.unsqueeze(1) + torch.arange(self.rows)).unsqueeze(0)
         state = zeros(groups, code.layout.state, lanes)
-        batch, scratch = self._work_memory(code)
+        batch, scratch = self._work_memory(code, groups)
         code.loaded.take_steps(
             StepTensors(
                 state=state,
@@ -105,15 +105,21 @@ class LaneCentring:
         return to_replicas(state, len(seed_index))
 
     def _work_memory(
-        self, code: CompiledStep
-    ) -> tuple[Float[Tensor, "1 X lanes"], Float[Tensor, "1 Y lanes"]]:
-        """Memory for the rows of a group and for intermediate values."""
-        sizes = [code.layout.batch * code.group_size, code.layout.scratch * code.group_size]
+        self, code: CompiledStep, groups: int
+    ) -> tuple[Float[Tensor, "G X lanes"], Float[Tensor, "G Y lanes"]]:
+        """Memory for the rows of a group and for intermediate values.
+
+        Groups that run one after the other share it (G = 1).
+        """
+        at_once = groups if code.runs_groups_at_once else 1
+        lanes = at_once * code.group_size
+        sizes = [code.layout.batch * lanes, code.layout.scratch * lanes]
         if len(self._memory) < sum(sizes):
             self._memory = self.pool_x.new_empty(sum(sizes))
         rest = len(self._memory) - sum(sizes)
         batch, scratch, _ = torch.split(self._memory, [*sizes, rest])
-        return batch.view(1, -1, code.group_size), scratch.view(1, -1, code.group_size)
+        shape = (at_once, -1, code.group_size)
+        return batch.view(shape), scratch.view(shape)
 
 
 def _unflatten(flat: Float[Tensor, "R K"], shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
