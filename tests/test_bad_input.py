@@ -25,7 +25,7 @@ from bfc.environment import resolve_device
 from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, component
 from bfc.experiment.job import Job, load_job
-from bfc.hydra_plugins import hydra_errors
+from bfc.hydra_plugins import choices
 from bfc.hydra_plugins.choices import list_options
 from bfc.hydra_plugins.hydra_errors import describe_unknown_key
 from bfc.paths import CONF
@@ -316,7 +316,7 @@ def test_a_key_that_a_yaml_leaves_at_its_default_is_set_with_a_plus(tmp_path, mo
     lines = (CONF / "schedule" / "joint.yaml").read_text().splitlines()
     without = [line for line in lines if not line.startswith("patience")]
     (tmp_path / "schedule" / "joint.yaml").write_text("\n".join(without))
-    monkeypatch.setattr(hydra_errors, "CONF", tmp_path)
+    monkeypatch.setattr(choices, "CONF", tmp_path)
     monkeypatch.setattr(sys, "argv", ["bfc-train", "schedule=joint", "schedule.patience=3"])
     assert describe_unknown_key("schedule.patience") == (
         "schedule.patience: joint.yaml leaves it at its default; set it with +schedule.patience=3"

@@ -199,7 +199,7 @@ def check_risk_against_depth(figures: list[FigureDescription], evidence: Evidenc
 def check_schedules_against_depth(figures: list[FigureDescription], evidence: Evidence) -> None:
     (chart,) = figures
     assert isinstance(chart, Chart)
-    assert [stack[0].title for stack in chart.columns] == ["t", "u"]
+    assert [stack[0].title for stack in chart.columns] == ["t, ε = 0.1", "u, ε = 0.1"]
     points = select(chart, "layerwise m", "t")
     points = points[points["form"] == "points"]
     assert list(points["y"]) == pytest.approx([2.0, 3.0])

@@ -64,7 +64,7 @@ def test_the_documented_example_runs_and_prints_what_is_documented(capsys, monke
     of them."""
     monkeypatch.chdir(DOCS.parent)
     code, output = re.search(
-        r"```python\n(.*?)```\n\n```text\n(.*?)\n```", (DOCS / "measurement.md").read_text(), re.S
+        r"```python\n(.*?)```\n\n```output\n(.*?)\n```", (DOCS / "measurement.md").read_text(), re.S
     ).groups()
     space = {}
     exec(code, space)

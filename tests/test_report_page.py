@@ -48,7 +48,9 @@ def test_report_writes_tables_with_their_columns(sweep):
     _, out, _ = sweep
     nstar = pd.read_csv(out / "nstar.csv")
     assert first_columns(nstar, NSTAR_COLUMNS) and len(nstar) == 2 * (5 * 3 + 6 + 12)
-    assert len(line_of(pd.read_csv(out / "local.csv"), "staged")) == 4
+    local = line_of(pd.read_csv(out / "local.csv"), "staged")
+    assert local["L_lo"].isna().sum() == 4, "one between neighbouring d"
+    assert local["L_lo"].notna().sum() == 3, "one between neighbouring depths"
     depth = pd.read_csv(out / "depth.csv")
     assert first_columns(depth, DEPTH_COLUMNS)
     assert set(depth["study"]) == {"depth"} and sorted(depth["L"].unique()) == [2, 3, 4, 5]
