@@ -8,31 +8,15 @@ from typing import Any
 
 import torch
 from commands import assert_same_records
+from compared_trainings import RECIPE
 
 from bfc.engine.recipe import Recipe
 from bfc.engine.scheduler import MeasureCell, run_fused
 from bfc.engine.stack_request import StackRequest, TrainResult, train_stack
 from bfc.engine.state import State
-from bfc.learners.quadratic_densenet import QuadraticDenseNet
-from bfc.optimizers.adam import Adam
-from bfc.schedules import Phase, Schedule
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 from bfc.types import Training
 
-TARGET = Teacher(d=5, L=3, widths=(3, 2))
-STAGED = Schedule(
-    (Phase(("level{2..l}", "bias"), "level{l}", "level"),), "staged", steps=12, check_every=5
-)
-RECIPE = Recipe(
-    TARGET,
-    QuadraticDenseNet(),
-    STAGED,
-    Adam(lr=0.03, batch=16, warmup=3),
-    "inside",
-    0.25,
-    test=256,
-    dtype=torch.float64,
-)
 POOLED, FRESH = (
     [Training(20, 0), Training(60, 1), Training(33, 0)],
     [Training(0, 0), Training(0, 7)],

@@ -12,13 +12,12 @@ from dataclasses import replace
 import pytest
 import torch
 from commands import assert_same_records
+from compared_trainings import STAGED, TARGET
 from scheduled_cells import (
     BROKEN,
     FRESH,
     POOLED,
     RECIPE,
-    STAGED,
-    TARGET,
     alike,
     asking,
     rounds,

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 from commands import assert_same_records
+from compared_trainings import TARGET
 from scheduled_cells import (
     BROKEN,
     POOLED,
     RECIPE,
-    TARGET,
     asking,
     full,
     nothing,
