@@ -95,9 +95,10 @@ def at_the_time_limit_it_writes_a_checkpoint_and_goes_on(folder: Path, whole: di
     yield lambda: "requeued as" in log_of(launch)
     assert (launch.folders(0)[0] / "checkpoint.pt").exists()
     yield all_in_state(launch, "done")
-    signals = log_of(launch).count("SIGUSR2: stops at the next checkpoint")
-    restarts = launch.events()[0]["restarts"]
-    assert signals == restarts >= 1, "a slow machine may reach the limit again"
+    log = log_of(launch)
+    requeued = log.count("requeued as")
+    assert launch.events()[0]["restarts"] == requeued >= 1, "slow machines reach the limit again"
+    assert log.count("SIGUSR2: stops at the next checkpoint") >= requeued, "the last may finish"
     assert store(folder / "results") == whole
 
 
