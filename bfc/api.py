@@ -111,6 +111,7 @@ def run(
     seeds: int | Sequence[int] = 8,
     *,
     eps: float | Sequence[float] = (0.1, 0.01),
+    test: int = 16384,
     measure: Measure | None = None,
     device: Device = "auto",
     dtype: Literal["float32", "float64"] = "float32",
@@ -119,8 +120,9 @@ def run(
 ) -> pd.DataFrame:
     """Train a method on a target (or on several, such as one per d) and judge every training.
 
-    ``n``: numbers of labels, ``"fresh"`` for new samples at every step. ``measure`` replaces ``n``,
-    ``seeds`` and ``eps`` by a measure of :mod:`bfc.measure`, for instance an adaptive one.
+    ``n``: numbers of labels, ``"fresh"`` for new samples at every step. ``test``: fresh rows per
+    seed that a risk is measured on. ``measure`` replaces ``n``, ``seeds``, ``eps`` and ``test`` by
+    a measure of :mod:`bfc.measure`, for instance an adaptive one.
     ``results``: a store to keep the trainings in; a rerun over it computes only what is missing.
 
     Returns one row per training: ``target, method, d, L, n, seed, kind, risk, train_risk, outcome``
@@ -129,7 +131,7 @@ def run(
     """
     _check_method(method)
     if measure is None:
-        chosen = build_measure(n, seeds, eps)
+        chosen = build_measure(n, seeds, eps, test)
     else:
         words = "None or a measure such as bfc.measure.Adaptive()"
         chosen = require_component("measure", measure, "measure", words)

@@ -69,9 +69,10 @@ def build_measure(
     n: int | Sequence[int] | Literal["fresh"] | None,
     seeds: int | Sequence[int],
     eps: float | Sequence[float],
+    test: int,
 ) -> Measure:
     """The measure of :func:`bfc.run` that trains at every n of a list, or on fresh samples."""
-    shared: dict[str, Any] = {"seeds": seeds, "eps": eps}
+    shared: dict[str, Any] = {"seeds": seeds, "eps": eps, "test": test}
     if n is None:
         raise UserError("n: is missing; must be a list of numbers of labels, or fresh")
     if isinstance(n, str):

@@ -165,6 +165,8 @@ def test_fresh_samples():
         (lambda: bfc.run(TARGET, METHOD, n="all"), "n=all: must be a list"),
         (lambda: bfc.run(TARGET, METHOD, n=[16], seeds=0), "^seeds=0: must be a count"),
         (lambda: bfc.run(TARGET, METHOD, n=[1]), "^n=.1.: must be integers from 2"),
+        (lambda: bfc.run(TARGET, METHOD, n=[16, -5]), r"^n=\[16, -5\]: must be integers from 2"),
+        (lambda: bfc.run(TARGET, METHOD, n=16, test=2), "^test=2: must be an integer from 16"),
         (lambda: bfc.run(TARGET, METHOD, n=[16, "x"]), "^n=.16, x.: must be a list of integers"),
         (lambda: bfc.run(TARGET, METHOD, n=16, eps="x"), "^eps=x: must be a list of numbers"),
         (lambda: bfc.run(TARGET, METHOD, n=16, stack="all"), "^stack=all: must be an integer"),

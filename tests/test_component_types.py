@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
+import types
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
@@ -14,6 +16,7 @@ import pytest
 import bfc
 from bfc.component import Component
 from bfc.errors import UserError
+from bfc.experiment import components
 from bfc.experiment.components import GROUPS, class_paths, component, find_class
 from bfc.experiment.job import Compute
 from bfc.field_types import convert, is_union, written_types
@@ -52,6 +55,27 @@ def options() -> Iterator[tuple[str, str]]:
     for group in GROUPS:
         for option in class_paths(group):
             yield group, option
+
+
+def test_an_option_that_leaves_out_what_its_group_must_offer_is_refused(monkeypatch) -> None:
+    """Otherwise it would be trained and stored before something asks for what is missing."""
+    body = (
+        "from dataclasses import dataclass\n"
+        "from bfc.types import Target\n"
+        "@dataclass(frozen=True)\n"
+        "class Unfinished(Target):\n"
+        "    identity_name = 'bfc.targets.unfinished.Unfinished'\n"
+        "    d: int = 4\n"
+        "    levels = ()\n"
+    )
+    module = types.ModuleType("bfc.targets.unfinished")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(body, module.__dict__)  # a class of a module of the package, as a newcomer writes it
+    path = "bfc.targets.unfinished.Unfinished"
+    options = {**class_paths("target"), "unfinished": path}
+    monkeypatch.setattr(components, "class_paths", lambda group: options)
+    with pytest.raises(UserError, match=rf"^target._target_={path}: .* define degree, draw; "):
+        find_class("target", path)
 
 
 @pytest.mark.parametrize(("group", "option"), list(options()))

@@ -139,6 +139,18 @@ def test_a_claim_of_another_host_is_respected_until_its_heartbeat_is_old(
         assert "theirs" not in (cell.path / "claim.json").read_text()
 
 
+def test_a_reader_tells_a_training_that_runs_from_one_that_was_killed(cell) -> None:
+    assert not lease.is_claimed(cell.path)
+    claim_by(cell)
+    assert lease.is_claimed(cell.path)
+    claim_by(cell, started="1.00")
+    assert not lease.is_claimed(cell.path), "its process is dead"
+    claim_by(cell, host="elsewhere")
+    assert lease.is_claimed(cell.path)
+    claim_by(cell, age=3 * lease.LEASE, host="elsewhere")
+    assert not lease.is_claimed(cell.path), "its heart does not beat"
+
+
 @pytest.mark.parametrize(
     "text", ["", "not json", "[]", "{}", '{"host": 1}', '{"host": "x", "pid": "y"}']
 )

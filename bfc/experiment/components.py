@@ -67,8 +67,18 @@ def find_class(group: str, path: Any) -> type:
     Raises :class:`UserError` for anything that cannot be an option of ``group``.
     """
     classes = classes_by_identity(group).get(path, ()) if isinstance(path, str) else ()
-    if len(classes) == 1:
-        return classes[0]
+    cls = classes[0] if len(classes) == 1 else _class_at(group, path)
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    if missing:
+        raise UserError(
+            f"{group}._target_={path}: its class does not define {', '.join(missing)}; "
+            f"what a {group} must offer is in bfc/types"
+        )
+    return cls
+
+
+def _class_at(group: str, path: Any) -> type:
+    """The dataclass at a dotted ``path``."""
     within = isinstance(path, str) and path.startswith("bfc.") and path.count(".") >= 2
     require(
         within, f"{group}._target_", path, f"a {group} class of this package, bfc.<module>.<Class>"

@@ -25,8 +25,8 @@ class Ladder(FixedMeasure):
 
     def __post_init__(self) -> None:
         n = self.n if isinstance(self.n, tuple) else (self.n,)
+        check_sizes(n)
         object.__setattr__(self, "n", tuple(sorted(n)))
-        check_sizes(self.n)
         super().__post_init__()
 
     def trainings(self) -> list[Training]:

@@ -18,6 +18,7 @@ import pyarrow
 import yaml
 
 from bfc.store.files import EARLIER_KINDS, WrongContent, read_json, read_table
+from bfc.store.lease import is_claimed
 from bfc.yaml_text import parse_yaml
 
 UNNAMED = "(no study)"
@@ -51,6 +52,7 @@ class CellFolder:
     """Flattened configuration."""
     requests: list[Mapping[str, Any]]
     state: str
+    """That of :meth:`bfc.store.cells.Cell.state`; ``interrupted`` where nobody measures on."""
     rows: pd.DataFrame
 
     @property
@@ -75,6 +77,8 @@ def read_cell_folder(folder: Path, complete: Complete) -> CellFolder:
     """One folder; raises :class:`Unreadable`."""
     config = _config(folder / "config.yaml", complete)
     state = str(read_values(folder / "status.json", dict).get("state", "unknown"))
+    if state == "running" and not is_claimed(folder):
+        state = "interrupted"
     rows = read_rows(folder / "trainings.parquet", REQUIRED_COLUMNS)
     return CellFolder(config, _requests(folder / "requests.json"), state, rows)
 

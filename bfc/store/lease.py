@@ -137,6 +137,20 @@ class Lease:
         return None
 
 
+def is_claimed(folder: Path) -> bool:
+    """Whether a process measures here, as far as a reader can tell who must not write.
+
+    The hosts' clocks are compared, which may differ by a lease.
+    """
+    path = folder / NAME
+    try:
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    _, age_limit, is_dead = _describe_claim(_read_text(path), still=False)
+    return not is_dead and age < age_limit + LEASE
+
+
 def _describe_claim(text: str, still: bool) -> tuple[str, float, bool]:
     """The holder in words, the age in seconds up to which the claim holds, and whether it is dead.
 

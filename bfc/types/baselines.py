@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -39,13 +40,16 @@ class Baseline(Component, Protocol, config_key="baseline"):
         ...
 
     @property
+    @abstractmethod
     def label(self) -> str:
         """Short human name with what distinguishes it: ``polynomial kernel (degree 4)``."""
         ...
 
+    @abstractmethod
     def check(self, target: Target) -> None: ...
 
     @property
+    @abstractmethod
     def num_tuning_curves(self) -> int:
         """Learning curves that :meth:`tune` computes."""
         ...
@@ -57,6 +61,7 @@ class Baseline(Component, Protocol, config_key="baseline"):
         """
         return None
 
+    @abstractmethod
     def tune(
         self,
         target: Target,
@@ -72,6 +77,7 @@ class Baseline(Component, Protocol, config_key="baseline"):
         """
         ...
 
+    @abstractmethod
     def curve(
         self,
         target: Target,

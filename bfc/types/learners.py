@@ -5,6 +5,7 @@ Shapes: R replicas (trainings fused in one stack, one seed each), B rows, d inpu
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -33,10 +34,12 @@ class Learner(Component, Protocol, config_key="learner"):
     supports_multi_output: ClassVar[bool] = False
     """Whether it can be trained on targets with several outputs."""
 
+    @abstractmethod
     def check(self, target: Target) -> None:
         """Refuse a target this learner cannot be trained on (:class:`bfc.errors.UserError`)."""
         ...
 
+    @abstractmethod
     def check_present(self, target: Target, present: frozenset[str]) -> None:
         """Refuse groups that make no network, such as a level without the one it reads."""
         ...
@@ -66,6 +69,7 @@ class Learner(Component, Protocol, config_key="learner"):
         """The levels that a schedule's ``{l}`` runs over; by default those of the target."""
         return target.levels
 
+    @abstractmethod
     def groups(self, target: Target) -> dict[str, tuple[str, ...]]:
         """Parameter group → parameter names.
 
@@ -99,6 +103,7 @@ class Learner(Component, Protocol, config_key="learner"):
         """Put the parameters that train back into the feasible set in place, after every step."""
         return None
 
+    @abstractmethod
     def init_params(self, target: Target, draw: Draw) -> Params:
         """Initial parameters; a function of each replica's seed alone."""
         ...
@@ -107,6 +112,7 @@ class Learner(Component, Protocol, config_key="learner"):
         """Centring constants measured on unlabelled reference inputs (R, B, d); none by default."""
         return {}
 
+    @abstractmethod
     def forward(
         self,
         params: Params,
@@ -142,10 +148,12 @@ class Probe(Component, Protocol, config_key="probe"):
 
     They are kept in the cell's table ``trace``."""
 
+    @abstractmethod
     def check(self, target: Target, learner: Learner) -> None:
         """Refuse a target or learner that does not offer what is measured here."""
         ...
 
+    @abstractmethod
     def measure(
         self,
         target: Target,

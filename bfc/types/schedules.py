@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
@@ -68,6 +69,7 @@ class Schedule(Component, Protocol, config_key="schedule"):
         """
         ...
 
+    @abstractmethod
     def stages(
         self, groups: Iterable[str], levels: Sequence[int], longer: int = 1
     ) -> tuple[Stage, ...]:

@@ -5,6 +5,7 @@ Shapes: R replicas (trainings fused in one stack, one seed each), B rows, d inpu
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol, Self
@@ -70,6 +71,7 @@ class Draw(Protocol):
         return self
 
     @property
+    @abstractmethod
     def variance(self) -> Tensor:
         """Population variance of f*, shape (R,), float64."""
         ...
@@ -79,6 +81,7 @@ class Draw(Protocol):
         """Standard error of ``variance``, shape (R,), float64; zero where it is exact."""
         return torch.zeros_like(self.variance)
 
+    @abstractmethod
     def inputs(self, role: str, rows: Int[Tensor, "R B"]) -> Float[Tensor, "R B d"]:
         """Inputs of the given row numbers.
 
@@ -87,6 +90,7 @@ class Draw(Protocol):
         """
         ...
 
+    @abstractmethod
     def labels(self, x: Float[Tensor, "R B d"]) -> Num[Tensor, "R B"]:
         """f*(x) without noise; its population mean is zero."""
         ...
@@ -109,6 +113,7 @@ class Draw(Protocol):
         """Error of the best constant predictor: what a relative risk of 1 is."""
         return self.variance
 
+    @abstractmethod
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """The teacher's intermediate features, level → (R, B, k_level); empty where it has none."""
         ...
@@ -127,6 +132,7 @@ class Draw(Protocol):
         """The symmetric matrices of unit norm whose quadratic forms are features of f*."""
         return None
 
+    @abstractmethod
     def select(self, index: Sequence[int]) -> Draw:
         """The draw of a subset (or repetition) of the replicas."""
         ...
@@ -160,6 +166,7 @@ class Target(Component, Protocol, config_key="target"):
         return self
 
     @property
+    @abstractmethod
     def levels(self) -> tuple[int, ...]:
         """The composition levels that carry features, for instance (2, ..., L)."""
         ...
@@ -170,6 +177,7 @@ class Target(Component, Protocol, config_key="target"):
         return max(self.levels, default=1)
 
     @property
+    @abstractmethod
     def degree(self) -> int:
         """Polynomial degree of f* (0: no polynomial)."""
         ...
@@ -231,6 +239,7 @@ class Target(Component, Protocol, config_key="target"):
         """
         return (out - y).square()
 
+    @abstractmethod
     def draw(
         self,
         seeds: Sequence[int],
@@ -260,6 +269,7 @@ class TargetWrapper(Component, Protocol, config_key="task"):
     identity_name: ClassVar[str]
     version: ClassVar[int]
 
+    @abstractmethod
     def wrap(self, target: Target) -> Target:
         """The target as methods see it (see :class:`bfc.targets.wrapped.Wrapped`).
 
