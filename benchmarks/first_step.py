@@ -13,22 +13,17 @@ takes one such first step and prints its seconds. ``benchmarks.training`` takes 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-from pathlib import Path
 from typing import get_args
 
 import torch
 
 from benchmarks.cases import CASES, CPU, Case, Compile
-from benchmarks.walls import clock
+from benchmarks.walls import clock, seconds_of_process
 
 REPLICAS = 16
 """Replicas of the stack."""
-ROOT = Path(__file__).parents[1]
 PLAIN, NEW, CACHED = "plain", "new", "cached"
 
 
@@ -45,24 +40,10 @@ def measure(name: str, device: torch.device, repeats: int) -> dict[str, float]:
     seconds: dict[str, list[float]] = {PLAIN: [], NEW: [], CACHED: []}
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
-            seconds[PLAIN].append(_run_process(name, device, "never", folder))
-            for way in (NEW, CACHED):
-                seconds[way].append(_run_process(name, device, "always", folder))
+            for way, compile in ((PLAIN, "never"), (NEW, "always"), (CACHED, "always")):
+                options = ("--case", name, "--compile", compile, "--device", str(device))
+                seconds[way].append(seconds_of_process("first_step", options, folder))
     return {way: statistics.median(values) for way, values in seconds.items()}
-
-
-def _run_process(name: str, device: torch.device, compile: Compile, folder: str) -> float:
-    """The first step in a process that keeps generated code in ``folder``."""
-    options = ("--case", name, "--compile", compile, "--device", str(device))
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.first_step", *options],
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "BFC_CACHE": folder, "TRITON_CACHE_DIR": f"{folder}/triton"},
-    )
-    return float(done.stdout)
 
 
 def main(arguments: list[str] | None = None) -> None:

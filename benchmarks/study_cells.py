@@ -14,11 +14,7 @@ runs the cells of one study and prints the seconds. ``benchmarks.training`` runs
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
-from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
@@ -27,7 +23,7 @@ import torch
 from analysis.claims import judge_claims
 from analysis.load import load_results
 from benchmarks.cases import CPU, Compile
-from benchmarks.walls import clock
+from benchmarks.walls import clock, seconds_of_process
 from bfc.experiment.run_job import run_job
 from bfc.hydra_plugins.registration import compose_sweep
 
@@ -35,7 +31,6 @@ STUDIES = {"bfc_chain": 32, "bfc_sample_complexity": 16}
 """Study → d of its training cells that are run."""
 TRAINING = ["cell_id", "n", "seed", "kind"]
 """Columns that name a training."""
-ROOT = Path(__file__).parents[1]
 
 
 def study_seconds(study: str, compile: Compile, results: str) -> float:
@@ -55,9 +50,9 @@ def measure(study: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         plain, new, cached = (f"{folder}/{way}" for way in ("plain", "new", "cached"))
         seconds = {
-            "plain": _run_process(study, "never", plain, folder),
-            "new": _run_process(study, "auto", new, folder),
-            "cached": _run_process(study, "auto", cached, folder),
+            "plain": _seconds_of_cells(study, "never", plain, folder),
+            "new": _seconds_of_cells(study, "auto", new, folder),
+            "cached": _seconds_of_cells(study, "auto", cached, folder),
         }
         trainings, equal_outcomes = _compare_outcomes(plain, new)
         verdicts = [_verdicts(study, results) for results in (plain, new)]
@@ -71,17 +66,9 @@ def measure(study: str) -> dict[str, Any]:
     }
 
 
-def _run_process(study: str, compile: Compile, results: str, cache: str) -> float:
+def _seconds_of_cells(study: str, compile: Compile, results: str, cache: str) -> float:
     options = ("--study", study, "--compile", compile, "--results", results)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.study_cells", *options],
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "BFC_CACHE": cache},
-    )
-    return float(done.stdout.splitlines()[-1])
+    return seconds_of_process("study_cells", options, cache)
 
 
 def _compare_outcomes(plain: str, compiled: str) -> tuple[int, int]:

@@ -6,8 +6,12 @@ products of one optimizer step and nothing else.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +29,22 @@ def clock(device: torch.device) -> float:
         return time.process_time()
     torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+def seconds_of_process(module: str, options: Sequence[str], cache: str) -> float:
+    """What a module of ``benchmarks`` prints last in a fresh process: the seconds that it took.
+
+    ``cache``: the folder in which that process keeps generated code.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}", *options],
+        cwd=Path(__file__).parents[1],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BFC_CACHE": cache, "TRITON_CACHE_DIR": f"{cache}/triton"},
+    )
+    return float(done.stdout.splitlines()[-1])
 
 
 def rate(
