@@ -43,6 +43,9 @@ def describe_power(
     if finding.verdict is not Verdict.UNDECIDED:
         return ""
     parts = find_open_parts(measurement, REPEATED_LEVEL)
+    obstacles = [f"{part.place}: {part.obstacle}" for part in parts if part.obstacle]
+    if obstacles:
+        return f"no number of seeds decides this; {'; '.join(obstacles)}"
     factor = max((estimate_factor(part, measurement) for part in parts), default=math.nan)
     if math.isnan(factor):
         return "a first interval is needed before it can be said what decides this"

@@ -60,6 +60,14 @@ def test_an_estimate_on_the_threshold_is_said_to_be_there() -> None:
     assert "sits on the threshold" in describe(measure(0.001, 0.5))
 
 
+def test_an_obstacle_is_named_in_place_of_a_number_of_seeds() -> None:
+    part = Part(WithStandardError(1.0, 0.5), "d = 8", obstacle="its plateau is not confirmed")
+    sentence = describe(Measurement([part], 0.0, source=Source(seeds=SEEDS)))
+    assert sentence == "no number of seeds decides this; d = 8: its plateau is not confirmed"
+    decided = Part(WithStandardError(9.0, 0.5), "d = 8", obstacle="its plateau is not confirmed")
+    assert describe(Measurement([decided], 0.0, source=Source(seeds=SEEDS))) == ""
+
+
 def test_what_is_decided_or_not_run_has_no_sentence() -> None:
     assert describe(measure(10.0, 0.5)) == "" and describe(Measurement(missing="x")) == ""
     assert describe(Measurement([Part(Certified(1.0, 1.0, 1.0))], at_least=0.0)) == ""

@@ -75,6 +75,12 @@ def test_never_bounds_the_chance_of_success_in_every_cell(cells, verdict):
     assert judge("never", plateaus(cells), method="m", eps=0.01)["verdict"] == verdict
 
 
+def test_never_says_which_plateaus_no_number_of_seeds_confirms():
+    data = plateaus([("plateau", 0, 24), ("data_limited", 0, 24)])
+    sentence = judge("never", data, method="m", eps=0.01)["power"]
+    assert sentence.startswith("no number of seeds decides this; d = 2: its plateau is not conf")
+
+
 def nstar_row(method, d, nstar, factor, censored="", L=3):
     """A row of n* whose interval reaches ``factor`` to either side; to infinity if censored."""
     hi = INF if censored else nstar * factor

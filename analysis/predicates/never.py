@@ -18,6 +18,7 @@ QUANTITY = "chance of success at the largest n"
 FIGURE = "risk"
 HIGHEST_CHANCE = 0.2
 """A chance of success above this is not called never."""
+UNCONFIRMED = "its plateau is not confirmed, which takes larger n or longer training"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def never(evidence: Evidence, method: str, eps: float) -> Measurement:
         share = Share(int((rows["risk"] <= eps).sum()), len(rows))
         is_confirmed = cell["outcome"] == Outcome.PLATEAU.value
         estimate = ChanceOfSuccess(share, is_confirmed)
-        parts.append(Part(estimate, f"d = {cell['d']}", frozenset({cell["cell_id"]})))
+        obstacle = "" if is_confirmed else UNCONFIRMED
+        place = f"d = {cell['d']}"
+        parts.append(Part(estimate, place, frozenset({cell["cell_id"]}), obstacle=obstacle))
     confirmed = int((cells["outcome"] == Outcome.PLATEAU.value).sum())
     return Measurement(
         parts,
