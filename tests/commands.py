@@ -25,6 +25,7 @@ from unittest import mock
 import psutil
 import pyarrow.parquet
 import pytest
+import yaml
 from fork_server import ForkServer
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -346,3 +347,13 @@ def assert_same_records(actual: Any, expected: Any, rel: float = 1e-9) -> None:
         assert actual == pytest.approx(expected, rel=rel, abs=1e-12, nan_ok=True)
     else:
         assert actual == expected
+
+
+def cell_folder(results: Path, kind: str) -> Path:
+    """The folder of the one cell of a kind."""
+    [folder] = [
+        path
+        for path in results.iterdir()
+        if yaml.safe_load((path / "config.yaml").read_text())["kind"] == kind
+    ]
+    return folder

@@ -13,11 +13,10 @@ import interpreted_triton  # noqa: F401
 import pytest
 import torch
 from compared_trainings import LAYERWISE, RECIPE, TRAININGS, fused, same_record
+from compiled_cases import NOT_COMPILED, ONE_EACH, SMALL, compare, small_recipe
+from compiled_row_cases import DRAWN, compare_rows, recipe_of
+from engine_scenarios import SCENARIOS
 from race_detector import detected_races
-from test_compiled import NOT_COMPILED, ONE_EACH, SMALL, compare, small_recipe
-from test_compiled_rows import DRAWN, recipe_of
-from test_compiled_rows import compare as compare_rows
-from test_engine import SCENARIOS
 
 from bfc.engine.compiled import cache, choice, compilation
 from bfc.engine.compiled.__main__ import main as show_compiled_step
@@ -229,7 +228,10 @@ def test_triton_is_not_imported_where_steps_are_compiled_for_a_cpu():
     code = """
 import sys
 from race_detector import detected_races
-from test_compiled import SMALL, TRAININGS, replace, train
+from dataclasses import replace
+from compared_trainings import TRAININGS
+from compiled_cases import SMALL
+from bfc.engine.trainer import train
 train(replace(SMALL, compile="always"), TRAININGS[:1])
 assert "bfc.engine.compiled.machine" in sys.modules
 print([name for name in sys.modules if name.partition(".")[0] == "triton"])

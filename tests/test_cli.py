@@ -9,8 +9,18 @@ from itertools import product
 
 import pytest
 import yaml
-from commands import MAX_SECONDS, ROOT, TINY, command, environment, real_process, run, store, table
-from test_rerun import cell_folder
+from commands import (
+    MAX_SECONDS,
+    ROOT,
+    TINY,
+    cell_folder,
+    command,
+    environment,
+    real_process,
+    run,
+    store,
+    table,
+)
 
 from bfc.train import INTERRUPTED
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from compared_trainings import LAYERWISE, RECIPE, STAGED, TRAININGS, fused, same_params, same_record
+from compared_trainings import LAYERWISE, RECIPE, STAGED, TRAININGS, fused, same_record
+from compiled_cases import NOT_COMPILED, ONE_EACH, SMALL, compare, small_recipe
+from engine_scenarios import PENALISED, SCENARIOS, UNTIL, WithOptionalParts
 from llvmlite import binding as llvm
-from test_engine import PENALISED, SCENARIOS, UNTIL, Optional
 
 from bfc.engine.compiled import cache, choice, compilation, recorder
 from bfc.engine.compiled.__main__ import main as show_compiled_step
@@ -32,49 +33,12 @@ from bfc.targets.parity import Parity
 from bfc.tasks.classification import Classification
 from bfc.types import Training
 
-NOT_COMPILED = (("conv_resnet", "images"),)
-"""Learners on targets that take their steps operation by operation."""
-SMALL = replace(
-    RECIPE,
-    target=Parity(d=4, law="gaussian"),
-    learner=MLP(widths=(3,)),
-    schedule=replace(LAYERWISE, steps=12, check_every=4),
-)
-
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     """Nothing of another run is used."""
     folder = tmp_path_factory.getbasetemp() / "compiled"
     monkeypatch.setattr(cache, "CACHE", folder)
-
-
-def compare(recipe, trainings=TRAININGS, tolerance=1e-9, **options):
-    """Train by generated code and by the plain path; records and parameters agree."""
-    records, state = fused(replace(recipe, compile="always"), trainings, **options)
-    assert state.execution == "compiled"
-    expected, plain = fused(replace(recipe, compile="never"), trainings, **options)
-    assert plain.execution == "plain"
-    for actual, want in zip(records, expected, strict=True):
-        same_record(actual, want, tolerance)
-    same_params(state.params, plain.params, tolerance)
-    return records
-
-
-def small_recipe(build, node, learner, target, schedule, optimizer):
-    small = {"d": 6} if "d" in node("target", target) else {}
-    steps = {"steps": 8, "check_every": 5}
-    recipe = replace(
-        RECIPE,
-        learner=build("learner", learner),
-        target=build("target", target, **small),
-        schedule=build("schedule", schedule, **steps),
-        optimizer=build("optimizer", optimizer, batch=16, warmup=3),
-    )
-    total = recipe.total_steps()
-    if total > 50:
-        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=max(2, 8 * 48 // total)))
-    return recipe
 
 
 @pytest.mark.exhaustive
@@ -87,25 +51,6 @@ def test_every_learner_schedule_and_optimizer_equals_the_plain_path(
         assert _execution(recipe) == "plain"
     else:
         compare(recipe)
-
-
-ONE_EACH = (
-    ("coupled_network", "low_rank", "all", "adam"),
-    ("mean_field", "radial", "frozen_first", "sgd"),
-    ("mlp", "parity", "layerwise", "lion"),
-    ("mlp", "hierarchy", "layerwise", "adam"),
-    ("ntk_model", "low_rank", "all", "sgd"),
-    ("quadratic_densenet", "quadratic_densenet", "refit", "adam"),
-    ("quadratic_taylor", "quadratic_feature", "all", "lion"),
-    ("resnet", "images", "joint", "adam"),
-    ("resnet", "tent", "joint", "sgd"),
-    ("three_layer_network", "leap", "sight", "sgd"),
-    ("tree", "parity", "refit", "adam"),
-    ("twin", "index", "layerwise", "adam"),
-    ("two_layer_network", "leap", "all", "sgd"),
-    ("two_layer_quadratic", "random_polynomial", "all", "adam"),
-    ("untied_quadratic", "quadratic_densenet", "joint", "adam"),
-)
 
 
 @pytest.mark.parametrize("names", ONE_EACH, ids="-".join)
@@ -143,7 +88,7 @@ def test_other_losses_equal_the_plain_path(loss):
 
 @pytest.mark.parametrize("schedule", [PENALISED, UNTIL], ids=["penalised", "until"])
 def test_the_optional_parts_of_a_learner_equal_the_plain_path(schedule):
-    compare(replace(RECIPE, learner=Optional(), schedule=schedule))
+    compare(replace(RECIPE, learner=WithOptionalParts(), schedule=schedule))
 
 
 def test_a_phase_ends_on_the_training_loss_as_on_the_plain_path():
@@ -309,7 +254,9 @@ def test_a_step_is_found_on_disk_and_made_anew_where_that_is_damaged(monkeypatch
 
 FIRST_STEP = """
 import sys
-from test_compiled import SMALL, TRAININGS, replace
+from dataclasses import replace
+from compared_trainings import TRAININGS
+from compiled_cases import SMALL
 from bfc.engine.trainer import Trainer
 assert Trainer(replace(SMALL, compile="always"), TRAININGS[:1]).state.execution == "compiled"
 print(*(name for name in ("sympy", "torch._dynamo", "torch._inductor") if name in sys.modules))

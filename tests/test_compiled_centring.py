@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from compared_trainings import LAYERWISE, RECIPE
-from test_compiled import ONE_EACH, small_recipe
+from compiled_cases import ONE_EACH, small_recipe
 
 from bfc.engine.centring import PlainCentring
 from bfc.engine.compiled import cache, compilation

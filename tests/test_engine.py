@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields, replace
 import pytest
 import torch
 from compared_trainings import (
-    LAYERWISE,
     RECIPE,
     STAGED,
     TARGET,
@@ -17,17 +16,16 @@ from compared_trainings import (
     fused,
     same_record,
 )
+from engine_scenarios import PENALISED, SCENARIOS, UNTIL, WithOptionalParts
 from plain_loop import plain_train, torch_optimizer
 from torch import Tensor, nn
 
 from bfc.engine.trainer import train
-from bfc.learners.quadratic_densenet import QuadraticDenseNet
 from bfc.optimizers.adam import Adam
 from bfc.optimizers.base import Optimizer
 from bfc.optimizers.sgd import SGD
 from bfc.probes.feature_error import FeatureError
 from bfc.schedules import Schedule
-from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 from bfc.tasks.regression import Regression
 from bfc.types import Training
 
@@ -68,31 +66,6 @@ def test_a_field_that_torch_does_not_know_is_named():
         torch_optimizer(RMSprop(), parameters, 0.1)
 
 
-class Optional(QuadraticDenseNet):
-    """A learner with every optional part of the contract."""
-
-    def rates(self, target):
-        return {"bias": 3.0, "K3_2": 0.1}
-
-    def penalties(self, target):
-        return ("decay",)
-
-    def penalty(self, params, present, weights):
-        if "decay" not in weights:
-            return None
-        return weights["decay"] * params["K2_0"].square().sum((1, 2))
-
-    def begin(self, params, draw, stage):
-        return {"K3_0": 0.5 * params["K3_0"]} if stage.name == "level3" else {}
-
-    def project(self, params):
-        params["K2_0"].clamp_(-0.4, 0.4)
-
-
-PENALISED = replace(STAGED, phases=(replace(STAGED.phases[0], penalties={"decay": 0.1}),))
-UNTIL = replace(STAGED, steps=24, phases=(replace(STAGED.phases[0], until=0.9),))
-
-
 @pytest.mark.parametrize(
     "optimizer",
     [Adam(lr=0.05, batch=16, warmup=3), SGD(lr=0.1, batch=16, warmup=3, momentum=0.9)],
@@ -103,7 +76,8 @@ UNTIL = replace(STAGED, steps=24, phases=(replace(STAGED.phases[0], until=0.9),)
 )
 def test_the_optional_parts_of_a_learner_equal_the_plain_loop(schedule, optimizer):
     records = equals_plain(
-        replace(RECIPE, learner=Optional(), schedule=schedule, optimizer=optimizer), TRAININGS
+        replace(RECIPE, learner=WithOptionalParts(), schedule=schedule, optimizer=optimizer),
+        TRAININGS,
     )
     plain = equals_plain(replace(RECIPE, schedule=schedule, optimizer=optimizer), TRAININGS)
     assert [r["risk"] for r in records] != [r["risk"] for r in plain]
@@ -148,48 +122,6 @@ def test_the_probe_looks_on_the_way_and_changes_nothing():
             and math.isnan(trace[0]["gram/3"])
             and trace[0]["risk"] != trace[-1]["risk"]
         )
-
-
-SCENARIOS = {
-    "fresh data": ({"validation": "none"}, (Training(0, 0), Training(0, 1))),
-    "no validation": ({"validation": "none"}, TRAININGS),
-    "free validation": ({"validation": "free", "validation_size": 7}, TRAININGS),
-    "one held out": (
-        {"validation_size": 0.01},
-        (Training(2, 0), Training(30, 0), Training(2000, 3)),
-    ),
-    "most held out": ({"validation_size": 0.9}, TRAININGS),
-    "no clip, no warm-up": ({"optimizer": Adam(lr=0.01, batch=8, warmup=0, clip=None)}, TRAININGS),
-    "tight clip, momentum": (
-        {"optimizer": SGD(lr=0.3, batch=8, warmup=2, clip=0.05, momentum=0.9)},
-        TRAININGS,
-    ),
-    "constant rate": (
-        {"optimizer": SGD(lr=0.02, batch=8, warmup=5, decay="constant", momentum=0.5)},
-        TRAININGS,
-    ),
-    "other moments": (
-        {"optimizer": Adam(lr=0.02, batch=8, warmup=2, betas=(0.5, 0.8), eps=1e-2)},
-        TRAININGS,
-    ),
-    "warm-up to the last step": ({"optimizer": Adam(lr=0.02, batch=8, warmup=11)}, TRAININGS),
-    "epochs": ({"optimizer": Adam(lr=0.02, batch=9, warmup=2, sampling="epochs")}, TRAININGS),
-    "epochs, a batch above n": (
-        {"optimizer": Adam(lr=0.02, batch=100, warmup=2, sampling="epochs")},
-        TRAININGS,
-    ),
-    "a batch above n": ({"optimizer": Adam(lr=0.02, batch=100, warmup=2)}, TRAININGS),
-    "longer": ({"longer": 2, "schedule": replace(STAGED, steps=10)}, TRAININGS),
-    "trained scales": ({"learner": QuadraticDenseNet(alpha="trained", widths=(4, 3))}, TRAININGS),
-    "paper's base, dense": (
-        {"target": Teacher(d=4, L=3, widths=(3, 2), base="x_squared", links="dense")},
-        TRAININGS,
-    ),
-    "depth 4": ({"target": Teacher(d=4, L=4, widths=(3, 2, 2))}, TRAININGS),
-    "one step per check": ({"schedule": replace(LAYERWISE, check_every=1, steps=8)}, TRAININGS),
-    "no check before the end": ({"schedule": replace(STAGED, check_every=1000)}, TRAININGS),
-    "one replica": ({}, TRAININGS[:1]),
-}
 
 
 @pytest.mark.parametrize("changes, trainings", SCENARIOS.values(), ids=SCENARIOS.keys())

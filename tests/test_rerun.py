@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from commands import TINY, files, run, store, table
+from commands import TINY, cell_folder, files, run, store, table
 from torch import Tensor
 
 from bfc.store.cells import Cell
@@ -24,16 +23,6 @@ ADAPTIVE = (
     "measure.n_max=64",
     "measure.stop=0",
 )
-
-
-def cell_folder(results: Path, kind: str) -> Path:
-    """The folder of the one cell of a kind."""
-    [folder] = [
-        path
-        for path in results.iterdir()
-        if yaml.safe_load((path / "config.yaml").read_text())["kind"] == kind
-    ]
-    return folder
 
 
 def changed_names(before: dict, after: dict) -> set[str]:

@@ -5,6 +5,7 @@ library call on the same trainings, and outspoken where there is nothing to fit.
 import numpy as np
 import pandas as pd
 import pytest
+from collected_tables import collected
 from falling_risks import EPS, falling, trainings
 
 from analysis import line_fits
@@ -25,33 +26,6 @@ from analysis.series import format_exponent
 from analysis.style import assign_line_styles
 from bfc.stats.exponent_fit import fit_exponent
 from bfc.stats.simulation import World
-from bfc.store.reading import Collected
-
-
-def collected(*cells):
-    """A results folder as tables from cells, each a mapping with d, rows and whatever differs from
-    the defaults."""
-    heads, tables = [], []
-    for number, cell in enumerate(cells):
-        head = {
-            "study": "s",
-            "cell_id": f"c{number}",
-            "method": "m",
-            "target": "t",
-            "L": 3,
-            "degree": 4,
-            "eps": (EPS,),
-            "state": "done",
-            "optimizer.lr": 0.1,
-        } | {key: value for key, value in cell.items() if key != "rows"}
-        heads.append(head)
-        tables.append(
-            cell["rows"].assign(
-                cell_id=head["cell_id"], d=head["d"], validation="inside", fresh=False
-            )
-        )
-    unique = {head["cell_id"]: table for head, table in zip(heads, tables, strict=True)}
-    return Collected(pd.DataFrame(heads), pd.concat(unique.values(), ignore_index=True))
 
 
 def power(d, exponent=1.0, scale=20.0, most=4.0):

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from test_scaling import EPS, collected, falling
+from collected_tables import collected
+from falling_risks import EPS, falling
 
 from analysis.evidence import Evidence, NotMeasured
 from analysis.filters import find_fit

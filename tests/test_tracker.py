@@ -28,7 +28,7 @@ from commands import (
     table,
     wait_until,
 )
-from tracker_cases import BOTH, KEY, log_out, risk_points
+from tracker_cases import BOTH, KEY, is_probed, log_out, risk_points
 from wandb_records import (
     exit_codes,
     history,
@@ -50,10 +50,6 @@ from bfc.trackers.wandb import Wandb
 
 TABLES = {"trainings", "learning_curves", "risk_per_n", "nstar"}
 NSTAR_METRICS = ("nstar", "nstar_lo", "nstar_hi")
-
-
-def is_probed(column: str, row: dict) -> bool:
-    return "/" in column and row[column] not in (None, "nan")
 
 
 def read_config(folder: Path) -> dict:

@@ -17,8 +17,7 @@ import pytest
 import yaml
 from commands import MAX_SECONDS, container, environment, run, store, table
 from synthetic import write_cell
-from test_tracker import is_probed
-from tracker_cases import BOTH, KEY, bfc, log_in, log_out, risk_points
+from tracker_cases import BOTH, KEY, bfc, is_probed, log_in, log_out, risk_points
 from wandb_server import serving
 
 from analysis.snapshots import list_study_images, snapshot_cell, snapshot_study

@@ -115,3 +115,8 @@ def count_shown(state: State, results: Path) -> int:
 def stored(results: Path) -> dict[str, list]:
     """Cell → the points that the store holds, in order."""
     return {cell: risk_points(rows) for cell, rows in store(results).items()}
+
+
+def is_probed(column: str, row: dict) -> bool:
+    """Whether a column of a table of trainings holds a value of the probe in a row."""
+    return "/" in column and row[column] not in (None, "nan")
