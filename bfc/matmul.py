@@ -49,7 +49,9 @@ def affine(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
         return torch.baddbmm(c, a, b)
     if c.shape[1] == 1 and not _needs_gradient(a, b, c):
         return torch.stack([onednn_matmul(x, y, row) for x, y, (row,) in zip(a, b, c, strict=True)])
-    return matmul(a, b).add_(c)
+    product = matmul(a, b)
+    # Of one replica it is a view, which autograd does not let be written into.
+    return product + c if len(a) == 1 else product.add_(c)
 
 
 def onednn_matmul(a: Tensor, b: Tensor, row: Tensor | None = None) -> Tensor:

@@ -70,10 +70,11 @@ def test_values(onednn, sizes, transposed):
     )
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize("row", [True, False])
-def test_gradients(onednn, row):
+def test_gradients(onednn, row, replicas):
     def value_and_gradients(affine):
-        shapes = [(2, 1 if row else 4, 6), (2, 4, 5), (2, 5, 6)]
+        shapes = [(replicas, 1 if row else 4, 6), (replicas, 4, 5), (replicas, 5, 6)]
         leaves = [tensor.requires_grad_() for tensor in operands(*shapes)]
         out = affine(*leaves)
         grads = torch.autograd.grad((out.square() * out).sum(), leaves, create_graph=True)
