@@ -82,6 +82,13 @@ def test_the_list_of_what_is_not_run_has_no_dead_entry_and_names_tests():
         assert entry["tested"] is None or (ROOT / entry["tested"]).is_file(), entry
 
 
+def test_studies_in_commands_exist():
+    for page in PAGES:
+        for command in commands_of(page):
+            for study in re.findall(r"\+sweeps=(\w+)", command):
+                assert (ROOT / "sweeps" / f"{study}.yaml").is_file(), (page.name, command)
+
+
 PROGRAM = ("bfc", "conf", "sweeps", "analysis", "tests")
 FILES = "|".join(PROGRAM)
 

@@ -42,7 +42,7 @@ SWEEP = (
     "compute.dtype=float64",
 )
 FUSED = ("hydra.launcher.fuse_jobs=32", "hydra.launcher.processes=1")
-LONGER = (*SWEEP, "schedule=joint", "schedule.steps=2000", "compute.checkpoint_seconds=0")
+LONGER = (*SWEEP, "schedule=joint", "schedule.steps=400", "compute.checkpoint_seconds=0")
 """Six jobs with many checkpoints."""
 
 
@@ -144,7 +144,7 @@ def test_a_kill_of_everything_changes_no_numbers(tmp_path) -> None:
     saved = [torch.load(path)["state"] for path in fused.rglob("checkpoint.pt")]
     assert len(saved) == 6
     for state in saved:
-        assert 0 < int(state["counters"]["step"].min()) < 2000
+        assert 0 < int(state["counters"]["step"].min()) < 400
     assert process(*LONGER, *FUSED, cwd=fused).status == 0
     assert not list(fused.rglob("checkpoint.pt"))
     assert run(*LONGER, "hydra/launcher=basic", cwd=apart).status == 0
