@@ -78,6 +78,17 @@ def test_of_several_phases_the_last_that_measured_a_feature_counts() -> None:
     assert estimate_features(cell) == ()
 
 
+def test_synonyms_are_found_where_the_deepest_units_are_blind_to_them() -> None:
+    cell = simulate("a", 8, 64.0)
+    shallow = 1 - add_feature(cell, "overlap", 4.0)["overlap"]
+    deep = 1 - add_feature(cell, "overlap", 0.5)["overlap"]
+    columns = {"all/synonyms1/2": shallow, "all/synonyms1/3": deep}
+    (feature,) = estimate_features(cell.assign(**columns))
+    assert feature.feature == "synonyms of level 1"
+    (expected,) = estimate_features(cell.assign(**{"all/subspace/2": deep}))
+    assert feature.nstar.value == expected.nstar.value
+
+
 def test_empty_entries_say_why(table: FieldTable) -> None:
     assert describe_absence(find(table, "first", "knowing")) == "needs 2.0 h"
     assert describe_absence(find(table, "second", "slow")) == "out of memory"

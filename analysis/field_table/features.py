@@ -2,8 +2,10 @@
 
 Closed-form methods and a probe of networks store the overlap with all planted directions or forms
 (``overlap/<feature>``); the learner that is built like a composition is compared with it level by
-level (``subspace/<level>``, the share of the level's features that its own do not explain). With
-the share that is missing in the place of the risk, n* is estimated as that of a risk is.
+level (``subspace/<level>``, the share of the level's features that its own do not explain). On
+random hierarchies a network has found a level where its deepest units have become blind to synonyms
+(``synonyms<level>/<units>``, their distance over that of independent strings). With the share that
+is missing in the place of the risk, n* is estimated as that of a risk is.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ OVERLAP = OVERLAPS[0]
 """Share of a feature from which on it counts as found."""
 OVERLAP_COLUMN = re.compile(r"(?:.*/)?overlap/(?P<feature>\w+)")
 LEVEL_COLUMN = re.compile(r"(?:.*/)?subspace/(?P<level>\d+)")
-"""Both may begin with the phase of the training at whose end they were measured."""
+SYNONYMS_COLUMN = re.compile(r"(?:.*/)?synonyms(?P<level>\d+)/\d+")
+"""All may begin with the phase of the training at whose end they were measured."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class FeatureNStar:
     """From which n on a method has found a feature at the reference size."""
 
     feature: str
-    """``subspace``, ``forms``, ``form_1`` …, or ``level 2`` …"""
+    """``subspace``, ``forms``, ``form_1`` …, ``level 2`` …, or ``synonyms of level 1`` …"""
     overlap: float
     """The share of it that counts as found."""
     nstar: NStar
@@ -55,4 +58,6 @@ def list_missing_shares(trainings: pd.DataFrame) -> Iterator[tuple[str, pd.Serie
             last_phases[match["feature"]] = 1 - trainings[column].astype(float)
         elif match := LEVEL_COLUMN.fullmatch(column):
             last_phases[f"level {match['level']}"] = trainings[column].astype(float)
+        elif match := SYNONYMS_COLUMN.fullmatch(column):  # the deepest units come last
+            last_phases[f"synonyms of level {match['level']}"] = trainings[column].astype(float)
     yield from last_phases.items()
