@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.estimate_cache import Estimator, Task, compute_cached, describe_rows, hash_rows
+from analysis.estimate_cache import CachedEstimator, Task, compute_cached, describe_rows, hash_rows
 from analysis.training_kinds import select_measured
 from bfc.stats.nstar import summarise_cell
 
@@ -42,7 +42,7 @@ def estimate_cells(
         content = f"{describe_rows(hashes[rows], columns)} {eps!r}"
         tasks.append(Task(content, (table.iloc[rows], eps)))
     return compute_cached(
-        Estimator(estimate_cell, ("bfc.stats", "analysis.training_kinds")),
+        CachedEstimator(estimate_cell, ("bfc.stats", "analysis.training_kinds")),
         tasks,
         "estimating n*",
         processes,

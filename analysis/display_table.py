@@ -79,7 +79,9 @@ def make_page_table(
             numbers.add(column)
         elif max(len(cell.text) for cell in cells) > PROSE:
             wide.add(column)
-    parts = [f"{name}: {format_value(value)}" for name, value in shared.items() if value != ""]
+    parts = [
+        f"{name}: {format_table_value(value)}" for name, value in shared.items() if value != ""
+    ]
     return PageTable(columns, rows, frozenset(numbers), frozenset(wide), empty, ", ".join(parts))
 
 
@@ -95,10 +97,14 @@ def _find_shared_values(
 
 
 def _make_cell(value: Any) -> TableCell:
-    return TableCell(*value) if isinstance(value, tuple) else TableCell(format_value(value), value)
+    return (
+        TableCell(*value)
+        if isinstance(value, tuple)
+        else TableCell(format_table_value(value), value)
+    )
 
 
-def format_value(value: Any) -> str:
+def format_table_value(value: Any) -> str:
     """A value as a reader would write it."""
     if value is None:
         return ""

@@ -50,7 +50,7 @@ LIBRARIES = (np, scipy, pd)
 
 
 @dataclass(frozen=True)
-class Estimator:
+class CachedEstimator:
     """A function whose values are stored.
 
     ``packages``: those whose source code its values follow from, besides its own file. The function
@@ -94,7 +94,7 @@ class PlainDisk(diskcache.JSONDisk):  # type: ignore[misc]  # it is untyped
 
 
 def compute_cached(
-    estimator: Estimator, tasks: Sequence[Task], description: str, processes: int = 1
+    estimator: CachedEstimator, tasks: Sequence[Task], description: str, processes: int = 1
 ) -> list[Any]:
     """The value of every task, in order: found on disk, or computed now and stored.
 
@@ -178,7 +178,7 @@ def _write_entry(cache: diskcache.Cache | None, name: str, key: str, value: Any)
 
 
 def _compute(
-    estimator: Estimator, tasks: Sequence[Task], description: str, processes: int
+    estimator: CachedEstimator, tasks: Sequence[Task], description: str, processes: int
 ) -> list[Any]:
     """The values of the tasks, in this process or in several."""
     function = estimator.function

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from analysis.nstar_tables import EXPONENTS, NSTAR, estimate_nstar, fit_lines, tabulate_exponents
+from analysis.nstar_tables import EXPONENTS, NSTAR, fit_lines, tabulate_exponents, tabulate_nstar
 from bfc.store.reading import Collected
 
 OVERLAPS = (0.8, 0.9)
@@ -55,7 +55,7 @@ def replace_risk(trainings: pd.DataFrame, missing: pd.Series) -> pd.DataFrame:
     return rows.drop(columns=judged).assign(risk=missing[missing.notna()].astype(float))
 
 
-def estimate_features(stored: Collected) -> dict[str, FeatureTables]:
+def tabulate_features(stored: Collected) -> dict[str, FeatureTables]:
     """Feature → n* of every cell that measured it, at 1 − every overlap of :data:`OVERLAPS`."""
     tables = {}
     for feature in list_features(stored.trainings):
@@ -66,7 +66,7 @@ def estimate_features(stored: Collected) -> dict[str, FeatureTables]:
         eps = tuple(round(1 - overlap, 12) for overlap in OVERLAPS)
         cells = cells.assign(eps=[eps] * len(cells)).reset_index(drop=True)
         part = replace(stored, cells=cells, trainings=trainings.reset_index(drop=True))
-        nstar, keys = estimate_nstar(part)
+        nstar, keys = tabulate_nstar(part)
         exponents = tabulate_exponents(nstar, keys, fit_lines(part, nstar))
         tables[feature] = FeatureTables(part, nstar, exponents)
     return tables

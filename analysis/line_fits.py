@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.estimate_cache import Estimator, Task, compute_cached, describe_rows, hash_rows
+from analysis.estimate_cache import CachedEstimator, Task, compute_cached, describe_rows, hash_rows
 from bfc.stats.exponent_fit import ExponentFit, fit_exponent
 from bfc.stats.verdict import GrowthVerdict, describe_log_factors
 
@@ -50,7 +50,7 @@ def fit_lines_cached(lines: Sequence[SizedTrainings], processes: int = 1) -> lis
         )
         for line in lines
     ]
-    fits = compute_cached(Estimator(describe_fit), tasks, "fitting exponents", processes)
+    fits = compute_cached(CachedEstimator(describe_fit), tasks, "fitting exponents", processes)
     return [LineFit(**fit) for fit in fits]
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.evidence import Evidence
-from analysis.feature_tables import FeatureTables, estimate_features, join_features
+from analysis.feature_tables import FeatureTables, join_features, tabulate_features
 from analysis.nstar_tables import (
-    estimate_nstar,
     fit_lines,
     select_depth_rows,
     tabulate_exponents,
     tabulate_local_exponents,
+    tabulate_nstar,
 )
 from analysis.style import LineStyle, assign_line_styles
 from bfc.errors import UserError, nearest
@@ -58,7 +58,7 @@ def load_results(results: str | Path, study: str | None = None, processes: int =
     :class:`UserError` where there is nothing.
     """
     stored = _read_store(results, study)
-    nstar, keys = estimate_nstar(stored, processes)
+    nstar, keys = tabulate_nstar(stored, processes)
     fits = fit_lines(stored, nstar, processes)
     tables = {
         "nstar": nstar,
@@ -68,7 +68,7 @@ def load_results(results: str | Path, study: str | None = None, processes: int =
     }
     styles = assign_line_styles(nstar)
     names = sorted(set(stored.cells["study"]), key=lambda name: (name == UNNAMED, name))
-    features = estimate_features(stored)
+    features = tabulate_features(stored)
     studies = {}
     for name in names:
         evidence = _select_study(name, stored, tables, styles)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from analysis.display_table import format_value
+from analysis.display_table import format_table_value
 from analysis.look_log import Look, LookLog
 from analysis.verdicts import Finding
 from bfc.stats.claim_verdicts import DECIDED, Verdict
@@ -67,9 +67,9 @@ def _restore(standing: Look, newest: Finding, number: int) -> Finding:
         return replace(restored, remark=remark.lstrip("; "))
     remarks = [standing.remark, f"verdict of an earlier look, at {standing.source}"]
     if standing.verdict in DECIDED:
-        interval = f"{format_value(newest.lo)} to {format_value(newest.hi)}"
+        interval = f"{format_table_value(newest.lo)} to {format_table_value(newest.hi)}"
         remarks.append(
-            f"the newest trainings ({newest.source}) give {format_value(newest.measured)}, "
+            f"the newest trainings ({newest.source}) give {format_table_value(newest.measured)}, "
             f"{interval} unadjusted, which judges nothing"
         )
     elif number < MAX_LOOKS:

@@ -84,7 +84,7 @@ HEAD = ("study", "cell_id", "method", "target", "d", "L", "degree", "eps")
 """What is read of a cell; the last is what its study asks for."""
 
 
-def estimate_nstar(stored: Collected, processes: int = 1) -> tuple[pd.DataFrame, list[str]]:
+def tabulate_nstar(stored: Collected, processes: int = 1) -> tuple[pd.DataFrame, list[str]]:
     """n* of every cell at every eps its study asked for, and the configuration keys that vary.
 
     Columns :data:`NSTAR` and one per varying key. ``failures``: how the trainings at the largest n
@@ -118,7 +118,7 @@ def fit_lines(
     """The likelihood of every line at every eps, of studies that varied d or L.
 
     Lines of the same cells in two studies are fitted once. ``processes``: as in
-    :func:`estimate_nstar`.
+    :func:`tabulate_nstar`.
     """
     trainings = stored.trainings
     read = [name for name in READ if name in trainings]

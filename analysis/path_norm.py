@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.estimate_cache import Estimator, Task, compute_cached
+from analysis.estimate_cache import CachedEstimator, Task, compute_cached
 from bfc.bounds.two_layer import (
     Certificate,
     Floor,
@@ -57,7 +57,7 @@ def _make_problem(law: RadiusLaw, d: int) -> Problem:
 def compute_norm_bounds(law: RadiusLaw, d: int, eps: float) -> Floor:
     """The path norm needed for the hinge at (d, ε) under a radius law; d = 0: large d."""
     task = Task(repr((law, d, eps)), (law, d, eps))
-    (floor,) = compute_cached(Estimator(bound_hinge, BOUNDS), [task], "bounding path norms")
+    (floor,) = compute_cached(CachedEstimator(bound_hinge, BOUNDS), [task], "bounding path norms")
     return Floor(**{**floor, "certificate": Certificate(**floor["certificate"])})
 
 
@@ -70,7 +70,7 @@ def bound_hinge(law: RadiusLaw, d: int, eps: float) -> dict[str, Any]:
 def compute_certificates(target: Radial) -> tuple[Certificate, ...]:
     """Certificates of a target at :data:`LEVELS`."""
     task = Task(repr(target), (target,))
-    (values,) = compute_cached(Estimator(certify_target, BOUNDS), [task], "certifying errors")
+    (values,) = compute_cached(CachedEstimator(certify_target, BOUNDS), [task], "certifying errors")
     return tuple(Certificate(**fields) for fields in values)
 
 

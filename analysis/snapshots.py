@@ -23,10 +23,10 @@ from analysis.evidence import Evidence
 from analysis.figures import make_figures, name_figures
 from analysis.load import load_results
 from analysis.nstar_tables import (
-    estimate_nstar,
     select_depth_rows,
     tabulate_exponents,
     tabulate_local_exponents,
+    tabulate_nstar,
 )
 from analysis.report_writer import write_report
 from analysis.snapshot_tables import (
@@ -152,7 +152,7 @@ def _add_results(
     if trainings.empty:
         return
     collected = _collect_cell(folder, study)
-    nstar, _ = estimate_nstar(collected)
+    nstar, _ = tabulate_nstar(collected)
     for row in nstar.to_dict("records"):
         for column, metric in NSTAR_METRICS.items():
             snapshot.summary[f"{metric}/{metric_level(row['eps'])}"] = row[column]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.display_table import PageTable, format_value, make_page_table
+from analysis.display_table import PageTable, format_table_value, make_page_table
 from analysis.lines import format_setting
 from analysis.page_tables import SHARED
 from analysis.training_kinds import count_curves_once, mark_confirming
@@ -61,7 +61,7 @@ def _find_score(trials: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _format_trial(trial: Mapping[str, Any], settings: Sequence[str], score: str) -> str:
-    value = "not reached" if trial.get(score) is None else format_value(trial[score])
+    value = "not reached" if trial.get(score) is None else format_table_value(trial[score])
     return f"{_format_pairs(trial, settings)}: {value}"
 
 
@@ -164,7 +164,7 @@ def make_environment_table(stored: Collected) -> PageTable:
 def _list_facts(environment: Mapping[str, Any]) -> dict[str, str]:
     """What the page shows of one stored environment."""
     names = ("python", "platform", "hardware", "commit")
-    facts = {name: format_value(environment.get(name, "")) for name in names}
+    facts = {name: format_table_value(environment.get(name, "")) for name in names}
     packages = environment.get("packages")
     versions = packages.items() if isinstance(packages, Mapping) else []
     facts["uncommitted changes"] = "yes" if environment.get("diff") else "no"

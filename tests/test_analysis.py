@@ -10,7 +10,7 @@ import pandas as pd
 from synthetic import write_cell
 
 from analysis.lines import find_varying_keys, label_lines
-from analysis.nstar_tables import estimate_nstar, fit_lines, tabulate_exponents
+from analysis.nstar_tables import fit_lines, tabulate_exponents, tabulate_nstar
 from bfc.store.reading import read_store
 
 
@@ -107,7 +107,7 @@ def test_cells_that_differ_are_different_lines(tmp_path):
         "staged quadratic_densenet, lr=0.01",
         "staged quadratic_densenet, lr=0.03",
     ]
-    nstar, keys = estimate_nstar(results)
+    nstar, keys = tabulate_nstar(results)
     assert not nstar.duplicated(["line", "d", "L", "eps"]).any() and "optimizer.lr" in keys
     exponents = tabulate_exponents(nstar, keys, fit_lines(results, nstar))
     assert sorted(exponents["optimizer.lr"].unique()) == [0.01, 0.03]
@@ -119,7 +119,7 @@ def test_keys_that_follow_d_split_no_line(tmp_path):
     results = read_store(tmp_path)
     assert set(label_lines(results.cells)) == {"staged quadratic_densenet"}
     assert "target.widths" in find_varying_keys(results.cells)
-    nstar, keys = estimate_nstar(results)
+    nstar, keys = tabulate_nstar(results)
     exponents = tabulate_exponents(nstar, keys, fit_lines(results, nstar))
     assert set(exponents["target.widths"]) == {"varies"}
 
@@ -150,7 +150,7 @@ def test_a_cell_of_two_studies_is_in_both_with_the_eps_of_either(tmp_path):
         {"study": None, "eps": [0.2]},
     ]
     (folder / "requests.json").write_text(json.dumps(requests))
-    nstar, _ = estimate_nstar(read_store(tmp_path))
+    nstar, _ = tabulate_nstar(read_store(tmp_path))
     pairs = set(zip(nstar["study"], nstar["eps"], strict=True))
     assert pairs == {("one", 0.1), ("two", 0.05), ("two", 0.02), ("(no study)", 0.2)}
     assert len(read_store(tmp_path).trainings) == 72

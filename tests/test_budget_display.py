@@ -17,13 +17,13 @@ SCRIPT = """
 import sys, time
 from analysis.progress_message import track
 from analysis.report_text import make_console
-from bfc.application.budget_display import Status, make_display
+from bfc.application.budget_display import BudgetStatus, make_display
 
 with make_display(make_console()) as display:
     display.announce("depth_floor: reproduced: " + "a long sentence " * 9)
     for decided in (1, 2):
         moves = ("bfc_robust, more seeds",) * 2 + ("bfc_deep, first look",)
-        display.show(Status(decided, 70, 3, 61, moves, 1500.0))
+        display.show(BudgetStatus(decided, 70, 3, 61, moves, 1500.0))
         for number in track(range(50), "estimating n*"):
             time.sleep(0.02)
             if (decided, number) == (2, 40):

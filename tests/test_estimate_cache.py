@@ -14,7 +14,7 @@ from synthetic import write_cell
 
 from analysis import cell_estimates, estimate_cache, line_fits
 from analysis.estimate_cache import (
-    Estimator,
+    CachedEstimator,
     PlainDisk,
     Task,
     compute_cached,
@@ -33,7 +33,7 @@ def add(*numbers: float) -> dict[str, float]:
     return {"sum": sum(numbers)}
 
 
-ADD = Estimator(add, ())
+ADD = CachedEstimator(add, ())
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_another_source_or_library_is_another_entry(
 ) -> None:
     key = ADD.key("content")
     assert key == ADD.key("content") != ADD.key("contents")
-    assert Estimator(add, ("bfc.stats",)).key("content") != key
+    assert CachedEstimator(add, ("bfc.stats",)).key("content") != key
     monkeypatch.setattr(pd, "__version__", "another")
     assert ADD.key("content") != key
 

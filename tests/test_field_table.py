@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 from table_scenes import EPS, ROW, SIZES, add_feature, list_cells, make_table, simulate
 
-from analysis.field_table.comparison import list_moves, list_shown, read_snapshot
-from analysis.field_table.entries import Agreement, Entry, Status, estimate_entry
+from analysis.field_table.comparison import list_changes, list_shown, read_snapshot
+from analysis.field_table.entries import Agreement, Entry, EntryStatus, estimate_entry
 from analysis.field_table.features import estimate_features
 from analysis.field_table.files import (
     COLUMNS,
@@ -52,7 +52,7 @@ def find(table: FieldTable, row: str, column: str) -> Entry:
 
 def test_an_entry_holds_the_exponent_and_n_star_at_the_reference(table: FieldTable) -> None:
     fast, slow = find(table, "first", "fast"), find(table, "first", "slow")
-    assert fast.status is slow.status is Status.EXPONENT
+    assert fast.status is slow.status is EntryStatus.EXPONENT
     assert fast.fit.lo < 1.0 < fast.fit.hi and slow.fit.lo < 2.0 < slow.fit.hi
     assert fast.reference.lo < 8 * 16 < fast.reference.hi
     assert fast.num_sizes == len(SIZES) and fast.seconds == pytest.approx(0.5 * 8 * 17 * 6)
@@ -97,10 +97,10 @@ def test_empty_entries_say_why(table: FieldTable) -> None:
 
 
 def test_what_was_seen_instead_of_an_exponent_is_said(table: FieldTable) -> None:
-    assert find(table, "first", "stuck").status is Status.NEVER
-    assert find(table, "first", "knowing").status is Status.NOT_RUN
-    assert find(table, "second", "fast").status is Status.CANNOT_RUN
-    assert find(table, "second", "slow").status is Status.FAILED
+    assert find(table, "first", "stuck").status is EntryStatus.NEVER
+    assert find(table, "first", "knowing").status is EntryStatus.NOT_RUN
+    assert find(table, "second", "fast").status is EntryStatus.CANNOT_RUN
+    assert find(table, "second", "slow").status is EntryStatus.FAILED
     assert find(table, "second", "slow").reason == "out of memory"
 
 
@@ -137,7 +137,7 @@ def test_an_entry_with_a_failed_cell_says_so_beside_what_is_measured() -> None:
     )
     groups = {f"fast-{d}": simulate(f"fast-{d}", d, 8.0 * d) for d in SIZES[:-1]}
     entry = estimate_entry(request, ROW, groups, EPS)
-    assert entry.status is Status.EXPONENT and entry.is_incomplete
+    assert entry.status is EntryStatus.EXPONENT and entry.is_incomplete
     text = describe_entry(entry, ROW, ColumnRequest("fast", "fast method"))
     assert "needs 2.0 h more" in text and "One of its cells failed (out of memory)" in text
 
@@ -205,7 +205,7 @@ def test_the_files_hold_every_entry(table: FieldTable, tmp_path: Path) -> None:
 def test_an_unchanged_table_has_not_moved(table: FieldTable, tmp_path: Path) -> None:
     write_files(table, tmp_path)
     now = to_json(table)
-    assert list_moves(read_snapshot(tmp_path, "demo"), now) == []
+    assert list_changes(read_snapshot(tmp_path, "demo"), now) == []
 
 
 def change(table: FieldTable, column: str, **values) -> dict:
@@ -221,20 +221,20 @@ def test_moves_beyond_the_joint_interval_are_listed(table: FieldTable) -> None:
     slow = find(table, "first", "slow").fit
     width = slow.exponent - slow.lo
     near = change(table, "slow", exponent=slow.exponent - width, lo=slow.lo - width)
-    assert list_moves(near, now) == []
+    assert list_changes(near, now) == []
     far = slow.exponent - 3 * width
-    (move,) = list_moves(change(table, "slow", exponent=far, lo=far - width, hi=far + width), now)
+    (move,) = list_changes(change(table, "slow", exponent=far, lo=far - width, hi=far + width), now)
     assert (move.row, move.column) == ("first", "slow") and "the exponent was" in move.sentence
-    (move,) = list_moves(change(table, "stuck", status="more than"), now)
+    (move,) = list_changes(change(table, "stuck", status="more than"), now)
     assert move.sentence == "the status was more than and is never"
-    assert list_moves(change(table, "stuck", status="not run"), now) == []
+    assert list_changes(change(table, "stuck", status="not run"), now) == []
     nstar = {"nstar": 10.0, "nstar_lo": 9.0, "nstar_hi": 11.0}
     earlier = change(table, "fast", features=[{"feature": "forms", **nstar}])
-    (move,) = list_moves(earlier, now)
+    (move,) = list_changes(earlier, now)
     assert move.column == "fast" and move.sentence.startswith("n* of forms was 10 [9, 11] and is")
     missing = change(table, "fast")
     missing["entries"] = missing["entries"][1:]
-    assert list_moves(missing, now) == []
+    assert list_changes(missing, now) == []
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"entries": 3}'])

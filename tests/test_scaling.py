@@ -14,10 +14,10 @@ from analysis.line_crossing import classify_crossing
 from analysis.nstar_tables import (
     EXPONENTS,
     LOCAL,
-    estimate_nstar,
     fit_lines,
     tabulate_exponents,
     tabulate_local_exponents,
+    tabulate_nstar,
 )
 from analysis.paper import draw
 from analysis.plots.nstar_against_d import nstar_against_d
@@ -35,7 +35,7 @@ def power(d, exponent=1.0, scale=20.0, most=4.0):
 
 
 def tables(collection):
-    nstar, keys = estimate_nstar(collection)
+    nstar, keys = tabulate_nstar(collection)
     fits = fit_lines(collection, nstar)
     return nstar, tabulate_exponents(nstar, keys, fits), fits
 
@@ -281,7 +281,7 @@ def test_studies_of_a_single_n_show_risks():
         {"d": 8, "rows": rows, "eps": (0.1, 0.011)},
         {"d": 8, "method": "q", "rows": rows.iloc[:3], "eps": (0.1,)},
     )
-    nstar, _ = estimate_nstar(collection)
+    nstar, _ = tabulate_nstar(collection)
     table = tabulate_risks(collection.trainings.assign(line="m"), nstar)
     assert (
         list(table) == list(RISKS)

@@ -17,7 +17,7 @@ from claim_scenes import (
 )
 
 from analysis.prospects import Stock
-from bfc.application.budget_display import LINE_SECONDS, LineDisplay, Status
+from bfc.application.budget_display import LINE_SECONDS, BudgetStatus, LineDisplay
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.moves import Move, MoveKind
 from bfc.application.possible_moves import list_moves
@@ -352,7 +352,7 @@ def test_the_status_is_written_now_and_then_and_only_where_it_changes() -> None:
     display = LineDisplay(lines.append, lambda: now[0])
     for time, decided in ((0.0, 0), (1.0, 1), (LINE_SECONDS, 1), (3 * LINE_SECONDS, 1)):
         now[0] = time
-        display.show(Status(decided, 2, 1, 0, ("x, more seeds",), 90.0))
+        display.show(BudgetStatus(decided, 2, 1, 0, ("x, more seeds",), 90.0))
     assert lines == [
         "0 decided, 2 undecided, 1 cannot be decided now; runs: x, more seeds; 2 min left",
         "1 decided, 2 undecided, 1 cannot be decided now; runs: x, more seeds; 2 min left",

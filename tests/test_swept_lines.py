@@ -13,11 +13,11 @@ from falling_risks import EPS, falling
 from analysis.evidence import Evidence, NotMeasured
 from analysis.filters import find_fit
 from analysis.nstar_tables import (
-    estimate_nstar,
     fit_lines,
     select_depth_rows,
     tabulate_exponents,
     tabulate_local_exponents,
+    tabulate_nstar,
 )
 from analysis.page_tables import make_local_factor_table
 from analysis.paper import draw
@@ -41,7 +41,7 @@ def deep_cell(L: int, d: int, factor: float = 3.0, method: str = "m"):
 
 
 def make_evidence(collection) -> Evidence:
-    nstar, keys = estimate_nstar(collection)
+    nstar, keys = tabulate_nstar(collection)
     fits = fit_lines(collection, nstar)
     lines = nstar[["cell_id", "line", "method", "target", "L", "degree"]].drop_duplicates()
     trainings = collection.trainings[["cell_id", "d", "n", "seed", "risk", "kind"]]
@@ -92,7 +92,7 @@ def test_at_one_d_a_line_runs_along_the_depth_alone():
 
 def test_lines_at_one_depth_are_lines_along_d_as_before():
     cells = [deep_cell(3, d, method=method) for d in (8, 16) for method in ("m", "q")]
-    nstar, _ = estimate_nstar(collected(*cells))
+    nstar, _ = tabulate_nstar(collected(*cells))
     keys = [line for line, _ in split_lines(nstar)]
     assert {(key.axis, key.d, key.L, key.line) for key in keys} == {
         ("d", VARIES, 3, "m"),

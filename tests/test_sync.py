@@ -22,7 +22,7 @@ from tracker_cases import (
 )
 
 from bfc.trackers import sync
-from bfc.trackers.protocol import Answer, Status
+from bfc.trackers.protocol import Answer, RequestStatus
 
 SYNC = ("sync", "results", "--per-minute", "6000")
 
@@ -175,8 +175,11 @@ def sync_with_script(answers: list[Answer], tries: int, monkeypatch: pytest.Monk
 
 
 def test_sync_spaces_uploads_and_backs_off(monkeypatch) -> None:
-    busy, down = Answer(Status.FAILED, error="HTTP 429"), Answer(Status.FAILED, error="down")
-    uploaded, unchanged = Answer(Status.SHOWN, "x"), Answer(Status.UNCHANGED)
+    busy, down = (
+        Answer(RequestStatus.FAILED, error="HTTP 429"),
+        Answer(RequestStatus.FAILED, error="down"),
+    )
+    uploaded, unchanged = Answer(RequestStatus.SHOWN, "x"), Answer(RequestStatus.UNCHANGED)
     answers = [uploaded, busy, busy, uploaded, unchanged, down, down, down]
     outcome = sync_with_script(answers, 3, monkeypatch)
     summary = outcome.summary
@@ -191,7 +194,7 @@ def test_sync_spaces_uploads_and_backs_off(monkeypatch) -> None:
 
 
 def test_sync_stops_where_the_tracker_refuses_the_credentials(monkeypatch) -> None:
-    refused = Answer(Status.FAILED, error="HTTP 401")
-    outcome = sync_with_script([Answer(Status.SHOWN, "x"), refused], 3, monkeypatch)
+    refused = Answer(RequestStatus.FAILED, error="HTTP 401")
+    outcome = sync_with_script([Answer(RequestStatus.SHOWN, "x"), refused], 3, monkeypatch)
     assert outcome.summary.shown == 1 and not outcome.messages
     assert outcome.summary.failed == {f"s, {cell}": "HTTP 401" for cell in "bcd"}

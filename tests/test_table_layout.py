@@ -13,23 +13,23 @@ from bfc.application.table.entries import (
     list_arguments,
     plan_entries,
 )
-from bfc.application.table.layout import FOLDER, Layout, read_layout
+from bfc.application.table.layout import FOLDER, TableLayout, read_layout
 from bfc.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def layout() -> Layout:
+def layout() -> TableLayout:
     return read_layout()
 
 
-def test_every_file_of_the_table_is_read_in_the_order_of_the_field(layout: Layout) -> None:
+def test_every_file_of_the_table_is_read_in_the_order_of_the_field(layout: TableLayout) -> None:
     order = yaml.safe_load((FOLDER / "field.yaml").read_text(encoding="utf-8"))
     assert list(layout.rows) == order["rows"] and list(layout.columns) == order["columns"]
     assert {path.stem for path in (FOLDER / "rows").glob("*.yaml")} == set(layout.rows)
     assert {path.stem for path in (FOLDER / "columns").glob("*.yaml")} == set(layout.columns)
 
 
-def test_every_row_meets_the_rules_of_entry(layout: Layout) -> None:
+def test_every_row_meets_the_rules_of_entry(layout: TableLayout) -> None:
     for row in layout.rows.values():
         for size, values in row.values.items():
             if row.swept == f"target.{row.axis}":
@@ -40,7 +40,9 @@ def test_every_row_meets_the_rules_of_entry(layout: Layout) -> None:
                 assert len(values) >= 4, (row.name, size)
 
 
-def test_every_entry_of_every_size_composes_or_says_why_not(layout: Layout, tmp_path: Path) -> None:
+def test_every_entry_of_every_size_composes_or_says_why_not(
+    layout: TableLayout, tmp_path: Path
+) -> None:
     for size in layout.sizes:
         rows, columns = layout.select(size)
         if size != "demo":  # each row and each column once
@@ -56,7 +58,7 @@ def test_every_entry_of_every_size_composes_or_says_why_not(layout: Layout, tmp_
                     assert len(set(entry.cells)) == len(entry.cells)
 
 
-def test_an_entry_is_measured_between_the_n_of_its_row(layout: Layout, tmp_path: Path) -> None:
+def test_an_entry_is_measured_between_the_n_of_its_row(layout: TableLayout, tmp_path: Path) -> None:
     row = layout.rows["bfc_3"]
     columns = [layout.columns["staged"], layout.columns["rbf"]]
     staged, kernel = plan_entries(layout, "demo", [row], columns, tmp_path)
@@ -69,7 +71,7 @@ def test_an_entry_is_measured_between_the_n_of_its_row(layout: Layout, tmp_path:
 
 
 def test_a_method_that_cannot_answer_a_target_is_refused_with_its_reason(
-    layout: Layout, tmp_path: Path
+    layout: TableLayout, tmp_path: Path
 ) -> None:
     rows = [layout.rows["hierarchy"], layout.rows["stair4"]]
     columns = [layout.columns["staged"], layout.columns["lasso"]]
@@ -81,7 +83,7 @@ def test_a_method_that_cannot_answer_a_target_is_refused_with_its_reason(
     assert "8 classes" in entries["hierarchy", "lasso"].refusal
 
 
-def test_names_that_do_not_exist_are_refused_with_the_nearest(layout: Layout) -> None:
+def test_names_that_do_not_exist_are_refused_with_the_nearest(layout: TableLayout) -> None:
     with pytest.raises(UserError, match=r"--row star4: no such row; did you mean stair4"):
         layout.select("demo", rows=["star4"])
     with pytest.raises(UserError, match=r"no such size; .*demo"):
@@ -134,14 +136,14 @@ def test_a_row_that_no_method_can_be_measured_on_is_a_mistake(tmp_path: Path) ->
         check_entries(plan_entries(layout, "demo", rows, columns, tmp_path))
 
 
-def test_overrides_reach_the_methods_that_they_are_about(layout: Layout) -> None:
+def test_overrides_reach_the_methods_that_they_are_about(layout: TableLayout) -> None:
     staged, kernel = layout.columns["staged"], layout.columns["rbf"]
     assert is_about("measure.seeds=2", staged) and is_about("measure.seeds=2", kernel)
     assert is_about("baseline.ridge=0.1", kernel) and not is_about("baseline.ridge=0.1", staged)
     assert is_about("optimizer.lr=0.1", staged) and not is_about("+probe.rows=64", kernel)
 
 
-def test_a_target_is_added_by_one_command(layout: Layout, tmp_path: Path) -> None:
+def test_a_target_is_added_by_one_command(layout: TableLayout, tmp_path: Path) -> None:
     words = ["target=parity", "target.degree=3", "target.law=gaussian"]
     addition = add_to_table(layout, "demo", words, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -154,7 +156,7 @@ def test_a_target_is_added_by_one_command(layout: Layout, tmp_path: Path) -> Non
     assert add_to_table(extended, "demo", words, tmp_path) is None
 
 
-def test_a_method_is_added_by_one_command(layout: Layout, tmp_path: Path) -> None:
+def test_a_method_is_added_by_one_command(layout: TableLayout, tmp_path: Path) -> None:
     words = ["method=laplace", "baseline.bandwidth=2.0"]
     addition = add_to_table(layout, "demo", words, tmp_path)
     addition.write()
@@ -168,12 +170,12 @@ def test_a_method_is_added_by_one_command(layout: Layout, tmp_path: Path) -> Non
     assert "schedule=joint" in list(trained.layout.columns.values())[-1].method
 
 
-def test_another_row_of_the_same_name_is_refused(layout: Layout, tmp_path: Path) -> None:
+def test_another_row_of_the_same_name_is_refused(layout: TableLayout, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the table has another row parity already"):
         add_to_table(layout, "demo", ["target=parity"], tmp_path)
 
 
-def test_further_rows_and_columns_follow_those_of_the_size(layout: Layout) -> None:
+def test_further_rows_and_columns_follow_those_of_the_size(layout: TableLayout) -> None:
     rows, columns = layout.select_with("demo", {"quadratic_feature", "radial", "gone"}, {"lasso"})
     assert [row.name for row in rows] == [*layout.sizes["demo"].rows, "quadratic_feature"]
     assert [column.name for column in columns] == [*layout.sizes["demo"].columns, "lasso"]
@@ -190,14 +192,14 @@ def test_further_rows_and_columns_follow_those_of_the_size(layout: Layout) -> No
     ],
 )
 def test_what_cannot_be_added_writes_nothing(
-    layout: Layout, tmp_path: Path, words: list[str], message: str
+    layout: TableLayout, tmp_path: Path, words: list[str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         add_to_table(layout, "demo", words, tmp_path)
     assert not list(tmp_path.rglob("*.yaml"))
 
 
-def test_later_overrides_win(layout: Layout) -> None:
+def test_later_overrides_win(layout: TableLayout) -> None:
     row, column = layout.rows["index_he2"], layout.columns["spectral_chain"]
     arguments = list_arguments(layout, "4h", row, column)
     assert arguments.index("baseline=spectral_chain") < arguments.index("baseline.keep=[1]")

@@ -13,7 +13,7 @@ from bfc.application import tracker_service
 from bfc.errors import UserError
 from bfc.experiment.job import load_job
 from bfc.experiment.run_job import run_job
-from bfc.trackers.protocol import Status, build_request
+from bfc.trackers.protocol import RequestStatus, build_request
 from bfc.trackers.trackio import Trackio
 from bfc.trackers.wandb import Wandb
 
@@ -97,7 +97,7 @@ def test_the_whole_reason_of_a_failure_is_told(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(tracker_service, "show", fail)
     request = build_request(Wandb(mode="offline"), tmp_path, None, ["0123"])
     answer = tracker_service._answer(request, {})
-    assert answer.status is Status.FAILED
+    assert answer.status is RequestStatus.FAILED
     assert answer.error == f"ValueError: {lines[0]} {lines[1]} {lines[2].strip()}"
     lines.append("x" * 10_000)
     long = tracker_service._answer(request, {}).error

@@ -28,7 +28,7 @@ from tracker_cases import (
 
 from bfc.errors import UserError
 from bfc.trackers import client
-from bfc.trackers.protocol import Answer, Status
+from bfc.trackers.protocol import Answer, RequestStatus
 from bfc.trackers.service import Service
 from bfc.trackers.upload_log import UploadRecord
 
@@ -241,7 +241,7 @@ def test_live_shows_trainings_while_the_cell_runs(server, tmp_path, monkeypatch)
 
     def show_and_count(self: client.CellTracker) -> None:
         show_stored(self)
-        assert client.get_service().receive(60) == Answer(Status.SHOWN)
+        assert client.get_service().receive(60) == Answer(RequestStatus.SHOWN)
         rows = len(table(Path(self.results) / self.cell_id))
         server.wait_until(lambda: count_shown(server, tmp_path / "results") >= rows - 1)
         counts.append(count_shown(server, tmp_path / "results"))

@@ -17,7 +17,7 @@ NSTAR_KEYS = ("nstar", "nstar_lo", "nstar_hi")
 
 
 @dataclass(frozen=True)
-class Move:
+class EntryChange:
     """An entry that is not what it was."""
 
     row: str
@@ -53,7 +53,7 @@ def list_shown(folder: Path) -> tuple[list[str], list[str]]:
     return rows, columns
 
 
-def list_moves(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Move]:
+def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[EntryChange]:
     """The entries of both tables that moved outside of their joint interval, or changed status.
 
     Exponents are compared where both have one, and n* at the reference otherwise, then n* of
@@ -68,7 +68,7 @@ def list_moves(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Move
             continue
         sentence = _compare(earlier, entry)
         if sentence:
-            moves.append(Move(entry["row"], entry["column"], sentence))
+            moves.append(EntryChange(entry["row"], entry["column"], sentence))
     return moves
 
 

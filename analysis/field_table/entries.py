@@ -23,7 +23,7 @@ from bfc.stats.outcomes import Outcome
 from bfc.types import Theory
 
 
-class Status(StrEnum):
+class EntryStatus(StrEnum):
     """What an entry shows; the values are columns of tables."""
 
     EXPONENT = "exponent"
@@ -59,7 +59,7 @@ class Entry:
 
     row: str
     column: str
-    status: Status
+    status: EntryStatus
     reason: str = ""
     fit: ExponentFit | None = None
     reference: NStar | None = None
@@ -112,16 +112,16 @@ def estimate_entry(
     nothing = Entry(
         request.row,
         request.column,
-        Status.NOT_RUN,
+        EntryStatus.NOT_RUN,
         theory=request.theory,
         seconds_left=request.seconds_left,
         failure=request.failure,
     )
     if request.refusal:
-        return replace(nothing, status=Status.CANNOT_RUN, reason=request.refusal)
+        return replace(nothing, status=EntryStatus.CANNOT_RUN, reason=request.refusal)
     parts = [groups[cell] for cell in request.cells if cell in groups]
     if not parts and request.failure:
-        return replace(nothing, status=Status.FAILED, reason=request.failure)
+        return replace(nothing, status=EntryStatus.FAILED, reason=request.failure)
     if not parts:
         return nothing
     trainings = pd.concat(parts, ignore_index=True)
@@ -140,18 +140,18 @@ def estimate_entry(
     )
 
 
-def find_status(fit: ExponentFit) -> Status:
+def find_status(fit: ExponentFit) -> EntryStatus:
     """What a fit shows."""
     if math.isfinite(fit.exponent):
-        return Status.EXPONENT
+        return EntryStatus.EXPONENT
     measured = fit.nstar[fit.nstar["nstar"].notna()]
     censored = set(measured["censored"])
     if censored == {Censored.RIGHT.value}:
         is_plateau = set(measured["outcome"]) == {Outcome.PLATEAU.value}
-        return Status.NEVER if is_plateau else Status.MORE_THAN
+        return EntryStatus.NEVER if is_plateau else EntryStatus.MORE_THAN
     if censored == {Censored.LEFT.value}:
-        return Status.LESS_THAN
-    return Status.NO_EXPONENT
+        return EntryStatus.LESS_THAN
+    return EntryStatus.NO_EXPONENT
 
 
 def _sum_seconds(trainings: pd.DataFrame) -> float:

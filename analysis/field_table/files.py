@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.field_table.entries import Entry, Status
+from analysis.field_table.entries import Entry, EntryStatus
 from analysis.field_table.table import FieldTable
 from analysis.field_table.wording import describe_interval, describe_value, format_nstar
 from analysis.paper_export import to_latex
@@ -201,7 +201,7 @@ def format_latex(table: FieldTable) -> str:
         for column in table.request.columns:
             entry = entries[row.name, column.name]
             text = f"{describe_value(entry)} {describe_interval(entry)}".strip()
-            record[column.title] = "--" if entry.status is Status.CANNOT_RUN else text
+            record[column.title] = "--" if entry.status is EntryStatus.CANNOT_RUN else text
         records.append(record)
     names = ["Target", *(column.title for column in table.request.columns)]
     return to_latex(pd.DataFrame(records, columns=names), "l" * len(names))

@@ -12,7 +12,7 @@ import markupsafe
 
 from analysis.display_table import make_page_table
 from analysis.field_table.charts import choose_styles, draw_row
-from analysis.field_table.entries import Agreement, Entry, Status
+from analysis.field_table.entries import Agreement, Entry, EntryStatus
 from analysis.field_table.requests import ColumnRequest, RowRequest
 from analysis.field_table.table import FieldTable
 from analysis.field_table.wording import (
@@ -90,7 +90,7 @@ def render_table(table: FieldTable) -> str:
         columns=table.request.columns,
         rows=shown_rows,
         marks={MARKS[kind]: kind.value for kind in Agreement if MARKS[kind]},
-        statuses=count_values(Status, [entry.status for entry in table.entries]),
+        statuses=count_values(EntryStatus, [entry.status for entry in table.entries]),
         agreements=count_values(Agreement, [entry.agreement for entry in table.entries]),
         rankings=make_ranking_table(table),
         profiles=make_profile_table(table),
@@ -108,7 +108,7 @@ def count_values(kind: type[StrEnum], values: Sequence[StrEnum]) -> dict[str, in
 
 def show_entry(entry: Entry, row: RowRequest, column: ColumnRequest) -> ShownEntry:
     """An entry in words, with its tint."""
-    exponent = entry.fit.exponent if entry.fit and entry.status is Status.EXPONENT else None
+    exponent = entry.fit.exponent if entry.fit and entry.status is EntryStatus.EXPONENT else None
     tint = 0
     if exponent is not None:
         share = max(-1.0, min(1.0, (exponent - NEUTRAL) / STRONGEST))
@@ -166,7 +166,7 @@ def make_profile_table(table: FieldTable) -> Any:
     """Per method: how many targets have which status, and on which it is first."""
     records = []
     for profile in table.profiles:
-        counts = {status.value: profile.counts.get(status, 0) for status in Status}
+        counts = {status.value: profile.counts.get(status, 0) for status in EntryStatus}
         records.append(
             {
                 "method": profile.column.title,

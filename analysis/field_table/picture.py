@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import Normalize
 
-from analysis.field_table.entries import Entry, Status
+from analysis.field_table.entries import Entry, EntryStatus
 from analysis.field_table.table import FieldTable
 from analysis.field_table.wording import (
     MARKS,
@@ -47,7 +47,7 @@ def draw_picture(table: FieldTable, path: Path) -> None:
         for i, row in enumerate(rows):
             for j, column in enumerate(columns):
                 entry = entries[row.name, column.name]
-                if entry.status is Status.EXPONENT and entry.fit is not None:
+                if entry.status is EntryStatus.EXPONENT and entry.fit is not None:
                     exponents[i, j] = entry.fit.exponent
                 colour = "white" if exponents[i, j] >= DARK else "black"
                 text = label_entry(entry)
@@ -73,9 +73,9 @@ def draw_picture(table: FieldTable, path: Path) -> None:
 
 def label_entry(entry: Entry) -> str:
     """What stands in the entry, in one line or two."""
-    if entry.status is Status.CANNOT_RUN:
+    if entry.status is EntryStatus.CANNOT_RUN:
         return "–"
     lines = [describe_value(entry) + MARKS[entry.agreement], describe_interval(entry)]
-    if entry.status is Status.NOT_RUN:
+    if entry.status is EntryStatus.NOT_RUN:
         lines[1] = describe_absence(entry)
     return "\n".join(filter(None, lines))

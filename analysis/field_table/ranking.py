@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.field_table.entries import Entry, Status
+from analysis.field_table.entries import Entry, EntryStatus
 from analysis.field_table.requests import ColumnRequest, RowRequest, TableRequest
 from bfc.stats.fewest_samples import compare_methods
 from bfc.stats.nstar import Censored
@@ -36,7 +36,7 @@ class Profile:
     """A method over all targets: in how many its entry has each status."""
 
     column: ColumnRequest
-    counts: dict[Status, int]
+    counts: dict[EntryStatus, int]
     first: tuple[str, ...]
     """Rows on which it most probably needs the fewest samples."""
 
@@ -91,7 +91,7 @@ def profile_methods(
     """One profile per method, in order."""
     profiles = []
     for column in columns:
-        counts: dict[Status, int] = {}
+        counts: dict[EntryStatus, int] = {}
         for entry in entries:
             if entry.column == column.name:
                 counts[entry.status] = counts.get(entry.status, 0) + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.field_table.entries import Agreement, Entry, Status
+from analysis.field_table.entries import Agreement, Entry, EntryStatus
 from analysis.field_table.features import FeatureNStar
 from analysis.field_table.requests import ColumnRequest, RowRequest
 from bfc.durations import format_duration
@@ -31,25 +31,25 @@ def describe_value(entry: Entry) -> str:
 
 
 def _describe_status(entry: Entry) -> str:
-    if entry.status is Status.EXPONENT and entry.fit is not None:
+    if entry.status is EntryStatus.EXPONENT and entry.fit is not None:
         return f"{entry.fit.exponent:.2f}"
-    if entry.status in (Status.MORE_THAN, Status.LESS_THAN, Status.NO_EXPONENT):
+    if entry.status in (EntryStatus.MORE_THAN, EntryStatus.LESS_THAN, EntryStatus.NO_EXPONENT):
         return format_nstar(entry.reference) or entry.status.value
     return entry.status.value
 
 
 def describe_interval(entry: Entry) -> str:
     """The interval of the exponent."""
-    if entry.fit is None or entry.status is not Status.EXPONENT:
+    if entry.fit is None or entry.status is not EntryStatus.EXPONENT:
         return ""
     return f"[{entry.fit.lo:.2f}, {entry.fit.hi:.2f}]"
 
 
 def describe_absence(entry: Entry) -> str:
     """Why an entry holds no measurement, in a few words; empty where it holds one."""
-    if entry.status is Status.NOT_RUN:
+    if entry.status is EntryStatus.NOT_RUN:
         return f"needs {format_duration(entry.seconds_left)}"
-    if entry.status in (Status.CANNOT_RUN, Status.FAILED):
+    if entry.status in (EntryStatus.CANNOT_RUN, EntryStatus.FAILED):
         return entry.reason
     return ""
 
@@ -95,20 +95,20 @@ def _describe_feature(feature: FeatureNStar) -> str:
 
 def _describe_growth(entry: Entry, row: RowRequest) -> str:
     axis, fit = row.axis, entry.fit
-    if entry.status is Status.EXPONENT and fit is not None:
+    if entry.status is EntryStatus.EXPONENT and fit is not None:
         text = f"n* grows as {axis}^{fit.exponent:.2f} {describe_interval(entry)}"
         rate = fit.rate[0]
         if axis == "L" and math.isfinite(rate):
             text += f", by a factor of {math.exp(rate):.2f} from level to level"
         return text
     texts = {
-        Status.NEVER: "does not reach the risk at any size, and ends on a plateau",
-        Status.MORE_THAN: "does not reach the risk at any size with the n that were tried",
-        Status.LESS_THAN: "reaches the risk at the smallest n at every size",
-        Status.NO_EXPONENT: f"no exponent ({entry.reason})",
-        Status.NOT_RUN: f"not run, needs {format_duration(entry.seconds_left)} of one core",
-        Status.CANNOT_RUN: f"cannot run ({entry.reason})",
-        Status.FAILED: f"failed ({entry.reason})",
+        EntryStatus.NEVER: "does not reach the risk at any size, and ends on a plateau",
+        EntryStatus.MORE_THAN: "does not reach the risk at any size with the n that were tried",
+        EntryStatus.LESS_THAN: "reaches the risk at the smallest n at every size",
+        EntryStatus.NO_EXPONENT: f"no exponent ({entry.reason})",
+        EntryStatus.NOT_RUN: f"not run, needs {format_duration(entry.seconds_left)} of one core",
+        EntryStatus.CANNOT_RUN: f"cannot run ({entry.reason})",
+        EntryStatus.FAILED: f"failed ({entry.reason})",
     }
     return texts[entry.status]
 

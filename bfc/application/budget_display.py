@@ -28,7 +28,7 @@ LINE_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Status:
+class BudgetStatus:
     """Where the claims stand."""
 
     decided: int
@@ -60,7 +60,7 @@ class Display(Protocol):
         """Something has happened."""
         ...
 
-    def show(self, status: Status) -> None:
+    def show(self, status: BudgetStatus) -> None:
         """This is how things stand."""
         ...
 
@@ -96,7 +96,7 @@ class LineDisplay:
     def announce(self, text: str) -> None:
         self._write(text)
 
-    def show(self, status: Status) -> None:
+    def show(self, status: BudgetStatus) -> None:
         if self._clock() - self._last_line >= LINE_SECONDS and str(status) != self._last_status:
             self._last_line, self._last_status = self._clock(), str(status)
             left = format_seconds_left(status.seconds_left)
@@ -128,11 +128,11 @@ class LiveDisplay:
     def announce(self, text: str) -> None:
         self._live.console.print(text, markup=False, highlight=False)
 
-    def show(self, status: Status) -> None:
+    def show(self, status: BudgetStatus) -> None:
         self._live.update(draw_status(status))
 
 
-def draw_status(status: Status) -> Group:
+def draw_status(status: BudgetStatus) -> Group:
     """The counts of claims in a row, and below it what runs, as many lines as there are moves."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for name in ("decided", "undecided", "cannot be decided", "not looked at", "time left"):

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
 
-from bfc.application.budget_display import Display, Status
+from bfc.application.budget_display import BudgetStatus, Display
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.job_feed import Feed, FinishedMove
 from bfc.application.moves import Move, choose_move
@@ -130,7 +130,7 @@ class Spender:
         """The studies whose first look did not fit."""
         return [move.study for move in self._first_looks]
 
-    def make_status(self) -> Status:
+    def make_status(self) -> BudgetStatus:
         """Where the claims stand, and what runs."""
         claims = list(chain.from_iterable(study.claims for study in self.studies))
         decided = sum(claim.is_decided for claim in claims)
@@ -144,7 +144,7 @@ class Spender:
             and id(claim) not in pursued
             for claim in claims
         )
-        return Status(
+        return BudgetStatus(
             decided=decided,
             undecided=len(claims) - decided - unseen - stuck,
             stuck=stuck,

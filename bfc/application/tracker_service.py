@@ -21,7 +21,7 @@ from bfc.environment import scrub
 from bfc.errors import UserError
 from bfc.snapshot import STUDY, project_name
 from bfc.store.cells import Cell
-from bfc.trackers.protocol import Answer, ShowRequest, Status
+from bfc.trackers.protocol import Answer, RequestStatus, ShowRequest
 from bfc.trackers.sync import UNFINISHED_STATES
 from bfc.trackers.upload_log import UPLOADS_FOLDER, UploadRecord, fingerprint_cells
 from bfc.types import Tracker
@@ -52,12 +52,12 @@ def _answer(request: ShowRequest, trackers: dict[str, Tracker]) -> Answer:
             trackers[description] = build_tracker(request.tracker)
         return show(trackers[description], request)
     except UserError as error:
-        return Answer(Status.FAILED, error=str(error))
+        return Answer(RequestStatus.FAILED, error=str(error))
     except Exception as error:
         reason = " ".join(str(error).split())
         if len(reason) > MAX_REASON:
             reason = f"{reason[:MAX_REASON]} ..."
-        return Answer(Status.FAILED, error=f"{type(error).__name__}: {reason}")
+        return Answer(RequestStatus.FAILED, error=f"{type(error).__name__}: {reason}")
 
 
 def build_tracker(description: Mapping[str, Any]) -> Tracker:
@@ -74,14 +74,14 @@ def show(tracker: Tracker, request: ShowRequest) -> Answer:
     folders = [results / cell for cell in request.cells]
     destination = tracker.destination(request.study)
     if destination is None or (request.closed and not _any_finished(folders)):
-        return Answer(Status.UNCHANGED)
+        return Answer(RequestStatus.UNCHANGED)
     tracker_folder = results / UPLOADS_FOLDER / type(tracker).__name__.lower()
     name = STUDY if request.whole_study else request.cells[0]
     record = UploadRecord(tracker_folder / project_name(destination), name)
     with record.locked():
         fingerprint = fingerprint_cells(folders)
         if request.closed and record.matches(fingerprint):
-            return Answer(Status.UNCHANGED)
+            return Answer(RequestStatus.UNCHANGED)
         if request.whole_study:
             snapshot = snapshot_study(results, request.study)
         else:
@@ -89,7 +89,7 @@ def show(tracker: Tracker, request: ShowRequest) -> Answer:
         address = tracker.show(snapshot)
         if request.closed:
             record.write(fingerprint, address)
-        return Answer(Status.SHOWN, address)
+        return Answer(RequestStatus.SHOWN, address)
 
 
 def _any_finished(folders: list[Path]) -> bool:

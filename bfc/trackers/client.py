@@ -17,7 +17,7 @@ from pathlib import Path
 from bfc.experiment.cell_runner import SilentObserver
 from bfc.experiment.cell_spec import CellSpec, cell_specs
 from bfc.experiment.job import Job
-from bfc.trackers.protocol import Answer, ShowRequest, Status, build_request
+from bfc.trackers.protocol import Answer, RequestStatus, ShowRequest, build_request
 from bfc.trackers.service import Service, ServiceError
 from bfc.types import Observer, Tracker
 
@@ -139,7 +139,7 @@ def _read_answers(service: Service) -> None:
 
 
 def _raise_failure(answer: Answer) -> None:
-    if answer.status is Status.FAILED:
+    if answer.status is RequestStatus.FAILED:
         raise ServiceError(f"failed ({answer.error})")
 
 

@@ -39,7 +39,7 @@ class ShowRequest:
         return cls(**{**values, "cells": tuple(values["cells"])})
 
 
-class Status(StrEnum):
+class RequestStatus(StrEnum):
     """What became of a request."""
 
     SHOWN = "shown"
@@ -52,7 +52,7 @@ class Status(StrEnum):
 class Answer:
     """The reply to one request."""
 
-    status: Status
+    status: RequestStatus
     address: str | None = None
     """Where the run can be looked at; None where nowhere, or not yet."""
     error: str = ""
@@ -64,7 +64,7 @@ class Answer:
     @classmethod
     def from_json(cls, line: bytes) -> Answer:
         values = json.loads(line)
-        return cls(Status(values["status"]), values["address"], values["error"])
+        return cls(RequestStatus(values["status"]), values["address"], values["error"])
 
 
 def build_request(

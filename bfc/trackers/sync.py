@@ -17,7 +17,7 @@ from pathlib import Path
 from bfc.errors import UserError, nearest
 from bfc.store.cell_folder import Unreadable, read_cell_folder
 from bfc.store.cells import Cell
-from bfc.trackers.protocol import Answer, Status, build_request
+from bfc.trackers.protocol import Answer, RequestStatus, build_request
 from bfc.trackers.service import Service, ServiceError
 from bfc.types import Tracker
 
@@ -165,9 +165,9 @@ def show_runs(
     try:
         for place, run in enumerate(runs):
             answer = _show_patiently(service, run, rate.tries, report)
-            if answer.status is Status.SHOWN:
+            if answer.status is RequestStatus.SHOWN:
                 summary.shown += 1
-            elif answer.status is Status.UNCHANGED:
+            elif answer.status is RequestStatus.UNCHANGED:
                 summary.unchanged += 1
             elif REFUSED.search(answer.error):
                 summary.failed |= {str(other): answer.error for other in runs[place:]}
@@ -186,7 +186,7 @@ def _show_patiently(
     wait = FIRST_WAIT
     answer = service.show(run)
     for _ in range(tries - 1):
-        if answer.status is not Status.FAILED or REFUSED.search(answer.error):
+        if answer.status is not RequestStatus.FAILED or REFUSED.search(answer.error):
             break
         report(f"{run}: {answer.error}; trying again in {wait:g} s")
         time.sleep(wait)
@@ -212,9 +212,9 @@ class _RateLimitedService:
         if self._service is None:
             self._service = Service()
         answer = self._ask(self._service, run)
-        if answer.status is not Status.UNCHANGED:
+        if answer.status is not RequestStatus.UNCHANGED:
             self._last_upload = start
-        if answer.status is Status.FAILED:
+        if answer.status is RequestStatus.FAILED:
             self._service.stop()
             self._service = None
         return answer
@@ -233,5 +233,5 @@ class _RateLimitedService:
             service.send(request)
             answer = service.receive(patience)
         except ServiceError as error:
-            return Answer(Status.FAILED, error=str(error))
-        return answer or Answer(Status.FAILED, error=f"no answer within {patience:g} s")
+            return Answer(RequestStatus.FAILED, error=str(error))
+        return answer or Answer(RequestStatus.FAILED, error=f"no answer within {patience:g} s")

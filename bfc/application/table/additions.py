@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from bfc.application.table.entries import check_entries, plan_entries
-from bfc.application.table.layout import Column, Layout, Row
+from bfc.application.table.layout import Column, Row, TableLayout
 from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, class_paths
 from bfc.store.atomic import replace_file
@@ -31,7 +31,7 @@ TRAINED = ("schedule=joint", "optimizer=adam", "optimizer.lr=0.003")
 class Addition:
     """A row or a column that is new to a table, and the file that will hold it."""
 
-    layout: Layout
+    layout: TableLayout
     """The table with it."""
     path: Path
     content: Mapping[str, object]
@@ -45,7 +45,9 @@ class Addition:
         replace_file(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def add_to_table(layout: Layout, size: str, words: Sequence[str], folder: Path) -> Addition | None:
+def add_to_table(
+    layout: TableLayout, size: str, words: Sequence[str], folder: Path
+) -> Addition | None:
     """The table of ``folder`` with a row or a column more; None where it has the same one already.
 
     ``words``: ``target=<option>`` or ``method=<option of learner or baseline>``, then further
@@ -63,7 +65,9 @@ def add_to_table(layout: Layout, size: str, words: Sequence[str], folder: Path) 
     )
 
 
-def _add_row(layout: Layout, size: str, target: Sequence[str], folder: Path) -> Addition | None:
+def _add_row(
+    layout: TableLayout, size: str, target: Sequence[str], folder: Path
+) -> Addition | None:
     like = layout.rows[LIKE]
     name = _make_name(target)
     path = folder / "rows" / f"{name}.yaml"
@@ -92,7 +96,7 @@ def _add_row(layout: Layout, size: str, target: Sequence[str], folder: Path) -> 
 
 
 def _add_column(
-    layout: Layout, size: str, choice: str, settings: Sequence[str], folder: Path
+    layout: TableLayout, size: str, choice: str, settings: Sequence[str], folder: Path
 ) -> Addition | None:
     group, _, option = choice.partition("=")
     if group == "baseline":

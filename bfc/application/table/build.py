@@ -24,7 +24,7 @@ from bfc.application.table.entries import (
     plan_entries,
 )
 from bfc.application.table.launching import launch_entries
-from bfc.application.table.layout import Column, Layout, Row, read_layout
+from bfc.application.table.layout import Column, Row, TableLayout, read_layout
 from bfc.application.table.options import TableOptions
 from bfc.application.table.output import print_moves, print_summary, read_table, write_table
 from bfc.application.table.plan_text import describe_plan
@@ -86,7 +86,7 @@ def build_table(options: TableOptions) -> int:
 
 
 def select_shown(
-    layout: Layout, options: TableOptions, rows: Sequence[Row], columns: Sequence[Column]
+    layout: TableLayout, options: TableOptions, rows: Sequence[Row], columns: Sequence[Column]
 ) -> tuple[list[Row], list[Column]]:
     """The rows and columns of the size, those of this run, and those that the page shows so far."""
     shown_rows, shown_columns = list_shown(options.find_output())
@@ -98,7 +98,7 @@ def select_shown(
 
 
 def plan_table(
-    layout: Layout, options: TableOptions, rows: Sequence[Row], columns: Sequence[Column]
+    layout: TableLayout, options: TableOptions, rows: Sequence[Row], columns: Sequence[Column]
 ) -> list[PlannedEntry]:
     """The entries of ``rows`` × ``columns``, composed."""
     results = options.find_folder() / "results"

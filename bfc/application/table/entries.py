@@ -16,7 +16,7 @@ from typing import Self
 from analysis.progress_message import track
 from bfc.application.moves import JobRequest
 from bfc.application.study_jobs import is_finished
-from bfc.application.table.layout import Column, Layout, Row
+from bfc.application.table.layout import Column, Row, TableLayout
 from bfc.errors import UserError
 from bfc.experiment.cost import Cost
 from bfc.hydra_plugins.registration import compose_grids
@@ -96,7 +96,7 @@ class MissingJobs:
 
 
 def plan_entries(
-    layout: Layout,
+    layout: TableLayout,
     size: str,
     rows: Sequence[Row],
     columns: Sequence[Column],
@@ -151,7 +151,7 @@ def _lacks_learner(row: Row, column: Column) -> bool:
     return column.native and not row.native
 
 
-def list_arguments(layout: Layout, size: str, row: Row, column: Column) -> list[str]:
+def list_arguments(layout: TableLayout, size: str, row: Row, column: Column) -> list[str]:
     """What ``python -m bfc.train -m`` would be given for an entry; later ones win."""
     smallest, largest = row.n[size]
     bounds = [f"baseline.n_max={largest}"]

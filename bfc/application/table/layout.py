@@ -114,7 +114,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """The whole table."""
 
     eps: float
@@ -127,12 +127,12 @@ class Layout:
     added: frozenset[str] = frozenset()
     """Rows and columns that ``field.yaml`` does not list; they belong to every size."""
 
-    def add_row(self, row: Row) -> Layout:
+    def add_row(self, row: Row) -> TableLayout:
         """The table with a row more."""
         rows = {**self.rows, row.name: row}
         return replace(self, rows=rows, added=self.added | {row.name})
 
-    def add_column(self, column: Column) -> Layout:
+    def add_column(self, column: Column) -> TableLayout:
         """The table with a column more."""
         columns = {**self.columns, column.name: column}
         return replace(self, columns=columns, added=self.added | {column.name})
@@ -205,7 +205,7 @@ def _choose(
     return list(dict.fromkeys(names or default))
 
 
-def read_layout(folders: Sequence[Path] = ()) -> Layout:
+def read_layout(folders: Sequence[Path] = ()) -> TableLayout:
     """The table of the program, with the rows and columns of further ``folders``.
 
     Those of ``field.yaml`` come first in its order, then the others by name. Raises
@@ -213,7 +213,7 @@ def read_layout(folders: Sequence[Path] = ()) -> Layout:
     """
     values = _read_mapping(FOLDER / "field.yaml")
     order = {kind: values.pop(kind, []) for kind in ("rows", "columns")}
-    layout: Layout = construct("field.yaml", Layout, values)
+    layout: TableLayout = construct("field.yaml", TableLayout, values)
     rows: dict[str, Row] = {}
     columns: dict[str, Column] = {}
     for folder in (FOLDER, *folders):

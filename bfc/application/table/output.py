@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from analysis.field_table.comparison import list_moves
+from analysis.field_table.comparison import list_changes
 from analysis.field_table.files import to_json, write_files
 from analysis.field_table.page import render_table
 from analysis.field_table.picture import draw_picture
@@ -108,7 +108,7 @@ def print_summary(table: FieldTable, folder: Path) -> None:
 
 def print_moves(snapshot: Mapping[str, Any], table: FieldTable) -> int:
     """Print the entries that moved since a snapshot; returns their number."""
-    moves = list_moves(snapshot, json.loads(json.dumps(to_json(table))))
+    moves = list_changes(snapshot, json.loads(json.dumps(to_json(table))))
     for move in moves:
         print_line(f"moved: {move.row} × {move.column}: {move.sentence}")
     date = snapshot.get("date", "unknown date")
