@@ -17,6 +17,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from bfc import import_time as import_time
+
 if TYPE_CHECKING:
     from bfc.api import *  # noqa: F403
 

@@ -121,10 +121,8 @@ def _compile(
     has_multiplier: bool,
     draw: Draw | None,
 ) -> CompiledStep:
-    try:
-        from bfc.engine.compiled.compilation import compiled_step
-    except ImportError as error:
-        raise CannotCompile(f"a package is missing ({error})") from error
+    from bfc.engine.compiled.compilation import compiled_step  # the plain path needs none of it
+
     trained = list_parameters(groups, stage.train)
     shapes = StepShapes.of(recipe, params, trained, has_multiplier)
     return compiled_step(recipe, stage, shapes, draw)

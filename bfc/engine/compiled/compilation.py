@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from torch.fx import Graph
 
-from bfc.engine.compiled.cache import cached
+from bfc.engine.compiled.cache import cached, is_named_by_repr
 from bfc.engine.compiled.hardware import Hardware, LoadedCode
 from bfc.engine.compiled.program import Program
 from bfc.engine.compiled.refusal import CannotCompile
@@ -48,8 +50,14 @@ def compiled_step(
 
         rows, drawn = trace_rows(draw, shapes.rows, recipe.dtype, recipe.device)
         shapes = replace(shapes, drawn=drawn)
-    key = step_key(recipe, stage, shapes)
-    return _load(key, recipe, shapes, lambda: make_code(recipe, stage, shapes, target, rows))
+    trace = _Trace(lambda: _trace_step(recipe, stage, shapes))
+    step = _name_step(recipe, stage) or trace.text
+    needs_loss = stage.until is not None
+
+    def make() -> StepCode:
+        return make_code(trace.graph, shapes, recipe.dtype, target, needs_loss, rows)
+
+    return _load(repr((step, needs_loss)), recipe, shapes, make)
 
 
 def compiled_statistics(
@@ -59,18 +67,24 @@ def compiled_statistics(
 
     Raises :class:`CannotCompile` where there is no such code.
     """
-    parts = (recipe.learner, recipe.dtype, str(recipe.device), sorted(present), shapes)
-    key = repr(("statistics", *parts))
-    return _load(key, recipe, shapes, lambda: _make_statistics_code(recipe, present, shapes))
+    trace = _Trace(lambda: _trace_statistics(recipe, present, shapes))
+    is_named = is_named_by_repr(recipe.learner)
+    step = repr((recipe.learner, sorted(present))) if is_named else trace.text
+
+    def make() -> StepCode:
+        return _make_statistics_code(trace.graph, shapes, recipe)
+
+    return _load(repr(("statistics", step)), recipe, shapes, make)
 
 
 def _load(
-    key: str, recipe: Recipe, shapes: StepShapes, make: Callable[[], StepCode]
+    step: str, recipe: Recipe, shapes: StepShapes, make: Callable[[], StepCode]
 ) -> CompiledStep:
-    """The code of this key, from this process, from disk or made now."""
+    """The code of a step, from this process, from disk or made now."""
+    key = repr((step, recipe.dtype, str(recipe.device), shapes))
     if key not in _steps:
         target = hardware(recipe.device)
-        code = cached(key, recipe, target, make)
+        code = cached(key, target, make)
         _steps[key] = CompiledStep(
             shapes,
             code.layout,
@@ -83,60 +97,98 @@ def _load(
 
 
 def hardware(device: torch.device) -> Hardware:
-    """What code for a device is generated for; what that takes is imported for this device only."""
-    if device.type == "cpu":
-        from bfc.engine.compiled.machine import processor
+    """What code for a device is generated for; what that takes is imported for this device only.
 
-        return processor()
-    if device.type == "cuda":
-        from bfc.engine.compiled.blocks.gpu import Gpu
+    Raises :class:`CannotCompile` where there is no code for it on this machine.
+    """
+    try:
+        if device.type == "cpu":
+            from bfc.engine.compiled.machine import processor
 
-        return Gpu(device)
+            return processor()
+        if device.type == "cuda":
+            from bfc.engine.compiled.blocks.gpu import Gpu
+
+            return Gpu(device)
+    except (ImportError, OSError) as error:  # OSError: a library that the package loads is missing
+        raise CannotCompile(f"a package is missing ({error})") from error
     raise CannotCompile(f"there is no compiled form for {device.type}")
 
 
-def step_key(recipe: Recipe, stage: Stage, shapes: StepShapes) -> str:
-    """Equal for steps that have the same code: all that enters it but the learning rate."""
+def _name_step(recipe: Recipe, stage: Stage) -> str | None:
+    """Equal for steps that have the same code: all that enters it but shapes and learning rate.
+
+    None where what the components do is not said by their names.
+    """
+    if not all(map(is_named_by_repr, (recipe.learner, recipe.optimizer, recipe.target))):
+        return None
     target = recipe.target
     return repr(
         (
             recipe.learner,
             recipe.optimizer.with_lr(1.0),
             "squared loss" if target.has_squared_loss else target,
-            recipe.dtype,
-            str(recipe.device),
             stage.train,
             sorted(stage.present),
             sorted(stage.penalties.items()),
-            stage.until is not None,
-            shapes,
         )
     )
 
 
+class _Trace:
+    """A graph that is traced when it is first needed: a step that is found by its name is not."""
+
+    def __init__(self, trace: Callable[[], Graph]) -> None:
+        self._trace = trace
+
+    @functools.cached_property
+    def graph(self) -> Graph:
+        return self._trace()
+
+    @property
+    def text(self) -> str:
+        """What the graph does."""
+        from bfc.engine.compiled.recorder import text_of
+
+        return text_of(self.graph, self.graph.find_nodes(op="get_attr"))
+
+
+def _trace_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> Graph:
+    from bfc.engine.compiled.tracing import trace_step  # it takes time to import
+
+    return trace_step(recipe, stage, shapes)
+
+
+def _trace_statistics(recipe: Recipe, present: frozenset[str], shapes: StepShapes) -> Graph:
+    from bfc.engine.compiled.tracing import trace_statistics
+
+    return trace_statistics(recipe, present, shapes)
+
+
 def make_code(
-    recipe: Recipe, stage: Stage, shapes: StepShapes, target: Hardware, rows: Program | None = None
+    graph: Graph,
+    shapes: StepShapes,
+    dtype: torch.dtype,
+    target: Hardware,
+    needs_loss: bool,
+    rows: Program | None = None,
 ) -> StepCode:
-    """Trace, lower and generate a step, whose batch ``rows`` draws.
+    """Lower a traced step and generate its code, whose batch ``rows`` draws.
 
     What this takes is imported here: a step that is found on disk needs none of it.
     """
     from bfc.engine.compiled.lowering import lower
-    from bfc.engine.compiled.tracing import trace_step
 
-    graph = trace_step(recipe, stage, shapes)
-    program = replace(lower(graph, shapes, recipe.dtype), rows=rows)
-    code = target.generate(program, shapes, recipe.dtype, stage.until is not None)
+    program = replace(lower(graph, shapes, dtype), rows=rows)
+    code = target.generate(program, shapes, dtype, needs_loss)
     layout = replace(Layout.of(shapes, program.scalars), scratch=code.scratch)
     return StepCode(layout, ScalarProgram.of(graph), code.content)
 
 
-def _make_statistics_code(recipe: Recipe, present: frozenset[str], shapes: StepShapes) -> StepCode:
-    """Trace, lower and generate a learner's statistics."""
+def _make_statistics_code(graph: Graph, shapes: StepShapes, recipe: Recipe) -> StepCode:
+    """Lower traced statistics and generate their code."""
     from bfc.engine.compiled.lowering import lower_outputs
-    from bfc.engine.compiled.tracing import trace_statistics
 
-    graph = trace_statistics(recipe, present, shapes)
     (constants,) = lower_outputs(graph, {}, frozenset(), recipe.dtype)
     program, scalars = Program({"flat": constants}), ScalarProgram((), ())
     code = hardware(recipe.device).generate(program, shapes, recipe.dtype, needs_loss=True)

@@ -32,7 +32,7 @@ class Processor:
 
     @property
     def version(self) -> str:
-        return repr((self, llvmlite.__version__))
+        return repr((self, llvmlite.__version__, llvm.llvm_version_info))
 
     @property
     def runs_groups_at_once(self) -> bool:

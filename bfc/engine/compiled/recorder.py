@@ -8,7 +8,7 @@ others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import getitem
 from typing import Any
 
@@ -21,6 +21,10 @@ from torch.utils._pytree import tree_map_only
 
 from bfc.engine.compiled.refusal import CannotCompile
 
+READING = (Tensor.tolist, Tensor.numpy, Tensor.__array__)
+"""Functions that hand out the numbers in a tensor without any operation of torch."""
+LOOKS_AT_NUMBERS = "it looks at the numbers in a tensor"
+
 
 def record(
     function: Callable[..., Any],
@@ -31,13 +35,21 @@ def record(
 
     Tensors that it reads beside them become attributes of the module. The value that a node had
     while it was recorded is its ``meta["val"]``. The functions ``whole``, which torch can override,
-    are recorded as one operation each.
+    are recorded as one operation each. Raises :class:`CannotCompile` where ``function`` does not do
+    the same for all numbers in the inputs.
     """
     recorder = _Recorder(inputs)
-    with recorder, _WholeFunctions(recorder, whole):
+    with recorder, _Functions(recorder, whole):
         outputs = function(*inputs.values())
         recorder.graph.output(recorder.to_nodes(outputs))
     return GraphModule(recorder.constants, recorder.graph)
+
+
+def text_of(graph: Graph, constants: Iterable[Node]) -> str:
+    """Equal for graphs that do the same, of whose attributes ``constants`` have the same values."""
+    tensors = {str(node.target): node.meta["val"] for node in constants}
+    values = [(name, tensor.dtype, tensor.tolist()) for name, tensor in tensors.items()]
+    return repr((str(graph), values))
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own hook is untyped
@@ -92,6 +104,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         given = dict(kwargs or {})
         if self._is_paused:
             return func(*args, **given)
+        if torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()):
+            raise CannotCompile("it draws random numbers of torch")
         if func is torch.ops.aten.lift_fresh.default:  # a tensor of numbers that Python knows
             return args[0]
         node = self.graph.call_function(func, tuple(self.to_nodes(args)), self.to_nodes(given))
@@ -103,12 +117,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
             for position, part in enumerate(out):
                 self._set_node(part, self.graph.call_function(getitem, (node, position)))
         else:
-            raise CannotCompile("it looks at the numbers in a tensor")
+            raise CannotCompile(LOOKS_AT_NUMBERS)
         return out
 
 
-class _WholeFunctions(TorchFunctionMode):
-    """Records some functions as one operation each."""
+class _Functions(TorchFunctionMode):
+    """Records some functions as one operation each, and refuses those that read numbers.
+
+    Most of these run an operation of torch, which :class:`_Recorder` sees; the others are
+    ``READING``.
+    """
 
     def __init__(self, recorder: _Recorder, functions: Sequence[Callable[..., Tensor]]) -> None:
         super().__init__()
@@ -121,6 +139,8 @@ class _WholeFunctions(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if func in READING:
+            raise CannotCompile(LOOKS_AT_NUMBERS)
         if func in self.functions:
             return self.recorder.record_whole(func, tuple(args), dict(kwargs or {}))
         return func(*args, **(kwargs or {}))
