@@ -17,10 +17,10 @@ from torch.fx import GraphModule, Node
 from bfc import random
 from bfc.engine.compiled.lowering import lower_outputs
 from bfc.engine.compiled.program import Input, Program
-from bfc.engine.compiled.recorder import record
+from bfc.engine.compiled.recorder import record, text_of
 from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.shapes import DrawnInputs, Shape
-from bfc.engine.compiled.tracing import STACK_SIZES, has_axis_of
+from bfc.engine.compiled.tracing import STACK_SIZES, has_axis_of, refused
 from bfc.shapes import Float, Int
 from bfc.types import Draw, sample
 
@@ -33,7 +33,8 @@ def trace_rows(
     Raises :class:`CannotCompile` where there is none.
     """
     for replicas in STACK_SIZES:
-        module = _record(draw.select([0] * replicas), rows, device)
+        with refused("drawing its rows"):
+            module = _record(draw.select([0] * replicas), rows, device)
         if not has_axis_of(module, replicas):
             break
     keys: list[str] = []
@@ -42,7 +43,7 @@ def trace_rows(
     for node in module.graph.find_nodes(op="get_attr"):
         name, tensor = str(node.target), node.meta["val"]
         if tensor.dim() == 0 or tensor.shape[0] != replicas:
-            tables.append((name, tensor.dtype, tensor.tolist()))
+            tables.append(node)
         elif tensor.dtype == torch.int64 and tensor.dim() == 1:
             keys.append(name)
         elif tensor.dtype == dtype:
@@ -50,7 +51,7 @@ def trace_rows(
         else:
             raise CannotCompile(f"its rows are drawn with {tensor.dtype}")
     _check_changes(module)
-    text = repr((str(module.graph), tables, dtype))
+    text = repr((text_of(module.graph, tables), dtype))
     inputs = DrawnInputs(tuple(keys), tensors, hashlib.sha256(text.encode()).hexdigest())
     return _lower(module, inputs, dtype), inputs
 

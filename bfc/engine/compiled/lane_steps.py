@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bfc.engine.compiled.compilation import CompiledStep
 
 BLOCK_BYTES = 1 << 22
-"""Bytes of the rows of some steps that are drawn at a time where there is no pool of them."""
+"""Bytes of rows that are drawn at a time where there is no pool, and of numbers of rows."""
 
 
 class LaneSteps:
@@ -157,9 +157,26 @@ class LaneSteps:
         decay = self.recipe.optimizer.rate(clocks, self.stage.steps)
         rates = self.lr * decay.to(self.recipe.dtype)
         flat = self.step.scalars.compute(rates.view(-1, 1), clocks.view(-1, 1))
+        if not flat:
+            return self._zeros(self.layout.groups, length, 0, self.step.group_size)
         values = torch.stack([value.view(rates.shape) for value in flat], 2)
         laid_out = self.layout.lay_out(values.flatten(1).to(self.recipe.dtype))
         return laid_out.view(len(laid_out), length, len(flat), self.step.group_size)
+
+    def _rows_in_turn(
+        self, step: Int[Tensor, " R"], length: int, pooled: int
+    ) -> Iterator[Int[Tensor, "G k B lanes"]]:
+        """Numbers of rows of the pool for some steps at a time; a seed has ``pooled`` in it."""
+        data, batch = self.data, self.recipe.optimizer.batch
+        index = [self.index[replica] for replica in self.layout.replicas]
+        seeds = self._integers([data.seed_index[i] for i in index])
+        start = (seeds * pooled).unsqueeze(1)
+        first = step[self.layout.selection]
+        per_block = max(1, BLOCK_BYTES // (len(index) * batch * 8))
+        for done in range(0, length, per_block):
+            count = min(per_block, length - done)
+            rows = data.row_numbers(index, batch, first + done, count, in_turn=True)
+            yield self.layout.lay_out_rows(start + rows)
 
     def _row_blocks(
         self, step: Int[Tensor, " R"], length: int
@@ -177,11 +194,8 @@ class LaneSteps:
             if optimizer.sampling == "replacement":
                 yield x, y, None
                 return
-            index = [self.index[replica] for replica in self.layout.replicas]
-            steps = step[self.layout.selection]
-            rows = data.row_numbers(index, optimizer.batch, steps, length, in_turn=True)
-            seeds = torch.tensor([data.seed_index[i] for i in index])
-            yield x, y, self.layout.lay_out_rows(rows + (seeds * x.shape[1]).unsqueeze(1))
+            for rows in self._rows_in_turn(step, length, x.shape[1]):
+                yield x, y, rows
             return
         row_bytes = len(self.index) * optimizer.batch * (self.recipe.target.input_width + 1) * 8
         per_block = max(1, BLOCK_BYTES // row_bytes)

@@ -18,9 +18,10 @@ from torch.fx.node import map_arg
 
 from bfc.engine.compiled.program import Constant, Input, Map, Program, Value
 from bfc.engine.compiled.refusal import CannotCompile
-from bfc.engine.compiled.rules import RULES, TAKING_TABLES, Across, Table
+from bfc.engine.compiled.rules import RULES, TAKING_TABLES, Across
 from bfc.engine.compiled.scalars import scalar_nodes
 from bfc.engine.compiled.shapes import StepShapes
+from bfc.engine.compiled.tables import Table
 
 Lowered = Value | Across | Table | list[Value]
 
@@ -99,7 +100,10 @@ def _lower_node(
 
     args = [resolve(argument) for argument in node.args]
     kwargs = {key: resolve(argument) for key, argument in node.kwargs.items()}
-    result: Lowered = rule(*args, **kwargs)
+    try:
+        result: Lowered = rule(*args, **kwargs)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # of arguments like these
+        raise CannotCompile(f"its step needs a form of {name} that is not compiled") from error
     _check_result(node, name, result, replicas, dtype)
     return result
 

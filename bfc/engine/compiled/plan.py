@@ -44,7 +44,7 @@ class Plan:
 
 def make_plan(program: Program, places: dict[str, Place], needs_loss: bool = True) -> Plan:
     """The plan of a program; ``places`` are those of its inputs and results."""
-    results = dict(program.results)
+    results = {name: _computed(name, value) for name, value in program.results.items()}
     if not needs_loss:
         del results["loss"]
     forced: frozenset[Value] = frozenset()
@@ -56,6 +56,18 @@ def make_plan(program: Program, places: dict[str, Place], needs_loss: bool = Tru
             if base in forced or isinstance(base, Input):
                 raise CannotCompile("its step takes apart an axis of what it reads") from error
             forced |= {base}
+
+
+def _computed(name: str, result: Value) -> Value:
+    """A result that is a view of an input as a value of its own, which is computed in its turn.
+
+    A step may write over that input before the results that are stored elsewhere are copied.
+    """
+    base, _, _ = base_of(result)
+    is_unchanged = result is base and isinstance(base, Input) and base.name == name
+    if is_unchanged or not isinstance(base, Input):
+        return result
+    return Map(result.shape, "copy", (result,))
 
 
 class _Planner:

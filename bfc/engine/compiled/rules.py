@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from bfc.engine.compiled import views
 from bfc.engine.compiled.program import (
     Constant,
@@ -27,6 +25,7 @@ from bfc.engine.compiled.program import (
     broadcast,
 )
 from bfc.engine.compiled.refusal import CannotCompile
+from bfc.engine.compiled.tables import Table, fixed_positions
 from bfc.engine.compiled.views import replica_axis, unsqueeze
 
 
@@ -35,17 +34,16 @@ class Across:
     """The sum of the losses of all replicas, of which only the gradient is read: one in each."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """Numbers that are the same in every step and have no replica axis."""
-
-    tensor: Tensor
-
-
 # Element by element
 
 
+CONDITIONS = {"where": 1, "and": 2}
+"""Operation → how many of its arguments, from the first on, are conditions and no numbers."""
+
+
 def _map(op: str, *args: Value | float, is_bool: bool = False) -> Value:
+    conditions = CONDITIONS.get(op, 0)
+    args = (*args[:conditions], *map(_as_number, args[conditions:]))
     values = [value for value in args if isinstance(value, Value)]
     rank = max(len(value.shape) for value in values)
     shape: Shape = (1,) * rank
@@ -105,10 +103,14 @@ def _softplus_backward(grad: Value, value: Value, beta: float, threshold: float)
     return _map("where", _map("gt", scaled, threshold, is_bool=True), grad, soft)
 
 
-def _to_copy(value: Value, **options: Any) -> Value:
-    if isinstance(value, Map) and value.is_bool:
-        return _map("where", value, 1.0, 0.0)
-    return value
+def _as_number(value: Value | float) -> Value | float:
+    """One where a condition holds and zero where not; numbers as they are."""
+    is_condition = isinstance(value, Map) and value.is_bool
+    return _map("where", value, 1.0, 0.0) if is_condition else value
+
+
+def _to_copy(value: Value, **options: Any) -> Value | float:
+    return _as_number(value)
 
 
 def _comparison(op: str) -> Callable[[Value, Value | float], Value]:
@@ -136,7 +138,7 @@ def _new(value: Value, shape: Sequence[int], **options: Any) -> Value:
 
 def _index(value: Value, positions: Sequence[Table | None]) -> Value:
     """Elements at fixed positions along one axis."""
-    axis, places = _fixed_positions(positions)
+    axis, places = fixed_positions(positions)
     return views.stack([views.select(value, axis, place) for place in places], axis)
 
 
@@ -144,21 +146,12 @@ def _index_put(
     base: Value, positions: Sequence[Table | None], values: Value, accumulate: bool = False
 ) -> Value:
     """``base`` with values put, or added, at fixed positions along one axis."""
-    axis, places = _fixed_positions(positions)
+    axis, places = fixed_positions(positions)
     parts = [views.select(base, axis, place) for place in range(base.shape[axis - 1])]
     for number, place in enumerate(places):
         part = views.select(values, axis, number)
         parts[place] = _add(parts[place], part) if accumulate else part
     return views.stack(parts, axis)
-
-
-def _fixed_positions(positions: Sequence[Table | None]) -> tuple[int, list[int]]:
-    """The axis of the stack that is read at positions from a table, and the positions."""
-    axes = [axis for axis, table in enumerate(positions) if table is not None]
-    table = positions[axes[0]]
-    if len(axes) != 1 or not isinstance(table, Table) or table.tensor.dim() != 1:
-        raise CannotCompile("its step reads at positions that are computed")
-    return axes[0], table.tensor.tolist()
 
 
 # Sums and products

@@ -8,7 +8,8 @@ projection is covered without code of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -39,13 +40,9 @@ def trace_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> Graph:
     """
     recipe = replace(recipe, device=torch.device("cpu"))
     for replicas in STACK_SIZES:
-        try:
-            with stacked_products():
-                gradient = _trace_gradient(recipe, stage, shapes, replicas)
-                module = _trace_update(recipe, shapes, gradient, replicas)
-        except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
-            first_line = str(error).partition("\n")[0]
-            raise CannotCompile(f"its step cannot be traced ({first_line})") from error
+        with refused("its step"), stacked_products():
+            gradient = _trace_gradient(recipe, stage, shapes, replicas)
+            module = _trace_update(recipe, shapes, gradient, replicas)
         if not has_axis_of(module, replicas):
             break
     for node in list(module.graph.nodes):
@@ -71,12 +68,22 @@ def trace_statistics(recipe: Recipe, present: frozenset[str], shapes: StepShapes
         inputs = {"x": _zeros(recipe, replicas, shapes.rows, shapes.input_width)}
         for name, shape in shapes.fixed.items():
             inputs[f"fixed_{name}"] = _zeros(recipe, replicas, *shape)
-        with torch.no_grad(), stacked_products():
+        with refused("its statistics"), torch.no_grad(), stacked_products():
             module = record(functionalize(record(statistics, inputs), remove="mutations"), inputs)
         if not has_axis_of(module, replicas):
             break
     module.graph.eliminate_dead_code()
     return module.graph
+
+
+@contextmanager
+def refused(what: str) -> Iterator[None]:
+    """What fails while it is traced has no compiled form; operation by operation it may run."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        first_line = str(e).partition("\n")[0]
+        raise CannotCompile(f"{what} cannot be traced ({type(e).__name__}: {first_line})") from e
 
 
 def has_axis_of(module: GraphModule, replicas: int) -> bool:
