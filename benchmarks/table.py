@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.record import RESULTS
 from benchmarks.training import roofline
+from benchmarks.training_aims import rate_aims
 
 LABELS = {"beside": "fusion"}
 """Names of benchmarks that are printed otherwise than they are stored."""
@@ -32,11 +37,21 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     yield from (f"| {' | '.join(row)} |" for row in rows)
 
 
+def aims_of(benchmark: str, entry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The aims as they were stored; those of training as they are now, from the stored rates."""
+    if benchmark != "training":
+        stored: Sequence[Mapping[str, Any]] = entry["aims"]
+        return stored
+    device = "cuda" if "NVIDIA" in entry["machine"]["hardware"] else "cpu"
+    judged = rate_aims(entry["figures"], torch.device(device))
+    return [{**asdict(aim), "met": aim.met} for aim in judged]
+
+
 def aims(entries: Mapping[str, Any]) -> Iterator[str]:
     """Every aim of every benchmark."""
     rows = []
     for benchmark, entry in sorted(entries.items()):
-        for aim in entry["aims"]:
+        for aim in aims_of(benchmark, entry):
             sign = "≤" if aim["at_most"] else "≥"
             rows.append(
                 (
@@ -50,19 +65,39 @@ def aims(entries: Mapping[str, Any]) -> Iterator[str]:
     yield from table(("benchmark", "figure", "measured", "aim", ""), rows)
 
 
+SIDES = {
+    "stack": "ours",
+    "plain": "operation by operation",
+    "loop": "plain loop",
+    "vmap": "vmap",
+    "jax": "JAX",
+    "eager": "without CUDA graph",
+    "blocks": "blocks",
+    "products": "products alone",
+}
+"""Column of the stored rates → its title."""
+
+
+def measured_sides(rows: Sequence[Mapping[str, float]]) -> list[str]:
+    """The columns of rates that were measured, and of other steps than the stack's."""
+    sides = ["stack"]
+    for side in SIDES:
+        rates = {row.get(side, math.nan) for row in rows} - {row["stack"] for row in rows}
+        if not all(map(math.isnan, rates)):
+            sides.append(side)
+    return sides
+
+
 def steps(figures: Mapping[str, Any]) -> Iterator[str]:
     """Replica-steps per second of every implementation."""
-    sides = ("stack", "plain", "loop", "vmap", "jax", "eager", "blocks", "products")
     cases = {name: case for name, case in figures.items() if isinstance(case, Mapping)}
+    sides = measured_sides([row for case in cases.values() for row in case["rows"]])
     lines = []
     for name, case in cases.items():
         for row in case["rows"]:
-            rates = [f"{row.get(side, float('nan')):,.0f}" for side in sides]
+            rates = [f"{row[side]:,.0f}" for side in sides]
             lines.append((name, str(row["replicas"]), *rates, f"{row['of_wall']:.0%}"))
-    titles = (
-        *("ours", "operation by operation", "plain loop", "vmap", "JAX"),
-        *("without CUDA graph", "blocks", "products alone"),
-    )
+    titles = [SIDES[side] for side in sides]
     yield from table(("network", "R", *titles, "of the unfused limit"), lines)
     yield ""
     for name, case in cases.items():
@@ -121,9 +156,11 @@ def study_cells(figures: Mapping[str, Any]) -> Iterator[str]:
 
 def cost(figures: Mapping[str, Any]) -> Iterator[str]:
     """What was measured, and what the cost model of ``bfc plan`` predicts for it."""
+    ways = {"training": "operation by operation", "compiled": "generated code"}
     rows = [
         (
             row["network"],
+            ways[way],
             f"{row['parameters']:,.0f}",
             str(row["replicas"]),
             str(row["batch"]),
@@ -131,11 +168,12 @@ def cost(figures: Mapping[str, Any]) -> Iterator[str]:
             f"{1e6 * row['seconds'] / row['replicas']:.0f}",
             f"{row['model_over_measured']:.2f}",
         )
-        for row in figures["training"]
+        for way, row in _rows_of_ways(figures, ways)
     ]
     yield from table(
         (
             "network",
+            "steps",
             "parameters",
             "R",
             "batch",
@@ -159,6 +197,15 @@ def cost(figures: Mapping[str, Any]) -> Iterator[str]:
     ]
     head = ("kernel", "n", "d", "test rows", "seconds of a curve", "model / measured")
     yield from table(head, rows)
+
+
+def _rows_of_ways(
+    figures: Mapping[str, Any], ways: Iterable[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The stored costs of training, each with the way in which the steps were taken."""
+    for way in ways:
+        for row in figures.get(way, []):
+            yield way, row
 
 
 def stacks(figures: Mapping[str, Any]) -> Iterator[str]:
@@ -206,8 +253,8 @@ def page(folder: Path) -> Iterator[str]:
         yield from aims(entries)
         for benchmark, (title, part) in PARTS.items():
             if benchmark in entries:
-                module = MODULES.get(benchmark, benchmark)
-                yield from ("", f"**{title}** (`python -m benchmarks.{module}`)", "")
+                command = f"`python -m benchmarks.{MODULES.get(benchmark, benchmark)}`"
+                yield from ("", f"**{title}** ({command}, {entries[benchmark]['date']})", "")
                 yield from part(entries[benchmark]["figures"])
         yield ""
 

@@ -6,11 +6,13 @@ import json
 
 import pytest
 import torch
+from commands import ROOT
 
 from benchmarks import blocks as blocks_benchmark
 from benchmarks import first_step, training_aims
 from benchmarks import training as training_benchmark
-from benchmarks.table import MODULES, PARTS, page
+from benchmarks.record import RESULTS
+from benchmarks.table import MODULES, PARTS, aims_of, page, steps
 from bfc.engine.compiled import cache
 
 
@@ -90,11 +92,30 @@ def test_figures_of_first_steps_and_studies_are_printed_as_tables(tmp_path):
         "first_step": {"rows": [{"case": "tiny", **seconds}]},
         "study_cells": {"rows": [{"study": "bfc_chain", **seconds, **counts}]},
     }
-    entries = {
-        name: {"machine": machine, "aims": [], "figures": part} for name, part in figures.items()
-    }
+    rest = {"machine": machine, "aims": [], "date": "2026-11-28"}
+    entries = {name: {**rest, "figures": part} for name, part in figures.items()}
     (tmp_path / "a.json").write_text(json.dumps(entries))
     lines = list(page(tmp_path))
     assert "| tiny | 0.20 | 1.90 | 0.10 |" in lines
     assert "| bfc_chain | 0.2 | 1.9 | 0.1 | 8 of 9 | 2 of 3 |" in lines
     assert set(MODULES) <= set(PARTS)
+
+
+def test_rates_are_judged_by_the_aims_of_today_and_printed_where_they_were_measured():
+    row = {"replicas": 16, "stack": 8.0, "eager": 8.0, "loop": 1.0, "jax": 2.0, "products": 9.0}
+    row |= {"blocks": float("nan"), "of_peak": 0.5, "of_wall": 0.5, "wall": 16.0}
+    row |= {"flops": 1.0, "bytes": 1.0}
+    figures = {"quadratic": {"rows": [row]}, "product_rate": 1.0, "copy_rate": 1.0}
+    old = {"name": "of then", "figure": 1.0, "aim": 0.1, "met": True, "at_most": False}
+    entry = {"machine": {"hardware": "a processor"}, "aims": [old], "figures": figures}
+    (judged,) = aims_of("training", entry)
+    assert (judged["figure"], judged["aim"], judged["met"]) == (4.0, 4.0, True)
+    head, _, rates, *_ = steps(figures)
+    titles = "network | R | ours | plain loop | JAX | products alone | of the unfused limit"
+    assert head == f"| {titles} |" and rates == "| quadratic | 16 | 8 | 1 | 2 | 9 | 50% |"
+
+
+def test_the_figures_of_the_docs_are_the_committed_ones():
+    text = (ROOT / "docs" / "speed.md").read_text()
+    _, figures = text.split("\n## Figures\n\n")
+    assert figures.splitlines() == [*page(RESULTS)][:-1]
