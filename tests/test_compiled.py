@@ -13,8 +13,8 @@ from compiled_cases import NOT_COMPILED, ONE_EACH, SMALL, compare, small_recipe
 from engine_scenarios import PENALISED, SCENARIOS, UNTIL, WithOptionalParts
 from llvmlite import binding as llvm
 
+from bfc.engine.compiled import __main__ as compiled_main
 from bfc.engine.compiled import cache, choice, compilation, recorder
-from bfc.engine.compiled.__main__ import main as show_compiled_step
 from bfc.engine.compiled.code import generate
 from bfc.engine.compiled.lowering import lower
 from bfc.engine.compiled.machine import Processor, processor, to_assembly
@@ -246,9 +246,24 @@ def test_a_function_that_looks_at_a_number_is_refused():
     "options, text", [([], 'define void @"take_steps"'), (["--assembly"], "take_steps:")]
 )
 def test_the_smallest_example_is_shown(options, text, capsys):
-    show_compiled_step(options)
+    compiled_main.main(options)
     shown = capsys.readouterr().out
     assert "torch.ops.aten.baddbmm" in shown and "map of a product" in shown and text in shown
+
+
+def test_what_cannot_be_shown_is_a_sentence(monkeypatch, capsys):
+    def unknown():
+        raise CannotCompile("this processor (example) has neither AVX2 nor NEON")
+
+    monkeypatch.setattr(compiled_main, "processor", unknown)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    for options, sentence in (
+        ([], "this processor (example) has neither AVX2 nor NEON"),
+        (["--blocks"], "--blocks: the package triton is not installed; pip install 'bfc[blocks]'"),
+    ):
+        with pytest.raises(SystemExit):
+            compiled_main.main(options)
+        assert capsys.readouterr().err == f"{sentence}\n"
 
 
 def test_adam_in_single_precision_agrees_to_rounding():

@@ -18,20 +18,26 @@ from bfc.engine.compiled.lowering import lower
 from bfc.engine.compiled.machine import processor, to_assembly
 from bfc.engine.compiled.plan import Plan, make_plan
 from bfc.engine.compiled.program import Program
+from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.step_code import Layout
 from bfc.engine.compiled.tracing import trace_step
 from bfc.engine.recipe import Recipe
+from bfc.errors import UserError
+from bfc.extras import require_package
 from bfc.learners.groups import list_parameters
 from bfc.learners.mlp import MLP
 from bfc.optimizers.sgd import SGD
 from bfc.schedules import Phase, Schedule
+from bfc.streams import secure_streams
 from bfc.targets.parity import Parity
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python -m bfc.engine.compiled",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--blocks", action="store_true", help="print the code for a GPU")
     parser.add_argument("--assembly", action="store_true", help="print machine instructions")
@@ -48,7 +54,10 @@ def main(arguments: list[str] | None = None) -> None:
     places = Layout.of(shapes, program.scalars).places
     print(f"; its loops\n{describe(make_plan(program, places, needs_loss=False))}\n")
     show = show_blocks if options.blocks else show_lanes
-    print(show(program, shapes, options.assembly))
+    try:
+        print(show(program, shapes, options.assembly))
+    except (CannotCompile, UserError) as error:
+        parser.exit(1, f"{error}\n")
 
 
 def show_lanes(program: Program, shapes: StepShapes, as_assembly: bool) -> str:
@@ -60,6 +69,7 @@ def show_lanes(program: Program, shapes: StepShapes, as_assembly: bool) -> str:
 
 def show_blocks(program: Program, shapes: StepShapes, as_assembly: bool) -> str:
     """The code for a GPU; it takes Triton, which is imported here."""
+    require_package("triton", "--blocks", "blocks")
     from bfc.engine.compiled.blocks import gpu
 
     text = (
@@ -82,4 +92,5 @@ def describe(plan: Plan) -> str:
 
 
 if __name__ == "__main__":
+    secure_streams()
     main()
