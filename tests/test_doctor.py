@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer.testing
 
-from bfc import cli
+from bfc import cli, paths
 from bfc.application import doctor
 from bfc.application.doctor import Check, CheckState
 from bfc.trackers import wandb_login
@@ -22,6 +22,7 @@ NAMES = {
     "packages",
     "source",
     "processor",
+    "compiled steps",
     "memory",
     "disk",
     "GPU",
@@ -63,6 +64,25 @@ def test_a_key_without_a_network_is_reported(logged_in, monkeypatch) -> None:
     monkeypatch.setattr(wandb_login, "is_server_reachable", lambda: False)
     check = doctor._check_wandb()
     assert check.text.endswith("would run offline (a key, but the server does not answer)")
+
+
+def test_steps_that_are_not_compiled_or_not_kept_are_noted(monkeypatch, tmp_path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    check = doctor._check_compiled_steps()
+    assert check.state is CheckState.OK
+    assert check.text.endswith(f" replicas at a time, kept in {tmp_path / 'cache'}")
+    monkeypatch.setattr(paths, "CACHE", file / "cache")
+    check = doctor._check_compiled_steps()
+    assert check.state is CheckState.NOTE
+    assert f"anew in every process, since {file} is no folder; set BFC_CACHE" in check.text
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    monkeypatch.delitem(sys.modules, "bfc.engine.compiled.machine")
+    check = doctor._check_compiled_steps()
+    assert check.state is CheckState.NOTE
+    assert check.text.startswith("none, since a package is missing (")
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_missing_and_unfit_packages_are_failures(monkeypatch) -> None:

@@ -74,6 +74,7 @@ def examine(results: str) -> Iterator[Check]:
         "packages": _check_packages,
         "source": _check_source,
         "processor": _check_processor,
+        "compiled steps": _check_compiled_steps,
         "memory": _check_memory,
         "disk": lambda: _check_disk(results),
         "GPU": _check_gpu,
@@ -170,6 +171,28 @@ def _check_processor() -> Check:
     name = hardware(torch.device("cpu"))
     text = f"{name}, {usable_cores()} usable of {os.cpu_count()} cores"
     return Check("processor", CheckState.OK, text)
+
+
+def _check_compiled_steps() -> Check:
+    """Say whether steps of small networks are compiled here, and whether the code is kept."""
+    import torch
+
+    from bfc.engine.compiled.compilation import hardware
+    from bfc.engine.compiled.refusal import CannotCompile
+    from bfc.paths import CACHE, find_obstacle
+
+    name = "compiled steps"
+    try:
+        lanes = hardware(torch.device("cpu")).group_size(torch.float32)
+    except CannotCompile as reason:
+        text = f"none, since {reason}: training is several times slower for small networks"
+        return Check(name, CheckState.NOTE, text)
+    text = f"{lanes} replicas at a time"
+    obstacle = find_obstacle(CACHE)
+    if obstacle is not None:
+        text = f"{text}, compiled anew in every process, since {obstacle}; set BFC_CACHE"
+        return Check(name, CheckState.NOTE, text)
+    return Check(name, CheckState.OK, f"{text}, kept in {CACHE}")
 
 
 def _check_memory() -> Check:

@@ -42,6 +42,7 @@ def trace_step(recipe: Recipe, stage: Stage, shapes: StepShapes) -> Graph:
     for replicas in STACK_SIZES:
         with refused("its step"), stacked_products():
             gradient = _trace_gradient(recipe, stage, shapes, replicas)
+            _refuse_convolutions(gradient.graph)
             module = _trace_update(recipe, shapes, gradient, replicas)
         if not has_axis_of(module, replicas):
             break
@@ -83,7 +84,7 @@ def refused(what: str) -> Iterator[None]:
         yield
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
         first_line = str(e).partition("\n")[0]
-        raise CannotCompile(f"{what} cannot be traced ({type(e).__name__}: {first_line})") from e
+        raise CannotCompile(f"{what} cannot be traced ({first_line})") from e
 
 
 def has_axis_of(module: GraphModule, replicas: int) -> bool:
@@ -111,6 +112,11 @@ def _trace_gradient(recipe: Recipe, stage: Stage, shapes: StepShapes, replicas: 
     for name, shape in {**shapes.fixed, **shapes.trained}.items():
         inputs[f"parameter_{name}"] = _zeros(recipe, replicas, *shape)
     return record(gradient, inputs)
+
+
+def _refuse_convolutions(graph: Graph) -> None:
+    if graph.find_nodes(op="call_function", target=torch.ops.aten.convolution.default):
+        raise CannotCompile("its convolutions take the replicas for groups of channels")
 
 
 def _trace_update(
