@@ -49,9 +49,7 @@ def affine(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
         return torch.baddbmm(c, a, b)
     if c.shape[1] == 1 and not _needs_gradient(a, b, c):
         return torch.stack([onednn_matmul(x, y, row) for x, y, (row,) in zip(a, b, c, strict=True)])
-    product = matmul(a, b)
-    # Of one replica it is a view, which autograd does not let be written into.
-    return product + c if len(a) == 1 else product.add_(c)
+    return matmul(a, b).add_(c)
 
 
 def onednn_matmul(a: Tensor, b: Tensor, row: Tensor | None = None) -> Tensor:
@@ -63,7 +61,7 @@ def onednn_matmul(a: Tensor, b: Tensor, row: Tensor | None = None) -> Tensor:
 def onednn_bmm(a: Tensor, b: Tensor) -> Tensor:
     """a b by oneDNN, replica by replica, for a (R, M, K) and b (R, K, N)."""
     if len(a) == 1:
-        return onednn_matmul(a[0], b[0]).unsqueeze(0)
+        return onednn_matmul(a[0], b[0]).unsqueeze_(0)  # a view may not be changed in place
     return torch.stack([onednn_matmul(x, y) for x, y in zip(a, b, strict=True)])
 
 

@@ -81,10 +81,13 @@ def test_gradients(onednn, row, replicas):
         norm = sum(grad.square().sum() for grad in grads)
         return out, *grads, *torch.autograd.grad(norm, leaves)
 
-    results = value_and_gradients(matmul.affine)
+    def product_in_place(c, a, b):
+        return matmul.matmul(a, b).add_(c)
+
     references = value_and_gradients(torch.baddbmm)
-    for result, reference in zip(results, references, strict=True):
-        torch.testing.assert_close(result, reference, rtol=1e-3, atol=1e-2)
+    for function in (matmul.affine, product_in_place):
+        for result, reference in zip(value_and_gradients(function), references, strict=True):
+            torch.testing.assert_close(result, reference, rtol=1e-3, atol=1e-2)
     assert onednn
     a, b = operands((2, 4, 5), (2, 5, 6))
     onednn.clear()
