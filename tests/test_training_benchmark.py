@@ -9,7 +9,7 @@ import torch
 from commands import ROOT
 
 from benchmarks import blocks as blocks_benchmark
-from benchmarks import first_step, training_aims
+from benchmarks import first_step, generated, training_aims
 from benchmarks import training as training_benchmark
 from benchmarks.record import RESULTS
 from benchmarks.table import MODULES, PARTS, aims_of, page, steps
@@ -48,6 +48,19 @@ def test_the_benchmark_without_peers_checks_agreement_first(capsys, monkeypatch)
     shown = capsys.readouterr().out
     assert shown.count("(agrees), two runs equal") == 2
     assert "tiny, R = 2, 8 warps: replica-steps/s plain " in shown
+
+
+def test_what_generated_code_gains_is_printed(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+    chain, (learner, _) = generated.CHAIN, generated.REVERSE["quadratic"]
+    monkeypatch.setattr(generated, "FEW", {"a quadratic network": chain})
+    monkeypatch.setattr(generated, "SIZES", (2,))
+    monkeypatch.setattr(generated, "REVERSE", {"quadratic": (learner, (2,))})
+    generated.main(["--seconds", "0.01"])
+    shown = capsys.readouterr().out
+    titles = ("code / operations", "code / torch", "automatic differentiation")
+    assert all(title in shown for title in titles)
+    assert len([line for line in shown.splitlines() if line.startswith("│")]) == 4
 
 
 def test_ratios_take_each_side_at_its_best_stack_size():
