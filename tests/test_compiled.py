@@ -185,6 +185,23 @@ def test_larger_networks_are_compiled_from_more_replicas_on():
     assert not choice.expects_code(large_batch, 20_000, 64)
 
 
+def test_few_replicas_are_compiled_where_their_steps_are_many():
+    """A plain step of one takes about as long as one of eight, so it is steps that count."""
+    auto = replace(SMALL, compile="auto", optimizer=SGD(batch=16))
+
+    def fewest_steps(parameters, replicas):
+        for steps in range(500, 100_000, 500):
+            recipe = replace(auto, schedule=replace(auto.schedule, steps=steps))
+            if choice.expects_code(recipe, parameters, replicas):
+                return steps
+        return math.inf
+
+    assert fewest_steps(20, 1) == fewest_steps(20, 8) == 2000
+    assert fewest_steps(20, 32) == 500
+    assert fewest_steps(14_000, 1) > 4 * fewest_steps(20, 1)  # of which code saves little
+    assert fewest_steps(16_000, 1) == math.inf
+
+
 def test_without_llvmlite_the_plain_path_is_taken(monkeypatch, capsys):
     """Asked for or not, and where a checkpoint was written by generated code."""
     choice._say_once.cache_clear()

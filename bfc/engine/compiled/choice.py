@@ -31,8 +31,10 @@ a single replica of a quadratic network, for six of a perceptron of 20,000 param
 """
 GROUP = 16
 """Replicas from which no lane is idle, on processors with the widest registers."""
+FEWEST = 8
+"""Replicas up to which a step operation by operation takes about as long, most of it in calls."""
 MIN_REPLICA_STEPS = 15_000
-"""Replica-steps per stage from which a stack is compiled: fewer take less time than compiling."""
+"""Replica-steps per stage that code has to save: fewer take less time than compiling."""
 MAX_PARAMETERS = 25_000
 """Parameters of a network up to which its steps are compiled: larger ones leave the cache."""
 MAX_BATCH = 60_000
@@ -95,9 +97,9 @@ def expects_code(recipe: Recipe, num_parameters: int, replicas: int) -> bool:
         return False
     if recipe.compile == "always":
         return True
-    if _work(recipe, num_parameters) > min(replicas, GROUP) * WORK_PER_REPLICA:
-        return False
-    return replicas * recipe.total_steps() >= MIN_REPLICA_STEPS * len(recipe.stages())
+    share_of_time = _work(recipe, num_parameters) / (min(replicas, GROUP) * WORK_PER_REPLICA)
+    saved = (1 - share_of_time) * max(replicas, FEWEST) * recipe.total_steps()
+    return saved >= MIN_REPLICA_STEPS * len(recipe.stages())
 
 
 def _work(recipe: Recipe, num_parameters: int) -> int:
