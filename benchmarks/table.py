@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def measured_sides(rows: Sequence[Mapping[str, float]]) -> list[str]:
 def steps(figures: Mapping[str, Any]) -> Iterator[str]:
     """Replica-steps per second of every implementation."""
     cases = {name: case for name, case in figures.items() if isinstance(case, Mapping)}
-    sides = measured_sides([row for case in cases.values() for row in case["rows"]])
+    sides = measured_sides(list(chain.from_iterable(case["rows"] for case in cases.values())))
     lines = []
     for name, case in cases.items():
         for row in case["rows"]:
