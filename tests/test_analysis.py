@@ -11,6 +11,7 @@ from synthetic import write_cell
 
 from analysis.lines import find_varying_keys, label_lines
 from analysis.nstar_tables import fit_lines, tabulate_exponents, tabulate_nstar
+from bfc.store.cells import Cell
 from bfc.store.reading import read_store
 
 
@@ -90,7 +91,9 @@ def test_missing_environment_is_a_problem_but_costs_no_cell(tmp_path):
 def test_unfinished_cells_are_used_and_reported_as_unfinished(tmp_path):
     write_cell(tmp_path, "a", state="running")
     results = read_store(tmp_path)
-    assert len(results.cells) == 1 and "running" in results.problems[0]
+    assert len(results.cells) == 1 and "is interrupted" in results.problems[0]
+    with Cell(tmp_path / "a").claim():
+        assert "is running" in read_store(tmp_path).problems[0]
 
 
 def test_cells_that_differ_are_different_lines(tmp_path):

@@ -61,15 +61,15 @@ def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[En
     quadrature. Entries that either table did not run are passed over.
     """
     old = {(entry["row"], entry["column"]): entry for entry in before["entries"]}
-    moves = []
+    changes = []
     for entry in after["entries"]:
         earlier = old.get((entry["row"], entry["column"]))
         if earlier is None or "not run" in (earlier["status"], entry["status"]):
             continue
         sentence = _compare(earlier, entry)
         if sentence:
-            moves.append(EntryChange(entry["row"], entry["column"], sentence))
-    return moves
+            changes.append(EntryChange(entry["row"], entry["column"], sentence))
+    return changes
 
 
 def _compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

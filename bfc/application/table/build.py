@@ -26,7 +26,7 @@ from bfc.application.table.entries import (
 from bfc.application.table.launching import launch_entries
 from bfc.application.table.layout import Column, Row, TableLayout, read_layout
 from bfc.application.table.options import TableOptions
-from bfc.application.table.output import print_moves, print_summary, read_table, write_table
+from bfc.application.table.output import print_changes, print_summary, read_table, write_table
 from bfc.application.table.plan_text import describe_plan
 from bfc.application.table.running import TableRun
 from bfc.errors import require
@@ -78,7 +78,7 @@ def build_table(options: TableOptions) -> int:
     table = read_table(options, layout.eps, entries, failures, budget)
     write_table(table, options.find_output())
     print_summary(table, options.find_output())
-    num_moved = print_moves(snapshot, table) if snapshot is not None else 0
+    num_moved = print_changes(snapshot, table) if snapshot is not None else 0
     if is_interrupted:
         print_line("interrupted: the same command goes on where this one stopped")
         return EXIT_INTERRUPTED

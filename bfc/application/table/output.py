@@ -106,11 +106,11 @@ def print_summary(table: FieldTable, folder: Path) -> None:
     print_line(f"page: {folder / PAGE}")
 
 
-def print_moves(snapshot: Mapping[str, Any], table: FieldTable) -> int:
+def print_changes(snapshot: Mapping[str, Any], table: FieldTable) -> int:
     """Print the entries that moved since a snapshot; returns their number."""
-    moves = list_changes(snapshot, json.loads(json.dumps(to_json(table))))
-    for move in moves:
-        print_line(f"moved: {move.row} × {move.column}: {move.sentence}")
+    changes = list_changes(snapshot, json.loads(json.dumps(to_json(table))))
+    for change in changes:
+        print_line(f"moved: {change.row} × {change.column}: {change.sentence}")
     date = snapshot.get("date", "unknown date")
-    print_line(f"{len(moves)} {'entry' if len(moves) == 1 else 'entries'} moved since {date}")
-    return len(moves)
+    print_line(f"{len(changes)} {'entry' if len(changes) == 1 else 'entries'} moved since {date}")
+    return len(changes)
