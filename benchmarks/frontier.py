@@ -188,7 +188,7 @@ def overlap_and_risk(chain: SpectralChain, target: Target, n: int) -> list[float
 def table_e7() -> None:
     """RFM on the quadratic composition at L = 3: median risk at n = 256, 512, 1024, 2048.
 
-    At the ridge that the notes state, at the one that gives their row at d = 32, and there with
+    At the ridge that the prototype states, at the one that gives its row at d = 32, and there with
     twice the bandwidth as well.
     """
     machines = {

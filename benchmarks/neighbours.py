@@ -42,14 +42,14 @@ TEST = 1024
 CLUSTERING_SEEDS = 64
 LATENT_SEEDS = 32
 FEW_SEEDS = 8
-"""As many as medians of the notes are of, or more."""
+"""As many as medians of the prototype are of, or more."""
 REDRAWS = 2000
 SMALLEST_RISK = 1e-3
 """Below it a risk on a thousand strings is zero, and a logarithm says nothing."""
 
 
 def print_nstar(baseline: TupleClustering, v: int, m: int, L: int, num_seeds: int) -> None:
-    """n* of the median risk, its 95 % interval, and that of n* of as few seeds as the notes had.
+    """n* of the median risk, its 95 % interval, and that of n* with as few seeds as a prototype.
 
     Both by drawing seeds anew with replacement. Then the per cent of the latter within 10 %
     of n*, and the quartiles of n* over seeds.

@@ -95,7 +95,7 @@ def test_the_network_fits_separable_labels_and_generalises_as_a_linear_classifie
 
 
 def test_the_decision_is_nearly_that_of_the_difference_of_the_halves(pair):
-    """Measured by the notes: 1.5 to 2.6 % of disagreement, whatever the start."""
+    """Measured by a prototype: 1.5 to 2.6 % of disagreement, whatever the start."""
     _, trainer, _ = pair
     draw = trainer.data.draw([0, 1])
     x = draw.encode(draw.inputs("probe", torch.arange(4096).expand(2, -1)))

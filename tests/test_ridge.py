@@ -275,7 +275,7 @@ def test_a_baseline_by_panels_has_the_same_curve(baseline, monkeypatch):
 
 
 def test_degree_2_parity_has_exponent_2():
-    """A polynomial kernel needs n of order d² for a degree-2 parity. Figure of the design notes:
+    """A polynomial kernel needs n of order d² for a degree-2 parity. Figure of a prototype:
     exponent 1.98–2.01, n* ≈ 1.63 C(d, 2) for the kernel (1 + x·z/d)⁴, d = 8 … 48; here n* is where
     the median over 6 seeds meets 0.25."""
     dimensions, nstar = (8, 12, 16, 24, 32, 48), []

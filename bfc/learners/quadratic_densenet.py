@@ -2,8 +2,7 @@
 
 A quadratic network with the target's skip links whose level l computes s_l from all products of the
 level below and whose output adds up the levels' squared norms with the coefficients of the target.
-Products and outputs are centred; without centring the levels cannot be told apart (figures in the
-paper notes).
+Products and outputs are centred; without centring the levels cannot be told apart.
 """
 
 from __future__ import annotations
