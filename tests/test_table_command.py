@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,20 @@ def test_mistakes_are_one_sentence_before_anything_runs(
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(cli.application(), ["table", *arguments])
     assert isinstance(done.exception, UserError) and message in str(done.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_plotly_the_extra_is_named_before_anything_runs_and_a_plan_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    done = CliRunner().invoke(cli.application(), ["table", "--row", "bfc_3"])
+    assert str(done.exception) == (
+        "bfc table: the package plotly is not installed; pip install 'bfc[page]'"
+    )
+    planned = CliRunner().invoke(cli.application(), ["table", "--row", "bfc_3", "--plan"])
+    assert planned.exit_code == 0 and "bfc_3" in planned.output, planned
     assert not list(tmp_path.iterdir())
 
 
