@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from docs.generate.cross_references import ROLE
 from docs.generate.places import API, ROOT, api_page
 from docs.generate.plain_text import escape_tags
 
@@ -63,4 +64,5 @@ def first_sentence(module: str) -> str:
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(text.partition("\n\n")[0].split())
     sentence = paragraph.partition(". ")[0].rstrip(".")
-    return escape_tags(sentence).replace("``", "`").replace("|", "\\|")
+    plain = ROLE.sub(r"`\1`", escape_tags(sentence))
+    return plain.replace("``", "`").replace("|", "\\|")
