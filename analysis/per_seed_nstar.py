@@ -1,9 +1,9 @@
 """n* read off learning curves seed by seed.
 
 Where a seed's nested training sets give a whole curve, its first crossing of ε (a chord in log n
-and log risk) is sharper than the bracket that the likelihood sees, and seeds can be averaged. Claims
-about neural representations are judged by it; what is reported as n* stays the estimate of the
-likelihood.
+and log risk) is sharper than the bracket that the likelihood sees, and seeds can be averaged.
+Claims about neural representations are judged by it; what is reported as n* stays the estimate of
+the likelihood.
 """
 
 from __future__ import annotations

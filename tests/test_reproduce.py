@@ -196,6 +196,15 @@ def test_a_wrong_option_is_one_sentence_and_nothing_is_written(
     assert not (tmp_path / "x").exists()
 
 
+def test_without_plotly_the_extra_is_named_before_anything_runs(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    done = invoke("reproduce", "--study", "bfc_chain", "-f", str(tmp_path / "x"))
+    assert str(done.exception) == (
+        "bfc reproduce: the package plotly is not installed; pip install 'bfc[page]'"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 # --- whole runs ---------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""``bfc reproduce``: every claim of every study, judged within a budget of time."""
+"""``bfc reproduce``: the claims of the papers, judged within a budget of time."""
 
 from __future__ import annotations
 
@@ -68,5 +68,8 @@ def main(
     goes on from here.
     """
     from bfc.application.reproduce import reproduce
+    from bfc.extras import require_package
 
+    if not plan:
+        require_package("plotly", "bfc reproduce", "page")
     raise typer.Exit(reproduce(budget, folder, study, cores, plan, overrides or (), board))

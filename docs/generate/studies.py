@@ -9,7 +9,8 @@ from docs.generate.plain_text import escape_tags
 INTRODUCTION = """# Studies
 
 `python -m bfc.train -m +sweeps=<study> study.size=<size>` runs a study, `bfc plan` with the same
-arguments predicts its cost, and `bfc reproduce` runs what decides most claims of three papers within a budget.
+arguments predicts its cost, and `bfc reproduce` runs what decides most claims of three papers
+within a budget.
 
 Behind a claim stands where its paper says it: *found* in public abstracts, *recalled* from memory
 and not checked against the text, *second-hand* as others report it, or *derived* here.
