@@ -83,11 +83,13 @@ def test_every_command_stands_on_the_page_of_commands(site):
         assert f'id="bfc-{path.stem.replace("_", "-")}"' in text
 
 
-def test_placeholders_in_angles_are_shown_and_are_no_tags(site):
+def test_placeholders_in_angles_and_formulas_are_shown_and_are_no_markup(site):
     assert "method=&lt;option&gt;" in read(site, "reference/commands.html")
     assert "cuda:&lt;i&gt;" in read(site, "reference/keys.html")
     text = read(site, "reference/api/bfc.trackers.upload_log.html")
     assert "&lt;results&gt;/.uploads" in text
+    text = " ".join(read(site, "reference/studies.html").split())
+    assert "||W||_{2,4}^4 over 4 (||M||_*^2 + (tr M)^2)" in text
 
 
 def test_every_module_has_a_page_and_references_in_docstrings_are_links(site):

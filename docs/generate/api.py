@@ -11,7 +11,7 @@ from pathlib import Path
 
 from docs.generate.cross_references import ROLE
 from docs.generate.places import API, ROOT, api_page
-from docs.generate.plain_text import escape_tags
+from docs.generate.plain_text import escape_markup
 
 INTRODUCTION = """# Modules
 
@@ -64,5 +64,5 @@ def first_sentence(module: str) -> str:
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(text.partition("\n\n")[0].split())
     sentence = paragraph.partition(". ")[0].rstrip(".")
-    plain = ROLE.sub(r"`\1`", escape_tags(sentence))
+    plain = ROLE.sub(r"`\1`", escape_markup(sentence))
     return plain.replace("``", "`").replace("|", "\\|")

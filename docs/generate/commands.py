@@ -6,7 +6,7 @@ import typer
 from typer.cli import get_docs_for_click
 
 from bfc.cli import application
-from docs.generate.plain_text import escape_tags
+from docs.generate.plain_text import escape_markup
 
 INTRODUCTION = """# Commands
 
@@ -29,4 +29,4 @@ def write_page() -> str:
         context = typer.Context(command, info_name=f"bfc {name}")
         sections.append(get_docs_for_click(obj=command, ctx=context, name=f"bfc {name}", indent=1))
     body = "\n".join(rows) + "\n\n" + "\n".join(sections)
-    return INTRODUCTION + escape_tags(body)
+    return INTRODUCTION + escape_markup(body)

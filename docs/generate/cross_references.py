@@ -12,7 +12,7 @@ from typing import Any
 
 import griffe
 
-from docs.generate.plain_text import escape_tags
+from docs.generate.plain_text import escape_markup
 
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):`~?([^`]+)`")
 LITERAL = re.compile(r"``(.+?)``", re.S)
@@ -37,7 +37,7 @@ def rewrite_below(scope: griffe.Object) -> None:
 
 def rewrite(text: str, scope: griffe.Object) -> str:
     """Markdown of a docstring: roles become links, and literals code on one line."""
-    linked = ROLE.sub(lambda match: make_link(match.group(1), scope), escape_tags(text))
+    linked = ROLE.sub(lambda match: make_link(match.group(1), scope), escape_markup(text))
     return LITERAL.sub(lambda match: f"`{' '.join(match.group(1).split())}`", linked)
 
 

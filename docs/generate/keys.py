@@ -22,7 +22,7 @@ from bfc.experiment.components import GROUPS, class_paths, component
 from bfc.field_types import describe, written_types
 from docs.generate.cross_references import CrossReferences
 from docs.generate.places import ROOT
-from docs.generate.plain_text import escape_tags
+from docs.generate.plain_text import escape_markup
 
 INTRODUCTION = """# Keys
 
@@ -101,7 +101,7 @@ def write_plain_option(group: str, file: Path) -> Iterator[str]:
 
 def cell(text: str) -> str:
     """A text as the cell of a table."""
-    return escape_tags(" ".join(text.split())).replace("|", "\\|")
+    return escape_markup(" ".join(text.split())).replace("|", "\\|")
 
 
 def read_header(text: str) -> str:
@@ -111,7 +111,7 @@ def read_header(text: str) -> str:
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#").strip())
-    return escape_tags(" ".join(lines))
+    return escape_markup(" ".join(lines))
 
 
 def read_comments(text: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bfc.paths import SWEEPS
 from bfc.studies import claims_of, study_node
-from docs.generate.plain_text import escape_tags
+from docs.generate.plain_text import escape_markup
 
 INTRODUCTION = """# Studies
 
@@ -33,4 +33,5 @@ def write_page() -> str:
 def write_claim(claim: dict[str, str]) -> str:
     """A claim as an item of a list."""
     statement = " ".join(claim["statement"].split())
-    return f"- {escape_tags(statement)} ({claim['paper'].partition(',')[0]}; {claim['place']})"
+    source = f"{claim['paper'].partition(',')[0]}; {claim['place']}"
+    return f"- {escape_markup(statement)} ({escape_markup(source)})"
