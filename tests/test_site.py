@@ -75,6 +75,8 @@ def test_every_option_and_its_keys_stand_on_the_page_of_keys(site):
             for key in node.keys() - {"_target_"}:
                 assert f"<code>{group}.{key}</code>" in text, f"{path}: {key}"
     assert "an integer from 1 to 1048576" in text, "what is allowed comes from the classes"
+    rows = [re.findall(r"<td>(.*?)</td>", row, re.S) for row in text.split("<tr>")]
+    assert not [key for key, *_, meaning in (row for row in rows if len(row) == 4) if not meaning]
 
 
 def test_every_command_stands_on_the_page_of_commands(site):

@@ -27,6 +27,7 @@ class Schedule(StopRule, types.Schedule):
     version: ClassVar[int] = 1
 
     phases: tuple[Phase, ...]
+    """Which parameter groups train, phase by phase."""
     name: str = "custom"
     """``{k}`` in it is replaced."""
     steps: int = 1000
