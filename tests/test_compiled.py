@@ -84,6 +84,17 @@ def test_other_losses_equal_the_plain_path(loss):
     compare(replace(SMALL, target=target))
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("loss", ["logistic", "hinge"])
+@pytest.mark.parametrize("names", ONE_EACH, ids="-".join)
+def test_every_learner_equals_the_plain_path_with_other_losses(build, node, names, loss):
+    recipe = small_recipe(build, node, *names)
+    if recipe.target.outputs > 1:
+        pytest.skip("has a loss of its own")
+    target = Classification(loss=loss, margin=0.0).wrap(recipe.target)
+    compare(replace(recipe, target=target), TRAININGS[:3])
+
+
 @pytest.mark.parametrize("schedule", [PENALISED, UNTIL], ids=["penalised", "until"])
 def test_the_optional_parts_of_a_learner_equal_the_plain_path(schedule):
     compare(replace(RECIPE, learner=WithOptionalParts(), schedule=schedule))
