@@ -20,7 +20,7 @@ from typing import get_args
 import torch
 
 from benchmarks.cases import CASES, CPU, Case, Compile
-from benchmarks.walls import clock, seconds_of_process
+from benchmarks.walls import clock, number_of_process
 
 REPLICAS = 16
 """Replicas of the stack."""
@@ -42,7 +42,7 @@ def measure(name: str, device: torch.device, repeats: int) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             for way, compile in ((PLAIN, "never"), (NEW, "always"), (CACHED, "always")):
                 options = ("--case", name, "--compile", compile, "--device", str(device))
-                seconds[way].append(seconds_of_process("first_step", options, folder))
+                seconds[way].append(number_of_process("first_step", options, folder))
     return {way: statistics.median(values) for way, values in seconds.items()}
 
 

@@ -23,7 +23,7 @@ import torch
 from analysis.claims import judge_claims
 from analysis.load import load_results
 from benchmarks.cases import CPU, Compile
-from benchmarks.walls import clock, seconds_of_process
+from benchmarks.walls import clock, number_of_process
 from bfc.experiment.run_job import run_job
 from bfc.hydra_plugins.registration import compose_sweep
 
@@ -68,7 +68,7 @@ def measure(study: str) -> dict[str, Any]:
 
 def _seconds_of_cells(study: str, compile: Compile, results: str, cache: str) -> float:
     options = ("--study", study, "--compile", compile, "--results", results)
-    return seconds_of_process("study_cells", options, cache)
+    return number_of_process("study_cells", options, cache)
 
 
 def _compare_outcomes(plain: str, compiled: str) -> tuple[int, int]:

@@ -31,8 +31,8 @@ def clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def seconds_of_process(module: str, options: Sequence[str], cache: str) -> float:
-    """What a module of ``benchmarks`` prints last in a fresh process: the seconds that it took.
+def number_of_process(module: str, options: Sequence[str], cache: str) -> float:
+    """The number that a module of ``benchmarks`` prints last in a fresh process.
 
     ``cache``: the folder in which that process keeps generated code.
     """
