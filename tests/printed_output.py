@@ -3,7 +3,7 @@
 A block marked ``output`` shows lines that the code before it prints, in their order; others may be
 left out. Words are compared literally, and numbers to two per cent or one unit of their last
 decimal, since processors round sums differently. ``…`` stands for a word that depends on time or on
-the machine.
+the machine. A page shows tables without the lines between their columns.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?!\w)")
 RELATIVE_TOLERANCE = 0.02
+BETWEEN_COLUMNS = str.maketrans("│┃", "  ")
 
 
 def find_missing_line(shown: str, printed: str) -> str | None:
@@ -24,7 +25,7 @@ def find_missing_line(shown: str, printed: str) -> str | None:
 
 
 def lines_agree(shown: str, printed: str) -> bool:
-    words, printed_words = shown.split(), printed.split()
+    words, printed_words = shown.split(), printed.translate(BETWEEN_COLUMNS).split()
     return len(words) == len(printed_words) and all(map(words_agree, words, printed_words))
 
 

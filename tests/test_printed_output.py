@@ -11,15 +11,23 @@ from types import ModuleType
 import pytest
 from commands import ROOT
 from doc_commands import PAGES, marked_blocks, output_of
-from printed_output import find_missing_line
+from printed_output import BETWEEN_COLUMNS, find_missing_line
 
-PRINTED = "id 1386ecb  d=6  30 rows\nother\nn* = 106, grows as d^1.35 (0.80 to 1.96)\n"
+PRINTED = """\
+id 1386ecb  d=6  30 rows
+other
+n* = 106, grows as d^1.35 (0.80 to 1.96)
+┃ method ┃   n* ┃ interval ┃
+│ kernel │  583 │  531–641 │
+"""
 
 
 @pytest.mark.parametrize(
     ("shown", "missing"),
     [
-        (PRINTED, None),
+        (PRINTED.translate(BETWEEN_COLUMNS), None),
+        ("method  n*  interval\nkernel  583  531–641", None),
+        ("kernel  599  531–641", "kernel  599  531–641"),
         ("n* = 107, grows as d^1.34 (0.79 to 1.95)\n", None),
         ("id … d=6  30   rows", None),
         ("n* = 109, grows as d^1.35 (0.80 to 1.96)", "n* = 109, grows as d^1.35 (0.80 to 1.96)"),
