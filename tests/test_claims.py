@@ -17,7 +17,7 @@ from claim_tables import (
     with_risks,
 )
 
-from analysis.claims import claims_of, describe_demand, judge_claims
+from analysis.claims import claims_of, describe_demand, judge_claims, list_methods
 from analysis.evidence import Evidence
 from analysis.filters import filter_by_config
 from analysis.registry import list_parts, load_constant, load_part
@@ -41,6 +41,31 @@ STUDIES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
             "a over b, ε = 0.01, from L = 3, at least 1.5",
         ),
         (
+            {"over": "a", "over_where": {"x.lr": 0.1}, "under": "b", "under_where": {"x.lr": 2}},
+            None,
+            "a (x with learning rate 0.1) over b (x with learning rate 2)",
+        ),
+        (
+            {"over": "a", "over_where": {"x.w": [8]}, "under": "b", "under_where": {"x.w": [8]}},
+            None,
+            "a over b (both: x with w [8])",
+        ),
+        (
+            {
+                "where": {"target": "t", "x.b": 1},
+                "predicate": "median_value",
+                "thresholds": {"method": "a", "column": "level3/gram/2", "at_most": 1},
+            },
+            "within",
+            "median: a, Gram error of level 2 after the phase of level 3, at most 1 "
+            "(target = t, x with b 1)",
+        ),
+        (
+            {"method": "a", "from_d": 8, "to_d": 8, "against": "task.noise"},
+            None,
+            "a, d = 8, against noise of the task",
+        ),
+        (
             {"method": "a", "columns": ["x/1", "y/1"], "factors": [4, 1.5]},
             None,
             "a, x/1 > y/1, by factors 4, 1.5",
@@ -58,7 +83,18 @@ def test_a_demand_reads_as_a_sentence(thresholds, predicate, sentence):
 
 
 def test_a_demand_states_the_defaults_that_are_judged():
-    assert describe_demand({"method": "a"}, "growing_in_d").endswith(": a, risk, at least 1")
+    assert describe_demand({"method": "a"}, "growing_in_d").endswith(
+        ": a, relative test risk, at least 1"
+    )
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_demand_names_no_stored_column_and_no_key_of_a_configuration(study):
+    for claim in claims_of(study):
+        text = describe_demand(claim.get("thresholds", {}), claim["predicate"])
+        for name in list_methods(claim.get("thresholds", {})):
+            text = text.replace(name, "")
+        assert not re.search(r"[a-z0-9]/[a-z0-9]|[a-z]\.[a-z]|at_least|_where|overlap/", text), text
 
 
 @pytest.fixture
@@ -113,7 +149,7 @@ def test_a_part_of_a_study_that_was_not_measured_is_reported(two_targets):
     claim = {"predicate": "median_value", "thresholds": {"method": "m"}}
     judged = judge("within", two_targets, where={"task.noise": 1}, **claim)
     assert judged["remark"] == "no training with task.noise = 1"
-    assert judged["predicted"] == "task.noise = 1, median: m, risk"
+    assert judged["predicted"] == "median: m, relative test risk (task with noise 1)"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
-QUANTITY = "median of one column over another"
+QUANTITY = "median of what was measured over what was predicted"
 
 
 def agreement(

@@ -14,10 +14,10 @@ from bfc.stats.estimates import Ends, Share
 from bfc.stats.outcomes import Outcome
 from bfc.stats.predicted_counts import PredictedIntervals
 
-QUANTITY = "chance of success at the largest n"
-FIGURE = "risk"
 HIGHEST_CHANCE = 0.2
 """A chance of success above this is not called never."""
+QUANTITY = f"chance of success at the largest n, at most {HIGHEST_CHANCE:g}"
+FIGURE = "risk"
 UNCONFIRMED = "its plateau is not confirmed, which takes larger n or longer training"
 
 

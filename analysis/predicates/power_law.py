@@ -12,7 +12,7 @@ from analysis.source import Source
 from analysis.verdicts import Measurement, measure_one, not_run
 from bfc.stats.estimates import SampleMedian
 
-QUANTITY = "exponent of a column in alpha_upper / alpha_lower"
+QUANTITY = "exponent of an error in a ratio of coefficients α"
 FIGURE = "law"
 
 

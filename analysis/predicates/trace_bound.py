@@ -14,7 +14,7 @@ from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
-QUANTITY = "median of what a probe saw"
+QUANTITY = "median over seeds"
 Reduction = Literal["first", "last", "largest", "smallest"]
 REDUCTIONS: Mapping[Reduction, str] = {
     "first": "first",
