@@ -201,7 +201,11 @@ def find_fit(
     refit = fit_exponent(rows, eps, axis=axis)
     estimate = Rescaled(refit.exponent, refit.lo, refit.hi, in_logs=False)
     factor = _exponentiate(*refit.rate)
-    return FittedLine(estimate, drop_confirming(rows), refit.tau[1], axis, factor)
+    remark = (
+        f"{method}: one fit over all {axis}; figures and tables fit each of its {len(table)} lines "
+        "alone, whose settings differ, so that they show other exponents"
+    )
+    return FittedLine(estimate, drop_confirming(rows), refit.tau[1], axis, factor, remark)
 
 
 def _exponentiate(value: float, lo: float, hi: float) -> Rescaled:

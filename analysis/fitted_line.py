@@ -31,6 +31,8 @@ class FittedLine:
     """The column that it is an exponent in."""
     factor: Rescaled = NO_FACTOR
     """e^b of the candidate n* ∝ e^(b d), or e^(b L): the factor from level to level."""
+    remark: str = ""
+    """Why figures show other exponents of the method, where they do."""
 
     @property
     def squared_error(self) -> float:

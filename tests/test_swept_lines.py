@@ -123,6 +123,18 @@ def test_claims_ask_for_the_factor_per_level_or_the_exponent_in_d():
         find_fit(make_evidence(FIXED), "m", EPS, None)
 
 
+def test_an_exponent_of_several_lines_says_why_the_figures_show_others():
+    """Two sizes of a study measured d = 16 with other test sizes, which makes two lines."""
+    settings = [(8, 4096), (16, 4096), (16, 8192), (32, 8192)]
+    cells = [{**deep_cell(3, d), "measure.test": test} for d, test in settings]
+    evidence = make_evidence(collected(*cells))
+    assert len(evidence.exponents) == 2
+    remark = judge(exponent(evidence, "m", EPS)).remark
+    assert "one fit over all d" in remark and "each of its 2 lines alone" in remark
+    alone = make_evidence(collected(*(deep_cell(3, d) for d in (8, 16, 32))))
+    assert judge(exponent(alone, "m", EPS)).remark == ""
+
+
 def test_a_table_without_cells_has_no_lines():
     assert list(split_lines(pd.DataFrame(columns=["study", "target", "d", "L", "eps"]))) == []
 

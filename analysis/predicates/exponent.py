@@ -32,4 +32,4 @@ def exponent(
     """
     line = find_fit(evidence, method, eps, where)
     part = Part(line.estimate, fixed_share=compute_fixed_share(line))
-    return Measurement([part], at_least, at_most, Source.of(line.trainings))
+    return Measurement([part], at_least, at_most, Source.of(line.trainings), line.remark)

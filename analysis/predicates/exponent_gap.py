@@ -35,9 +35,10 @@ def exponent_gap(
     first = find_fit(evidence, over, eps, over_where)
     second = find_fit(evidence, under, eps, under_where)
     difference = Difference(first.estimate, second.estimate)
+    values = f"{first.estimate.value:.2f} − {second.estimate.value:.2f}"
     return Measurement(
         [Part(difference, fixed_share=compute_fixed_share(first, second))],
         at_least,
         source=Source.of(first.trainings, second.trainings),
-        remark=f"{first.estimate.value:.2f} − {second.estimate.value:.2f}",
+        remark="; ".join(filter(None, (values, first.remark, second.remark))),
     )

@@ -29,4 +29,5 @@ def level_factor(
     ``where``: values of the configuration that select one line of several.
     """
     line = find_fit(evidence, method, eps, where, axis=DEPTH.name)
-    return Measurement([Part(line.factor)], at_least, at_most, Source.of(line.trainings))
+    source = Source.of(line.trainings)
+    return Measurement([Part(line.factor)], at_least, at_most, source, line.remark)
