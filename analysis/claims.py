@@ -28,7 +28,7 @@ from analysis.evidence import Evidence, NotMeasured
 from analysis.filters import restrict_evidence
 from analysis.look_log import LookLog
 from analysis.looking import look_at
-from analysis.power import describe_power
+from analysis.power import describe_power, find_missing_seeds
 from analysis.prospects import take_stock
 from analysis.registry import call_part, load_constant, load_part
 from analysis.requirements import REQUIREMENTS, check_requirements
@@ -64,6 +64,8 @@ COLUMNS = (
     "methods",
     "figure",
     "cells",
+    "more_seeds",
+    "open_cells",
 )
 
 AT = ("d", "L", "n")
@@ -138,12 +140,13 @@ def _make_row(
     measurement, finding = assessment.measurement, assessment.finding
     thresholds = dict(claim.get("thresholds", {}))
     size = claim.get("size", SIZES[1])
-    larger, power = None, ""
+    larger, power, missing = None, "", None
     if assessment.is_exhausted:
         power = f"nothing decides this any more: its {MAX_LOOKS} looks are used up"
     elif finding.verdict in (Verdict.UNDECIDED, Verdict.NOT_RUN):
         larger = choose_next_size(size, sizes)
         power = describe_power(measurement, finding, seconds_per_seed)
+        missing = find_missing_seeds(measurement, finding)
     return {
         "claim": claim["statement"],
         "paper": claim["paper"],
@@ -170,6 +173,8 @@ def _make_row(
         "methods": "; ".join(list_methods(thresholds)),
         "figure": load_constant("predicates", claim["predicate"], "FIGURE", ""),
         "cells": " ".join(sorted(measurement.source.cells)),
+        "more_seeds": missing.count if missing else 0,
+        "open_cells": " ".join(sorted(missing.cells)) if missing else "",
     }
 
 

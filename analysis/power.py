@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -30,6 +30,28 @@ FACTORS = np.geomspace(1.0, LARGEST_FACTOR, 100)
 """Those that are tried where none follows from a formula."""
 MARGIN = float(stats.norm.ppf(POWER))
 """Standard errors beyond the critical value at which a verdict has probability :data:`POWER`."""
+
+
+@dataclass(frozen=True)
+class MissingSeeds:
+    """How many more seeds decide a claim, and of which cells."""
+
+    count: int
+    cells: frozenset[str]
+
+
+def find_missing_seeds(measurement: Measurement, finding: Finding) -> MissingSeeds | None:
+    """The seeds that decide an undecided claim with probability :data:`POWER`; else None."""
+    growth = estimate_growth(measurement)
+    seeds = finding.source.seeds
+    parts = find_open_parts(measurement, REPEATED_LEVEL)
+    is_open = finding.verdict is Verdict.UNDECIDED and not any(part.obstacle for part in parts)
+    if not is_open or math.isinf(growth) or not seeds:
+        return None
+    cells: frozenset[str] = frozenset()
+    for part in parts:
+        cells |= part.cells or measurement.source.cells
+    return MissingSeeds(max(1, math.ceil(seeds * (growth - 1.0))), cells)
 
 
 def describe_power(
@@ -57,15 +79,14 @@ def describe_power(
             f"more seeds do not decide this, since values scatter from cell to cell: it takes "
             f"about {factor:.2g} times as many d, or a wider range of them"
         )
-    seeds = finding.source.seeds
-    if not seeds:
+    missing = find_missing_seeds(measurement, finding)
+    if missing is None:
         return f"about {growth:.2g} times the data decide this with probability {POWER:g}"
-    more = max(1, math.ceil(seeds * (growth - 1.0)))
     where = _list_places(parts)
-    cost = _describe_cost(parts, measurement, more, seconds_per_seed or {})
+    cost = _describe_cost(missing, seconds_per_seed or {})
     return (
-        f"about {more} more seeds{where}{cost} decide this with probability {POWER:g}, if the "
-        "estimate stays"
+        f"about {missing.count} more seeds{where}{cost} decide this with probability {POWER:g}, "
+        "if the estimate stays"
     )
 
 
@@ -90,21 +111,19 @@ def _compute_growth(part: Part, region: Measurement) -> float:
     return (1.0 - part.fixed_share) / error_left if error_left > 0 else math.inf
 
 
-def _describe_cost(
-    parts: Sequence[Part],
-    measurement: Measurement,
-    more: int,
-    seconds_per_seed: Mapping[str, float],
-) -> str:
-    """The time of ``more`` seeds in every cell of these parts; empty where it is not known."""
-    cells: frozenset[str] = frozenset()
-    for part in parts:
-        cells |= part.cells or measurement.source.cells
+def _describe_cost(missing: MissingSeeds, seconds_per_seed: Mapping[str, float]) -> str:
+    """The time of these seeds in every cell; empty where it is not known."""
+    cells = missing.cells
     if not cells or not cells <= seconds_per_seed.keys():
         return ""
+    seconds = missing.count * sum(seconds_per_seed[cell] for cell in cells)
+    return f" ({describe_time(seconds)})"
+
+
+def describe_time(core_seconds: float) -> str:
+    """The time of a computation on all cores of this machine, such as ``6 min on 2 cores``."""
     cores = usable_cores()
-    seconds = more * sum(seconds_per_seed[cell] for cell in cells) / cores
-    return f" ({format_duration(seconds)} on {cores} core{'s' * (cores > 1)})"
+    return f"{format_duration(core_seconds / cores)} on {cores} core{'s' * (cores > 1)}"
 
 
 def estimate_factor(part: Part, region: Measurement) -> float:

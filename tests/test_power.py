@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.power import describe_power, estimate_factor
+from analysis.power import describe_power, estimate_factor, find_missing_seeds
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, judge
 from bfc.durations import format_duration
@@ -86,6 +86,8 @@ def test_the_sentence_names_the_time_on_this_machine() -> None:
     time = format_duration(more * 150.0 / cores)
     sentence = describe_power(measurement, finding, {"a": 100.0, "b": 50.0, "c": 1e6})
     assert f"at d = 8 ({time} on {cores} core" in sentence
+    missing = find_missing_seeds(measurement, finding)
+    assert missing is not None and (missing.count, missing.cells) == (more, frozenset("ab"))
     assert "(" not in describe_power(measurement, finding, {"a": 100.0}), "b costs what is unknown"
 
 
