@@ -82,7 +82,10 @@ def _draw_line(axes: Axes, y: float, line: ForestLine, colour: str) -> None:
     """The demanded region, both intervals and the estimate."""
     left, right = line.region
     axes.fill_between([_place(left), _place(right)], y - 0.4, y + 0.4, color=REGION, lw=0)
-    axes.plot([_place(left)] * 2, [y - 0.4, y + 0.4], color="black", lw=0.6)
+    for threshold in line.thresholds:
+        axes.plot([_place(threshold)] * 2, [y - 0.4, y + 0.4], color="black", lw=0.6)
+    middle = _place((left + right) / 2.0)
+    axes.text(middle, y + 0.38, line.demand, ha="center", va="bottom", fontsize=4.5)
     for ends, width in ((line.judged, 1.0), (line.plain, 2.6)):
         if ends is not None:
             axes.plot([_place(end) for end in ends], [y, y], color=colour, lw=width)

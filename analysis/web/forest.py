@@ -2,10 +2,11 @@
 
 Claims speak of exponents, ratios, risks and shares, so they share no scale. What they share is the
 question whether the interval that judges lies within what is demanded. Every line is therefore
-drawn on its own scale, turned and shifted such that the demanded region begins at the same vertical
-line and lies to the right of it: an interval wholly to the right is *reproduced*, wholly to the
-left *contradicted*, and one that crosses the line is *undecided*. A claim with two thresholds has a
-region with two ends in the middle.
+drawn on its own scale, shifted such that the threshold is the same vertical line, with larger
+numbers to the right: the demanded region lies to the right of the line for "at least" and to the
+left for "at most", and a claim with two thresholds has a region with two ends in the middle. An
+interval wholly within the region is *reproduced*, wholly outside *contradicted*, and one that
+crosses an end of the region is *undecided*.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from analysis.display_table import format_number
 
 REACH = 0.92
 """How far from the threshold the most distant number of a line is drawn; the axis ends at ±1."""
@@ -34,6 +37,9 @@ class ForestLine:
     """
 
     region: Ends
+    thresholds: tuple[float, ...]
+    demand: str
+    """The thresholds as text, such as ``≥ 2.7``."""
     estimate: float | None
     plain: Ends | None
     judged: Ends | None
@@ -57,12 +63,17 @@ def make_forest_line(row: Mapping[str, Any]) -> ForestLine | None:
     if len(thresholds) == 2:
         place = _place_between(at_least, at_most, scale)
         region: Ends = (-TWO_SIDED, TWO_SIDED)
+        demand = f"{format_number(at_least)} – {format_number(at_most)}"
     else:
-        place = _place_beyond(thresholds[0], math.isfinite(at_least), known, scale)
-        region = (0.0, 1.0)
+        place = _place_beyond(thresholds[0], known, scale)
+        is_lower = math.isfinite(at_least)
+        region = (0.0, 1.0) if is_lower else (-1.0, 0.0)
+        demand = f"{'≥' if is_lower else '≤'} {format_number(thresholds[0])}"
     measured, lo, hi, judged_lo, judged_hi = numbers
     return ForestLine(
         region=region,
+        thresholds=region if len(thresholds) == 2 else (0.0,),
+        demand=demand,
         estimate=_clip(place(measured)) if math.isfinite(measured) else None,
         plain=_place_ends(lo, hi, place),
         judged=_place_ends(judged_lo, judged_hi, place),
@@ -80,41 +91,30 @@ def _place_between(
 
 
 def _place_beyond(
-    threshold: float, is_lower: bool, known: list[float], scale: Callable[[float], float]
+    threshold: float, known: list[float], scale: Callable[[float], float]
 ) -> Callable[[float], float]:
-    """The threshold in the middle, what is demanded to the right, the farthest number at
-    :data:`REACH`."""
-    sign = 1.0 if is_lower else -1.0
+    """The threshold in the middle, the number that is farthest from it at :data:`REACH`."""
     distances = [abs(scale(value) - scale(threshold)) for value in known]
     least = math.log(LEAST_RATIO) if scale is math.log else 1e-12
     unit = max([*distances, least]) / REACH
-    return lambda value: sign * (scale(value) - scale(threshold)) / unit
+    return lambda value: (scale(value) - scale(threshold)) / unit
 
 
 def _place_ends(lo: float, hi: float, place: Callable[[float], float]) -> Ends | None:
     """The ends of an interval from left to right, an infinite one at the edge of the axis."""
     if math.isnan(lo) or math.isnan(hi):
         return None
-    ends = sorted(_place_end(end, place) for end in (lo, hi))
-    return _clip(ends[0]), _clip(ends[1])
+    return _clip(_place_end(lo, place)), _clip(_place_end(hi, place))
 
 
 def _place_end(end: float, place: Callable[[float], float]) -> float:
-    if math.isfinite(end):
-        return place(end)
-    return math.copysign(math.inf, end) * _direction(place)
-
-
-def _direction(place: Callable[[float], float]) -> float:
-    """1 where larger numbers stand to the right, −1 where to the left."""
-    return 1.0 if place(2.0) >= place(1.0) else -1.0
+    return place(end) if math.isfinite(end) else end
 
 
 def _find_open_ends(lo: float, hi: float, place: Callable[[float], float]) -> tuple[bool, bool]:
     if math.isnan(lo) or math.isnan(hi):
         return False, False
-    left, right = sorted(_place_end(end, place) for end in (lo, hi))
-    return left < -1.0, right > 1.0
+    return _place_end(lo, place) < -1.0, _place_end(hi, place) > 1.0
 
 
 def _clip(position: float) -> float:
