@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,11 +51,6 @@ class PageTable:
     """What all rows share."""
 
 
-def encode_data_uri(path: Path, kind: str) -> str:
-    """The file as a ``data:`` address of this media type."""
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
 def make_page_table(
     records: Sequence[Mapping[str, Any]], empty: str = NOTHING, fold: Sequence[str] = ()
 ) -> PageTable:
@@ -77,7 +70,7 @@ def make_page_table(
         cells = [row[number] for row in rows]
         if all(isinstance(cell.sort, (int, float, np.number)) for cell in cells):
             numbers.add(column)
-        elif max(len(cell.text) for cell in cells) > PROSE:
+        if max(len(cell.text) for cell in cells) > PROSE:
             wide.add(column)
     parts = [
         f"{name}: {format_table_value(value)}" for name, value in shared.items() if value != ""

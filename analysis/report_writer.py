@@ -19,15 +19,16 @@ from typing import Any
 import pandas as pd
 
 from analysis.board import describe_board, mark_standing
+from analysis.chart import Chart
 from analysis.claims import judge_claims
-from analysis.display_table import encode_data_uri
 from analysis.evidence import Evidence
 from analysis.figures import NamedFigure, name_figures, write_tables
 from analysis.load import Results, load_results
 from analysis.look_log import LookLog
 from analysis.page_sections import embed_figure, make_section
 from analysis.paper_files import check_formats, draw_files
-from analysis.provenance import find_command
+from analysis.prospects import take_stock
+from analysis.provenance import PricedCommand, find_command, find_extension
 from analysis.risks import tabulate_risks
 from analysis.web.claim_views import group_claims, make_claim_views
 from analysis.web.data import encode_data
@@ -88,6 +89,14 @@ class _Draft:
         for named in self.figures.values():
             figures.extend(named)
         return figures
+
+    def list_charts(self) -> dict[str, Chart]:
+        """The charts of all studies by name."""
+        charts: dict[str, Chart] = {}
+        for figure in self.list_figures():
+            if isinstance(figure.description, Chart):
+                charts[figure.name] = figure.description
+        return charts
 
 
 def write_report(
@@ -155,7 +164,7 @@ def _add_study(draft: _Draft, loaded: Results, evidence: Evidence, claims: Claim
     sizes = stored.sizes.get(name, ())
     log = _open_look_log(draft, name if has_plain_name else None, stored.problems)
     verdicts = judge_claims(name, evidence, stated, sizes, log)
-    verdicts = _name_commands(verdicts, name, draft.results)
+    verdicts = _name_commands(verdicts, evidence, draft.results)
     try:
         log.save()
     except OSError as error:
@@ -170,13 +179,22 @@ def _add_study(draft: _Draft, loaded: Results, evidence: Evidence, claims: Claim
     draft.sections.append({**section, "question": node.get("question", "")})
 
 
-def _name_commands(verdicts: pd.DataFrame, study: str, results: Path) -> pd.DataFrame:
-    """The table of claims with the commands that made what they were judged from."""
-    commands = []
+def _name_commands(verdicts: pd.DataFrame, evidence: Evidence, results: Path) -> pd.DataFrame:
+    """The table of claims with the commands that made what they were judged from.
+
+    And, for those that more seeds would decide, the command for these with its ``next_price``.
+    """
+    stock = take_stock(evidence.trainings)
+    rows = []
     for row in verdicts.to_dict("records"):
-        command = find_command(study, str(row["cells"]).split(), results)
-        commands.append(command or row["command"])
-    return verdicts.assign(command=commands)
+        command = find_command(evidence.name, str(row["cells"]).split(), results)
+        extension = find_extension(
+            evidence.name, str(row["open_cells"]).split(), row["more_seeds"], results, stock
+        )
+        following = extension or PricedCommand(row["next"], "")
+        rows.append((command or row["command"], following.text, following.price))
+    names = ["command", "next", "next_price"]
+    return verdicts.assign(**pd.DataFrame(rows, columns=names, dtype=object).to_dict("list"))
 
 
 def _open_look_log(draft: _Draft, study: str | None, problems: list[str]) -> LookLog:
@@ -234,12 +252,11 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
     return render_page(
         title=TITLE,
         lead=LEAD,
-        summary=f"{cells} cells, {len(stored.trainings):,} trainings, from {draft.results}",
-        downloads=_list_downloads(tables, work),
-        claims_csv=encode_data_uri(work / "claims.csv", "text/csv"),
+        summary=f"{cells} cells, {len(stored.trainings):,} trainings, from {_name_folder(draft)}",
+        tables=[f"{name}.csv" for name in tables],
         problems=stored.problems,
         studies=draft.sections,
-        cards=make_cards(papers, draft.headlines),
+        cards=make_cards(papers, draft.headlines, draft.list_charts()),
         papers=papers,
         filters={
             "paper": list(dict.fromkeys(view.paper for view in views)),
@@ -248,19 +265,18 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
         },
         verdicts=verdicts["verdict"].value_counts().to_dict(),
         board=describe_board(verdicts),
-        data=encode_data(draft.list_figures(), loaded.studies, with_claims),
+        data=encode_data(
+            draft.list_figures(),
+            loaded.studies,
+            with_claims,
+            {f"{name}.csv": (work / f"{name}.csv").read_text(encoding="utf-8") for name in tables},
+        ),
     )
 
 
-def _list_downloads(tables: Mapping[str, pd.DataFrame], work: Path) -> list[dict[str, Any]]:
-    """Name and address of every table: the small ones are embedded in the page."""
-    downloads: list[dict[str, Any]] = []
-    for name in tables:
-        address = encode_data_uri(work / f"{name}.csv", "text/csv")
-        downloads.append({"name": f"{name}.csv", "href": address, "download": True})
-    for file in ("trainings.csv", "trainings.parquet"):
-        downloads.append({"name": file, "href": file, "download": False})
-    return downloads
+def _name_folder(draft: _Draft) -> str:
+    """The results folder without the path, which says nothing on another machine."""
+    return draft.results.resolve().name or str(draft.results)
 
 
 def _concatenate(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

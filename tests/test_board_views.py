@@ -9,9 +9,11 @@ import pytest
 
 from analysis.chart import Axis, Chart, Panel, Series
 from analysis.claim_table import describe_judgement
+from analysis.claims import COLUMNS
 from analysis.emphasis import BACKGROUND, emphasise_lines
+from analysis.figures import NamedFigure
 from analysis.style import LineStyle
-from analysis.web.claim_views import ClaimView, Group, group_claims
+from analysis.web.claim_views import ClaimView, Group, group_claims, make_claim_views
 from analysis.web.document import make_cards
 from analysis.web.forest import make_forest_line
 from analysis.web.study_views import answer_question
@@ -20,9 +22,9 @@ INF = math.inf
 ROWS = {
     "inside": ({"measured": 3.0, "lo": 2.5, "hi": 3.6, "at_least": 2.0}, (0, 1)),
     "outside": ({"measured": 1.0, "lo": 0.8, "hi": 1.3, "at_least": 2.0}, (-1, 0)),
-    "upper": ({"measured": 1.0, "lo": 0.8, "hi": 1.3, "at_most": 2.0}, (0, 1)),
+    "upper": ({"measured": 1.0, "lo": 0.8, "hi": 1.3, "at_most": 2.0}, (-1, 0)),
     "crossing": ({"measured": 2.1, "lo": 1.8, "hi": 2.4, "at_least": 2.0}, (-1, 1)),
-    "negative": ({"measured": -0.5, "lo": -0.7, "hi": -0.2, "at_most": 0.0}, (0, 1)),
+    "negative": ({"measured": -0.5, "lo": -0.7, "hi": -0.2, "at_most": 0.0}, (-1, 0)),
     "between": ({"measured": 1.0, "lo": 0.9, "hi": 1.1, "at_least": 0.5, "at_most": 2.0}, (-1, 1)),
     "open": ({"measured": 3.0, "lo": 2.5, "hi": INF, "at_least": 2.0}, (0, 1)),
 }
@@ -34,10 +36,16 @@ def make_row(values):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_what_satisfies_a_claim_lies_to_the_right_of_the_threshold(name):
+def test_larger_numbers_lie_to_the_right_of_smaller_ones_and_the_region_where_it_is_demanded(name):
     values, (lowest, highest) = ROWS[name]
     line = make_forest_line(make_row(values))
     lo, hi = line.judged
+    is_upper = "at_most" in values and "at_least" not in values
+    if "at_least" not in values or "at_most" not in values:
+        assert line.region == ((-1, 0) if is_upper else (0, 1)) and line.thresholds == (0,)
+        assert line.demand == ("≤ " if is_upper else "≥ ") + f"{values.get('at_most', 2.0):g}"
+    else:
+        assert line.thresholds == line.region and line.demand == "0.5 – 2"
     assert lowest <= lo <= line.estimate <= hi <= highest
     assert -1 <= line.region[0] < line.region[1] <= 1
     if name == "crossing":
@@ -110,6 +118,7 @@ EMPTY_TEXTS = (
     "threshold_set",
     "command",
     "next",
+    "next_price",
 )
 
 
@@ -139,6 +148,53 @@ def test_a_card_shows_the_chosen_claim_else_a_decided_one():
     assert make_cards(papers, {})[0].headline.number == 2
     (card,) = make_cards(papers, {"s": ["claim 3"]})
     assert card.headline.number == 2, "a claim that was not run stands for nothing"
+
+
+def make_nstar_chart(*columns):
+    """A column per mapping, line → the marks of its points: empty where n* is bracketed."""
+    stacks = []
+    for lines in columns:
+        series = []
+        for name, marks in lines.items():
+            data = pd.DataFrame({"x": 1.0, "y": 2.0, "mark": marks})
+            series.append(Series(name, LineStyle("#0072B2", "o", "-"), data))
+        stacks.append([Panel(series, Axis("d"), Axis("n*"))])
+    return Chart("c", "caption", stacks)
+
+
+@pytest.mark.parametrize(
+    ("columns", "column"),
+    [
+        (({"a": ["", ""]}, {"a": ["up", ""]}), 0),
+        (({"a": ["", ""], "b": [""]}, {"a": ["", ""], "b": ["up"]}), 1),
+        (({"a": ["up", ""], "b": ["up"]}, {"a": ["up", "up"], "b": ["", "", ""]}), 0),
+        (({"a": ["up"], "b": [""]}, {"a": ["up"], "b": ["down"]}), 0),
+        (({"a": ["up"]}, {"a": ["up"]}), 1),
+    ],
+    ids=["more points", "the smallest eps of equals", "own line first", "else others", "none"],
+)
+def test_a_card_shows_the_column_with_the_most_points_that_are_not_censored(columns, column):
+    view = replace(make_view(1, "reproduced"), methods=("a",), figure="c")
+    (card,) = make_cards(group_claims([view]), {}, {"c": make_nstar_chart(*columns)})
+    assert card.column == column
+
+
+def test_a_claim_shows_a_figure_of_its_kind_else_one_in_which_its_method_is_measured():
+    nstar = replace(make_nstar_chart({"a": ["up", "up"]}), name="nstar-t")
+    risk = replace(make_nstar_chart({"a": ["", ""]}), name="risk-t")
+    other = replace(make_nstar_chart({"b": ["", ""]}), name="deep-t")
+    figures = [NamedFigure(f"s-{chart.name}", chart) for chart in (nstar, risk, other)]
+    row = dict.fromkeys(COLUMNS, "")
+    row |= dict.fromkeys(("measured", "lo", "hi", "judged_lo", "judged_hi", "p_value"), np.nan)
+    row |= {"study": "s", "verdict": "undecided", "at_least": 1.0, "at_most": INF, "methods": "a"}
+    row |= {"next_price": "", "stands": False}
+
+    def choose(kind, methods):
+        table = pd.DataFrame([{**row, "figure": kind, "methods": methods}])
+        return make_claim_views(table, {"s": figures})[0].figure
+
+    assert choose("nstar", "a") == "s-nstar-t" and choose("", "a") == "s-risk-t"
+    assert choose("", "b") == "s-deep-t" and choose("", "c") == ""
 
 
 def test_an_answer_names_exponents_else_risks_and_the_verdicts():

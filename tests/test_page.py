@@ -178,16 +178,19 @@ def test_the_page_opens_with_cards_and_the_board(page):
 
 
 def test_an_interval_lies_on_the_side_that_its_verdict_says(page):
+    """At most 3, at least 3, at most .44, with larger numbers to the right of each threshold."""
     sides = {}
     for claim in page.locator(".claim").all():
         judged = claim.locator(".forest .judged")
         if judged.count():
             start, end = judged.get_attribute("d")[1:].split(" 11H")
-            sides[claim.get_attribute("data-verdict")] = (float(start) > 100, float(end) > 100)
+            demand = claim.locator(".forest text").text_content()
+            verdict = claim.get_attribute("data-verdict")
+            sides[verdict, demand] = (float(start) > 100, float(end) > 100)
     assert sides == {
-        "reproduced": (True, True),
-        "contradicted": (False, False),
-        "undecided": (False, True),
+        ("reproduced", "≤ 3"): (False, False),
+        ("contradicted", "≥ 3"): (False, False),
+        ("undecided", "≤ 0.44"): (False, True),
     }
 
 
@@ -214,16 +217,53 @@ def test_a_square_leads_to_its_claim_with_figure_trainings_and_command(page):
     assert page.locator(f"{section} h2").text_content() == "synthetic"
 
 
+def read_verdicts(page):
+    """The verdicts of the claims that are shown."""
+    return page.locator(".claim:visible > summary .verdict").all_text_contents()
+
+
+def wait_for_claims(page, count):
+    page.wait_for_function(
+        "count => document.querySelectorAll('.claim:not([hidden])').length === count", arg=count
+    )
+
+
+def test_a_verdict_that_is_clicked_is_shown_alone_and_all_shows_all(page):
+    page.locator(".chip.undecided").click()
+    assert read_verdicts(page) == ["undecided"]
+    assert page.locator(".chip[aria-pressed=true]").all_text_contents() == ["undecided"]
+    page.locator(".chip.contradicted").click()
+    assert read_verdicts(page) == ["contradicted", "undecided"]
+    page.locator(".chip.undecided").click()
+    assert read_verdicts(page) == ["contradicted"]
+    page.locator(".chip", has_text="all").click()
+    assert len(read_verdicts(page)) == 4
+    page.locator(".chip.undecided").click()
+    page.locator(".chip.undecided").click()
+    assert len(read_verdicts(page)) == 4, "none chosen is all"
+    assert page.locator(".chip[aria-pressed=true]").all_text_contents() == ["all"]
+
+
+def test_a_count_on_a_card_leads_to_the_claims_that_it_counts(page):
+    page.locator("#search").fill("nothing has this text")
+    wait_for_claims(page, 0)
+    page.locator(".card a.count.contradicted").click()
+    assert read_verdicts(page) == ["contradicted"]
+    assert page.locator("#filter-paper").input_value() == "a paper"
+    page.locator(".card a.count.not-run").click()
+    assert read_verdicts(page) == ["not run"]
+    assert page.locator("#filter-paper").input_value() == "other"
+
+
 def test_search_and_filters_show_what_fits_and_clear_shows_all(page):
     shown = page.locator(".claim:visible")
     page.locator("#search").fill("close")
+    wait_for_claims(page, 1)
     assert shown.count() == 1 and "1 of 4" in page.locator("#matches").inner_text()
     page.locator("#clear").click()
     assert shown.count() == 4
-    page.locator(".chip.reproduced").click()
-    assert shown.locator(".verdict").first.inner_text() == "contradicted" and shown.count() == 3
     page.locator("#filter-paper").select_option("other")
-    assert shown.count() == 1
+    assert shown.count() == 1 and page.locator("section.paper:visible").count() == 1
     page.locator("#clear").click()
     page.locator("#filter-method").select_option("nobody")
     assert shown.count() == 1
@@ -232,6 +272,76 @@ def test_search_and_filters_show_what_fits_and_clear_shows_all(page):
     assert shown.count() == 0
     page.locator(".square").last.click()
     page.locator("#claim-4 .view").wait_for()  # a link opens a folded claim
+
+
+def test_a_word_that_is_typed_filters_once(page):
+    page.evaluate(
+        "() => { window.passes = 0; const old = makeTest;"
+        " makeTest = () => { window.passes += 1; return old(); }; }"
+    )
+    page.locator("#search").press_sequentially("close", delay=5)
+    wait_for_claims(page, 1)
+    assert page.evaluate("window.passes") == 1
+
+
+@pytest.mark.parametrize(
+    "page",
+    [{}, {"viewport": {"width": 400, "height": 800}}],
+    indirect=True,
+    ids=["usual", "narrow"],
+)
+def test_contents_lead_to_studies_by_keyboard(page):
+    contents = page.locator("nav.contents")
+    link = contents.locator("a", has_text="synthetic").first
+    assert not link.is_visible()
+    contents.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert contents.locator("h2").all_text_contents() == ["a paper", "other", "Other studies"]
+    link.focus()
+    page.keyboard.press("Enter")
+    assert not link.is_visible(), "it folds where it would hide the page"
+    title = page.locator("section.study h2", has_text="synthetic")
+    page.wait_for_function("scrollY > 500")
+    assert 0 <= title.bounding_box()["y"] < 300
+    summary = contents.locator("summary")
+    summary.click()
+    link.focus()
+    page.keyboard.press("Escape")
+    assert not link.is_visible()
+    assert summary.evaluate("element => element === document.activeElement")
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 1900, "height": 900}}], indirect=True)
+def test_on_a_wide_screen_the_contents_stand_beside_the_page(page):
+    contents = page.locator("nav.contents")
+    assert contents.locator("a", has_text="synthetic").first.is_visible()
+    box = contents.bounding_box()
+    assert box["x"] + box["width"] < page.locator("main").bounding_box()["x"]
+    page.emulate_media(media="print")
+    assert not contents.is_visible()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [{"viewport": {"width": width, "height": 800}} for width in (400, 1300, 1900)],
+    indirect=True,
+    ids=["400", "1300", "1900"],
+)
+def test_no_text_of_the_board_is_cut_or_overlaps_what_stands_beside_it(page):
+    page.evaluate("document.querySelectorAll('.claim').forEach(claim => { claim.open = true })")
+    page.locator("#claim-1 .chart .legend").first.wait_for()
+    cut = page.evaluate(
+        "() => [...document.querySelectorAll('.claim > summary > span, .legend, .card p')]"
+        ".filter(box => box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).display"
+        " !== 'inline' || box.scrollHeight > box.clientHeight + 2).map(box => box.className)"
+    )
+    assert cut == []
+    over = page.evaluate(
+        "() => [...document.querySelectorAll('.claim > summary > *')].filter(box =>"
+        " box.getBoundingClientRect().right > box.parentNode.getBoundingClientRect().right + 1)"
+        ".map(box => box.className)"
+    )
+    assert over == []
 
 
 def test_the_board_is_usable_by_keyboard(page):
@@ -329,6 +439,17 @@ def test_a_figures_data_downloads_as_the_csv_beside_it(page, out):
         assert download.value.path().read_text() == path.read_text()
 
 
+@pytest.mark.parametrize("page", [{"viewport": {"width": 1300, "height": 800}}], indirect=True)
+def test_the_warnings_on_growth_are_not_cut(page):
+    table = page.locator(".study .table", has=page.locator("button[data-name^=growth-]")).first
+    assert "warnings" in table.locator("th").all_text_contents()
+    widths = table.locator(".scroll").evaluate("box => [box.scrollWidth, box.clientWidth]")
+    assert widths[0] <= widths[1]
+    page.set_viewport_size({"width": 500, "height": 800})
+    widths = table.locator(".scroll").evaluate("box => [box.scrollWidth, box.clientWidth]")
+    assert widths[0] > widths[1], "on a phone it scrolls"
+
+
 def test_a_table_downloads_as_csv(page):
     table = page.locator(".study .table", has=page.locator("button[data-name^=growth-]")).first
     with page.expect_download() as download:
@@ -366,8 +487,44 @@ def test_it_prints_on_paper_without_tools(page):
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
+def test_it_prints_the_details_of_the_claims_that_are_shown(page):
+    """And the figure of those that are open, as high as it was drawn whatever the paper's width."""
+    page.locator(".chip.undecided").click()
+    page.locator(".chip.reproduced").click()
+    page.locator("#claim-1 > summary").click()
+    plot = page.locator("#claim-1 .plot").first
+    plot.locator(".main-svg").first.wait_for()
+    height = plot.bounding_box()["height"]
+    assert not page.locator("#claim-3 dl").is_visible()
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 1000})
+    shown = [page.locator(f"#claim-{number} dl").is_visible() for number in range(1, 5)]
+    assert shown == [True, False, True, False]
+    assert not page.locator("#claim-3 .chart").is_visible()
+    page.wait_for_function(
+        "views.get(document.querySelector('#claim-1 .chart')).plots[0]._fullLayout.width < 700"
+    )
+    assert plot.bounding_box()["height"] == plot.locator(".svg-container").bounding_box()["height"]
+    assert plot.bounding_box()["height"] == height > 300
+
+
+def test_the_tables_are_inside_of_the_page(page, out):
+    for link in page.locator("header a.file").all():
+        with page.expect_download() as download:
+            link.click()
+        name = link.inner_text()
+        assert download.value.suggested_filename == name
+        assert download.value.path().read_bytes() == (out / "out" / name).read_bytes()
+
+
+def test_the_page_names_no_folder_of_this_machine(out):
+    assert str(out) not in (out / "copy.html").read_text()
+
+
 def test_a_sort_key_is_a_number_a_text_or_nothing():
     values = (3, 2.5, np.inf, -np.inf, np.nan, "text", np.float64("nan"))
+    long = make_page_table([{"a": ("none, since nothing bounds this", 1.0)}])
+    assert long.numbers == long.wide == {"a"}, "a number that may be a sentence has room"
     keys = [TableCell("", value).key for value in values]
     assert keys == ["3", "2.5", "Infinity", "-Infinity", "", "text", ""]
     assert make_page_table([{"a": 1, "b": 2}, {"a": 1, "b": 3}], fold=("a",)).constant == "a: 1"

@@ -110,7 +110,6 @@ def test_page_needs_no_network_and_shows_what_matters(sweep):
         "Cost",
         "torch 2.13.0",
         "application/octet-stream",
-        "data:text/csv",
     ):
         assert needed in text, needed
     for link in re.findall(r'href="([^"#][^"]*)"', bare):

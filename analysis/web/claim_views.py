@@ -6,14 +6,15 @@ would decide the claim, the commands, and which figure and which trainings stand
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.chart import Chart
+from analysis.chart import Chart, Panel
 from analysis.claim_table import describe_judgement, format_finding
 from analysis.display_table import NO_VALUE
 from analysis.figures import NamedFigure
@@ -26,6 +27,8 @@ MARKS: Mapping[str, str] = {
     Verdict.UNDECIDED: "?",
     Verdict.NOT_RUN: "–",
 }
+MEASURED_FORMS = ("points", "curve")
+"""Forms of series that show measured values, not fits to them."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class ClaimView:
     threshold_set: str
     command: str
     next: str
+    """The command to run for a claim that is open."""
+    next_price: str
+    """What that takes; empty where it is not known."""
     methods: tuple[str, ...]
     cells: str
     """The ids of the cells that it was judged from, separated by spaces."""
@@ -126,6 +132,7 @@ def _make_view(
         threshold_set=row["threshold_set"],
         command=row["command"],
         next=row["next"],
+        next_price=row["next_price"],
         methods=methods,
         cells=row["cells"],
         figure=figure,
@@ -138,25 +145,41 @@ def _choose_figure(
 ) -> str:
     """The first figure of the kind that the predicate names which shows all its methods.
 
-    Else the first of that kind or with these methods, and nothing where no figure fits.
+    Else the first of that kind or with these methods, of several one that shows more of them than
+    where they are censored, and nothing where no figure fits.
     """
     charts = [figure for figure in figures if isinstance(figure.description, Chart)]
 
-    def score(figure: NamedFigure) -> tuple[bool, int]:
+    def score(figure: NamedFigure) -> tuple[bool, int, bool]:
         is_kind = bool(row["figure"]) and figure.description.name.startswith(str(row["figure"]))
-        return is_kind, sum(_shows(figure.description, method) for method in methods)
+        panels = list(chain.from_iterable(figure.description.columns))
+        shown = sum(any(_shows(panel, method) for panel in panels) for method in methods)
+        is_measured = any(count_measured(panel, methods, MEASURED_FORMS) for panel in panels)
+        return is_kind, shown, is_measured
 
     best = max(charts, key=score, default=None)
-    return best.name if best is not None and score(best) != (False, 0) else ""
+    return best.name if best is not None and any(score(best)[:2]) else ""
 
 
-def _shows(description: Any, method: str) -> bool:
-    """Whether a chart draws a line of a method."""
-    for stack in description.columns:
-        for panel in stack:
-            if any(series.name.startswith(method) for series in panel.series):
-                return True
-    return False
+def _shows(panel: Panel, method: str) -> bool:
+    """Whether a panel draws a line of a method."""
+    return any(series.name.startswith(method) for series in panel.series)
+
+
+def count_measured(
+    panel: Panel, methods: Sequence[str], forms: Collection[str] = ("points",)
+) -> int:
+    """How many points are finite and not marked as censored, of series of these ``forms``.
+
+    And whose names begin with one of ``methods``.
+    """
+    total = 0
+    for series in panel.series:
+        if series.form in forms and series.name.startswith(tuple(methods)):
+            data = series.data.assign(mark=series.data["mark"] if "mark" in series.data else "")
+            is_measured = np.isfinite(data["y"].to_numpy(float)) & (data["mark"] == "")
+            total += int(is_measured.sum())
+    return total
 
 
 def group_claims(views: Sequence[ClaimView]) -> list[Group]:

@@ -1,4 +1,4 @@
-"""What the page's scripts read: figures, their CSV, and trainings, compressed into the page.
+"""What the page's scripts read: figures, tables as CSV, and trainings, compressed into the page.
 
 The data are one JSON object, gzip-compressed and written in base64; the browser unpacks it
 (``DecompressionStream``). So a page with eighty figures stays a few megabytes.
@@ -6,12 +6,11 @@ The data are one JSON object, gzip-compressed and written in base64; the browser
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -22,6 +21,7 @@ from analysis.evidence import Evidence
 from analysis.figures import NamedFigure
 from analysis.style import COLOURS, DARK
 from analysis.web.plotly_figure import make_legend, make_plotly_figures
+from analysis.web.template import pack_text
 
 TRAINING_COLUMNS = (
     "cell_id",
@@ -43,22 +43,34 @@ MAX_TRAININGS = 100_000
 
 
 def encode_data(
-    figures: Sequence[NamedFigure], studies: Mapping[str, Evidence], shown: Sequence[str]
+    figures: Sequence[NamedFigure],
+    studies: Mapping[str, Evidence],
+    shown: Sequence[str],
+    files: Mapping[str, str],
 ) -> str:
-    """The data in base64; ``shown``: the studies whose trainings stand behind some claim."""
+    """The data in base64; ``shown``: the studies whose trainings stand behind some claim.
+
+    ``files``: name → text of the tables that the page offers as files.
+    """
     charts = {figure.name: encode_figure(figure) for figure in figures}
-    return pack_data(charts, {name: encode_trainings(studies[name].trainings) for name in shown})
+    trainings = {name: encode_trainings(studies[name].trainings) for name in shown}
+    return pack_data(charts, trainings, files)
 
 
-def pack_data(charts: Mapping[str, Any], trainings: Mapping[str, Any]) -> str:
-    """What the scripts unpack: figures and trainings by name, and the colours on a dark page."""
+def pack_data(
+    charts: Mapping[str, Any],
+    trainings: Mapping[str, Any],
+    files: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """What the scripts unpack: figures, trainings and files by name, and the colours on dark."""
     data = {
         "charts": charts,
         "trainings": trainings,
+        "files": dict(files),
         "dark": dict(zip(COLOURS, DARK, strict=True)),
     }
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return pack_text(text)
 
 
 def encode_figure(figure: NamedFigure) -> dict[str, Any]:

@@ -5,6 +5,8 @@ Everything that comes from a results folder is escaped.
 
 from __future__ import annotations
 
+import base64
+import gzip
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
@@ -34,7 +36,7 @@ def render_template(template: str, scripts: Sequence[str], **values: Any) -> str
         **values,
         colours=colours,
         style=markupsafe.Markup("".join(map(read_asset, STYLES))),
-        plotly=markupsafe.Markup(_read_plotly()),
+        plotly=pack_text(_read_plotly()),
         script=markupsafe.Markup("\n".join(texts)),
     )
 
@@ -44,8 +46,12 @@ def read_asset(name: str, package: str = ASSETS) -> str:
     return resources.files(package).joinpath("assets", name).read_text(encoding="utf-8")
 
 
+def pack_text(text: str) -> str:
+    """A text compressed by gzip, in base64: the page's script unpacks it."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
 def _read_plotly() -> str:
     """Plotly's library for browsers, as the Python package carries it."""
     path = resources.files("plotly").joinpath("package_data", "plotly.min.js")
-    # A closing tag inside of a text constant would end the script of the page.
-    return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    return path.read_text(encoding="utf-8")

@@ -1,58 +1,13 @@
 "use strict";
-// Claims: search and filters, folding, links that open a claim, and the trainings behind it.
-
-const claims = [...document.querySelectorAll("details.claim")];
-const search = document.getElementById("search");
-const chips = [...document.querySelectorAll("button.chip")];
-const selects = [...document.querySelectorAll(".filters select")];
-
-function matches(claim) {
-  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = claim.textContent.toLowerCase();
-  const isChosen = chips.some(
-    (chip) =>
-      chip.dataset.verdict === claim.dataset.verdict &&
-      chip.getAttribute("aria-pressed") === "true",
-  );
-  return (
-    isChosen &&
-    words.every((word) => text.includes(word)) &&
-    selects.every((select) => {
-      const name = select.id.replace("filter-", "");
-      if (!select.value) return true;
-      return name === "method"
-        ? claim.dataset.methods.split("; ").includes(select.value)
-        : claim.dataset[name] === select.value;
-    })
-  );
-}
-
-function filterClaims() {
-  let count = 0;
-  for (const claim of claims) {
-    claim.hidden = !matches(claim);
-    count += !claim.hidden;
-  }
-  for (const group of document.querySelectorAll(".group, section.paper"))
-    group.hidden = ![...group.querySelectorAll(".claim")].some((claim) => !claim.hidden);
-  document.getElementById("matches").textContent =
-    count === claims.length ? "" : `${count} of ${claims.length} claims`;
-}
-
-function clearFilters() {
-  search.value = "";
-  for (const chip of chips) chip.setAttribute("aria-pressed", "true");
-  for (const select of selects) select.value = "";
-  filterClaims();
-}
+// Claims: links that open one, what unfolds below it, and the page's start.
 
 function openFromAddress() {
-  const claim = document.getElementById(location.hash.slice(1));
-  if (!claim || !claim.matches("details.claim")) return;
-  if (claim.hidden) clearFilters();
-  claim.closest(".group").open = true;
-  claim.open = true;
-  claim.scrollIntoView({ block: "start" });
+  const place = document.getElementById(location.hash.slice(1));
+  if (!place?.matches("details.claim, details.group")) return;
+  if (place.hidden) clearFilters();
+  place.closest(".group").open = true;
+  place.open = true;
+  place.scrollIntoView({ block: "start" });
 }
 
 function selectTrainings(box) {
@@ -94,23 +49,6 @@ function startClaims() {
     claim.addEventListener("toggle", () => {
       if (claim.open) openClaim(claim);
     });
-  if (search) {
-    search.addEventListener("input", filterClaims);
-    for (const select of selects) select.addEventListener("change", filterClaims);
-    for (const chip of chips)
-      chip.addEventListener("click", () => {
-        chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") !== "true");
-        filterClaims();
-      });
-    document.getElementById("clear").addEventListener("click", clearFilters);
-    const fold = document.getElementById("fold");
-    fold.addEventListener("click", () => {
-      const groups = [...document.querySelectorAll(".group")];
-      const isOpen = groups.some((group) => group.open);
-      for (const group of groups) group.open = !isOpen;
-      fold.textContent = isOpen ? "Unfold studies" : "Fold studies";
-    });
-  }
   addEventListener("hashchange", openFromAddress);
   openFromAddress();
 }
@@ -126,6 +64,16 @@ document.addEventListener("click", (event) => {
   );
 });
 
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.file");
+  if (!link || !page) return;
+  event.preventDefault();
+  const name = link.getAttribute("href");
+  download(name, page.files[name]);
+});
+
+startFilters();
+startContents();
 unpack().then((data) => {
   page = data;
   startClaims();

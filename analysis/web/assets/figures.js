@@ -23,12 +23,24 @@ const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
 const FADED = 0.18;
 let page = null;
 
-async function unpack() {
-  const bytes = Uint8Array.from(atob(document.getElementById("data").textContent.trim()), (c) =>
-    c.charCodeAt(0),
-  );
+// What the page holds compressed, as text.
+async function readPacked(id) {
+  const binary = atob(document.getElementById(id).textContent.trim());
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text());
+  return new Response(stream).text();
+}
+
+async function loadPlotly() {
+  const script = document.createElement("script");
+  script.textContent = await readPacked("plotly");
+  document.head.append(script);
+}
+
+async function unpack() {
+  const [text] = await Promise.all([readPacked("data"), loadPlotly()]);
+  return JSON.parse(text);
 }
 
 function readTheme() {
@@ -97,8 +109,8 @@ class FigureView {
     this.small = box.classList.contains("small");
     this.hidden = new Set();
     this.lines = (box.dataset.lines || "").split("; ").filter(Boolean);
-    const count = box.dataset.columns ? +box.dataset.columns : this.spec.figures.length;
-    this.figures = this.small ? this.spec.figures.slice(-count) : this.spec.figures;
+    const { column } = box.dataset;
+    this.figures = column ? [this.spec.figures[column]] : this.spec.figures;
     this.grid = document.createElement("div");
     this.grid.className = "plots";
     box.replaceChildren(this.grid);
@@ -177,12 +189,10 @@ class FigureView {
         visible: !this.isHidden(trace.meta),
         opacity: this.isHighlighted(trace.meta) ? (trace.opacity ?? 1) : FADED,
       }));
-      Plotly.react(
-        this.plots[index],
-        data,
-        applyTheme(recolour(figure.layout, theme), theme, this.small),
-        CONFIG,
-      );
+      const layout = applyTheme(recolour(figure.layout, theme), theme, this.small);
+      // A figure that is resized takes the height of its box.
+      this.plots[index].style.height = `${layout.height}px`;
+      Plotly.react(this.plots[index], data, layout, CONFIG);
     }
   }
 }
