@@ -214,7 +214,10 @@ def _exponentiate(value: float, lo: float, hi: float) -> Rescaled:
 
 
 def _is_equal(stored: Any, value: Any) -> bool:
-    """Whether a stored configuration value, whose lists are JSON texts, is ``value``."""
+    """Whether a stored configuration value, whose lists are JSON texts, is ``value``.
+
+    Where another study stores no value of a key, or one of another type, all are texts.
+    """
     if value is None:
         return bool(pd.isna(stored))
     if isinstance(value, list):
@@ -224,7 +227,7 @@ def _is_equal(stored: Any, value: Any) -> bool:
             return math.isclose(float(stored), float(value))
         except (TypeError, ValueError):
             return False
-    return bool(stored == value)
+    return str(stored) == str(value)
 
 
 def select_line(evidence: Evidence, fit: pd.Series) -> pd.DataFrame:

@@ -208,7 +208,7 @@ def pair(
     elif learner == "conv_resnet":
         size = {"widths": [2, 2, 3]}
     elif learner == "tree":
-        size = {"widths": [8]}
+        size = {"widths": [16]}
     else:
         size = {"width": 32} if "width" in keys else {}
     dimension = {"d": 6} if "d" in node("target", target) else {}

@@ -347,3 +347,10 @@ def test_a_list_of_lists_selects_the_configuration_that_is_just_it():
     assert list(chosen.index) == [0]
     assert list(filter_by_config(rows, {"target.sets": [[1], [1, 2], [1, 2, 3]]}).index) == [1]
     assert filter_by_config(rows, {"target.other": [[1]]}).empty
+
+
+@pytest.mark.parametrize("stored", [[True, False], ["True", "False"], [True, "False"]])
+def test_a_flag_is_selected_where_other_studies_make_texts_of_its_column(stored):
+    rows = pd.DataFrame({"config.learner.shared": pd.Series(stored, dtype=object)})
+    assert list(filter_by_config(rows, {"learner.shared": True}).index) == [0]
+    assert list(filter_by_config(rows, {"learner.shared": False}).index) == [1]
