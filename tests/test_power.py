@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,6 +90,13 @@ def test_the_sentence_names_the_time_on_this_machine() -> None:
     missing = find_missing_seeds(measurement, finding)
     assert missing is not None and (missing.count, missing.cells) == (more, frozenset("ab"))
     assert "(" not in describe_power(measurement, finding, {"a": 100.0}), "b costs what is unknown"
+
+
+def test_no_seeds_are_missing_where_none_decide() -> None:
+    part = Part(WithStandardError(1.0, 0.5), "d = 8", frozenset("a"))
+    for open_part, seeds in ((replace(part, obstacle="a plateau"), SEEDS), (part, 0)):
+        measurement = Measurement([open_part], 0.0, source=Source(seeds=seeds))
+        assert find_missing_seeds(measurement, judge(measurement, REPEATED_LEVEL)) is None
 
 
 def test_what_seeds_cannot_lower_asks_for_more_of_them_or_for_more_d() -> None:

@@ -148,21 +148,20 @@ def _choose_figure(
     Else the first of that kind or with these methods, of several one that shows more of them than
     where they are censored, and nothing where no figure fits.
     """
-    charts = []
+    charts: dict[str, Chart] = {}
     for figure in figures:
         if isinstance(figure.description, Chart):
-            charts.append((figure.name, figure.description))
+            charts[figure.name] = figure.description
 
-    def score(named: tuple[str, Chart]) -> tuple[bool, int, bool]:
-        _, chart = named
-        is_kind = bool(row["figure"]) and chart.name.startswith(str(row["figure"]))
-        panels = list(chain.from_iterable(chart.columns))
+    def score(name: str) -> tuple[bool, int, bool]:
+        is_kind = bool(row["figure"]) and charts[name].name.startswith(str(row["figure"]))
+        panels = list(chain.from_iterable(charts[name].columns))
         shown = sum(any(_shows(panel, method) for panel in panels) for method in methods)
         is_measured = any(count_measured(panel, methods, MEASURED_FORMS) for panel in panels)
         return is_kind, shown, is_measured
 
-    best = max(charts, key=score, default=None)
-    return best[0] if best is not None and any(score(best)[:2]) else ""
+    best = max(charts, key=score, default="")
+    return best if best and any(score(best)[:2]) else ""
 
 
 def _shows(panel: Panel, method: str) -> bool:
