@@ -116,6 +116,7 @@ def run(
     device: Device = "auto",
     dtype: Literal["float32", "float64"] = "float32",
     stack: int | Literal["auto"] = "auto",
+    compile: Literal["auto", "never", "always"] = "auto",
     results: str | Path | None = None,
 ) -> pd.DataFrame:
     """Train a method on a target (or on several, such as one per d) and judge every training.
@@ -123,6 +124,7 @@ def run(
     ``n``: numbers of labels, ``"fresh"`` for new samples at every step. ``test``: fresh rows per
     seed that a risk is measured on. ``measure`` replaces ``n``, ``seeds``, ``eps`` and ``test`` by
     a measure of :mod:`bfc.measure`, for instance an adaptive one.
+    ``compile``: whether steps are taken by generated code; numbers agree to rounding either way.
     ``results``: a store to keep the trainings in; a rerun over it computes only what is missing.
 
     Returns one row per training: ``target, method, d, L, n, seed, kind, risk, train_risk, outcome``
@@ -135,7 +137,7 @@ def run(
     else:
         words = "None or a measure such as bfc.measure.Adaptive()"
         chosen = require_component("measure", measure, "measure", words)
-    compute = Compute(device=device, dtype=dtype, stack=stack)
+    compute = Compute(device=device, dtype=dtype, stack=stack, compile=compile)
     jobs = []
     for family in list_targets(target):
         jobs.append(_job(family, chosen, compute, results, method=method))

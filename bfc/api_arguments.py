@@ -20,7 +20,7 @@ from bfc.targets.wrapped import Wrapped
 from bfc.types import Measure, Target
 
 _ARGUMENT = re.compile(
-    r"\b(?:compute|measure|schedule)\.(device|dtype|stack|n|seeds|eps|test|steps)\b"
+    r"\b(?:compute|measure|schedule)\.(device|dtype|stack|compile|n|seeds|eps|test|steps)\b"
 )
 """A configuration key that is an argument of a function of the library."""
 

@@ -171,6 +171,7 @@ def test_fresh_samples():
         (lambda: bfc.run(TARGET, METHOD, n=16, eps="x"), "^eps=x: must be a list of numbers"),
         (lambda: bfc.run(TARGET, METHOD, n=16, stack="all"), "^stack=all: must be an integer"),
         (lambda: bfc.run(TARGET, METHOD, n=16, dtype="float16"), "^dtype=float16: must be"),
+        (lambda: bfc.run(TARGET, METHOD, n=16, compile="yes"), "^compile=yes: must be auto, never"),
         (lambda: bfc.run(TARGET, METHOD, n=16, device="tpu"), "^device=tpu: must be auto"),
         (lambda: bfc.run(TARGET, METHOD, n=16, results=""), "^results=: must be a folder name"),
         (lambda: bfc.run(TARGET, METHOD, measure="adaptive"), "^measure=adaptive: must be None"),
