@@ -52,6 +52,15 @@ class Reader(HiddenStates):
         symbols = torch.unflatten(x, 2, (-1, TARGET.v)).argmax(3).to(x.dtype)
         return self.draw.features(symbols)
 
+    def forward(
+        self,
+        params: Params,
+        x: Tensor,
+        present: frozenset[str],
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        raise NotImplementedError("it only reads")
+
 
 def test_a_network_that_parses_is_blind_to_the_synonyms_it_has_read():
     """S = 0 where level k holds symbols at or above the redrawn level l, and 1 − (1/m-type

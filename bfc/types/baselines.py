@@ -45,8 +45,9 @@ class Baseline(Component, Protocol, config_key="baseline"):
         """Short human name with what distinguishes it: ``polynomial kernel (degree 4)``."""
         ...
 
-    @abstractmethod
-    def check(self, target: Target) -> None: ...
+    def check(self, target: Target) -> None:
+        """Refuse a target this method cannot be fitted to; none is refused by default."""
+        return None
 
     @property
     @abstractmethod

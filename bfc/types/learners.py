@@ -34,15 +34,19 @@ class Learner(Component, Protocol, config_key="learner"):
     supports_multi_output: ClassVar[bool] = False
     """Whether it can be trained on targets with several outputs."""
 
-    @abstractmethod
     def check(self, target: Target) -> None:
-        """Refuse a target this learner cannot be trained on (:class:`bfc.errors.UserError`)."""
-        ...
+        """Refuse a target this learner cannot be trained on (:class:`bfc.errors.UserError`).
 
-    @abstractmethod
+        None is refused by default.
+        """
+        return None
+
     def check_present(self, target: Target, present: frozenset[str]) -> None:
-        """Refuse groups that make no network, such as a level without the one it reads."""
-        ...
+        """Refuse groups that make no network, such as a level without the one it reads.
+
+        None are refused by default.
+        """
+        return None
 
     @property
     def has_vjp(self) -> bool:
@@ -148,12 +152,13 @@ class Probe(Component, Protocol, config_key="probe"):
 
     They are kept in the cell's table ``trace``."""
 
-    @abstractmethod
     def check(self, target: Target, learner: Learner) -> None:
-        """Refuse a target or learner that does not offer what is measured here."""
-        ...
+        """Refuse a target or learner that does not offer what is measured here.
 
-    @abstractmethod
+        None is refused by default.
+        """
+        return None
+
     def measure(
         self,
         target: Target,
@@ -162,8 +167,11 @@ class Probe(Component, Protocol, config_key="probe"):
         params: Params,
         present: frozenset[str],
     ) -> dict[str, Tensor]:
-        """Name → value per replica, shape (R,); NaN where it does not apply."""
-        ...
+        """Name → value per replica, shape (R,); NaN where it does not apply.
+
+        Nothing by default, for probes that override :meth:`measure_training`.
+        """
+        return {}
 
     def measure_training(
         self,
