@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bfc.application.table.additions import add_to_table
+from bfc.application.table.additions import add_to_table, split_additions
 from bfc.application.table.entries import (
     NO_NATIVE,
     check_entries,
@@ -168,6 +168,14 @@ def test_a_method_is_added_by_one_command(layout: TableLayout, tmp_path: Path) -
     assert add_to_table(extended, "demo", words, tmp_path) is None
     trained = add_to_table(layout, "demo", ["method=mlp", "learner.widths=[32]"], tmp_path)
     assert "schedule=joint" in list(trained.layout.columns.values())[-1].method
+
+
+def test_overrides_of_the_run_are_no_part_of_what_is_added() -> None:
+    words = ["target=parity", "compute.device=cpu", "target.degree=3", "measure.rounds=1"]
+    added, overrides = split_additions(words)
+    assert added == ["target=parity", "target.degree=3"]
+    assert overrides == ["compute.device=cpu", "measure.rounds=1"]
+    assert split_additions(["parity"]) == (["parity"], [])
 
 
 def test_another_row_of_the_same_name_is_refused(layout: TableLayout, tmp_path: Path) -> None:

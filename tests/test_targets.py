@@ -55,6 +55,7 @@ def test_degree(target):
 
 def test_theory_names_its_sources(target):
     for name, theory in target.theory().items():
+        assert theory.status in ("theorem", "conjecture", "heuristic"), name
         assert name and theory.source
         assert theory.exponent > 0
         assert theory.bound in ("upper", "lower", "rate")

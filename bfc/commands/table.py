@@ -89,6 +89,7 @@ def main(
     where a budget ended it. The page, CSV, JSON, LaTeX and a picture are written to the folder of
     the size.
     """
+    from bfc.application.table.additions import split_additions
     from bfc.application.table.build import build_table
     from bfc.application.table.launching import split_launcher
     from bfc.extras import require_package
@@ -96,17 +97,18 @@ def main(
     if not plan:
         require_package("plotly", "bfc table", "page")
     launcher, words = split_launcher(overrides or ())
+    added, rest = split_additions(words) if add else ((), words)
     options = TableOptions(
         size=size,
         budget=budget,
         folder=folder,
         rows=row or (),
         columns=column or (),
-        add=words if add else None,
+        add=added if add else None,
         compare=compare,
         cores=cores,
         plan=plan,
         launcher=launcher,
-        overrides=() if add else words,
+        overrides=rest,
     )
     raise typer.Exit(build_table(options))

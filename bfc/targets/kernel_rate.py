@@ -12,4 +12,4 @@ from bfc.types import Theory
 def kernel_rate(degree: int) -> Theory:
     """The scaling of n* with d for kernels on a target of this degree."""
     source = "C(d, k) harmonics of degree k (Mei, Misiakiewicz & Montanari 2021)"
-    return Theory(float(degree), "rate", source)
+    return Theory(float(degree), "rate", source, status="theorem")

@@ -157,12 +157,23 @@ class LowRank(HarmonicTarget, InputLawTarget):
     def theory(self) -> Mapping[str, Theory]:
         p = self.degree
         return {
-            "kernel": Theory(float(p), "lower", f"{PAPER}: any inner-product kernel needs d^p"),
+            "kernel": Theory(
+                float(p),
+                "lower",
+                f"{PAPER}: any inner-product kernel needs d^p",
+                status="theorem",
+            ),
             "quadratic, raw": Theory(
-                float(max(p - 1, 1)), "upper", f"{PAPER}, after Bai & Lee, arXiv:1910.01619"
+                float(max(p - 1, 1)),
+                "upper",
+                f"{PAPER}, after Bai & Lee, arXiv:1910.01619",
+                status="theorem",
             ),
             "quadratic, neural": Theory(
-                float(math.ceil(p / 2)), "upper", f"{PAPER}: D = d^(p/2) features"
+                float(math.ceil(p / 2)),
+                "upper",
+                f"{PAPER}: D = d^(p/2) features",
+                status="theorem",
             ),
         }
 

@@ -161,7 +161,10 @@ class QuadraticDenseNet(LevelComposition):
     def theory(self) -> Mapping[str, Theory]:
         return {
             "hierarchical": Theory(
-                1.0, "rate", "parameter counting: k_2 d unknowns; the paper proves poly(d) only"
+                1.0,
+                "rate",
+                "parameter counting: k_2 d unknowns; the paper proves poly(d) only",
+                status="heuristic",
             ),
             "kernel": Theory(
                 float(self.kernel_order),
@@ -169,6 +172,7 @@ class QuadraticDenseNet(LevelComposition):
                 f"{PAPER}, lower bounds (recalled): N >= C(d, q) / 1000 for a risk of "
                 "alpha_L^2 / (100 Var f*)",
                 kernel_bound(self.d, self.kernel_order),
+                status="theorem",
             ),
         }
 

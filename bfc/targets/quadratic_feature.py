@@ -181,13 +181,17 @@ class QuadraticFeature(HarmonicTarget, InputLawTarget):
     def theory(self) -> Mapping[str, Theory]:
         return {
             "kernel": Theory(
-                float(self.degree), "lower", "dimension of the harmonics of the top degree"
+                float(self.degree),
+                "lower",
+                "dimension of the harmonics of the top degree",
+                status="theorem",
             ),
             "layer-wise": Theory(
                 2.0,
                 "upper",
                 "Wang, Nichani & Lee, arXiv:2311.13774: O~(d^2) (Nichani et al.: O~(d^4)); "
                 "one feature",
+                status="theorem",
             ),
         }
 

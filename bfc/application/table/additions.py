@@ -20,6 +20,9 @@ from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, class_paths
 from bfc.store.atomic import replace_file
 
+ROW_GROUPS = ("target", "task", "representation")
+COLUMN_GROUPS = ("method", "learner", "baseline", "schedule", "optimizer", "probe")
+"""Groups of keys that belong to a row or a column; others are about this run alone."""
 LIKE = "stair4"
 """The row whose sizes a new target is measured at."""
 METHOD_GROUPS = ("learner", "baseline")
@@ -43,6 +46,16 @@ class Addition:
             dict(self.content), sort_keys=False, default_flow_style=None, width=100
         )
         replace_file(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def split_additions(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is said of a new row or column, and the overrides of the run (``compute.device=…``)."""
+    added, overrides = [], []
+    for word in words:
+        group = word.lstrip("+~").partition("=")[0].partition(".")[0]
+        is_added = not added or group in (*ROW_GROUPS, *COLUMN_GROUPS)
+        (added if is_added else overrides).append(word)
+    return added, overrides
 
 
 def add_to_table(
