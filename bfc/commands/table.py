@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -97,18 +98,20 @@ def main(
     if not plan:
         require_package("plotly", "bfc table", "page")
     launcher, words = split_launcher(overrides or ())
-    added, rest = split_additions(words) if add else ((), words)
+    added: Sequence[str] | None = None
+    if add:
+        added, words = split_additions(words)
     options = TableOptions(
         size=size,
         budget=budget,
         folder=folder,
         rows=row or (),
         columns=column or (),
-        add=added if add else None,
+        add=added,
         compare=compare,
         cores=cores,
         plan=plan,
         launcher=launcher,
-        overrides=rest,
+        overrides=words,
     )
     raise typer.Exit(build_table(options))

@@ -50,7 +50,8 @@ class Addition:
 
 def split_additions(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """What is said of a new row or column, and the overrides of the run (``compute.device=…``)."""
-    added, overrides = [], []
+    added: list[str] = []
+    overrides: list[str] = []
     for word in words:
         group = word.lstrip("+~").partition("=")[0].partition(".")[0]
         is_added = not added or group in (*ROW_GROUPS, *COLUMN_GROUPS)
