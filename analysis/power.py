@@ -73,21 +73,21 @@ def describe_power(
         return "a first interval is needed before it can be said what decides this"
     if factor > LARGEST_FACTOR:
         return "the estimate sits on the threshold: no number of seeds is likely to decide this"
+    missing = find_missing_seeds(measurement, finding)
+    if missing is not None:
+        where = _list_places(parts)
+        cost = _describe_cost(missing, seconds_per_seed or {})
+        return (
+            f"about {missing.count} more seeds{where}{cost} decide this with probability "
+            f"{POWER:g}, if the estimate stays"
+        )
     growth = estimate_growth(measurement)
     if growth > LARGEST_FACTOR:
         return (
             f"more seeds do not decide this, since values scatter from cell to cell: it takes "
             f"about {factor:.2g} times as many d, or a wider range of them"
         )
-    missing = find_missing_seeds(measurement, finding)
-    if missing is None:
-        return f"about {growth:.2g} times the data decide this with probability {POWER:g}"
-    where = _list_places(parts)
-    cost = _describe_cost(missing, seconds_per_seed or {})
-    return (
-        f"about {missing.count} more seeds{where}{cost} decide this with probability {POWER:g}, "
-        "if the estimate stays"
-    )
+    return f"about {growth:.2g} times the data decide this with probability {POWER:g}"
 
 
 def estimate_growth(measurement: Measurement) -> float:

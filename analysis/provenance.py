@@ -9,7 +9,7 @@ decide a claim is such an extension, too, and its price is that of all these cel
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,26 @@ from bfc.store.cells import Store
 from bfc.studies import SIZES
 
 Request = Mapping[str, Any]
+Requests = Mapping[str, Sequence[Request]]
+"""Those of :func:`read_requests`, by cell."""
 
 
-def find_command(study: str, cells: Iterable[str], results: Path) -> str:
+def read_requests(study: str, cells: Iterable[str], results: Path) -> dict[str, list[Request]]:
+    """Cell → the requests for it by the sizes of a study, oldest first."""
+    return {cell_id: _read_requests(study, cell_id, results) for cell_id in cells}
+
+
+def find_command(study: str, cells: Iterable[str], requests: Requests) -> str:
     """The command for the cells of a claim; empty where none was asked for by a size of a study.
 
     Where several sizes asked for them it consists of a command for each.
     """
     seeds: dict[str, int | None] = {}
     for cell_id in cells:
-        requests = _list_requests(study, cell_id, results)
-        if requests:
-            size = str(requests[-1]["size"])
-            known, extended_to = seeds.get(size), _find_extended_seeds(requests)
+        of_cell = requests.get(cell_id)
+        if of_cell:
+            size = str(of_cell[-1]["size"])
+            known, extended_to = seeds.get(size), _find_extended_seeds(of_cell)
             seeds[size] = max(filter(None, (known, extended_to)), default=None)
     return _format_commands(study, seeds)
 
@@ -48,7 +55,7 @@ class PricedCommand:
 
 
 def find_extension(
-    study: str, cells: Iterable[str], more: int, results: Path, stock: Mapping[str, Stock]
+    study: str, cells: Iterable[str], more: int, requests: Requests, stock: Mapping[str, Stock]
 ) -> PricedCommand | None:
     """The command that gives each of these cells at least ``more`` seeds.
 
@@ -57,14 +64,16 @@ def find_extension(
     """
     goals: dict[str, int] = {}
     for cell_id in cells:
-        requests = _list_requests(study, cell_id, results)
-        if not requests or cell_id not in stock or "rounds" in requests[-1]:
+        of_cell = requests.get(cell_id)
+        if not of_cell or cell_id not in stock or "rounds" in of_cell[-1]:
             return None
-        size = str(requests[-1]["size"])
+        size = str(of_cell[-1]["size"])
         goals[size] = max(goals.get(size, 0), stock[cell_id].seeds + more)
     if not goals:
         return None
-    sizes = {cell_id: _list_sizes(study, cell_id, results) for cell_id in stock}
+    sizes = {}
+    for cell_id in stock:
+        sizes[cell_id] = {str(request["size"]) for request in requests.get(cell_id, ())}
     return PricedCommand(_format_commands(study, goals), _price(goals, sizes, stock))
 
 
@@ -100,20 +109,14 @@ def _sort_sizes(sizes: Iterable[str]) -> list[str]:
     return sorted(sizes, key=lambda size: (SIZES.index(size) if size in SIZES else -1, size))
 
 
-def _find_extended_seeds(requests: list[Request]) -> int | None:
+def _find_extended_seeds(requests: Sequence[Request]) -> int | None:
     """The number of seeds where the size that last asked for a cell has extended them."""
     last = requests[-1]["size"]
     counts = [len(request["seeds"]) for request in requests if request["size"] == last]
     return counts[-1] if counts[-1] > counts[0] else None
 
 
-def _list_sizes(study: str, cell_id: str, results: Path) -> set[str]:
-    """The sizes of a study that asked for a cell."""
-    return {str(request["size"]) for request in _list_requests(study, cell_id, results)}
-
-
-def _list_requests(study: str, cell_id: str, results: Path) -> list[Request]:
-    """The requests for a cell by the sizes of a study."""
+def _read_requests(study: str, cell_id: str, results: Path) -> list[Request]:
     try:
         requests = Store(results).cell(cell_id).requests()
     except UserError:  # the page says elsewhere what cannot be read

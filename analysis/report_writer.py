@@ -28,7 +28,7 @@ from analysis.look_log import LookLog
 from analysis.page_sections import embed_figure, make_section
 from analysis.paper_files import check_formats, draw_files
 from analysis.prospects import take_stock
-from analysis.provenance import PricedCommand, find_command, find_extension
+from analysis.provenance import PricedCommand, find_command, find_extension, read_requests
 from analysis.risks import tabulate_risks
 from analysis.web.claim_views import group_claims, make_claim_views
 from analysis.web.data import encode_data
@@ -186,10 +186,12 @@ def _name_commands(verdicts: pd.DataFrame, evidence: Evidence, results: Path) ->
     """
     stock = take_stock(evidence.trainings)
     rows = []
+    cells = {*stock, *" ".join(map(str, verdicts["cells"])).split()}
+    requests = read_requests(evidence.name, cells, results)
     for row in verdicts.to_dict("records"):
-        command = find_command(evidence.name, str(row["cells"]).split(), results)
+        command = find_command(evidence.name, str(row["cells"]).split(), requests)
         extension = find_extension(
-            evidence.name, str(row["open_cells"]).split(), row["more_seeds"], results, stock
+            evidence.name, str(row["open_cells"]).split(), row["more_seeds"], requests, stock
         )
         following = extension or PricedCommand(row["next"], "")
         rows.append((command or row["command"], following.text, following.price))

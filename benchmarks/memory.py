@@ -11,19 +11,19 @@ prints MiB for every network at one replica and at the largest measured stack.
 from __future__ import annotations
 
 import argparse
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
 import torch
 
-from benchmarks.cases import CASES, CHUNK, CPU, Case, Compile
+from benchmarks.cases import CASES, CPU, Case, Compile, train_chunks
+from benchmarks.first_step import WAYS
 from benchmarks.walls import number_of_process
 
 CHUNKS = 2
 ROW = "{:>12} {:>9} {:>8} {:>8} {:>8}"
-WAYS = (("plain", "never"), ("new", "always"), ("cached", "always"))
-"""Columns, in the order in which they are measured: ``new`` leaves its code for ``cached``."""
 
 
 def read_peak() -> int:
@@ -37,8 +37,8 @@ def measure_stack(case: Case, replicas: int, compile: Compile) -> float:
     """MiB that training a stack adds to this process."""
     before = read_peak()
     trainer = case.trainer(replicas, CPU, compile)
-    for _ in range(CHUNKS):
-        trainer.train_chunk(list(range(replicas)), trainer.stages[0], CHUNK)
+    for _ in islice(train_chunks(trainer), CHUNKS):
+        pass
     return (read_peak() - before) / 1024
 
 

@@ -216,6 +216,16 @@ def pair(
 
 
 @pytest.fixture
+def steps_of_this_run(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No compiled step of another run is used."""
+    from bfc.engine.compiled import cache  # late: shapes may be checked in what it loads
+
+    monkeypatch.setattr(cache, "CACHE", tmp_path_factory.getbasetemp() / "compiled")
+
+
+@pytest.fixture
 def small_baseline(build: Callable[..., Any], node: Callable[..., Any], baseline_name: str) -> Any:
     """The baseline with little to do."""
     grid = {

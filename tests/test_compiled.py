@@ -14,7 +14,7 @@ from engine_scenarios import PENALISED, SCENARIOS, UNTIL, WithOptionalParts
 from llvmlite import binding as llvm
 
 from bfc.engine.compiled import __main__ as compiled_main
-from bfc.engine.compiled import cache, choice, compilation, recorder
+from bfc.engine.compiled import choice, compilation, recorder
 from bfc.engine.compiled.code import generate
 from bfc.engine.compiled.lowering import lower
 from bfc.engine.compiled.machine import Processor, processor, to_assembly
@@ -30,12 +30,7 @@ from bfc.targets.parity import Parity
 from bfc.tasks.classification import Classification
 from bfc.types import Training
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """Nothing of another run is used."""
-    folder = tmp_path_factory.getbasetemp() / "compiled"
-    monkeypatch.setattr(cache, "CACHE", folder)
+pytestmark = pytest.mark.usefixtures("steps_of_this_run")
 
 
 @pytest.mark.exhaustive
@@ -122,9 +117,11 @@ def test_a_replica_gets_the_same_bits_in_any_group_and_lane():
     recipe = replace(SMALL, compile="always")
     records, state = fused(recipe, trainings)
     for i in (0, 9, 20):
-        alone, own = fused(recipe, trainings[i : i + 1])
+        alone, state_alone = fused(recipe, trainings[i : i + 1])
         same_record(alone[0], records[i])
-        assert all(torch.equal(own.params[name][0], p[i]) for name, p in state.params.items())
+        assert all(
+            torch.equal(state_alone.params[name][0], p[i]) for name, p in state.params.items()
+        )
 
 
 def test_rates_per_replica_and_lanes_that_end_early_equal_the_plain_path():
@@ -244,10 +241,10 @@ AVX2 = Processor("", "haswell", "+avx2,+fma", 256, 16)
 
 @pytest.mark.parametrize("dtype, lanes", [(torch.float32, 8), (torch.float64, 4)])
 def test_code_for_narrower_registers_equals_the_plain_path(monkeypatch, dtype, lanes):
-    own = processor()
-    if not own.triple.startswith("x86_64"):
+    present = processor()
+    if not present.triple.startswith("x86_64"):
         pytest.skip("needs a processor with AVX2")
-    narrow = replace(AVX2, triple=own.triple)
+    narrow = replace(AVX2, triple=present.triple)
     assert narrow.lanes(dtype).count == lanes
     monkeypatch.setattr(compilation, "hardware", lambda device: narrow)
     monkeypatch.setattr(compilation, "_steps", {})

@@ -67,10 +67,10 @@ def load_anew(recipe, monkeypatch):
 
 
 def test_a_step_is_compiled_anew_where_what_it_depends_on_is_another(monkeypatch, tmp_path):
-    own = processor()
+    present = processor()
 
     def changed(**changes):
-        monkeypatch.setattr(compilation, "hardware", lambda device: replace(own, **changes))
+        monkeypatch.setattr(compilation, "hardware", lambda device: replace(present, **changes))
 
     number = 0
     for change in (
@@ -78,9 +78,9 @@ def test_a_step_is_compiled_anew_where_what_it_depends_on_is_another(monkeypatch
         lambda: monkeypatch.setattr(torch, "__version__", "another torch"),
         lambda: monkeypatch.setattr(llvmlite, "__version__", "another llvmlite"),
         lambda: monkeypatch.setattr(llvm, "llvm_version_info", (1, 2, 3)),
-        lambda: changed(registers=own.registers - 1),
-        lambda: changed(features=f"{own.features},-sse4a"),
-        lambda: changed(name="x86-64-v3" if "x86" in own.triple else "generic", features=""),
+        lambda: changed(registers=present.registers - 1),
+        lambda: changed(features=f"{present.features},-sse4a"),
+        lambda: changed(name="x86-64-v3" if "x86" in present.triple else "generic", features=""),
     ):
         change()
         for _ in range(2):

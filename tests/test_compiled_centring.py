@@ -10,7 +10,7 @@ from compared_trainings import LAYERWISE, RECIPE
 from compiled_cases import ONE_EACH, small_recipe
 
 from bfc.engine.centring import PlainCentring
-from bfc.engine.compiled import cache, compilation
+from bfc.engine.compiled import compilation
 from bfc.engine.compiled.centring import LaneCentring
 from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.trainer import Trainer
@@ -19,10 +19,7 @@ from bfc.types import Training
 TRAININGS = [Training(32, seed) for seed in (3, 0, 3, 5, 1)]
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """Nothing of another run is used."""
-    monkeypatch.setattr(cache, "CACHE", tmp_path_factory.getbasetemp() / "compiled")
+pytestmark = pytest.mark.usefixtures("steps_of_this_run")
 
 
 def trained_stack(recipe):

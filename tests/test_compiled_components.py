@@ -18,11 +18,7 @@ from bfc.optimizers.sgd import SGD
 from bfc.paths import CONF
 from bfc.targets.quadratic_densenet import QuadraticDenseNet as Teacher
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """Nothing of another run is used."""
-    monkeypatch.setattr(cache, "CACHE", tmp_path_factory.getbasetemp() / "compiled")
+pytestmark = pytest.mark.usefixtures("steps_of_this_run")
 
 
 def learner_with(change):

@@ -8,17 +8,12 @@ import pytest
 import torch
 from compiled_row_cases import DRAWN, compare_rows, last_batch, recipe_of
 
-from bfc.engine.compiled import cache
 from bfc.targets.inputs import Mixture
 from bfc.targets.parity import Parity
 from bfc.targets.quadratic_densenet import QuadraticDenseNet
 from bfc.tasks.regression import Regression
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """Nothing of another run is used."""
-    monkeypatch.setattr(cache, "CACHE", tmp_path_factory.getbasetemp() / "compiled")
+pytestmark = pytest.mark.usefixtures("steps_of_this_run")
 
 
 def test_rows_of_every_target_are_those_of_torch_or_left_to_it(build, node, target_name):

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.power import describe_time
 from analysis.prospects import Stock
-from analysis.provenance import find_command, find_extension
+from analysis.provenance import find_command, find_extension, read_requests
 
 COMMAND = "python -m bfc.train -m +sweeps=s study.size="
 
@@ -34,7 +34,7 @@ def ask(folder: Path, cell: str, *requests: tuple[str | None, int], study: str =
 )
 def test_it_is_that_of_the_last_request(tmp_path, requests, command) -> None:
     ask(tmp_path, "a", *requests)
-    assert find_command("s", ["a"], tmp_path) == COMMAND + command
+    assert find_command("s", ["a"], read_requests("s", ["a"], tmp_path)) == COMMAND + command
 
 
 def test_of_several_cells_it_has_every_size_and_the_most_seeds(tmp_path) -> None:
@@ -43,13 +43,16 @@ def test_of_several_cells_it_has_every_size_and_the_most_seeds(tmp_path) -> None
     ask(tmp_path, "c", ("demo", 4))
     ask(tmp_path, "d", ("30m", 8))
     expected = f"{COMMAND}demo measure.seeds=12 && {COMMAND}30m"
-    assert find_command("s", "dcba", tmp_path) == expected
+    assert find_command("s", "dcba", read_requests("s", "dcba", tmp_path)) == expected
 
 
 def test_other_studies_and_requests_without_a_size_say_nothing(tmp_path) -> None:
     ask(tmp_path, "a", ("30m", 4), study="other")
     ask(tmp_path, "b", (None, 4))
-    assert find_command("s", ["a", "b", "absent"], tmp_path) == ""
+    assert (
+        find_command("s", ["a", "b", "absent"], read_requests("s", ["a", "b", "absent"], tmp_path))
+        == ""
+    )
 
 
 STOCK = {"a": Stock(8, 10.0), "b": Stock(4, 100.0), "c": Stock(20, 1000.0), "d": Stock(8, 1e6)}
@@ -59,7 +62,7 @@ def test_an_extension_has_the_price_of_all_cells_that_its_command_extends(tmp_pa
     """4 more for a (8 stored) are 12 for every cell of its size; c has more, d is of another."""
     for cell, stored in STOCK.items():
         ask(tmp_path, cell, ("full" if cell == "d" else "demo", stored.seeds))
-    extension = find_extension("s", ["a"], 4, tmp_path, STOCK)
+    extension = find_extension("s", ["a"], 4, read_requests("s", STOCK, tmp_path), STOCK)
     assert extension.text == f"{COMMAND}demo measure.seeds=12"
     time = describe_time(4 * 10.0 + 8 * 100.0)
     assert extension.price == f"{time} for the 2 stored cells of this size"
@@ -69,7 +72,8 @@ def test_the_seeds_of_an_extension_suffice_for_the_cell_with_the_most(tmp_path) 
     ask(tmp_path, "a", ("30m", 8))
     ask(tmp_path, "b", ("demo", 4), ("30m", 4))
     ask(tmp_path, "c", ("demo", 20))
-    extension = find_extension("s", "ab", 3, tmp_path, {name: STOCK[name] for name in "abc"})
+    stock = {name: STOCK[name] for name in "abc"}
+    extension = find_extension("s", "ab", 3, read_requests("s", stock, tmp_path), stock)
     assert extension.text == f"{COMMAND}30m measure.seeds=11"
     assert extension.price.endswith("any others of it come on top"), "30m may hold more cells"
 
@@ -81,4 +85,4 @@ def test_what_cannot_be_extended_by_seeds_has_no_such_command(tmp_path) -> None:
     ask(tmp_path, "c")
     (tmp_path / "c" / "requests.json").write_text(json.dumps(rounds))
     for cells in ("", "b", "ab", "ac"):
-        assert find_extension("s", cells, 4, tmp_path, STOCK) is None
+        assert find_extension("s", cells, 4, read_requests("s", STOCK, tmp_path), STOCK) is None

@@ -14,14 +14,19 @@ from pathlib import Path
 
 import yaml
 
-from bfc.application.table.entries import check_entries, plan_entries
+from bfc.application.table.entries import (
+    TRAINED_GROUPS,
+    check_entries,
+    find_group,
+    plan_entries,
+)
 from bfc.application.table.layout import Column, Row, TableLayout
 from bfc.errors import UserError
 from bfc.experiment.components import GROUPS, class_paths
 from bfc.store.atomic import replace_file
 
 ROW_GROUPS = ("target", "task", "representation")
-COLUMN_GROUPS = ("method", "learner", "baseline", "schedule", "optimizer", "probe")
+COLUMN_GROUPS = ("method", "baseline", *TRAINED_GROUPS)
 """Groups of keys that belong to a row or a column; others are about this run alone."""
 LIKE = "stair4"
 """The row whose sizes a new target is measured at."""
@@ -53,8 +58,7 @@ def split_additions(words: Sequence[str]) -> tuple[list[str], list[str]]:
     added: list[str] = []
     overrides: list[str] = []
     for word in words:
-        group = word.lstrip("+~").partition("=")[0].partition(".")[0]
-        is_added = not added or group in (*ROW_GROUPS, *COLUMN_GROUPS)
+        is_added = not added or find_group(word) in (*ROW_GROUPS, *COLUMN_GROUPS)
         (added if is_added else overrides).append(word)
     return added, overrides
 

@@ -128,9 +128,14 @@ def plan_entries(
     return entries
 
 
+def find_group(override: str) -> str:
+    """The config group of an override, such as ``target`` of ``+target.d=8``."""
+    return override.lstrip("+~").partition("=")[0].partition(".")[0]
+
+
 def is_about(override: str, column: Column) -> bool:
     """Whether an override can be about a method: those of baselines are not about trained ones."""
-    group = override.lstrip("+~").partition("=")[0].partition(".")[0]
+    group = find_group(override)
     if column.is_baseline:
         return group not in TRAINED_GROUPS
     return group != "baseline"
