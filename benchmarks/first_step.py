@@ -20,7 +20,8 @@ from typing import get_args
 import torch
 
 from benchmarks.cases import CASES, CPU, Case, Compile
-from benchmarks.walls import clock, number_of_process
+from benchmarks.fresh_process import number_of_process
+from benchmarks.walls import clock
 
 REPLICAS = 16
 """Replicas of the stack."""

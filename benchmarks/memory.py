@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.cases import CASES, CPU, Case, Compile, train_chunks
 from benchmarks.first_step import WAYS
-from benchmarks.walls import number_of_process
+from benchmarks.fresh_process import number_of_process
 
 CHUNKS = 2
 ROW = "{:>12} {:>9} {:>8} {:>8} {:>8}"

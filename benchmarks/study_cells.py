@@ -23,7 +23,8 @@ import torch
 from analysis.claims import judge_claims
 from analysis.load import load_results
 from benchmarks.cases import CPU, Compile
-from benchmarks.walls import clock, number_of_process
+from benchmarks.fresh_process import number_of_process
+from benchmarks.walls import clock
 from bfc.experiment.run_job import run_job
 from bfc.hydra_plugins.registration import compose_sweep
 

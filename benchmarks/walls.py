@@ -6,12 +6,8 @@ products of one optimizer step and nothing else.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,22 +25,6 @@ def clock(device: torch.device) -> float:
         return time.process_time()
     torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-def number_of_process(module: str, options: Sequence[str], cache: str) -> float:
-    """The number that a module of ``benchmarks`` prints last in a fresh process.
-
-    ``cache``: the folder in which that process keeps generated code.
-    """
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{module}", *options],
-        cwd=Path(__file__).parents[1],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "BFC_CACHE": cache, "TRITON_CACHE_DIR": f"{cache}/triton"},
-    )
-    return float(done.stdout.splitlines()[-1])
 
 
 def rate(

@@ -39,6 +39,8 @@ def test_a_sweep_in_the_background_is_followed_and_retried(tmp_path) -> None:
     status, out = bfc("status", cwd=tmp_path)
     assert status == 1 and "1 done, 1 failed" in out
     assert "UserError" in out and "ridge=0: too small" in out
+    watched = bfc("status", "--watch", cwd=tmp_path)
+    assert watched == (status, out), "a file gets the table once, each failure on a line of its own"
     assert "Traceback" in bfc("logs", "--failed", cwd=tmp_path)[1]
     assert "rows stored" in bfc("logs", cwd=tmp_path)[1]
     assert launch.name in bfc("status", "--list", cwd=tmp_path)[1]

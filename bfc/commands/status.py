@@ -50,13 +50,13 @@ def main(
         return
     selected_launch = find_launch(results, launch)
     table = StatusTable(show_all)
-    if watch:
+    if watch and console.is_terminal:
         with Live(console=console, refresh_per_second=2, transient=False) as live:
             statuses = wait_for_launch(
                 selected_launch, lambda latest: live.update(table.render(selected_launch, latest))
             )
     else:
-        statuses = cell_statuses(selected_launch)
+        statuses = wait_for_launch(selected_launch) if watch else cell_statuses(selected_launch)
         console.print(table.render(selected_launch, statuses))
     for line in describe_failures(selected_launch, statuses):
         print_line(line)
