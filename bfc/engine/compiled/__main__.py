@@ -16,7 +16,7 @@ import torch
 from bfc.engine.compiled.code import generate
 from bfc.engine.compiled.lowering import lower
 from bfc.engine.compiled.machine import processor, to_assembly
-from bfc.engine.compiled.plan import Plan, make_plan
+from bfc.engine.compiled.plan import CodePlan, make_plan
 from bfc.engine.compiled.program import Program
 from bfc.engine.compiled.refusal import CannotCompile
 from bfc.engine.compiled.shapes import StepShapes
@@ -80,7 +80,7 @@ def show_blocks(program: Program, shapes: StepShapes, as_assembly: bool) -> str:
     return gpu.to_assembly(text, torch.float32) if as_assembly else text
 
 
-def describe(plan: Plan) -> str:
+def describe(plan: CodePlan) -> str:
     """A line per loop: what it computes, of which shape, and where that is stored."""
     lines = []
     for loop in plan.loops:

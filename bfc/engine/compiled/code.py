@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from bfc.engine.compiled.emitter import I64, POINTER, Emitter
+from bfc.engine.compiled.emitter import I64, POINTER, LlvmEmitter
 from bfc.engine.compiled.gather import emit_gather
 from bfc.engine.compiled.lanes import Lanes
 from bfc.engine.compiled.loops import emit_map, emit_sum
-from bfc.engine.compiled.plan import Plan, make_plan
+from bfc.engine.compiled.plan import CodePlan, make_plan
 from bfc.engine.compiled.products import emit_product, panel_size
 from bfc.engine.compiled.program import NormalRows, Product, Program, Reduce
 from bfc.engine.compiled.shapes import StepShapes
@@ -41,7 +41,7 @@ def generate(
         argument.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     pointers = dict(zip(ARGUMENTS, function.args[1:], strict=True))
-    emitter = Emitter(builder, lanes, dict(pointers), plan.places)
+    emitter = LlvmEmitter(builder, lanes, dict(pointers), plan.places)
     rows = None if program.rows is None else make_plan(program.rows, layout.places)
 
     def step(_: list[ir.Value]) -> list[ir.Value]:
@@ -67,12 +67,12 @@ def generate(
     return Code(_with_wide_registers(str(module), lanes), scratch)
 
 
-def _scratch(plan: Plan, registers: int) -> int:
+def _scratch(plan: CodePlan, registers: int) -> int:
     """Elements of scratch memory, with a panel behind the values."""
     return plan.scratch + max((panel_size(loop, registers) for loop in plan.loops), default=0)
 
 
-def _emit_loops(emitter: Emitter, plan: Plan, shapes: StepShapes, registers: int) -> None:
+def _emit_loops(emitter: LlvmEmitter, plan: CodePlan, shapes: StepShapes, registers: int) -> None:
     panel = Place("scratch", plan.scratch)
     for loop in plan.loops:
         if isinstance(loop.core, Product):

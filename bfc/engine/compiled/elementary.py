@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from llvmlite import ir
 
-from bfc.engine.compiled.emitter import I32, Emitter
+from bfc.engine.compiled.emitter import I32, LlvmEmitter
 
 LOG = (
     *(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1),
@@ -29,7 +29,7 @@ HALF_PI = (1.57079637050628662109375, -4.37113900018624283e-8)
 """The nearest number of single precision, and the rest."""
 
 
-def log(emitter: Emitter, x: ir.Value) -> ir.Value:
+def log(emitter: LlvmEmitter, x: ir.Value) -> ir.Value:
     """log x for positive, normal x."""
     if emitter.lanes.dtype == torch.float64:
         return emitter.per_lane("log", x)
@@ -49,7 +49,7 @@ def log(emitter: Emitter, x: ir.Value) -> ir.Value:
     return emitter.fma(e, emitter.constant(LOG_2[0]), builder.fadd(m, y))
 
 
-def sine_and_cosine(emitter: Emitter, angle: ir.Value) -> tuple[ir.Value, ir.Value]:
+def sine_and_cosine(emitter: LlvmEmitter, angle: ir.Value) -> tuple[ir.Value, ir.Value]:
     """Both for angles from 0 to 2π."""
     if emitter.lanes.dtype == torch.float64:
         return emitter.per_lane("sin", angle), emitter.per_lane("cos", angle)
@@ -72,7 +72,7 @@ def sine_and_cosine(emitter: Emitter, angle: ir.Value) -> tuple[ir.Value, ir.Val
     )
 
 
-def _with_sign(emitter: Emitter, number: ir.Value, quarter: ir.Value) -> ir.Value:
+def _with_sign(emitter: LlvmEmitter, number: ir.Value, quarter: ir.Value) -> ir.Value:
     """The negative of a number in the second half of four quarters."""
     builder = emitter.builder
     sign = builder.shl(builder.and_(quarter, _same(emitter, 2)), _same(emitter, 30))
@@ -80,7 +80,7 @@ def _with_sign(emitter: Emitter, number: ir.Value, quarter: ir.Value) -> ir.Valu
     return builder.bitcast(word, emitter.lanes.vector)
 
 
-def _polynomial(emitter: Emitter, coefficients: Sequence[float], x: ir.Value) -> ir.Value:
+def _polynomial(emitter: LlvmEmitter, coefficients: Sequence[float], x: ir.Value) -> ir.Value:
     first, *others = coefficients
     total: ir.Value = emitter.constant(first)
     for coefficient in others:
@@ -88,9 +88,9 @@ def _polynomial(emitter: Emitter, coefficients: Sequence[float], x: ir.Value) ->
     return total
 
 
-def _integers(emitter: Emitter) -> ir.VectorType:
+def _integers(emitter: LlvmEmitter) -> ir.VectorType:
     return ir.VectorType(I32, emitter.lanes.count)
 
 
-def _same(emitter: Emitter, number: int) -> ir.Constant:
+def _same(emitter: LlvmEmitter, number: int) -> ir.Constant:
     return ir.Constant(_integers(emitter), [ir.Constant(I32, number)] * emitter.lanes.count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from bfc.engine.compiled.evaluate import Evaluation, Machine, positions
-from bfc.engine.compiled.program import Index, Indices, Shape, Value
+from bfc.engine.compiled.program import AxisPosition, Indices, Shape, Value
 from bfc.engine.compiled.storage import Loop
 from bfc.engine.compiled.stored import written_out
 
@@ -26,11 +26,11 @@ def loop_indices(shape: Shape, name: str = "i") -> list[Indices]:
     fixed = written_out(shape)
     indices = []
     for place in positions([shape[axis] for axis in fixed]):
-        variables = [Index.variable(f"{name}{axis}") for axis in range(len(shape))]
+        variables = [AxisPosition.variable(f"{name}{axis}") for axis in range(len(shape))]
         placed = dict(zip(fixed, place, strict=True))
         indices.append(
             tuple(
-                Index() if size == 1 else placed.get(axis, variables[axis])
+                AxisPosition() if size == 1 else placed.get(axis, variables[axis])
                 for axis, size in enumerate(shape)
             )
         )

@@ -9,7 +9,7 @@ import torch
 from llvmlite import ir
 
 from bfc.engine.compiled.lanes import Lanes
-from bfc.engine.compiled.program import Index, Value
+from bfc.engine.compiled.program import AxisPosition, Value
 from bfc.engine.compiled.storage import Place
 
 I64 = ir.IntType(64)
@@ -19,7 +19,7 @@ CONTRACT = ("contract",)
 """A product and a sum may become one instruction, which rounds once."""
 
 
-class Emitter:
+class LlvmEmitter:
     """A machine (:mod:`bfc.engine.compiled.evaluate`) that emits instructions into a function."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Emitter:
     def integer(self, number: int) -> ir.Constant:
         return ir.Constant(I64, number)
 
-    def position(self, index: Index) -> ir.Value:
+    def position(self, index: AxisPosition) -> ir.Value:
         """An index as an integer."""
         total: ir.Value = self.integer(index.const)
         for name, factor in index.terms:
@@ -50,18 +50,18 @@ class Emitter:
             total = self.builder.add(term, total)
         return total
 
-    def address(self, place: Place, offset: Index) -> ir.Value:
+    def address(self, place: Place, offset: AxisPosition) -> ir.Value:
         """Of an element, ``offset`` elements from ``place``."""
         kind = self.lanes.scalar if place.region == "shared" else self.lanes.vector
-        varying = self.position(Index(0, offset.terms))
+        varying = self.position(AxisPosition(0, offset.terms))
         pointer = self.builder.gep(self.pointers[place.region], [varying], source_etype=kind)
         constant = self.integer(place.offset + offset.const)
         return self.builder.gep(pointer, [constant], source_etype=kind)
 
-    def load(self, value: Value, offset: Index) -> ir.Value:
+    def load(self, value: Value, offset: AxisPosition) -> ir.Value:
         return self.load_place(self.places[value], offset)
 
-    def load_place(self, place: Place, offset: Index) -> ir.Value:
+    def load_place(self, place: Place, offset: AxisPosition) -> ir.Value:
         address = self.address(place, offset)
         if place.region == "shared":
             number = self.builder.load(address, typ=self.lanes.scalar)
@@ -69,7 +69,7 @@ class Emitter:
         align = self.lanes.count * torch.finfo(self.lanes.dtype).bits // 8
         return self.builder.load(address, typ=self.lanes.vector, align=align)
 
-    def store(self, number: ir.Value, place: Place, offset: Index) -> None:
+    def store(self, number: ir.Value, place: Place, offset: AxisPosition) -> None:
         align = self.lanes.count * torch.finfo(self.lanes.dtype).bits // 8
         self.builder.store(number, self.address(place, offset), align=align)
 
@@ -171,7 +171,7 @@ class Emitter:
 
 
 def _arithmetic(method: str) -> Callable[..., ir.Value]:
-    def emit(emitter: Emitter, a: ir.Value, b: ir.Value) -> ir.Value:
+    def emit(emitter: LlvmEmitter, a: ir.Value, b: ir.Value) -> ir.Value:
         instruction: Callable[..., ir.Value] = getattr(emitter.builder, method)
         return instruction(a, b, flags=CONTRACT)
 
@@ -182,23 +182,23 @@ def _comparison(sign: str) -> Callable[..., ir.Value]:
     return lambda emitter, a, b: emitter.builder.fcmp_ordered(sign, a, b)
 
 
-def _relu(emitter: Emitter, a: ir.Value) -> ir.Value:
+def _relu(emitter: LlvmEmitter, a: ir.Value) -> ir.Value:
     """max(a, 0); not a number stays what it is."""
     zero = emitter.constant(0.0)
     return emitter.builder.select(emitter.builder.fcmp_unordered(">", a, zero), a, zero)
 
 
-def _sign(emitter: Emitter, a: ir.Value) -> ir.Value:
+def _sign(emitter: LlvmEmitter, a: ir.Value) -> ir.Value:
     builder, zero = emitter.builder, emitter.constant(0.0)
     positive = builder.select(builder.fcmp_ordered(">", a, zero), emitter.constant(1.0), zero)
     return builder.select(builder.fcmp_ordered("<", a, zero), emitter.constant(-1.0), positive)
 
 
-def _at_least(emitter: Emitter, a: ir.Value, low: ir.Value) -> ir.Value:
+def _at_least(emitter: LlvmEmitter, a: ir.Value, low: ir.Value) -> ir.Value:
     return emitter.builder.select(emitter.builder.fcmp_ordered("<", a, low), low, a)
 
 
-def _at_most(emitter: Emitter, a: ir.Value, high: ir.Value) -> ir.Value:
+def _at_most(emitter: LlvmEmitter, a: ir.Value, high: ir.Value) -> ir.Value:
     return emitter.builder.select(emitter.builder.fcmp_ordered(">", a, high), high, a)
 
 

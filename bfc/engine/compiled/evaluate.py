@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from bfc.engine.compiled.program import (
+    AxisPosition,
     Constant,
-    Index,
     Indices,
     Input,
     Join,
@@ -43,7 +43,7 @@ class NotStatic(Exception):
 class Machine(Protocol[T]):
     """What an evaluation computes with."""
 
-    def load(self, value: Value, offset: Index) -> T:
+    def load(self, value: Value, offset: AxisPosition) -> T:
         """An element of a stored value, ``offset`` elements from its first."""
         ...
 
@@ -118,7 +118,7 @@ class Evaluation(Generic[T]):
             raise NotStatic(value)
         within = place.const - value.start
         if 0 <= within < value.part.shape[value.axis]:
-            return self.element(value.part, _replace(indices, value.axis, Index(within)))
+            return self.element(value.part, _replace(indices, value.axis, AxisPosition(within)))
         return self.element(value.base, indices)
 
     def _joined(self, value: Join, indices: Indices) -> T:
@@ -128,7 +128,7 @@ class Evaluation(Generic[T]):
         within = place.const
         for part in value.parts:
             if within < part.shape[value.axis]:
-                return self.element(part, _replace(indices, value.axis, Index(within)))
+                return self.element(part, _replace(indices, value.axis, AxisPosition(within)))
             within -= part.shape[value.axis]
         raise IndexError(place.const)
 
@@ -136,7 +136,7 @@ class Evaluation(Generic[T]):
 def positions(sizes: Iterable[int]) -> Iterable[Indices]:
     """All positions along some axes, as numbers."""
     for place in itertools.product(*(range(size) for size in sizes)):
-        yield tuple(Index(i) for i in place)
+        yield tuple(AxisPosition(i) for i in place)
 
 
 def insert(indices: Indices, axes: tuple[int, ...], places: Indices) -> Indices:
@@ -146,7 +146,7 @@ def insert(indices: Indices, axes: tuple[int, ...], places: Indices) -> Indices:
     return tuple(placed[axis] if axis in placed else next(rest) for axis in range(count))
 
 
-def _replace(indices: Indices, axis: int, place: Index) -> Indices:
+def _replace(indices: Indices, axis: int, place: AxisPosition) -> Indices:
     return (*indices[:axis], place, *indices[axis + 1 :])
 
 
@@ -155,18 +155,18 @@ def _source_indices(value: Reshape, indices: Indices, shape: Shape) -> Indices:
 
     Axes that are taken apart must be read at places that are known.
     """
-    source_indices: list[Index] = []
+    source_indices: list[AxisPosition] = []
     for ours, theirs in matching_axes(value.shape, shape):
         sizes = tuple(value.shape[axis] for axis in ours)
         offset = offset_of(tuple(indices[axis] for axis in ours), strides_of(sizes))
         source_sizes = tuple(shape[axis] for axis in theirs)
         if sum(size > 1 for size in source_sizes) <= 1:
-            source_indices += [offset if size > 1 else Index() for size in source_sizes]
+            source_indices += [offset if size > 1 else AxisPosition() for size in source_sizes]
             continue
         if not offset.is_static:
             raise NotStatic(value)
         rest = offset.const
         for stride in strides_of(source_sizes):
-            source_indices.append(Index(rest // stride))
+            source_indices.append(AxisPosition(rest // stride))
             rest %= stride
     return tuple(source_indices)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from bfc.engine.compiled.emitter import I32, I64, Emitter
-from bfc.engine.compiled.program import Index
+from bfc.engine.compiled.emitter import I32, I64, LlvmEmitter
+from bfc.engine.compiled.program import AxisPosition
 from bfc.engine.compiled.storage import Place
 from bfc.engine.compiled.streams import draw_position
 
 
-def emit_gather(emitter: Emitter, rows: int, width: int) -> None:
+def emit_gather(emitter: LlvmEmitter, rows: int, width: int) -> None:
     """Fill the region ``batch``: inputs (rows, width), then labels (rows).
 
     Which rows is said by the regions ``rows`` or ``stream``
@@ -41,16 +41,16 @@ def emit_gather(emitter: Emitter, rows: int, width: int) -> None:
             places.append(builder.extract_element(chosen, ir.Constant(I32, lane)))
         _gather_inputs(emitter, places, width)
         labels = _gather_column(emitter, "pool_y", places)
-        emitter.store(labels, Place("batch", rows * width), Index.variable("b"))
+        emitter.store(labels, Place("batch", rows * width), AxisPosition.variable("b"))
         return []
 
     emitter.loop("b", rows, body)
 
 
-def _gather_inputs(emitter: Emitter, places: list[ir.Value], width: int) -> None:
+def _gather_inputs(emitter: LlvmEmitter, places: list[ir.Value], width: int) -> None:
     lanes, batch = emitter.lanes.count, Place("batch", 0)
     starts = [emitter.builder.mul(place, emitter.integer(width)) for place in places]
-    row = Index.variable("b") * width
+    row = AxisPosition.variable("b") * width
     if width < lanes:
         for column in range(width):
             at = [emitter.builder.add(start, emitter.integer(column)) for start in starts]
@@ -70,7 +70,7 @@ def _gather_inputs(emitter: Emitter, places: list[ir.Value], width: int) -> None
             emitter.store(numbers, batch, row + (first + column))
 
 
-def _gather_column(emitter: Emitter, pool: str, places: list[ir.Value]) -> ir.Value:
+def _gather_column(emitter: LlvmEmitter, pool: str, places: list[ir.Value]) -> ir.Value:
     """The numbers at ``places`` of a pool, one per lane."""
     result: ir.Value = ir.Constant(emitter.lanes.vector, ir.Undefined)
     for lane, place in enumerate(places):
@@ -80,12 +80,12 @@ def _gather_column(emitter: Emitter, pool: str, places: list[ir.Value]) -> ir.Va
     return result
 
 
-def _pool_address(emitter: Emitter, pool: str, place: ir.Value) -> ir.Value:
+def _pool_address(emitter: LlvmEmitter, pool: str, place: ir.Value) -> ir.Value:
     scalar = emitter.lanes.scalar
     return emitter.builder.gep(emitter.pointers[pool], [place], source_etype=scalar)
 
 
-def _transposed(emitter: Emitter, block: list[ir.Value]) -> list[ir.Value]:
+def _transposed(emitter: LlvmEmitter, block: list[ir.Value]) -> list[ir.Value]:
     """Row i, lane j → row j, lane i, by exchanging ever larger squares."""
     lanes = len(block)
     distance = 1
@@ -102,6 +102,6 @@ def _transposed(emitter: Emitter, block: list[ir.Value]) -> list[ir.Value]:
     return block
 
 
-def _shuffle(emitter: Emitter, a: ir.Value, b: ir.Value, places: list[int]) -> ir.Value:
+def _shuffle(emitter: LlvmEmitter, a: ir.Value, b: ir.Value, places: list[int]) -> ir.Value:
     mask = ir.Constant(ir.VectorType(I32, len(places)), places)
     return emitter.builder.shuffle_vector(a, b, mask)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bfc.engine.compiled.elements import loop_indices
 from bfc.engine.compiled.evaluate import Evaluation, NotStatic
 from bfc.engine.compiled.program import (
-    Index,
+    AxisPosition,
     Indices,
     Input,
     NormalRows,
@@ -19,7 +19,7 @@ from bfc.engine.compiled.program import (
 from bfc.engine.compiled.storage import Loop
 from bfc.engine.compiled.stored import base_of
 
-Loads = list[tuple[Value, Index]]
+Loads = list[tuple[Value, AxisPosition]]
 """Stored values, and the places of the elements in them by the loop's variables."""
 
 
@@ -27,9 +27,9 @@ Loads = list[tuple[Value, Index]]
 class LoadRecorder:
     """A machine that notes what is loaded."""
 
-    loads: list[tuple[Value, Index]] = field(default_factory=list)
+    loads: list[tuple[Value, AxisPosition]] = field(default_factory=list)
 
-    def load(self, value: Value, offset: Index) -> None:
+    def load(self, value: Value, offset: AxisPosition) -> None:
         self.loads.append((value, offset))
 
     def constant(self, number: float) -> None: ...
@@ -37,7 +37,7 @@ class LoadRecorder:
     def operate(self, op: str, args: list[None]) -> None: ...
 
 
-def loads_of(loop: Loop, stored: set[Value]) -> list[tuple[Value, Index]]:
+def loads_of(loop: Loop, stored: set[Value]) -> list[tuple[Value, AxisPosition]]:
     """What a loop reads, by its loop variables.
 
     Raises :class:`NotStatic` where it reads a short axis at a place that varies.
@@ -52,7 +52,7 @@ def loads_of(loop: Loop, stored: set[Value]) -> list[tuple[Value, Index]]:
     if isinstance(core, NormalRows):
         return recorder.loads
     if isinstance(core, Product):
-        m, n, k = (Index.variable(name) for name in "mnk")
+        m, n, k = (AxisPosition.variable(name) for name in "mnk")
         evaluation = Evaluation(recorder, stored)
         evaluation.element(core.left, (m, k))
         evaluation.element(core.right, (k, n))
@@ -69,7 +69,9 @@ def loads_of(loop: Loop, stored: set[Value]) -> list[tuple[Value, Index]]:
     return recorder.loads
 
 
-def loads_of_element(value: Value, indices: Indices, stored: set[Value]) -> tuple[Value, Index]:
+def loads_of_element(
+    value: Value, indices: Indices, stored: set[Value]
+) -> tuple[Value, AxisPosition]:
     """The one element that an element of a view of a stored value is."""
     recorder = LoadRecorder()
     Evaluation(recorder, stored).element(value, indices)
@@ -96,7 +98,8 @@ def is_in_order(part: Value, stored: set[Value]) -> bool:
     if base.size != part.size:
         return False
     indices = tuple(
-        Index() if size == 1 else Index.variable(f"i{axis}") for axis, size in enumerate(part.shape)
+        AxisPosition() if size == 1 else AxisPosition.variable(f"i{axis}")
+        for axis, size in enumerate(part.shape)
     )
     recorder = LoadRecorder()
     try:

@@ -8,7 +8,7 @@ from itertools import product
 from llvmlite import ir
 
 from bfc.engine.compiled.elements import loop_indices, target_element, varying_axes, without
-from bfc.engine.compiled.emitter import Emitter
+from bfc.engine.compiled.emitter import LlvmEmitter
 from bfc.engine.compiled.evaluate import Evaluation
 from bfc.engine.compiled.program import Indices, Reduce, Shape, Value, offset_of
 from bfc.engine.compiled.storage import Loop
@@ -25,7 +25,7 @@ def unroll(size: int, limit: int) -> int:
 
 
 def nest(
-    emitter: Emitter,
+    emitter: LlvmEmitter,
     axes: Sequence[tuple[str, int, int]],
     body: Callable[[list[ir.Value]], list[ir.Value]],
     carried: Sequence[ir.Value] = (),
@@ -52,7 +52,7 @@ def shifted(indices: Indices, variable: str, distance: int) -> Indices:
     )
 
 
-def emit_map(emitter: Emitter, loop: Loop, stored: set[Value]) -> None:
+def emit_map(emitter: LlvmEmitter, loop: Loop, stored: set[Value]) -> None:
     """Compute every element from the same elements of others."""
     shape = loop.target.shape
     elements, axes = loop_indices(shape), varying_axes(shape)
@@ -74,7 +74,7 @@ def emit_map(emitter: Emitter, loop: Loop, stored: set[Value]) -> None:
     nest(emitter, along(axes, shape, step), body)
 
 
-def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> None:
+def emit_sum(emitter: LlvmEmitter, loop: Loop, core: Reduce, stored: set[Value]) -> None:
     """Add up elements, and compute the target from the sums."""
     shape = core.source.shape
     axes = varying_axes(shape)
@@ -115,7 +115,7 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
 
 
 def store_core(
-    emitter: Emitter, loop: Loop, element: ir.Value, indices: Indices, stored: set[Value]
+    emitter: LlvmEmitter, loop: Loop, element: ir.Value, indices: Indices, stored: set[Value]
 ) -> None:
     """Store the element of the target that follows from an element of the loop's core."""
     element, indices = target_element(emitter, loop, element, indices, stored)

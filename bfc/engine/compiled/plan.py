@@ -32,7 +32,7 @@ from bfc.engine.compiled.stored import (
 
 
 @dataclass(frozen=True)
-class Plan:
+class CodePlan:
     """Everything that the code generator needs."""
 
     loops: list[Loop]
@@ -42,7 +42,7 @@ class Plan:
     """Elements of the scratch memory."""
 
 
-def make_plan(program: Program, places: dict[str, Place], needs_loss: bool = True) -> Plan:
+def make_plan(program: Program, places: dict[str, Place], needs_loss: bool = True) -> CodePlan:
     """The plan of a program; ``places`` are those of its inputs and results."""
     results = {name: _computed(name, value) for name, value in program.results.items()}
     if not needs_loss:
@@ -118,7 +118,7 @@ class _Planner:
         has_short_axis = any(isinstance(v, Patch | Join) for v in inlined(value, self.stored))
         return not (isinstance(core, Product) and has_short_axis)
 
-    def plan(self) -> Plan:
+    def plan(self) -> CodePlan:
         self.homes = self._choose_homes()
         loops = self._make_loops()
         reads = [loads_of(loop, self.stored) for loop in loops]
@@ -126,7 +126,7 @@ class _Planner:
         size = self._allocate(loops, reads)
         for loop in loops:
             loop.place = self._place_of(loop.owner).shifted(loop.place.offset)
-        return Plan([*loops, *results], self.stored, self._all_places(), size)
+        return CodePlan([*loops, *results], self.stored, self._all_places(), size)
 
     def _choose_homes(self) -> dict[Value, tuple[Value, int]]:
         """Stored value → the stored value that it becomes a part of, and where in it.

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from bfc.engine.compiled.emitter import Emitter
+from bfc.engine.compiled.emitter import LlvmEmitter
 from bfc.engine.compiled.evaluate import Evaluation
 from bfc.engine.compiled.loads import loads_of_element
 from bfc.engine.compiled.loops import IN_FLIGHT, nest, store_core, unroll
-from bfc.engine.compiled.program import Index, Product, Value
+from bfc.engine.compiled.program import AxisPosition, Product, Value
 from bfc.engine.compiled.storage import Loop, Place
 
 FAR_APART = 16
@@ -69,7 +69,12 @@ def _runs(size: int, tile: int) -> Iterable[tuple[int, int]]:
 
 
 def emit_product(
-    emitter: Emitter, loop: Loop, core: Product, stored: set[Value], registers: int, panel: Place
+    emitter: LlvmEmitter,
+    loop: Loop,
+    core: Product,
+    stored: set[Value],
+    registers: int,
+    panel: Place,
 ) -> None:
     """All tiles, panel by panel; ``panel`` is where a packed panel of the right factor goes."""
     (rows, inner), columns = core.left.shape, core.right.shape[1]
@@ -86,7 +91,7 @@ def _is_packed(core: Product, stored: set[Value], row_tiles: int) -> bool:
     """Whether a panel of the right factor is copied together before it is read."""
     if row_tiles < MIN_PANEL_USES:
         return False
-    _, offset = loads_of_element(core.right, (Index.variable("k"), Index()), stored)
+    _, offset = loads_of_element(core.right, (AxisPosition.variable("k"), AxisPosition()), stored)
     return dict(offset.terms).get("k", 0) >= FAR_APART
 
 
@@ -102,7 +107,7 @@ def panel_size(loop: Loop, registers: int) -> int:
 class _Tiles:
     """The tiles of one product."""
 
-    emitter: Emitter
+    emitter: LlvmEmitter
     loop: Loop
     core: Product
     stored: set[Value]
@@ -115,7 +120,7 @@ class _Tiles:
         """``count`` panels of ``width`` columns from column ``start`` on."""
 
         def body(_: list[ir.Value]) -> list[ir.Value]:
-            columns = [Index.variable("n") + (start + j) for j in range(width)]
+            columns = [AxisPosition.variable("n") + (start + j) for j in range(width)]
             if self.panel is not None:
                 self._pack(columns, self.panel)
             first = 0
@@ -126,11 +131,11 @@ class _Tiles:
 
         nest(self.emitter, [("n", width * count, width)], body)
 
-    def _pack(self, columns: list[Index], panel: Place) -> None:
+    def _pack(self, columns: list[AxisPosition], panel: Place) -> None:
         """Copy the columns of the right factor together, row by row."""
 
         def body(_: list[ir.Value]) -> list[ir.Value]:
-            evaluation, k = Evaluation(self.emitter, self.stored), Index.variable("k")
+            evaluation, k = Evaluation(self.emitter, self.stored), AxisPosition.variable("k")
             for j, column in enumerate(columns):
                 element = evaluation.element(self.core.right, (k, column))
                 self.emitter.store(element, panel, k * len(columns) + j)
@@ -139,16 +144,16 @@ class _Tiles:
         nest(self.emitter, [("k", self.core.left.shape[1], 1)], body)
 
     def _emit_column_of_tiles(
-        self, first: int, height: int, count: int, columns: list[Index]
+        self, first: int, height: int, count: int, columns: list[AxisPosition]
     ) -> None:
         def body(_: list[ir.Value]) -> list[ir.Value]:
-            rows = [Index.variable("m") + (first + i) for i in range(height)]
+            rows = [AxisPosition.variable("m") + (first + i) for i in range(height)]
             self._emit_tile(rows, columns)
             return []
 
         nest(self.emitter, [("m", height * count, height)], body)
 
-    def _emit_tile(self, rows: list[Index], columns: list[Index]) -> None:
+    def _emit_tile(self, rows: list[AxisPosition], columns: list[AxisPosition]) -> None:
         """Go through the inner axis, then store what follows from the results."""
         inner, count = self.core.left.shape[1], len(rows) * len(columns)
         step = unroll(inner, 4 if count >= IN_FLIGHT else IN_FLIGHT)
@@ -157,7 +162,7 @@ class _Tiles:
         def body(totals: list[ir.Value]) -> list[ir.Value]:
             evaluation = Evaluation(self.emitter, self.stored)
             for distance in range(step):
-                k, chain = Index.variable("k") + distance, distance % chains
+                k, chain = AxisPosition.variable("k") + distance, distance % chains
                 first = chain * count
                 added = self._outer_product(evaluation, rows, columns, k, totals[first:][:count])
                 totals[first : first + count] = added
@@ -175,9 +180,9 @@ class _Tiles:
     def _outer_product(
         self,
         evaluation: Evaluation[ir.Value],
-        rows: list[Index],
-        columns: list[Index],
-        k: Index,
+        rows: list[AxisPosition],
+        columns: list[AxisPosition],
+        k: AxisPosition,
         totals: list[ir.Value],
     ) -> list[ir.Value]:
         """The totals of a tile with place ``k`` of the inner axis added."""

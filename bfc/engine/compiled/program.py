@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Index:
+class AxisPosition:
     """A position along an axis: a number plus multiples of loop variables."""
 
     const: int = 0
@@ -23,7 +23,7 @@ class Index:
     """(loop variable, factor), sorted."""
 
     @classmethod
-    def variable(cls, name: str) -> Index:
+    def variable(cls, name: str) -> AxisPosition:
         return cls(0, ((name, 1),))
 
     @property
@@ -31,22 +31,24 @@ class Index:
         """Whether it is a number, the same in every iteration."""
         return not self.terms
 
-    def __add__(self, other: Index | int) -> Index:
+    def __add__(self, other: AxisPosition | int) -> AxisPosition:
         if isinstance(other, int):
-            return Index(self.const + other, self.terms)
+            return AxisPosition(self.const + other, self.terms)
         factors = dict(self.terms)
         for name, factor in other.terms:
             factors[name] = factors.get(name, 0) + factor
         terms = tuple(sorted((name, factor) for name, factor in factors.items() if factor))
-        return Index(self.const + other.const, terms)
+        return AxisPosition(self.const + other.const, terms)
 
-    def __mul__(self, factor: int) -> Index:
+    def __mul__(self, factor: int) -> AxisPosition:
         if factor == 0:
-            return Index()
-        return Index(self.const * factor, tuple((name, f * factor) for name, f in self.terms))
+            return AxisPosition()
+        return AxisPosition(
+            self.const * factor, tuple((name, f * factor) for name, f in self.terms)
+        )
 
 
-Indices = tuple[Index, ...]
+Indices = tuple[AxisPosition, ...]
 
 
 def strides_of(shape: Shape) -> Shape:
@@ -54,9 +56,9 @@ def strides_of(shape: Shape) -> Shape:
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-def offset_of(indices: Indices, strides: Shape) -> Index:
+def offset_of(indices: Indices, strides: Shape) -> AxisPosition:
     """The place of an element in memory."""
-    total = Index()
+    total = AxisPosition()
     for index, stride in zip(indices, strides, strict=True):
         total = total + index * stride
     return total
@@ -239,6 +241,6 @@ def broadcast(value: Value, shape: Shape) -> Value:
 
     def to_source(indices: Indices) -> Indices:
         paired = zip(indices[missing:], source_shape, strict=True)
-        return tuple(Index() if size == 1 else index for index, size in paired)
+        return tuple(AxisPosition() if size == 1 else index for index, size in paired)
 
     return View(shape, value, to_source)

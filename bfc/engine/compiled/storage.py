@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bfc.engine.compiled.program import (
-    Index,
+    AxisPosition,
     Indices,
     NormalRows,
     Product,
@@ -59,7 +59,7 @@ class Loop:
         assert self.core is not None
         path = axes_read(self.target, self.core)
         assert path is not None
-        return tuple(core_indices[at] if at is not None else Index() for at in path)
+        return tuple(core_indices[at] if at is not None else AxisPosition() for at in path)
 
 
 def axes_read(target: Value, core: Value) -> list[int | None] | None:
@@ -71,7 +71,7 @@ def axes_read(target: Value, core: Value) -> list[int | None] | None:
     if path is None or target.size != core.size:
         return None
     variables = tuple(
-        Index() if size == 1 else Index.variable(str(axis))
+        AxisPosition() if size == 1 else AxisPosition.variable(str(axis))
         for axis, size in enumerate(target.shape)
     )
     read = variables

@@ -13,22 +13,22 @@ from llvmlite import ir
 
 from bfc import random
 from bfc.engine.compiled.elementary import log, sine_and_cosine
-from bfc.engine.compiled.emitter import I32, I64, Emitter
-from bfc.engine.compiled.program import Index, NormalRows
+from bfc.engine.compiled.emitter import I32, I64, LlvmEmitter
+from bfc.engine.compiled.program import AxisPosition, NormalRows
 from bfc.engine.compiled.storage import Loop
 
 KEY, COUNT, START, FIRST_STEP = range(4)
 """The first vectors of the region ``stream``; keys of the streams of fresh rows follow."""
 
 
-def read_stream(emitter: Emitter, number: int) -> ir.Value:
+def read_stream(emitter: LlvmEmitter, number: int) -> ir.Value:
     """One of the vectors of the region ``stream``."""
     vector, place = ir.VectorType(I64, emitter.lanes.count), emitter.integer(number)
     address = emitter.builder.gep(emitter.pointers["stream"], [place], source_etype=vector)
     return emitter.builder.load(address, typ=vector, align=8)
 
 
-def row_number(emitter: Emitter, rows: int) -> ir.Value:
+def row_number(emitter: LlvmEmitter, rows: int) -> ir.Value:
     """The number of row ``b`` of this step among all that the lanes have read, ``rows`` a step."""
     builder = emitter.builder
     taken = in_all_lanes(emitter, emitter.variables["t"])
@@ -37,7 +37,7 @@ def row_number(emitter: Emitter, rows: int) -> ir.Value:
     return builder.add(builder.mul(step, same(emitter, rows)), within)
 
 
-def draw_position(emitter: Emitter, rows: int) -> ir.Value:
+def draw_position(emitter: LlvmEmitter, rows: int) -> ir.Value:
     """A row of the pool, as :func:`bfc.random.integers` draws it."""
     builder = emitter.builder
     counter = builder.mul(row_number(emitter, rows), same(emitter, random.GOLDEN))
@@ -46,14 +46,14 @@ def draw_position(emitter: Emitter, rows: int) -> ir.Value:
     return builder.add(builder.lshr(scaled, same(emitter, 32)), read_stream(emitter, START))
 
 
-def emit_normal_rows(emitter: Emitter, loop: Loop, core: NormalRows, key: int) -> None:
+def emit_normal_rows(emitter: LlvmEmitter, loop: Loop, core: NormalRows, key: int) -> None:
     """Rows as :func:`bfc.random.normal_rows` draws them, with the key at ``key`` of the stream."""
     rows, width = core.shape
     pairs = (width + 1) // 2
     builder = emitter.builder
 
-    def store(number: ir.Value, column: Index) -> None:
-        offset = Index.variable("b") * loop.strides[0] + column * loop.strides[1]
+    def store(number: ir.Value, column: AxisPosition) -> None:
+        offset = AxisPosition.variable("b") * loop.strides[0] + column * loop.strides[1]
         emitter.store(number, loop.place, offset)
 
     def row(_: list[ir.Value]) -> list[ir.Value]:
@@ -65,8 +65,8 @@ def emit_normal_rows(emitter: Emitter, loop: Loop, core: NormalRows, key: int) -
             distance = builder.mul(emitter.variables["j"], emitter.integer(random.GOLDEN))
             counter = builder.add(first, in_all_lanes(emitter, distance))
             cosine, sine = _normal_pair(emitter, _mix(emitter, counter))
-            store(cosine, Index.variable("j"))
-            store(sine, Index.variable("j") + pairs)
+            store(cosine, AxisPosition.variable("j"))
+            store(sine, AxisPosition.variable("j") + pairs)
             return []
 
         if width > 1:
@@ -74,13 +74,13 @@ def emit_normal_rows(emitter: Emitter, loop: Loop, core: NormalRows, key: int) -
         if width % 2:
             last = same(emitter, (pairs - 1) * random.GOLDEN & 0xFFFFFFFFFFFFFFFF)
             cosine, _ = _normal_pair(emitter, _mix(emitter, builder.add(first, last)))
-            store(cosine, Index(pairs - 1))
+            store(cosine, AxisPosition(pairs - 1))
         return []
 
     emitter.loop("b", rows, row)
 
 
-def _normal_pair(emitter: Emitter, word: ir.Value) -> tuple[ir.Value, ir.Value]:
+def _normal_pair(emitter: LlvmEmitter, word: ir.Value) -> tuple[ir.Value, ir.Value]:
     """Box-Muller: two normal numbers of a word of 64 bits."""
     builder = emitter.builder
     unit = builder.fadd(_half(emitter, word, 32), emitter.constant(0.5))
@@ -92,7 +92,7 @@ def _normal_pair(emitter: Emitter, word: ir.Value) -> tuple[ir.Value, ir.Value]:
     return builder.fmul(radius, cosine), builder.fmul(radius, sine)
 
 
-def _half(emitter: Emitter, word: ir.Value, shift: int) -> ir.Value:
+def _half(emitter: LlvmEmitter, word: ir.Value, shift: int) -> ir.Value:
     """32 bits of a word as a number."""
     builder = emitter.builder
     shifted = builder.lshr(word, same(emitter, shift)) if shift else word
@@ -100,7 +100,7 @@ def _half(emitter: Emitter, word: ir.Value, shift: int) -> ir.Value:
     return builder.uitofp(low, emitter.lanes.vector)
 
 
-def _mix(emitter: Emitter, z: ir.Value) -> ir.Value:
+def _mix(emitter: LlvmEmitter, z: ir.Value) -> ir.Value:
     """The finaliser of SplitMix64 of counters times a constant plus keys."""
     builder = emitter.builder
 
@@ -112,13 +112,13 @@ def _mix(emitter: Emitter, z: ir.Value) -> ir.Value:
     return folded(z, 31)
 
 
-def same(emitter: Emitter, number: int) -> ir.Constant:
+def same(emitter: LlvmEmitter, number: int) -> ir.Constant:
     """An integer in all lanes."""
     vector = ir.VectorType(I64, emitter.lanes.count)
     return ir.Constant(vector, [ir.Constant(I64, number)] * emitter.lanes.count)
 
 
-def in_all_lanes(emitter: Emitter, number: ir.Value) -> ir.Value:
+def in_all_lanes(emitter: LlvmEmitter, number: ir.Value) -> ir.Value:
     """An integer that is computed, in all lanes."""
     vector = ir.VectorType(I64, emitter.lanes.count)
     undefined = ir.Constant(vector, ir.Undefined)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bfc.engine.compiled.program import (
+    AxisPosition,
     Constant,
-    Index,
     Indices,
     Join,
     Map,
@@ -93,7 +93,7 @@ def squeeze(value: Value, axis: int | Sequence[int]) -> Value:
 
     def to_source(indices: Indices) -> Indices:
         placed = dict(zip(remaining, indices, strict=True))
-        return tuple(placed.get(a, Index()) for a in range(len(remaining) + len(gone)))
+        return tuple(placed.get(a, AxisPosition()) for a in range(len(remaining) + len(gone)))
 
     return View(tuple(value.shape[a] for a in remaining), value, to_source)
 
@@ -120,7 +120,7 @@ def take_slice(
 
 def select(value: Value, axis: int, position: int) -> Value:
     at = replica_axis(axis, len(value.shape))
-    place = Index(position % value.shape[at])
+    place = AxisPosition(position % value.shape[at])
     shape = (*value.shape[:at], *value.shape[at + 1 :])
     return View(shape, value, lambda indices: (*indices[:at], place, *indices[at:]))
 

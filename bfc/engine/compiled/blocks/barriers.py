@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from bfc.engine.compiled.loads import loads_of
-from bfc.engine.compiled.plan import Plan
+from bfc.engine.compiled.plan import CodePlan
 from bfc.engine.compiled.storage import Loop
 
 
@@ -29,7 +29,7 @@ class Span:
         return self.region == other.region and self.first < other.end and other.first < self.end
 
 
-def barriers(plan: Plan) -> list[bool]:
+def barriers(plan: CodePlan) -> list[bool]:
     """Per loop whether a barrier comes before it; there is one before the first in any case."""
     chosen = []
     stored, read = list[Span](), list[Span]()
@@ -44,7 +44,7 @@ def barriers(plan: Plan) -> list[bool]:
     return chosen
 
 
-def reads_of(loop: Loop, plan: Plan) -> list[Span]:
+def reads_of(loop: Loop, plan: CodePlan) -> list[Span]:
     """The memory of all values that a loop reads."""
     spans = []
     for value in dict.fromkeys(value for value, _ in loads_of(loop, plan.stored)):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 from bfc.engine.compiled.blocks.barriers import barriers
-from bfc.engine.compiled.blocks.emitter import Emitter
+from bfc.engine.compiled.blocks.emitter import TritonEmitter
 from bfc.engine.compiled.blocks.loops import emit_map, emit_sum
 from bfc.engine.compiled.blocks.products import emit_product
 from bfc.engine.compiled.blocks.rows import emit_normal_rows, emit_rows
 from bfc.engine.compiled.hardware import GeneratedCode
-from bfc.engine.compiled.plan import Plan, make_plan
+from bfc.engine.compiled.plan import CodePlan, make_plan
 from bfc.engine.compiled.program import NormalRows, Product, Program, Reduce
 from bfc.engine.compiled.shapes import StepShapes
 from bfc.engine.compiled.step_code import ARGUMENTS, FUNCTION, Layout
@@ -52,7 +52,7 @@ def generate(
     scratch = -(-needed // ALIGNED) * ALIGNED
     pointers = {"scalars": "step_scalars", "loss": "step_loss"}
     regions = ("state", "fixed", "shared", "batch", "scratch")
-    emitter = Emitter(dtype, {name: name for name in regions} | pointers, plan.places)
+    emitter = TritonEmitter(dtype, {name: name for name in regions} | pointers, plan.places)
     emitter.indent(1)
     with emitter.block("for step in range(steps):"):
         emitter.line(f"step_scalars = scalars + step * {len(program.scalars)}")
@@ -79,7 +79,7 @@ def generate(
     return GeneratedCode(text.encode(), scratch)
 
 
-def _emit_loops(emitter: Emitter, plan: Plan, shapes: StepShapes) -> None:
+def _emit_loops(emitter: TritonEmitter, plan: CodePlan, shapes: StepShapes) -> None:
     """All loops, with the barriers that they need between them."""
     for loop, has_barrier in zip(plan.loops, barriers(plan), strict=True):
         if has_barrier:

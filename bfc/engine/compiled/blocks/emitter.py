@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bfc.engine.compiled.program import Index, Shape, Value, strides_of
+from bfc.engine.compiled.program import AxisPosition, Shape, Value, strides_of
 from bfc.engine.compiled.storage import Place
 
 
@@ -34,7 +34,7 @@ def tile_length(size: int, limit: int, at_least: int = 1) -> int:
     return max(at_least, min(padded, 1 << (limit.bit_length() - 1)))
 
 
-class Emitter:
+class TritonEmitter:
     """A machine (:mod:`bfc.engine.compiled.evaluate`) that writes lines of a program."""
 
     def __init__(
@@ -120,7 +120,7 @@ class Emitter:
 
     # memory
 
-    def position(self, index: Index) -> str:
+    def position(self, index: AxisPosition) -> str:
         """An index as an integer or a tile of integers."""
         parts = [self._term(name, factor) for name, factor in index.terms]
         if index.const or not parts:
@@ -131,22 +131,22 @@ class Emitter:
         values = self.variables[name].values
         return values if factor == 1 else f"{values} * {factor}"
 
-    def mask(self, index: Index) -> str | None:
+    def mask(self, index: AxisPosition) -> str | None:
         """Which elements of a tile are within all loops that ``index`` depends on."""
         masks = dict.fromkeys(self.variables[name].mask for name, _ in index.terms)
         return " & ".join(mask for mask in masks if mask is not None) or None
 
-    def load(self, value: Value, offset: Index) -> str:
+    def load(self, value: Value, offset: AxisPosition) -> str:
         return self.load_place(self.places[value], offset)
 
-    def load_place(self, place: Place, offset: Index) -> str:
+    def load_place(self, place: Place, offset: AxisPosition) -> str:
         """Elements ``offset`` elements from ``place``; zeros outside of the loops."""
         address = f"{self.pointers[place.region]} + {self.position(offset + place.offset)}"
         mask = self.mask(offset)
         masked = "" if mask is None else f", mask={mask}, other=0.0"
         return self.assign(f"tl.load({address}{masked})")
 
-    def store(self, number: str, place: Place, offset: Index) -> None:
+    def store(self, number: str, place: Place, offset: AxisPosition) -> None:
         address = f"{self.pointers[place.region]} + {self.position(offset + place.offset)}"
         mask = self.mask(offset)
         masked = "" if mask is None else f", mask={mask}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from bfc.engine.compiled.blocks.emitter import Emitter, Variable, tile_length
+from bfc.engine.compiled.blocks.emitter import TritonEmitter, Variable, tile_length
 from bfc.engine.compiled.elements import loop_indices, target_element, varying_axes, without
 from bfc.engine.compiled.evaluate import Evaluation
 from bfc.engine.compiled.program import Indices, Reduce, Shape, Value, offset_of
@@ -36,12 +36,12 @@ class Axes:
     def size(self) -> int:
         return prod(self.shape)
 
-    def split(self, emitter: Emitter, flat: Variable) -> dict[str, Variable]:
+    def split(self, emitter: TritonEmitter, flat: Variable) -> dict[str, Variable]:
         """The loop variables where ``flat`` runs through all elements."""
         return emitter.split(flat, self.names, self.shape)
 
 
-def emit_map(emitter: Emitter, loop: Loop, stored: set[Value]) -> None:
+def emit_map(emitter: TritonEmitter, loop: Loop, stored: set[Value]) -> None:
     """Compute every element from the same elements of others."""
     shape = loop.target.shape
     elements, axes = loop_indices(shape), Axes.of(varying_axes(shape), shape)
@@ -56,7 +56,7 @@ def emit_map(emitter: Emitter, loop: Loop, stored: set[Value]) -> None:
             emitter.store(element, loop.place, offset_of(indices, loop.strides))
 
 
-def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> None:
+def emit_sum(emitter: TritonEmitter, loop: Loop, core: Reduce, stored: set[Value]) -> None:
     """Add up elements, and compute the target from the sums."""
     shape = core.source.shape
     groups: dict[Indices, list[Indices]] = {}
@@ -74,7 +74,7 @@ def emit_sum(emitter: Emitter, loop: Loop, core: Reduce, stored: set[Value]) -> 
 
 
 def emit_totals(
-    emitter: Emitter,
+    emitter: TritonEmitter,
     loop: Loop,
     free_axes: Axes,
     summed: Axes,
@@ -104,7 +104,7 @@ def emit_totals(
 
 
 def store_core(
-    emitter: Emitter, loop: Loop, element: str, indices: Indices, stored: set[Value]
+    emitter: TritonEmitter, loop: Loop, element: str, indices: Indices, stored: set[Value]
 ) -> None:
     """Store the element of the target that follows from an element of the loop's core."""
     element, indices = target_element(emitter, loop, element, indices, stored)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bfc.engine.compiled.blocks.emitter import Emitter, tile_length
+from bfc.engine.compiled.blocks.emitter import TritonEmitter, tile_length
 from bfc.engine.compiled.blocks.loops import Addends, Axes, emit_totals, store_core
 from bfc.engine.compiled.evaluate import Evaluation
-from bfc.engine.compiled.program import Index, Indices, Product, Value
+from bfc.engine.compiled.program import AxisPosition, Indices, Product, Value
 from bfc.engine.compiled.storage import Loop
 
 NARROW = 4
@@ -15,10 +15,10 @@ MIN_TILE = 16
 """Elements along an axis of a factor: the fewest that Triton multiplies."""
 MAX_TILE, MAX_INNER = 64, 32
 """Elements along an axis of a tile of results, and along the inner axis at a time."""
-M, N, K = (Index.variable(name) for name in "mnk")
+M, N, K = (AxisPosition.variable(name) for name in "mnk")
 
 
-def emit_product(emitter: Emitter, loop: Loop, core: Product, stored: set[Value]) -> None:
+def emit_product(emitter: TritonEmitter, loop: Loop, core: Product, stored: set[Value]) -> None:
     """All tiles of results; what follows from them is stored from where they are."""
     if min(core.shape) <= NARROW:
         _emit_narrow_product(emitter, loop, core, stored)
@@ -40,7 +40,11 @@ def emit_product(emitter: Emitter, loop: Loop, core: Product, stored: set[Value]
 
 
 def _factor(
-    emitter: Emitter, value: Value, indices: Indices, shape: tuple[int, int], stored: set[Value]
+    emitter: TritonEmitter,
+    value: Value,
+    indices: Indices,
+    shape: tuple[int, int],
+    stored: set[Value],
 ) -> str:
     """A tile of a factor, with zeros outside of the inner axis."""
     element = Evaluation(emitter, stored).element(value, indices)
@@ -48,14 +52,16 @@ def _factor(
     return emitter.assign(f"tl.broadcast_to({masked}, {shape})")
 
 
-def _emit_narrow_product(emitter: Emitter, loop: Loop, core: Product, stored: set[Value]) -> None:
+def _emit_narrow_product(
+    emitter: TritonEmitter, loop: Loop, core: Product, stored: set[Value]
+) -> None:
     rows, columns = core.shape
     if columns <= NARROW:
-        free_axes, places = Axes(("m",), (rows,)), [(M, Index(n)) for n in range(columns)]
+        free_axes, places = Axes(("m",), (rows,)), [(M, AxisPosition(n)) for n in range(columns)]
     else:
-        free_axes, places = Axes(("n",), (columns,)), [(Index(m), N) for m in range(rows)]
+        free_axes, places = Axes(("n",), (columns,)), [(AxisPosition(m), N) for m in range(rows)]
 
-    def addends_of(m: Index, n: Index) -> Addends:
+    def addends_of(m: AxisPosition, n: AxisPosition) -> Addends:
         def compute(evaluation: Evaluation[str]) -> list[str]:
             left = evaluation.element(core.left, (m, K))
             right = evaluation.element(core.right, (K, n))

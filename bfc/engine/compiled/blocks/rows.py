@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 from bfc import random
-from bfc.engine.compiled.blocks.emitter import Emitter, Variable, tile_length
-from bfc.engine.compiled.program import Index, NormalRows
+from bfc.engine.compiled.blocks.emitter import TritonEmitter, Variable, tile_length
+from bfc.engine.compiled.program import AxisPosition, NormalRows
 from bfc.engine.compiled.storage import Loop, Place
 
 MAX_NUMBERS = 4096
 """Numbers of a tile of rows."""
 
 
-def emit_rows(emitter: Emitter, rows: int, width: int) -> None:
+def emit_rows(emitter: TritonEmitter, rows: int, width: int) -> None:
     """Fill the region ``batch``: inputs (rows, width), then labels (rows).
 
     Which rows is said by ``rows`` or ``stream``
@@ -25,13 +25,13 @@ def emit_rows(emitter: Emitter, rows: int, width: int) -> None:
         numbers = _row_numbers(emitter, b, rows)
         emitter.variables = {"b": b}
         labels = emitter.assign(f"tl.load(pool_y + {numbers}{_masked(b.mask)})")
-        emitter.store(labels, Place("batch", rows * width), Index.variable("b"))
+        emitter.store(labels, Place("batch", rows * width), AxisPosition.variable("b"))
         with emitter.tiles(width, columns) as j:
             emitter.variables = {"b": b.along(0), "j": j.along(1)}
             address = f"pool_x + {numbers}[:, None] * {width} + {j.along(1).values}"
-            mask = emitter.mask(Index.variable("b") + Index.variable("j"))
+            mask = emitter.mask(AxisPosition.variable("b") + AxisPosition.variable("j"))
             inputs = emitter.assign(f"tl.load({address}{_masked(mask)})")
-            place = Index.variable("b") * width + Index.variable("j")
+            place = AxisPosition.variable("b") * width + AxisPosition.variable("j")
             emitter.store(inputs, Place("batch", 0), place)
 
 
@@ -39,7 +39,7 @@ def _masked(mask: str | None) -> str:
     return "" if mask is None else f", mask={mask}, other=0"
 
 
-def _row_numbers(emitter: Emitter, b: Variable, rows: int) -> str:
+def _row_numbers(emitter: TritonEmitter, b: Variable, rows: int) -> str:
     """Row numbers in the pool: those given, or as :func:`bfc.random.integers` draws them."""
     name = emitter.new_name()
     with emitter.block("if rows is not None:"):
@@ -50,7 +50,7 @@ def _row_numbers(emitter: Emitter, b: Variable, rows: int) -> str:
     return name
 
 
-def emit_normal_rows(emitter: Emitter, loop: Loop, core: NormalRows, key: int) -> None:
+def emit_normal_rows(emitter: TritonEmitter, loop: Loop, core: NormalRows, key: int) -> None:
     """Rows as :func:`bfc.random.normal_rows` draws them, with the key at ``key`` of the stream.
 
     The logarithm, sine and cosine are Triton's, so numbers agree to rounding.
@@ -59,7 +59,7 @@ def emit_normal_rows(emitter: Emitter, loop: Loop, core: NormalRows, key: int) -
     pairs = (width + 1) // 2
     columns = tile_length(pairs, MAX_NUMBERS)
     count = tile_length(rows, max(1, MAX_NUMBERS // columns))
-    place, number = Index.variable("b") * loop.strides[0], emitter.number_type
+    place, number = AxisPosition.variable("b") * loop.strides[0], emitter.number_type
     name = emitter.assign(f"tl.load(stream + {key}).to(tl.uint64)")
     with emitter.tiles(rows, count) as b, emitter.tiles(pairs, columns) as j:
         emitter.variables = {"b": b.along(0), "j": j.along(1)}
@@ -72,11 +72,11 @@ def emit_normal_rows(emitter: Emitter, loop: Loop, core: NormalRows, key: int) -
         turn = emitter.constant(2.0 * math.pi * 2.0**-32)
         angle = emitter.assign(f"({word} & 0xFFFFFFFF).to({number}) * {turn}")
         first = emitter.assign(f"{radius} * tl.cos({angle})")
-        emitter.store(first, loop.place, place + Index.variable("j") * loop.strides[1])
+        emitter.store(first, loop.place, place + AxisPosition.variable("j") * loop.strides[1])
         if width > 1:
             second = emitter.assign(f"{radius} * tl.sin({angle})")
             emitter.variables["j"] = emitter.within(j, width // 2, pairs).along(1)
-            column = Index.variable("j") + pairs
+            column = AxisPosition.variable("j") + pairs
             emitter.store(second, loop.place, place + column * loop.strides[1])
 
 
@@ -85,7 +85,7 @@ def _number(b: Variable, rows: int) -> str:
     return f"(first_step + step) * {rows} + {b.values}"
 
 
-def _word(emitter: Emitter, index: str, key: str) -> str:
+def _word(emitter: TritonEmitter, index: str, key: str) -> str:
     """64 random bits of every index, as :func:`bfc.random.bits` draws them."""
     z = emitter.assign(f"({index}).to(tl.uint64) * {random.GOLDEN} + {key}")
     for shift, factor in ((30, random.MIX[0]), (27, random.MIX[1])):
