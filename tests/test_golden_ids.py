@@ -1,4 +1,4 @@
-"""The id of every cell of every study, as it was when identities were frozen.
+"""The id of every cell of every study, as it was when identities were frozen or the study came in.
 
 Moving, renaming or extending code must not rename a stored cell, or a rerun over an old store would
 compute everything again.
