@@ -8,10 +8,12 @@ from torch import Tensor
 
 from bfc.baselines.filtered_pca import FilteredPCA, orthogonal_complement, weighted_moment
 from bfc.errors import UserError
+from bfc.targets.index import Index
 from bfc.targets.overlap import subspace_overlap
 from bfc.targets.parity import Parity
 from bfc.targets.relu_network import ReluNetwork
-from bfc.types import Target
+from bfc.tasks.classification import Classification
+from bfc.types import Target, sample
 
 TRIPLE = Parity(d=16, degree=3, law="gaussian")
 
@@ -25,8 +27,8 @@ def subspace_errors(method: FilteredPCA, target: Target, n: int, seeds: int) -> 
     errors = []
     for seed in range(seeds):
         draw = target.draw([seed], torch.float64)
-        x = draw.inputs("train", torch.arange(n).unsqueeze(0))
-        fit = method.fit(x[0], draw.labels(x)[0], x[0, :64], 1e-3)
+        x, y = sample(draw, "train", torch.arange(n).unsqueeze(0))
+        fit = method.fit(x[0], y[0], x[0, :64], 1e-3)
         errors.append(1 - subspace_overlap(fit.directions, draw.planted_subspace[0]))
     return errors
 
@@ -118,3 +120,34 @@ def test_bad_values_are_refused(field, value):
 def test_more_directions_than_coordinates_are_refused():
     with pytest.raises(UserError, match=r"baseline.keep=4: must be an integer from 1 to 3"):
         FilteredPCA().check(Parity(d=3))
+
+
+SIGN = Classification(margin=0.0).wrap(Index(d=12))
+"""Which side of a threshold (w'x)² is on: labels ±1, the rarer of them at about 3 in 10."""
+
+
+@pytest.mark.parametrize("target", [SIGN, Parity(d=12, degree=2)], ids=["signs", "parity"])
+def test_the_filter_is_refused_on_two_labels_and_the_labels_are_not(target):
+    """Of two labels that are as frequent no residual is larger than the quantile of all."""
+    with pytest.raises(UserError, match=r"needs labels of several sizes.*baseline.weights=labels"):
+        FilteredPCA().check(target)
+    FilteredPCA(weights="labels").check(target)
+    assert not FilteredPCA().weigh(torch.tensor([1.0, -1.0, -1.0, 1.0])).any()
+
+
+def test_labels_of_several_sizes_are_accepted():
+    for target in (TRIPLE, Index(d=12), ReluNetwork(d=16)):
+        FilteredPCA().check(target)
+
+
+def test_on_two_labels_the_labels_weigh_as_a_filter_that_sets_the_rarer_apart():
+    y = torch.where(gaussian(400) > 1.0, 1.0, -1.0)
+    residual = y - y.mean()
+    assert 0 < float((y > 0).double().mean()) < 0.3
+    labels, filtered = (FilteredPCA(weights=name).weigh(residual) for name in ("labels", "filter"))
+    torch.testing.assert_close(labels, 2 * filtered)
+
+
+def test_the_labels_find_the_direction_of_a_classification():
+    method = FilteredPCA(weights="labels", keep=1)
+    assert median(subspace_errors(method, SIGN, 1024, 3)) < 0.1

@@ -19,7 +19,11 @@ from bfc.baselines.checks import OPEN_UNIT_INTERVAL, check_value, integers_from
 from bfc.baselines.feature_learner import FeatureLearner, Fit
 from bfc.baselines.monomials import require_few
 from bfc.baselines.projected_ridge import fit_polynomials
-from bfc.types import Target
+from bfc.errors import UserError
+from bfc.types import Target, sample
+
+LABEL_ROWS = 256
+"""Rows by which two labels are told from several; more would only find rarer values."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,13 @@ class FilteredPCA(FeatureLearner):
 
     With ``permutations: 0`` nothing is tested: one round takes ``keep`` directions. The paper fits
     piecewise linear functions where the polynomials stand here, and its constants are not those of
-    practice. Raises :class:`bfc.errors.UserError` on invalid values.
+    practice. Its functions are real-valued, with a τ that |f*| exceeds with constant probability
+    (recalled). Of two labels τ can at most set the rarer one apart, and where both are about as
+    frequent it sets nothing apart, so that no direction would be found: such targets are refused
+    with ``filter``. ``labels`` weighs by which of the two it is, all that the filter could do.
+
+    Raises :class:`bfc.errors.UserError` on invalid values, and on labels of two values with
+    ``filter``.
     """
 
     identity_name: ClassVar[str] = "bfc.baselines.filtered_pca.FilteredPCA"
@@ -67,6 +77,12 @@ class FilteredPCA(FeatureLearner):
     def check(self, target: Target) -> None:
         check_value("keep", self.keep, integers_from(1, target.input_width))
         require_few(self.degree, self.keep, 2 * self.n_max)
+        if self.weights == "filter" and has_two_labels(target):
+            raise UserError(
+                "baseline=filtered_pca: its filter needs labels of several sizes, and the target "
+                "has two labels, whose size says no more than which of them is rarer; allowed: "
+                "baseline.weights=labels"
+            )
 
     def fit_seconds(self, n: int, width: int, test: int) -> float:
         rounds = self.keep if self.permutations else 1
@@ -122,6 +138,13 @@ class FilteredPCA(FeatureLearner):
             values = torch.linalg.eigvalsh(weighted_moment(z, weights[order]))
             largest = max(largest, float(values.abs().max()))
         return largest
+
+
+def has_two_labels(target: Target) -> bool:
+    """Whether the labels of the first ``LABEL_ROWS`` rows of one draw take two values."""
+    rows = torch.arange(LABEL_ROWS).unsqueeze(0)
+    _, labels = sample(target.draw([0], torch.float64), "train", rows)
+    return len(labels.unique()) == 2
 
 
 def weighted_moment(z: Tensor, weights: Tensor) -> Tensor:
