@@ -135,6 +135,11 @@ def test_a_trained_tree_turns_blind_above_the_level_that_reads_them():
             "needs a target with synonyms, not Parity; allowed: target=hierarchy",
         ),
         (TARGET, QuadraticDenseNet(), "needs a network whose levels can be read, not Quadratic"),
+        (
+            Hierarchy(v=16, classes=16, m=16, L=1),
+            Tree(),
+            "with target.L=1 there is no level below the class",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused(target, learner, words):

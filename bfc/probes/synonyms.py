@@ -41,10 +41,16 @@ class Synonyms(Probe):
         check_num_evals(self.num_evals)
 
     def check(self, target: Target, learner: Learner) -> None:
-        if not isinstance(target.unwrapped, Hierarchy):
+        grammar = target.unwrapped
+        if not isinstance(grammar, Hierarchy):
             raise UserError(
                 "probe=synonyms: needs a target with synonyms, not "
-                f"{type(target.unwrapped).__name__}; allowed: target=hierarchy, or probe=none"
+                f"{type(grammar).__name__}; allowed: target=hierarchy, or probe=none"
+            )
+        if grammar.L == 1:
+            raise UserError(
+                "probe=synonyms: with target.L=1 there is no level below the class whose rules "
+                "could be drawn again; allowed: target.L >= 2, or probe=none"
             )
         if not isinstance(learner, HiddenStates):
             raise UserError(
