@@ -1,6 +1,6 @@
 """The tables of docs/kernel_law.md: what kernels need on random hierarchies, law and measurement.
 
-python -m benchmarks.kernel_law predicted measured    (either; the second takes minutes on one core)
+python -m benchmarks.kernel_law predicted measured measured_deep    (the last two take minutes)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bfc.targets.tuple_signal import signal_samples
 
 RIDGE = 1e-8
 EPS = 0.1
-CELLS = ((3, 2), (3, 3), (4, 2), (4, 3), (6, 2), (8, 2))
+CELLS = ((3, 2), (3, 3), (3, 4), (4, 2), (4, 3), (4, 4), (6, 2), (8, 2))
 """(v, L) of grammars with m = n_c = v and s = 2."""
 FIRST_SIZE = 700
 
@@ -43,24 +43,38 @@ def print_predicted() -> None:
 
 
 def print_measured() -> None:
-    """Risk of the ReLU NTK over the predicted one, mean and standard error over seeds."""
-    for v, test, seeds in ((3, 2000, 12), (4, 8192, 4)):
-        target = Hierarchy(v=v, m=v, classes=v, L=3, judged="squared")
-        kernel = NTK(n_max=4096, n_ratio=1.6)
-        ratios = []
-        for seed in range(seeds):
-            curve = kernel.curve(target, seed, test, {"ridge": RIDGE})
-            predicted = predict_risks(target, kernel, RIDGE, seed, curve.n)
-            ratios.append(np.divide(curve.risk, predicted))
-        print(f"v={v} L=3, {seeds} seeds: n, measured over predicted, standard error")
-        for column, n in enumerate(curve.n):
-            if n >= FIRST_SIZE:
-                values = np.array(ratios)[:, column]
-                error = values.std(ddof=1) / seeds**0.5
-                print(f"{n:6d} {values.mean():8.3f} {error:8.3f}", flush=True)
+    """L = 3: risk of the ReLU NTK over the predicted one, mean and standard error over seeds."""
+    print_ratios(3, 3, 2000, 12)
+    print_ratios(4, 3, 8192, 4)
 
 
-TABLES = {"predicted": print_predicted, "measured": print_measured}
+def print_measured_deep() -> None:
+    """The same at L = 4."""
+    print_ratios(3, 4, 8192, 4)
+    print_ratios(4, 4, 8192, 4)
+
+
+def print_ratios(v: int, L: int, test: int, seeds: int) -> None:
+    target = Hierarchy(v=v, m=v, classes=v, L=L, judged="squared")
+    kernel = NTK(n_max=4096, n_ratio=1.6)
+    ratios = []
+    for seed in range(seeds):
+        curve = kernel.curve(target, seed, test, {"ridge": RIDGE})
+        predicted = predict_risks(target, kernel, RIDGE, seed, curve.n)
+        ratios.append(np.divide(curve.risk, predicted))
+    print(f"v={v} L={L}, {seeds} seeds: n, measured over predicted, standard error")
+    for column, n in enumerate(curve.n):
+        if n >= FIRST_SIZE:
+            values = np.array(ratios)[:, column]
+            error = values.std(ddof=1) / seeds**0.5
+            print(f"{n:6d} {values.mean():8.3f} {error:8.3f}", flush=True)
+
+
+TABLES = {
+    "predicted": print_predicted,
+    "measured": print_measured,
+    "measured_deep": print_measured_deep,
+}
 
 
 if __name__ == "__main__":

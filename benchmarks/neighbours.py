@@ -1,6 +1,6 @@
 """The tables of docs/neighbours.md on clustering, synonyms, capacity and laziness.
 
-python -m benchmarks.neighbours clustering latent synonyms capacity lazy widths match
+python -m benchmarks.neighbours clustering latent synonyms capacity lazy widths kernels match
 
 Medians over seeds; n* is where the median risk comes down to .1, by log-log interpolation on a grid
 of ratio 1.15.
@@ -44,6 +44,8 @@ LATENT_SEEDS = 32
 FEW_SEEDS = 8
 """As many as medians of the prototype are of, or more."""
 REDRAWS = 2000
+SYNONYM_SEEDS = {128: 4, 512: 16, 1024: 4, 4096: 4}
+"""n → seeds; at 512, near n*, they differ most."""
 SMALLEST_RISK = 1e-3
 """Below it a risk on a thousand strings is zero, and a logarithm says nothing."""
 
@@ -89,8 +91,8 @@ def table_latent() -> None:
 
 
 def table_synonyms() -> None:
-    """Tree network, v = m = 4, L = 3: risk, then S(k; 1) at levels 2, 3, 4, by n; 4 seeds."""
-    for n in (128, 512, 1024, 4096):
+    """Tree network, v = m = 4, L = 3: risk, then S(k; 1) at levels 2, 3, 4, by n."""
+    for n, num_seeds in SYNONYM_SEEDS.items():
         recipe = Recipe(
             Hierarchy(),
             Tree(),
@@ -99,11 +101,15 @@ def table_synonyms() -> None:
             test=TEST,
             probe=Synonyms(num_evals=1),
         )
-        records = train(recipe, [Training(n, seed) for seed in range(4)])
+        records = train(recipe, [Training(n, seed) for seed in range(num_seeds)])
         names = [f"synonyms1/{level}" for level in (2, 3, 4)]
         row = [median(records, name) for name in ("risk", *[f"all/{name}" for name in names])]
         start = [float(np.median([r["trace"][0][name] for r in records])) for name in names]
-        print_row(f"n = {n}: risk, S, S at the start", [*row, *start], 2)
+        print_row(f"n = {n}, {num_seeds} seeds: risk, S, S at the start", [*row, *start], 2)
+        redraws = np.random.default_rng(0).integers(0, num_seeds, (REDRAWS, num_seeds))
+        values = np.array([[r[f"all/{name}"] for name in names] for r in records])
+        limits = np.quantile(np.median(values[redraws], 1), [0.025, 0.975], axis=0)
+        print_row("    95 % of the medians, level by level", limits.T.ravel().tolist(), 2)
 
 
 def table_capacity() -> None:
@@ -146,7 +152,7 @@ def table_lazy() -> None:
 
 
 def table_widths() -> None:
-    """He_2, d = 8, SGD at lr .64/width: n*(.1) by width, and of the kernels; 3 seeds."""
+    """He_2, d = 8, SGD at lr .64/width: n*(.1) by width; 3 seeds."""
     sizes = (64, 96, 128, 192, 256, 384, 512)
     trainings = [Training(n, seed) for n, seed in product(sizes, range(3))]
     for width in (16, 64, 256, 1024):
@@ -161,12 +167,17 @@ def table_widths() -> None:
         risks = [record["risk"] for record in train(recipe, trainings)]
         medians = np.median(np.reshape(risks, (len(sizes), 3)), 1).tolist()
         print_row(f"width {width}: n*", [crossing(sizes, medians, 0.1) or np.inf], 0)
-    for kernel in (NNGP, NTK):
-        method = kernel(depth=2, bias=0.0, ridge=0.01, n_max=1200, n_ratio=1.2)
+
+
+def table_kernels() -> None:
+    """He_2, d = 8: n*(.1) of the kernels by the variance of the biases; 3 seeds."""
+    for kernel, bias in product((NNGP, NTK), (0.0, 0.1, 1.0)):
+        method = kernel(depth=2, bias=bias, ridge=0.01, n_max=1200, n_ratio=1.2)
         curves = [method.curve(Index(d=8), seed, 4096, {"ridge": 0.01}) for seed in range(3)]
         medians = np.median([curve.risk for curve in curves], 0).tolist()
         nstar = crossing(method.grid, medians, 0.1) or np.inf
-        print_row(f"{method.label}: n*, risk at 1200", [nstar, medians[-1]], 3)
+        name = f"{kernel.__name__}, biases of variance {bias}: n*, risk at 1200"
+        print_row(name, [nstar, medians[-1]], 3)
 
 
 def table_match() -> None:
@@ -199,6 +210,7 @@ TABLES = {
     "capacity": table_capacity,
     "lazy": table_lazy,
     "widths": table_widths,
+    "kernels": table_kernels,
     "match": table_match,
 }
 
