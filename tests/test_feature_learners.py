@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,7 @@ from bfc.targets.index import Index
 from bfc.targets.leap import Leap
 from bfc.targets.overlap import subspace_overlap
 from bfc.targets.quadratic_of_quadratics import QuadraticOfQuadratics
+from bfc.targets.sight import Sight
 
 
 def data(n: int = 30, d: int = 4) -> tuple[Tensor, Tensor]:
@@ -107,6 +110,32 @@ def test_several_outputs_share_a_metric_that_sums_over_them(machine):
     once = machine.fit(x, y, x[:7], 1e-2).predicted
     torch.testing.assert_close(twice, once.unsqueeze(1).expand(-1, 2))
     assert not torch.allclose(both[:, 0], once)
+
+
+MACHINES = [
+    RFM(),
+    RFM(kernel="laplace"),
+    RFM(metric="diagonal"),
+    RFM(metric="fact"),
+    IRKM(),
+    IRKM(floor=0.0),
+]
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-160, 1e-200])
+@pytest.mark.parametrize("machine", MACHINES, ids=repr)
+def test_vanishing_gradients_leave_the_metric_as_it_is(machine, size):
+    """Labels that are 0, or so small that squares of gradients underflow: no direction is better
+    than another, and the machine answers as its fixed kernel does."""
+    x, y = data()
+    x_test = gaussian(5, 4, seed=4)
+    fit = machine.fit(x, size * y, x_test, 1e-2)
+    fixed = replace(machine, rounds=0).fit(x, size * y, x_test, 1e-2)
+    assert fit.predicted.isfinite().all() and fit.directions.isfinite().all()
+    if size == 1e-160:
+        assert fit.predicted.abs().max() < 1e-158
+    else:
+        torch.testing.assert_close(fit.predicted, fixed.predicted, rtol=0, atol=0)
 
 
 def test_without_rounds_it_is_the_fixed_kernel():
@@ -202,6 +231,25 @@ def test_overlaps_of_single_forms_are_their_shares_in_the_learned_span():
     mixed = second + other / other.norm()
     overlaps = measure_overlaps(Fit(samples.f_test, forms=torch.stack([first, mixed])), samples)
     assert overlaps == pytest.approx({"forms": 0.75, "form_1": 1.0, "form_2": 0.5})
+
+
+TEN_THOUSAND = {"n_max": 10_000, "n_ratio": 5.0, "ridge": 1e-3}
+
+
+def test_a_chain_has_a_learning_curve_up_to_ten_thousand_samples():
+    chain = SpectralChain(keep=(4,), **TEN_THOUSAND)
+    curve = chain.curve(Sight(d=16), 0, 1024, {"ridge": 1e-3})
+    assert curve.n[-1] == 10_000 and curve.risk[-1] < 0.15 < 0.6 < curve.risk[-4]
+    assert curve.overlap["subspace"][-1] > 0.98 > 0.8 > curve.overlap["subspace"][-4]
+
+
+@pytest.mark.exhaustive
+def test_a_kernel_machine_has_a_learning_curve_up_to_ten_thousand_samples():
+    """One round: half a minute of one core, most of it two factorisations."""
+    machine = RFM(rounds=1, **TEN_THOUSAND)
+    curve = machine.curve(Leap(d=16), 0, 512, {"ridge": 1e-3})
+    assert curve.n[-1] == 10_000 and curve.risk[-1] < 1e-6 < 0.5 < curve.risk[-4]
+    assert curve.overlap["subspace"][-1] > 0.999 > 0.7 > curve.overlap["subspace"][-4]
 
 
 def test_overlaps_are_stored_at_every_n(tmp_path):

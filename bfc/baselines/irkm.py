@@ -22,8 +22,9 @@ class IRKM(RecursiveKernel):
     """Kernel ridge regression with K = exp(Σ_j w_j x_j z_j / d − 1), and ``rounds`` updates of w.
 
     From w = 1 on, every round fits f and sets w_j to the mean of (∂_j f)² over the training points
-    (and outputs), divided by the largest of these, plus ``floor``, all scaled to sum d. All samples
-    are used in every round. Raises :class:`bfc.errors.UserError` on invalid values.
+    (and outputs), divided by the largest of these, plus ``floor``, all scaled to sum d. Where all
+    derivatives vanish w stays as it is. All samples are used in every round. Raises
+    :class:`bfc.errors.UserError` on invalid values.
     """
 
     identity_name: ClassVar[str] = "bfc.baselines.irkm.IRKM"
@@ -59,7 +60,9 @@ class IRKM(RecursiveKernel):
         return torch.cat([(kernel * column) @ x * scale for column in columns_of(alpha)])
 
     def next_metric(self, x: Tensor, alpha: Tensor, metric: Tensor) -> Tensor:
-        """w of the next round, of sum d."""
+        """w of the next round, of sum d; ``metric`` where the derivatives vanish."""
         squares = self.gradients(x, alpha, metric).square().mean(0)
+        if not squares.any():
+            return metric
         updated = squares / squares.max() + self.floor
         return updated * (len(updated) / updated.sum())

@@ -29,7 +29,8 @@ class RFM(RecursiveKernel):
     - ``fact``: (FF')^(1/2), F = (λ/n) Σ_i α_i ∇f(x_i) x_i' (arXiv:2507.05644: what weight decay and
       stationarity say of a first layer; y_i − f(x_i) = λα_i for ridge regression),
 
-    each scaled to trace d, so that λ and L keep their meaning; gradients are not centred. Raises
+    each scaled to trace d, so that λ and L keep their meaning; gradients are not centred. Where
+    they vanish (labels that are all 0, for one) M stays as it is. Raises
     :class:`bfc.errors.UserError` on invalid values.
     """
 
@@ -98,7 +99,7 @@ class RFM(RecursiveKernel):
         return torch.cat(gradients)
 
     def next_metric(self, x: Tensor, alpha: Tensor, metric: Tensor) -> Tensor:
-        """M of the next round, of trace d."""
+        """M of the next round, of trace d; ``metric`` where the gradients vanish."""
         gradient = self.gradients(x, alpha, metric)
         if self.metric == "full":
             updated = gradient.mT @ gradient
@@ -108,7 +109,8 @@ class RFM(RecursiveKernel):
             weighted = (columns_of(alpha).unsqueeze(2) * x).flatten(0, 1)
             vectors, values, _ = torch.linalg.svd(gradient.mT @ weighted)
             updated = (vectors * values) @ vectors.mT
-        return updated * (x.shape[1] / updated.trace())
+        scale = x.shape[1] / updated.trace()
+        return updated * scale if scale.isfinite() else metric
 
 
 def squared_distances(x: Tensor, z: Tensor, metric: Tensor) -> Tensor:
