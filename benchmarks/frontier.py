@@ -18,11 +18,12 @@ from benchmarks.frontier_index import table_e5, table_e5_networks, table_e6
 from benchmarks.frontier_leap import (
     table_e1,
     table_e1_kernels,
+    table_e1_laplace,
     table_e1_metrics,
     table_e1_seeds,
     table_e2,
 )
-from benchmarks.frontier_quadratics import table_e4, table_e4_kernel, table_e7
+from benchmarks.frontier_quadratics import table_e4, table_e4_kernel, table_e7, table_e7_kernel
 from benchmarks.frontier_sight import (
     table_e3,
     table_e3_kernels,
@@ -72,6 +73,7 @@ TABLES = {
     "E1-kernels": table_e1_kernels,
     "E1-seeds": table_e1_seeds,
     "E1-metrics": table_e1_metrics,
+    "E1-laplace": table_e1_laplace,
     "E2": table_e2,
     "E3": table_e3,
     "E3-stages": table_e3_stages,
@@ -84,6 +86,7 @@ TABLES = {
     "E5-networks": table_e5_networks,
     "E6": table_e6,
     "E7": table_e7,
+    "E7-kernel": table_e7_kernel,
     "F1": table_f1,
 }
 

@@ -1,7 +1,7 @@
 """Staircases and monomials (E1, E2) of the tables of docs/frontier_features.md.
 
-Run by ``python -m benchmarks.frontier E1 E1-kernels E1-seeds E1-metrics E2``, at fixed settings and
-without tuning.
+Run by ``python -m benchmarks.frontier E1 E1-kernels E1-seeds E1-metrics E1-laplace E2``, at fixed
+settings and without tuning.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -129,7 +130,7 @@ class InnerProductMachine(RFM):
 
 
 def table_e1_metrics() -> None:
-    """n*(.1) at d = 8, 12, 16 of other rules for M with exp(x'Mz/d), 3 seeds; IRKM, Laplace."""
+    """n*(.1) at d = 8, 12, 16 of other rules for M with exp(x'Mz/d), 3 seeds."""
     settings = {"ridge": RIDGE, "n_max": 1024, "n_ratio": RATIO}
     machines = {
         "AGOP": InnerProductMachine(**settings),
@@ -144,11 +145,15 @@ def table_e1_metrics() -> None:
             for d in (8, 12, 16):
                 values.append(median_nstar(curves(machine, Leap(d=d, family=family), 3)))
             print_row(f"{family} {name}", values)
-    for d in (50, 100):
-        print_median(f"x1+x2+x3+x1x2x3+noise, IRKM Laplace, d={d}", laplace_crossings(d, 10), 3)
 
 
-def laplace_crossings(d: int, seeds: int) -> list[float]:
+def table_e1_laplace() -> None:
+    """x1 + x2 + x3 + x1x2x3 + noise on the cube, IRKM, Laplace kernel, L = .5, 1, 2 sqrt d."""
+    for bandwidth, d in product((0.5, 1.0, 2.0), (50, 100)):
+        print_median(f"L = {bandwidth} sqrt d, d={d}", laplace_crossings(d, bandwidth, 10), 3)
+
+
+def laplace_crossings(d: int, bandwidth: float, seeds: int) -> list[float]:
     """n*(.1) of a Laplace kernel with learned weights, the best of 0 to 5 rounds by validation.
 
     Noise has a standard deviation of .1 where the four monomials have coefficients of 1. The 1000
@@ -156,7 +161,8 @@ def laplace_crossings(d: int, seeds: int) -> list[float]:
     """
     target = Leap(d=d, family=None, sets=((1,), (2,), (3,), (1, 2, 3)))
     grid = geometric_grid(128, RATIO)
-    machines = [RFM("laplace", "diagonal", rounds=rounds, ridge=RIDGE) for rounds in range(6)]
+    machine = RFM("laplace", "diagonal", bandwidth=bandwidth, ridge=RIDGE)
+    machines = [replace(machine, rounds=rounds) for rounds in range(6)]
     found = []
     for seed in range(seeds):
         draw = target.draw([seed], torch.float64)
