@@ -19,7 +19,7 @@ import importlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -46,6 +46,7 @@ UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError, ValueError, zlib.error)
 """What a damaged, foreign or read-only folder raises."""
 FEWEST_PER_PROCESS = 8
 """Values for which starting another process pays."""
+ENTRIES_PER_TRANSACTION = 50
 LIBRARIES = (np, scipy, pd)
 
 
@@ -98,17 +99,16 @@ def compute_cached(
 ) -> list[Any]:
     """The value of every task, in order: found on disk, or computed now and stored.
 
-    ``description``: for the progress bar. ``processes``: what is missing is computed in as many
-    where there is enough of it.
+    A value that is None is not stored. ``description``: for the progress bar. ``processes``: what
+    is missing is computed in as many where there is enough of it.
     """
     keys = [estimator.key(task.content) for task in tasks]
     with _open_cache() as cache:
         values = dict(_read_entries(cache, estimator.name, keys))
         missing = {key: task for key, task in zip(keys, tasks, strict=True) if key not in values}
         computed = _compute(estimator, list(missing.values()), description, processes)
-        for key, value in zip(missing, computed, strict=True):
-            values[key] = value
-            _write_entry(cache, estimator.name, key, value)
+        values |= zip(missing, computed, strict=True)
+        _write_entries(cache, estimator.name, {key: values[key] for key in missing})
     return [values[key] for key in keys]
 
 
@@ -171,10 +171,15 @@ def _read_entries(
             yield key, entry["value"]
 
 
-def _write_entry(cache: diskcache.Cache | None, name: str, key: str, value: Any) -> None:
-    if cache is not None:
-        with suppress(*UNUSABLE):
-            cache.set(key, {"function": name, "value": value})
+def _write_entries(cache: diskcache.Cache | None, name: str, values: Mapping[str, Any]) -> None:
+    """Store what was computed, several entries in one transaction."""
+    if cache is None:
+        return
+    entries = [(key, value) for key, value in values.items() if value is not None]
+    for start in range(0, len(entries), ENTRIES_PER_TRANSACTION):
+        with suppress(*UNUSABLE), cache.transact():
+            for key, value in entries[start : start + ENTRIES_PER_TRANSACTION]:
+                cache.set(key, {"function": name, "value": value})
 
 
 def _compute(

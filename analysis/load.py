@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from analysis.cell_cache import read_cells
 from analysis.evidence import Evidence
 from analysis.feature_tables import FeatureTables, join_features, tabulate_features
 from analysis.nstar_tables import (
@@ -57,7 +59,7 @@ def load_results(results: str | Path, study: str | None = None, processes: int =
     ``processes``: those that compute what :mod:`analysis.estimate_cache` does not hold. Raises
     :class:`UserError` where there is nothing.
     """
-    stored = _read_store(results, study)
+    stored = _read_store(results, study, processes)
     nstar, keys = tabulate_nstar(stored, processes)
     fits = fit_lines(stored, nstar, processes)
     tables = {
@@ -96,12 +98,13 @@ def _select_features(
     return selected
 
 
-def _read_store(results: str | Path, study: str | None) -> Collected:
+def _read_store(results: str | Path, study: str | None, processes: int = 1) -> Collected:
     if not os.path.isdir(results):
         raise UserError(f"{results}: there is no such folder")
-    stored = read_store(results, fill_defaults, study)
+    read_many = partial(read_cells, processes=processes)
+    stored = read_store(results, fill_defaults, study, read_many)
     if study is not None and study not in set(stored.cells.get("study", ())):
-        stored = read_store(results, fill_defaults)
+        stored = read_store(results, fill_defaults, read_many=read_many)
     if stored.cells.empty:
         skipped = ""
         if stored.problems:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import pandas as pd
-import pyarrow
 import yaml
 
-from bfc.store.files import EARLIER_KINDS, WrongContent, read_json, read_table
+from bfc.store.cell_rows import Columns, Unreadable, read_rows
+from bfc.store.files import WrongContent, read_json
 from bfc.store.lease import is_claimed
 from bfc.yaml_text import parse_yaml
 
@@ -28,10 +26,16 @@ SCALARS = {"method": str, "target_name": str, "d": int, "L": int, "degree": int}
 HEAD = ("method", "target", "d", "L", "degree")
 """Columns that say which cell a row belongs to."""
 REQUIRED_COLUMNS = ("kind", "n", "seed", "risk")
-NUMBERS = ("risk", "train_risk", "seconds", "steps")
-"""Columns of numbers, beside those of probes (``<what>/<level>``)."""
-DEFAULT_TEXTS = {"kind": "training", "outcome": "unjudged", "validation": "none"}
-"""Columns of text → what an absent one stands for."""
+FILES = (
+    "config.yaml",
+    "status.json",
+    "trainings.parquet",
+    "requests.json",
+    "environment.json",
+    "tuned.json",
+    "trace.parquet",
+)
+"""What :func:`read_files` reads."""
 MAX_FILE_BYTES = 4_000_000
 MAX_KEYS = 2000
 
@@ -40,8 +44,22 @@ Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Adds to a stored configuration what earlier versions left out of it."""
 
 
-class Unreadable(Exception):
-    """A folder that is not a readable cell; the message completes "<folder>: ..."."""
+@dataclass(frozen=True)
+class CellFiles:
+    """What the files of one folder hold, as plain values."""
+
+    config: Mapping[str, Any]
+    """As it is written."""
+    requests: list[Mapping[str, Any]]
+    status: Mapping[str, Any]
+    rows: Columns
+    environment: dict[str, Any] | None = None
+    tuned: dict[str, Any] | None = None
+    """What tuning chose and tried."""
+    trace: Columns | None = None
+    """What probes measured during trainings, one row per evaluation."""
+    problems: list[str] = field(default_factory=list)
+    """What of the last three cannot be read; each completes "<folder>: ..."."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +68,9 @@ class CellFolder:
 
     config: dict[str, Any]
     """Flattened configuration."""
-    requests: list[Mapping[str, Any]]
     state: str
     """That of :meth:`bfc.store.cells.Cell.state`; ``interrupted`` where nobody measures on."""
-    rows: pd.DataFrame
+    files: CellFiles
 
     @property
     def head(self) -> dict[str, Any]:
@@ -68,19 +85,60 @@ class CellFolder:
     def eps_by_study(self) -> dict[str, tuple[float, ...]]:
         """Study → the eps that it asks for, largest first."""
         eps: dict[str, set[float]] = {}
-        for request in self.requests:
+        for request in self.files.requests:
             eps.setdefault(study_of(request), set()).update(map(float, request["eps"]))
         return {study: tuple(sorted(values, reverse=True)) for study, values in eps.items()}
 
 
-def read_cell_folder(folder: Path, complete: Complete) -> CellFolder:
-    """One folder; raises :class:`Unreadable`."""
-    config = _config(folder / "config.yaml", complete)
-    state = str(read_values(folder / "status.json", dict).get("state", "unknown"))
+def read_cell_folder(
+    folder: Path, complete: Complete, files: CellFiles | None = None
+) -> CellFolder:
+    """One folder; raises :class:`Unreadable`.
+
+    ``complete`` adds to a stored configuration what earlier versions left out of it. ``files``: as
+    :func:`read_files` gives them, which reads them where they are None.
+    """
+    files = read_files(folder) if files is None else files
+    state = str(files.status.get("state", "unknown"))
     if state == "running" and not is_claimed(folder):
         state = "interrupted"
+    return CellFolder(_flatten_config(files.config, complete), state, files)
+
+
+def read_files(folder: Path) -> CellFiles:
+    """The files of one folder; raises :class:`Unreadable` where one is missing or damaged.
+
+    Those beside the trainings are optional.
+    """
+    config = _read_config(folder / "config.yaml")
+    status = read_values(folder / "status.json", dict)
     rows = read_rows(folder / "trainings.parquet", REQUIRED_COLUMNS)
-    return CellFolder(config, _requests(folder / "requests.json"), state, rows)
+    requests = _requests(folder / "requests.json")
+    problems: list[str] = []
+    optional: dict[str, Any] = {}
+    readers = {
+        "environment": lambda: read_values(folder / "environment.json", dict),
+        "tuned": lambda: _read_if_there(folder / "tuned.json", _read_mapping),
+        "trace": lambda: _read_if_there(folder / "trace.parquet", _read_trace),
+    }
+    for name, read in readers.items():
+        try:
+            optional[name] = read()
+        except (Unreadable, OSError) as reason:
+            problems.append(str(reason))
+    return CellFiles(config, requests, status, rows, **optional, problems=problems)
+
+
+def _read_if_there(path: Path, read: Callable[[Path], T]) -> T | None:
+    return read(path) if path.is_file() else None
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    return read_values(path, dict)
+
+
+def _read_trace(path: Path) -> Columns:
+    return read_rows(path, ("n", "seed"))
 
 
 def may_be_of_study(folder: Path, study: str) -> bool:
@@ -92,8 +150,8 @@ def may_be_of_study(folder: Path, study: str) -> bool:
         return True
 
 
-def _config(path: Path, complete: Complete) -> dict[str, Any]:
-    """The flattened configuration."""
+def _read_config(path: Path) -> Mapping[str, Any]:
+    """The configuration as it is written."""
     if not path.is_file():
         raise Unreadable("no config.yaml, so not a result folder")
     try:
@@ -107,6 +165,10 @@ def _config(path: Path, complete: Complete) -> dict[str, Any]:
             raise Unreadable(f"config.yaml has no {key} ({kind.__name__})")
     if min(config["d"], config["L"]) < 1:
         raise Unreadable("config.yaml has d or L below 1")
+    return config
+
+
+def _flatten_config(config: Mapping[str, Any], complete: Complete) -> dict[str, Any]:
     try:
         flat = dict(itertools.islice(_flatten(complete(config)), MAX_KEYS + 1))
     except RecursionError as error:
@@ -137,34 +199,6 @@ def _is_positive(value: Any) -> bool:
 def study_of(request: Mapping[str, Any]) -> str:
     """The study of a request."""
     return str(request.get("study") or UNNAMED)
-
-
-def read_rows(path: Path, required: Sequence[str]) -> pd.DataFrame:
-    """The rows of a table; numbers are numbers, and absent texts have their defaults."""
-    if not path.is_file():
-        raise Unreadable("no trainings stored yet")
-    try:
-        table, _ = read_table(path)
-        rows = table.to_pandas(ignore_metadata=True)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise Unreadable(f"{path.name} cannot be read") from error
-    missing = [name for name in required if name not in rows]
-    if missing or rows.empty:
-        raise Unreadable(f"{path.name} has no {', '.join(missing) or 'rows'}")
-    try:
-        rows = rows.astype({"n": int, "seed": int})
-    except (TypeError, ValueError) as error:
-        raise Unreadable(f"{path.name} has an n or a seed that is no integer") from error
-    numbers = [name for name in rows if name in NUMBERS or "/" in name]
-    for name in numbers:
-        if rows[name].dtype != np.float64:
-            rows[name] = pd.to_numeric(rows[name], errors="coerce").astype(float)
-    if "kind" in rows:
-        rows["kind"] = rows["kind"].replace(EARLIER_KINDS)
-    texts = {}
-    for name, default in DEFAULT_TEXTS.items():
-        texts[name] = rows[name].fillna(default) if name in rows else default
-    return rows.copy().assign(**texts)
 
 
 def _flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

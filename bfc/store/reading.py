@@ -8,6 +8,7 @@ never an exception.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,16 @@ import pandas as pd
 
 from bfc.store.cell_folder import (
     UNNAMED,
+    CellFiles,
     CellFolder,
     Complete,
-    Unreadable,
     may_be_of_study,
     read_cell_folder,
-    read_rows,
-    read_values,
     study_of,
 )
+from bfc.store.cell_rows import Columns, Unreadable, count_rows
 from bfc.store.files import first_line
+from bfc.store.joined_tables import join_rows, make_table, spread_settings
 
 __all__ = ["UNNAMED", "Collected", "read_store"]
 
@@ -51,20 +52,30 @@ class Collected:
     """Study → the sizes of it that were asked for."""
     problems: list[str] = field(default_factory=list)
     """Sentences about what was skipped."""
+    columns: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Cell id → the columns of :attr:`trainings` that it has; all where it is not listed."""
 
     def study(self, name: str) -> Collected:
-        """The part that study ``name`` asked for."""
+        """The part that study ``name`` asked for, without columns that only other cells have."""
         cells = self.cells[self.cells["study"] == name].reset_index(drop=True)
         ids = set(cells["cell_id"])
         return Collected(
             cells,
-            _rows_of(self.trainings, ids),
+            _rows_of(self.trainings[self._list_columns(ids)], ids),
             _rows_of(self.traces, ids),
             {key: value for key, value in self.environments.items() if key in ids},
             {key: value for key, value in self.tuned.items() if key in ids},
             self.sizes,
             self.problems,
+            {key: value for key, value in self.columns.items() if key in ids},
         )
+
+    def _list_columns(self, ids: set[str]) -> list[str]:
+        """The columns of the trainings that some of these cells have, in their order."""
+        if not ids <= self.columns.keys():
+            return list(self.trainings)
+        names = frozenset().union(*{self.columns[cell_id] for cell_id in ids})
+        return [name for name in self.trainings if name in names]
 
 
 def _rows_of(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
@@ -73,8 +84,15 @@ def _rows_of(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
     return table[table["cell_id"].isin(ids)].reset_index(drop=True)
 
 
+ReadMany = Callable[[Sequence[Path]], Sequence[CellFiles | None]]
+"""The files of each folder; None of one that is to be read here."""
+
+
 def read_store(
-    results: str | Path, complete: Complete = lambda config: config, study: str | None = None
+    results: str | Path,
+    complete: Complete = lambda config: config,
+    study: str | None = None,
+    read_many: ReadMany = lambda folders: [None] * len(folders),
 ) -> Collected:
     """Read every cell below ``results``; an empty or absent folder gives empty tables.
 
@@ -82,14 +100,20 @@ def read_store(
     only. ``complete`` adds the defaults that a configuration lacks
     (:func:`bfc.experiment.stored_config.fill_defaults`).
     """
-    root = Path(results)
+    folders = list_cell_folders(results)
+    if study is not None:
+        folders = [folder for folder in folders if may_be_of_study(folder, study)]
     collector = _Collector(complete)
-    folders = sorted(root.iterdir()) if root.is_dir() else []
-    for folder in folders:
-        is_cell = os.path.isdir(folder) and not folder.name.startswith(".")
-        if is_cell and (study is None or may_be_of_study(folder, study)):
-            collector.add(folder)
+    for folder, files in zip(folders, read_many(folders), strict=True):
+        collector.add(folder, files)
     return collector.collected()
+
+
+def list_cell_folders(results: str | Path) -> list[Path]:
+    """The folders below ``results`` that are not hidden, by name."""
+    root = Path(results)
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    return [path for path in folders if os.path.isdir(path) and not path.name.startswith(".")]
 
 
 class _Collector:
@@ -98,51 +122,43 @@ class _Collector:
     def __init__(self, complete: Complete) -> None:
         self.complete = complete
         self.cells: list[dict[str, Any]] = []
-        self.settings: dict[str, dict[str, Any]] = {}
         self.heads: dict[str, dict[str, Any]] = {}
-        self.trainings: list[pd.DataFrame] = []
-        self.traces: list[pd.DataFrame] = []
+        self.settings: dict[str, dict[str, Any]] = {}
+        self.trainings: dict[str, Columns] = {}
+        self.traces: dict[str, Columns] = {}
         self.environments: dict[str, dict[str, Any]] = {}
         self.tuned: dict[str, dict[str, Any]] = {}
         self.sizes: dict[str, set[str]] = {}
         self.problems: list[str] = []
 
-    def add(self, folder: Path) -> None:
+    def add(self, folder: Path, files: CellFiles | None) -> None:
+        name = folder.name
         try:
-            cell = read_cell_folder(folder, self.complete)
+            cell = read_cell_folder(folder, self.complete, files)
         except Unreadable as reason:
-            self.problems.append(f"{folder.name}: {reason}; skipped")
+            self.problems.append(f"{name}: {reason}; skipped")
             return
         except OSError as error:  # of another user, or on a disk that fails
             reason_text = error.strerror or first_line(error)
-            self.problems.append(f"{folder.name}: cannot be read ({reason_text}); skipped")
+            self.problems.append(f"{name}: cannot be read ({reason_text}); skipped")
             return
         if cell.state != "done":
             self.problems.append(
-                f"{folder.name}: is {cell.state}; the {len(cell.rows)} trainings stored so far "
-                "are used"
+                f"{name}: is {cell.state}; the {count_rows(cell.files.rows)} trainings stored so "
+                "far are used"
             )
-        self._add_optional_files(folder)
-        self._add_rows(folder.name, cell)
+        self.problems += [f"{name}: {problem}" for problem in cell.files.problems]
+        self._add_optional_files(name, cell.files)
+        self._add_rows(name, cell)
 
-    def _add_optional_files(self, folder: Path) -> None:
-        """What a cell holds beside its trainings; what cannot be read of it is left out."""
-        cell_id = folder.name
-        try:
-            self.environments[cell_id] = read_values(folder / "environment.json", dict)
-        except (Unreadable, OSError) as reason:
-            self.problems.append(f"{cell_id}: {reason}")
-        try:
-            if (folder / "tuned.json").is_file():
-                self.tuned[cell_id] = read_values(folder / "tuned.json", dict)
-        except (Unreadable, OSError) as reason:
-            self.problems.append(f"{cell_id}: {reason}")
-        try:
-            if (folder / "trace.parquet").is_file():
-                rows = read_rows(folder / "trace.parquet", ("n", "seed"))
-                self.traces.append(rows.assign(cell_id=cell_id))
-        except (Unreadable, OSError) as reason:
-            self.problems.append(f"{cell_id}: {reason}")
+    def _add_optional_files(self, cell_id: str, files: CellFiles) -> None:
+        """What a cell holds beside its trainings."""
+        if files.environment is not None:
+            self.environments[cell_id] = files.environment
+        if files.tuned is not None:
+            self.tuned[cell_id] = files.tuned
+        if files.trace is not None:
+            self.traces[cell_id] = files.trace
 
     def _add_rows(self, cell_id: str, cell: CellFolder) -> None:
         eps_by_study, head, settings = cell.eps_by_study(), cell.head, cell.settings
@@ -155,10 +171,10 @@ class _Collector:
             **head,
             **{f"config.{key}": value for key, value in settings.items()},
         }
-        for request in cell.requests:
+        for request in cell.files.requests:
             if request.get("size"):
                 self.sizes.setdefault(study_of(request), set()).add(str(request["size"]))
-        self.trainings.append(cell.rows.astype(object).assign(cell_id=cell_id))
+        self.trainings[cell_id] = cell.files.rows
 
     def collected(self) -> Collected:
         return Collected(
@@ -169,6 +185,7 @@ class _Collector:
             self.tuned,
             self.sizes,
             self.problems,
+            self._list_columns(),
         )
 
     def _cells_table(self) -> pd.DataFrame:
@@ -178,31 +195,25 @@ class _Collector:
         return table.where(table.notna(), None).astype({"d": int, "L": int, "degree": int})
 
     def _trainings_table(self) -> pd.DataFrame:
-        """Probes' columns come after all others."""
+        """Probes' columns come after all others of a cell's rows, its configuration last."""
         if not self.trainings:
             return pd.DataFrame()
-        settings = pd.DataFrame.from_dict(self.settings, orient="index").astype(object)
-        rows = pd.concat(self.trainings, ignore_index=True).apply(_of_one_type)
-        names = [name for name in rows if name != "cell_id"]
-        columns = ["cell_id", *sorted(names, key=lambda name: "/" in name)]
-        return rows[columns].join(settings.apply(_of_one_type), on="cell_id")
+        sizes = [count_rows(rows) for rows in self.trainings.values()]
+        settings = spread_settings(list(self.settings.values()), sizes)
+        return make_table(join_rows(self.trainings) | settings)
+
+    def _list_columns(self) -> dict[str, frozenset[str]]:
+        """Cell id → the columns of the trainings that it has; equal sets are one object."""
+        shared: dict[frozenset[str], frozenset[str]] = {}
+        columns = {}
+        for cell_id, rows in self.trainings.items():
+            names = frozenset({"cell_id", *rows, *self.settings[cell_id]})
+            columns[cell_id] = shared.setdefault(names, names)
+        return columns
 
     def _traces_table(self) -> pd.DataFrame:
         if not self.traces:
             return pd.DataFrame()
+        tables = [pd.DataFrame(rows).assign(cell_id=cell) for cell, rows in self.traces.items()]
         heads = pd.DataFrame.from_dict(self.heads, orient="index")
-        return pd.concat(self.traces, ignore_index=True).join(heads, on="cell_id")
-
-
-def _of_one_type(values: pd.Series[Any]) -> pd.Series[Any]:
-    """The column with one type, so that it can be written: text where types are mixed."""
-    types = {type(value) for value in values.dropna()}
-    if types <= {int, float}:
-        return values.astype(int if types == {int} and values.notna().all() else float)
-    if types == {bool} and values.notna().all():
-        return values.astype(bool)
-    return values.map(_as_text).astype(object)
-
-
-def _as_text(value: Any) -> str | None:
-    return None if value is None or value != value else str(value)
+        return pd.concat(tables, ignore_index=True).join(heads, on="cell_id")

@@ -15,7 +15,8 @@ from os.path import isfile
 from pathlib import Path
 
 from bfc.errors import UserError, nearest
-from bfc.store.cell_folder import Unreadable, read_cell_folder
+from bfc.store.cell_folder import read_cell_folder
+from bfc.store.cell_rows import Unreadable
 from bfc.store.cells import Cell
 from bfc.trackers.protocol import Answer, RequestStatus, build_request
 from bfc.trackers.service import Service, ServiceError
