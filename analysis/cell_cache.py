@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def read_plain_cell(folder: Path) -> dict[str, Any] | None:
         is_plain = json.loads(json.dumps(files.config)) == files.config
     except (Unreadable, OSError, TypeError, ValueError, RecursionError):
         return None
-    return asdict(files) if is_plain else None
+    return dict(vars(files)) if is_plain else None
 
 
 def _describe_files(folder: Path) -> str:

@@ -7,7 +7,6 @@ last, so that a failed run leaves no incomplete page.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -20,24 +19,17 @@ import pandas as pd
 
 from analysis.board import describe_board, mark_standing
 from analysis.chart import Chart
-from analysis.claims import judge_claims
-from analysis.evidence import Evidence
-from analysis.figures import NamedFigure, name_figures, write_tables
+from analysis.figures import NamedFigure, write_tables
 from analysis.load import Results, load_results
-from analysis.look_log import LookLog
-from analysis.page_sections import embed_figure, make_section
+from analysis.page_sections import embed_figure
 from analysis.paper_files import check_formats, draw_files
-from analysis.prospects import take_stock
-from analysis.provenance import PricedCommand, find_command, find_extension, read_requests
-from analysis.risks import tabulate_risks
+from analysis.study_report import StudyReport, StudyTask, report_studies
 from analysis.web.claim_views import group_claims, make_claim_views
-from analysis.web.data import encode_data
+from analysis.web.data import pack_data
 from analysis.web.document import make_cards, render_page
-from bfc.errors import UserError, describe_error
 from bfc.extras import require_package
 from bfc.launch.devices import usable_cores
 from bfc.paths import local_path
-from bfc.studies import study_node
 
 TITLE = "Sample complexity of hierarchical targets"
 LEAD = (
@@ -76,19 +68,16 @@ class _Draft:
     results: Path
     unfinished: Collection[str] = ()
     """Cells that nothing looks at, since a budget has cut them short."""
-    sections: list[dict[str, Any]] = field(default_factory=list)
-    figures: dict[str, list[NamedFigure]] = field(default_factory=dict)
-    verdicts: list[pd.DataFrame] = field(default_factory=list)
-    risks: list[pd.DataFrame] = field(default_factory=list)
-    headlines: dict[str, list[str]] = field(default_factory=dict)
-    """Study → the sentences of the claims that may stand for their paper."""
+    studies: list[StudyReport] = field(default_factory=list)
+
+    @property
+    def figures(self) -> dict[str, list[NamedFigure]]:
+        """Study → its figures."""
+        return {study.name: study.figures for study in self.studies}
 
     def list_figures(self) -> list[NamedFigure]:
         """The figures of all studies."""
-        figures: list[NamedFigure] = []
-        for named in self.figures.values():
-            figures.extend(named)
-        return figures
+        return list(chain.from_iterable(study.figures for study in self.studies))
 
     def list_charts(self) -> dict[str, Chart]:
         """The charts of all studies by name."""
@@ -122,11 +111,12 @@ def write_report(
     require_package("plotly", "report", "page")
     formats = check_formats(formats)
     results, target = local_path(results, "results"), local_path(out, "out")
-    loaded = load_results(results, study, usable_cores())
+    processes = usable_cores()
+    loaded = load_results(results, study, processes)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        draft = _judge_and_describe(loaded, claims, _Draft(results, unfinished))
+        draft = _add_studies(loaded, claims, _Draft(results, unfinished), processes)
         tables = _write_tables(loaded, draft, work)
         drawn = _draw_figures(draft.list_figures(), formats, work, target)
         text = _render(loaded, draft, tables, work)
@@ -144,70 +134,23 @@ def write_report(
     )
 
 
-def _judge_and_describe(loaded: Results, claims: Claims | None, draft: _Draft) -> _Draft:
-    for evidence in loaded.studies.values():
-        _add_study(draft, loaded, evidence, claims)
+def _add_studies(loaded: Results, claims: Claims | None, draft: _Draft, processes: int) -> _Draft:
+    """Judge and describe every study, and keep the looks at its claims."""
+    problems = loaded.stored.problems
+    tasks = []
+    for name, evidence in loaded.studies.items():
+        stated = None if claims is None else claims.get(name, [])
+        stored = loaded.stored.study(name)
+        task = StudyTask(evidence, stored, loaded.keys, stated, draft.results, draft.unfinished)
+        tasks.append(task)
+    for report in report_studies(tasks, processes):
+        problems += report.problems
+        try:
+            report.log.save()
+        except OSError as error:
+            problems.append(f"{report.log.path}: looks are not counted ({error.strerror})")
+        draft.studies.append(report)
     return draft
-
-
-def _add_study(draft: _Draft, loaded: Results, evidence: Evidence, claims: Claims | None) -> None:
-    """Judge and describe one study."""
-    name, stored = evidence.name, loaded.stored
-    # A store may name a study in any way; only such names can have a file.
-    has_plain_name = bool(re.fullmatch(r"[\w-]+", name))
-    try:
-        node = study_node(name) if has_plain_name else {}
-    except UserError as error:
-        stored.problems.append(f"{error}; its claims and figures are left out")
-        node = {"claims": []}
-    stated = node.get("claims", []) if claims is None else claims.get(name, [])
-    sizes = stored.sizes.get(name, ())
-    log = _open_look_log(draft, name if has_plain_name else None, stored.problems)
-    verdicts = judge_claims(name, evidence, stated, sizes, log)
-    verdicts = _name_commands(verdicts, evidence, draft.results)
-    try:
-        log.save()
-    except OSError as error:
-        stored.problems.append(f"{log.path}: looks are not counted ({error.strerror})")
-    risks = tabulate_risks(evidence.trainings, evidence.nstar)
-    draft.verdicts.append(verdicts)
-    draft.risks.append(risks)
-    draft.figures[name] = name_figures(evidence, node.get("figures", []))
-    draft.headlines[name] = [claim["statement"] for claim in stated if claim.get("headline")]
-    counts = verdicts["verdict"].value_counts().to_dict()
-    section = make_section(stored.study(name), evidence, risks, loaded.keys, counts)
-    draft.sections.append({**section, "question": node.get("question", "")})
-
-
-def _name_commands(verdicts: pd.DataFrame, evidence: Evidence, results: Path) -> pd.DataFrame:
-    """The table of claims with the commands that made what they were judged from.
-
-    And, for those that more seeds would decide, the command for these with its ``next_price``.
-    """
-    stock = take_stock(evidence.trainings)
-    rows = []
-    cells = {*stock, *" ".join(map(str, verdicts["cells"])).split()}
-    requests = read_requests(evidence.name, cells, results)
-    for row in verdicts.to_dict("records"):
-        command = find_command(evidence.name, str(row["cells"]).split(), requests)
-        extension = find_extension(
-            evidence.name, str(row["open_cells"]).split(), row["more_seeds"], requests, stock
-        )
-        following = extension or PricedCommand(row["next"], "")
-        rows.append((command or row["command"], following.text, following.price))
-    names = ["command", "next", "next_price"]
-    return verdicts.assign(**pd.DataFrame(rows, columns=names, dtype=object).to_dict("list"))
-
-
-def _open_look_log(draft: _Draft, study: str | None, problems: list[str]) -> LookLog:
-    """The looks at a study so far; where they cannot be read, none are counted."""
-    if study is None:
-        return LookLog(None, "")
-    try:
-        return LookLog(draft.results, study, draft.unfinished)
-    except (UserError, OSError) as error:
-        problems.append(f"{study}: looks are not counted ({describe_error(error)})")
-        return LookLog(None, study)
 
 
 def _write_tables(loaded: Results, draft: _Draft, work: Path) -> dict[str, pd.DataFrame]:
@@ -220,8 +163,8 @@ def _write_tables(loaded: Results, draft: _Draft, work: Path) -> dict[str, pd.Da
         "depth": loaded.depth,
         "nstar_feature": loaded.nstar_feature,
         "exponents_feature": loaded.exponents_feature,
-        "risk": _concatenate(draft.risks),
-        "claims": mark_standing(_concatenate(draft.verdicts)),
+        "risk": _concatenate([study.risks for study in draft.studies]),
+        "claims": mark_standing(_concatenate([study.verdicts for study in draft.studies])),
     }
     for name, table in {**tables, "trainings": trainings}.items():
         table.to_csv(work / f"{name}.csv", index=False)
@@ -244,12 +187,14 @@ def _draw_figures(
 def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], work: Path) -> str:
     """The page."""
     stored, verdicts = loaded.stored, tables["claims"]
-    for section in draft.sections:
-        figures = draft.figures[section["name"]]
-        section["figures"] = [embed_figure(figure, work) for figure in figures]
+    sections = []
+    for study in draft.studies:
+        figures = [embed_figure(figure, work) for figure in study.figures]
+        sections.append({**study.section, "figures": figures})
     views = make_claim_views(verdicts, draft.figures)
     papers = group_claims(views)
     with_claims = list(dict.fromkeys(view.study for view in views))
+    headlines = {study.name: study.headlines for study in draft.studies}
     cells = stored.cells["cell_id"].nunique()
     return render_page(
         title=TITLE,
@@ -257,8 +202,8 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
         summary=f"{cells} cells, {len(stored.trainings):,} trainings, from {_name_folder(draft)}",
         tables=[f"{name}.csv" for name in tables],
         problems=stored.problems,
-        studies=draft.sections,
-        cards=make_cards(papers, draft.headlines, draft.list_charts()),
+        studies=sections,
+        cards=make_cards(papers, headlines, draft.list_charts()),
         papers=papers,
         filters={
             "paper": list(dict.fromkeys(view.paper for view in views)),
@@ -267,10 +212,9 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
         },
         verdicts=verdicts["verdict"].value_counts().to_dict(),
         board=describe_board(verdicts),
-        data=encode_data(
-            draft.list_figures(),
-            loaded.studies,
-            with_claims,
+        data=pack_data(
+            {name: text for study in draft.studies for name, text in study.encoded.items()},
+            {study.name: study.trainings for study in draft.studies if len(study.verdicts)},
             {f"{name}.csv": (work / f"{name}.csv").read_text(encoding="utf-8") for name in tables},
         ),
     )

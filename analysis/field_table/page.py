@@ -24,7 +24,7 @@ from analysis.field_table.wording import (
     describe_value,
     format_nstar,
 )
-from analysis.web.data import encode_figure, encode_trainings, pack_data
+from analysis.web.data import encode_figure, encode_trainings, pack_data, write_json
 from analysis.web.template import read_asset, render_template
 
 PACKAGE = "analysis.field_table"
@@ -73,11 +73,13 @@ def render_table(table: FieldTable) -> str:
         entries = [entry for entry in table.entries if entry.row == row.name]
         figure = draw_row(row, entries, table.request.columns, styles, table.request.eps)
         if figure is not None:
-            charts[row.name] = encode_figure(figure)
+            charts[row.name] = write_json(encode_figure(figure))
         shown = [show_entry(entry, row, columns[entry.column]) for entry in entries]
         shown_rows.append({"row": row, "entries": shown, "has_figure": figure is not None})
     trainings = {
-        f"{entry.row}/{entry.column}": encode_trainings(entry.trainings.assign(line=entry.column))
+        f"{entry.row}/{entry.column}": write_json(
+            encode_trainings(entry.trainings.assign(line=entry.column))
+        )
         for entry in table.entries
         if len(entry.trainings)
     }

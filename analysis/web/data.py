@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,6 @@ import pandas as pd
 
 from analysis.chart import Chart
 from analysis.emphasis import emphasise_lines
-from analysis.evidence import Evidence
 from analysis.figures import NamedFigure
 from analysis.style import COLOURS, DARK
 from analysis.web.plotly_figure import make_legend, make_plotly_figures
@@ -42,35 +41,33 @@ MAX_TRAININGS = 100_000
 """Beyond this many trainings of a study the page names the file that holds them."""
 
 
-def encode_data(
-    figures: Sequence[NamedFigure],
-    studies: Mapping[str, Evidence],
-    shown: Sequence[str],
-    files: Mapping[str, str],
-) -> str:
-    """The data in base64; ``shown``: the studies whose trainings stand behind some claim.
-
-    ``files``: name → text of the tables that the page offers as files.
-    """
-    charts = {figure.name: encode_figure(figure) for figure in figures}
-    trainings = {name: encode_trainings(studies[name].trainings) for name in shown}
-    return pack_data(charts, trainings, files)
-
-
 def pack_data(
-    charts: Mapping[str, Any],
-    trainings: Mapping[str, Any],
+    charts: Mapping[str, str],
+    trainings: Mapping[str, str],
     files: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """What the scripts unpack: figures, trainings and files by name, and the colours on dark."""
-    data = {
-        "charts": charts,
-        "trainings": trainings,
-        "files": dict(files),
-        "dark": dict(zip(COLOURS, DARK, strict=True)),
+    """What the scripts unpack: figures, trainings and files by name, and the colours on dark.
+
+    ``charts`` and ``trainings``: name → JSON (:func:`write_json`) of :func:`encode_figure` and of
+    :func:`encode_trainings`. ``files``: name → text of the tables that the page offers as files.
+    """
+    parts = {
+        "charts": _join_json(charts),
+        "trainings": _join_json(trainings),
+        "files": write_json(dict(files)),
+        "dark": write_json(dict(zip(COLOURS, DARK, strict=True))),
     }
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return pack_text(text)
+    return pack_text(_join_json(parts))
+
+
+def write_json(value: Any) -> str:
+    """A value as JSON without spaces; raises ``ValueError`` for a number that is not finite."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _join_json(values: Mapping[str, str]) -> str:
+    """The object whose values are written already."""
+    return "{" + ",".join(f"{write_json(name)}:{text}" for name, text in values.items()) + "}"
 
 
 def encode_figure(figure: NamedFigure) -> dict[str, Any]:

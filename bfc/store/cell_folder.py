@@ -115,18 +115,25 @@ def read_files(folder: Path) -> CellFiles:
     rows = read_rows(folder / "trainings.parquet", REQUIRED_COLUMNS)
     requests = _requests(folder / "requests.json")
     problems: list[str] = []
-    optional: dict[str, Any] = {}
-    readers = {
-        "environment": lambda: read_values(folder / "environment.json", dict),
-        "tuned": lambda: _read_if_there(folder / "tuned.json", _read_mapping),
-        "trace": lambda: _read_if_there(folder / "trace.parquet", _read_trace),
-    }
-    for name, read in readers.items():
-        try:
-            optional[name] = read()
-        except (Unreadable, OSError) as reason:
-            problems.append(str(reason))
-    return CellFiles(config, requests, status, rows, **optional, problems=problems)
+    return CellFiles(
+        config,
+        requests,
+        status,
+        rows,
+        _read_optional(lambda: read_values(folder / "environment.json", dict), problems),
+        _read_optional(lambda: _read_if_there(folder / "tuned.json", _read_mapping), problems),
+        _read_optional(lambda: _read_if_there(folder / "trace.parquet", _read_trace), problems),
+        problems,
+    )
+
+
+def _read_optional(read: Callable[[], T], problems: list[str]) -> T | None:
+    """What ``read`` returns; None where it cannot be read, which ``problems`` then say."""
+    try:
+        return read()
+    except (Unreadable, OSError) as reason:
+        problems.append(str(reason))
+        return None
 
 
 def _read_if_there(path: Path, read: Callable[[Path], T]) -> T | None:

@@ -75,16 +75,19 @@ def _read_column(name: str, values: pyarrow.ChunkedArray) -> list[Any]:
             numbers = pd.to_numeric(values.to_pandas(), errors="coerce").astype(float)
             return list(map(float, numbers))
         return [math.nan if value is None else value for value in values.to_pylist()]
+    plain: list[Any]
     if is_whole or is_plain:
-        return values.to_pylist()
-    plain: list[Any] = values.to_pandas().astype(object).tolist()
+        plain = values.to_pylist()
+    else:
+        plain = values.to_pandas().astype(object).tolist()
     return plain
 
 
 def _to_integers(values: list[Any]) -> list[int]:
     if all(type(value) is int for value in values):
         return values
-    return pd.Series(values).astype(int).tolist()
+    integers: list[int] = pd.Series(values).astype(int).tolist()
+    return integers
 
 
 def _is_missing(value: Any) -> bool:

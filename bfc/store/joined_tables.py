@@ -6,6 +6,7 @@ So a column is made of the cells that have it and is missing elsewhere, with one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -86,5 +87,6 @@ def _list_types(values: Iterable[Any]) -> set[type | None]:
     return {None if value is None else type(value) for value in values}
 
 
-def _as_text(value: Any) -> str | None:
-    return None if value is None or value != value else str(value)
+def _as_text(value: Any) -> str | float:
+    """The value as text; NaN for a missing one, as pandas has it."""
+    return math.nan if value is None or value != value else str(value)
