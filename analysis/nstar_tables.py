@@ -96,7 +96,8 @@ def tabulate_nstar(stored: Collected, processes: int = 1) -> tuple[pd.DataFrame,
     for _, cells in stored.cells.groupby("study", sort=False) if len(stored.cells) else []:
         varying = find_varying_keys(cells)
         keys += [key for key in varying if key not in keys]
-        for cell, line in zip(cells.to_dict("records"), label_lines(cells), strict=True):
+        records = cells[[*HEAD, *varying]].to_dict("records")
+        for cell, line in zip(records, label_lines(cells), strict=True):
             settings = {key: cell[key] for key in varying}
             heads.append({**{key: cell[key] for key in HEAD}, "line": line, **settings})
     requests = [(head["cell_id"], head.pop("eps")) for head in heads]

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from analysis.load import Results, load_results
 from analysis.page_sections import embed_figure
 from analysis.paper_files import check_formats, draw_files
 from analysis.study_report import StudyReport, StudyTask, report_studies
+from analysis.trainings_csv import write_trainings
 from analysis.web.claim_views import group_claims, make_claim_views
 from analysis.web.data import pack_data
 from analysis.web.document import make_cards, render_page
@@ -138,9 +139,10 @@ def _add_studies(loaded: Results, claims: Claims | None, draft: _Draft, processe
     """Judge and describe every study, and keep the looks at its claims."""
     problems = loaded.stored.problems
     tasks = []
+    without_rows = replace(loaded.stored, trainings=pd.DataFrame(), traces=pd.DataFrame())
     for name, evidence in loaded.studies.items():
         stated = None if claims is None else claims.get(name, [])
-        stored = loaded.stored.study(name)
+        stored = without_rows.study(name)
         task = StudyTask(evidence, stored, loaded.keys, stated, draft.results, draft.unfinished)
         tasks.append(task)
     for report in report_studies(tasks, processes):
@@ -166,8 +168,9 @@ def _write_tables(loaded: Results, draft: _Draft, work: Path) -> dict[str, pd.Da
         "risk": _concatenate([study.risks for study in draft.studies]),
         "claims": mark_standing(_concatenate([study.verdicts for study in draft.studies])),
     }
-    for name, table in {**tables, "trainings": trainings}.items():
+    for name, table in tables.items():
         table.to_csv(work / f"{name}.csv", index=False)
+    write_trainings(loaded.stored, work / "trainings.csv")
     with open(work / "trainings.parquet", "wb") as file:  # a name could be taken for an address
         trainings.to_parquet(file, index=False)
     return tables

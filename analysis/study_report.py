@@ -40,7 +40,7 @@ class StudyTask:
 
     evidence: Evidence
     stored: Collected
-    """The part of the store that the study asked for."""
+    """The part of the store that the study asked for, without trainings and traces."""
     keys: Sequence[str]
     """The configuration keys that vary in the store."""
     claims: Sequence[Mapping[str, Any]] | None

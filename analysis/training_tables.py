@@ -29,7 +29,8 @@ def make_tuning_table(stored: Collected, lines: Mapping[str, str]) -> PageTable:
     draws), ``nstar`` or ``risk``.
     """
     records = []
-    for cell in stored.cells.drop_duplicates("cell_id").to_dict("records"):
+    cells = stored.cells[["cell_id", "method", "target", "L", "d"]]
+    for cell in cells.drop_duplicates("cell_id").to_dict("records"):
         tuned = stored.tuned.get(cell["cell_id"], {})
         trials = [trial for trial in tuned.get("tried") or [] if isinstance(trial, Mapping)]
         settings = [key for key in tuned if trials and all(key in trial for trial in trials)]

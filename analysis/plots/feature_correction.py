@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
+import numpy as np
 import pandas as pd
 
 from analysis.chart import Axis, Chart, Panel, Series
@@ -81,12 +82,10 @@ def _read_errors(
 
 def _list_seeds(values: pd.DataFrame) -> pd.DataFrame:
     """The points of every seed, one part of the line per seed."""
-    points = values.reset_index().melt("seed", var_name="x", value_name="y")
-    points = points.dropna().sort_values(["seed", "x"])
-    return pd.DataFrame(
-        {
-            "x": points["x"].astype(float),
-            "y": points["y"],
-            "part": points["seed"].map("seed {}".format),
-        }
-    )
+    seeds = np.tile(values.index.to_numpy(), values.shape[1])
+    x = np.repeat(values.columns.to_numpy(float), values.shape[0])
+    y = values.to_numpy(float).ravel(order="F")
+    places = np.lexsort((x, seeds))
+    places = places[~np.isnan(y[places])]
+    parts = [f"seed {seed}" for seed in seeds[places]]
+    return pd.DataFrame({"x": x[places], "y": y[places], "part": parts})

@@ -179,8 +179,9 @@ def count_measured(
     total = 0
     for series in panel.series:
         if series.form in forms and series.name.startswith(tuple(methods)):
-            data = series.data.assign(mark=series.data["mark"] if "mark" in series.data else "")
-            is_measured = np.isfinite(data["y"].to_numpy(float)) & (data["mark"] == "")
+            is_measured = np.isfinite(series.data["y"].to_numpy(float))
+            if "mark" in series.data:
+                is_measured &= (series.data["mark"] == "").to_numpy(bool)
             total += int(is_measured.sum())
     return total
 

@@ -61,8 +61,8 @@ class Collected:
         ids = set(cells["cell_id"])
         return Collected(
             cells,
-            _rows_of(self.trainings[self._list_columns(ids)], ids),
-            _rows_of(self.traces, ids),
+            _rows_of(self.trainings, ids, self._list_columns(ids)),
+            _rows_of(self.traces, ids, list(self.traces)),
             {key: value for key, value in self.environments.items() if key in ids},
             {key: value for key, value in self.tuned.items() if key in ids},
             self.sizes,
@@ -78,10 +78,10 @@ class Collected:
         return [name for name in self.trainings if name in names]
 
 
-def _rows_of(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
+def _rows_of(table: pd.DataFrame, ids: set[str], columns: Sequence[str]) -> pd.DataFrame:
     if not len(table):
         return table
-    return table[table["cell_id"].isin(ids)].reset_index(drop=True)
+    return table.loc[table["cell_id"].isin(ids), columns].reset_index(drop=True)
 
 
 ReadMany = Callable[[Sequence[Path]], Sequence[CellFiles | None]]
