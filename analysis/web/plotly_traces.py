@@ -126,10 +126,11 @@ def _break_parts(data: pd.DataFrame) -> pd.DataFrame:
     starts = np.flatnonzero(np.diff(codes[order])) + 1
     if not len(starts):
         return data
-    broken = data.iloc[np.insert(order, starts, order[starts])].reset_index(drop=True)
-    broken = broken.astype({"x": float, "y": float})
-    broken.loc[starts + np.arange(len(starts)), ["x", "y"]] = np.nan
-    return broken
+    broken = data.take(np.insert(order, starts, order[starts]))
+    is_gap = np.zeros(len(broken), dtype=bool)
+    is_gap[starts + np.arange(len(starts))] = True
+    x, y = (np.where(is_gap, np.nan, broken[name].to_numpy(float)) for name in ("x", "y"))
+    return broken.assign(x=x, y=y)
 
 
 def _draw_points(series: Series, panel: Panel) -> dict[str, Any]:
@@ -220,7 +221,8 @@ def _describe_points(name: str, data: pd.DataFrame, panel: Panel) -> list[str]:
     """
     exact = [column for column in data if column not in POINT_COLUMNS]
     texts = []
-    for row in data.to_dict("records"):
+    for values in zip(*(data[column].tolist() for column in data), strict=True):
+        row = dict(zip(data, values, strict=True))
         y = f"{panel.y.label}: {format_number(row['y'], DIGITS)}"
         interval = _describe_interval(row)
         x = row[exact[0]] if exact else row["x"]
