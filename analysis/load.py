@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.cell_cache import read_cells
+from analysis.cell_selection import CellSelection, select_cells
 from analysis.evidence import Evidence
 from analysis.feature_tables import FeatureTables, join_features, tabulate_features
 from analysis.nstar_tables import (
@@ -27,7 +27,7 @@ from analysis.nstar_tables import (
 from analysis.style import LineStyle, assign_line_styles
 from bfc.errors import UserError, nearest
 from bfc.experiment.stored_config import fill_defaults
-from bfc.store.reading import UNNAMED, Collected, read_store
+from bfc.store.reading import UNNAMED, Collected, collect_cells
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,22 @@ class Results:
     """The configuration keys that vary."""
     studies: Mapping[str, Evidence]
     """Name → the tables of that study; cells without a study are last."""
+    partial: frozenset[str] = frozenset()
+    """Studies of which only some cells were read."""
+    extent: str = ""
+    """What was read and left out, as a sentence; empty where everything was read."""
 
 
-def load_results(results: str | Path, study: str | None = None, processes: int = 1) -> Results:
+def load_results(
+    results: str | Path, study: str | None = None, processes: int = 1, cells: int | None = None
+) -> Results:
     """Read everything below ``results``, or one ``study``, and estimate n* and exponents.
 
-    ``processes``: those that compute what :mod:`analysis.estimate_cache` does not hold. Raises
+    ``processes``: those that compute what :mod:`analysis.estimate_cache` does not hold. ``cells``:
+    the most cells to read, of which :mod:`analysis.cell_selection` says which they are. Raises
     :class:`UserError` where there is nothing.
     """
-    stored = _read_store(results, study, processes)
+    stored, selection = _read_store(results, study, processes, cells)
     nstar, keys = tabulate_nstar(stored, processes)
     fits = fit_lines(stored, nstar, processes)
     tables = {
@@ -83,6 +90,8 @@ def load_results(results: str | Path, study: str | None = None, processes: int =
         exponents_feature=exponents_feature,
         keys=keys,
         studies=studies,
+        partial=selection.partial,
+        extent=selection.sentence,
     )
 
 
@@ -98,13 +107,14 @@ def _select_features(
     return selected
 
 
-def _read_store(results: str | Path, study: str | None, processes: int = 1) -> Collected:
+def _read_store(
+    results: str | Path, study: str | None, processes: int = 1, limit: int | None = None
+) -> tuple[Collected, CellSelection]:
     if not os.path.isdir(results):
         raise UserError(f"{results}: there is no such folder")
-    read_many = partial(read_cells, processes=processes)
-    stored = read_store(results, fill_defaults, study, read_many)
+    stored, selection = _read_cells(results, study, processes, limit)
     if study is not None and study not in set(stored.cells.get("study", ())):
-        stored = read_store(results, fill_defaults, read_many=read_many)
+        stored, selection = _read_cells(results, None, processes, limit)
     if stored.cells.empty:
         skipped = ""
         if stored.problems:
@@ -112,11 +122,22 @@ def _read_store(results: str | Path, study: str | None, processes: int = 1) -> C
             skipped = f" ({count} folders skipped, the first: {first})"
         raise UserError(f"{results}: holds no measured cell{skipped}")
     if study is None:
-        return stored
+        return stored, selection
     names = set(stored.cells["study"])
     if study not in names:
         raise UserError(f"study {study}: is not in {results}; {nearest(study, names)}")
-    return stored.study(study)
+    return stored.study(study), selection
+
+
+def _read_cells(
+    results: str | Path, study: str | None, processes: int, limit: int | None
+) -> tuple[Collected, CellSelection]:
+    selection = select_cells(results, study, limit)
+    files = read_cells(selection.folders, processes)
+    stored = collect_cells(selection.folders, files, fill_defaults)
+    if selection.studies is None or stored.cells.empty:
+        return stored, selection
+    return stored.keep_studies(selection.studies), selection
 
 
 def _select_study(

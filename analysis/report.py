@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from analysis.cell_selection import MAX_CELLS
 from analysis.paper_files import FORMATS
 from analysis.report_text import make_console, print_report
 from analysis.report_writer import Report, write_report
@@ -42,9 +43,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=FORMATS,
         help="draw every figure for a paper, too, in these formats",
     )
+    parser.add_argument(
+        "--cells",
+        type=int,
+        default=MAX_CELLS,
+        help="show at most so many cells: the studies measured last (default: %(default)s)",
+    )
     options = parser.parse_args(argv)
     try:
-        report = write_report(options.results, options.out, options.study, formats=options.formats)
+        report = write_report(
+            options.results,
+            options.out,
+            options.study,
+            formats=options.formats,
+            cells=options.cells,
+        )
     except (UserError, OSError) as error:
         print_line(str(error), to_stderr=True)
         return 2

@@ -51,6 +51,8 @@ def print_report(report: Report, console: Console) -> None:
         _print_table(console, "claims", make_claim_table(report.claims))
     for problem in report.problems:
         _print_line(console, f"problem: {problem}")
+    if report.extent:
+        _print_line(console, f"the page {report.extent}")
     if report.figure is not None:
         _print_line(console, f"figure: {report.figure}")
     _print_line(console, f"page:   {report.page}")

@@ -60,6 +60,8 @@ class Report:
     keys: list[str]
     """The configuration keys that vary."""
     problems: list[str]
+    extent: str = ""
+    """What is shown and left out of the store; empty where everything is shown."""
 
 
 @dataclass
@@ -96,6 +98,7 @@ def write_report(
     claims: Claims | None = None,
     formats: Sequence[str] = (),
     unfinished: Collection[str] = (),
+    cells: int | None = None,
 ) -> Report:
     """Write tables and the page of a results folder into ``out``.
 
@@ -106,14 +109,15 @@ def write_report(
     replaced, others are left.
 
     ``study`` restricts the report to one study. ``claims``: None reads them under ``sweeps/``.
-    ``unfinished``: cells whose measurement was cut short, at which no claim looks. Raises
+    ``unfinished``: cells whose measurement was cut short, at which no claim looks. ``cells``: the
+    most cells that are shown (:mod:`analysis.cell_selection`); None shows all. Raises
     :class:`UserError` where there is nothing to report, for an unknown format and without Plotly.
     """
     require_package("plotly", "report", "page")
     formats = check_formats(formats)
     results, target = local_path(results, "results"), local_path(out, "out")
     processes = usable_cores()
-    loaded = load_results(results, study, processes)
+    loaded = load_results(results, study, processes, cells)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -132,6 +136,7 @@ def write_report(
         **tables,
         keys=loaded.keys,
         problems=loaded.stored.problems,
+        extent=loaded.extent,
     )
 
 
@@ -142,6 +147,8 @@ def _add_studies(loaded: Results, claims: Claims | None, draft: _Draft, processe
     without_rows = replace(loaded.stored, trainings=pd.DataFrame(), traces=pd.DataFrame())
     for name, evidence in loaded.studies.items():
         stated = None if claims is None else claims.get(name, [])
+        if name in loaded.partial:
+            stated = []
         stored = without_rows.study(name)
         task = StudyTask(evidence, stored, loaded.keys, stated, draft.results, draft.unfinished)
         tasks.append(task)
@@ -203,6 +210,7 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
         title=TITLE,
         lead=LEAD,
         summary=f"{cells} cells, {len(stored.trainings):,} trainings, from {_name_folder(draft)}",
+        extent=loaded.extent,
         tables=[f"{name}.csv" for name in tables],
         problems=stored.problems,
         studies=sections,

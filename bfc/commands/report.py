@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from analysis.cell_selection import MAX_CELLS
 from bfc.application.completion import complete_study
 
 PANEL = "Results"
@@ -23,6 +24,9 @@ def main(
         list[str] | None,
         typer.Option("--format", help="Draw every figure in this format too: png, svg or pdf."),
     ] = None,
+    cells: Annotated[
+        int, typer.Option("--cells", help="Show at most so many: the studies measured last.")
+    ] = MAX_CELLS,
 ) -> None:
     """Write the page, tables and figures of a results folder, and print the tables.
 
@@ -30,4 +34,5 @@ def main(
     """
     from analysis.report import make_console, print_report, write_report
 
-    print_report(write_report(results, out, study, formats=formats or ()), make_console())
+    made = write_report(results, out, study, formats=formats or (), cells=cells)
+    print_report(made, make_console())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,13 +149,38 @@ def _read_trace(path: Path) -> Columns:
     return read_rows(path, ("n", "seed"))
 
 
+@dataclass(frozen=True)
+class CellRequest:
+    """Which studies asked for a cell, and when it was measured last."""
+
+    studies: frozenset[str]
+    """Empty where the requests cannot be read."""
+    time: float
+    """In seconds since 1970; -inf where it is not known."""
+
+
+def read_request(folder: Path) -> CellRequest:
+    """What asked for a cell, without reading what was measured."""
+    try:
+        time = float(read_values(folder / "status.json", dict).get("time", -math.inf))
+    except (Unreadable, OSError, TypeError, ValueError):
+        time = -math.inf
+    return CellRequest(_list_studies(folder), -math.inf if math.isnan(time) else time)
+
+
 def may_be_of_study(folder: Path, study: str) -> bool:
     """Whether a folder is of a study; also where this cannot be read."""
+    studies = _list_studies(folder)
+    return not studies or study in studies
+
+
+def _list_studies(folder: Path) -> frozenset[str]:
+    """The studies that asked for a cell; none where this cannot be read."""
     try:
         requests = read_values(folder / "requests.json", list)
-        return study in {study_of(request) for request in requests}
+        return frozenset(study_of(request) for request in requests)
     except (Unreadable, AttributeError):
-        return True
+        return frozenset()
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:

@@ -8,8 +8,8 @@ never an exception.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,10 @@ class Collected:
             {key: value for key, value in self.columns.items() if key in ids},
         )
 
+    def keep_studies(self, names: Collection[str]) -> Collected:
+        """The part that some studies asked for."""
+        return replace(self, cells=self.cells[self.cells["study"].isin(names)])
+
     def _list_columns(self, ids: set[str]) -> list[str]:
         """The columns of the trainings that some of these cells have, in their order."""
         if not ids <= self.columns.keys():
@@ -84,15 +88,8 @@ def _rows_of(table: pd.DataFrame, ids: set[str], columns: Sequence[str]) -> pd.D
     return table.loc[table["cell_id"].isin(ids), columns].reset_index(drop=True)
 
 
-ReadMany = Callable[[Sequence[Path]], Sequence[CellFiles | None]]
-"""The files of each folder; None of one that is to be read here."""
-
-
 def read_store(
-    results: str | Path,
-    complete: Complete = lambda config: config,
-    study: str | None = None,
-    read_many: ReadMany = lambda folders: [None] * len(folders),
+    results: str | Path, complete: Complete = lambda config: config, study: str | None = None
 ) -> Collected:
     """Read every cell below ``results``; an empty or absent folder gives empty tables.
 
@@ -103,9 +100,16 @@ def read_store(
     folders = list_cell_folders(results)
     if study is not None:
         folders = [folder for folder in folders if may_be_of_study(folder, study)]
+    return collect_cells(folders, [None] * len(folders), complete)
+
+
+def collect_cells(
+    folders: Sequence[Path], files: Sequence[CellFiles | None], complete: Complete
+) -> Collected:
+    """The cells of these folders; their ``files``, where they are None, are read here."""
     collector = _Collector(complete)
-    for folder, files in zip(folders, read_many(folders), strict=True):
-        collector.add(folder, files)
+    for folder, read in zip(folders, files, strict=True):
+        collector.add(folder, read)
     return collector.collected()
 
 
