@@ -45,7 +45,7 @@ TIMEOUT = 5.0
 UNUSABLE = (sqlite3.Error, diskcache.Timeout, OSError, ValueError, zlib.error)
 """What a damaged, foreign or read-only folder raises."""
 FEWEST_PER_PROCESS = 8
-"""Values for which starting another process pays."""
+"""Values for which starting another process pays where each takes some hundredths of a second."""
 ENTRIES_PER_TRANSACTION = 50
 LIBRARIES = (np, scipy, pd)
 
@@ -54,12 +54,14 @@ LIBRARIES = (np, scipy, pd)
 class CachedEstimator:
     """A function whose values are stored.
 
-    ``packages``: those whose source code its values follow from, besides its own file. The function
-    is picklable by name, and returns what JSON can hold.
+    ``packages``: those whose source code its values follow from, besides its own file.
+    ``fewest_per_process``: values for which starting another process pays. The function is
+    picklable by name, and returns what JSON can hold.
     """
 
     function: Callable[..., Any]
     packages: tuple[str, ...] = ("bfc.stats",)
+    fewest_per_process: int = FEWEST_PER_PROCESS
 
     @property
     def name(self) -> str:
@@ -187,7 +189,7 @@ def _compute(
 ) -> list[Any]:
     """The values of the tasks, in this process or in several."""
     function = estimator.function
-    processes = min(processes, len(tasks) // FEWEST_PER_PROCESS)
+    processes = min(processes, len(tasks) // estimator.fewest_per_process)
     if processes < 2:
         return [function(*task.arguments) for task in track(tasks, description)]
     with ProcessPoolExecutor(processes) as pool:

@@ -55,8 +55,11 @@ def replace_risk(trainings: pd.DataFrame, missing: pd.Series) -> pd.DataFrame:
     return rows.drop(columns=judged).assign(risk=missing[missing.notna()].astype(float))
 
 
-def tabulate_features(stored: Collected) -> dict[str, FeatureTables]:
-    """Feature → n* of every cell that measured it, at 1 − every overlap of :data:`OVERLAPS`."""
+def tabulate_features(stored: Collected, processes: int = 1) -> dict[str, FeatureTables]:
+    """Feature → n* of every cell that measured it, at 1 − every overlap of :data:`OVERLAPS`.
+
+    ``processes``: those that compute what is not on disk.
+    """
     tables = {}
     for feature in list_features(stored.trainings):
         column = find_column(stored.trainings, feature)
@@ -66,8 +69,8 @@ def tabulate_features(stored: Collected) -> dict[str, FeatureTables]:
         eps = tuple(round(1 - overlap, 12) for overlap in OVERLAPS)
         cells = cells.assign(eps=[eps] * len(cells)).reset_index(drop=True)
         part = replace(stored, cells=cells, trainings=trainings.reset_index(drop=True))
-        nstar, keys = tabulate_nstar(part)
-        exponents = tabulate_exponents(nstar, keys, fit_lines(part, nstar))
+        nstar, keys = tabulate_nstar(part, processes)
+        exponents = tabulate_exponents(nstar, keys, fit_lines(part, nstar, processes))
         tables[feature] = FeatureTables(part, nstar, exponents)
     return tables
 

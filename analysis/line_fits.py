@@ -50,7 +50,8 @@ def fit_lines_cached(lines: Sequence[SizedTrainings], processes: int = 1) -> lis
         )
         for line in lines
     ]
-    fits = compute_cached(CachedEstimator(describe_fit), tasks, "fitting exponents", processes)
+    estimator = CachedEstimator(describe_fit, fewest_per_process=1)
+    fits = compute_cached(estimator, tasks, "fitting exponents", processes)
     return [LineFit(**fit) for fit in fits]
 
 

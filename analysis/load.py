@@ -77,7 +77,7 @@ def load_results(
     }
     styles = assign_line_styles(nstar)
     names = sorted(set(stored.cells["study"]), key=lambda name: (name == UNNAMED, name))
-    features = tabulate_features(stored)
+    features = tabulate_features(stored, processes)
     studies = {}
     for name in names:
         evidence = _select_study(name, stored, tables, styles)
