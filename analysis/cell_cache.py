@@ -18,6 +18,8 @@ from analysis.estimate_cache import CachedEstimator, Task, compute_cached
 from bfc.store.cell_folder import FILES, CellFiles, read_files
 from bfc.store.cell_rows import Unreadable
 
+FEWEST_PER_PROCESS = 16
+"""Cells for which starting another process pays."""
 SIGNATURE = ("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 """What changes with the content of a file, which programs replace and never change in place."""
 
@@ -28,7 +30,7 @@ def read_cells(folders: Sequence[Path], processes: int = 1) -> list[CellFiles | 
     ``processes``: those that read what is not on disk.
     """
     tasks = [Task(_describe_files(folder), (folder,)) for folder in folders]
-    estimator = CachedEstimator(read_plain_cell, ("bfc.store",))
+    estimator = CachedEstimator(read_plain_cell, ("bfc.store",), FEWEST_PER_PROCESS)
     cells = compute_cached(estimator, tasks, "reading cells", processes)
     return [None if cell is None else CellFiles(**cell) for cell in cells]
 

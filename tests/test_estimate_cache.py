@@ -163,7 +163,6 @@ def test_the_tables_are_the_same_from_disk_from_one_process_and_from_several(
     plain = load_results(tmp_path / "results")
     assert plain.exponents["exponent"].notna().any()
     monkeypatch.setenv(estimate_cache.SWITCH, "on")
-    monkeypatch.setattr(estimate_cache, "FEWEST_PER_PROCESS", 1)
     assert_same_tables(load_results(tmp_path / "results", processes=2), plain)
 
     def fail(*_: object) -> None:
