@@ -96,7 +96,7 @@ def test_a_count_on_a_card_leads_to_the_claims_that_it_counts(page):
 
 def test_search_and_filters_show_what_fits_and_clear_shows_all(page):
     shown = page.locator(".claim:visible")
-    page.locator("#search").fill("close")
+    page.locator("#search").fill("CALL Close")
     wait_for_claims(page, 1)
     assert shown.count() == 1 and "1 of 4" in page.locator("#matches").inner_text()
     page.locator("#clear").click()
@@ -106,6 +106,10 @@ def test_search_and_filters_show_what_fits_and_clear_shows_all(page):
     page.locator("#clear").click()
     page.locator("#filter-method").select_option("nobody")
     assert shown.count() == 1
+    page.locator("#clear").click()
+    page.evaluate("document.querySelector('#claim-4').dataset.study = 'another'")
+    page.locator("#filter-study").select_option("synthetic")
+    assert shown.count() == 3
     page.locator("#clear").click()
     page.locator("#fold").click()
     assert shown.count() == 0
@@ -183,7 +187,29 @@ def test_no_text_of_the_board_is_cut_or_overlaps_what_stands_beside_it(page):
     assert over == []
 
 
+def test_a_link_to_a_claim_that_the_filters_hide_shows_it(page):
+    page.locator(".chip.undecided").click()
+    assert read_verdicts(page) == ["undecided"]
+    page.locator(".square").first.click()
+    page.locator("#claim-1[open]").wait_for()
+    assert page.locator("#claim-1 .view").is_visible() and len(read_verdicts(page)) == 4
+
+
+def press_tab_until(page, selector):
+    """Move the focus forward to an element, as far as fifty steps away."""
+    for _ in range(50):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"the key Tab does not lead to {selector}")
+
+
 def test_the_board_is_usable_by_keyboard(page):
-    page.locator("#claim-2 > summary").focus()
+    page.locator("#search").focus()
+    press_tab_until(page, ".chip.undecided")
     page.keyboard.press("Enter")
-    page.locator("#claim-2 .view").wait_for()
+    assert read_verdicts(page) == ["undecided"]
+    press_tab_until(page, "#claim-3 > summary")
+    page.keyboard.press("Enter")
+    page.locator("#claim-3 .chart .main-svg").first.wait_for()
+    assert page.locator("#claim-3 .trainings tbody tr").count()

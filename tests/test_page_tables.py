@@ -40,12 +40,34 @@ def test_the_warnings_on_growth_are_not_cut(page):
     assert widths[0] > widths[1], "on a phone it scrolls"
 
 
-def test_a_table_downloads_as_csv(page):
-    table = page.locator(".study .table", has=page.locator("button[data-name^=growth-]")).first
-    with page.expect_download() as download:
-        table.locator("button.save").click()
-    rows = list(csv.reader(io.StringIO(download.value.path().read_text())))
-    assert rows[0][0] == "method" and "exponent" in rows[0] and len(rows) > 2
+def test_a_table_sorts_by_keyboard(page):
+    page.evaluate("document.querySelectorAll('details.more').forEach(box => box.open = true)")
+    head = page.locator("table th", has_text="largest n").first
+    head.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+
+
+READ_CELLS = """
+box => [...box.querySelector('table').rows].map(
+  row => [...row.cells].map(cell => cell.textContent.trim())
+)
+"""
+
+
+def test_a_table_downloads_as_the_csv_of_what_it_shows(page):
+    page.evaluate("document.querySelectorAll('details.more').forEach(box => box.open = true)")
+    section = page.locator("section.study", has=page.locator("h2", has_text="synthetic"))
+    saved = []
+    for table in section.locator(".table", has=page.locator("button.save")).all():
+        with page.expect_download() as download:
+            table.locator("button.save").click()
+        name = table.locator("button.save").get_attribute("data-name")
+        assert download.value.suggested_filename == f"{name}.csv"
+        rows = list(csv.reader(io.StringIO(download.value.path().read_text())))
+        assert rows == table.evaluate(READ_CELLS) and len(rows) > 1
+        saved += rows
+    assert any("," in text for row in saved for text in row), "a comma in a cell splits none"
 
 
 def test_a_study_answers_with_numbers_from_the_store(page):
@@ -93,9 +115,12 @@ def test_a_sort_key_is_a_number_a_text_or_nothing():
 
 
 def test_it_prints_on_paper_without_tools(page):
+    page.locator("#claim-1 > summary").click()
+    page.locator("#claim-1 .trainings tr").first.wait_for()
+    tools = (".tools", ".filters", ".help", "button.copy", "#claim-1 .trainings", "button.save")
+    assert all(page.locator(tool).first.is_visible() for tool in tools)
     page.emulate_media(media="print")
-    assert not page.locator(".tools").first.is_visible()
-    assert not page.locator(".filters").is_visible()
+    assert [tool for tool in tools if page.locator(f"{tool}:visible").count()] == []
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
