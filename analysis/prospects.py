@@ -16,7 +16,7 @@ import pandas as pd
 from analysis.power import estimate_distance
 from analysis.training_kinds import count_curves_once, drop_confirming
 from analysis.verdicts import Measurement, Quantifier, choose_levels, find_open_parts
-from bfc.stats.estimates import CountEstimate
+from bfc.stats.estimates import CountEstimate, SampleMedian
 from bfc.stats.half_widths import HalfWidth, describe_half_width
 from bfc.stats.looks import REPEATED_LEVEL, estimate_chance_above
 
@@ -33,6 +33,8 @@ class Stock:
 
     seeds: int
     seconds_per_seed: float
+    """Of the cheapest: the first ones generated the code of their steps, and the stacks of the
+    others may have been small."""
 
 
 def take_stock(trainings: pd.DataFrame) -> dict[str, Stock]:
@@ -43,7 +45,7 @@ def take_stock(trainings: pd.DataFrame) -> dict[str, Stock]:
     stock = {}
     for cell_id, cell in rows.groupby("cell_id"):
         seconds = cell.groupby("seed")["seconds"].sum().astype(float)
-        stock[str(cell_id)] = Stock(len(seconds), float(seconds.mean()))
+        stock[str(cell_id)] = Stock(len(seconds), float(seconds.min()))
     return stock
 
 
@@ -58,12 +60,15 @@ class OpenPart:
     claim; NaN where there is no interval."""
     fixed_share: float
     """Share of the squared standard error that no number of seeds lowers."""
-    has_value: bool = True
-    """False where there is no estimate at all, such as that of an n* beyond all n."""
+    has_end: bool = True
+    """False where many seeds leave it without an end towards its threshold, such as that of an n*
+    beyond all n."""
     half_width: HalfWidth = NORMAL
     """Of its interval, in the standard errors in which the distance is."""
     counts: CountEstimate | None = None
     """Its estimate where that is one from counts, whose chances need no approximation."""
+    is_paired: bool = False
+    """Whether it has a single value per seed, which is read from all of its cells."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ class Prospect:
         """Of places without an interval: half of :data:`UNKNOWN_CHANCE` to either side once they
         have one."""
         has_enough = self.seeds >= FIRST_INTERVAL_SEEDS
-        stays_without = has_enough and not all(part.has_value for part in parts)
+        stays_without = has_enough and not all(part.has_end for part in parts)
         if stays_without or growth <= 1.0 or growth * self.seeds < FIRST_INTERVAL_SEEDS:
             return Chances(0.0, 0.0)
         return Chances(UNKNOWN_CHANCE / 2.0, UNKNOWN_CHANCE / 2.0)
@@ -187,11 +192,19 @@ def make_prospect(measurement: Measurement) -> Prospect:
     parts = []
     for part in find_open_parts(measurement, REPEATED_LEVEL):
         cells = part.cells or measurement.source.cells
-        has_value = not math.isnan(part.estimate.value)
         distance = estimate_distance(part, measurement)
-        half_width = describe_half_width(part.estimate)
-        counts = part.estimate if isinstance(part.estimate, CountEstimate) else None
-        parts.append(OpenPart(cells, distance, part.fixed_share, has_value, half_width, counts))
+        is_paired = isinstance(part.estimate, SampleMedian | CountEstimate)
+        parts.append(
+            OpenPart(
+                cells,
+                distance,
+                part.fixed_share,
+                has_end=math.isinf(part.estimate.value) or not math.isnan(distance),
+                half_width=describe_half_width(part.estimate),
+                counts=part.estimate if isinstance(part.estimate, CountEstimate) else None,
+                is_paired=is_paired,
+            )
+        )
     return Prospect(
         tuple(parts),
         measurement.source.seeds,

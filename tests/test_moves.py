@@ -118,16 +118,48 @@ def test_a_decision_that_takes_two_looks_is_worth_the_first() -> None:
 
 
 def test_a_cell_that_has_enough_seeds_stays_as_it_is() -> None:
-    """192 seeds beside 8: twice the data of both come from 8 seeds more of the one."""
+    """192 seeds beside 8: what more seeds of the one lower is the larger share of the error."""
     claim = make_claim("a", "b")
     leave_open(claim, 2.4, "a-8", "b-8")
     study = make_study(SIZES, claim)
-    study.stock["a-8"] = type(study.stock["a-8"])(192, 1.0)
+    study.stock["a-8"] = Stock(192, 1.0)
     move = choose(study)
     assert move is not None and move.cells == {"b-8"}
-    assert move.chances[0][1] == pytest.approx(
-        float(estimate_decision_chance(2.4, move.requests[0].num_seeds / SEEDS))
-    )
+    errors = [1 / 192 + 1 / seeds for seeds in (SEEDS, move.requests[0].num_seeds)]
+    chance = float(estimate_decision_chance(2.4, errors[0] / errors[1]))
+    assert move.chances[0][1] == pytest.approx(chance)
+
+
+def test_the_cell_with_fewer_seeds_may_grow_alone() -> None:
+    """Twice the seeds of it and not of the dear one: 1.5 times the data for a hundredth."""
+    claim = make_claim("a", "b")
+    leave_open(claim, 2.4, "a-8", "b-8")
+    study = make_study(SIZES, claim)
+    study.stock["a-8"] = Stock(2 * SEEDS, 100.0)
+    move = choose(study)
+    assert move is not None and move.cells == {"b-8"}
+    study.stock["b-8"] = Stock(SEEDS, 1e4)
+    move = choose(study)
+    assert move is not None and move.cells == {"a-8", "b-8"}
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1.0, 100.0])
+def test_values_of_a_seed_of_both_take_no_seeds_that_one_has_alone(seconds: float) -> None:
+    """24 and 96 seeds are 24 ratios, seed by seed: 72 ratios take no further seed of the other."""
+    claim = make_claim("a", "b")
+    claim.verdict, claim.looks = Verdict.UNDECIDED, 1
+    part = OpenPart(frozenset({"a-8", "b-8"}), 1.5, 0.0, is_paired=True)
+    claim.prospect = Prospect((part,), 24)
+    study = make_study(SIZES, claim)
+    study.stock |= {"a-8": Stock(96, seconds), "b-8": Stock(24, 1.0)}
+    moves = [move for move in list_moves(study, MODEL) if move.kind is MoveKind.MORE_SEEDS]
+    assert moves
+    for move in moves:
+        (request,) = move.requests
+        assert move.cells == {"b-8"} and 24 < request.num_seeds <= 96
+        if not move.later_seconds:
+            chance = float(estimate_decision_chance(1.5, request.num_seeds / 24))
+            assert move.chances[0][1] == pytest.approx(chance)
 
 
 def test_where_seeds_are_cheap_looks_are_not_spent_on_few() -> None:

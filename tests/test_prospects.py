@@ -139,19 +139,29 @@ def test_what_many_seeds_left_without_a_value_is_given_no_more(
     assert make_prospect(measurement).estimate_chance({"a": 2.0}) == chance
 
 
+@pytest.mark.parametrize(("seeds", "chance"), [(6, UNKNOWN_CHANCE), (9, 0.0)])
+def test_what_many_seeds_left_without_an_end_is_given_no_more(seeds: int, chance: float) -> None:
+    """A ratio of 1.3 whose upper end is open, since one n* may lie beyond all n, is to be 2."""
+    part = Part(Rescaled(1.3, 1.2, math.inf))
+    measurement = Measurement([part], 2.0, source=Source(seeds=seeds, cells=frozenset("a")))
+    assert make_prospect(measurement).estimate_chance({"a": 2.0}) == chance
+
+
 def test_the_stock_counts_seeds_and_their_seconds() -> None:
-    """A curve's rows repeat the seconds of the whole curve; confirming runs do not count."""
+    """A curve's rows repeat the seconds of the whole curve; confirming runs do not count. The price
+    of a seed is that of the cheapest."""
     trainings = pd.DataFrame(
         [
             *(
                 {"cell_id": "a", "kind": "training", "seed": s, "seconds": 2.0}
                 for s in (0, 0, 1, 1)
             ),
+            {"cell_id": "a", "kind": "training", "seed": 2, "seconds": 30.0},
             {"cell_id": "a", "kind": "confirmation", "seed": 5, "seconds": 99.0},
             *({"cell_id": "b", "kind": "curve", "seed": s, "seconds": 7.0} for s in (0, 0, 0)),
         ]
     )
-    assert take_stock(trainings) == {"a": Stock(2, 4.0), "b": Stock(1, 7.0)}
+    assert take_stock(trainings) == {"a": Stock(3, 4.0), "b": Stock(1, 7.0)}
     assert take_stock(pd.DataFrame()) == {}
 
 

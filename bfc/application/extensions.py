@@ -8,6 +8,7 @@ together are likely to decide it, though the first alone is not.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from bfc.stats.looks import GROWTHS, LARGEST_GROWTH
 
 GOALS = (*GROWTHS, 6.0, 9.0, 16.0)
 """How many times its seeds a claim may be given in all, over as many looks as that takes."""
-BALANCE = 4.0
-"""A cell of a place that has this many times the seeds that the others are to have stays as it is:
-its share of the error is small."""
+BALANCES = (1.0, 4.0)
+"""A cell of a place stays as it is where it has this many times the seeds that the one with the
+fewest is to have: its share of the error is the smaller one."""
 LEAST_SECONDS = 1e-6
 """Taken for the seconds of a seed where none were noted, so that costs can be compared."""
 
@@ -30,8 +31,6 @@ class Extension:
 
     seeds: Mapping[str, int]
     """Cell id → the seeds that it is to have at the next look; cells that stay are left out."""
-    growths: Mapping[str, float]
-    """Cell id → how many times the data of its places that is."""
     chance: float
     """That the claim is decided at this look or the later ones that are counted on."""
     later_seconds: float
@@ -54,13 +53,37 @@ def rank_extensions(
     }
     look_cost = max(sum(spent.values()), look_seconds)
     ranked: list[tuple[float, Extension]] = []
-    for goal in _list_goals(prospect):
+    for goal in _list_goals(prospect, stock):
         if goal.num_looks <= max(1, looks_left):
             extension, seconds = _plan(prospect, stock, goal)
             cost = goal.num_looks * look_cost + seconds
             ranked.append((extension.chance / cost, extension))
     ranked.sort(key=lambda pair: pair[0], reverse=True)
     return [extension for _, extension in ranked]
+
+
+def estimate_growths(
+    prospect: Prospect, stock: Mapping[str, Stock], seeds: Mapping[str, int]
+) -> dict[str, float]:
+    """Cell id → how many times its data each place of a claim has once cells have these ``seeds``.
+
+    A place with one value per seed has as many values as the cell with the fewest seeds; of any
+    other the squared standard error is taken to be the sum of one over the seeds of its cells. A
+    cell of several places counts for the one that gains least.
+    """
+    growths: dict[str, float] = {}
+    for part in prospect.parts:
+        if not part.cells <= stock.keys():
+            continue
+        now = [stock[cell].seeds for cell in part.cells]
+        later = [max(stock[cell].seeds, seeds.get(cell, 0)) for cell in part.cells]
+        if part.is_paired:
+            growth = min(later) / min(now)
+        else:
+            growth = sum(1.0 / count for count in now) / sum(1.0 / count for count in later)
+        for cell in part.cells:
+            growths[cell] = min(growth, growths.get(cell, math.inf))
+    return growths
 
 
 @dataclass(frozen=True)
@@ -70,33 +93,38 @@ class _Goal:
     cells: Collection[str]
     step: float
     factor: float
+    balance: float
 
     @property
     def num_looks(self) -> int:
         return 1 + math.ceil(math.log(self.factor / self.step, LARGEST_GROWTH) - 1e-9)
 
 
-def _list_goals(prospect: Prospect) -> Iterator[_Goal]:
+def _list_goals(prospect: Prospect, stock: Mapping[str, Stock]) -> Iterator[_Goal]:
     lacks_interval = any(math.isnan(part.distance) for part in prospect.parts)
+    is_uneven = any(
+        not part.is_paired and len({stock[cell].seeds for cell in part.cells}) > 1
+        for part in prospect.parts
+    )
+    balances = BALANCES if is_uneven else BALANCES[:1]
     for cells in (prospect.cells, prospect.find_decisive_cells()):
         if not cells:
             continue
-        for factor in GOALS:
-            yield _Goal(cells, min(factor, LARGEST_GROWTH), factor)
+        for factor, balance in itertools.product(GOALS, balances):
+            yield _Goal(cells, min(factor, LARGEST_GROWTH), factor, balance)
         if lacks_interval and prospect.seeds:
             factor = max(min(GROWTHS), FIRST_INTERVAL_SEEDS / prospect.seeds)
-            yield _Goal(cells, factor, factor)
+            yield _Goal(cells, factor, factor, BALANCES[0])
 
 
 def _plan(prospect: Prospect, stock: Mapping[str, Stock], goal: _Goal) -> tuple[Extension, float]:
     """The extension towards a goal, and the seconds of all its looks."""
-    now = _list_seeds(prospect, stock, goal.cells, goal.step)
-    in_the_end = _list_seeds(prospect, stock, goal.cells, goal.factor)
+    now = _list_seeds(prospect, stock, goal, goal.step)
+    in_the_end = _list_seeds(prospect, stock, goal, goal.factor)
     seconds = _sum_seconds(in_the_end, stock)
-    chance = prospect.estimate_chance(_list_growths(in_the_end, stock, goal.factor))
+    chance = prospect.estimate_chance(estimate_growths(prospect, stock, in_the_end))
     extension = Extension(
         {cell: count for cell, count in now.items() if count > stock[cell].seeds},
-        _list_growths(now, stock, goal.step),
         chance,
         later_seconds=seconds - _sum_seconds(now, stock),
     )
@@ -104,29 +132,24 @@ def _plan(prospect: Prospect, stock: Mapping[str, Stock], goal: _Goal) -> tuple[
 
 
 def _list_seeds(
-    prospect: Prospect, stock: Mapping[str, Stock], cells: Collection[str], factor: float
+    prospect: Prospect, stock: Mapping[str, Stock], goal: _Goal, factor: float
 ) -> dict[str, int]:
     """The seeds of every cell once those of its places are multiplied.
 
-    What a cell has more than its place needs is not multiplied: beyond :data:`BALANCE` times the
-    goal of the cell with the fewest, it stays.
+    What a cell has more than its place needs is not multiplied: beyond the balance of the goal
+    times what the cell with the fewest seeds gets, it stays, and where a value takes a seed of all
+    cells, beyond just as many.
     """
     seeds: dict[str, int] = {}
     for part in prospect.parts:
         fewest = min((stock[cell].seeds for cell in part.cells), default=0)
-        for cell in part.cells.intersection(cells):
+        balance = 1.0 if part.is_paired else goal.balance
+        needed = math.ceil(balance * factor * fewest - 1e-9)
+        for cell in part.cells.intersection(goal.cells):
             multiplied = math.ceil(factor * stock[cell].seeds - 1e-9)
-            needed = math.ceil(BALANCE * factor * fewest)
-            goal = max(stock[cell].seeds, min(multiplied, needed))
-            seeds[cell] = max(goal, seeds.get(cell, 0))
+            count = max(stock[cell].seeds, min(multiplied, needed))
+            seeds[cell] = max(count, seeds.get(cell, 0))
     return dict(sorted(seeds.items()))
-
-
-def _list_growths(
-    seeds: Mapping[str, int], stock: Mapping[str, Stock], factor: float
-) -> dict[str, float]:
-    """How many times the data a cell gives its places: one that has enough counts as the others."""
-    return {cell: max(factor, count / stock[cell].seeds) for cell, count in seeds.items()}
 
 
 def _sum_seconds(seeds: Mapping[str, int], stock: Mapping[str, Stock]) -> float:

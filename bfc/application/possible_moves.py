@@ -11,7 +11,7 @@ from analysis.prospects import UNKNOWN_CHANCE
 from analysis.registry import load_constant
 from bfc.application.claim_reads import list_selections, select_jobs, select_required
 from bfc.application.claim_states import ClaimState, StudyState
-from bfc.application.extensions import Extension, rank_extensions
+from bfc.application.extensions import Extension, estimate_growths, rank_extensions
 from bfc.application.moves import JobRequest, Move, MoveKind
 from bfc.application.study_jobs import extend_job, is_finished
 from bfc.experiment.cost import Cost
@@ -101,7 +101,8 @@ def _extend(
     for other in sharing:
         concerned = not other.prospect.cells.isdisjoint(extension.seeds)
         if other is not claim and other.is_open and concerned:
-            chance = other.prospect.estimate_chance(extension.growths)
+            growths = estimate_growths(other.prospect, study.stock, extension.seeds)
+            chance = other.prospect.estimate_chance(growths)
             if chance >= SMALLEST_CHANCE:
                 chances.append((other, chance))
     return Move(
