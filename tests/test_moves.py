@@ -11,14 +11,13 @@ from claim_scenes import SEEDS, SceneCost, leave_open, make_claim, make_study, s
 
 from analysis.prospects import (
     FIRST_INTERVAL_SEEDS,
-    UNKNOWN_CHANCE,
     OpenPart,
     Prospect,
     Stock,
 )
 from bfc.application.claim_states import StudyState
 from bfc.application.moves import HEADLINE_WEIGHT, Move, MoveKind, choose_move
-from bfc.application.possible_moves import list_moves, make_first_look
+from bfc.application.possible_moves import FIRST_RUN_CHANCE, list_moves, make_first_look
 from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.looks import (
     GROWTHS,
@@ -48,11 +47,21 @@ def choose(study: StudyState, seconds: float = 1e6) -> Move | None:
 
 
 def test_the_first_look_runs_what_is_missing_of_the_smallest_size(stored) -> None:
-    study = make_study(SIZES, make_claim("a"))
+    study = make_study(SIZES, make_claim("a", "b"))
     assert make_first_look(study, MODEL).requests == ()
     stored.remove("b-8")
     move = make_first_look(study, MODEL)
     assert move.cells == {"b-8"} and move.claims == list(study.claims)
+
+
+def test_the_first_look_runs_nothing_that_no_claim_reads(stored) -> None:
+    """Where a claim names no method, any training will do, so all of the size is run."""
+    stored.clear()
+    sizes = {"demo": {"a": [8, 16], "b": [8], "c": [8]}}
+    study = make_study(sizes, make_claim("a", at={"d": 8}), make_claim("b", "missing"))
+    assert make_first_look(study, MODEL).cells == {"a-8", "b-8"}
+    certified = make_study(sizes, make_claim())
+    assert make_first_look(certified, MODEL).cells == {"a-8", "a-16", "b-8", "c-8"}
 
 
 def test_an_undecided_claim_is_given_more_seeds_of_its_open_cells() -> None:
@@ -216,7 +225,7 @@ def test_a_claim_that_was_not_run_is_given_the_smallest_size_that_has_its_cells(
     move = choose(make_study(SIZES, claim, other))
     assert move is not None and move.kind is MoveKind.NOT_RUN
     assert move.cells == {"c-8"} and set(move.claims) == {claim, other}
-    assert move.value == pytest.approx(2 * UNKNOWN_CHANCE / 10.0)
+    assert move.value == pytest.approx(2 * FIRST_RUN_CHANCE / 10.0)
 
 
 def test_where_what_a_claim_requires_does_not_suffice_all_that_it_reads_is_run(stored) -> None:

@@ -23,7 +23,7 @@ from bfc import cli
 from bfc.application import claim_states
 from bfc.application import reproduce as module
 from bfc.application.budget import budget_seconds, considered_sizes
-from bfc.application.claim_reads import select_required
+from bfc.application.claim_reads import select_jobs, select_required
 from bfc.application.study_jobs import StudyJobs, extend_job, is_finished
 from bfc.application.study_list import list_studies
 from bfc.errors import UserError
@@ -140,6 +140,15 @@ def test_the_cells_of_a_claim_follow_from_its_thresholds(tmp_path) -> None:
     ]
     elsewhere = StudyJobs("bfc_chain", ["demo"], tmp_path, ["target.d=8"]).of_size("demo")
     assert all(select_required(claim.claim, elsewhere) is None for claim in study.claims)
+
+
+def test_a_part_of_a_law_selects_no_target_whose_law_is_a_name(tmp_path) -> None:
+    """The claim about a mixture reads the cells of that mixture, not those of every law."""
+    (study,) = list_studies(["bfc_robust"], "30m", tmp_path)
+    (claim,) = [claim.claim for claim in study.claims if "mixture" in claim.claim["statement"]]
+    read = select_jobs(claim, study.jobs.of_size("30m"))
+    laws = [job.cells[0].config["target"]["law"] for job in read]
+    assert len(laws) == 2 and all(law["components"] == 3 for law in laws)
 
 
 def test_more_seeds_are_asked_of_the_same_cell(tmp_path) -> None:

@@ -338,7 +338,7 @@ def test_a_study_without_a_result_is_said_to_have_none(monkeypatch) -> None:
 
 
 def test_lines_say_what_happens_and_how_things_stand(monkeypatch) -> None:
-    scene = Scene(monkeypatch, [make_study(SIZES, make_claim("a"))], decide_at(30))
+    scene = Scene(monkeypatch, [make_study(SIZES, make_claim("a", "b"))], decide_at(30))
     scene.spend()
     text = "\n".join(scene.lines)
     assert "scene, first look: 2 jobs, about 10 s, for 1 claim" in text

@@ -9,7 +9,7 @@ is always selected by the predicate itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -48,6 +48,14 @@ def select_jobs(claim: Mapping[str, Any], jobs: Sequence[PlannedJob]) -> list[Pl
     return [
         job for job in jobs if _is_at_place(claim.get("at", {}), job) and list_cells(readings, job)
     ]
+
+
+def select_read(
+    claims: Iterable[Mapping[str, Any]], jobs: Sequence[PlannedJob]
+) -> list[PlannedJob]:
+    """The jobs that some claim reads; all of them where the claims name no method at all."""
+    read = {id(job) for claim in claims for job in select_jobs(claim, jobs)}
+    return [job for job in jobs if id(job) in read] or list(jobs)
 
 
 def list_cells(readings: Sequence[Reading], job: PlannedJob) -> list[CellSpec]:
@@ -123,10 +131,16 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _has_value(config: Mapping[str, Any], key: str, value: Any) -> bool:
-    """Whether a nested configuration has a value; a key that it does not have restricts nothing."""
+    """Whether a nested configuration has a value.
+
+    A key that it does not have restricts nothing, unless it speaks of a part of what is no mapping
+    there: of ``target.law.components: 3`` no target has the value whose law is a name.
+    """
     node: Any = config
     for name in HEADS.get(key, key).split("."):
-        if not isinstance(node, Mapping) or name not in node:
+        if node is not None and not isinstance(node, Mapping):
+            return False
+        if node is None or name not in node:
             return True
         node = node[name]
     if isinstance(node, (int, float)) and isinstance(value, (int, float)):

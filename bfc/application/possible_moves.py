@@ -9,7 +9,12 @@ import numpy as np
 
 from analysis.prospects import UNKNOWN_CHANCE
 from analysis.registry import load_constant
-from bfc.application.claim_reads import list_selections, select_jobs, select_required
+from bfc.application.claim_reads import (
+    list_selections,
+    select_jobs,
+    select_read,
+    select_required,
+)
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.extensions import Extension, estimate_growths, rank_extensions
 from bfc.application.moves import JobRequest, Move, MoveKind
@@ -19,14 +24,19 @@ from bfc.launch.job import PlannedJob
 from bfc.stats.claim_verdicts import Verdict
 from bfc.stats.looks import MAX_LOOKS
 
+FIRST_RUN_CHANCE = 0.75
+"""That the first look decides a claim for which what was not run is run: so it did with 27 of 35
+claims of the three papers in half an hour on an AMD EPYC."""
 SMALLEST_CHANCE = 0.05
 """Below this chance of a decision nothing is run for a claim."""
 
 
 def make_first_look(study: StudyState, model: Cost) -> Move:
-    """What is missing of the smallest size of a study; without jobs where nothing is."""
-    jobs = [job for job in study.jobs.of_size(study.jobs.sizes[0]) if not is_finished(job)]
-    return _make_move(study, MoveKind.FIRST_LOOK, jobs, model, study.claims)
+    """What is missing of the jobs that claims read of the smallest size; none where nothing is."""
+    smallest = study.jobs.of_size(study.jobs.sizes[0])
+    jobs = select_read((claim.claim for claim in study.claims), smallest)
+    missing = [job for job in jobs if not is_finished(job)]
+    return _make_move(study, MoveKind.FIRST_LOOK, missing, model, study.claims)
 
 
 def list_moves(
@@ -118,7 +128,8 @@ def _list_first_runs(study: StudyState, claim: ClaimState, model: Cost) -> Itera
             missing = [job for job in selected if not is_finished(job)]
             if missing:
                 others = _list_others_not_run(study, claim, selected)
-                yield _make_move(study, MoveKind.NOT_RUN, missing, model, [claim, *others])
+                claims = [claim, *others]
+                yield _make_move(study, MoveKind.NOT_RUN, missing, model, claims, FIRST_RUN_CHANCE)
                 return
 
 
