@@ -88,8 +88,8 @@ def test_sizes_beyond_the_budget_are_not_considered(budget: str, largest: str) -
 
 def test_a_budget_that_the_page_takes_is_refused_before_anything_is_composed(tmp_path) -> None:
     with mock.patch.object(StudyJobs, "of_size") as compose:
-        with pytest.raises(UserError, match=r"--budget 1m: must be more than \d+ s.* --study"):
-            module.reproduce("1m", str(tmp_path / "new"), None, 1, False)
+        with pytest.raises(UserError, match=r"--budget 0.5m: must be more than \d+ s.* --study"):
+            module.reproduce("0.5m", str(tmp_path / "new"), None, 1, False)
     assert not compose.called and not (tmp_path / "new").exists()
 
 

@@ -17,6 +17,7 @@ from claim_scenes import (
 )
 
 from analysis.prospects import Stock
+from bfc.application import spending
 from bfc.application.budget_display import LINE_SECONDS, BudgetStatus, LineDisplay
 from bfc.application.claim_states import ClaimState, StudyState
 from bfc.application.moves import Move, MoveKind
@@ -128,6 +129,46 @@ def test_a_study_with_a_headline_has_its_first_look_before_cheaper_ones(
     assert began == [headline, cheap, costly][: len(began)]
     assert len(began) == (1 if budget < 1000.0 else 3)
     assert scene.spender.list_left_out() == [cheap, costly][len(began) - 1 :]
+
+
+@pytest.mark.parametrize("has_headline", [True, False])
+def test_studies_are_composed_while_those_with_a_headline_run(
+    monkeypatch, has_headline: bool
+) -> None:
+    """The others begin once all are composed, and the cheapest of them first."""
+    costly = make_study({"demo": {"a": [8], "b": [8]}}, make_claim("a", "b"))
+    cheap = make_study({"demo": {"a": [8]}}, make_claim("a"))
+    first = make_study({"demo": {"c": [8]}}, make_claim("c", headline=has_headline))
+    scene = Scene(monkeypatch, [costly, first, cheap], decide)
+    composed, composed_at_submit = set(), []
+    make, submit = spending.make_first_look, scene.feed.submit
+
+    def make_and_note(study: StudyState, model: Any) -> Move:
+        composed.add(id(study))
+        return make(study, model)
+
+    def submit_and_note(move: Move) -> None:
+        composed_at_submit.append(len(composed))
+        submit(move)
+
+    monkeypatch.setattr(spending, "make_first_look", make_and_note)
+    monkeypatch.setattr(scene.feed, "submit", submit_and_note)
+    scene.spend()
+    assert composed_at_submit == [1 if has_headline else 3, 3, 3]
+    assert [move.study for move in scene.feed.submitted] == [first, cheap, costly]
+
+
+def test_a_study_that_cannot_be_composed_is_named_and_the_others_run(monkeypatch) -> None:
+    broken, healthy = (make_study({"demo": {"a": [8]}}, make_claim("a")) for _ in range(2))
+
+    def refuse(size: str) -> list[Any]:
+        raise UserError("target.d=0: must be positive")
+
+    monkeypatch.setattr(broken.jobs, "of_size", refuse)
+    scene = Scene(monkeypatch, [broken, healthy], decide)
+    scene.spend()
+    assert broken.has_failed and "scene: target.d=0: must be positive" in scene.lines
+    assert healthy.claims[0].is_decided and not healthy.has_failed
 
 
 def test_first_looks_are_predicted_again_by_what_jobs_took(monkeypatch) -> None:

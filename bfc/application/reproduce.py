@@ -30,7 +30,7 @@ from bfc.experiment import cost
 from bfc.launch.devices import usable_cores
 from bfc.paths import local_path
 
-PAGE_SECONDS, PAGE_SHARE = 2.0, 0.01
+PAGE_SECONDS, PAGE_SHARE = 1.25, 0.01
 """What is kept of the budget for the page at least: seconds per study, and a share of the whole."""
 EXIT_INTERRUPTED = 130
 
@@ -66,8 +66,9 @@ def reproduce(
             f"--budget {budget}: must be more than {page_seconds:.0f} s, which are kept for the "
             "page; give more, or choose fewer studies with --study"
         )
-    for study in track(studies, "composing the studies"):
-        study.jobs.of_size(study.jobs.sizes[0])
+    if overrides:  # one that is wrong is said before anything is run
+        for study in track(studies, "composing the studies"):
+            study.jobs.of_size(study.jobs.sizes[0])
     with StopRequest.listening() as stop:
         spender = _spend(studies, JobFeed(cores), root / "results", start, seconds, stop)
         left_out = spender.list_left_out()

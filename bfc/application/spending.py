@@ -2,9 +2,9 @@
 
 The first look of every study comes first: those of the studies with a headline before the others,
 so that a budget which does not suffice for all leaves none of them out that fits, and among either
-the cheapest first. Then, whenever a core has
-nothing waiting for it, the best move for the claims that are open is begun. When the jobs of a move
-have ended, the claims that it was to decide are looked at. What has been done is read from the
+the cheapest first. While the former run, the jobs of the latter are composed. Then, whenever a core
+has nothing waiting for it, the best move for the claims that are open is begun. When the jobs of a
+move have ended, the claims that it was to decide are looked at. What has been done is read from the
 store, so that a second call goes on where the first one stopped.
 """
 
@@ -77,6 +77,8 @@ class Spender:
         self._model = fit_model()
         self._next_fit = 1
         """Jobs that have ended when the model is fitted next."""
+        self._unprepared = deque(sorted(studies, key=lambda study: not study.has_headline))
+        """Studies whose jobs are not composed yet, those with a headline first."""
         self._first_looks: list[Move] = []
         self._pursued: dict[Move, list[ClaimState]] = {}
         """A move that runs → the claims that are looked at when it has ended."""
@@ -90,12 +92,15 @@ class Spender:
 
     def spend(self) -> None:
         """Run moves until the time is over, nothing is left to run, or an end is asked for."""
-        self._begin()
+        while self._unprepared and self._unprepared[0].has_headline:
+            self._prepare(self._unprepared.popleft())
         while not self.is_stopped() and self.seconds_left > 0:
             self._settle_finished()
             self._predict_again()
             self._start_moves()
-            if self._unassessed:
+            if self._unprepared:
+                self._prepare(self._unprepared.popleft())
+            elif self._unassessed:
                 self._look(*self._unassessed.popleft())
             elif not self.feed.list_moves():
                 break
@@ -128,7 +133,7 @@ class Spender:
 
     def list_left_out(self) -> list[StudyState]:
         """The studies whose first look did not fit."""
-        return [move.study for move in self._first_looks]
+        return [*(move.study for move in self._first_looks), *self._unprepared]
 
     def make_status(self) -> BudgetStatus:
         """Where the claims stand, and what runs."""
@@ -153,15 +158,18 @@ class Spender:
             seconds_left=self.seconds_left,
         )
 
-    def _begin(self) -> None:
-        """Find out which studies have had their first look."""
-        for study in self.studies:
+    def _prepare(self, study: StudyState) -> None:
+        """Compose a study, and find out whether it has had its first look."""
+        try:
             move = make_first_look(study, self._model)
-            if move.requests:
-                self._first_looks.append(move)
-            else:
-                self._unassessed.append((study, study.claims))
-        self._first_looks = _order_first_looks(self._first_looks)
+        except UserError as error:
+            self.display.announce(f"{study.name}: {error}")
+            study.has_failed = True
+            return
+        if move.requests:
+            self._first_looks = _order_first_looks([*self._first_looks, move])
+        else:
+            self._unassessed.append((study, study.claims))
 
     def _predict_again(self) -> None:
         """Correct the predictions by what jobs took, whenever twice as many have ended."""
@@ -194,6 +202,8 @@ class Spender:
         cores = self.feed.cores
         seconds = MARGIN * self.seconds_left - self.feed.predict_seconds_left()
         for move in self._first_looks:
+            if self._unprepared and not move.study.has_headline:
+                return None  # one that is cheaper may come yet
             if move.fits(cores, seconds, self._cells_in_flight):
                 self._first_looks.remove(move)
                 return move
