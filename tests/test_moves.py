@@ -241,6 +241,26 @@ def test_where_what_a_claim_requires_does_not_suffice_all_that_it_reads_is_run(s
     assert move is not None and move.cells == {"a-4", "a-8"}
 
 
+def test_two_methods_are_compared_where_one_of_them_was_measured(stored) -> None:
+    """Only once that does not suffice, at every d of the size."""
+    claim = make_claim("a", "b")
+    claim.verdict = Verdict.NOT_RUN
+    study = make_study({"demo": {"a": [8, 16]}, "30m": {"a": [8, 16, 32], "b": [8, 16, 32]}}, claim)
+    study.jobs.sizes = ("30m",)
+    stored.clear()
+    stored.update({"a-8", "a-16"})
+    move = choose(study)
+    assert move is not None and move.cells == {"b-8", "b-16"}
+    stored.update(move.cells)
+    move = choose(study)
+    assert move is not None and move.cells == {"a-32", "b-32"}
+    claim.claim["requires"] = {"d": 32}
+    stored.clear()
+    stored.add("a-8")
+    move = choose(study)
+    assert move is not None and move.cells == {"a-32", "b-32"}
+
+
 def test_what_a_claim_requires_is_run() -> None:
     claim = make_claim("a", requires={"d": 16})
     claim.verdict = Verdict.NOT_RUN

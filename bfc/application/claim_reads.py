@@ -19,6 +19,8 @@ from bfc.launch.job import PlannedJob
 
 CONFIG_KEYS = {"alpha": "target.alpha", "widths": "learner.widths", "L": "L", "d": "d"}
 """Thresholds that are values of the configuration → its keys."""
+BOUNDS = ("from_d", "to_d", "n")
+"""Thresholds that bound what is read of the methods named beside them."""
 HEADS = {"target": "target_name"}
 """Keys that tables of trainings call otherwise than config.yaml."""
 
@@ -29,10 +31,14 @@ class Reading:
 
     method: str
     where: Mapping[str, Any]
+    from_d: float = 0
+    to_d: float = math.inf
+    n: float = 0
+    """The n of the trainings that are read of a cell, which others may have, too."""
 
     def matches(self, spec: CellSpec) -> bool:
-        """Whether it reads this cell."""
-        if spec.method != self.method:
+        """Whether it reads this cell, if that is measured far enough."""
+        if spec.method != self.method or not self.from_d <= spec.config["d"] <= self.to_d:
             return False
         return all(_has_value(spec.config, key, value) for key, value in self.where.items())
 
@@ -60,7 +66,9 @@ def select_read(
 
 def list_cells(readings: Sequence[Reading], job: PlannedJob) -> list[CellSpec]:
     """The cells of a job that are read."""
-    return [spec for spec in job.cells if any(reading.matches(spec) for reading in readings)]
+    largest = largest_n(job)
+    able = [reading for reading in readings if reading.n <= largest]
+    return [spec for spec in job.cells if any(reading.matches(spec) for reading in able)]
 
 
 def select_required(
@@ -101,12 +109,13 @@ def _walk(thresholds: Mapping[str, Any], where: Mapping[str, Any]) -> Iterator[R
         for key, value in thresholds.items()
         if key in CONFIG_KEYS and value is not None
     }
+    bounds = {key: thresholds[key] for key in BOUNDS if thresholds.get(key) is not None}
     for key, value in thresholds.items():
         name = "where" if key == "method" else f"{key}_where"
         restricted = {**where, **values, **(thresholds.get(name) or {})}
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str):
-                yield Reading(text, restricted)
+                yield Reading(text, restricted, **bounds)
 
 
 def _is_at_place(place: Mapping[str, Any], job: PlannedJob) -> bool:
@@ -131,18 +140,20 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _has_value(config: Mapping[str, Any], key: str, value: Any) -> bool:
-    """Whether a nested configuration has a value.
+    """Whether a nested configuration has a value, as :mod:`analysis.filters` tells.
 
-    A key that it does not have restricts nothing, unless it speaks of a part of what is no mapping
-    there: of ``target.law.components: 3`` no target has the value whose law is a name.
+    What is no part of a configuration, such as n, restricts nothing, and so does a component that
+    the cell has none of. A component without the field has no value of it: a target whose law is a
+    name is none of those with ``target.law.components: 3``.
     """
-    node: Any = config
-    for name in HEADS.get(key, key).split("."):
-        if node is not None and not isinstance(node, Mapping):
-            return False
-        if node is None or name not in node:
-            return True
-        node = node[name]
+    head, *names = HEADS.get(key, key).split(".")
+    node: Any = config.get(head)
+    if node is None:
+        return True
+    for name in names:
+        if isinstance(node, Sequence) and not isinstance(node, str):
+            return True  # an item of a list
+        node = node.get(name) if isinstance(node, Mapping) else None
     if isinstance(node, (int, float)) and isinstance(value, (int, float)):
         return math.isclose(node, value)
     return bool(node == value)

@@ -123,7 +123,7 @@ def _extend(
 def _list_first_runs(study: StudyState, claim: ClaimState, model: Cost) -> Iterator[Move]:
     """What was not run of the smallest size that has all that a claim requires."""
     for size in study.jobs.sizes:
-        for jobs in list_selections(claim.claim, study.jobs.of_size(size)):
+        for jobs in _list_selections(claim, study.jobs.of_size(size)):
             selected = [_ensure_seeds(job, claim) for job in jobs]
             missing = [job for job in selected if not is_finished(job)]
             if missing:
@@ -131,6 +131,28 @@ def _list_first_runs(study: StudyState, claim: ClaimState, model: Cost) -> Itera
                 claims = [claim, *others]
                 yield _make_move(study, MoveKind.NOT_RUN, missing, model, claims, FIRST_RUN_CHANCE)
                 return
+
+
+def _list_selections(
+    claim: ClaimState, jobs: Sequence[PlannedJob]
+) -> Iterator[Sequence[PlannedJob]]:
+    """What could be run of a size, smallest first.
+
+    Before the fewest jobs that measure what the claim requires, those of them at the places where
+    one has been measured: a claim about two methods at every d where both were is judged there.
+    """
+    selections = list_selections(claim.claim, jobs)
+    if selections:
+        begun = {_find_place(job) for job in selections[0] if is_finished(job)}
+        there = [job for job in selections[0] if _find_place(job) in begun]
+        if select_required(claim.claim, there) is not None:
+            yield there
+    yield from selections
+
+
+def _find_place(job: PlannedJob) -> tuple[int, int]:
+    config = job.cells[0].config
+    return int(config["d"]), int(config["L"])
 
 
 def _list_others_not_run(
