@@ -33,8 +33,7 @@ class Stock:
 
     seeds: int
     seconds_per_seed: float
-    """Of the cheapest: the first ones generated the code of their steps, and the stacks of the
-    others may have been small."""
+    """Their median: the first ones also generated the code of their steps."""
 
 
 def take_stock(trainings: pd.DataFrame) -> dict[str, Stock]:
@@ -45,7 +44,7 @@ def take_stock(trainings: pd.DataFrame) -> dict[str, Stock]:
     stock = {}
     for cell_id, cell in rows.groupby("cell_id"):
         seconds = cell.groupby("seed")["seconds"].sum().astype(float)
-        stock[str(cell_id)] = Stock(len(seconds), float(seconds.min()))
+        stock[str(cell_id)] = Stock(len(seconds), float(seconds.median()))
     return stock
 
 

@@ -149,7 +149,7 @@ def test_what_many_seeds_left_without_an_end_is_given_no_more(seeds: int, chance
 
 def test_the_stock_counts_seeds_and_their_seconds() -> None:
     """A curve's rows repeat the seconds of the whole curve; confirming runs do not count. The price
-    of a seed is that of the cheapest."""
+    of a seed is the median, whatever the first one took."""
     trainings = pd.DataFrame(
         [
             *(
