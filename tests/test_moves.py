@@ -261,6 +261,15 @@ def test_two_methods_are_compared_where_one_of_them_was_measured(stored) -> None
     assert move is not None and move.cells == {"a-32", "b-32"}
 
 
+def test_what_was_not_run_counts_for_the_claims_that_need_no_more() -> None:
+    """Cells of c decide the first claim; the second one needs those of a method d, too."""
+    first, second = make_claim("a", "c"), make_claim("c", "d")
+    first.verdict = second.verdict = Verdict.NOT_RUN
+    study = make_study({"demo": {"a": [8]}, "30m": {"c": [8], "d": [8], "a": [8]}}, first, second)
+    claims = {move.cells: move.claims for move in list_moves(study, MODEL)}
+    assert claims == {frozenset({"c-8"}): [first], frozenset({"c-8", "d-8"}): [second, first]}
+
+
 def test_what_a_claim_requires_is_run() -> None:
     claim = make_claim("a", requires={"d": 16})
     claim.verdict = Verdict.NOT_RUN

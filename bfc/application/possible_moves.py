@@ -53,28 +53,16 @@ def list_moves(
     ``look_seconds``: what a look is worth (:func:`rank_extensions`).
     """
     sharing = [*study.claims, *elsewhere]
-    moves: list[Move] = []
+    moves = list(_list_first_runs(study, model))
     for claim in study.claims:
-        if claim.is_open:
-            for move in _list_moves_of_claim(study, claim, model, sharing, look_seconds):
-                is_likely = move.chances[0][1] >= SMALLEST_CHANCE
-                if is_likely and move.cells.isdisjoint(study.failed_cells):
-                    moves.append(move)
-    return moves
-
-
-def _list_moves_of_claim(
-    study: StudyState,
-    claim: ClaimState,
-    model: Cost,
-    sharing: Sequence[ClaimState],
-    look_seconds: float,
-) -> Iterator[Move]:
-    if claim.verdict is Verdict.NOT_RUN:
-        yield from _list_first_runs(study, claim, model)
-    else:
-        yield from _list_extensions(study, claim, sharing, look_seconds)
-        yield from _list_further_d(study, claim, model)
+        if claim.is_open and claim.verdict is not Verdict.NOT_RUN:
+            moves += _list_extensions(study, claim, sharing, look_seconds)
+            moves += _list_further_d(study, claim, model)
+    return [
+        move
+        for move in moves
+        if move.chances[0][1] >= SMALLEST_CHANCE and move.cells.isdisjoint(study.failed_cells)
+    ]
 
 
 def _list_extensions(
@@ -120,17 +108,33 @@ def _extend(
     )
 
 
-def _list_first_runs(study: StudyState, claim: ClaimState, model: Cost) -> Iterator[Move]:
-    """What was not run of the smallest size that has all that a claim requires."""
+def _list_first_runs(study: StudyState, model: Cost) -> Iterator[Move]:
+    """What was not run, claim by claim; a move counts for all claims that need no more than it."""
+    waiting = [
+        claim for claim in study.claims if claim.is_open and claim.verdict is Verdict.NOT_RUN
+    ]
+    found = {claim: _find_missing(study, claim) for claim in waiting}
+    missing = {claim: jobs for claim, jobs in found.items() if jobs}
+    cells = {claim: _list_cell_ids(jobs) for claim, jobs in missing.items()}
+    for claim, jobs in missing.items():
+        others = [other for other in missing if cells[other] <= cells[claim] and other is not claim]
+        claims = [claim, *others]
+        yield _make_move(study, MoveKind.NOT_RUN, jobs, model, claims, FIRST_RUN_CHANCE)
+
+
+def _find_missing(study: StudyState, claim: ClaimState) -> list[PlannedJob]:
+    """What is missing of the smallest size that has all that a claim requires."""
     for size in study.jobs.sizes:
         for jobs in _list_selections(claim, study.jobs.of_size(size)):
             selected = [_ensure_seeds(job, claim) for job in jobs]
             missing = [job for job in selected if not is_finished(job)]
             if missing:
-                others = _list_others_not_run(study, claim, selected)
-                claims = [claim, *others]
-                yield _make_move(study, MoveKind.NOT_RUN, missing, model, claims, FIRST_RUN_CHANCE)
-                return
+                return missing
+    return []
+
+
+def _list_cell_ids(jobs: Sequence[PlannedJob]) -> set[str]:
+    return {spec.cell_id for job in jobs for spec in job.cells}
 
 
 def _list_selections(
@@ -153,19 +157,6 @@ def _list_selections(
 def _find_place(job: PlannedJob) -> tuple[int, int]:
     config = job.cells[0].config
     return int(config["d"]), int(config["L"])
-
-
-def _list_others_not_run(
-    study: StudyState, claim: ClaimState, jobs: Sequence[PlannedJob]
-) -> list[ClaimState]:
-    """The other claims that were not run for which these jobs suffice."""
-    return [
-        other
-        for other in study.claims
-        if other is not claim
-        and other.verdict is Verdict.NOT_RUN
-        and select_required(other.claim, jobs) is not None
-    ]
 
 
 def _ensure_seeds(job: PlannedJob, claim: ClaimState) -> PlannedJob:
