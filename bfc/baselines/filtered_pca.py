@@ -144,7 +144,7 @@ def has_two_labels(target: Target) -> bool:
     """Whether the labels of the first ``LABEL_ROWS`` rows of one draw take two values."""
     rows = torch.arange(LABEL_ROWS).unsqueeze(0)
     _, labels = sample(target.draw([0], torch.float64), "train", rows)
-    return len(labels.unique()) == 2
+    return len(set(labels.flatten().tolist())) == 2
 
 
 def weighted_moment(z: Tensor, weights: Tensor) -> Tensor:
