@@ -51,7 +51,6 @@ def print_measured() -> None:
 def print_measured_deep() -> None:
     """The same at L = 4."""
     print_ratios(3, 4, 8192, 4)
-    print_ratios(4, 4, 8192, 4)
 
 
 def print_ratios(v: int, L: int, test: int, seeds: int) -> None:
