@@ -21,7 +21,7 @@ STAGED = {"method": "staged quadratic_densenet", "eps": 0.01}
 CLAIMS = {
     "synthetic": [
         {**CLAIM, "thresholds": {**STAGED, "at_most": 3}, "headline": True},
-        {**CLAIM, "statement": "the reverse", "thresholds": {**STAGED, "at_least": 3}},
+        {**CLAIM, "statement": "Reverse of it", "thresholds": {**STAGED, "at_least": 3}},
         {**CLAIM, "statement": "a close call", "thresholds": {**STAGED, "at_most": 0.44}},
         {**CLAIM, "thresholds": {**STAGED, "method": "nobody", "at_least": 3}, "paper": "other"},
     ]

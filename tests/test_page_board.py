@@ -101,6 +101,10 @@ def test_search_and_filters_show_what_fits_and_clear_shows_all(page):
     assert shown.count() == 1 and "1 of 4" in page.locator("#matches").inner_text()
     page.locator("#clear").click()
     assert shown.count() == 4
+    page.locator("#search").fill("reverse")
+    wait_for_claims(page, 1)
+    assert read_verdicts(page) == ["contradicted"]
+    page.locator("#clear").click()
     page.locator("#filter-paper").select_option("other")
     assert shown.count() == 1 and page.locator("section.paper:visible").count() == 1
     page.locator("#clear").click()

@@ -131,6 +131,9 @@ def test_it_prints_the_details_of_the_claims_that_are_shown(page):
     page.locator("#claim-1 > summary").click()
     plot = page.locator("#claim-1 .plot").first
     plot.locator(".main-svg").first.wait_for()
+    page.locator("#claim-3 > summary").click()
+    page.locator("#claim-3 .chart .main-svg").first.wait_for()
+    page.locator("#claim-3 > summary").click()
     height = plot.bounding_box()["height"]
     assert not page.locator("#claim-3 dl").is_visible()
     page.emulate_media(media="print")

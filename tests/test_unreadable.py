@@ -241,7 +241,8 @@ def test_a_malformed_study_file_is_refused_by_name(text: str, tmp_path) -> None:
 
 
 def test_a_report_names_a_malformed_study_file_and_draws_the_rest(store, monkeypatch) -> None:
-    from analysis import report_writer
+    from analysis import study_report
+    from analysis.report import write_report
 
     results, _, other = store
     job = {**tiny(results, 5), "study": {"name": "mine"}}
@@ -250,8 +251,8 @@ def test_a_report_names_a_malformed_study_file_and_draws_the_rest(store, monkeyp
     def refuse(name: str) -> dict:
         raise UserError(f"{name}.yaml: cannot be read as YAML")
 
-    monkeypatch.setattr(report_writer, "study_node", refuse)
-    written = report_writer.write_report(results, results.parent / "out", claims={})
+    monkeypatch.setattr(study_report, "study_node", refuse)
+    written = write_report(results, results.parent / "out", claims={})
     assert "mine.yaml: cannot be read as YAML; its claims and figures are left out" in (
         "\n".join(written.problems)
     )
