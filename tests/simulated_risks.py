@@ -165,7 +165,7 @@ def _(generator: Generator, seeds: int) -> Simulated:
 def _(generator: Generator, seeds: int) -> Simulated:
     value = 0.1 * spread(generator, seeds, 1)
     rows = trainings("m", {"risk": value})
-    head = rows[["cell_id", "seed", "n"]]
+    head = rows[["cell_id", "seed", "n", "kind"]].assign(fresh=False)
     traces = pd.concat([head.assign(step=0, x=9.0), head.assign(step=4, x=value[:, 0])])
     options = {"method": "m", "column": "x", "at": "last"}
     return Simulated(evidence(rows, traces=traces), options, [0.1], [median_reference(value[:, 0])])

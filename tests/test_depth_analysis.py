@@ -185,7 +185,7 @@ def probe_traces() -> pd.DataFrame:
             parts = {
                 "loss": 1.5 * 0.3**k,
                 "perfect": 1.4 * 0.2**k,
-                "discretisation": 0.005 * (k == 3) + 0.001,
+                "discretisation": (0.002, 0.001, 0.001, 0.006, 0.001, 0.003)[k],
                 "cross": -1e-4,
                 "norm_sd": 0.06 - 0.01 * k,
             }
@@ -195,6 +195,7 @@ def probe_traces() -> pd.DataFrame:
                     neurons[f"neuron/{neuron}/{name}"] = 0.01 * neuron - 0.2 * k
             profile = {f"profile/{r:.3f}": max(1 - r, 0) * k / 5 for r in (0.0, 0.5, 1.0, 1.5)}
             head = {"cell_id": "mf [1] 32", "line": "mf [1]", "d": 32, "n": 100, "seed": seed}
+            head |= {"fresh": False, "kind": "training"}
             rows.append({**head, "step": step, "stage": "all", **parts, **neurons, **profile})
     return pd.DataFrame(rows)
 
@@ -202,19 +203,38 @@ def probe_traces() -> pd.DataFrame:
 TRACED = evidence(DEEP, traces=probe_traces())
 
 
+def confirmed_on_fresh_samples(traces: pd.DataFrame) -> pd.DataFrame:
+    """The same evaluations on fresh samples, a quarter of one a step, and a confirming run."""
+    seen = traces.assign(fresh=True, n=traces["step"] / 4)
+    confirming = seen.assign(kind="confirmation", step=0, n=0, discretisation=9.0)
+    return pd.concat([confirming, seen])
+
+
+FRESH = evidence(DEEP, traces=confirmed_on_fresh_samples(probe_traces()))
+
+
 @pytest.mark.parametrize(
-    "at, value", [("first", 0.001), ("last", 0.001), ("largest", 0.006), ("smallest", 0.001)]
+    "at, value", [("first", 0.002), ("last", 0.003), ("largest", 0.006), ("smallest", 0.001)]
 )
-def test_trace_bound_reads_the_chosen_evaluation(at, value):
+@pytest.mark.parametrize("traced", [TRACED, FRESH], ids=["held", "fresh"])
+def test_trace_bound_reads_the_chosen_evaluation(traced, at, value):
     options = {"method": "mf", "column": "discretisation", "at": at}
-    between = judge("trace_bound", TRACED, **options, at_least=value * 0.9, at_most=value * 1.1)
+    between = judge("trace_bound", traced, **options, at_least=value * 0.9, at_most=value * 1.1)
     assert between.measured == pytest.approx(value) and between.verdict == Verdict.REPRODUCED
-    below = judge("trace_bound", TRACED, **options, at_most=value * 0.9)
+    below = judge("trace_bound", traced, **options, at_most=value * 0.9)
     assert below.verdict == Verdict.CONTRADICTED
-    no_column = judge("trace_bound", TRACED, method="mf", column="nothing", at=at)
+    no_column = judge("trace_bound", traced, method="mf", column="nothing", at=at)
     assert no_column.verdict == Verdict.NOT_RUN
     no_trace = judge("trace_bound", BOTH, method="mf", column="loss", at=at)
     assert no_trace.verdict == Verdict.NOT_RUN
+
+
+def test_a_first_evaluation_without_a_value_is_not_that_of_the_second():
+    traces = probe_traces()
+    traces["kink"] = traces["step"].map({1: 1.36}).where(traces["seed"] > 0, 9.0)
+    options = {"method": "mf", "column": "kink", "at": "first"}
+    part = measure_predicate("trace_bound", evidence(DEEP, traces=traces), options, "t").parts[0]
+    assert list(part.estimate.values) == [9.0]
 
 
 def test_certified_norm_is_what_the_library_computes():

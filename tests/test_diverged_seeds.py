@@ -67,7 +67,7 @@ def draw(num_diverged: int, seed: int = 0) -> np.ndarray:
 def measure(predicate: str, num_diverged: int) -> Measurement:
     rows = trainings("m", draw(num_diverged))
     other = trainings("k", np.ones(SEEDS))
-    ends = [rows.assign(step=step, x=x) for step, x in ((0, 0.1), (9, rows["x"]))]
+    ends = [rows.assign(fresh=False, step=step, x=x) for step, x in ((0, 0.1), (9, rows["x"]))]
     evidence = Evidence(
         pd.DataFrame(), pd.DataFrame(), pd.concat([rows, other]), traces=pd.concat(ends)
     )
@@ -123,7 +123,7 @@ def test_what_was_not_measured_is_left_out() -> None:
 
 def test_the_first_evaluation_of_a_training_that_diverges_later_is_known() -> None:
     rows = trainings("m", draw(6))
-    ends = [rows.assign(step=step, x=x) for step, x in ((0, 0.1), (9, rows["x"]))]
+    ends = [rows.assign(fresh=False, step=step, x=x) for step, x in ((0, 0.1), (9, rows["x"]))]
     evidence = Evidence(pd.DataFrame(), pd.DataFrame(), rows, traces=pd.concat(ends))
     function = load_part("predicates", "trace_bound", "test")
     options = {**PREDICATES["trace_bound"], "at": "first"}

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from pandas.api.typing import SeriesGroupBy
 
 from analysis.evidence import Evidence, mark_diverged
 from analysis.filters import select_trainings
 from analysis.source import Source
+from analysis.training_kinds import drop_confirming
 from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
 QUANTITY = "median over seeds"
 Reduction = Literal["first", "last", "largest", "smallest"]
-REDUCTIONS: Mapping[Reduction, str] = {
-    "first": "first",
-    "last": "last",
-    "largest": "max",
-    "smallest": "min",
+REDUCTIONS: Mapping[Reduction, Callable[[SeriesGroupBy], pd.Series]] = {
+    "first": lambda evaluations: evaluations.head(1),
+    "last": lambda evaluations: evaluations.tail(1),
+    "largest": lambda evaluations: evaluations.max(),
+    "smallest": lambda evaluations: evaluations.min(),
 }
-"""Option ``at`` → the pandas reduction over a training."""
+"""Option ``at`` → the value of every training, from its evaluations in the order of steps."""
+TRAINING = ["cell_id", "seed"]
 
 
 def trace_bound(
@@ -60,13 +64,29 @@ def _reduce_traces(
     trace: pd.DataFrame, rows: pd.DataFrame, column: str, at: Reduction
 ) -> pd.Series:
     """One value per training, by cell and seed; NaN where it diverged."""
-    keys = ["cell_id", "seed"]
-    trainings = rows.set_index([*keys, "n"])
-    ordered = trace.set_index([*keys, "n"]).sort_values("step")
-    ordered = ordered[ordered.index.isin(trainings.index)]
-    values = ordered.groupby(level=keys)[column].agg(REDUCTIONS[at]).astype(float).dropna()
+    evaluations = _select_evaluations(trace, rows).sort_values("step").set_index(TRAINING)
+    by_training = evaluations[column].astype(float).groupby(level=TRAINING)
+    values = REDUCTIONS[at](by_training).dropna()
     if at == "first":
         return values
-    diverged = rows[mark_diverged(rows)].set_index(keys).index
+    diverged = rows[mark_diverged(rows)].set_index(TRAINING).index
     known = values[~values.index.isin(diverged)]
     return pd.concat([known, pd.Series(float("nan"), index=diverged)])
+
+
+def _select_evaluations(trace: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The evaluations of some trainings.
+
+    On fresh samples the n of an evaluation is what the training had seen by then, and so only that
+    of the last one is the n of the training.
+    """
+    trace = drop_confirming(trace)
+    has_n = _find_rows(trace, rows, [*TRAINING, "n"])
+    return trace[has_n | (trace["fresh"].astype(bool) & _find_rows(trace, rows, TRAINING))]
+
+
+def _find_rows(trace: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    """Which rows of ``trace`` have the values of a row of ``rows`` in these columns."""
+    wanted = pd.MultiIndex.from_frame(rows[columns])
+    found: np.ndarray = pd.MultiIndex.from_frame(trace[columns]).isin(wanted)
+    return found
