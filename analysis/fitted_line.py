@@ -1,7 +1,8 @@
 """The exponent of n* in d, or in L, of one method, and what of its error no number of seeds lowers.
 
 Values of n* scatter from cell to cell beyond what their seeds explain (τ). A slope through them
-keeps the error of that scatter however many seeds the cells have; only more d lower it.
+keeps the error of that scatter however many seeds the cells have; only more d lower it. So do they
+where two or three of them leave the scatter itself unknown.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import pandas as pd
 from bfc.stats.estimates import LEVEL, Rescaled
 from bfc.stats.swept_axis import DIMENSION
 
+FEW = {2: "two", 3: "three"}
+"""Numbers of sizes, in words, that leave at most one degree of freedom to the scatter of n* about
+a line, and so a wide interval to its slope."""
 NO_FACTOR = Rescaled(math.nan, math.nan, math.nan)
 
 
@@ -59,3 +63,11 @@ def compute_fixed_share(*lines: FittedLine) -> float:
     total = sum(line.squared_error for line in lines)
     fixed = sum(line.fixed_squared_error for line in lines)
     return fixed / total if total > 0 and math.isfinite(total) else 0.0
+
+
+def describe_scarce_sizes(*lines: FittedLine) -> str:
+    """``two values of d`` where an exponent runs through so few of them, else empty."""
+    fitted = [line for line in lines if not line.trainings.empty]
+    numbers = {line.trainings[line.axis].nunique(): line.axis for line in fitted}
+    fewest = min(numbers, default=0)
+    return f"{FEW[fewest]} values of {numbers[fewest]}" if fewest in FEW else ""

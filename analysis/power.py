@@ -3,8 +3,9 @@
 The half width of an interval shrinks as one over the root of the number of seeds, and faster where
 they are few (:mod:`bfc.stats.half_widths`), so the factor at which an interval would clear its
 threshold with a stated probability follows from the estimate and its interval. Where the estimate
-sits on the threshold no number will do, and where values scatter from cell to cell (the exponent of
-n* in d) it takes more d.
+sits on the threshold no number will do. A slope through two or three values of d has a wide
+interval whatever the seeds, wherever the estimate lies, and one through values that scatter from
+cell to cell (the exponent of n* in d) keeps that scatter: these take more d.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from bfc.stats.half_widths import describe_half_width
 from bfc.stats.looks import POWER, REPEATED_LEVEL
 
 LARGEST_FACTOR = 100.0
-"""Beyond this many times the seeds an estimate is said to sit on its threshold."""
+"""Beyond this many times the seeds no number of them is said to decide."""
+ON_THRESHOLD = 1.0
+"""Standard errors, with :data:`LARGEST_FACTOR` times the data, within which an estimate is said to
+sit on its threshold."""
 FACTORS = np.geomspace(1.0, LARGEST_FACTOR, 100)
 """Those that are tried where none follows from a formula."""
 MARGIN = float(stats.norm.ppf(POWER))
@@ -71,8 +75,6 @@ def describe_power(
     factor = max((estimate_factor(part, measurement) for part in parts), default=math.nan)
     if math.isnan(factor):
         return "a first interval is needed before it can be said what decides this"
-    if factor > LARGEST_FACTOR:
-        return "the estimate sits on the threshold: no number of seeds is likely to decide this"
     missing = find_missing_seeds(measurement, finding)
     if missing is not None:
         where = _list_places(parts)
@@ -82,12 +84,42 @@ def describe_power(
             f"{POWER:g}, if the estimate stays"
         )
     growth = estimate_growth(measurement)
-    if growth > LARGEST_FACTOR:
+    if growth <= LARGEST_FACTOR:
+        return f"about {growth:.2g} times the data decide this with probability {POWER:g}"
+    return _explain_vain_seeds(measurement, parts, factor)
+
+
+def _explain_vain_seeds(measurement: Measurement, parts: Sequence[Part], factor: float) -> str:
+    """Why no number of seeds decides a claim, and what would.
+
+    ``parts``: those that are open; ``factor``: times the information that decide them.
+    """
+    scarce = dict.fromkeys(part.scarce for part in parts if part.scarce)
+    if scarce:
+        return (
+            f"{' and '.join(scarce)} leave the interval this wide: it takes more of them, and no "
+            "number of seeds is likely to decide this"
+        )
+    if factor <= LARGEST_FACTOR:
         return (
             f"more seeds do not decide this, since values scatter from cell to cell: it takes "
             f"about {factor:.2g} times as many d, or a wider range of them"
         )
-    return f"about {growth:.2g} times the data decide this with probability {POWER:g}"
+    if any(_is_on_threshold(part, measurement) for part in parts):
+        return (
+            "the estimate sits on the threshold: no number of seeds is likely to decide this, "
+            "unless it moves"
+        )
+    return (
+        f"not even {LARGEST_FACTOR:g} times the data decide this with probability {POWER:g}: the "
+        "interval is far wider than the distance from the estimate to the threshold"
+    )
+
+
+def _is_on_threshold(part: Part, region: Measurement) -> bool:
+    """Whether the data that could be had would leave the estimate beside its threshold."""
+    distance = abs(estimate_distance(part, region)) * math.sqrt(LARGEST_FACTOR)
+    return distance <= ON_THRESHOLD
 
 
 def estimate_growth(measurement: Measurement) -> float:

@@ -47,6 +47,8 @@ class Part:
     fixed_share: float = 0.0
     """Share of the squared standard error that no number of seeds lowers, since values scatter
     from cell to cell."""
+    scarce: str = ""
+    """What it has too few of for a narrow interval, whatever the seeds: ``two values of d``."""
     obstacle: str = ""
     """What leaves it open whatever the number of seeds, and what would help, as a sentence."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fitted_line import FittedLine, compute_fixed_share
+from analysis.fitted_line import FittedLine, compute_fixed_share, describe_scarce_sizes
 from bfc.stats.estimates import Rescaled
 
 DIMENSIONS = (8, 12, 16, 24, 32)
@@ -41,3 +41,13 @@ def test_it_is_at_most_the_whole_and_nothing_where_it_is_unknown() -> None:
     assert compute_fixed_share(make_line(0.1, 9.0)) == 1.0
     assert compute_fixed_share(make_line(0.1, math.nan)) == 0.0
     assert compute_fixed_share(make_line(math.nan, 0.1)) == 0.0
+
+
+@pytest.mark.parametrize(
+    "sizes, words",
+    [((8, 12), "two values of d"), ((8, 12, 16), "three values of d"), (DIMENSIONS, ""), ((), "")],
+)
+def test_two_or_three_sizes_are_scarce(sizes: tuple[int, ...], words: str) -> None:
+    line = FittedLine(Rescaled(1.0, 0.0, 2.0, False), pd.DataFrame({"d": sizes * 3}), 0.1)
+    assert describe_scarce_sizes(line) == words
+    assert describe_scarce_sizes(make_line(0.1, 0.1), line) == words, "the scarcer of two lines"

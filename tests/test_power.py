@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.power import describe_power, estimate_factor, find_missing_seeds
+from analysis.power import LARGEST_FACTOR, describe_power, estimate_factor, find_missing_seeds
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, judge
 from bfc.durations import format_duration
@@ -57,8 +57,32 @@ def test_a_share_without_a_failure_has_the_number_of_its_closed_form() -> None:
     assert 16 * estimate_factor(measurement.parts[0], measurement) == pytest.approx(exact, rel=0.06)
 
 
-def test_an_estimate_on_the_threshold_is_said_to_be_there() -> None:
+def decide_with_all_data(value: float, error: float) -> float:
+    """The share of fresh estimates with the largest number of seeds that decide the claim."""
+    error /= math.sqrt(LARGEST_FACTOR)
+    estimates = np.random.default_rng(0).normal(value, error, 1000)
+    verdicts = [judge(measure(value, error), REPEATED_LEVEL).verdict for value in estimates]
+    return 1.0 - verdicts.count(Verdict.UNDECIDED) / len(verdicts)
+
+
+def test_an_estimate_is_on_the_threshold_only_where_all_data_would_leave_it_there() -> None:
+    """Ten times as near as that, and at three standard errors with a hundred times the data."""
     assert "sits on the threshold" in describe(measure(0.001, 0.5))
+    assert decide_with_all_data(0.001, 0.5) < 0.1
+    wide = describe(measure(0.15, 0.5))
+    assert wide.startswith("not even 100 times the data") and "sits on" not in wide
+    assert 0.5 < decide_with_all_data(0.15, 0.5) < POWER
+
+
+@pytest.mark.parametrize("value", [0.001, 0.15])
+def test_a_wide_interval_of_two_values_of_d_asks_for_more_of_them(value: float) -> None:
+    """Wherever the estimate lies, as long as seeds do not decide."""
+    open_part = replace(measure(value, 0.5).parts[0], scarce="two values of d")
+    sentence = describe(Measurement([open_part], 0.0, source=Source(seeds=SEEDS)))
+    assert sentence.startswith("two values of d leave the interval this wide: it takes more of")
+    assert "sits on" not in sentence
+    near = replace(measure(1.0, 0.5).parts[0], scarce="two values of d")
+    assert "more seeds" in describe(Measurement([near], 0.0, source=Source(seeds=SEEDS)))
 
 
 def test_an_obstacle_is_named_in_place_of_a_number_of_seeds() -> None:

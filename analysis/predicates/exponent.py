@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.evidence import Evidence
 from analysis.filters import find_fit
-from analysis.fitted_line import compute_fixed_share
+from analysis.fitted_line import compute_fixed_share, describe_scarce_sizes
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part
 
@@ -31,5 +31,6 @@ def exponent(
     ``where``: values of the configuration that select one line of several.
     """
     line = find_fit(evidence, method, eps, where)
-    part = Part(line.estimate, fixed_share=compute_fixed_share(line))
+    scarce = describe_scarce_sizes(line)
+    part = Part(line.estimate, fixed_share=compute_fixed_share(line), scarce=scarce)
     return Measurement([part], at_least, at_most, Source.of(line.trainings), line.remark)

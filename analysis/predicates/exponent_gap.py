@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.evidence import Evidence
 from analysis.filters import find_fit
-from analysis.fitted_line import compute_fixed_share
+from analysis.fitted_line import compute_fixed_share, describe_scarce_sizes
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part
 from bfc.stats.estimate_pairs import Difference
@@ -36,8 +36,13 @@ def exponent_gap(
     second = find_fit(evidence, under, eps, under_where)
     difference = Difference(first.estimate, second.estimate)
     values = f"{first.estimate.value:.2f} − {second.estimate.value:.2f}"
+    part = Part(
+        difference,
+        fixed_share=compute_fixed_share(first, second),
+        scarce=describe_scarce_sizes(first, second),
+    )
     return Measurement(
-        [Part(difference, fixed_share=compute_fixed_share(first, second))],
+        [part],
         at_least,
         source=Source.of(first.trainings, second.trainings),
         remark="; ".join(filter(None, (values, first.remark, second.remark))),

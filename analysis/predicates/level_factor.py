@@ -8,6 +8,7 @@ from typing import Any
 
 from analysis.evidence import Evidence
 from analysis.filters import find_fit
+from analysis.fitted_line import describe_scarce_sizes
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part
 from bfc.stats.swept_axis import DEPTH
@@ -30,4 +31,5 @@ def level_factor(
     """
     line = find_fit(evidence, method, eps, where, axis=DEPTH.name)
     source = Source.of(line.trainings)
-    return Measurement([Part(line.factor)], at_least, at_most, source, line.remark)
+    part = Part(line.factor, scarce=describe_scarce_sizes(line))
+    return Measurement([part], at_least, at_most, source, line.remark)

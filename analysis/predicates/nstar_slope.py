@@ -11,12 +11,14 @@ import pandas as pd
 from analysis.evidence import Evidence, select_one_configuration
 from analysis.per_seed_nstar import find_crossings
 from analysis.source import Source
-from analysis.verdicts import Measurement, measure_one, not_run
+from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.censored_line import CensoredSlope, fit_known
 from bfc.stats.estimates import Estimate
 
 QUANTITY = "slope of log n*"
 FIGURE = "nstar"
+FEW = 3
+"""Degrees of freedom up to which Student's quantile exceeds the normal one by more than half."""
 
 
 def nstar_slope(
@@ -41,7 +43,14 @@ def nstar_slope(
     if not is_known.all():
         remark += f", of which {(~is_known).sum()} bound n* only"
     source = Source.of(evidence.trainings_of(method))
-    return measure_one(_estimate_slope(table), at_least, at_most, source, remark)
+    part = Part(_estimate_slope(table), scarce=_describe_scarce_cells(table))
+    return Measurement([part], at_least, at_most, source, remark)
+
+
+def _describe_scarce_cells(table: pd.DataFrame) -> str:
+    """``4 cells`` where these leave few degrees of freedom beyond the intercepts, else empty."""
+    freedom = len(table) - table["d"].nunique() - 1
+    return f"{len(table)} cells" if freedom <= FEW else ""
 
 
 def _estimate_slope(table: pd.DataFrame) -> Estimate:
