@@ -50,7 +50,7 @@ WHERES = {"over_where": "over", "under_where": "under"}
 def describe_demand(thresholds: Mapping[str, Any], predicate: str | None = None) -> str:
     """What ``predicate`` measures, and the thresholds.
 
-    For instance ``smallest ratio of n*: refit over staged, ε = 0.01, at least 1.5``.
+    For instance ``ratio of n*: refit over staged, ε = 0.01, at least 1.5``.
     """
     if "thresholds" in thresholds:
         return _describe_part(thresholds)

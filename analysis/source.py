@@ -18,7 +18,8 @@ FINGERPRINT = ("cell_id", "kind", "n", "seed", "nstar", "lo", "hi", "seeds", "la
 class Source:
     """What a measurement was made from: the sizes, dimensions, depths and seeds of its trainings.
 
-    ``seeds`` is the smallest number of seeds of any part; 0 where no training was read.
+    ``seeds`` is the smallest number of seeds of any part, 0 where no training was read, and
+    ``most_seeds`` the largest, which is 0 where only one number is known.
     ``fingerprint`` is equal for the same rows, in whatever order they were read.
     """
 
@@ -31,6 +32,7 @@ class Source:
     """Optimizer steps of the trainings that did not diverge."""
     cells: frozenset[str] = frozenset()
     """Ids of the cells whose trainings were read."""
+    most_seeds: int = 0
 
     @classmethod
     def of(cls, *tables: pd.DataFrame) -> Source:
@@ -46,6 +48,7 @@ class Source:
             fingerprint=" ".join(sorted(source.fingerprint for source in sources)),
             steps=frozenset().union(*(source.steps for source in sources)),
             cells=frozenset().union(*(source.cells for source in sources)),
+            most_seeds=max(source.most_seeds for source in sources),
         )
 
     def __str__(self) -> str:
@@ -55,26 +58,35 @@ class Source:
             if values
         ]
         if self.seeds:
-            parts.append(f"{self.seeds} seed" + "s" * (self.seeds > 1))
+            most = max(self.seeds, self.most_seeds)
+            numbers = _format_range(frozenset({self.seeds, most}))
+            parts.append(f"{numbers} seed" + "s" * (most > 1))
         return ", ".join(parts)
 
 
 def _read_source(table: pd.DataFrame) -> Source:
     sizes = "largest_n" if "largest_n" in table else "n"
-    if "seed" in table:
-        keys = [key for key in ("cell_id",) if key in table]
-        counts = table.groupby(keys)["seed"].nunique().min() if keys else table["seed"].nunique()
-    else:
-        counts = table["seeds"].min() if "seeds" in table else 0
+    fewest, most = _count_seeds(table)
     return Source(
         n=_whole_numbers(table, sizes),
         d=_whole_numbers(table, "d"),
         L=_whole_numbers(table, "L"),
-        seeds=int(counts),
+        seeds=fewest,
         fingerprint=_hash_rows(table),
         steps=_whole_numbers(_drop_diverged(table), "steps"),
         cells=frozenset(table["cell_id"]) if "cell_id" in table else frozenset(),
+        most_seeds=most,
     )
+
+
+def _count_seeds(table: pd.DataFrame) -> tuple[int, int]:
+    """The fewest and the most seeds of any cell of trainings, or of any row of n*."""
+    if "seed" in table:
+        whole = pd.Series("", table.index)
+        counts = table.groupby(table.get("cell_id", whole))["seed"].nunique()
+    else:
+        counts = table["seeds"] if "seeds" in table else pd.Series([0])
+    return int(counts.min()), int(counts.max())
 
 
 def _hash_rows(table: pd.DataFrame) -> str:

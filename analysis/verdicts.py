@@ -258,7 +258,7 @@ def _describe(
     count = len(measurement.parts)
     remarks = [measurement.remark]
     if part.place:
-        remarks.append(f"at {part.place}" + (f", of {count} places" if count > 1 else ""))
+        remarks.append(_name_place(part, count))
     if verdict is Verdict.UNDECIDED and count > 1:
         places = [
             other.place
@@ -270,6 +270,16 @@ def _describe(
     if any(map(math.isnan, part.estimate.interval(judging))):
         remarks.append(_explain_missing_interval(part.estimate, judging))
     return "; ".join(filter(None, remarks))
+
+
+def _name_place(part: Part, count: int) -> str:
+    """Where the shown numbers are from, of how many places, and there of how many seeds."""
+    if count == 1:
+        return f"at {part.place}"
+    seeds = ""
+    if isinstance(part.estimate, SampleMedian):
+        seeds = f" ({len(part.estimate.values)} seeds)"
+    return f"at {part.place}{seeds}, of {count} places"
 
 
 def _explain_missing_interval(estimate: Estimate, level: float) -> str:

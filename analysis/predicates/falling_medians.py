@@ -11,7 +11,7 @@ from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimates import SampleMedian
 
-QUANTITY = "smallest fall from one method to the next, over its factor, at least 1"
+QUANTITY = "fall from one method to the next at the step that decides, over its factor, at least 1"
 
 
 def falling_medians(

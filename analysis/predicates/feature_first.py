@@ -9,7 +9,7 @@ from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.estimate_pairs import Ratio
 from bfc.stats.estimates import Rescaled
 
-QUANTITY = "smallest ratio of n* of the risk to n* of the feature"
+QUANTITY = "ratio of n* of the risk to n* of the feature, at the d that decides"
 FIGURE = "nstar"
 
 

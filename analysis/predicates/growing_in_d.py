@@ -12,7 +12,7 @@ from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.median_ratio import MedianRatio
 
-QUANTITY = "smallest factor of the median from one d to the next"
+QUANTITY = "factor of the median between the two d that decide"
 
 
 def growing_in_d(

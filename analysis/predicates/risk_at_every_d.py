@@ -11,7 +11,7 @@ from analysis.filters import MAX_D, estimate_medians, list_cells, select_per_d
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
 
-QUANTITY = "median at the worst d"
+QUANTITY = "median at the d that decides"
 FIGURE = "deep"
 
 

@@ -11,7 +11,7 @@ from analysis.filters import MAX_D, estimate_ratios, list_cells, select_per_d, s
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
 
-QUANTITY = "smallest ratio of medians over d"
+QUANTITY = "ratio of medians at the d that decides"
 
 
 def risk_ratio_at_every_d(
