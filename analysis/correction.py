@@ -12,7 +12,20 @@ from typing import NamedTuple
 import pandas as pd
 
 PROBES = {"gram": "Gram error", "subspace": "subspace error", "feature": "feature error (1 − R²)"}
-COLUMNS = ("method", "d", "L", "n", "seeds", "quantity", "phase", "median")
+COLUMNS = (
+    "method",
+    "d",
+    "L",
+    "n",
+    "seeds",
+    "learning rate",
+    "quantity",
+    "phase",
+    "median",
+    "lower quartile",
+    "upper quartile",
+)
+QUARTILES = ("lower quartile", "median", "upper quartile")
 
 
 class ProbeColumn(NamedTuple):
@@ -93,7 +106,8 @@ def order_phases(rows: pd.DataFrame, columns: Iterable[str]) -> list[str]:
 def tabulate_corrections(trainings: pd.DataFrame) -> pd.DataFrame:
     """Medians over seeds at each cell's largest n, one row per line, d, L, quantity and phase.
 
-    Columns :data:`COLUMNS`; ``trainings`` has the column ``line``.
+    Columns :data:`COLUMNS`; ``trainings`` has the column ``line``. The quartiles show errors that
+    fall into two groups of seeds, as Gram errors do at a large learning rate, which cells may tune.
     """
     rows = []
     for (line, d, L), group in select_largest_n(trainings).groupby(["line", "d", "L"]):
@@ -103,10 +117,18 @@ def tabulate_corrections(trainings: pd.DataFrame) -> pd.DataFrame:
             "L": L,
             "n": group["n"].max(),
             "seeds": group["seed"].nunique(),
+            "learning rate": _join_rates(group),
         }
         for quantity, columns in find_probe_columns(group).items():
             for phase, name in columns.items():
                 if group[name].notna().any():
-                    median = group[name].median()
-                    rows.append({**head, "quantity": quantity, "phase": phase, "median": median})
+                    quartiles = group[name].quantile([0.25, 0.5, 0.75])
+                    spread = dict(zip(QUARTILES, quartiles, strict=True))
+                    rows.append({**head, "quantity": quantity, "phase": phase, **spread})
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _join_rates(rows: pd.DataFrame) -> str:
+    """The learning rates of some trainings, ``0.03``; empty where none is stored."""
+    rates = rows["lr"].dropna().unique() if "lr" in rows else ()
+    return ", ".join(f"{rate:g}" for rate in sorted(rates))

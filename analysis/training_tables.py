@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.correction import QUARTILES
 from analysis.display_table import PageTable, format_table_value, make_page_table
 from analysis.lines import format_setting
 from analysis.page_tables import SHARED
@@ -91,11 +92,15 @@ def list_variance_notes(trainings: pd.DataFrame) -> list[str]:
 def make_correction_table(table: pd.DataFrame) -> PageTable:
     """The medians of :func:`analysis.correction.tabulate_corrections`, phases side by side."""
     records = []
-    head = ["method", "d", "L", "n", "seeds", "quantity"]
+    head = ["method", "d", "L", "n", "seeds", "learning rate", "quantity"]
     for key, group in table.groupby(head, sort=False):
-        medians = zip(group["phase"], group["median"], strict=True)
-        phases = " → ".join(f"{phase} {value:.3g}" for phase, value in medians)
-        records.append({**dict(zip(head, key, strict=True)), "median after each phase": phases})
+        errors = zip(*(group[name] for name in ("phase", *QUARTILES)), strict=True)
+        phases = " → ".join(
+            f"{phase} {median:.3g} ({lower:.3g}–{upper:.3g})"
+            for phase, lower, median, upper in errors
+        )
+        row = {**dict(zip(head, key, strict=True)), "median (quartiles) after each phase": phases}
+        records.append(row)
     return make_page_table(records, fold=SHARED)
 
 

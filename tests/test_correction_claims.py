@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.claims import judge_claims
+from analysis.correction import QUARTILES, tabulate_corrections
 from analysis.evidence import Evidence
 from analysis.plots.dose_response import dose_response
 from analysis.plots.feature_change import feature_change
@@ -19,6 +20,7 @@ from analysis.plots.law_of_correction import law_of_correction
 from analysis.plots.risk_against_depth import risk_against_depth
 from analysis.plots.success_map import success_map
 from analysis.style import assign_line_styles
+from analysis.training_tables import make_correction_table
 
 
 def table(rows: list[dict]) -> Evidence:
@@ -270,6 +272,23 @@ def test_phases_stand_in_the_order_of_training():
     ]
     (chart,) = feature_correction(table(rows))
     assert tuple(chart.columns[0][0].x.ticks.values()) == phases
+
+
+def test_the_table_of_corrections_shows_two_groups_of_seeds_and_the_learning_rate():
+    """Seven of ten seeds lie high at one d, whose cell was tuned to a larger learning rate."""
+    rows = []
+    for d, rate, errors in ((8, 0.03, [0.02] * 10), (12, 0.1, [0.01] * 3 + [0.4] * 7)):
+        for seed, error in enumerate(errors):
+            probes = {"level2/gram/2": 0.35, "level3/gram/2": error}
+            head = {"method": "m", "L": 3, "seed": seed, "config.target.alpha": f"{d}"}
+            rows.append({**head, "d": d, "lr": rate, **probes})
+    trainings = table(rows).trainings
+    corrections = tabulate_corrections(trainings).set_index(["d", "phase"])
+    assert corrections.loc[(12, "level3"), list(QUARTILES)].tolist() == [0.1075, 0.4, 0.4]
+    shown = make_correction_table(tabulate_corrections(trainings))
+    rates = [row[shown.columns.index("learning rate")].text for row in shown.rows]
+    assert rates == ["0.03", "0.1"]
+    assert shown.rows[1][-1].text == "level2 0.35 (0.35–0.35) → level3 0.4 (0.107–0.4)"
 
 
 def test_risk_against_depth_holds_medians_of_fresh_samples_only():
