@@ -69,8 +69,8 @@ def _restore(standing: Look, newest: Finding, number: int) -> Finding:
     if standing.verdict in DECIDED:
         interval = f"{format_table_value(newest.lo)} to {format_table_value(newest.hi)}"
         remarks.append(
-            f"the newest trainings ({newest.source}) give {format_table_value(newest.measured)}, "
-            f"{interval} unadjusted, which judges nothing"
+            f"the newest trainings ({newest.source}), which tables and figures show, give "
+            f"{format_table_value(newest.measured)}, {interval} unadjusted, which judges nothing"
         )
     elif number < MAX_LOOKS:
         remarks.append(NOT_LOOKED_AT)

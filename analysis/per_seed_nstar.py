@@ -19,6 +19,12 @@ from bfc.baselines.selection import crossing
 
 COLUMNS = ("d", "degree", "seeds", "reached", "median", "sizes", "lowers", "uppers")
 
+REMARK = (
+    "n* is the median of those of single seeds; tables and figures show the estimate by likelihood "
+    "from all trainings of a cell"
+)
+"""Of a claim that is judged by these n*, beside tables and figures that show others."""
+
 
 def find_crossings(evidence: Evidence, method: str, eps: float) -> pd.DataFrame:
     """Where the learning curves of a method cross eps, one row per (d, degree).

@@ -70,7 +70,8 @@ def test_a_law_that_does_not_hold_is_seen_at_the_ends():
     data = curves(4.0, 0.01, dims=(6, 8, 12, 16, 24))
     judgement = judge(collapse(data, "m", 0.1, "d^2 ln d", 0.7, 1.2))
     assert judgement.verdict == Verdict.CONTRADICTED
-    assert "6: " in judgement.remark and "24: " in judgement.remark
+    assert " at d = 6, " in judgement.remark and " at d = 24; " in judgement.remark
+    assert "median of those of single seeds; tables and figures" in judgement.remark
 
 
 def test_two_seeds_decide_nothing_and_an_unknown_law_is_refused():
@@ -202,6 +203,11 @@ def test_n_star_against_a_rank():
             rows.append({**curve, "n": n, "risk": 0.1 * (n / (size * (1 + 0.01 * seed))) ** -2})
     evidence = Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(rows))
     slope = judge(nstar_slope(evidence, "m", 0.1, "target.degrees", 0.5, 0.7))
+    assert slope.remark.startswith("6 cells; n* is the median of those of single seeds")
+    few = [row for row in rows if row["config.target.degrees"] != "[4, 4]"]
+    four = Evidence(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(few))
+    wide = nstar_slope(four, "m", 0.1, "target.degrees", 0.5, 0.7)
+    assert wide.parts[0].scarce == "4 cells", "one degree of freedom is left"
     assert slope.measured == pytest.approx(0.6, abs=1e-6) and slope.verdict == Verdict.REPRODUCED
     absent = judge(nstar_slope(evidence, "m", 0.1, "target.rank", 0.5, 0.7))
     assert absent.verdict is Verdict.NOT_RUN

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.evidence import Evidence, select_one_configuration
 from analysis.filters import filter_by_config, list_cells
-from analysis.per_seed_nstar import find_crossings
+from analysis.per_seed_nstar import REMARK, find_crossings
 from analysis.reference_laws import get_law
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
@@ -51,8 +51,8 @@ def collapse(
         )
         estimate = SampleMedian(sizes, lowers, uppers)
         parts.append(Part(estimate, f"d = {row['d']}", list_cells(row["d"], measured)))
-    values = ", ".join(f"{part.place}: {part.estimate.value:.3g}" for part in parts)
-    remark = f"medians by d {values}"
+    values = ", ".join(f"{part.estimate.value:.3g} at {part.place}" for part in parts)
+    remark = f"medians {values}; {REMARK}"
     censored = rows[rows["reached"] < rows["seeds"]]
     if len(censored):
         counts = ", ".join(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.evidence import Evidence, select_one_configuration
-from analysis.per_seed_nstar import find_crossings
+from analysis.per_seed_nstar import REMARK, find_crossings
 from analysis.source import Source
 from analysis.verdicts import Measurement, Part, not_run
 from bfc.stats.censored_line import CensoredSlope, fit_known
@@ -42,6 +42,7 @@ def nstar_slope(
     remark = f"{len(table)} cells"
     if not is_known.all():
         remark += f", of which {(~is_known).sum()} bound n* only"
+    remark += f"; {REMARK}"
     source = Source.of(evidence.trainings_of(method))
     part = Part(_estimate_slope(table), scarce=_describe_scarce_cells(table))
     return Measurement([part], at_least, at_most, source, remark)
