@@ -66,8 +66,13 @@ def compute_fixed_share(*lines: FittedLine) -> float:
 
 
 def describe_scarce_sizes(*lines: FittedLine) -> str:
-    """``two values of d`` where an exponent runs through so few of them, else empty."""
+    """:func:`name_scarce_sizes` of the line through the fewest sizes."""
     fitted = [line for line in lines if not line.trainings.empty]
     numbers = {line.trainings[line.axis].nunique(): line.axis for line in fitted}
     fewest = min(numbers, default=0)
-    return f"{FEW[fewest]} values of {numbers[fewest]}" if fewest in FEW else ""
+    return name_scarce_sizes(fewest, numbers.get(fewest, DIMENSION.name))
+
+
+def name_scarce_sizes(number: int, axis: str = DIMENSION.name) -> str:
+    """``two values of d`` where an exponent runs through so few of them, else empty."""
+    return f"{FEW[number]} values of {axis}" if number in FEW else ""

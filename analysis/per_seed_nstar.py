@@ -18,7 +18,6 @@ from analysis.evidence import Evidence
 from bfc.baselines.selection import crossing
 
 COLUMNS = ("d", "degree", "seeds", "reached", "median", "sizes", "lowers", "uppers")
-
 REMARK = (
     "n* is the median of those of single seeds; tables and figures show the estimate by likelihood "
     "from all trainings of a cell"
