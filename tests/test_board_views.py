@@ -207,6 +207,7 @@ def test_an_answer_names_exponents_else_risks_and_the_verdicts():
             "exponent": [0.7, 3.2],
             "lo": [0.5, 2.9],
             "hi": [0.9, 3.5],
+            "n_d": [5, 2],
         }
     )
     risks = pd.DataFrame(
@@ -215,6 +216,7 @@ def test_an_answer_names_exponents_else_risks_and_the_verdicts():
     none = exponents.iloc[:0]
     text = answer_question(exponents, risks, {"reproduced": 2})
     assert text.startswith("At ε = 0.1, n* grows as d^0.70 [0.50, 0.90] for a and d^3.20")
+    assert "d^3.20 [2.90, 3.50] (two values of d: too few to tell) for b" in text
     assert text.endswith("Of its 2 claims: 2 reproduced.")
     assert "At d = 8" in answer_question(none, risks, {})
     assert answer_question(none, risks.iloc[:0], {}) == ""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.display_table import PageTable, make_page_table
+from analysis.fitted_line import name_scarce_sizes
 from analysis.page_tables import SHARED
 from analysis.series import format_exponent, format_level_factor
 from analysis.swept_lines import select_axis
@@ -49,13 +50,17 @@ def _describe_exponents(exponents: pd.DataFrame) -> str:
         return ""
     eps = known["eps"].min()
     rows = known[known["eps"] == eps].sort_values("exponent").to_dict("records")
-    phrases = [
-        f"d^{row['exponent']:.2f} [{row['lo']:.2f}, {row['hi']:.2f}] for {_name_line(row, known)}"
-        for row in _take_ends(rows)
-    ]
+    phrases = [f"{_format_growth(row)} for {_name_line(row, known)}" for row in _take_ends(rows)]
     rest = len(rows) - len(phrases)
     more = f" ({rest} more lie between)" if rest > 0 else ""
     return f"At ε = {eps:g}, n* grows as {_join(phrases)}{more}."
+
+
+def _format_growth(row: Mapping[str, Any]) -> str:
+    """``d^1.20 [1.00, 1.40]``, with a mark where it runs through two or three d."""
+    scarce = name_scarce_sizes(row["n_d"])
+    mark = f" ({scarce}: too few to tell)" if scarce else ""
+    return f"d^{row['exponent']:.2f} [{row['lo']:.2f}, {row['hi']:.2f}]{mark}"
 
 
 def _name_line(row: Mapping[str, Any], table: pd.DataFrame) -> str:
