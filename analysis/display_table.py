@@ -112,4 +112,5 @@ def format_number(value: float, digits: int = 3) -> str:
     """A number in so many digits, large ones with separators; a dash where it is unknown."""
     if not math.isfinite(value):
         return NO_VALUE
-    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
+    text = f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
+    return f"−{text[1:]}" if text.startswith("-") else text
