@@ -18,7 +18,6 @@ from typing import Any
 import pandas as pd
 
 from analysis.board import describe_board, mark_standing
-from analysis.chart import Chart
 from analysis.figures import NamedFigure, write_tables
 from analysis.load import Results, load_results
 from analysis.page_sections import embed_figure
@@ -81,14 +80,6 @@ class _Draft:
     def list_figures(self) -> list[NamedFigure]:
         """The figures of all studies."""
         return list(chain.from_iterable(study.figures for study in self.studies))
-
-    def list_charts(self) -> dict[str, Chart]:
-        """The charts of all studies by name."""
-        charts: dict[str, Chart] = {}
-        for figure in self.list_figures():
-            if isinstance(figure.description, Chart):
-                charts[figure.name] = figure.description
-        return charts
 
 
 def write_report(
@@ -204,7 +195,8 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
     views = make_claim_views(verdicts, draft.figures)
     papers = group_claims(views)
     with_claims = list(dict.fromkeys(view.study for view in views))
-    headlines = {study.name: study.headlines for study in draft.studies}
+    methods = sorted(set(chain.from_iterable(view.methods for view in views)))
+    cards = make_cards(papers, {study.name: study.headlines for study in draft.studies})
     cells = stored.cells["cell_id"].nunique()
     return render_page(
         title=TITLE,
@@ -214,12 +206,12 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
         tables=[f"{name}.csv" for name in tables],
         problems=stored.problems,
         studies=sections,
-        cards=make_cards(papers, headlines, draft.list_charts()),
+        cards=cards,
         papers=papers,
         filters={
-            "paper": list(dict.fromkeys(view.paper for view in views)),
-            "study": with_claims,
-            "method": sorted(set(chain.from_iterable(view.methods for view in views))),
+            "paper": {card.work: card.paper.name for card in cards},
+            "study": {name: name for name in with_claims},
+            "method": {name: name for name in methods},
         },
         verdicts=verdicts["verdict"].value_counts().to_dict(),
         board=describe_board(verdicts),

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.chart import Axis, Chart, Panel, Series
-from analysis.claim_table import describe_judgement
+from analysis.claim_table import describe_judgement, format_finding, format_judging_interval
 from analysis.claims import COLUMNS
 from analysis.emphasis import BACKGROUND, emphasise_lines
 from analysis.figures import NamedFigure
@@ -110,6 +110,7 @@ EMPTY_TEXTS = (
     "place",
     "predicted",
     "plain",
+    "judging",
     "judged",
     "source",
     "remark",
@@ -139,15 +140,57 @@ def make_view(number, verdict, measured="1", paper="p", study="s"):
     )
 
 
-def test_a_card_shows_the_chosen_claim_else_a_decided_one():
+def test_a_card_shows_a_decided_claim_and_of_these_the_chosen_one():
     views = [make_view(1, "undecided"), make_view(2, "reproduced"), make_view(3, "not run", "")]
+    views.append(make_view(4, "contradicted"))
     papers = group_claims(views)
     assert [group.name for group in papers] == ["p"] and isinstance(papers[0].groups[0], Group)
+    (card,) = make_cards(papers, {"s": ["claim 4"]})
+    assert card.headline.number == 4 and card.total == 4
     (card,) = make_cards(papers, {"s": ["claim 1"]})
-    assert card.headline.number == 1 and (card.decided, card.total) == (1, 3)
-    assert make_cards(papers, {})[0].headline.number == 2
+    assert card.headline.number == 2, "an undecided number stands for nothing that is decided"
     (card,) = make_cards(papers, {"s": ["claim 3"]})
     assert card.headline.number == 2, "a claim that was not run stands for nothing"
+    (card,) = make_cards(group_claims([make_view(1, "undecided"), make_view(2, "not run", "")]), {})
+    assert card.headline.number == 1
+    (card,) = make_cards(group_claims([make_view(2, "not run", "")]), {})
+    assert card.headline is None
+
+
+def test_groups_of_one_arxiv_number_share_a_card_that_names_them():
+    names = ["A, arXiv:2006.13436 (on images)", "A, arXiv:2006.13436", "B", "A, arXiv:1904.06984"]
+    verdicts = ["contradicted", "reproduced", "reproduced", "undecided"]
+    views = [
+        make_view(number, verdict, paper=name)
+        for number, (name, verdict) in enumerate(zip(names, verdicts, strict=True), 1)
+    ]
+    cards = {card.work: card for card in make_cards(group_claims(views), {})}
+    assert list(cards) == ["arXiv:2006.13436", "B", "arXiv:1904.06984"]
+    card = cards["arXiv:2006.13436"]
+    assert card.paper.name == names[1] and card.parts == ["1 of these: on images"]
+    assert card.paper.counts == {"reproduced": 1, "contradicted": 1}
+    assert cards["B"].parts == []
+
+
+def make_interval_row(measured, lo, hi):
+    return {"measured": measured, "lo": lo, "hi": hi, "source": "d = 8", "verdict": "undecided"}
+
+
+def test_an_interval_has_the_digits_that_tell_its_ends_apart():
+    assert format_finding(make_interval_row(1.00113, 1.00061, 1.00166)) == (
+        "1.001",
+        "1.001 – 1.002",
+    )
+    assert format_finding(make_interval_row(-0.5, -0.7, 1.0)) == ("−0.5", "−0.7 – 1")
+    assert format_finding(make_interval_row(0.5, 0.5, 0.5)) == ("0.5", "0.5 – 0.5")
+    assert format_finding(make_interval_row(0.5, 0.4, INF)) == ("0.5", "≥ 0.4")
+
+
+def test_the_interval_that_judges_is_shown_only_where_draws_judged():
+    row = {**make_interval_row(1.6, 1.02, 2.99), "judged_lo": 0.916, "judged_hi": 3.07}
+    assert format_judging_interval(row) == "0.916 – 3.07"
+    assert format_judging_interval({**row, "verdict": "not run"}) == ""
+    assert format_judging_interval({**row, "source": "certified"}) == ""
 
 
 def make_nstar_chart(*columns):
@@ -160,23 +203,6 @@ def make_nstar_chart(*columns):
             series.append(Series(name, LineStyle("#0072B2", "o", "-"), data))
         stacks.append([Panel(series, Axis("d"), Axis("n*"))])
     return Chart("c", "caption", stacks)
-
-
-@pytest.mark.parametrize(
-    ("columns", "column"),
-    [
-        (({"a": ["", ""]}, {"a": ["up", ""]}), 0),
-        (({"a": ["", ""], "b": [""]}, {"a": ["", ""], "b": ["up"]}), 1),
-        (({"a": ["up", ""], "b": ["up"]}, {"a": ["up", "up"], "b": ["", "", ""]}), 0),
-        (({"a": ["up"], "b": [""]}, {"a": ["up"], "b": ["down"]}), 0),
-        (({"a": ["up"]}, {"a": ["up"]}), 1),
-    ],
-    ids=["more points", "the smallest eps of equals", "own line first", "else others", "none"],
-)
-def test_a_card_shows_the_column_with_the_most_points_that_are_not_censored(columns, column):
-    view = replace(make_view(1, "reproduced"), methods=("a",), figure="c")
-    (card,) = make_cards(group_claims([view]), {}, {"c": make_nstar_chart(*columns)})
-    assert card.column == column
 
 
 def test_a_claim_shows_a_figure_of_its_kind_else_one_in_which_its_method_is_measured():

@@ -15,16 +15,98 @@ pytestmark = pytest.mark.xdist_group("page")
 def test_the_page_opens_with_cards_and_the_board(page):
     cards = page.locator(".card")
     assert cards.locator("h2").all_text_contents() == ["a paper", "other"]
-    assert "2 of 3 claims decided" in cards.first.inner_text().replace("\n", " ")
+    counts = cards.first.locator("a.count").all_text_contents()
+    assert [" ".join(text.split()) for text in counts] == [
+        "1 reproduced",
+        "1 contradicted",
+        "1 undecided",
+    ]
     headline = cards.first.locator(".headline")
     assert "staged needs few labels" in headline.inner_text()
+    assert "✓ reproduced" in " ".join(headline.locator(".verdict").inner_text().split())
     verdicts = page.locator(".claim summary .verdict").all_text_contents()
     assert verdicts == ["reproduced", "contradicted", "undecided", "not run"]
     totals = page.locator(".totals").inner_text()
-    assert totals.startswith("1 reproduced, 1 contradicted, 1 undecided, 1 not run.")
+    words = " ".join(totals.split())
+    assert words.startswith("✓ 1 reproduced ✗ 1 contradicted ? 1 undecided – 1 not run")
     assert page.locator(".claim .forest .estimate").count() == 3
-    box = page.locator("#claims h2").bounding_box()
-    assert box["y"] < 800, "the board begins on the first screen"
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 1300, "height": 900}}], indirect=True)
+def test_the_first_screen_holds_the_questions_the_totals_and_the_top_of_the_board(page):
+    """With as many cards, of as many claims, as the studies of the repository make."""
+    page.evaluate(
+        "() => { const cards = document.querySelector('.cards'), card = cards.children[0];"
+        " const squares = card.querySelector('.squares');"
+        " for (let i = 0; i < 75; i++) squares.append(squares.children[0].cloneNode(true));"
+        " for (let i = 0; i < 6; i++) cards.append(card.cloneNode(true)); }"
+    )
+    tops = {
+        name: page.locator(name).first.bounding_box()
+        for name in (".lead", ".totals", ".card", ".filters", ".claim > summary")
+    }
+    places = [box["y"] for box in tops.values()]
+    assert places == sorted(places)
+    assert tops[".totals"]["height"] < 40, "one line"
+    assert places[-1] + tops[".claim > summary"]["height"] <= 900
+
+
+def test_a_total_selects_the_claims_that_it_counts(page):
+    page.locator("#filter-paper").select_option("other")
+    page.locator(".totals .contradicted").click()
+    assert read_verdicts(page) == ["contradicted"]
+    assert page.locator("#filter-paper").input_value() == ""
+
+
+def test_a_line_shows_the_interval_that_judges_and_names_the_other(page):
+    value = page.locator("#claim-3 .value")
+    judging = value.locator(".soft").inner_text().strip("[]")
+    page.locator("#claim-3 > summary").click()
+    measured = page.locator("#claim-3 dd", has_text="judged by").inner_text()
+    unadjusted, _, judged = measured.partition("; judged by ")
+    assert judging in judged and judging not in unadjusted
+    plain = unadjusted.partition("unadjusted 95 % interval ")[2]
+    assert value.locator(".soft").get_attribute("title") == (
+        f"The interval that judges; unadjusted 95 % interval: {plain}"
+    )
+
+
+HIDDEN_BY_BARS = """
+selector => {
+  const top = document.querySelector(selector).getBoundingClientRect().top;
+  const bars = [...document.querySelectorAll('.contents, .filters')]
+    .filter(bar => getComputedStyle(bar).position === 'sticky')
+    .map(bar => bar.getBoundingClientRect().bottom);
+  return top < Math.max(0, ...bars);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"viewport": {"width": width, "height": 600}, "reduced_motion": "reduce"}
+        for width in (400, 1000, 1300, 1900)
+    ],
+    indirect=True,
+    ids=["400", "1000", "1300", "1900"],
+)
+def test_a_claim_that_is_opened_comes_into_view_below_the_bars(page):
+    page.locator(".square").nth(1).click()
+    page.locator("#claim-2[open] .chart .main-svg").first.wait_for()
+    page.wait_for_function("scrollY > 0")
+    assert not page.evaluate(HIDDEN_BY_BARS, "#claim-2 > summary")
+    page.locator("#claim-2 > summary").click()
+    row = page.locator("#claim-3 > summary")
+    top = row.evaluate("row => row.getBoundingClientRect().top")
+    page.evaluate("top => scrollBy(0, top - innerHeight + 60)", top)  # at the lower edge
+    assert page.locator("#claim-3").bounding_box()["y"] > 500
+    row.click()
+    page.locator("#claim-3 .chart .main-svg").first.wait_for()
+    page.wait_for_function(
+        "() => document.querySelector('#claim-3').getBoundingClientRect().top < 300"
+    )
+    assert not page.evaluate(HIDDEN_BY_BARS, "#claim-3 > summary")
 
 
 def test_an_interval_lies_on_the_side_that_its_verdict_says(page):

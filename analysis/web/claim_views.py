@@ -6,7 +6,8 @@ would decide the claim, the commands, and which figure and which trainings stand
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.chart import Chart, Panel
-from analysis.claim_table import describe_judgement, format_finding
+from analysis.claim_table import describe_judgement, format_finding, format_judging_interval
 from analysis.display_table import NO_VALUE
 from analysis.figures import NamedFigure
 from analysis.web.forest import ForestLine, make_forest_line
@@ -27,6 +28,7 @@ MARKS: Mapping[str, str] = {
     Verdict.UNDECIDED: "?",
     Verdict.NOT_RUN: "–",
 }
+ARXIV = re.compile(r"arXiv:\d{4}\.\d{4,5}")
 MEASURED_FORMS = ("points", "curve")
 """Forms of series that show measured values, not fits to them."""
 
@@ -45,8 +47,10 @@ class ClaimView:
     predicted: str
     measured: str
     plain: str
+    judging: str
+    """The interval that judges; empty where no draws judged it."""
     judged: str
-    """The interval that judges, and at which look."""
+    """That interval, whether it is one-sided, and at which look."""
     source: str
     remark: str
     power: str
@@ -73,6 +77,11 @@ class ClaimView:
     def css(self) -> str:
         """The verdict as the name of a class."""
         return self.verdict.replace(" ", "-")
+
+    @property
+    def work(self) -> str:
+        """The arXiv numbers of the paper, else its name: claims that share a card share it."""
+        return ", ".join(ARXIV.findall(self.paper)) or self.paper
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,7 @@ def _make_view(
         predicted=row["predicted"],
         measured="" if measured == NO_VALUE else measured,
         plain="" if plain == NO_VALUE else plain,
+        judging=format_judging_interval(row),
         judged=describe_judgement(row),
         source=row["source"],
         remark=row["remark"],
@@ -157,7 +167,7 @@ def _choose_figure(
         is_kind = bool(row["figure"]) and charts[name].name.startswith(str(row["figure"]))
         panels = list(chain.from_iterable(charts[name].columns))
         shown = sum(any(_shows(panel, method) for panel in panels) for method in methods)
-        is_measured = any(count_measured(panel, methods, MEASURED_FORMS) for panel in panels)
+        is_measured = any(_is_measured(panel, methods) for panel in panels)
         return is_kind, shown, is_measured
 
     best = max(charts, key=score, default="")
@@ -169,21 +179,16 @@ def _shows(panel: Panel, method: str) -> bool:
     return any(series.name.startswith(method) for series in panel.series)
 
 
-def count_measured(
-    panel: Panel, methods: Sequence[str], forms: Collection[str] = ("points",)
-) -> int:
-    """How many points are finite and not marked as censored, of series of these ``forms``.
-
-    And whose names begin with one of ``methods``.
-    """
-    total = 0
+def _is_measured(panel: Panel, methods: Sequence[str]) -> bool:
+    """Whether a measured point of ``methods`` is finite and not marked as censored."""
     for series in panel.series:
-        if series.form in forms and series.name.startswith(tuple(methods)):
+        if series.form in MEASURED_FORMS and series.name.startswith(tuple(methods)):
             is_measured = np.isfinite(series.data["y"].to_numpy(float))
             if "mark" in series.data:
                 is_measured &= (series.data["mark"] == "").to_numpy(bool)
-            total += int(is_measured.sum())
-    return total
+            if is_measured.any():
+                return True
+    return False
 
 
 def group_claims(views: Sequence[ClaimView]) -> list[Group]:

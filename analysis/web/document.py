@@ -9,79 +9,67 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from types import MappingProxyType
 from typing import Any
 
-from analysis.chart import Chart
-from analysis.web.claim_views import MARKS, ClaimView, Group, count_measured
+from analysis.web.claim_views import MARKS, ClaimView, Group
 from analysis.web.template import read_asset, render_template
 from bfc.stats.claim_verdicts import DECIDED
 
 SCRIPTS = ("tables.js", "figures.js", "filters.js", "contents.js", "claims.js")
-CARDS_WITH_FIGURE = 3
-"""Cards that show the figure of their headline; more would fill the first screen."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """A paper at the top of the page.
+    """A paper at the top of the page, with all that the page states of it.
 
-    ``headline``: the claim whose number and figure stand for the paper, None where none was
-    measured.
+    ``headline``: the claim whose number stands for the paper, None where none was measured.
     """
 
     paper: Group
     headline: ClaimView | None
-    has_figure: bool = True
-    column: int = 0
-    """Of that figure, the one that is shown."""
-
-    @property
-    def decided(self) -> int:
-        return sum(self.paper.counts.get(verdict, 0) for verdict in DECIDED)
+    work: str
+    """What its claims share, see :attr:`ClaimView.work`."""
+    parts: list[str]
+    """Which of its claims stand in a section of the board under a longer name."""
 
     @property
     def total(self) -> int:
         return sum(self.paper.counts.values())
 
 
-def make_cards(
-    papers: Sequence[Group],
-    headlines: Mapping[str, Sequence[str]],
-    charts: Mapping[str, Chart] = MappingProxyType({}),
-) -> list[Card]:
-    """One card per paper, those with the most claims first; the first ones show a figure.
+def make_cards(papers: Sequence[Group], headlines: Mapping[str, Sequence[str]]) -> list[Card]:
+    """One card per arXiv number, or paper without one, those with the most claims first.
 
-    ``headlines``: study → the sentences of the claims that may stand for their paper. Where none of
-    these was measured, the first claim that was decided does, else the first that was measured.
-    ``charts``: those of the page by name, of each of which a card shows one column
-    (:func:`choose_column`).
+    ``headlines``: study → the sentences of the claims that may stand for their paper. A claim that
+    was decided goes before one that was only measured, and among either these go first.
     """
-    cards: list[Card] = []
-    for paper in sorted(papers, key=lambda paper: -sum(paper.counts.values())):
-        claims = list(paper.list_claims())
-        measured = [claim for claim in claims if claim.measured]
-        chosen = [claim for claim in measured if claim.sentence in headlines.get(claim.study, ())]
-        decided = [claim for claim in measured if claim.verdict in DECIDED]
-        candidates = [*chosen, *decided, *measured]
-        headline = candidates[0] if candidates else None
-        chart = charts.get(headline.figure) if headline else None
-        column = choose_column(chart, headline.methods) if headline and chart else 0
-        cards.append(Card(paper, headline, len(cards) < CARDS_WITH_FIGURE, column))
-    return cards
+    works: dict[str, list[Group]] = {}
+    for paper in papers:
+        works.setdefault(next(paper.list_claims()).work, []).append(paper)
+    cards = [_make_card(work, groups, headlines) for work, groups in works.items()]
+    return sorted(cards, key=lambda card: -card.total)
 
 
-def choose_column(chart: Chart, methods: Sequence[str]) -> int:
-    """The column of a chart, such as an ε, that shows most of what was measured.
+def _make_card(work: str, groups: Sequence[Group], headlines: Mapping[str, Sequence[str]]) -> Card:
+    name = min((group.name for group in groups), key=len)
+    paper = Group(name, groups=list(groups))
+    measured = [claim for claim in paper.list_claims() if claim.measured]
+    headline = min(
+        measured,
+        key=lambda claim: (
+            claim.verdict not in DECIDED,
+            claim.sentence not in headlines.get(claim.study, ()),
+        ),
+        default=None,
+    )
+    parts = [_describe_part(group, name) for group in groups if group.name != name]
+    return Card(paper, headline, work, parts)
 
-    The one with the most points that are not censored: of lines of ``methods``, and of all lines
-    where those have none. Of equals the last, which is the smallest ε.
-    """
-    for names in (methods, [""]):
-        counts = [count_measured(stack[0], names) for stack in chart.columns]
-        if any(counts):
-            return max(range(len(counts)), key=lambda number: (counts[number], number))
-    return len(chart.columns) - 1
+
+def _describe_part(group: Group, name: str) -> str:
+    """A further section of the paper ``name``: how many claims, and what its name adds."""
+    rest = group.name.removeprefix(name).strip()
+    return f"{sum(group.counts.values())} of these: {rest.removeprefix('(').removesuffix(')')}"
 
 
 def render_page(**values: Any) -> str:
@@ -89,12 +77,14 @@ def render_page(**values: Any) -> str:
     anchors = {
         study["name"]: f"study-{number}" for number, study in enumerate(values["studies"], 1)
     }
+    questions = {study["name"]: study["question"] for study in values["studies"]}
     with_claims = {study.name for study in chain.from_iterable(p.groups for p in values["papers"])}
     return render_template(
         read_asset("page.html"),
         SCRIPTS,
         **values,
         anchors=anchors,
+        questions=questions,
         without_claims=[name for name in anchors if name not in with_claims],
-        verdict_names=tuple(MARKS),
+        marks=MARKS,
     )

@@ -1,6 +1,8 @@
 "use strict";
 // Claims: links that open one, what unfolds below it, and the page's start.
 
+const isStill = matchMedia("(prefers-reduced-motion: reduce)");
+
 function openFromAddress() {
   const place = document.getElementById(location.hash.slice(1));
   if (!place?.matches("details.claim, details.group")) return;
@@ -8,6 +10,23 @@ function openFromAddress() {
   place.closest(".group").open = true;
   place.open = true;
   place.scrollIntoView({ block: "start" });
+}
+
+// What unfolds low on the screen is brought into view, as far as the heading of the claim allows.
+function showOpened(claim) {
+  const behavior = isStill.matches ? "auto" : "smooth";
+  claim.scrollIntoView({ block: "nearest", behavior });
+}
+
+// What is linked to stops below the bars that stay at the top, which wrap where it is narrow.
+function measureBars() {
+  const bars = [document.querySelector(".contents"), document.querySelector(".filters")];
+  const heights = bars.map((bar) =>
+    bar && getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0,
+  );
+  const { style } = document.documentElement;
+  style.setProperty("--contents", `${heights[0]}px`);
+  style.setProperty("--bars", `${heights[0] + heights[1]}px`);
 }
 
 function selectTrainings(box) {
@@ -47,7 +66,9 @@ function openClaim(claim) {
 function startClaims() {
   for (const claim of claims)
     claim.addEventListener("toggle", () => {
-      if (claim.open) openClaim(claim);
+      if (!claim.open) return;
+      openClaim(claim);
+      showOpened(claim);
     });
   addEventListener("hashchange", openFromAddress);
   openFromAddress();
@@ -74,6 +95,8 @@ document.addEventListener("click", (event) => {
 
 startFilters();
 startContents();
+measureBars();
+addEventListener("resize", measureBars);
 unpack().then((data) => {
   page = data;
   startClaims();

@@ -18,7 +18,6 @@ const SHAPES = {
   star: "★",
   "": "",
 };
-const DASH_STYLES = { "-": "solid", "--": "dashed", "-.": "dashed", ":": "dotted" };
 const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
 const FADED = 0.18;
 let page = null;
@@ -65,20 +64,15 @@ function recolour(value, theme) {
   return theme.dark && page.dark[value] ? page.dark[value] : value;
 }
 
-// What follows in brackets after the name of a quantity has no room on a card.
-function shorten(title) {
-  return { ...title, text: (title.text || "").split(" (")[0] };
-}
-
-function applyTheme(layout, theme, small) {
+function applyTheme(layout, theme) {
   const themed = {
     ...layout,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    dragmode: small ? false : "zoom",
+    dragmode: "zoom",
     font: {
       family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
-      size: small ? 11 : 12,
+      size: 12,
       color: theme.text,
     },
     hoverlabel: {
@@ -95,10 +89,7 @@ function applyTheme(layout, theme, small) {
         gridcolor: theme.line,
         linecolor: theme.soft,
         showline: true,
-        ...(small && { nticks: 5, title: shorten(layout[name].title) }),
-        ...(small && /^yaxis\d/.test(name) && { title: { text: "" } }),
       };
-  if (small) themed.height = 230;
   return themed;
 }
 
@@ -106,16 +97,14 @@ class FigureView {
   constructor(box) {
     this.box = box;
     this.spec = page.charts[box.dataset.chart];
-    this.small = box.classList.contains("small");
     this.hidden = new Set();
     this.lines = (box.dataset.lines || "").split("; ").filter(Boolean);
-    const { column } = box.dataset;
-    this.figures = column ? [this.spec.figures[column]] : this.spec.figures;
+    this.figures = this.spec.figures;
     this.grid = document.createElement("div");
     this.grid.className = "plots";
     box.replaceChildren(this.grid);
     this.plots = this.figures.map((_, index) => this.addColumn(index));
-    if (this.spec.legends.length === 1 && this.spec.figures.length > 1 && !this.small)
+    if (this.spec.legends.length === 1 && this.spec.figures.length > 1)
       this.addLegend(box, this.spec.legends[0]);
     this.draw();
   }
@@ -128,7 +117,7 @@ class FigureView {
     column.append(plot);
     this.grid.append(column);
     const isOwn = this.spec.legends.length === this.spec.figures.length;
-    if (isOwn && !this.small) this.addLegend(column, this.spec.legends[index]);
+    if (isOwn) this.addLegend(column, this.spec.legends[index]);
     return plot;
   }
 
@@ -148,7 +137,7 @@ class FigureView {
       const key = document.createElement("span");
       key.className = "key";
       key.style.color = `var(--c${entry.colour.slice(1)}, ${entry.colour})`;
-      key.style.borderTopStyle = DASH_STYLES[entry.dash] || "none";
+      key.dataset.dash = entry.dash;
       key.dataset.symbol = SHAPES[entry.symbol] || "";
       button.type = "button";
       button.dataset.series = entry.series;
@@ -189,7 +178,7 @@ class FigureView {
         visible: !this.isHidden(trace.meta),
         opacity: this.isHighlighted(trace.meta) ? (trace.opacity ?? 1) : FADED,
       }));
-      const layout = applyTheme(recolour(figure.layout, theme), theme, this.small);
+      const layout = applyTheme(recolour(figure.layout, theme), theme);
       // A figure that is resized takes the height of its box.
       this.plots[index].style.height = `${layout.height}px`;
       Plotly.react(this.plots[index], data, layout, CONFIG);
@@ -217,7 +206,7 @@ function watchFigures() {
   isDark.addEventListener("change", redrawAll);
   isPrint.addEventListener("change", redrawAll);
   addEventListener("beforeprint", () => {
-    for (const box of document.querySelectorAll(".study .chart, .card .chart")) show(box);
+    for (const box of document.querySelectorAll(".study .chart")) show(box);
   });
 }
 

@@ -100,6 +100,6 @@ function startFilters() {
     const groups = [...document.querySelectorAll(".group")];
     const isOpen = groups.some((group) => group.open);
     for (const group of groups) group.open = !isOpen;
-    fold.textContent = isOpen ? "Unfold studies" : "Fold studies";
+    fold.textContent = isOpen ? "Unfold" : "Fold";
   });
 }
