@@ -146,3 +146,21 @@ def test_a_figures_data_downloads_as_the_csv_beside_it(page, out):
         assert download.value.suggested_filename == f"{name}.csv"
         path = out / "out" / "figures" / f"{name}.csv"
         assert download.value.path().read_text() == path.read_text()
+
+
+def test_every_dash_of_a_line_has_another_swatch_in_the_legend(page):
+    swatches = page.evaluate(
+        "() => ['-', '--', '-.', ':'].map(dash => { const key = document.createElement('span');"
+        " key.className = 'key'; key.dataset.dash = dash; document.body.append(key);"
+        " const look = getComputedStyle(key); return look.backgroundImage + look.backgroundColor;"
+        " })"
+    )
+    assert len(set(swatches)) == 4
+    chart = draw(page, CHART)
+    assert chart.locator(".legend .key[data-dash='-']").count()
+
+
+@pytest.mark.parametrize("page", [{}, {"is_mobile": True, "has_touch": True}], indirect=True)
+def test_hints_for_a_mouse_are_shown_only_where_there_is_one(page):
+    has_mouse = page.evaluate("matchMedia('(hover: hover)').matches")
+    assert page.locator("figure .tools .soft").first.is_visible() == has_mouse
