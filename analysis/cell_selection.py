@@ -11,11 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bfc.errors import UserError
 from bfc.store.cell_folder import may_be_of_study, read_request
 from bfc.store.reading import list_cell_folders
 
-MAX_CELLS = 500
-"""Cells that a page shows unless it is asked for another number."""
 MAX_NAMES = 10
 """Names of studies in a sentence."""
 
@@ -39,8 +38,10 @@ def select_cells(results: str | Path, study: str | None, limit: int | None) -> C
     None shows all. With more cells the studies that were measured last are shown, as many as have
     no more cells together; of the last one, where it alone has more, the cells that were measured
     last. Folders whose requests cannot be read are among the selected: whoever reads them says
-    what is wrong.
+    what is wrong. Raises :class:`UserError` for a limit below 1.
     """
+    if limit is not None and limit < 1:
+        raise UserError(f"--cells {limit}: must be at least 1")
     folders = list_cell_folders(results)
     if study is not None:
         folders = [folder for folder in folders if may_be_of_study(folder, study)]

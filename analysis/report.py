@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from analysis.cell_selection import MAX_CELLS
+from analysis.page_limits import MAX_SHOWN_CELLS
 from analysis.paper_files import FORMATS
 from analysis.report_text import make_console, print_report
 from analysis.report_writer import Report, write_report
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cells",
         type=int,
-        default=MAX_CELLS,
+        default=MAX_SHOWN_CELLS,
         help="show at most so many cells: the studies measured last (default: %(default)s)",
     )
     options = parser.parse_args(argv)

@@ -112,3 +112,11 @@ def test_claims_of_a_study_that_is_shown_in_part_are_not_looked_at(
     assert not (store / ".claims").exists()
     whole = write_report(store, tmp_path / "out", "middle", claims, cells=3)
     assert whole.claims["look"].tolist() == [1] and whole.extent == ""
+
+
+@pytest.mark.parametrize("limit", ["0", "-3"])
+def test_a_limit_below_one_is_refused(
+    store: Path, limit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(store), "--cells", limit]) == 2
+    assert f"--cells {limit}: must be at least 1" in capsys.readouterr().err

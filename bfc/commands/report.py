@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from analysis.cell_selection import MAX_CELLS
+from analysis.page_limits import MAX_SHOWN_CELLS
 from bfc.application.completion import complete_study
 
 PANEL = "Results"
@@ -26,7 +26,7 @@ def main(
     ] = None,
     cells: Annotated[
         int, typer.Option("--cells", help="Show at most so many: the studies measured last.")
-    ] = MAX_CELLS,
+    ] = MAX_SHOWN_CELLS,
 ) -> None:
     """Write the page, tables and figures of a results folder, and print the tables.
 
