@@ -198,6 +198,9 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
     methods = sorted(set(chain.from_iterable(view.methods for view in views)))
     cards = make_cards(papers, {study.name: study.headlines for study in draft.studies})
     cells = stored.cells["cell_id"].nunique()
+    encoded: dict[str, Any] = {}
+    for study in draft.studies:
+        encoded.update(study.encoded)
     return render_page(
         title=TITLE,
         lead=LEAD,
@@ -216,7 +219,7 @@ def _render(loaded: Results, draft: _Draft, tables: Mapping[str, pd.DataFrame], 
         verdicts=verdicts["verdict"].value_counts().to_dict(),
         board=describe_board(verdicts),
         data=pack_data(
-            {name: text for study in draft.studies for name, text in study.encoded.items()},
+            encoded,
             {study.name: study.trainings for study in draft.studies if len(study.verdicts)},
             {f"{name}.csv": (work / f"{name}.csv").read_text(encoding="utf-8") for name in tables},
         ),

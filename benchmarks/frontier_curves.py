@@ -29,11 +29,11 @@ def crossings(results: Sequence[LearningCurve], eps: float = 0.1) -> list[float]
 
 def feature_crossings(results: Sequence[LearningCurve], name: str, overlap: float) -> list[float]:
     """The same for the overlap: where 1 − overlap comes down to 1 − ``overlap``."""
-    found = []
+    crossings = []
     for curve in results:
         missing = [1 - value for value in curve.overlap[name]]
-        found.append(crossing(curve.n, missing, 1 - overlap) or math.inf)
-    return found
+        crossings.append(crossing(curve.n, missing, 1 - overlap) or math.inf)
+    return crossings
 
 
 def median_nstar(results: Sequence[LearningCurve], eps: float = 0.1) -> float:

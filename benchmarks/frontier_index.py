@@ -54,9 +54,9 @@ def table_e5() -> None:
     for name, (link, seeds, estimate) in rows.items():
         medians = {}
         for d in (16, 32, 64, 128, 256):
-            found = index_crossings(Index(d=d, link=link), estimate, seeds)
-            print_median(f"{name}, d={d}", found, 3)
-            medians[d] = float(np.median(found))
+            crossings = index_crossings(Index(d=d, link=link), estimate, seeds)
+            print_median(f"{name}, d={d}", crossings, 3)
+            medians[d] = float(np.median(crossings))
         print_growth(name, medians)
 
 
@@ -139,10 +139,10 @@ def table_e5_networks() -> None:
 
 def seed_crossings(rows: pd.DataFrame, eps: float) -> list[float]:
     """Per seed where its risk first comes down to ``eps``."""
-    found = []
+    crossings = []
     for _, curve in rows.sort_values("n").groupby("seed"):
-        found.append(crossing(curve["n"].tolist(), curve["risk"].tolist(), eps) or math.inf)
-    return found
+        crossings.append(crossing(curve["n"].tolist(), curve["risk"].tolist(), eps) or math.inf)
+    return crossings
 
 
 def interpolate_median(rows: pd.DataFrame, eps: float) -> float:

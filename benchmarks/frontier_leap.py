@@ -163,22 +163,22 @@ def laplace_crossings(d: int, bandwidth: float, seeds: int) -> list[float]:
     grid = geometric_grid(128, RATIO)
     machine = RFM("laplace", "diagonal", bandwidth=bandwidth, ridge=RIDGE)
     machines = [replace(machine, rounds=rounds) for rounds in range(6)]
-    found = []
+    crossings = []
     for seed in range(seeds):
         draw = target.draw([seed], torch.float64)
         x, y = sample(draw, "train", torch.arange(1000 + grid[-1])[None])
         x_test, f_test = sample(draw, "test", torch.arange(TEST)[None])
         noise = random.normal([seed], "benchmark/noise", y.shape[1:], y.dtype, y.device)
         noisy = (y + noise * (0.1 / len(target.sets) ** 0.5))[0]
-        asked = torch.cat([x[0, :1000], x_test[0]])
+        chosen = torch.cat([x[0, :1000], x_test[0]])
         risks = []
         for n in grid:
             rows = slice(1000, 1000 + n)
-            answers = [m.fit(x[0, rows], noisy[rows], asked, RIDGE).predicted for m in machines]
+            answers = [m.fit(x[0, rows], noisy[rows], chosen, RIDGE).predicted for m in machines]
             best = min(answers, key=lambda a: float((a[:1000] - noisy[:1000]).square().mean()))
             risks.append(relative_risk(best[1000:], f_test[0], draw.variance))
-        found.append(crossing(grid, risks, 0.1) or math.inf)
-    return found
+        crossings.append(crossing(grid, risks, 0.1) or math.inf)
+    return crossings
 
 
 def table_e2() -> None:

@@ -87,6 +87,6 @@ def _select_evaluations(trace: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame
 
 def _find_rows(trace: pd.DataFrame, rows: pd.DataFrame, columns: list[str]) -> np.ndarray:
     """Which rows of ``trace`` have the values of a row of ``rows`` in these columns."""
-    wanted = pd.MultiIndex.from_frame(rows[columns])
-    found: np.ndarray = pd.MultiIndex.from_frame(trace[columns]).isin(wanted)
-    return found
+    selected = pd.MultiIndex.from_frame(rows[columns])
+    is_selected: np.ndarray = pd.MultiIndex.from_frame(trace[columns]).isin(selected)
+    return is_selected

@@ -60,7 +60,9 @@ def select_read(
     claims: Iterable[Mapping[str, Any]], jobs: Sequence[PlannedJob]
 ) -> list[PlannedJob]:
     """The jobs that some claim reads; all of them where the claims name no method at all."""
-    read = {id(job) for claim in claims for job in select_jobs(claim, jobs)}
+    read: set[int] = set()
+    for claim in claims:
+        read.update(id(job) for job in select_jobs(claim, jobs))
     return [job for job in jobs if id(job) in read] or list(jobs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -113,8 +114,10 @@ def _list_first_runs(study: StudyState, model: Cost) -> Iterator[Move]:
     waiting = [
         claim for claim in study.claims if claim.is_open and claim.verdict is Verdict.NOT_RUN
     ]
-    found = {claim: _find_missing(study, claim) for claim in waiting}
-    missing = {claim: jobs for claim, jobs in found.items() if jobs}
+    missing: dict[ClaimState, list[PlannedJob]] = {}
+    for claim in waiting:
+        if jobs := _find_missing(study, claim):
+            missing[claim] = jobs
     cells = {claim: _list_cell_ids(jobs) for claim, jobs in missing.items()}
     for claim, jobs in missing.items():
         others = [other for other in missing if cells[other] <= cells[claim] and other is not claim]
@@ -134,7 +137,8 @@ def _find_missing(study: StudyState, claim: ClaimState) -> list[PlannedJob]:
 
 
 def _list_cell_ids(jobs: Sequence[PlannedJob]) -> set[str]:
-    return {spec.cell_id for job in jobs for spec in job.cells}
+    cells = chain.from_iterable(job.cells for job in jobs)
+    return {spec.cell_id for spec in cells}
 
 
 def _list_selections(

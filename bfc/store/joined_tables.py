@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def spread_settings(
     settings: Sequence[Mapping[str, Any]], sizes: Sequence[int]
 ) -> dict[str, np.ndarray]:
     """Column → values of all rows; ``settings``: one mapping per cell, ``sizes``: its rows."""
-    names = dict.fromkeys(name for mapping in settings for name in mapping)
+    names = dict.fromkeys(chain.from_iterable(settings))
     return {
         name: np.repeat(_of_one_type([mapping.get(name) for mapping in settings]), sizes)
         for name in names
@@ -55,7 +56,7 @@ def make_table(columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
 
 def _fill(parts: Sequence[tuple[int, list[Any]]], size: int) -> np.ndarray:
     """A column of ``size`` rows from the values of some cells, each with its first row."""
-    types = _list_types(value for _, values in parts for value in values)
+    types = _list_types(chain.from_iterable(values for _, values in parts))
     is_complete = sum(len(values) for _, values in parts) == size
     if types == {int} and is_complete:
         column = np.empty(size, dtype=np.int64)
