@@ -1,4 +1,4 @@
-"""A real headless browser for the tests of the page.
+"""A real headless browser for the tests of pages, as a plugin of pytest.
 
 It is the system's Chromium, driven by playwright, and is installed with apt where the tests run as
 root on Debian or Ubuntu. Where neither is possible, the tests that need it are skipped with the
@@ -10,14 +10,34 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import pytest
+from commands import MAX_SECONDS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PACKAGES = ("chromium", "fonts-dejavu-core")
 APT = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2")
 APT_SECONDS = 600
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless browser; skips the test where playwright or the browser is missing.
+
+    It is closed after each file of tests, since a process can have no second one beside it.
+    """
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed (extra: test)"
+    )
+    with playwright.sync_playwright() as started:
+        driver = started.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox"], timeout=1000 * MAX_SECONDS
+        )
+        yield driver
+        driver.close()
 
 
 @cache

@@ -33,7 +33,7 @@ from bfc.store.cells import Cell, Store
 from bfc.types import Learner, Stage, Target
 from bfc.yaml_text import parse_yaml
 
-pytest.register_assert_rewrite("slurm_scenes", "page_scene")
+pytest.register_assert_rewrite("slurm_scenes", "page_scene", "browser")
 os.environ["BFC_ESTIMATES"] = (
     "off"  # estimates are computed, also by estimators that a test changes
 )

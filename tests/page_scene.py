@@ -10,12 +10,12 @@ import shutil
 
 import pandas as pd
 import pytest
-from browser import chromium
 from commands import MAX_SECONDS
 from synthetic import write_cell, write_sweep
 
 from analysis.report import write_report
 
+pytest_plugins = ("browser",)
 CLAIM = {"paper": "a paper", "statement": "staged needs few labels", "predicate": "exponent"}
 STAGED = {"method": "staged quadratic_densenet", "eps": 0.01}
 CLAIMS = {
@@ -46,19 +46,6 @@ def out(tmp_path_factory):
     made = write_report(root / "results", root / "out", claims=CLAIMS)
     shutil.copy(made.page, root / "copy.html")
     return root
-
-
-@pytest.fixture(scope="session")
-def browser():
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed (extra: test)"
-    )
-    with playwright.sync_playwright() as started:
-        driver = started.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox"], timeout=1000 * MAX_SECONDS
-        )
-        yield driver
-        driver.close()
 
 
 @pytest.fixture

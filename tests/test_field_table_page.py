@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from browser import chromium
 from commands import MAX_SECONDS
 from table_scenes import make_table
 
 from analysis.field_table.page import render_table
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed (extra: test)"
-)
+pytest_plugins = ("browser",)
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +18,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("table") / "index.html"
     path.write_text(render_table(make_table()), encoding="utf-8")
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with playwright.sync_playwright() as started:
-        driver = started.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox"], timeout=1000 * MAX_SECONDS
-        )
-        yield driver
-        driver.close()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import yaml
-from browser import chromium
 from commands import ROOT, environment
 
 import bfc
@@ -24,6 +23,7 @@ from bfc.experiment.components import GROUPS
 
 pytest.importorskip("mkdocs", reason="mkdocs is not installed (extra: docs)")
 pytestmark = pytest.mark.xdist_group("site")
+pytest_plugins = ("browser",)
 PAGES = (
     "index.html",
     "concepts.html",
@@ -118,23 +118,17 @@ def test_every_figure_and_the_lines_that_make_it_are_in_the_gallery(site):
 
 
 @pytest.mark.parametrize("width", [1400, 390])
-def test_pages_fit_wide_and_narrow_windows_and_load_without_errors(site, width):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        try:
-            page = browser.new_page(viewport={"width": width, "height": 900})
-            problems: list[str] = []
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            page.on("console", lambda message: note_error(message, problems))
-            page.on("requestfailed", lambda request: note_failure(request, problems))
-            for name in PAGES:
-                page.goto((site / name).as_uri())
-                page.wait_for_load_state("load")
-                page.wait_for_function(FITS)  # tables are wrapped after the page has loaded
-                assert not problems, (name, problems)
-        finally:
-            browser.close()
+def test_pages_fit_wide_and_narrow_windows_and_load_without_errors(site, browser, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: note_error(message, problems))
+    page.on("requestfailed", lambda request: note_failure(request, problems))
+    for name in PAGES:
+        page.goto((site / name).as_uri())
+        page.wait_for_load_state("load")
+        page.wait_for_function(FITS)  # tables are wrapped after the page has loaded
+        assert not problems, (name, problems)
 
 
 def note_error(message: Any, problems: list[str]) -> None:
@@ -148,19 +142,13 @@ def note_failure(request: Any, problems: list[str]) -> None:
         problems.append(f"{request.url}: {request.failure}")
 
 
-def test_the_search_works_in_files(site):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        try:
-            page = browser.new_page(viewport={"width": 1400, "height": 900})
-            page.goto((site / "index.html").as_uri())
-            page.locator(".md-search__input").click()
-            page.keyboard.type("polynomial kernel")
-            page.locator(".md-search-result__item").first.wait_for()
-            assert page.locator(".md-search-result__item").count() > 1
-        finally:
-            browser.close()
+def test_the_search_works_in_files(site, browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto((site / "index.html").as_uri())
+    page.locator(".md-search__input").click()
+    page.keyboard.type("polynomial kernel")
+    page.locator(".md-search-result__item").first.wait_for()
+    assert page.locator(".md-search-result__item").count() > 1
 
 
 def test_the_citation_file_is_valid_and_names_the_papers():
